@@ -1,0 +1,55 @@
+package netem
+
+import "time"
+
+// Dice is a stream of chance, fixed by its seed: a splitmix64 generator, held
+// by value. Its arithmetic is that of integers, so it rolls the same on every
+// machine. *Dice is a math/rand/v2 Source.
+type Dice uint64
+
+// NewDice gives the stream of one link. Streams of different seeds, directions
+// or keys are independent: how often one is drawn from moves no other.
+func NewDice(seed uint64, dir Direction, key string) Dice {
+	// FNV-1a takes in the key; one round of the generator spreads each part.
+	h := uint64(14695981039346656037)
+	for _, c := range []byte(key) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	d := Dice(seed)
+	d = Dice(d.Uint64() ^ h)
+	d = Dice(d.Uint64() + uint64(dir))
+	return Dice(d.Uint64())
+}
+
+// Uint64 draws 64 bits.
+func (d *Dice) Uint64() uint64 {
+	*d += 0x9e3779b97f4a7c15
+	z := uint64(*d)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// chance is true with probability p.
+func (d *Dice) chance(p percent) bool {
+	return p > 0 && d.Uint64()%uint64(always) < uint64(p)
+}
+
+// uniform draws from [-j, +j].
+func (d *Dice) uniform(j time.Duration) time.Duration {
+	return time.Duration(d.Uint64()%uint64(2*j+1)) - j
+}
+
+// normal draws with mean 0 and standard deviation j: the sum of twelve uniform
+// numbers of 16 bits has a deviation of 2^16, is as good as normal up to three
+// deviations, and never strays beyond six. MaxDelay keeps the product in 64 bits.
+func (d *Dice) normal(j time.Duration) time.Duration {
+	sum := int64(-6 << 16)
+	for range 3 {
+		for v, i := d.Uint64(), 0; i < 4; i++ {
+			sum += int64(v & 0xffff)
+			v >>= 16
+		}
+	}
+	return time.Duration(int64(j) * sum >> 16)
+}

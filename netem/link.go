@@ -1,0 +1,113 @@
+package netem
+
+import (
+	"net/netip"
+	"time"
+)
+
+const (
+	// MaxQueue bounds how long a packet waits for a link of limited rate; one
+	// that would wait longer is dropped.
+	MaxQueue = time.Second
+	// the bucket of a rate: what an idle link takes at once.
+	bucketTime  = 10 * time.Millisecond
+	bucketBytes = 1500
+	// streamPiece is how much of a stream goes through the bucket at once, so
+	// that packets find their way between the pieces.
+	streamPiece = 1400
+)
+
+// linkKey names one direction of the way to one peer: by its address, which is
+// known from the first packet, and only without one by its name.
+type linkKey struct {
+	dir  Direction
+	addr netip.AddrPort
+	name string
+}
+
+func keyOf(dir Direction, p Peer) linkKey {
+	if p.Addr.IsValid() {
+		return linkKey{dir: dir, addr: p.Addr}
+	}
+	return linkKey{dir: dir, name: p.Name}
+}
+
+func (k linkKey) String() string {
+	if k.addr.IsValid() {
+		return k.addr.String()
+	}
+	return k.name
+}
+
+// link is what one direction of the way to one peer remembers. Its packets and
+// its streams share the rate, and nothing else: a dial or a write must not
+// move the packets' verdicts.
+type link struct {
+	packets, streams chain
+	free             time.Duration // when all that was let in will have gone at the link's rate
+}
+
+func newLink(seed uint64, k linkKey) *link {
+	key := k.String()
+	return &link{
+		packets: chain{dice: NewDice(seed, k.dir, key)},
+		streams: chain{dice: NewDice(seed, k.dir, key+" streams")},
+	}
+}
+
+// forget empties the queue and ends bursts; the dice roll on.
+func (l *link) forget() {
+	*l = link{packets: chain{dice: l.packets.dice}, streams: chain{dice: l.streams.dice}}
+}
+
+// chain draws one fate after another, of which some depend on the one before.
+type chain struct {
+	dice   Dice
+	bad    bool          // Gilbert-Elliott's state
+	jitter time.Duration // of the packet before
+}
+
+// lost draws a packet's fate. The state a link is in decides, and then moves.
+func (c *chain) lost(f *loss) bool {
+	if !f.gemodel {
+		return c.dice.chance(f.p)
+	}
+	loses, moves := f.good, f.p
+	if c.bad {
+		loses, moves = f.bad, f.r
+	}
+	lost := c.dice.chance(loses)
+	if c.dice.chance(moves) {
+		c.bad = !c.bad
+	}
+	return lost
+}
+
+func (c *chain) delay(f *delay) time.Duration {
+	if f.jitter == 0 {
+		return f.mean
+	}
+	if !c.dice.chance(f.correlation) {
+		if f.normal {
+			c.jitter = c.dice.normal(f.jitter)
+		} else {
+			c.jitter = c.dice.uniform(f.jitter)
+		}
+	}
+	return max(0, f.mean+c.jitter)
+}
+
+// wait gives how long size bytes wait for their turn at rate r. With a bound
+// it is false, and nothing is let in, when that would be longer than the bound.
+func (l *link) wait(now time.Duration, r bitrate, size int, bound time.Duration) (time.Duration, bool) {
+	takes := func(bytes int) time.Duration {
+		return time.Duration(uint64(bytes) * 8 * uint64(time.Second) / uint64(r))
+	}
+	free := max(l.free, now) + takes(size)
+	wait := max(0, free-now-max(bucketTime, takes(bucketBytes)))
+	if bound > 0 && wait > bound {
+		return 0, false
+	}
+	l.free = free
+	return wait, true
+}
