@@ -1,0 +1,134 @@
+package election
+
+import (
+	"math/bits"
+	"time"
+)
+
+// handleHeartbeat follows a leader and promises it to elect nobody else for a
+// while (rules 3, 7, 8, 11).
+func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
+	switch {
+	case m.Term < n.rec.Term:
+		if !n.rec.Config.Has(n.set.ID) && m.ConfigID.Compare(n.rec.Config.ConfigID) >= 0 {
+			// A non-member that is ahead shows the flock's goose, and acks nothing (rule 7).
+			n.hear(now, m)
+		}
+		n.reject(now, m, fx)
+		return
+	case m.Term > n.rec.Term:
+		if !n.trusted(m) {
+			return
+		}
+		n.rec.Term, n.rec.Vote = m.Term, m.From // rule 8
+	case n.role == Leader:
+		fx.event(EventTwoLeaders, m.Term, m.From)
+		return
+	case n.rec.Vote.IsZero():
+		n.rec.Vote = m.From
+	}
+	if n.heard.leader != m.From || n.heard.term != m.Term {
+		n.heard = heard{leader: m.From, term: m.Term}
+	}
+	if m.Round <= n.heard.round {
+		return // a copy or a latecomer: it promises nothing, and its ack would be older news
+	}
+	n.heard.round = m.Round
+	// A leader that asks for no promise leaves the others free to elect: it
+	// does not end their PreVote (rule 20).
+	if n.role == Candidate || n.role == PreCandidate && m.Promise > 0 {
+		n.follow(now, m.From, fx)
+	}
+	n.hear(now, m)
+	n.failures = 0
+	if i := n.rec.Config.Index(n.set.ID); i >= 0 && m.ConfigID == n.rec.Config.ConfigID {
+		n.rank, n.ranked = m.Ranks[i], true
+	}
+	d := n.promiseTo(now, m)
+	n.send(m.From, Message{Kind: HeartbeatAck, Round: m.Round, Promise: d}, fx)
+}
+
+// hear books who leads. A heartbeat that asks for no promise comes from a
+// leader that has lost its majority or has given up: no goose.
+func (n *Node) hear(now time.Duration, m *Message) {
+	n.leader, n.leaderTerm = m.From, m.Term
+	if m.Promise > 0 {
+		n.heardAt = now
+	}
+	if m.RTT > 0 {
+		n.leaderRTT = m.RTT
+	}
+}
+
+// promiseTo grants what a fresh heartbeat asks for and gives the promise made,
+// 0 for none.
+func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
+	d := min(m.Promise, MaxPromise)
+	if d <= 0 || n.resigned.To == m.From && n.resigned.Term == m.Term {
+		return 0
+	}
+	if now < n.handedTo {
+		return 0 // own holders still act: this node is promised to itself (rule 12)
+	}
+	n.keepPromiseMax(now, d)
+	n.promise = Promise{m.From, m.Term, max(n.promise.End, now+d)}
+	n.schedule(now)
+	return d
+}
+
+// keepPromiseMax raises PromiseMax before a promise above it is made, and
+// lowers it once no promise above the new value can still run (rule 11). It is
+// saved with the rest of the record, before the ack leaves.
+func (n *Node) keepPromiseMax(now time.Duration, d time.Duration) {
+	target := max(n.set.Lease, d)
+	if target > n.set.Lease {
+		target = min(coarse(target), max(MaxPromise, target))
+	}
+	if target != n.target {
+		n.target, n.targetSince = target, now
+	}
+	switch {
+	case target > n.rec.PromiseMax:
+		n.rec.PromiseMax = target
+	case target < n.rec.PromiseMax && now >= n.waitUntil && now-n.targetSince >= n.rec.PromiseMax:
+		n.rec.PromiseMax = target
+	}
+}
+
+// coarse rounds up to a power of two of milliseconds, so that PromiseMax
+// changes rarely and is less than twice what is needed.
+func coarse(d time.Duration) time.Duration {
+	ms := uint64((d + time.Millisecond - 1) / time.Millisecond)
+	return time.Duration(uint64(1)<<bits.Len64(ms-1)) * time.Millisecond
+}
+
+// handleTimeoutNow campaigns at once because the leader asks for it, without
+// PreVote and past the promise to that leader (rule 16); not past rule 13.
+func (n *Node) handleTimeoutNow(now time.Duration, m *Message, fx *Effects) {
+	if n.role != Follower || m.Term != n.rec.Term || n.leader != m.From || n.leaderTerm != m.Term {
+		return
+	}
+	if !n.mayCampaign() || now < n.waitUntil || now < n.handedTo {
+		return
+	}
+	if now < n.promise.End && (n.promise.To != m.From || n.promise.Term != m.Term) {
+		return // promised to another than the one that asks
+	}
+	n.becomeCandidate(now, n.rec.Term+1, m.From, m.Term, fx)
+}
+
+// handleResign ends the promise to a leader that gave up in the promise's own
+// term; its heartbeats of that term promise nothing any more (rule 12).
+func (n *Node) handleResign(now time.Duration, m *Message) {
+	if n.leader == m.From && n.leaderTerm == m.Term {
+		n.leader = ID{}
+	}
+	n.resigned = Promise{To: m.From, Term: m.Term}
+	if n.promise.To != m.From || n.promise.Term != m.Term || now >= n.promise.End {
+		return
+	}
+	n.promise.End = now
+	if n.role == Follower {
+		n.schedule(now)
+	}
+}

@@ -1,0 +1,228 @@
+package election
+
+import "time"
+
+// becomeLeader takes the term (rule 4): the config is stamped with it and made
+// durable before the first heartbeat leaves. Votes are no promises: this node
+// is the goose only after one round of acks (rule 14).
+func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
+	n.role = Leader
+	n.leader, n.leaderTerm, n.heardAt = n.set.ID, n.rec.Term, now
+	n.rec.Config.Term = n.rec.Term
+	n.wonAt, n.quorateAt = now, now
+	n.failures = 0
+	n.firstRound = n.round + 1
+	n.former, n.formerUntil = n.transferFrom, 0
+	if !n.former.IsZero() {
+		n.formerUntil = now + 2*n.set.Lease
+	}
+	for i := range n.peers[:n.npeers] {
+		p := &n.peers[i]
+		p.round, p.path, p.expiry, p.acked, p.term = 0, 0, 0, ConfigID{}, 0
+	}
+	fx.event(EventWon, n.rec.Term, ID{})
+	n.sendRound(now, fx)
+}
+
+// leaveLead forgets what only a leader of this term may count on. What was
+// handed out to holders stays (rule 12).
+func (n *Node) leaveLead() {
+	n.gaveUp, n.gaveUpTo, n.raiseTo = false, ID{}, 0
+	n.timeoutAt, n.timeoutNext = 0, 0
+	n.hasPending, n.pending = false, Change{}
+	n.selfExpiry = 0
+	n.lease = Lease{}
+}
+
+// lead is the leader's tick.
+func (n *Node) lead(now time.Duration, fx *Effects) {
+	if n.gaveUp {
+		n.handOver(now, fx)
+	} else if now >= n.quorateAt+2*n.set.Lease && !n.quorate(now) {
+		fx.event(EventNotQuorate, n.rec.Term, ID{})
+		n.retire(now)
+	}
+	if n.role == Leader && now >= n.nextRound {
+		n.sendRound(now, fx)
+	}
+}
+
+// retire stands down without a successor and stays silent for a while (rules 16, 20).
+func (n *Node) retire(now time.Duration) {
+	n.leaveLead()
+	n.role = Follower
+	n.leader = ID{}
+	n.quietUntil = now + 2*n.set.Lease
+	n.schedule(now)
+}
+
+// quorate tells whether a majority is still believed to answer (rule 20):
+// rule 14's count held within the last lease, or the path to a majority and
+// back was whole less than a lease ago, which starts the count anew.
+func (n *Node) quorate(now time.Duration) bool {
+	if now < n.quorateAt+n.set.Lease {
+		return true
+	}
+	whole := n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
+	if whole == 0 || whole <= now-n.set.Lease {
+		return false
+	}
+	n.quorateAt = now
+	return true
+}
+
+// leaseEnd is rule 14: until when a majority of c has promised, counted from
+// the SEND of the heartbeats. 0: not at all.
+func (n *Node) leaseEnd(c *Config) time.Duration {
+	return n.kthLatest(c, c.Quorum(), n.selfExpiry, func(p *peer) time.Duration { return p.expiry })
+}
+
+// noteQuorate books that rule 14's count holds now. It is judged by what was
+// sent when, so a leader whose acks take longer than a lease never passes.
+func (n *Node) noteQuorate(now time.Duration) {
+	if end := n.leaseEnd(&n.rec.Config); end > now {
+		n.quorateAt = max(n.quorateAt, end)
+	}
+}
+
+// sendRound sends a heartbeat to everybody in view. d is asked for only while
+// quorate: a leader that hears nobody must not hold the others' promises.
+func (n *Node) sendRound(now time.Duration, fx *Effects) {
+	n.round++
+	asked := time.Duration(0)
+	if !n.gaveUp && n.quorate(now) {
+		asked = n.set.Lease
+	}
+	n.rounds[n.round%maxRounds] = round{now, asked}
+	if late := now - n.nextRound; late >= 0 && late < n.set.Heartbeat {
+		n.nextRound += n.set.Heartbeat
+	} else {
+		n.nextRound = now + n.set.Heartbeat
+	}
+	if asked > 0 {
+		n.selfExpiry = max(n.selfExpiry, now+n.worth(asked))
+		n.noteQuorate(now)
+	}
+	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), RTT: n.roundTrip()}
+	for i := range n.peers[:n.npeers] {
+		p := &n.peers[i]
+		m.Config = Config{}
+		if p.acked != n.rec.Config.ConfigID {
+			m.Config = n.rec.Config
+		}
+		n.send(p.id, m, fx)
+	}
+	m.Config = n.rec.Config
+	fx.Announce, fx.Announcement = true, n.stamped(m)
+}
+
+// handleAck books a voter's promise. When the heartbeat left is looked up in
+// our own table, never taken from the ack.
+func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
+	p := n.peerOf(m.From)
+	if n.role != Leader || m.Term != n.rec.Term || p == nil {
+		return
+	}
+	if m.Round < n.firstRound || m.Round > n.round || n.round-m.Round >= maxRounds {
+		return
+	}
+	r := n.rounds[m.Round%maxRounds]
+	p.ackAt = now
+	if m.Round > p.round {
+		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
+		p.rtt = smooth(p.rtt, now-r.sentAt)
+	}
+	if d := min(r.asked, m.Promise); d > 0 {
+		p.expiry = max(p.expiry, r.sentAt+n.worth(d))
+		n.noteQuorate(now)
+	}
+}
+
+// smooth is TCP's estimator of a round trip (RFC 6298), without the variance.
+func smooth(old, sample time.Duration) time.Duration {
+	sample = max(sample, 1)
+	if old == 0 {
+		return sample
+	}
+	return old + (sample-old)/8
+}
+
+// dropLease forgets every promise counted so far; acks of rounds already sent
+// bring none back (rule 17).
+func (n *Node) dropLease() {
+	n.firstRound = n.round + 1
+	n.selfExpiry = 0
+	n.lease = Lease{}
+	for i := range n.peers[:n.npeers] {
+		n.peers[i].expiry, n.peers[i].path = 0, 0
+	}
+}
+
+// publish sets the lease that readers may see (rules 14, 15). Within a period
+// it only grows: whatever would shorten it drops it or waits (rule 5).
+func (n *Node) publish() {
+	if n.role != Leader || n.gaveUp {
+		n.lease = Lease{}
+		return
+	}
+	end := n.leaseEnd(&n.rec.Config)
+	if n.hasPending {
+		next := n.changed(n.pending)
+		end = min(end, n.leaseEnd(&next))
+	}
+	if token := n.rec.Token(); n.lease.Token != token {
+		n.lease = Lease{Token: token}
+	}
+	n.lease.Until = max(n.lease.Until, end)
+	if n.lease.Until == 0 {
+		n.lease = Lease{}
+		return
+	}
+	if n.holders {
+		n.handedTo = max(n.handedTo, n.lease.Until)
+	}
+}
+
+// rank24 orders the voters as successors (rule 24): highest priority, then
+// freshest acks, then shortest round trip. Itself and, for a while, the goose
+// it took over from come last.
+func (n *Node) rank24(now time.Duration) (ranks [MaxVoters]uint8) {
+	c := &n.rec.Config
+	for i := range c.Members() {
+		for j := range c.Members() {
+			if j != i && n.before(now, j, i) {
+				ranks[i]++
+			}
+		}
+	}
+	return ranks
+}
+
+// before tells whether voter i succeeds ahead of voter j: a total order.
+func (n *Node) before(now time.Duration, i, j int) bool {
+	a, b := n.worthiness(now, i), n.worthiness(now, j)
+	for k := range a {
+		if a[k] != b[k] {
+			return a[k] < b[k]
+		}
+	}
+	return i < j
+}
+
+// worthiness is what voters are ranked by, smaller first. Round trips count in
+// steps of the rank floor, so that noise does not shuffle the order.
+func (n *Node) worthiness(now time.Duration, i int) [4]uint64 {
+	v := n.rec.Config.Voters[i]
+	if v.ID == n.set.ID {
+		return [4]uint64{2}
+	}
+	last := uint64(0)
+	if v.ID == n.former && now < n.formerUntil || v.Priority == 0 {
+		last = 1
+	}
+	p := n.peerOf(v.ID)
+	if p == nil {
+		return [4]uint64{last, 255 - uint64(v.Priority), 1 << 62, 0}
+	}
+	return [4]uint64{last, 255 - uint64(v.Priority), (n.round - p.round) / 2, uint64(p.rtt / rankFloor)}
+}

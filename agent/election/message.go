@@ -1,0 +1,91 @@
+package election
+
+import "time"
+
+// Kind tells what a [Message] says.
+type Kind uint8
+
+// The kinds of message. Their numbers are the wire's: never reuse one.
+const (
+	PreVoteRequest Kind = 1 + iota
+	PreVoteReply
+	VoteRequest
+	VoteReply
+	Heartbeat
+	HeartbeatAck
+	Reject
+	TimeoutNow
+	Resign
+	Leave
+	LeaveReply
+)
+
+// Reason tells why a vote was refused.
+type Reason uint8
+
+// The reasons for refusing a vote. Their numbers are the wire's.
+const (
+	NoReason     Reason = iota
+	OldTerm             // the request's term is below the voter's
+	Voted               // the voter gave its vote of this term to another
+	OldConfig           // the voter knows a newer config (carried in the reply)
+	Promised            // the voter has promised another; Remaining tells for how long
+	Restarted           // the voter has just restarted and waits; Remaining tells for how long
+	NotCandidate        // the asker is no voter of priority above 0 in the voter's config
+)
+
+// Header is what every message of one agent shares: who speaks, to whom, and
+// how new its knowledge is. Start, Life and Seq are stamped by the agent when
+// a message leaves; the rules do not read them.
+type Header struct {
+	FlockID    FlockID
+	Generation Generation
+	From, To   ID
+	Start      uint64 // process starts of the sender's disk (rule 10)
+	Life       uint64 // random per process (rule 10)
+	Seq        uint64 // grows by one per datagram of a life (rule 10)
+	Term       uint64
+	ConfigID   ConfigID
+}
+
+// Message is one message between agents. Which fields mean something depends
+// on Kind; the others are zero. It is a comparable value.
+type Message struct {
+	Kind Kind
+	Header
+
+	// PreVoteRequest: the term the asker would campaign at.
+	NextTerm uint64
+	// PreVoteRequest and PreVoteReply: tells one round of asking from another.
+	Nonce uint64
+
+	// PreVoteReply, VoteReply, LeaveReply.
+	Granted bool
+	Reason  Reason
+	// PreVoteReply, VoteReply: how long the voter's promise to another still
+	// lasts by its clock; 0 when it has none.
+	Remaining time.Duration
+
+	// VoteRequest: set when the goose of term TransferTerm asked for this
+	// election by TimeoutNow (rule 16); zero otherwise.
+	TransferFrom ID
+	TransferTerm uint64
+
+	// Heartbeat: the number of the round, growing within (leader, term).
+	// HeartbeatAck: the round that is answered.
+	Round uint64
+	// Heartbeat: the promise asked; 0 when the leader is not quorate or has
+	// given up. HeartbeatAck: the promise granted.
+	Promise time.Duration
+	// Heartbeat: Ranks[i] is the place in the line of succession of voter i of
+	// the config that ConfigID names (rule 24).
+	Ranks [MaxVoters]uint8
+
+	// Heartbeat: the leader's estimate of a round trip to a voter, by which
+	// its successors space themselves (rule 24); 0 while unknown.
+	RTT time.Duration
+
+	// Heartbeat (until acked), PreVoteReply, VoteReply and Reject (when the
+	// receiver lacks it): the sender's config. N == 0 when not carried.
+	Config Config
+}

@@ -1,0 +1,268 @@
+package election
+
+import "time"
+
+// Role is what a node is in its term.
+//
+//	           timeout (R1)            majority would vote
+//	Follower ---------------> PreCandidate ------------> Candidate
+//	 ^  ^  ^                       |                      |    |
+//	 |  |  +-- heartbeat, vote ----+                      |    | majority
+//	 |  |      given (R2)                                 |    v
+//	 |  +------ split (R3), higher term, newer config ----+  Leader
+//	 +--------- higher term, resigned, not quorate -------------+
+type Role uint8
+
+// The roles. A Leader is the goose only while its lease is valid (rule 14).
+const (
+	Follower Role = iota
+	PreCandidate
+	Candidate
+	Leader
+)
+
+// String gives the role in lower case.
+func (r Role) String() string {
+	return [...]string{"follower", "precandidate", "candidate", "leader"}[r]
+}
+
+const (
+	// resendFloor is the shortest wait before asking again (rule 21).
+	resendFloor = 10 * time.Millisecond
+	// rankFloor is the smallest distance between successors (rule 24).
+	rankFloor = 5 * time.Millisecond
+	// maxResends is how often a question is repeated in one term (rule 21).
+	maxResends = 8
+	// rejectEvery spaces the Rejects to one peer (rule 9).
+	rejectEvery = 10 * time.Millisecond
+	// maxRounds is how many heartbeat rounds stay answerable. A lease is at
+	// most 50 heartbeats; a round further back than that cannot extend it.
+	maxRounds = 64
+)
+
+// Settings are a node's own, fixed for its life.
+type Settings struct {
+	ID        ID
+	Heartbeat time.Duration // default 50 ms
+	Lease     time.Duration // default 500 ms; at most MaxPromise
+	Eps       time.Duration // taken off every lease, for timers that fire late; default Lease / 50
+	Seed      uint64        // of its jitter
+}
+
+// Promise is what a voter has promised: to elect nobody else until End (rule 11).
+type Promise struct {
+	To   ID
+	Term uint64
+	End  time.Duration
+}
+
+// Lease is a goose's right to act: Token, until Until on its own boot clock.
+// Zero when there is none.
+type Lease struct {
+	Token uint64
+	Until time.Duration
+}
+
+// round remembers when a heartbeat round left and what it asked for.
+type round struct {
+	sentAt time.Duration
+	asked  time.Duration
+}
+
+// heard is the newest heartbeat round seen of a leader in its term. It outlives
+// a campaign of this node, so that a replayed round promises nothing (rule 11).
+type heard struct {
+	leader ID
+	term   uint64
+	round  uint64
+}
+
+// Node is one agent's part in one election. It is a comparable value: a copy
+// is a snapshot. Make one with [New]; only [Node.Step] changes it.
+type Node struct {
+	set  Settings
+	rec  Record
+	dice chance
+	role Role
+
+	// What this node heard of a leader.
+	leader     ID            // zero: none
+	leaderTerm uint64        // differs from rec.Term only at non-members (rule 7)
+	heardAt    time.Duration // of its last heartbeat that asked for a promise
+	leaderRTT  time.Duration
+	rank       uint8 // own place in the line of succession
+	ranked     bool  // false: none heard yet, the config's order holds
+	heard      heard
+
+	// What this node promised (rules 11 to 13).
+	promise     Promise
+	resigned    Promise // the leader and term whose heartbeats promise nothing any more
+	waitUntil   time.Duration
+	target      time.Duration // what PromiseMax could be lowered to
+	targetSince time.Duration
+
+	// When it may campaign.
+	electAt    time.Duration // 0: not scheduled
+	quietUntil time.Duration
+	late       bool // work goes on past its lease (Busy)
+
+	// As candidate.
+	nonce        uint64
+	resends      uint8
+	failures     uint8 // campaigns in a row that found no majority
+	resendAt     time.Duration
+	transferFrom ID
+	transferTerm uint64
+
+	// As leader.
+	wonAt       time.Duration
+	round       uint64
+	firstRound  uint64 // acks of earlier rounds count for nothing (rule 17)
+	rounds      [maxRounds]round
+	nextRound   time.Duration
+	selfExpiry  time.Duration // until when this node's own last round binds it (rule 14)
+	quorateAt   time.Duration // until when rule 14's count last held, or the win
+	gaveUp      bool
+	gaveUpTo    ID            // zero: to nobody, or by rank
+	timeoutAt   time.Duration // when the first TimeoutNow left; 0: not yet
+	timeoutNext time.Duration
+	raiseTo     uint64 // campaign at this term once drained (rule 7)
+	former      ID     // the goose before this one, which ranks last for a while
+	formerUntil time.Duration
+	pending     Change // waits for its lease clause (rule 5)
+	hasPending  bool
+	pendingAt   time.Duration
+
+	// What was handed out (rule 12).
+	lease    Lease // as published
+	holders  bool
+	handedTo time.Duration // the latest deadline that a holder may still act by; 0: none
+
+	rejectAt time.Duration // when the next Reject may go to agents not in view
+	npeers   uint8
+	peers    [maxPeers]peer
+}
+
+// New makes a node from its durable record. fresh says that the disk was made
+// at this very start: it has promised nothing, so the wait of rule 13 is not
+// needed. The caller raises rec.PromiseMax to at least set.Lease and saves it first.
+func New(set Settings, rec Record, now time.Duration, fresh bool) Node {
+	n := Node{set: set, rec: rec, dice: chance(set.Seed), target: rec.PromiseMax, targetSince: now}
+	if !fresh {
+		n.waitUntil = now + stretch(rec.PromiseMax)
+	}
+	n.observeVoters()
+	n.schedule(now)
+	return n
+}
+
+// rho, the most by which a clock's rate may differ from true time (P2), is 1 %.
+
+// stretch gives d*(1+rho): at least d of true time by any clock.
+func stretch(d time.Duration) time.Duration { return d + (d+99)/100 }
+
+// worth is how long a promise of d, asked for at some moment, binds its giver
+// for certain, by the asker's clock: d(1-rho)/(1+rho) - eps (rule 14).
+func (n *Node) worth(d time.Duration) time.Duration { return d*99/101 - n.set.Eps }
+
+// Step tells the node the time and one input, and fills fx.
+func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
+	fx.reset()
+	before := n.rec
+	switch in := in.(type) {
+	case Tick:
+		n.tick(now, fx)
+	case *Message:
+		n.receive(now, in, fx)
+	case Change:
+		fx.Err = n.change(now, in, fx)
+	case StepDown:
+		fx.Err = n.stepDown(now, in, fx)
+	case RaiseTerm:
+		fx.Err = n.raiseTerm(now, in.Term, fx)
+	case Holders:
+		n.holders = in.Attached
+	case Drained:
+		n.handedTo = 0
+		n.handOver(now, fx)
+	case Busy:
+		n.late = in.Late
+	case ClockJump:
+		n.dropLease()
+	case Observe:
+		n.observe(in.ID)
+	case Forget:
+		n.forget(in.ID)
+	}
+	n.tryPending(now, fx)
+	n.publish()
+	if n.rec != before {
+		fx.Save, fx.Record = true, n.rec
+	}
+	fx.WakeAt = n.wakeAt(now)
+}
+
+func (n *Node) tick(now time.Duration, fx *Effects) {
+	switch n.role {
+	case Follower:
+		if n.mayCampaign() && now >= n.electAt {
+			n.campaign(now, fx)
+		}
+	case PreCandidate, Candidate:
+		n.askAgain(now, fx)
+	case Leader:
+		n.lead(now, fx)
+	}
+}
+
+// wakeAt gives the moment at which a Tick would do something, 0 for never.
+func (n *Node) wakeAt(now time.Duration) time.Duration {
+	switch n.role {
+	case PreCandidate, Candidate:
+		at := n.resendAt
+		for _, v := range n.rec.Config.Members() {
+			if p := n.peerOf(v.ID); p != nil && !p.granted && !p.refused && p.retryAt != 0 {
+				at = min(at, p.retryAt)
+			}
+		}
+		return at
+	case Leader:
+		at := n.nextRound
+		if n.gaveUp {
+			if n.handedTo > now {
+				at = min(at, n.handedTo)
+			} else if n.timeoutAt != 0 {
+				at = min(at, n.timeoutNext, n.timeoutAt+n.set.Lease/2)
+			}
+		}
+		return at
+	}
+	if !n.mayCampaign() {
+		return 0
+	}
+	return n.electAt
+}
+
+// send queues a message to one agent.
+func (n *Node) send(to ID, m Message, fx *Effects) {
+	m.To = to
+	fx.Send = append(fx.Send, n.stamped(m))
+}
+
+// stamped fills in what every message shows of its sender. It runs when the
+// message is made: nothing in a step changes the record after its messages,
+// so what is shown is what is saved.
+func (n *Node) stamped(m Message) Message {
+	m.FlockID, m.Generation, m.From = n.rec.FlockID, n.rec.Generation, n.set.ID
+	m.Term, m.ConfigID = n.rec.Term, n.rec.Config.ConfigID
+	return m
+}
+
+// eachVoter calls do for every voter but this node that is in view.
+func (n *Node) eachVoter(do func(*peer)) {
+	for _, v := range n.rec.Config.Members() {
+		if p := n.peerOf(v.ID); p != nil {
+			do(p)
+		}
+	}
+}

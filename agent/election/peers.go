@@ -1,0 +1,135 @@
+package election
+
+import "time"
+
+// maxPeers bounds the agents a node keeps in view: all voters, and observers
+// that may become voters. The others hear the announcement only.
+const maxPeers = 16
+
+// peer is what a node knows of another agent.
+type peer struct {
+	id ID
+
+	// As leader, of this term.
+	round  uint64        // the newest round acknowledged
+	path   time.Duration // when that round was sent: the path to it and back was whole then
+	expiry time.Duration // until when it has promised, by our clock (rule 14)
+	acked  ConfigID      // the config it showed in that ack
+	term   uint64        // a term above ours that it showed while no voter (rule 7)
+
+	// As candidate, of this round of asking.
+	granted bool
+	refused bool          // for good, in this term
+	retryAt time.Duration // it answered "promised until then" (rule 23); 0: ask again at the next resend
+
+	// Of this process.
+	ackAt    time.Duration // when the last ack arrived
+	rtt      time.Duration // smoothed; 0 while unknown
+	rejectAt time.Duration // when the next Reject may go to it (rule 9)
+}
+
+// peerOf finds an agent in view, nil when it is not.
+func (n *Node) peerOf(id ID) *peer {
+	for i := range n.peers[:n.npeers] {
+		if n.peers[i].id == id {
+			return &n.peers[i]
+		}
+	}
+	return nil
+}
+
+// observe takes an agent into view. A voter pushes an observer out when the
+// table is full; an observer pushes out nobody.
+func (n *Node) observe(id ID) {
+	if id == n.set.ID || n.peerOf(id) != nil {
+		return
+	}
+	if int(n.npeers) < maxPeers {
+		n.peers[n.npeers] = peer{id: id}
+		n.npeers++
+		return
+	}
+	if !n.rec.Config.Has(id) {
+		return
+	}
+	for i := range n.peers {
+		if !n.rec.Config.Has(n.peers[i].id) {
+			n.peers[i] = peer{id: id}
+			return
+		}
+	}
+}
+
+func (n *Node) forget(id ID) {
+	if n.rec.Config.Has(id) {
+		return
+	}
+	for i := range n.peers[:n.npeers] {
+		if n.peers[i].id == id {
+			copy(n.peers[i:], n.peers[i+1:n.npeers])
+			n.npeers--
+			n.peers[n.npeers] = peer{}
+			return
+		}
+	}
+}
+
+// observeVoters takes every voter of the config into view.
+func (n *Node) observeVoters() {
+	for _, v := range n.rec.Config.Members() {
+		n.observe(v.ID)
+	}
+}
+
+// kthLatest gives the latest moment that at least k of the voters' values
+// reach: their k-th largest. self stands for this node when it is a voter.
+func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) time.Duration) time.Duration {
+	var ts [MaxVoters]time.Duration
+	count := 0
+	for _, v := range c.Members() {
+		t := self
+		if v.ID != n.set.ID {
+			t = 0
+			if p := n.peerOf(v.ID); p != nil {
+				t = of(p)
+			}
+		}
+		i := count
+		for i > 0 && ts[i-1] < t {
+			ts[i] = ts[i-1]
+			i--
+		}
+		ts[i] = t
+		count++
+	}
+	if k < 1 || k > count {
+		return 0
+	}
+	return ts[k-1]
+}
+
+// rtt estimates a round trip to a voter: the slowest of the quick majority.
+func (n *Node) roundTrip() time.Duration {
+	if n.role != Leader {
+		return n.leaderRTT
+	}
+	var ts [MaxVoters]time.Duration
+	count := 0
+	for _, v := range n.rec.Config.Members() {
+		p := n.peerOf(v.ID)
+		if p == nil || p.rtt == 0 {
+			continue
+		}
+		i := count
+		for i > 0 && ts[i-1] > p.rtt {
+			ts[i] = ts[i-1]
+			i--
+		}
+		ts[i] = p.rtt
+		count++
+	}
+	if count == 0 {
+		return n.leaderRTT
+	}
+	return ts[min(count, n.rec.Config.Quorum())-1]
+}

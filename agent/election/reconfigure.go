@@ -1,0 +1,91 @@
+package election
+
+import (
+	"fmt"
+	"time"
+)
+
+// Committed tells whether a majority of the current voters has acknowledged
+// exactly the current config in this leader's term (rule 5).
+func (n *Node) Committed() bool {
+	if n.role != Leader {
+		return false
+	}
+	count := 0
+	if n.rec.Config.Has(n.set.ID) {
+		count = 1
+	}
+	n.eachVoter(func(p *peer) {
+		if p.acked == n.rec.Config.ConfigID {
+			count++
+		}
+	})
+	return count >= n.rec.Config.Quorum()
+}
+
+// change starts a change of exactly one voter (rule 5). It takes effect in
+// this step, or as soon as the lease counted under the new members reaches as
+// far as what was published; a change that does not get there is dropped.
+func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
+	switch i := n.rec.Config.Index(c.Voter.ID); {
+	case n.role != Leader:
+		return ErrNotLeader
+	case n.gaveUp:
+		return ErrHandingOver
+	case n.hasPending || !n.Committed():
+		return ErrNotCommitted
+	case c.Voter.ID.IsZero():
+		return fmt.Errorf("%w: it names no agent", ErrInvalid)
+	case c.Remove && i < 0:
+		return fmt.Errorf("%w: %s is no voter", ErrInvalid, c.Voter.ID)
+	case c.Remove && c.Voter.ID == n.set.ID:
+		return fmt.Errorf("%w: the leader stays in", ErrInvalid)
+	case !c.Remove && i < 0 && n.rec.Config.N == MaxVoters:
+		return fmt.Errorf("%w: %d voters already, at most %d", ErrInvalid, n.rec.Config.N, MaxVoters)
+	case n.rec.Config.Version >= MaxTerm:
+		return fmt.Errorf("%w: no version is left in term %d", ErrInvalid, n.rec.Config.Term)
+	case !c.Remove && i >= 0 && n.rec.Config.Voters[i] == c.Voter:
+		return fmt.Errorf("%w: nothing would change", ErrInvalid)
+	}
+	if p := n.peerOf(c.Voter.ID); !c.Remove && p != nil && p.term > n.rec.Term {
+		return fmt.Errorf("%w: %s is at term %d, ahead of %d", ErrInvalid, c.Voter.ID, p.term, n.rec.Term)
+	}
+	n.pending, n.hasPending, n.pendingAt = c, true, now
+	n.observe(c.Voter.ID)
+	return nil
+}
+
+// changed gives the config that a change leads to.
+func (n *Node) changed(c Change) Config {
+	next := n.rec.Config
+	if c.Remove {
+		next = next.Without(c.Voter.ID)
+	} else {
+		next = next.With(c.Voter)
+	}
+	next.Version++
+	return next
+}
+
+// tryPending makes the waiting change when its lease clause allows (rule 5):
+// the lease under the new members, from promises already held, must not end
+// before what was published under the old ones (rule 15).
+func (n *Node) tryPending(now time.Duration, fx *Effects) {
+	if !n.hasPending {
+		return
+	}
+	next := n.changed(n.pending)
+	bound := max(n.lease.Until, n.handedTo)
+	switch {
+	case n.gaveUp || now-n.pendingAt > 2*n.set.Lease:
+		n.hasPending, n.pending = false, Change{}
+	case bound > now && n.leaseEnd(&next) < bound:
+		return
+	default:
+		n.hasPending, n.pending = false, Change{}
+		n.rec.Config = next
+		n.observeVoters()
+		fx.event(EventVoters, n.rec.Term, ID{})
+		n.sendRound(now, fx)
+	}
+}

@@ -1,0 +1,184 @@
+package election
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+const (
+	// MaxVoters bounds a config: more voters make elections slower, not safer.
+	MaxVoters = 7
+	// MaxPromise bounds what a voter promises at once, whatever it is asked (rule 11).
+	MaxPromise = 10 * time.Second
+	// MaxTerm bounds terms, so that a token (generation*2^40 + term) keeps its order (rule 26).
+	MaxTerm = 1<<40 - 1
+	// MaxGeneration bounds generations: 2^13 of them fit above the term in
+	// the 53 bits that every JSON reader keeps exact.
+	MaxGeneration = 1<<13 - 1
+)
+
+// ID names an agent's disk: 16 random bytes, made once. A lost disk is a new ID (rule 10).
+type ID [16]byte
+
+// String gives the ID as 32 hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero tells whether the ID names nobody.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// Compare orders IDs bytewise.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
+
+// ParseID reads what [ID.String] prints.
+func ParseID(s string) (ID, error) {
+	var id ID
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(id) {
+		return id, fmt.Errorf("id %q: want 32 hexadecimal digits", s)
+	}
+	copy(id[:], b)
+	return id, nil
+}
+
+// FlockID names a founded flock; zero before founding.
+type FlockID [16]byte
+
+// String gives the FlockID as 32 hexadecimal digits, "" when zero.
+func (f FlockID) String() string {
+	if f.IsZero() {
+		return ""
+	}
+	return hex.EncodeToString(f[:])
+}
+
+// IsZero tells whether there is no flock yet.
+func (f FlockID) IsZero() bool { return f == FlockID{} }
+
+// Generation counts manual recoveries of a flock. Two generations of one
+// number and different tags come from two recoveries that did not know each
+// other: two flocks (rule 26).
+type Generation struct {
+	Number uint64
+	Tag    uint64 // hash of flock, number and voters; 0 at founding
+}
+
+// ConfigID orders configs of one generation (rule 1).
+type ConfigID struct {
+	Term    uint64
+	Version uint64
+}
+
+// Compare orders by term, then version.
+func (c ConfigID) Compare(other ConfigID) int {
+	if d := cmp.Compare(c.Term, other.Term); d != 0 {
+		return d
+	}
+	return cmp.Compare(c.Version, other.Version)
+}
+
+// Voter is a member of a config.
+type Voter struct {
+	ID       ID
+	Priority uint8 // 0: a witness, which votes and never leads
+}
+
+// Config is a set of voters, ordered by its ConfigID. Voters[:N] are sorted by
+// ID; the rest is zero, so that configs compare with ==.
+type Config struct {
+	ConfigID
+	N      uint8
+	Voters [MaxVoters]Voter
+}
+
+// Members gives the voters, sorted by ID.
+func (c *Config) Members() []Voter { return c.Voters[:c.N] }
+
+// Index gives the place of id among the voters, -1 when it is none.
+func (c *Config) Index(id ID) int {
+	for i := range c.Voters[:c.N] {
+		if c.Voters[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// Has tells whether id is a voter.
+func (c *Config) Has(id ID) bool { return c.Index(id) >= 0 }
+
+// Quorum is the number of voters in a majority.
+func (c *Config) Quorum() int { return int(c.N)/2 + 1 }
+
+// With gives the config with v added, or with v's priority changed when it is
+// a voter already. The ConfigID stays. It panics when there is no room.
+func (c Config) With(v Voter) Config {
+	if i := c.Index(v.ID); i >= 0 {
+		c.Voters[i].Priority = v.Priority
+		return c
+	}
+	if int(c.N) == MaxVoters {
+		panic(fmt.Sprintf("election: config of %d voters has no room for %s", c.N, v.ID))
+	}
+	i := int(c.N)
+	for i > 0 && v.ID.Compare(c.Voters[i-1].ID) < 0 {
+		c.Voters[i] = c.Voters[i-1]
+		i--
+	}
+	c.Voters[i] = v
+	c.N++
+	return c
+}
+
+// Without gives the config with id removed. The ConfigID stays.
+func (c Config) Without(id ID) Config {
+	i := c.Index(id)
+	if i < 0 {
+		return c
+	}
+	copy(c.Voters[i:], c.Voters[i+1:c.N])
+	c.N--
+	c.Voters[c.N] = Voter{}
+	return c
+}
+
+// Valid tells what is wrong with a config that came from outside: too many
+// voters, unsorted or repeated ones, or leftovers behind the last.
+func (c *Config) Valid() error {
+	if c.N > MaxVoters {
+		return fmt.Errorf("config of %d voters: at most %d", c.N, MaxVoters)
+	}
+	for i := range c.Voters {
+		switch v := c.Voters[i]; {
+		case i >= int(c.N) && v != Voter{}:
+			return fmt.Errorf("config of %d voters names one more", c.N)
+		case i < int(c.N) && v.ID.IsZero():
+			return fmt.Errorf("config names a voter without an id")
+		case i > 0 && i < int(c.N) && c.Voters[i-1].ID.Compare(v.ID) >= 0:
+			return fmt.Errorf("config's voters are not sorted by id")
+		}
+	}
+	if c.Term > MaxTerm {
+		return fmt.Errorf("config of term %d: at most %d", c.Term, uint64(MaxTerm))
+	}
+	return nil
+}
+
+// Record is what a node must never forget. It is durable BEFORE any message
+// that shows it leaves. A comparable value.
+type Record struct {
+	FlockID    FlockID
+	Generation Generation
+	Term       uint64
+	Vote       ID // zero: none in this term
+	Config     Config
+	// PromiseMax is at least every promise that may still run; after a restart
+	// the node waits for it (rule 13).
+	PromiseMax time.Duration
+}
+
+// Token is the fencing token of a term: it grows with the generation, then
+// with the term (P3).
+func (r *Record) Token() uint64 { return r.Generation.Number<<40 + r.Term }

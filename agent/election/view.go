@@ -1,0 +1,61 @@
+package election
+
+import "time"
+
+// Record gives what is durable as of the last step.
+func (n *Node) Record() Record { return n.rec }
+
+// Role gives the node's role.
+func (n *Node) Role() Role { return n.role }
+
+// Lease gives the lease to publish; it counts only while its Until is ahead.
+func (n *Node) Lease() Lease { return n.lease }
+
+// Promise gives the last promise made.
+func (n *Node) Promise() Promise { return n.promise }
+
+// WaitUntil gives the end of the wait after a restart (rule 13).
+func (n *Node) WaitUntil() time.Duration { return n.waitUntil }
+
+// HandedTo gives the latest deadline that holders may still act by; 0: none.
+func (n *Node) HandedTo() time.Duration { return n.handedTo }
+
+// HandingOver tells that the leader has given up in this term.
+func (n *Node) HandingOver() bool { return n.gaveUp }
+
+// WonAt gives when this leader won; 0 when it does not lead.
+func (n *Node) WonAt() time.Duration {
+	if n.role != Leader {
+		return 0
+	}
+	return n.wonAt
+}
+
+// Heard gives the leader last heard, its term, and when it last asked for a
+// promise. The zero ID: none.
+func (n *Node) Heard() (id ID, term uint64, at time.Duration) {
+	return n.leader, n.leaderTerm, n.heardAt
+}
+
+// Contact is what a leader knows of an agent it keeps in view.
+type Contact struct {
+	ID      ID
+	AckAt   time.Duration // when its last ack came; 0: never
+	InTerm  bool          // it has acknowledged a heartbeat of this term
+	Current bool          // it has acknowledged the current config
+	RTT     time.Duration // 0 while unknown
+	Expiry  time.Duration // until when its promise counts, by our clock
+	Term    uint64        // a term above ours that it showed while no voter; 0: none
+}
+
+// Contacts appends what is known of the agents in view to dst.
+func (n *Node) Contacts(dst []Contact) []Contact {
+	for i := range n.peers[:n.npeers] {
+		p := &n.peers[i]
+		dst = append(dst, Contact{
+			ID: p.id, AckAt: p.ackAt, InTerm: p.round > 0, RTT: p.rtt, Expiry: p.expiry, Term: p.term,
+			Current: p.acked == n.rec.Config.ConfigID,
+		})
+	}
+	return dst
+}

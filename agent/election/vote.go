@@ -1,0 +1,159 @@
+package election
+
+import "time"
+
+// refusal tells why a vote at term for m's sender would be refused now, and
+// for how long a promise stands in its way. NoReason: it would be given. It
+// changes nothing, so a PreVote is exactly the vote's own checks (rules 2, 12, 13, 19).
+func (n *Node) refusal(now time.Duration, m *Message, term uint64) (Reason, time.Duration) {
+	if now < n.waitUntil {
+		return Restarted, n.waitUntil - now
+	}
+	if term < n.rec.Term {
+		return OldTerm, 0
+	}
+	if term == n.rec.Term && n.rec.Vote == m.From {
+		return NoReason, 0 // a repeated request gets the same answer
+	}
+	if term == n.rec.Term && !n.rec.Vote.IsZero() {
+		return Voted, 0
+	}
+	if end := n.promisedToOthers(m, term); now < end {
+		return Promised, end - now
+	}
+	if m.ConfigID.Compare(n.rec.Config.ConfigID) < 0 {
+		return OldConfig, 0
+	}
+	if m.ConfigID == n.rec.Config.ConfigID {
+		if i := n.rec.Config.Index(m.From); i < 0 || n.rec.Config.Voters[i].Priority == 0 {
+			return NotCandidate, 0
+		}
+	}
+	return NoReason, 0
+}
+
+// promisedToOthers gives until when this node may not vote for m's sender at
+// term (rule 12): by its promise to another leader, by its own lease, and by
+// the deadlines that holders here still act by.
+func (n *Node) promisedToOthers(m *Message, term uint64) time.Duration {
+	end := n.promise.End
+	switch {
+	case m.From == n.promise.To && term > n.promise.Term:
+		end = 0 // the promisee itself, in a later term
+	case m.TransferFrom == n.promise.To && m.TransferTerm == n.promise.Term && term == m.TransferTerm+1:
+		end = 0 // the promisee asked for this very election
+	}
+	return max(end, n.handedTo, n.lease.Until)
+}
+
+func (n *Node) handlePreVote(now time.Duration, m *Message, fx *Effects) {
+	if m.Term < n.rec.Term {
+		n.reject(now, m, fx)
+		return
+	}
+	reason, remaining := n.refusal(now, m, m.NextTerm)
+	n.send(m.From, Message{
+		Kind: PreVoteReply, Nonce: m.Nonce, Granted: reason == NoReason,
+		Reason: reason, Remaining: remaining, Config: n.newerConfig(m),
+	}, fx)
+}
+
+func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
+	if m.Term < n.rec.Term {
+		n.reject(now, m, fx)
+		return
+	}
+	reason, remaining := n.refusal(now, m, m.Term)
+	switch {
+	case reason == NoReason && (m.Term > n.rec.Term || n.rec.Vote.IsZero()):
+		n.deferTo(now, m, fx)
+	case reason == OldConfig || reason == NotCandidate:
+		// No promise stands in the way: the term may move, the vote stays (rules 7, 12).
+		if m.Term > n.rec.Term && n.trusted(m) {
+			n.adoptTerm(now, m.Term, fx)
+		}
+	}
+	n.send(m.From, Message{
+		Kind: VoteReply, Granted: reason == NoReason,
+		Reason: reason, Remaining: remaining, Config: n.newerConfig(m),
+	}, fx)
+}
+
+// deferTo gives a worthy candidate the vote and takes this node out of the
+// running (R2, rules 2, 12). A repeated request does not come here: by then
+// this node may have promised that candidate its lease.
+func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
+	n.rec.Term, n.rec.Vote = m.Term, m.From
+	fx.event(EventDeferred, m.Term, m.From)
+	if now < n.promise.End {
+		n.promise.End = now // the promisee released it, or is the candidate itself
+	}
+	n.follow(now, ID{}, fx)
+	// Time enough for the candidate to win or to fail.
+	n.schedule(now + n.set.Lease/2)
+}
+
+func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
+	if n.role != PreCandidate || m.Nonce != n.nonce || !n.rec.Config.Has(m.From) {
+		return
+	}
+	n.count(now, m)
+	switch {
+	case n.grants() >= n.rec.Config.Quorum():
+		n.becomeCandidate(now, n.rec.Term+1, ID{}, 0, fx)
+	case n.hopeless():
+		n.standDown(now, fx)
+	}
+}
+
+func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
+	if n.role != Candidate || m.Term != n.rec.Term || !n.rec.Config.Has(m.From) {
+		return
+	}
+	n.count(now, m)
+	switch {
+	case n.grants() >= n.rec.Config.Quorum():
+		n.becomeLeader(now, fx)
+	case n.hopeless():
+		n.standDown(now, fx)
+	}
+}
+
+// count books a voter's answer.
+func (n *Node) count(now time.Duration, m *Message) {
+	p := n.peerOf(m.From)
+	if p == nil {
+		return
+	}
+	switch {
+	case m.Granted:
+		p.granted = true
+	case m.Reason == Promised || m.Reason == Restarted:
+		p.retryAt = now + max(m.Remaining, time.Millisecond/4)
+	default:
+		p.refused = true
+	}
+}
+
+// grants counts the voters of the current config that would vote, or have
+// voted, for this node, itself included (rule 3).
+func (n *Node) grants() int {
+	g := 1
+	n.eachVoter(func(p *peer) {
+		if p.granted {
+			g++
+		}
+	})
+	return g
+}
+
+// hopeless tells that too many voters have refused for good.
+func (n *Node) hopeless() bool {
+	refused := 0
+	n.eachVoter(func(p *peer) {
+		if p.refused && !p.granted {
+			refused++
+		}
+	})
+	return int(n.rec.Config.N)-refused < n.rec.Config.Quorum()
+}
