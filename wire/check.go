@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+const (
+	// maxDuration bounds promises: far above what a voter grants
+	// (election.MaxPromise), far below what overflows when added to a clock.
+	maxDuration = time.Hour
+	// maxVersion bounds config versions as terms are bound: each takes an act
+	// of the goose, so it is never reached, and JSON keeps it exact.
+	maxVersion = election.MaxTerm
+)
+
+// check tells what is wrong with the part of a frame that all entries share.
+func (f *Frame) check() *DropError {
+	switch {
+	case f.From.IsZero():
+		return drop(DropRange, "sender has no id")
+	case len(f.Messages) > MaxMessages:
+		return outOfRange("number of entries", uint64(len(f.Messages)), MaxMessages)
+	}
+	return nil
+}
+
+// check tells what is wrong with an entry, own or received. Reasons are not
+// judged: a later version may have more of them, and a refusal for a reason we
+// do not know is still a refusal.
+func (m *Message) check() *DropError {
+	switch {
+	case !known(m.Kind):
+		return outOfRange("kind", uint64(m.Kind), uint64(election.LeaveReply))
+	case m.Generation.Number > election.MaxGeneration:
+		return outOfRange("generation", m.Generation.Number, election.MaxGeneration)
+	case max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm) > election.MaxTerm:
+		return outOfRange("term", max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm), election.MaxTerm)
+	case max(m.ConfigID.Version, m.Config.Version) > maxVersion:
+		return outOfRange("config version", max(m.ConfigID.Version, m.Config.Version), maxVersion)
+	case m.Remaining < 0 || m.Remaining > maxDuration:
+		return drop(DropRange, fmt.Sprintf("remaining promise of %v: want 0 to %v", m.Remaining, maxDuration))
+	case m.Promise < 0 || m.Promise > maxDuration:
+		return drop(DropRange, fmt.Sprintf("promise of %v: want 0 to %v", m.Promise, maxDuration))
+	}
+	for _, r := range m.Ranks {
+		if r >= election.MaxVoters {
+			return outOfRange("rank", uint64(r), election.MaxVoters-1)
+		}
+	}
+	if err := m.Config.Valid(); err != nil {
+		return drop(DropRange, err.Error())
+	}
+	return nil
+}
+
+func known(k election.Kind) bool { return k >= election.PreVoteRequest && k <= election.LeaveReply }

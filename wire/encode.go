@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/election"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+const (
+	frameFields    = 8
+	entryFields    = 7 // those that every kind has
+	configFields   = 3
+	foundingFields = 6
+)
+
+// AppendFrame appends the body of f to dst. It fails with a *DropError, and
+// gives dst back as it was, when f is too large for a datagram (DropTooLarge)
+// or says what no receiver would believe.
+func AppendFrame(dst []byte, f *Frame) ([]byte, error) {
+	if err := f.checkOutgoing(); err != nil {
+		return dst, err.ours()
+	}
+	e := encoders.Get().(*encoder)
+	e.buf = dst
+	e.frame(f)
+	out := e.buf
+	e.buf = nil // the pool keeps no caller's memory
+	encoders.Put(e)
+	if n := len(out) - len(dst); n > MaxBody {
+		return out[:len(dst)], outOfSize("frame", n, MaxBody).ours()
+	}
+	return out, nil
+}
+
+// checkOutgoing also refuses fields that the entry's kind has no place for:
+// losing them on the way would be a bug nobody sees.
+func (f *Frame) checkOutgoing() *DropError {
+	if err := f.check(); err != nil {
+		return err
+	}
+	for i := range f.Messages {
+		m := &f.Messages[i]
+		if err := m.check(); err != nil {
+			return err
+		}
+		if carried(&m.Message) != m.Message {
+			return drop(DropRange, fmt.Sprintf("message of kind %d has a field that this kind does not carry", m.Kind))
+		}
+	}
+	if f.Founding.Kind != 0 {
+		if err := f.Founding.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carried gives what arrives of m. The cases here, in encoder.fields and in
+// decoder.kind belong together.
+func carried(m *election.Message) election.Message {
+	out := election.Message{Kind: m.Kind, Header: m.Header}
+	switch m.Kind {
+	case election.PreVoteRequest:
+		out.NextTerm, out.Nonce = m.NextTerm, m.Nonce
+	case election.PreVoteReply:
+		out.Nonce, out.Granted, out.Reason, out.Remaining, out.Config = m.Nonce, m.Granted, m.Reason, m.Remaining, m.Config
+	case election.VoteRequest:
+		out.TransferFrom, out.TransferTerm = m.TransferFrom, m.TransferTerm
+	case election.VoteReply:
+		out.Granted, out.Reason, out.Remaining, out.Config = m.Granted, m.Reason, m.Remaining, m.Config
+	case election.Heartbeat:
+		out.Round, out.Promise, out.Ranks, out.RTT, out.Config = m.Round, m.Promise, m.Ranks, m.RTT, m.Config
+	case election.HeartbeatAck:
+		out.Round, out.Promise = m.Round, m.Promise
+	case election.Reject:
+		out.Config = m.Config
+	case election.LeaveReply:
+		out.Granted, out.Reason = m.Granted, m.Reason
+	}
+	return out
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.msgpack = msgpack.NewEncoder(e)
+	return e
+}}
+
+// encoder drives the library's Encoder, which writes into buf and so never fails.
+type encoder struct {
+	buf     []byte
+	msgpack *msgpack.Encoder
+}
+
+// Write and WriteByte make the encoder the library's target.
+func (e *encoder) Write(p []byte) (int, error) {
+	e.buf = append(e.buf, p...)
+	return len(p), nil
+}
+
+func (e *encoder) WriteByte(c byte) error {
+	e.buf = append(e.buf, c)
+	return nil
+}
+
+func (e *encoder) array(n int)              { _ = e.msgpack.EncodeArrayLen(n) }
+func (e *encoder) uint(n uint64)            { _ = e.msgpack.EncodeUint(n) }
+func (e *encoder) bool(b bool)              { _ = e.msgpack.EncodeBool(b) }
+func (e *encoder) none()                    { _ = e.msgpack.EncodeNil() }
+func (e *encoder) duration(d time.Duration) { e.uint(uint64(d)) }
+
+func (e *encoder) bytes(b []byte) {
+	_ = e.msgpack.EncodeBytesLen(len(b))
+	e.buf = append(e.buf, b...)
+}
+
+func (e *encoder) frame(f *Frame) {
+	e.array(frameFields)
+	e.bytes(f.FlockID[:])
+	e.bytes(f.From[:])
+	e.bytes(f.To[:])
+	e.uint(f.Start)
+	e.uint(f.Life)
+	e.uint(f.Seq)
+	e.array(len(f.Messages))
+	for i := range f.Messages {
+		e.entry(&f.Messages[i])
+	}
+	if f.Founding.Kind == 0 {
+		e.none()
+		return
+	}
+	e.founding(&f.Founding)
+}
+
+func (e *encoder) entry(m *Message) {
+	e.array(entryFields + kindFields[m.Kind])
+	e.uint(m.Election)
+	e.uint(uint64(m.Kind))
+	e.uint(m.Generation.Number)
+	e.uint(m.Generation.Tag)
+	e.uint(m.Term)
+	e.uint(m.ConfigID.Term)
+	e.uint(m.ConfigID.Version)
+	e.fields(&m.Message)
+}
+
+// kindFields counts what encoder.fields appends for each kind.
+var kindFields = [...]int{
+	election.PreVoteRequest: 2,
+	election.PreVoteReply:   5,
+	election.VoteRequest:    2,
+	election.VoteReply:      4,
+	election.Heartbeat:      5,
+	election.HeartbeatAck:   2,
+	election.Reject:         1,
+	election.TimeoutNow:     0,
+	election.Resign:         0,
+	election.Leave:          0,
+	election.LeaveReply:     2,
+}
+
+func (e *encoder) fields(m *election.Message) {
+	switch m.Kind {
+	case election.PreVoteRequest:
+		e.uint(m.NextTerm)
+		e.uint(m.Nonce)
+	case election.PreVoteReply:
+		e.uint(m.Nonce)
+		e.verdict(m)
+		e.duration(m.Remaining)
+		e.config(&m.Config)
+	case election.VoteRequest:
+		e.optionalID(&m.TransferFrom)
+		e.uint(m.TransferTerm)
+	case election.VoteReply:
+		e.verdict(m)
+		e.duration(m.Remaining)
+		e.config(&m.Config)
+	case election.Heartbeat:
+		e.uint(m.Round)
+		e.duration(m.Promise)
+		e.bytes(m.Ranks[:])
+		e.duration(min(max(m.RTT, 0), maxDuration)) // an estimate, so bending it beats losing the heartbeat
+		e.config(&m.Config)
+	case election.HeartbeatAck:
+		e.uint(m.Round)
+		e.duration(m.Promise)
+	case election.Reject:
+		e.config(&m.Config)
+	case election.LeaveReply:
+		e.verdict(m)
+	}
+}
+
+func (e *encoder) verdict(m *election.Message) {
+	e.bool(m.Granted)
+	e.uint(uint64(m.Reason))
+}
+
+func (e *encoder) optionalID(id *election.ID) {
+	if id.IsZero() {
+		e.bytes(nil)
+		return
+	}
+	e.bytes(id[:])
+}
+
+func (e *encoder) config(c *election.Config) {
+	if c.N == 0 {
+		e.none()
+		return
+	}
+	e.array(configFields)
+	e.uint(c.Term)
+	e.uint(c.Version)
+	_ = e.msgpack.EncodeBytesLen(int(c.N) * voterSize)
+	for i := range c.Voters[:c.N] {
+		e.buf = append(e.buf, c.Voters[i].ID[:]...)
+		e.buf = append(e.buf, c.Voters[i].Priority)
+	}
+}
+
+func (e *encoder) founding(w *Founding) {
+	e.array(foundingFields)
+	e.uint(uint64(w.Kind))
+	e.bytes(w.FlockID[:])
+	e.uint(w.Attempt)
+	e.uint(uint64(w.Expect))
+	e.uint(uint64(w.Reason))
+	_ = e.msgpack.EncodeBytesLen(len(w.Set) * idSize)
+	for i := range w.Set {
+		e.buf = append(e.buf, w.Set[i][:]...)
+	}
+}

@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+const (
+	// KeySize is the length of a key in bytes.
+	KeySize = 32
+	// MaxLabel bounds a flock's label in bytes, as memberlist bounds it.
+	MaxLabel = 255
+
+	keyIDSize = 4
+	headSize  = 2 + keyIDSize // first byte, version, key id
+	nonceSize = chacha20poly1305.NonceSizeX
+	sealSize  = nonceSize + chacha20poly1305.Overhead
+	sumSize   = crc32.Size
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Keyring seals what we send and opens what we receive, for one flock label.
+// It never changes, so any number of goroutines may use it; a rotation of keys
+// makes a new one.
+type Keyring struct {
+	ids       []string
+	datagrams envelope
+	streams   envelope
+}
+
+// NewKeyring makes a keyring of 32-byte keys: the first seals, all open. Each
+// key serves through sub-keys (HKDF-SHA256), so it may be memberlist's as
+// well. Without keys, datagrams carry a checksum only, and anyone on the
+// network can forge them.
+func NewKeyring(label string, keys [][]byte) (*Keyring, error) {
+	if len(label) > MaxLabel {
+		return nil, fmt.Errorf("flock label of %d bytes: at most %d", len(label), MaxLabel)
+	}
+	k := &Keyring{
+		datagrams: newEnvelope(FirstByte, label),
+		streams:   newEnvelope(StreamByte, label),
+	}
+	for i, key := range keys {
+		if len(key) != KeySize {
+			return nil, fmt.Errorf("key %d has %d bytes: want %d", i+1, len(key), KeySize)
+		}
+		for j := range keys[:i] {
+			if bytes.Equal(keys[j], key) {
+				return nil, fmt.Errorf("key %d (%s) repeats key %d: name each once", i+1, KeyID(key), j+1)
+			}
+		}
+		if err := k.datagrams.add(key, "duckduckgoose datagram 1", label); err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if err := k.streams.add(key, "duckduckgoose stream 1", label); err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		k.ids = append(k.ids, KeyID(key))
+	}
+	return k, nil
+}
+
+// KeyIDs names the keys held, the sealing one first; empty without keys.
+func (k *Keyring) KeyIDs() []string { return append([]string(nil), k.ids...) }
+
+// Overhead is the number of bytes by which Seal's datagram exceeds its body.
+func (k *Keyring) Overhead() int { return headSize + k.datagrams.overhead() }
+
+// Seal appends the datagram for body to dst, which body must not overlap. It
+// fails only with DropTooLarge. With MaxDatagram bytes of capacity behind dst
+// it allocates nothing.
+func (k *Keyring) Seal(dst, body []byte) ([]byte, error) {
+	if n := len(body) + k.Overhead(); n > MaxDatagram {
+		return dst, outOfSize("datagram", n, MaxDatagram).ours()
+	}
+	e := &k.datagrams
+	return e.seal(e.appendHead(dst), body), nil
+}
+
+// Open checks a datagram and appends its body to dst, which the datagram must
+// not overlap. Every error is a *DropError, and dst comes back as it was.
+func (k *Keyring) Open(dst, datagram []byte) ([]byte, error) {
+	if len(datagram) > MaxDatagram {
+		return dst, outOfSize("datagram", len(datagram), MaxDatagram)
+	}
+	if len(datagram) < headSize {
+		return dst, drop(DropShort, fmt.Sprintf("%d bytes: want %d or more", len(datagram), headSize+sumSize))
+	}
+	body, err := k.datagrams.open(dst, datagram[:headSize], datagram[headSize:])
+	if err != nil {
+		return dst, k.complete(err)
+	}
+	return body, nil
+}
+
+// complete adds what we hold to an error that a person will compare it with.
+func (k *Keyring) complete(err *DropError) error {
+	if err.Reason == DropUnknownKey || err.Reason == DropUnsealed {
+		err.Held = k.KeyIDs()
+	}
+	return err
+}
+
+// envelope seals and opens for one use, told by its first byte.
+type envelope struct {
+	plain [headSize]byte // the head of what is not sealed
+	sum   uint32         // CRC-32C of that head, the label's length, the label
+	keys  []sealer       // the first seals
+}
+
+// sealer is one key for one use. Head and label are the same for all it seals,
+// so the associated data are made once.
+type sealer struct {
+	aead cipher.AEAD
+	data []byte // associated data: head, label
+}
+
+func (s *sealer) head() []byte { return s.data[:headSize] }
+
+func newEnvelope(first byte, label string) envelope {
+	e := envelope{plain: [headSize]byte{first, Version}}
+	e.sum = crc32.Checksum(e.plain[:], castagnoli)
+	e.sum = crc32.Update(e.sum, castagnoli, []byte{byte(len(label))})
+	e.sum = crc32.Update(e.sum, castagnoli, []byte(label))
+	return e
+}
+
+func (e *envelope) add(key []byte, use, label string) error {
+	sub, err := hkdf.Key(sha256.New, key, nil, use, chacha20poly1305.KeySize)
+	if err != nil {
+		return fmt.Errorf("deriving a sub-key: %w", err)
+	}
+	aead, err := chacha20poly1305.NewX(sub)
+	if err != nil {
+		return fmt.Errorf("making a cipher: %w", err)
+	}
+	id := keyID(key)
+	data := append([]byte{e.plain[0], Version}, id[:]...)
+	e.keys = append(e.keys, sealer{aead: aead, data: append(data, label...)})
+	return nil
+}
+
+func (e *envelope) overhead() int {
+	if len(e.keys) == 0 {
+		return sumSize
+	}
+	return sealSize
+}
+
+func (e *envelope) appendHead(dst []byte) []byte {
+	if len(e.keys) == 0 {
+		return append(dst, e.plain[:]...)
+	}
+	return append(dst, e.keys[0].head()...)
+}
+
+// seal appends what follows the head. The nonce is 24 random bytes, so no
+// count of datagrams wears it out.
+func (e *envelope) seal(dst, body []byte) []byte {
+	if len(e.keys) == 0 {
+		dst = binary.BigEndian.AppendUint32(dst, crc32.Update(e.sum, castagnoli, body))
+		return append(dst, body...)
+	}
+	var none [nonceSize]byte
+	dst = append(dst, none[:]...)
+	rand.Read(dst[len(dst)-nonceSize:]) // never fails: the program ends if the system has no randomness
+	return e.sealWith(dst, body)
+}
+
+// sealWith appends the cipher text of body under the nonce that dst ends with.
+func (e *envelope) sealWith(dst, body []byte) []byte {
+	s := &e.keys[0]
+	return s.aead.Seal(dst, dst[len(dst)-nonceSize:], body, s.data)
+}
+
+// open checks head and what was sealed behind it, and appends the body to dst.
+func (e *envelope) open(dst, head, sealed []byte) ([]byte, *DropError) {
+	if head[0] != e.plain[0] {
+		return nil, drop(DropFirstByte, fmt.Sprintf("0x%02X: want 0x%02X", head[0], e.plain[0]))
+	}
+	if head[1] != Version {
+		return nil, drop(DropFrameVersion, strconv.Itoa(int(head[1])))
+	}
+	if [keyIDSize]byte(head[2:]) == ([keyIDSize]byte{}) {
+		return e.openPlain(dst, sealed)
+	}
+	return e.openSealed(dst, head, sealed)
+}
+
+func (e *envelope) openPlain(dst, sealed []byte) ([]byte, *DropError) {
+	if len(e.keys) > 0 {
+		return nil, drop(DropUnsealed, "")
+	}
+	if len(sealed) < sumSize {
+		return nil, drop(DropShort, "ends within the checksum")
+	}
+	body := sealed[sumSize:]
+	if binary.BigEndian.Uint32(sealed) != crc32.Update(e.sum, castagnoli, body) {
+		return nil, drop(DropChecksum, "")
+	}
+	return append(dst, body...), nil
+}
+
+func (e *envelope) openSealed(dst, head, sealed []byte) ([]byte, *DropError) {
+	reason := DropUnknownKey
+	for i := range e.keys { // all of that id: two keys may share one by chance
+		s := &e.keys[i]
+		if !bytes.Equal(s.head(), head) {
+			continue
+		}
+		if len(sealed) < sealSize {
+			return nil, drop(DropShort, "ends within the seal")
+		}
+		body, failed := s.aead.Open(dst, sealed[:nonceSize], sealed[nonceSize:], s.data)
+		if failed == nil {
+			return body, nil
+		}
+		reason = DropSeal
+	}
+	return nil, &DropError{Reason: reason, KeyID: hex.EncodeToString(head[2:])}
+}

@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// KeyID names a key without giving it away: 8 hexadecimal digits, as in
+// "seals with key 9c0a41f2".
+func KeyID(key []byte) string {
+	id := keyID(key)
+	return hex.EncodeToString(id[:])
+}
+
+func keyID(key []byte) [keyIDSize]byte {
+	b, err := hkdf.Key(sha256.New, key, nil, "duckduckgoose key id 1", keyIDSize)
+	if err != nil {
+		panic(fmt.Sprintf("wire: deriving a key id: %v", err)) // only for lengths no key id has
+	}
+	id := [keyIDSize]byte(b)
+	if id == ([keyIDSize]byte{}) {
+		id[keyIDSize-1] = 1 // zero means "not sealed"
+	}
+	return id
+}
+
+// ParseKeys reads a key file: a line of base64 for each 32-byte key, the
+// sealing one first; empty lines and what follows a # are left out. Errors
+// name the line and never repeat what it says.
+func ParseKeys(text []byte) ([][]byte, error) {
+	var keys [][]byte
+	var lines []int // where each key stands
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		key, err := base64.StdEncoding.Strict().DecodeString(line)
+		if err != nil {
+			return nil, fmt.Errorf("key file line %d: not base64: want one line of base64 for each key of %d bytes", n, KeySize)
+		}
+		if len(key) != KeySize {
+			return nil, fmt.Errorf("key file line %d: key of %d bytes: want %d", n, len(key), KeySize)
+		}
+		for i := range keys {
+			if bytes.Equal(keys[i], key) {
+				return nil, fmt.Errorf("key file line %d: repeats the key of line %d: name each once", n, lines[i])
+			}
+		}
+		keys, lines = append(keys, key), append(lines, n)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("key file has no key: want one line of base64 for each; ddgoose keygen makes one")
+	}
+	return keys, nil
+}
