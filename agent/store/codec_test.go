@@ -1,0 +1,161 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"duckduckgoose/agent/election"
+
+	"github.com/stretchr/testify/require"
+)
+
+// full is a state with every field set, and sizes at their bounds when large.
+func full(large bool) State {
+	s := State{
+		ID: election.ID{0xA1}, Start: 3, Left: true, Bound: election.FlockID{0xF1},
+		Founding: Founding{FlockID: election.FlockID{0xF2}, Coordinator: election.ID{0xC1}, Attempt: 5, Aborted: 4, Set: []election.ID{{0xA1}, {0xC1}}},
+	}
+	n, voters := 2, 2
+	if large {
+		n, voters = MaxElections, election.MaxVoters
+		for i := len(s.Founding.Set); i < MaxFounders; i++ {
+			s.Founding.Set = append(s.Founding.Set, election.ID{1, byte(i)})
+		}
+	}
+	for i := range n {
+		r := election.Record{
+			FlockID: election.FlockID{0xF1}, Generation: election.Generation{Number: 6, Tag: 7}, Term: 8, Vote: election.ID{0xB1},
+			Config: election.Config{ConfigID: election.ConfigID{Term: 8, Version: 9}}, PromiseMax: time.Second,
+		}
+		for v := range voters {
+			r.Config = r.Config.With(election.Voter{ID: election.ID{byte(1 + v)}, Priority: uint8(100 * v)})
+		}
+		s.Elections = append(s.Elections, Election{Number: uint64(i), Record: r})
+	}
+	return s
+}
+
+// The bytes of format 1. A change here makes every disk unreadable.
+func TestSlotBytes(t *testing.T) {
+	s := full(false)
+	s.Elections = s.Elections[1:]
+	want := strings.Join([]string{
+		"4444475354415445", "00000001", "000000f8", "000000000000002a", "1bb6b3f160dfa066",
+		"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
+		"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
+		"0002", "a1000000000000000000000000000000", "c1000000000000000000000000000000",
+		"0001", "0000000000000001", "f1000000000000000000000000000000", "0000000000000006", "0000000000000007",
+		"0000000000000008", "b1000000000000000000000000000000", "0000000000000008", "0000000000000009",
+		"02", "01000000000000000000000000000000", "00", "02000000000000000000000000000000", "64",
+		"000000003b9aca00",
+	}, "")
+	got := seal(42, appendState(nil, &s))
+	require.Len(t, got, sectorBytes)
+	require.Equal(t, want, strings.TrimRight(hex.EncodeToString(got), "0")+"00", "zeros up to a whole sector")
+}
+
+func TestStateComesBackAsItWas(t *testing.T) {
+	for _, s := range []State{{ID: election.ID{1}}, full(false), full(true)} {
+		require.NoError(t, s.valid())
+		b := appendState(nil, &s)
+		got, err := decodeState(b)
+		require.NoError(t, err)
+		require.Equal(t, s, got)
+	}
+	s := full(true)
+	require.Len(t, appendState(nil, &s), maxPayload)
+}
+
+func TestDecodeRefusesWhatIsNotAState(t *testing.T) {
+	s := full(false)
+	b := appendState(nil, &s)
+	for n := range b {
+		_, err := decodeState(b[:n])
+		require.Error(t, err, "%d bytes", n)
+	}
+	_, err := decodeState(append(b[:len(b):len(b)], 0))
+	require.EqualError(t, err, "1 bytes too many")
+	for want, change := range map[string]func(b []byte){
+		"state without an id": func(b []byte) { b[0] = 0 },
+		"left mark 2":         func(b []byte) { b[24] = 2 },
+		"65535 founders":      func(b []byte) { b[89], b[90] = 255, 255 },
+	} {
+		bad := append([]byte(nil), b...)
+		change(bad)
+		_, err := decodeState(bad)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// withSlots opens a real directory whose state file is these two slots.
+func withSlots(t *testing.T, a, b []byte) error {
+	d := t.TempDir()
+	s := &Store{dir: d, fsys: osFS{}}
+	both := make([]byte, 2*slotBytes)
+	copy(both, a)
+	copy(both[slotBytes:], b)
+	f, err := s.replace(StateFile, both)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	st, err := Open(d, nil)
+	if err == nil {
+		require.NoError(t, st.Close())
+	}
+	return err
+}
+
+func TestForeignAndImpossibleFilesAreRefused(t *testing.T) {
+	s := full(false)
+	payload := appendState(nil, &s)
+	s.Start++
+	other := appendState(nil, &s)
+	require.NoError(t, withSlots(t, seal(1, payload), seal(1, payload)))
+	require.NoError(t, withSlots(t, seal(2, other), seal(1, payload)))
+	require.NoError(t, withSlots(t, seal(2, other), seal(3, payload)))
+
+	later := seal(1, payload)
+	binary.BigEndian.PutUint32(later[8:], 2)
+	binary.BigEndian.PutUint64(later[24:], checksum(later, payload))
+	err := withSlots(t, seal(9, payload), later) // even in the older slot
+	require.ErrorIs(t, err, ErrVersion)
+	require.ErrorContains(t, err, "is of format 2, and this ddgoose reads format 1: start the ddgoose that wrote it, or a later one")
+
+	err = withSlots(t, seal(3, other), seal(3, payload))
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.ErrorContains(t, err, "slots A and B are both number 3 and differ")
+
+	err = withSlots(t, seal(3, []byte("nonsense")), seal(2, payload))
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.ErrorContains(t, err, "record 3: ends too early")
+
+	require.ErrorIs(t, withSlots(t, nil, nil), ErrCorrupt)
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range []State{{ID: election.ID{1}}, full(false), full(true)} {
+		f.Add(appendState(nil, &s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeState(b)
+		if err != nil {
+			require.Equal(t, State{}, s)
+			return
+		}
+		// One state, one encoding: nothing was overlooked.
+		require.Equal(t, b, appendState(nil, &s))
+		require.LessOrEqual(t, len(b), maxPayload)
+	})
+}
+
+func FuzzSlot(f *testing.F) {
+	s := full(false)
+	f.Add(seal(7, appendState(nil, &s)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if sl := readSlot(b); sl.damage == nil {
+			require.Equal(t, checksum(b, sl.payload), binary.BigEndian.Uint64(b[24:]))
+		}
+	})
+}

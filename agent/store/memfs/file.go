@@ -1,0 +1,108 @@
+package memfs
+
+import (
+	"io"
+
+	"duckduckgoose/agent/store"
+)
+
+// file is an open file.
+type file struct {
+	fs     *FS
+	inode  *inode
+	name   string
+	life   int
+	closed bool
+}
+
+var _ store.File = (*file)(nil)
+
+func (i *inode) change(cs ...change) {
+	for _, c := range cs {
+		i.live.apply(c)
+	}
+	i.changes = append(i.changes, cs...)
+}
+
+func (f *file) ReadAt(b []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	cut, err := f.operation()
+	if err != nil || cut {
+		return 0, f.failed("read", err, cut)
+	}
+	n := f.inode.live.readAt(b, off)
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt writes part of b when it fails.
+func (f *file) WriteAt(b []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if !f.usable() {
+		_, err := f.operation()
+		return 0, f.failed("write", err, false)
+	}
+	cut, err := f.operation()
+	n := len(b)
+	if err != nil {
+		n = f.fs.rng.IntN(len(b) + 1)
+	}
+	f.inode.change(f.inode.live.writes(b[:n], off)...)
+	if err != nil || cut {
+		return n, f.failed("write", err, cut)
+	}
+	return n, nil
+}
+
+func (f *file) Sync() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	usable := f.usable()
+	cut, err := f.operation()
+	if cut || !usable {
+		return f.failed("sync", err, cut)
+	}
+	kept := f.inode.changes
+	if err != nil {
+		kept = choose(f.fs.rng, kept)
+	}
+	f.inode.flush(kept)
+	return f.failed("sync", err, false)
+}
+
+// flush brings changes to the disk; all others are forgotten by everyone.
+func (i *inode) flush(kept []change) {
+	for _, c := range kept {
+		i.disk.apply(c)
+	}
+	i.changes = nil
+}
+
+func (f *file) Lock() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	cut, err := f.operation()
+	if err != nil || cut {
+		return f.failed("lock", err, cut)
+	}
+	if h := f.inode.holder; h != nil && h != f && h.usable() {
+		return pathError("lock", f.name, store.ErrLocked)
+	}
+	f.inode.holder = f
+	return nil
+}
+
+// Close gives the lock up. It never fails, and is no operation.
+func (f *file) Close() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	f.closed = true
+	return nil
+}
+
+// usable tells whether the file is open in the present life.
+func (f *file) usable() bool { return !f.closed && f.life == f.fs.life && f.fs.dead == nil }

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+const (
+	// StateFile is the file in a data directory that an agent must never lose.
+	StateFile = "state"
+	newSuffix = ".new" // of a file that is not yet complete
+	lockName  = "lock"
+)
+
+// Option changes how Open works.
+type Option func(*options)
+
+type options struct{ random io.Reader }
+
+// WithRandom draws a new directory's ID from r instead of the system's random source.
+func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
+
+// Open opens a data directory and locks it. A missing directory is made (0700), a
+// missing state file too, with a new random ID. When it returns, both slots
+// are durable and alike. fsys nil is the real file system.
+//
+// It does not raise Start: see [Store.Begin]. Errors that a user can mend are
+// an [*Error].
+func Open(dir string, fsys FS, opts ...Option) (*Store, error) {
+	o := options{random: rand.Reader}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if fsys == nil {
+		fsys = osFS{}
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return nil, explain(dir, "make data directory", err)
+	}
+	lock, err := takeLock(dir, fsys)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, fsys: fsys, lock: lock}
+	if err := s.open(o.random); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+// open opens or makes the state file. On an error it is closed.
+func (s *Store) open(random io.Reader) error {
+	f, err := s.fsys.OpenFile(s.path(StateFile), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = s.create(random)
+	}
+	if err != nil {
+		return explain(s.dir, "open state file", err)
+	}
+	s.records.file = f
+	if err := s.load(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	s.loadPeers()
+	return nil
+}
+
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
+
+// create makes the state file under another name and moves it into place
+// complete, so that a crash never leaves a file that looks damaged.
+func (s *Store) create(random io.Reader) (File, error) {
+	st := State{}
+	if _, err := io.ReadFull(random, st.ID[:]); err != nil {
+		return nil, fmt.Errorf("draw an id: %w", err)
+	}
+	if st.ID.IsZero() {
+		return nil, errors.New("draw an id: the random source gives only zeros")
+	}
+	both := make([]byte, 2*slotBytes) // written out in full: the blocks must exist
+	record := seal(1, appendState(nil, &st))
+	copy(both[slotA*slotBytes:], record)
+	copy(both[slotB*slotBytes:], record)
+	return s.replace(StateFile, both)
+}
+
+// replace writes a whole file and puts it in its place, durable but for its
+// name: SyncDir is the caller's. The file stays open.
+func (s *Store) replace(name string, content []byte) (File, error) {
+	f, err := s.fsys.OpenFile(s.path(name+newSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteAt(content, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = s.fsys.Rename(s.path(name+newSuffix), s.path(name))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// load reads the state and makes both slots hold it, before anything may rely
+// on it.
+func (s *Store) load() error {
+	f := s.records.file
+	var slots [2]slot
+	for i := range slots {
+		var err error
+		if slots[i], err = loadSlot(f, i); err != nil {
+			return explain(s.dir, "read state file", err)
+		}
+	}
+	// Whoever wrote another format may have promised more than we can read.
+	for _, sl := range slots {
+		if sl.damage == nil && sl.version != formatVersion {
+			return versionError(s.dir, sl.version)
+		}
+	}
+	i, err := newest(slots)
+	if err != nil {
+		return corruptError(s.dir, err)
+	}
+	// No crash leaves a right checksum over a wrong payload, so the other slot,
+	// which may be older, is no way out.
+	st, err := decodeState(slots[i].payload)
+	if err != nil {
+		return corruptError(s.dir, fmt.Errorf("record %d: %w", slots[i].seq, err))
+	}
+	record := seal(slots[i].seq, slots[i].payload)
+	for _, at := range [...]int{i, 1 - i} {
+		if err := writeSlot(f, s.dir, at, record); err != nil {
+			return err
+		}
+	}
+	// Whoever moved the file into place may have been killed before this.
+	if err := s.fsys.SyncDir(s.dir); err != nil {
+		return explain(s.dir, "sync data directory", err)
+	}
+	s.records.seq, s.records.record, s.records.settled = slots[i].seq, record, true
+	s.state.Store(&st)
+	s.fresh.Store(st.blank())
+	return nil
+}
+
+// loadSlot reads a slot. One that cannot be read, twice, is a damaged one:
+// that is how a disk shows decay.
+func loadSlot(f File, i int) (slot, error) {
+	b := make([]byte, slotBytes)
+	read := func() (int, error) { return f.ReadAt(b, int64(i)*slotBytes) }
+	n, err := read()
+	if errors.Is(err, syscall.EIO) {
+		n, err = read()
+	}
+	switch {
+	case errors.Is(err, syscall.EIO):
+		return slot{damage: err}, nil
+	case err != nil && !errors.Is(err, io.EOF):
+		return slot{}, err
+	}
+	return readSlot(b[:n]), nil
+}
+
+// takeLock locks the directory by a file in it that is never removed, and
+// leaves the pid there for whoever comes second.
+func takeLock(dir string, fsys FS) (File, error) {
+	f, err := fsys.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, explain(dir, "open lock file", err)
+	}
+	err = f.Lock()
+	if errors.Is(err, ErrLocked) {
+		err = lockedError(dir, lockHolder(f), err)
+	}
+	if err != nil {
+		return nil, errors.Join(explain(dir, "lock data directory", err), f.Close())
+	}
+	// The pid is a courtesy: a disk too full for it is found out by the state file.
+	_, _ = f.WriteAt(fmt.Appendf(nil, "%-20d\n", os.Getpid()), 0)
+	return f, nil
+}
+
+// lockHolder gives the pid in a lock file, 0 when there is none.
+func lockHolder(f File) int {
+	b := make([]byte, 32)
+	n, _ := f.ReadAt(b, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
+}

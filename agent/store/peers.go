@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+
+	"duckduckgoose/agent/election"
+)
+
+const (
+	peersName = "peers"
+	peerBytes = 512 // the most that one peer takes in the file
+
+	// MaxPeers bounds the addresses kept.
+	MaxPeers = 1024
+)
+
+// Peer is where an agent was last seen: a place to look for the flock, no more.
+type Peer struct {
+	Name string
+	Addr string // host:port
+	ID   election.ID
+}
+
+// peers is the peers file, which is on nobody's way to a vote.
+type peers struct {
+	sync.Mutex
+	known  []Peer
+	stale  bool  // the file holds something else
+	err    error // why the file was not used
+	closed bool
+}
+
+// peerLine is a peer as the file has it: JSON, one a line.
+type peerLine struct {
+	Name string `json:"name"`
+	Addr string `json:"addr"`
+	ID   string `json:"id"`
+}
+
+// Peers gives the addresses last given to SavePeers, in this process or an earlier one.
+func (s *Store) Peers() []Peer {
+	s.peers.Lock()
+	defer s.peers.Unlock()
+	return slices.Clone(s.peers.known)
+}
+
+// PeersErr tells why the peers file could not be used at Open, as a warning:
+// the agent does without. It is nil when the file was fine or missing, and
+// once SavePeers has written a new one.
+func (s *Store) PeersErr() error {
+	s.peers.Lock()
+	defer s.peers.Unlock()
+	return s.peers.err
+}
+
+// SavePeers keeps the first MaxPeers addresses for the next start. It writes
+// only what has changed. A failure is a warning: the votes do not depend on it.
+func (s *Store) SavePeers(ps []Peer) error {
+	p := &s.peers
+	p.Lock()
+	defer p.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	ps = ps[:min(len(ps), MaxPeers)]
+	if slices.Equal(ps, p.known) && !p.stale {
+		return nil
+	}
+	b, err := encodePeers(ps)
+	if err != nil {
+		return fmt.Errorf("save peers: %w", err)
+	}
+	p.known, p.stale = slices.Clone(ps), true
+	f, err := s.replace(peersName, b)
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil {
+		err = s.fsys.SyncDir(s.dir)
+	}
+	if err != nil {
+		return explain(s.dir, "save peers", err)
+	}
+	p.stale, p.err = false, nil
+	return nil
+}
+
+// loadPeers reads the file at Open, or notes why it cannot.
+func (s *Store) loadPeers() {
+	known, err := s.readPeers()
+	if err != nil {
+		s.peers.stale, s.peers.err = true, fmt.Errorf("%s is not used: %w", s.path(peersName), err)
+		return
+	}
+	s.peers.known = known
+}
+
+func (s *Store) readPeers() ([]Peer, error) {
+	f, err := s.fsys.OpenFile(s.path(peersName), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, MaxPeers*peerBytes))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return decodePeers(b)
+}
+
+func encodePeers(ps []Peer) ([]byte, error) {
+	var out []byte
+	for _, p := range ps {
+		line, err := json.Marshal(peerLine{Name: p.Name, Addr: p.Addr, ID: p.ID.String()})
+		if err != nil {
+			return nil, err
+		}
+		if len(line) >= peerBytes {
+			return nil, fmt.Errorf("peer %s: %d bytes, at most %d", p.ID, len(line), peerBytes-1)
+		}
+		out = append(append(out, line...), '\n')
+	}
+	return out, nil
+}
+
+func decodePeers(b []byte) ([]Peer, error) {
+	var ps []Peer
+	for text := range bytes.Lines(b) {
+		var l peerLine
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, fmt.Errorf("line %d: %w", len(ps)+1, err)
+		}
+		id, err := election.ParseID(l.ID)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", len(ps)+1, err)
+		}
+		if len(ps) == MaxPeers {
+			return nil, fmt.Errorf("more than %d lines", MaxPeers)
+		}
+		ps = append(ps, Peer{Name: l.Name, Addr: l.Addr, ID: id})
+	}
+	return ps, nil
+}
+
+func (s *Store) closePeers() {
+	s.peers.Lock()
+	defer s.peers.Unlock()
+	s.peers.closed = true
+}

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"duckduckgoose/agent/election"
+)
+
+const (
+	// MaxElections bounds the records of one disk: so many always fit a slot.
+	MaxElections = 128
+	// MaxFounders bounds a founding set.
+	MaxFounders = 64
+)
+
+// State is everything an agent must never forget.
+type State struct {
+	// ID names this disk, made once at random. Save refuses to change it.
+	ID election.ID
+	// Start counts process starts: [Store.Begin] raises it. Save refuses to lower it.
+	Start uint64
+	// Left: this disk left its flock. It needs --join to start again, with
+	// the same ID, as an observer.
+	Left bool
+	// Bound is the first flock joined or founded; zero before.
+	Bound election.FlockID
+	// Founding is the acceptance or the proposal of a founding.
+	Founding Founding
+	// Elections has one record per election, at most MaxElections; number 0 is
+	// the default one. The store keeps them sorted by number.
+	Elections []Election
+}
+
+// Election is one election's record. No two of a State share a number.
+type Election struct {
+	Number uint64 // 0: the default election
+	Record election.Record
+}
+
+// Founding is an agent's part in a founding by several. Zero: none.
+type Founding struct {
+	FlockID     election.FlockID // of the set and attempt accepted or proposed; zero: none stands
+	Coordinator election.ID      // who proposed it: itself, or another
+	Attempt     uint64
+	Aborted     uint64        // attempts up to this one are over
+	Set         []election.ID // the founders, at most MaxFounders
+}
+
+// clone shares nothing with s. Empty lists are nil, so that what is read back
+// equals what was saved.
+func (s State) clone() State {
+	s.Founding.Set = slices.Clone(s.Founding.Set)
+	s.Elections = slices.Clone(s.Elections)
+	if len(s.Founding.Set) == 0 {
+		s.Founding.Set = nil
+	}
+	if len(s.Elections) == 0 {
+		s.Elections = nil
+	}
+	return s
+}
+
+// canonical is a clone with the elections in order.
+func (s State) canonical() State {
+	s = s.clone()
+	slices.SortFunc(s.Elections, func(a, b Election) int { return cmp.Compare(a.Number, b.Number) })
+	return s
+}
+
+// blank tells whether the disk has done nothing yet, so has promised nothing.
+func (s *State) blank() bool {
+	return s.Start == 0 && s.Bound.IsZero() && s.Founding.FlockID.IsZero() && len(s.Elections) == 0
+}
+
+// valid tells what no state may be, whether it is about to be written or was read.
+func (s *State) valid() error {
+	switch {
+	case s.ID.IsZero():
+		return fmt.Errorf("state without an id")
+	case len(s.Founding.Set) > MaxFounders:
+		return fmt.Errorf("founding set of %d: at most %d", len(s.Founding.Set), MaxFounders)
+	case len(s.Elections) > MaxElections:
+		return fmt.Errorf("%d elections: at most %d", len(s.Elections), MaxElections)
+	}
+	for _, id := range s.Founding.Set {
+		if id.IsZero() {
+			return fmt.Errorf("founding set names an agent without an id")
+		}
+	}
+	for i := range s.Elections {
+		e := &s.Elections[i]
+		if i > 0 && s.Elections[i-1].Number >= e.Number {
+			return fmt.Errorf("election %d is recorded twice, or out of order", e.Number)
+		}
+		if err := validRecord(&e.Record); err != nil {
+			return fmt.Errorf("election %d: %w", e.Number, err)
+		}
+	}
+	return nil
+}
+
+func validRecord(r *election.Record) error {
+	switch {
+	case r.Term > election.MaxTerm:
+		return fmt.Errorf("term %d: at most %d", r.Term, uint64(election.MaxTerm))
+	case r.Generation.Number > election.MaxGeneration:
+		return fmt.Errorf("generation %d: at most %d", r.Generation.Number, uint64(election.MaxGeneration))
+	case r.PromiseMax < 0:
+		return fmt.Errorf("longest promise %s: at least 0s", r.PromiseMax)
+	}
+	return r.Config.Valid()
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Store is an open data directory. Its methods may be called from any
+// goroutine; State and Fresh never wait for the disk.
+type Store struct {
+	dir     string
+	fsys    FS
+	lock    File
+	state   atomic.Pointer[State] // as last acknowledged; what it points to never changes
+	fresh   atomic.Bool
+	records struct { // guards the state file and all below
+		sync.Mutex
+		file    File
+		seq     uint64 // of the record in slot A
+		record  []byte // slot A's bytes
+		settled bool   // slot B holds them too
+		began   bool
+		failed  error // the first failure; the store does nothing any more
+		closed  bool
+	}
+	peers peers
+}
+
+// State gives the state as last acknowledged, as a copy that is the caller's.
+func (s *Store) State() State { return s.state.Load().clone() }
+
+// Fresh tells whether this disk was made at this very start, and so has
+// promised nothing (rule 13): the file was made by this Open, or by one whose
+// process never got past Begin. It is false from a second Begin on.
+func (s *Store) Fresh() bool { return s.fresh.Load() }
+
+// Begin raises Start by one and saves it, in both slots (rule 10). It is
+// called once per process start and per revival, and must succeed before
+// anything is sent.
+func (s *Store) Begin() (State, error) {
+	r := &s.records
+	r.Lock()
+	defer r.Unlock()
+	st := s.State()
+	st.Start++
+	if err := s.save(st); err != nil {
+		return State{}, err
+	}
+	if err := s.settle(); err != nil {
+		return State{}, err
+	}
+	if r.began {
+		s.fresh.Store(false)
+	}
+	r.began = true
+	return s.State(), nil
+}
+
+// Save returns once the state is durable in slot A; what it permits may leave
+// then. On an error nothing of it may leave, though the disk may hold it: the
+// state is then unknown to this process, and every later Save fails with the
+// same error.
+func (s *Store) Save(st State) error {
+	s.records.Lock()
+	defer s.records.Unlock()
+	return s.save(st)
+}
+
+// Settle writes what was last saved to slot B too, so that one bad slot loses
+// nothing. Save does it first if the caller did not; a settled store does nothing.
+func (s *Store) Settle() error {
+	s.records.Lock()
+	defer s.records.Unlock()
+	return s.settle()
+}
+
+// Close settles, and gives the directory free. A second call does nothing.
+func (s *Store) Close() error {
+	s.closePeers()
+	r := &s.records
+	r.Lock()
+	defer r.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	var err error
+	if r.failed == nil {
+		err = s.settle()
+		if r.failed == nil {
+			r.failed = ErrClosed
+		}
+	}
+	return errors.Join(err, r.file.Close(), s.lock.Close())
+}
+
+func (s *Store) save(st State) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	r := &s.records
+	st = st.canonical()
+	if err := s.follows(&st); err != nil {
+		return s.fail(fmt.Errorf("save state: %w", err))
+	}
+	record := seal(r.seq+1, appendState(nil, &st))
+	if err := s.write(slotA, record); err != nil {
+		return s.fail(err)
+	}
+	r.seq, r.record, r.settled = r.seq+1, record, false
+	s.state.Store(&st)
+	return nil
+}
+
+func (s *Store) settle() error {
+	r := &s.records
+	if r.failed != nil || r.settled {
+		return r.failed
+	}
+	if err := s.write(slotB, r.record); err != nil {
+		return s.fail(err)
+	}
+	r.settled = true
+	return nil
+}
+
+// follows tells whether a state may take the place of the last one: the ID
+// stays, and a start is never undone.
+func (s *Store) follows(st *State) error {
+	old := s.state.Load()
+	switch {
+	case st.ID != old.ID:
+		return fmt.Errorf("id %s: this disk is %s", st.ID, old.ID)
+	case st.Start < old.Start:
+		return fmt.Errorf("start %d: it was %d already", st.Start, old.Start)
+	}
+	return st.valid()
+}
+
+// fail ends all saving. A failed sync cannot be asked again: the kernel may
+// say that all is well and have dropped what was written.
+func (s *Store) fail(err error) error {
+	s.records.failed = err
+	return err
+}
+
+// write makes a slot durable.
+func (s *Store) write(slot int, record []byte) error {
+	return writeSlot(s.records.file, s.dir, slot, record)
+}
+
+func writeSlot(f File, dir string, slot int, record []byte) error {
+	if _, err := f.WriteAt(record, int64(slot)*slotBytes); err != nil {
+		return explain(dir, "write state file", err)
+	}
+	if err := f.Sync(); err != nil {
+		return explain(dir, "sync state file", err)
+	}
+	return nil
+}
