@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+func (h *handler) status(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, h.b.Status())
+	return nil
+}
+
+func (h *handler) members(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, Members{Members: filled(h.b.Members())})
+	return nil
+}
+
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request) error {
+	h.b.Metrics().ServeHTTP(w, r)
+	return nil
+}
+
+// Probe is the one line that /goose, /duck, /healthz and /readyz answer with.
+type Probe struct {
+	Role  string `json:"role"`
+	Goose string `json:"goose"`           // its name; "" while none is known
+	Token uint64 `json:"token"`           // the named goose's; 0 when Goose is ""
+	Error string `json:"error,omitempty"` // why the answer is 503
+}
+
+// answer writes a probe's answer: 200 when problem is "", else 503.
+func answer(w http.ResponseWriter, s Status, problem string) {
+	p := Probe{Role: s.Role, Error: problem}
+	if knowsGoose(s) {
+		p.Goose, p.Token = s.Goose.Name, s.Token
+	}
+	code := http.StatusOK
+	if problem != "" {
+		code = http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, p)
+}
+
+func knowsGoose(s Status) bool { return s.Goose != nil && s.Role != RoleDead }
+
+func (h *handler) goose(w http.ResponseWriter, _ *http.Request) error {
+	s, problem := h.b.Status(), ""
+	if s.Role != RoleGoose || !s.Lease.Valid {
+		problem = "not the goose"
+	}
+	answer(w, s, problem)
+	return nil
+}
+
+func (h *handler) duck(w http.ResponseWriter, _ *http.Request) error {
+	s, problem := h.b.Status(), ""
+	switch {
+	case s.Role != RoleDuck:
+		problem = "not a duck"
+	case !knowsGoose(s):
+		problem = "knows no live goose"
+	}
+	answer(w, s, problem)
+	return nil
+}
+
+func (h *handler) healthz(w http.ResponseWriter, _ *http.Request) error {
+	problem := ""
+	if err := h.b.Healthy(); err != nil {
+		problem = err.Error()
+	}
+	answer(w, h.b.Status(), problem)
+	return nil
+}
+
+func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) error {
+	s, problem := h.b.Status(), ""
+	if !knowsGoose(s) {
+		problem = "knows no live goose"
+	}
+	answer(w, s, problem)
+	return nil
+}
+
+// watch streams statuses, one a line, until the reader or the agent goes.
+func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	defer func() { <-ended }()
+	defer cancel()
+	go func() {
+		defer close(ended)
+		select {
+		case <-h.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	flush := http.NewResponseController(w).Flush
+	lines := json.NewEncoder(w)
+	for s := range h.b.Watch(ctx) {
+		if lines.Encode(s) != nil || flush() != nil {
+			break // the reader has gone
+		}
+	}
+	return nil
+}

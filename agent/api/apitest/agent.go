@@ -1,0 +1,233 @@
+// Package apitest is an agent for tests of what speaks to one: it answers what
+// the test tells it to, and notes what it was asked.
+package apitest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+)
+
+// Agent is an [api.Backend] without an agent.
+type Agent struct {
+	// Holders gets every session that Lead has registered.
+	Holders chan *Holder
+
+	mu struct { // guards what follows
+		sync.Mutex
+		status    api.Status
+		next      chan struct{} // closed when status changes
+		watching  int
+		members   []api.Member
+		fails     error
+		unhealthy error
+		netem     *api.Netem
+		heard     []string
+		hangs     bool
+		hanging   int
+	}
+}
+
+var _ api.Backend = (*Agent)(nil)
+
+// New makes an agent that is the goose of [Status] and [Members].
+func New() *Agent {
+	a := &Agent{Holders: make(chan *Holder, 64)}
+	a.mu.status, a.mu.members = Status(), Members()
+	a.mu.next, a.mu.netem = make(chan struct{}), &api.Netem{Seed: 7}
+	return a
+}
+
+// Change changes the status, and tells the watchers.
+func (a *Agent) Change(change func(*api.Status)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.mu.status)
+	close(a.mu.next)
+	a.mu.next = make(chan struct{})
+}
+
+// SetMembers replaces the members.
+func (a *Agent) SetMembers(ms []api.Member) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.members = ms
+}
+
+// Fail makes every command fail with err; nil: no more.
+func (a *Agent) Fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.fails = err
+}
+
+// Hang makes every command that has a context wait for its end.
+func (a *Agent) Hang() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.hangs = true
+}
+
+// Sicken makes Healthy give err.
+func (a *Agent) Sicken(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.unhealthy = err
+}
+
+// RemoveFaults makes it an agent without netem.
+func (a *Agent) RemoveFaults() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.netem = nil
+}
+
+// Heard is every command it was given, in order.
+func (a *Agent) Heard() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.mu.heard...)
+}
+
+// Watching is how many watch.
+func (a *Agent) Watching() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.watching
+}
+
+// Hanging is how many commands wait for the end of their context.
+func (a *Agent) Hanging() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.hanging
+}
+
+// command notes a command, and gives what it fails with.
+func (a *Agent) command(ctx context.Context, format string, args ...any) error {
+	a.mu.Lock()
+	a.mu.heard = append(a.mu.heard, fmt.Sprintf(format, args...))
+	err, hangs := a.mu.fails, a.mu.hangs
+	if hangs {
+		a.mu.hanging++
+		defer a.count(&a.mu.hanging, -1)
+	}
+	a.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// Status is what the last Change made of it.
+func (a *Agent) Status() api.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.status
+}
+
+// Members are those of New, or of SetMembers.
+func (a *Agent) Members() []api.Member {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.members
+}
+
+// Watch yields the status, and again after each Change.
+func (a *Agent) Watch(ctx context.Context) iter.Seq[api.Status] {
+	return func(yield func(api.Status) bool) {
+		a.count(&a.mu.watching, 1)
+		defer a.count(&a.mu.watching, -1)
+		for {
+			a.mu.Lock()
+			s, next := a.mu.status, a.mu.next
+			a.mu.Unlock()
+			if !yield(s) {
+				return
+			}
+			select {
+			case <-next:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (a *Agent) count(counter *int, by int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	*counter += by
+}
+
+// StepDown hands over to the one named, or to b.
+func (a *Agent) StepDown(ctx context.Context, to string) (string, error) {
+	if err := a.command(ctx, "step down to %q", to); err != nil {
+		return "", err
+	}
+	if to == "" {
+		to = "b"
+	}
+	return to, nil
+}
+
+// Leave notes that it was asked.
+func (a *Agent) Leave(ctx context.Context, force bool) error {
+	return a.command(ctx, "leave, force %v", force)
+}
+
+// ForceLeave notes that it was asked.
+func (a *Agent) ForceLeave(ctx context.Context, name string) error {
+	return a.command(ctx, "force %q to leave", name)
+}
+
+// Join finds that all have answered.
+func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
+	if err := a.command(ctx, "join %q", addrs); err != nil {
+		return 0, err
+	}
+	return len(addrs), nil
+}
+
+// Die notes that it was asked.
+func (a *Agent) Die(d time.Duration) error {
+	return a.command(context.Background(), "die for %v", d)
+}
+
+// Revive notes that it was asked.
+func (a *Agent) Revive() error { return a.command(context.Background(), "revive") }
+
+// Healthy gives what Sicken set.
+func (a *Agent) Healthy() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.unhealthy
+}
+
+// Metrics is one metric.
+func (a *Agent) Metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = io.WriteString(w, "ddgoose_goose 1\n")
+	})
+}
+
+// Lead registers a [Holder], and sends it to Holders.
+func (a *Agent) Lead(_ context.Context, peer api.LeadPeer) (api.Holder, error) {
+	a.mu.Lock()
+	err := a.mu.fails
+	a.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	h := &Holder{Peer: peer, ready: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{})}
+	a.Holders <- h
+	return h, nil
+}

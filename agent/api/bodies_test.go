@@ -1,0 +1,112 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
+)
+
+// commands are all that take a body, and are not a stream.
+var commands = []struct{ method, path string }{
+	{"POST", "/v1/step-down"},
+	{"POST", "/v1/leave"},
+	{"POST", "/v1/force-leave"},
+	{"POST", "/v1/join"},
+	{"POST", "/v1/simulate/death"},
+	{"POST", "/v1/simulate/revive"},
+	{"PUT", "/v1/netem"},
+	{"DELETE", "/v1/netem"},
+}
+
+func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
+	for _, c := range []struct{ method, path, body, err string }{
+		{"POST", "/v1/step-down", `{"too": "c"}`, `unknown field "too"`},
+		{"POST", "/v1/step-down", `{"to": 7}`, `field "to": a JSON number is not what it takes`},
+		{"POST", "/v1/step-down", `{"to": "c"} {"to": "d"}`, `more follows the JSON document: want exactly one`},
+		{"POST", "/v1/step-down", `{"to": "c"`, `the JSON document ends too early`},
+		{"POST", "/v1/step-down", `["c"]`, `a JSON array is not what this takes: want an object`},
+		{"POST", "/v1/step-down", `null`, `a JSON null is not what this takes: want an object`},
+		{"POST", "/v1/step-down", `c`, `invalid character 'c' looking for beginning of value`},
+		{"POST", "/v1/leave", `{"force": "yes"}`, `field "force": a JSON string is not what it takes`},
+		{"POST", "/v1/force-leave", ``, `field "name" is missing: the voter that will never return`},
+		{"POST", "/v1/force-leave", `{"name": ""}`, `field "name" is missing: the voter that will never return`},
+		{"POST", "/v1/join", `{}`, `field "addrs" is missing or empty: want addresses such as ["10.0.0.1:3825"]`},
+		{"POST", "/v1/join", `{"addrs": []}`, `field "addrs" is missing or empty: want addresses such as ["10.0.0.1:3825"]`},
+		{"POST", "/v1/join", `{"addrs": "b"}`, `field "addrs": a JSON string is not what it takes`},
+		{"POST", "/v1/simulate/death", `{"for": "10"}`, `field "for": "10" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": "-1s"}`, `field "for": "-1s" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": "0s"}`, `field "for": "0s" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": 10}`, `field "for": a JSON number is not what it takes`},
+		{"POST", "/v1/simulate/revive", `{"for": "10s"}`, `unknown field "for"`},
+		{"PUT", "/v1/netem", ``, `field "rules" is missing or empty: want rules such as "*: loss 10%", or DELETE to clear them`},
+		{"PUT", "/v1/netem", `{"rules": "*: cut", "for": "soon"}`, `field "for": "soon" is no duration above 0, such as 10s or 250ms`},
+		{"PUT", "/v1/netem", `{"rules": "cut"}`, `rule cut: want PEER: FAULT`},
+		{"DELETE", "/v1/netem", `{"rules": ""}`, `unknown field "rules"`},
+	} {
+		t.Run(c.method+" "+c.path+" "+c.body, func(t *testing.T) {
+			a := apitest.New()
+			got := ask(a, api.Local, c.method, c.path, c.body)
+			require.Equal(t, http.StatusBadRequest, got.code)
+			require.JSONEq(t, fmt.Sprintf(`{"error": %q}`, c.err), got.body)
+			require.Empty(t, a.Heard(), "nothing was done")
+		})
+	}
+}
+
+func TestBodyOverTheLimitIsRefused(t *testing.T) {
+	for _, c := range commands {
+		a := apitest.New()
+		got := ask(a, api.Local, c.method, c.path, `{"name": "`+strings.Repeat("b", api.MaxBody)+`"}`)
+		require.Equal(t, http.StatusBadRequest, got.code)
+		require.JSONEq(t, fmt.Sprintf(`{"error": "the body is over %d bytes"}`, api.MaxBody), got.body)
+		require.Empty(t, a.Heard())
+	}
+	a := apitest.New()
+	name := strings.Repeat("b", api.MaxBody-len(`{"name": ""}`))
+	require.Equal(t, http.StatusOK, ask(a, api.Local, "POST", "/v1/force-leave", `{"name": "`+name+`"}`).code, "exactly the limit")
+}
+
+func TestReadsTakeNoBody(t *testing.T) {
+	for _, path := range append([]string{"/v1/watch", "/v1/netem"}, readable...) {
+		got := ask(apitest.New(), api.Local, "GET", path, `{}`)
+		require.Equal(t, http.StatusBadRequest, got.code, path)
+		require.JSONEq(t, fmt.Sprintf(`{"error": "GET %s takes no body"}`, path), got.body)
+	}
+}
+
+func TestLinesOfAHolderAreJudged(t *testing.T) {
+	for _, c := range []struct {
+		lines string
+		heard []string
+		err   string
+	}{
+		{"{\"drained\":7}\n", []string{"drained 7"}, ""},
+		{"{\"drained\":7,\"step_down\":true}", []string{"drained 7, step down"}, ""},
+		{"\n \n{\"late\":7}\r\n{\"drained\":7}\n", []string{"late 7", "drained 7"}, ""},
+		{`{"late":6,"drained":7}`, []string{"late 6", "drained 7"}, ""},
+		{"", nil, ""},
+		{`{}`, nil, `the line says nothing: want "drained" or "late" with a token`},
+		{`{"step_down":true}`, nil, `field "step_down" goes with "drained": work must have ended first`},
+		{`{"late":7,"step_down":true}`, nil, `field "step_down" goes with "drained": work must have ended first`},
+		{"{\"late\":7}\n{\"drain\":7}\n{\"drained\":7}", []string{"late 7"}, `unknown field "drain"`},
+		{`{"drained":-1}`, nil, `field "drained": a JSON number -1 is not what it takes`},
+		{`{"drained":7}{"drained":7}`, nil, `more follows the JSON document: want exactly one`},
+		{`{"drained":` + strings.Repeat(" ", api.MaxLine) + `7}`, nil, fmt.Sprintf(`a line is over %d bytes`, api.MaxLine)},
+	} {
+		var h apitest.Holder
+		err := api.HearLines(&h, []byte(c.lines))
+		require.Equal(t, c.heard, h.Heard(), c.lines)
+		if c.err == "" {
+			require.NoError(t, err, c.lines)
+			continue
+		}
+		require.ErrorIs(t, err, api.ErrInput)
+		require.EqualError(t, err, c.err)
+	}
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// maxBody bounds the body of a command.
+	maxBody = 64 << 10
+	// bodyTime bounds how long a command's body may take to come.
+	bodyTime = 5 * time.Second
+)
+
+// decode reads a command's body into v. An empty body leaves v as it is.
+func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime)) // a recorder in a test has none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		expectNoMore(w)
+		var tooBig *http.MaxBytesError
+		var slow net.Error
+		switch {
+		case errors.As(err, &tooBig):
+			return Input("the body is over %d bytes", maxBody)
+		case errors.As(err, &slow) && slow.Timeout():
+			return Input("the body did not come within %v", bodyTime)
+		}
+		return Input("read the body: %v", err)
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	return strict(body, v)
+}
+
+// strict decodes one JSON document that has no field v does not know.
+func strict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badJSON(err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Input("more follows the JSON document: want exactly one")
+	}
+	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
+		return Input("a JSON null is not what this takes: want an object") // Decode takes it for {}
+	}
+	return nil
+}
+
+// badJSON says in words of the contract what the decoder says in words of Go.
+func badJSON(err error) error {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return Input("field %q: a JSON %s is not what it takes", kind.Field, kind.Value)
+	case errors.As(err, &kind):
+		return Input("a JSON %s is not what this takes: want an object", kind.Value)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Input("the JSON document ends too early")
+	}
+	return Input("%s", strings.TrimPrefix(err.Error(), "json: ")) // unknown field "x" is here
+}
+
+// duration reads a duration of the contract; "" is 0.
+func duration(field, s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, Input("field %q: %.40q is no duration above 0, such as 10s or 250ms", field, s)
+	}
+	return d, nil
+}
+
+func (h *handler) stepDown(w http.ResponseWriter, r *http.Request) error {
+	var in StepDownRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	goose, err := h.b.StepDown(r.Context(), in.To)
+	return reply(w, StepDownReply{Goose: goose}, err)
+}
+
+func (h *handler) leave(w http.ResponseWriter, r *http.Request) error {
+	var in LeaveRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	return reply(w, struct{}{}, h.b.Leave(r.Context(), in.Force))
+}
+
+func (h *handler) forceLeave(w http.ResponseWriter, r *http.Request) error {
+	var in ForceLeaveRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	if in.Name == "" {
+		return Input("field \"name\" is missing: the voter that will never return")
+	}
+	return reply(w, struct{}{}, h.b.ForceLeave(r.Context(), in.Name))
+}
+
+func (h *handler) join(w http.ResponseWriter, r *http.Request) error {
+	var in JoinRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	if len(in.Addrs) == 0 {
+		return Input("field \"addrs\" is missing or empty: want addresses such as [\"10.0.0.1:3825\"]")
+	}
+	n, err := h.b.Join(r.Context(), in.Addrs)
+	return reply(w, JoinReply{Joined: n}, err)
+}
+
+func (h *handler) die(w http.ResponseWriter, r *http.Request) error {
+	var in DeathRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	d, err := duration("for", in.For)
+	if err != nil {
+		return err
+	}
+	return reply(w, struct{}{}, h.b.Die(d))
+}
+
+func (h *handler) revive(w http.ResponseWriter, r *http.Request) error {
+	if err := decode(w, r, &struct{}{}); err != nil {
+		return err
+	}
+	return reply(w, struct{}{}, h.b.Revive())
+}
+
+func (h *handler) faults() (Faults, error) {
+	f := h.b.Faults()
+	if f == nil {
+		return nil, NotFound("this agent has no netem")
+	}
+	return f, nil
+}
+
+func (h *handler) netemShow(w http.ResponseWriter, _ *http.Request) error {
+	f, err := h.faults()
+	if err != nil {
+		return err
+	}
+	return reply(w, f.Show(), nil)
+}
+
+func (h *handler) netemSet(w http.ResponseWriter, r *http.Request) error {
+	f, err := h.faults()
+	if err != nil {
+		return err
+	}
+	var in NetemRequest
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	if in.Rules == "" {
+		return Input("field \"rules\" is missing or empty: want rules such as \"*: loss 10%%\", or DELETE to clear them")
+	}
+	d, err := duration("for", in.For)
+	if err != nil {
+		return err
+	}
+	if err := f.Set(in.Rules, d); err != nil {
+		return &Failure{ErrInput, err.Error()}
+	}
+	return reply(w, f.Show(), nil)
+}
+
+func (h *handler) netemClear(w http.ResponseWriter, r *http.Request) error {
+	f, err := h.faults()
+	if err != nil {
+		return err
+	}
+	if err := decode(w, r, &struct{}{}); err != nil {
+		return err
+	}
+	f.Clear()
+	return reply(w, struct{}{}, nil)
+}
+
+func reply(w http.ResponseWriter, v any, err error) error {
+	if err == nil {
+		writeJSON(w, http.StatusOK, v)
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// What can go wrong with a request, for errors.Is. The server turns each into
+// a status code, and the client turns the code back into the error.
+var (
+	ErrInput      = errors.New("bad input")             // 400
+	ErrForbidden  = errors.New("not permitted")         // 403
+	ErrNotFound   = errors.New("not found")             // 404
+	ErrMethod     = errors.New("method not allowed")    // 405
+	ErrConflict   = errors.New("wrong state")           // 409
+	ErrInternal   = errors.New("the agent has failed")  // 500
+	ErrNoMajority = errors.New("no majority of voters") // 503
+	ErrTimeout    = errors.New("not done in time")      // 504
+)
+
+// codes is the one place where errors and status codes meet.
+var codes = []struct {
+	kind error
+	code int
+}{
+	{ErrInput, http.StatusBadRequest},
+	{ErrForbidden, http.StatusForbidden},
+	{ErrNotFound, http.StatusNotFound},
+	{ErrMethod, http.StatusMethodNotAllowed},
+	{ErrConflict, http.StatusConflict},
+	{ErrNoMajority, http.StatusServiceUnavailable},
+	{ErrTimeout, http.StatusGatewayTimeout},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout},
+	{context.Canceled, http.StatusGatewayTimeout},
+	{ErrInternal, http.StatusInternalServerError},
+}
+
+// Failure is one of the errors above with a text for people, which says what was
+// wrong, with the value, and what would be right.
+type Failure struct {
+	Kind error // ErrInput, ErrConflict, ...
+	Text string
+}
+
+// Error gives the text alone.
+func (f *Failure) Error() string { return f.Text }
+
+// Unwrap gives the kind, for errors.Is.
+func (f *Failure) Unwrap() error { return f.Kind }
+
+func failure(kind error, format string, args []any) error {
+	return &Failure{Kind: kind, Text: fmt.Sprintf(format, args...)}
+}
+
+// Input makes an ErrInput: the request cannot be right at any time.
+func Input(format string, args ...any) error { return failure(ErrInput, format, args) }
+
+// Forbidden makes an ErrForbidden: the caller may not do this.
+func Forbidden(format string, args ...any) error { return failure(ErrForbidden, format, args) }
+
+// NotFound makes an ErrNotFound: what the request names does not exist.
+func NotFound(format string, args ...any) error { return failure(ErrNotFound, format, args) }
+
+// Conflict makes an ErrConflict: the request cannot be met in the present state.
+func Conflict(format string, args ...any) error { return failure(ErrConflict, format, args) }
+
+// NoMajority makes an ErrNoMajority: the request needs a majority of the voters.
+func NoMajority(format string, args ...any) error { return failure(ErrNoMajority, format, args) }
+
+// Timeout makes an ErrTimeout: begun, and not seen to be done in time.
+func Timeout(format string, args ...any) error { return failure(ErrTimeout, format, args) }
+
+// Code gives the HTTP status of an error: 500 for one that is none of the above.
+func Code(err error) int {
+	for _, c := range codes {
+		if errors.Is(err, c.kind) {
+			return c.code
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// FromCode gives the error that an answer with this status and text stands for.
+func FromCode(code int, text string) error {
+	for _, c := range codes {
+		if c.code == code {
+			return &Failure{Kind: c.kind, Text: text}
+		}
+	}
+	return &Failure{Kind: ErrInternal, Text: fmt.Sprintf("%s (status %d)", text, code)}
+}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Scope says how much of the contract a server offers.
+type Scope int
+
+const (
+	// Local is everything, for the unix socket.
+	Local Scope = iota
+	// Public is what may be read over --http: GET, HEAD and OPTIONS only.
+	Public
+)
+
+// route is what one path answers, by method. HEAD is GET without its body;
+// OPTIONS tells the methods, but asks a probe the same question as GET.
+type route struct {
+	on     map[string]func(*handler, http.ResponseWriter, *http.Request) error
+	public bool // offered over --http
+	probe  bool // load balancers ask by their method of choice
+}
+
+// routes is the whole surface. The methods are checked in ServeHTTP and nowhere else.
+var routes = map[string]route{
+	"/goose":   {on: get((*handler).goose), public: true, probe: true},
+	"/duck":    {on: get((*handler).duck), public: true, probe: true},
+	"/healthz": {on: get((*handler).healthz), public: true, probe: true},
+	"/readyz":  {on: get((*handler).readyz), public: true, probe: true},
+	"/metrics": {on: get((*handler).metrics), public: true},
+
+	"/v1/status":  {on: get((*handler).status), public: true},
+	"/v1/members": {on: get((*handler).members), public: true},
+	"/v1/watch":   {on: get((*handler).watch)},
+
+	"/v1/lead":            {on: post((*handler).lead)},
+	"/v1/step-down":       {on: post((*handler).stepDown)},
+	"/v1/leave":           {on: post((*handler).leave)},
+	"/v1/force-leave":     {on: post((*handler).forceLeave)},
+	"/v1/join":            {on: post((*handler).join)},
+	"/v1/simulate/death":  {on: post((*handler).die)},
+	"/v1/simulate/revive": {on: post((*handler).revive)},
+	"/v1/netem": {on: methods{
+		http.MethodGet:    (*handler).netemShow,
+		http.MethodPut:    (*handler).netemSet,
+		http.MethodDelete: (*handler).netemClear,
+	}},
+}
+
+type methods = map[string]func(*handler, http.ResponseWriter, *http.Request) error
+
+func get(f func(*handler, http.ResponseWriter, *http.Request) error) methods {
+	return methods{http.MethodGet: f}
+}
+
+func post(f func(*handler, http.ResponseWriter, *http.Request) error) methods {
+	return methods{http.MethodPost: f}
+}
+
+// allow lists the methods of a route as the Allow header has them.
+func (r *route) allow() string {
+	all := []string{http.MethodOptions}
+	for m := range r.on {
+		all = append(all, m)
+		if m == http.MethodGet {
+			all = append(all, http.MethodHead)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// handler answers requests about one backend.
+type handler struct {
+	b        Backend
+	scope    Scope
+	clock    func() time.Duration
+	closing  chan struct{}  // closed when streams must end
+	linger   sync.WaitGroup // holders whose connection is gone and who may still act
+	requests struct {       // those under way; guards over
+		sync.Mutex
+		sync.WaitGroup
+		over bool
+	}
+}
+
+// begin books a request, unless the server has closed.
+func (h *handler) begin() bool {
+	h.requests.Lock()
+	defer h.requests.Unlock()
+	if !h.requests.over {
+		h.requests.Add(1)
+	}
+	return !h.requests.over
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.begin() {
+		return
+	}
+	defer h.requests.Done()
+	w.Header().Set("Cache-Control", "no-store") // true at the moment of the answer only
+	if err := h.serve(w, r); err != nil {
+		writeError(w, err)
+	}
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
+	route, ok := routes[r.URL.Path]
+	if !ok || h.scope == Public && !route.public {
+		return h.unknown(r.URL.Path)
+	}
+	method := r.Method
+	switch {
+	case method == http.MethodHead, method == http.MethodOptions && route.probe:
+		method = http.MethodGet
+	case method == http.MethodOptions:
+		w.Header().Set("Allow", route.allow())
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	do, ok := route.on[method]
+	if !ok {
+		w.Header().Set("Allow", route.allow())
+		return &Failure{ErrMethod, fmt.Sprintf("%.20q is no method of %s: it takes %s", r.Method, r.URL.Path, route.allow())}
+	}
+	if method != http.MethodGet {
+		if err := h.mayChange(r); err != nil {
+			return err
+		}
+	} else if r.ContentLength != 0 {
+		expectNoMore(w)
+		return Input("%s %s takes no body", r.Method, r.URL.Path)
+	}
+	return do(h, w, r)
+}
+
+func (h *handler) unknown(path string) error {
+	var known []string
+	for p, r := range routes {
+		if h.scope == Local || r.public {
+			known = append(known, p)
+		}
+	}
+	slices.Sort(known)
+	return NotFound("no such path %.80q: there are %s", path, strings.Join(known, " "))
+}
+
+// expectNoMore keeps the server from waiting for the rest of a body that
+// nobody reads, when the handler has returned.
+func expectNoMore(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a recorder in a test has none
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	writeJSON(w, Code(err), Error{Error: err.Error()})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		code, b = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // the reader may have gone: nobody is left to tell
+}

@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+)
+
+const (
+	// headerTime bounds how long a request's header may take, and how long a
+	// connection may wait for its next request.
+	headerTime = 5 * time.Second
+	// publicConns and localConns bound the connections at a time.
+	publicConns = 256
+	localConns  = 1024
+	// closeTime is how long answers under way may take when the server closes.
+	closeTime = time.Second
+)
+
+// Server answers for one agent on one listener.
+type Server struct {
+	h      *handler
+	http   *http.Server
+	close  sync.Once
+	closed chan struct{}
+}
+
+// NewServer makes a server for b. With [Local] its listener is a unix socket
+// ([ListenSocket]), and the caller's user is checked; with [Public] it is
+// any. log, which may be nil, hears of broken connections, at debug level.
+func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		h:      &handler{b: b, scope: scope, clock: boottime.Now, closing: make(chan struct{})},
+		closed: make(chan struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           s.h,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       headerTime,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext:       withPeer,
+		// We answer OPTIONS * as any path that does not exist.
+		DisableGeneralOptionsHandler: true,
+	}
+	if scope == Public {
+		// Nothing here is a stream, so whole requests and answers have their time, too.
+		s.http.ReadTimeout = headerTime
+		s.http.WriteTimeout = 2 * headerTime
+	}
+	return s
+}
+
+// Serve answers until Close, and then gives nil. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	n := localConns
+	if s.h.scope == Public {
+		n = publicConns
+	}
+	err := s.http.Serve(limit(ln, n))
+	if errors.Is(err, http.ErrServerClosed) {
+		<-s.closed // Close still waits for the last answers
+		return nil
+	}
+	return err
+}
+
+// Close stops listening, ends streams and sessions, lets answers under way
+// finish for up to a second, and returns when all goroutines have ended. Holders
+// still attached are closed, drained or not: call it when their leases are
+// over, or with the process. It is safe to call twice.
+func (s *Server) Close() error {
+	var err error
+	s.close.Do(func() {
+		close(s.h.closing)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		if err = s.http.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			err = s.http.Close()
+		}
+		s.h.requests.Lock()
+		s.h.requests.over = true
+		s.h.requests.Unlock()
+		s.h.requests.Wait()
+		s.h.linger.Wait()
+		close(s.closed)
+	})
+	<-s.closed
+	return err
+}

@@ -1,0 +1,227 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSocketPath is what fits into sockaddr_un: 108 bytes on Linux, 104 on
+// darwin, the closing zero included.
+var maxSocketPath = len(unix.RawSockaddrUnix{}.Path)
+
+// CheckSocketPath refuses a path that no unix socket can have.
+func CheckSocketPath(path string) error {
+	switch {
+	case path == "":
+		return errors.New("the socket's path is empty: name one with --socket")
+	case len(path) >= maxSocketPath:
+		return fmt.Errorf("socket path %s has %d bytes, and this system allows %d: name a shorter one with --socket",
+			path, len(path), maxSocketPath-1)
+	}
+	return nil
+}
+
+// Socket is a listening unix socket. It is a net.Listener.
+type Socket struct {
+	*net.UnixListener
+	path  string
+	inode inode
+	close sync.Once
+}
+
+var _ net.Listener = (*Socket)(nil)
+
+// inode tells our socket file from one that another agent made at its path.
+type inode struct{ dev, ino uint64 }
+
+// ListenSocket makes a unix socket at path, with exactly this mode. A missing
+// folder is made, for the user alone. A socket that nobody answers is
+// replaced; one that answers never is, and the error names who it is.
+//
+// The socket is bound, then given its mode, and only then does it listen: a
+// connection that comes before is refused, so nobody can slip in while the
+// mode is still what the umask made of it, and the umask, which all
+// goroutines share, is left alone. A lock on the folder keeps two agents that
+// start at once from taking each other's new socket for a dead one.
+func ListenSocket(path string, mode fs.FileMode) (*Socket, error) {
+	if err := CheckSocketPath(path); err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the socket's folder: %w", err)
+	}
+	unlock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := makeRoom(path); err != nil {
+		return nil, err
+	}
+	s, err := bindSocket(path, mode)
+	if err != nil {
+		return nil, fmt.Errorf("make socket %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// lockFolder lets one agent at a time make or remove sockets in a folder.
+func lockFolder(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("open the socket's folder: %w", err)
+	}
+	if err := retryEINTR(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the socket's folder %s: %w", folder, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing unlocks; nothing was written
+}
+
+func retryEINTR(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// makeRoom makes the path free: of nothing, or of a socket that nobody answers.
+func makeRoom(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at socket %s: %w", path, err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s exists and is no socket: remove it, or name another path with --socket", path)
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		defer c.Close()
+		return fmt.Errorf("socket %s is taken: %s answers there: name another with --socket, or another agent with --name", path, whoAnswers(path, c))
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("socket %s may be in use: %w: name another with --socket", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the dead socket: %w", err)
+	}
+	return nil
+}
+
+// whoAnswers names the program behind a live socket, as well as it tells.
+func whoAnswers(path string, c net.Conn) string {
+	who := "a program"
+	if u, ok := c.(*net.UnixConn); ok {
+		if p := peerOf(u); p.known && p.pid > 0 {
+			who = fmt.Sprintf("process %d", p.pid)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status", nil)
+	if err != nil {
+		return who
+	}
+	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return who
+	}
+	defer resp.Body.Close()
+	var s Status
+	if json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&s) != nil || s.Name == "" {
+		return who
+	}
+	return fmt.Sprintf("agent %s at %s (%s)", s.Name, s.Addr, who)
+}
+
+func bindSocket(path string, mode fs.FileMode) (_ *Socket, err error) {
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // the listener has its own copy
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, fmt.Errorf("bind: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(path) // ours, by the folder's lock
+		}
+	}()
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, err
+	}
+	id, err := inodeOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Listen(fd, unix.SOMAXCONN); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	u := ln.(*net.UnixListener)
+	u.SetUnlinkOnClose(false) // Close looks whose it is first
+	return &Socket{UnixListener: u, path: path, inode: id}, nil
+}
+
+func inodeOf(path string) (inode, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return inode{}, fmt.Errorf("look at socket: %w", err)
+	}
+	return inode{dev: uint64(st.Dev), ino: st.Ino}, nil
+}
+
+// Path is where the socket is.
+func (s *Socket) Path() string { return s.path }
+
+// Close stops listening and removes the socket's file, if it is still ours. It
+// is safe to call twice.
+func (s *Socket) Close() (err error) {
+	s.close.Do(func() { err = errors.Join(s.removeFile(), s.UnixListener.Close()) })
+	return err
+}
+
+// removeFile goes before closing: nobody takes the socket for a dead one yet,
+// and while it is open its inode's number is given to no other file.
+func (s *Socket) removeFile() error {
+	unlock, err := lockFolder(filepath.Dir(s.path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if id, err := inodeOf(s.path); err != nil || id != s.inode {
+		return nil // gone, or another's
+	}
+	return os.Remove(s.path)
+}

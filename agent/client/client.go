@@ -1,0 +1,219 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"duckduckgoose/agent/api"
+)
+
+// ErrNotRunning says that no agent answers at the socket, or that it went away
+// before it had answered.
+var ErrNotRunning = errors.New("no agent answers")
+
+const (
+	// maxAnswer bounds what is read of an answer.
+	maxAnswer = 16 << 20
+	// firstRetry and lastRetry space the attempts to reach an agent.
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = 500 * time.Millisecond
+)
+
+// Client talks to one agent. Its methods may be called from many goroutines;
+// each call makes its own connection, so there is nothing to close.
+type Client struct {
+	// Wait is how long a call keeps trying while no agent answers, for one that
+	// has just been started. Default 0: it fails at once.
+	Wait time.Duration
+
+	socket  string
+	connect func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer's
+	http    *http.Transport
+}
+
+// New makes a client for the agent at this socket. It does not connect yet.
+func New(socket string) *Client {
+	c := &Client{socket: socket, connect: new(net.Dialer).DialContext}
+	c.http = &http.Transport{
+		DialContext:        c.dial,
+		DisableKeepAlives:  true, // a kept connection is dead when the agent was restarted
+		DisableCompression: true,
+	}
+	return c
+}
+
+// Socket is the path of the agent's socket.
+func (c *Client) Socket() string { return c.socket }
+
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if err := api.CheckSocketPath(c.socket); err != nil {
+		return nil, &undialled{err}
+	}
+	conn, err := c.connect(ctx, "unix", c.socket)
+	switch {
+	case err == nil:
+		return &answering{Conn: conn, gone: c.gone()}, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, &unreachable{text: fmt.Sprintf("no agent answers at %s: is it running? start one with ddgoose agent", c.socket)}
+	case errors.Is(err, syscall.EAGAIN): // its queue is full
+		return nil, &unreachable{text: fmt.Sprintf("the agent at %s takes no more connections: it may hang", c.socket)}
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &undialled{fmt.Errorf("socket %s: %w: be root or the agent's user, or start the agent with another --socket-mode", c.socket, fs.ErrPermission)}
+	}
+	return nil, &undialled{err}
+}
+
+// answering is a connection whose end before the first byte of an answer says
+// that the agent has gone. Package http has an error of its own for an end that
+// comes before the request was sent, and nobody can tell that one by errors.Is.
+type answering struct {
+	net.Conn
+	gone  error
+	heard bool // only the transport's one reader touches it
+}
+
+func (c *answering) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.heard = c.heard || n > 0
+	if err == io.EOF && !c.heard {
+		err = c.gone
+	}
+	return n, err
+}
+
+// undialled is why there is no connection, when that says nothing about an agent.
+type undialled struct{ error }
+
+func (e *undialled) Unwrap() error { return e.error }
+
+// unreachable is ErrNotRunning with a text for people.
+type unreachable struct {
+	text     string
+	answered bool // somebody listened
+}
+
+func (e *unreachable) Error() string        { return e.text }
+func (e *unreachable) Is(target error) bool { return target == ErrNotRunning }
+
+// broken explains an error of the connection: ours, the context's, that the
+// agent went away, or that no agent speaks.
+func (c *Client) broken(ctx context.Context, err error) error {
+	var notRunning *unreachable
+	var notDialled *undialled
+	var net *net.OpError
+	switch {
+	case errors.As(err, &notRunning):
+		return notRunning
+	case ctx.Err() != nil:
+		return fmt.Errorf("the agent at %s has not answered: %w", c.socket, context.Cause(ctx))
+	case errors.As(err, &notDialled):
+		return notDialled.error
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &net),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return c.gone()
+	}
+	return c.noAgent(err)
+}
+
+func (c *Client) noAgent(err error) error {
+	return fmt.Errorf("what answers at %s is no agent: %w", c.socket, err)
+}
+
+func (c *Client) gone() error {
+	return &unreachable{text: fmt.Sprintf("the agent at %s has gone away", c.socket), answered: true}
+}
+
+// open sends a request and gives the answer when it is a success.
+func (c *Client) open(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	resp, err := c.http.RoundTrip(req)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	var told api.Error
+	if json.Unmarshal(text, &told) != nil || told.Error == "" {
+		return nil, fmt.Errorf("what answers at %s with status %d is no agent: %.80q", c.socket, resp.StatusCode, strings.TrimSpace(string(text)))
+	}
+	return nil, api.FromCode(resp.StatusCode, told.Error)
+}
+
+// call makes one request and reads its answer. in and out may be nil.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("write the request: %w", err)
+		}
+	}
+	return c.retry(ctx, func() error {
+		resp, err := c.open(ctx, method, path, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if out == nil {
+			return nil
+		}
+		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		if err != nil {
+			return c.broken(ctx, err)
+		}
+		if err := json.Unmarshal(text, out); err != nil {
+			return c.noAgent(err)
+		}
+		return nil
+	})
+}
+
+// retry tries again for c.Wait while nobody listens: nothing was sent then. An
+// agent that went away in the middle may have done what it was asked, so that
+// is never tried twice.
+func (c *Client) retry(ctx context.Context, try func() error) error {
+	until, pause := time.Now().Add(c.Wait), firstRetry
+	for {
+		err := try()
+		var nobody *unreachable
+		left := time.Until(until)
+		if err == nil || !errors.As(err, &nobody) || nobody.answered || left <= 0 {
+			return err
+		}
+		if !sleep(ctx, min(pause, left)) {
+			return err
+		}
+		pause = min(2*pause, lastRetry)
+	}
+}
+
+// sleep waits for d, and tells whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

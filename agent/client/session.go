@@ -1,0 +1,297 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+)
+
+// drainTime bounds how long a drain waits for the agent to have booked it, so
+// that a process that ends next does not take its last word along.
+const drainTime = time.Second
+
+// session is a holder's session over connections that may come and go. What
+// the agent says waits in a mailbox: the newest deadline and the newest stop.
+type session struct {
+	c      *Client
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+	ready  chan struct{} // capacity 1
+	done   chan struct{} // closed when no connection will follow
+	ended  sync.WaitGroup
+
+	// speaking is held from deciding what to say until it is said, and taken
+	// before mu: the agent must not hear of a drain and then of the late work
+	// that it ended.
+	speaking sync.Mutex
+
+	mu struct { // guards what follows
+		sync.Mutex
+		conn    *conversation // nil while there is none
+		renewal *api.LeadEvent
+		stop    *api.LeadEvent
+		late    uint64 // reported and not drained: a new connection hears of it first
+		refused error
+	}
+}
+
+// conversation is one connection of a session.
+type conversation struct {
+	resp   *http.Response
+	lines  *io.PipeWriter
+	shift  time.Duration // from the agent's clock to ours
+	cancel context.CancelFunc
+	drains int           // said, and not echoed yet: the session's lock guards it
+	echoed chan struct{} // capacity 1
+	over   chan struct{} // closed when the agent's lines have ended
+}
+
+func newSession(c *Client) *session {
+	s := &session{c: c, ready: make(chan struct{}, 1), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// begin connects for the first time, and then keeps the session connected.
+func (s *session) begin(ctx context.Context) error {
+	var conn *conversation
+	err := s.c.retry(ctx, func() (err error) {
+		conn, err = s.connect(ctx)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	s.ended.Go(func() { s.stay(conn) })
+	return nil
+}
+
+// stay reconnects for ever, unless the agent refuses.
+func (s *session) stay(conn *conversation) {
+	defer close(s.done)
+	pause := firstRetry
+	for {
+		if conn != nil {
+			pause = firstRetry
+			s.converse(conn) // which ends at once when the session has
+		}
+		if !sleep(s.ctx, pause) {
+			return
+		}
+		pause = min(2*pause, lastRetry)
+		var err error
+		conn, err = s.connect(s.ctx)
+		if errors.Is(err, api.ErrInput) || errors.Is(err, api.ErrForbidden) || errors.Is(err, api.ErrNotFound) || errors.Is(err, api.ErrMethod) {
+			s.mu.Lock()
+			s.mu.refused = err
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// connect opens POST /v1/lead. The connection belongs to the session: the end
+// of ctx ends the attempt, and no more than that.
+func (s *session) connect(ctx context.Context) (*conversation, error) {
+	own, cancel := context.WithCancel(s.ctx)
+	stop := context.AfterFunc(ctx, cancel)
+	r, w := io.Pipe()
+	before := boottime.Now()
+	resp, err := s.c.open(own, http.MethodPost, "/v1/lead", r)
+	if !stop() && err == nil && ctx != s.ctx {
+		resp.Body.Close()
+		err = ctx.Err()
+	}
+	if err != nil {
+		cancel()
+		_ = w.Close() // the other end is gone
+		return nil, err
+	}
+	return &conversation{
+		resp: resp, lines: w, cancel: cancel, shift: shift(resp.Header.Get(api.ClockHeader), before, boottime.Now()),
+		echoed: make(chan struct{}, 1), over: make(chan struct{}),
+	}, nil
+}
+
+// shift turns the agent's deadlines into our clock's. When the clocks are one, the
+// agent read it between before and after. Otherwise it read it after before,
+// so counting from there can only make deadlines earlier.
+func shift(agents string, before, after time.Duration) time.Duration {
+	ns, err := strconv.ParseInt(agents, 10, 64)
+	if at := time.Duration(ns); err == nil && (at < before || at > after) {
+		return before - at
+	}
+	return 0
+}
+
+// converse hears the agent until the connection ends. Nothing is told then: the
+// deadline that was handed out last goes on running.
+func (s *session) converse(conn *conversation) {
+	s.attach(conn)
+	defer func() {
+		s.mu.Lock()
+		s.mu.conn = nil
+		s.mu.Unlock()
+		close(conn.over)
+		_ = conn.lines.CloseWithError(io.ErrClosedPipe)
+		conn.cancel()
+		_ = conn.resp.Body.Close() // nothing more to read
+	}()
+	lines := json.NewDecoder(conn.resp.Body)
+	for {
+		var e api.LeadEvent
+		if lines.Decode(&e) != nil {
+			return
+		}
+		s.hear(conn, e)
+	}
+}
+
+// attach makes conn the session's, and tells it of work that is late still.
+func (s *session) attach(conn *conversation) {
+	s.speaking.Lock()
+	defer s.speaking.Unlock()
+	s.mu.Lock()
+	s.mu.conn = conn
+	late := s.mu.late
+	s.mu.Unlock()
+	if late != 0 {
+		conn.say(api.LeadRequest{Late: late})
+	}
+}
+
+// hear puts what the agent says into the mailbox. Between a drain and its echo
+// the agent says what it is no longer bound by.
+func (s *session) hear(conn *conversation, e api.LeadEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.Drained != 0:
+		conn.drains--
+		select {
+		case conn.echoed <- struct{}{}:
+		default:
+		}
+		return
+	case conn.drains > 0:
+		return
+	case e.Stop != "":
+		s.mu.stop = &e
+	case e.Token != 0:
+		e.Until += int64(conn.shift)
+		s.mu.renewal = &e
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Ready gets a value when Next may have something.
+func (s *session) Ready() <-chan struct{} { return s.ready }
+
+// Done is closed when the agent has refused the session.
+func (s *session) Done() <-chan struct{} { return s.done }
+
+// Next takes the newest deadline, then the newest stop.
+func (s *session) Next() (api.LeadEvent, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop} {
+		if e := *slot; e != nil {
+			*slot = nil
+			return *e, true
+		}
+	}
+	return api.LeadEvent{}, false
+}
+
+// Drained tells the agent that all work under token has ended, and waits until
+// it has booked that. Without a connection there is nobody to tell: the
+// agent waits for the deadline or the end of this process.
+func (s *session) Drained(token uint64, stepDown bool) {
+	conn := s.sayDrained(token, stepDown)
+	if conn == nil {
+		return
+	}
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		booked := conn.drains == 0
+		s.mu.Unlock()
+		if booked {
+			return
+		}
+		select {
+		case <-conn.echoed:
+		case <-conn.over:
+			return
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// sayDrained gives the connection that took it; nil: none.
+func (s *session) sayDrained(token uint64, stepDown bool) *conversation {
+	s.speaking.Lock()
+	defer s.speaking.Unlock()
+	s.mu.Lock()
+	s.mu.renewal, s.mu.stop, s.mu.late = nil, nil, 0
+	conn := s.mu.conn
+	if conn != nil {
+		conn.drains++
+	}
+	s.mu.Unlock()
+	if conn == nil || !conn.say(api.LeadRequest{Drained: token, StepDown: stepDown}) {
+		return nil
+	}
+	return conn
+}
+
+// Late tells the agent that work under token goes on past its deadline.
+func (s *session) Late(token uint64) {
+	s.speaking.Lock()
+	defer s.speaking.Unlock()
+	s.mu.Lock()
+	s.mu.late = token
+	conn := s.mu.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.say(api.LeadRequest{Late: token})
+	}
+}
+
+func (s *session) refusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.refused
+}
+
+// close ends the session, and returns when its goroutines have ended.
+func (s *session) close() {
+	s.cancel()
+	s.ended.Wait()
+}
+
+// say writes one line to the agent, and tells whether the connection took it.
+func (c *conversation) say(req api.LeadRequest) bool {
+	line, err := json.Marshal(req)
+	if err != nil {
+		return false
+	}
+	_, err = c.lines.Write(append(line, '\n'))
+	return err == nil
+}
