@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// Agent is one running agent. Make it with [New] and start it with [Agent.Run].
+type Agent struct {
+	cfg      Config
+	disk     *store.Store
+	board    *board
+	counts   *counters
+	quiet    *quietLog
+	holders  *holders
+	saves    saveTimes
+	keys     atomic.Pointer[wire.Keyring]
+	commands chan func(*life) error
+	closed   chan struct{} // closed when Run has returned
+	started  atomic.Bool
+	lastTurn atomic.Int64 // boot clock of the loop's last turn
+	seq      atomic.Uint64
+
+	death struct { // guards the switch between lives
+		sync.Mutex
+		revive chan struct{} // not nil while dead; closing it revives
+		lasts  time.Duration // 0: until revived
+	}
+	faults  atomic.Pointer[Faults]
+	members atomic.Pointer[[]api.Member]
+}
+
+// New validates the configuration and opens the data directory, which it
+// keeps locked until Run returns or Close is called. It starts nothing and
+// opens no socket.
+func New(cfg Config) (*Agent, error) {
+	cfg = cfg.Default()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	keys, err := wire.NewKeyring(cfg.Flock, cfg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := store.Open(cfg.DataDir, cfg.FS)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger}, holders: &holders{},
+		commands: make(chan func(*life) error), closed: make(chan struct{}),
+	}
+	a.keys.Store(keys)
+	if err := a.startable(); err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
+	a.board = &board{clock: cfg.Clock, started: cfg.Clock(), counts: a.counts}
+	a.board.post(a.idleStatus(), 0, cfg.Lease)
+	a.lastTurn.Store(int64(cfg.Clock()))
+	return a, nil
+}
+
+// startable refuses a data directory that has no flock and no way to find one.
+func (a *Agent) startable() error {
+	st := a.disk.State()
+	rec, _ := recordOf(st)
+	switch {
+	case len(a.cfg.Join) > 0 || a.cfg.Expect > 0 && !st.Left:
+		return nil
+	case st.Left:
+		return fmt.Errorf("data directory %s: this agent has left its flock: start it with --join ADDR to come back, or with another --data-dir to begin anew", a.cfg.DataDir)
+	case rec.Config.N == 0 && !a.disk.Fresh() && st.Start > 0:
+		return fmt.Errorf("data directory %s: it belongs to an agent that has met no flock yet: start it with --join ADDR or --expect N, or empty the directory to found a flock of its own", a.cfg.DataDir)
+	}
+	return nil
+}
+
+// Close gives the data directory free for an agent that was never run. After
+// Run it does nothing.
+func (a *Agent) Close() error { return a.disk.Close() }
+
+// Run runs the agent until ctx ends, the agent leaves, or its disk fails; it
+// can be called once. The end of ctx is a SIGTERM: work for the goose is
+// stopped, the lead handed over, and everything closed, which takes at most
+// Config.Grace and a few leases. Leaving and the end of ctx give nil.
+func (a *Agent) Run(ctx context.Context) (err error) {
+	if a.started.Swap(true) {
+		return errors.New("run agent: it was run before; make a new one")
+	}
+	defer close(a.closed)
+	defer func() { err = errors.Join(err, a.disk.Close()) }()
+	front, err := a.openFront()
+	if err != nil {
+		return err
+	}
+	defer front.close()
+	for {
+		err := a.live(ctx)
+		if !errors.Is(err, errDead) {
+			return err
+		}
+		if !a.beDead(ctx) {
+			return nil
+		}
+	}
+}
+
+// live runs one life: from a start to a stop, a failure or a simulated death.
+func (a *Agent) live(ctx context.Context) error {
+	l, err := a.newLife()
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.loop(ctx)
+}
+
+// do runs f on the loop. A failure of f ends the life: f reports to its caller
+// by what it closes over.
+func (a *Agent) do(ctx context.Context, f func(*life) error) error {
+	a.death.Lock()
+	dead := a.death.revive != nil
+	a.death.Unlock()
+	if dead {
+		return api.Conflict("this agent is dead by simulation (ddgoose simulate revive)")
+	}
+	select {
+	case a.commands <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.closed:
+		return ErrStopped
+	}
+}
+
+// ask runs f on the loop and waits for what it answers.
+func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, error)) error) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	results := make(chan result, 1)
+	var zero T
+	err := a.do(ctx, func(l *life) error {
+		return f(l, func(v T, err error) {
+			select {
+			case results <- result{v, err}:
+			default: // answered already
+			}
+		})
+	})
+	if err != nil {
+		return zero, err
+	}
+	select {
+	case r := <-results:
+		return r.v, r.err
+	case <-ctx.Done():
+		return zero, ctx.Err()
+	case <-a.closed:
+		select {
+		case r := <-results: // the answer was the agent's last word
+			return r.v, r.err
+		default:
+			return zero, ErrStopped
+		}
+	}
+}
+
+// Status tells what the agent knows. Whether it is the goose is judged by the
+// boot clock at the call.
+func (a *Agent) Status() Status { return a.board.read() }
+
+// Watch yields the status at once and after every change that a reader can
+// tell, a lapse of the lease included; a slow reader skips to the latest. It
+// ends with ctx or with the agent.
+func (a *Agent) Watch(ctx context.Context) iter.Seq[Status] { return a.board.watch(ctx, a.closed) }
+
+// StepDown makes this agent hand over to the voter named to, or to the one that
+// ranks first when to is "". Work is stopped first. It returns when another
+// is the goose, or after two leases with an error.
+func (a *Agent) StepDown(ctx context.Context, to string) error {
+	_, err := a.stepDown(ctx, to)
+	return err
+}
+
+func (a *Agent) stepDown(ctx context.Context, to string) (goose string, err error) {
+	return ask(ctx, a, func(l *life, answer func(string, error)) error { return l.commandStepDown(to, answer) })
+}
+
+// Leave takes this agent out of the voters, then out of the flock, and ends
+// Run. It refuses what would end the flock or cost it its majority, unless
+// force is set: then the agent goes at once.
+func (a *Agent) Leave(ctx context.Context, force bool) error {
+	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+		return l.beginLeave(force, func(err error) { answer(struct{}{}, err) })
+	})
+	return err
+}
+
+// saveTimes keeps how long saves took.
+type saveTimes struct{ last, worst atomic.Int64 }
+
+func (s *saveTimes) observe(d time.Duration) {
+	s.last.Store(int64(d))
+	for worst := s.worst.Load(); int64(d) > worst && !s.worst.CompareAndSwap(worst, int64(d)); worst = s.worst.Load() {
+	}
+}
+
+// idleStatus is what an agent shows before its first life.
+func (a *Agent) idleStatus() Status {
+	st := a.disk.State()
+	rec, _ := recordOf(st)
+	s := Status{
+		Seq: a.seq.Add(1), Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
+		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.priority(), Generation: rec.Generation.Number,
+		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
+		Warnings: []string{}, Version: a.cfg.Version,
+	}
+	return s
+}

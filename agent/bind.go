@@ -1,0 +1,204 @@
+package agent
+
+import (
+	crand "crypto/rand"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// foundAlone founds a flock of one: this agent is its goose at once.
+func (l *life) foundAlone() error {
+	var id election.FlockID
+	if _, err := crand.Read(id[:]); err != nil {
+		return fmt.Errorf("draw a flock id: %w", err)
+	}
+	c := election.Config{ConfigID: election.ConfigID{Version: 1}}
+	c = c.With(election.Voter{ID: l.id, Priority: max(l.cfg.priority(), 1)})
+	l.log.Info("founding a flock of one; give the next agents --join " + l.mux.Advertised().String())
+	return l.takePart(election.Record{FlockID: id, Config: c}, l.disk.Fresh())
+}
+
+func (l *life) founderSettings() founderSettings {
+	return founderSettings{self: l.id, expect: l.cfg.Expect, voters: l.cfg.Voters}
+}
+
+// freshAgents gives the live agents that are bound to no flock.
+func (l *life) freshAgents() (fresh []freshAgent) {
+	for _, p := range l.peers {
+		if p.State == api.StateAlive && p.Meta.FlockID.IsZero() {
+			fresh = append(fresh, freshAgent{p.ID, p.Meta.Name, int(p.Meta.Expect), p.Meta.Priority, p.Meta.Observer})
+		}
+	}
+	return fresh
+}
+
+// seek binds this agent to the flock it sees, or moves a founding along.
+func (l *life) seek(now time.Duration) error {
+	if l.node != nil {
+		return nil
+	}
+	if l.founding == nil || !l.founding.bound() {
+		if id, ok := l.foundedFlock(); ok && (len(l.cfg.Join) > 0 || l.cfg.Expect > 0) {
+			return l.takePart(l.recordFor(id), l.disk.Fresh())
+		}
+	}
+	if l.founding == nil {
+		return nil
+	}
+	l.founding.see(now, l.freshAgents())
+	return l.performFounding(l.founding.tick(now))
+}
+
+// foundedFlock gives the flock of a live agent that is bound to one.
+func (l *life) foundedFlock() (election.FlockID, bool) {
+	for _, p := range l.peers {
+		if p.ID != l.id && p.State == api.StateAlive && !p.Meta.FlockID.IsZero() {
+			return p.Meta.FlockID, true
+		}
+	}
+	return election.FlockID{}, false
+}
+
+// recordFor gives what this disk knows of a flock: nothing, unless it was of
+// that flock before it left.
+func (l *life) recordFor(id election.FlockID) election.Record {
+	if rec, ok := recordOf(l.disk.State()); ok && rec.FlockID == id {
+		rec.Config = election.Config{}
+		return rec
+	}
+	return election.Record{FlockID: id}
+}
+
+func (l *life) performFounding(fx foundingEffects) error {
+	if fx.save != nil {
+		st := l.disk.State()
+		st.Founding = *fx.save
+		if err := l.saveState(st); err != nil {
+			return err
+		}
+		if err := l.disk.Settle(); err != nil {
+			return l.failedDisk(err)
+		}
+		l.tellMeta()
+	}
+	for i := range fx.send {
+		l.sendFounding(&fx.send[i])
+	}
+	if fx.found == nil {
+		return nil
+	}
+	l.spreadTo = slices.Clone(l.founding.durable.Set)
+	l.log.Info("founded a flock", "flock_id", fx.found.FlockID, "agents", len(l.spreadTo), "voters", fx.found.Config.N)
+	return l.takePart(*fx.found, l.disk.Fresh())
+}
+
+func (l *life) sendFounding(w *foundingWord) {
+	addr, ok := l.book.Addr(w.to)
+	if !ok {
+		l.noAddress.Add(1)
+		return
+	}
+	f := &l.out
+	f.Messages, f.FlockID, f.To, f.Founding = f.Messages[:0], election.FlockID{}, w.to, w.word
+	l.sendFrame(f, addr)
+	f.Founding = wire.Founding{}
+}
+
+func (l *life) receiveFounding(a *arrival) error {
+	if l.founding == nil {
+		return nil
+	}
+	w := a.Founding
+	w.Set = slices.Clone(w.Set)
+	return l.performFounding(l.founding.receive(l.now(), a.From, &w))
+}
+
+// obeyFounding takes part in the flock whose founding this agent accepted, as
+// soon as a datagram of it shows that it was founded.
+func (l *life) obeyFounding(a *arrival) error {
+	if l.node != nil || l.founding == nil || !l.founding.obeys(a.FlockID) || a.FlockID.IsZero() {
+		return nil
+	}
+	return l.takePart(election.Record{FlockID: a.FlockID}, l.disk.Fresh())
+}
+
+// spread shows the founding config to the other founders until a goose is
+// heard: without it nobody but this agent knows who may vote.
+func (l *life) spread(now time.Duration) {
+	if len(l.spreadTo) == 0 {
+		return
+	}
+	if goose, _ := l.knownGoose(); !goose.IsZero() {
+		l.spreadTo = nil
+		return
+	}
+	rec := l.node.Record()
+	for _, id := range l.spreadTo {
+		if id == l.id {
+			continue
+		}
+		l.sendElection(&election.Message{
+			Kind: election.Reject, Config: rec.Config,
+			Header: election.Header{
+				FlockID: rec.FlockID, Generation: rec.Generation, From: l.id, To: id, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+			},
+		})
+	}
+}
+
+// meta is what this agent tells of itself.
+func (l *life) meta() peerMeta {
+	return peerMeta{
+		Name: l.cfg.Name, FlockID: l.flockID(), Start: l.start, Life: l.number, Priority: l.cfg.priority(),
+		Expect: uint8(l.cfg.Expect), Observer: l.cfg.Observer, Tags: l.cfg.Tags,
+		Accepted: l.founding != nil && l.founding.bound(),
+	}
+}
+
+func (l *life) tellMeta() {
+	if err := l.gossip.SetMeta(l.meta()); err != nil {
+		l.problem(err.Error())
+	}
+}
+
+// openNetwork opens the port and begins to gossip.
+func (l *life) openNetwork(st store.State) error {
+	net, faults, err := l.cfg.Listen(l.cfg.Bind)
+	if err != nil {
+		return err
+	}
+	l.net = net
+	if faults != nil {
+		l.faults.Store(&faults)
+	}
+	l.mux = &mux{
+		net: net, self: l.id, label: l.cfg.Flock, keys: &l.keys, counts: l.counts, quiet: l.quiet,
+		ours: l.inbox.take, advertise: l.cfg.Advertise, foreign: l.foreignLabel, peer: l.peerBehind,
+	}
+	l.mux.start()
+	bound, _ := recordOf(st)
+	meta := l.meta()
+	meta.FlockID = bound.FlockID
+	var known []knownPeer
+	for _, p := range l.disk.Peers() {
+		if addr, err := netip.ParseAddrPort(p.Addr); err == nil {
+			known = append(known, knownPeer{p.ID, p.Name, addr})
+		}
+	}
+	l.gossip, err = startGossip(gossipOptions{
+		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: meta, Join: l.cfg.Join, Known: known,
+		Problem: l.reportProblem, Save: l.savePeers,
+	}, l.mux, &gossipLog{l.log, l.quiet})
+	if err != nil {
+		_ = l.mux.Shutdown()
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// DefaultBind is where an agent listens unless told otherwise.
+const DefaultBind = "127.0.0.1:3825"
+
+// DefaultPriority is the priority of an agent that names none.
+const DefaultPriority = 100
+
+// Config is an agent's configuration. The zero value, filled in by Default, is
+// an agent on loopback that founds a flock of its own.
+type Config struct {
+	Name      string   // for people, unique in the flock; default: the host name
+	Bind      string   // HOST[:PORT], one port for UDP and TCP; default 127.0.0.1:3825, port 0 takes any
+	Advertise string   // what others are told; default: the bound address, or the first private one
+	Join      []string // agents to call, names resolved at each try; tried for ever
+	Expect    int      // found a flock together with Expect-1 others; 0: no
+	DataDir   string   // default /var/lib/ddgoose/NAME for root, else $XDG_STATE_HOME/ddgoose/NAME
+	Socket    string   // unix socket; default RUNTIME/NAME.sock; "none" for embedded agents without one
+	// SocketMode are the socket file's permissions; default 0600.
+	SocketMode fs.FileMode
+	HTTP       string        // read-only HTTP, HOST:PORT; "": off
+	Flock      string        // label: agents of another never mix; default "default"
+	Keys       [][]byte      // 32 bytes each; the first seals, all open
+	KeyFile    string        // read into Keys by Default when Keys is empty
+	Insecure   bool          // allows a bind that is not loopback without a key
+	Profile    string        // lan (default), local or wan
+	Heartbeat  time.Duration // default: the profile's
+	Lease      time.Duration // default: the profile's; 4 to 50 heartbeats, at most 10 s
+	Voters     int           // how many voters to keep as goose: 1, 3, 5 or 7; default 5
+	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
+	Priority  *uint8
+	Observer  bool              // never a voter
+	Tags      map[string]string // shown in members; name and tags share about 470 bytes
+	Netem     string            // fault rules in force from the start
+	NetemSeed uint64            // of the fault rules' dice
+	Grace     time.Duration     // how long a planned hand-over waits for work to end; default 5 s
+
+	Logger  *slog.Logger // default: discards
+	Version string       // shown in status
+
+	// Listen opens the network; nil: real sockets. Faults may be nil.
+	Listen func(bind string) (Transport, Faults, error)
+	// Clock counts leases and must not stand still in a suspend; nil: the boot
+	// clock. MonotonicClock does stand still; nil: the monotonic clock.
+	Clock, MonotonicClock func() time.Duration
+	FS                    store.FS // nil: the real file system
+}
+
+// profiles are heartbeat and lease by name.
+var profiles = map[string][2]time.Duration{
+	"lan":   {50 * time.Millisecond, 500 * time.Millisecond},
+	"local": {10 * time.Millisecond, 100 * time.Millisecond},
+	"wan":   {150 * time.Millisecond, 1500 * time.Millisecond},
+}
+
+// Default fills in what is not set. It reads nothing but the host name and the environment.
+func (c Config) Default() Config {
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "agent"
+		}
+		c.Name, _, _ = strings.Cut(host, ".")
+	}
+	switch {
+	case c.Bind == "":
+		c.Bind = DefaultBind
+	default:
+		if _, _, err := net.SplitHostPort(c.Bind); err != nil {
+			c.Bind = net.JoinHostPort(strings.Trim(c.Bind, "[]"), strconv.Itoa(defaultPort))
+		}
+	}
+	if c.DataDir == "" {
+		c.DataDir = filepath.Join(stateDir(), c.Name)
+	}
+	if c.Socket == "" {
+		c.Socket = filepath.Join(client.RuntimeDir(), c.Name+".sock")
+	}
+	if c.SocketMode == 0 {
+		c.SocketMode = 0o600
+	}
+	if c.Flock == "" {
+		c.Flock = "default"
+	}
+	if c.Profile == "" {
+		c.Profile = "lan"
+	}
+	if p, ok := profiles[c.Profile]; ok {
+		if c.Heartbeat == 0 {
+			c.Heartbeat = p[0]
+		}
+		if c.Lease == 0 {
+			c.Lease = p[1]
+		}
+	}
+	if c.Voters == 0 {
+		c.Voters = 5
+	}
+	if c.Grace == 0 {
+		c.Grace = 5 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = boottime.Now
+	}
+	if c.MonotonicClock == nil {
+		c.MonotonicClock = boottime.Monotonic
+	}
+	if c.Listen == nil {
+		c.Listen = func(bind string) (Transport, Faults, error) {
+			t, err := ListenUDP(bind)
+			return t, nil, err
+		}
+	}
+	return c
+}
+
+// stateDir is where data directories live.
+func stateDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/ddgoose"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "ddgoose")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = os.TempDir()
+	}
+	return filepath.Join(home, ".local", "state", "ddgoose")
+}
+
+func (c *Config) priority() uint8 {
+	if c.Priority == nil {
+		return DefaultPriority
+	}
+	return *c.Priority
+}
+
+// ReadKeys reads the key file: one base64 key of 32 bytes a line, # comments.
+// A file that others can read is refused: its key is no secret.
+func ReadKeys(path string) ([][]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w (ddgoose keygen --out %s makes one)", err, path)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
+		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	keys, err := wire.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes (ddgoose keygen)", path)
+	}
+	return keys, nil
+}
+
+var tagKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
+
+// Validate reports every fault at once, a line each, and changes nothing. It
+// expects what Default gives.
+func (c Config) Validate() error {
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if !validName(c.Name) {
+		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -", c.Name)
+	}
+	if len(c.Flock) == 0 || len(c.Flock) > wire.MaxLabel {
+		bad("flock label of %d bytes: want 1 to %d", len(c.Flock), wire.MaxLabel)
+	}
+	c.validateTiming(bad)
+	if !slices.Contains([]int{1, 3, 5, 7}, c.Voters) {
+		bad("voters %d: want 1, 3, 5 or 7", c.Voters)
+	}
+	if c.Expect < 0 || c.Expect > wire.MaxFounders {
+		bad("expect %d: want 1 to %d, or 0 for none", c.Expect, wire.MaxFounders)
+	}
+	if c.Observer && c.Expect > 0 && c.Expect < 2 {
+		bad("an observer cannot found a flock alone: drop --observer or raise --expect")
+	}
+	for k := range c.Tags {
+		if !tagKey.MatchString(k) {
+			bad("tag %q: want a key of 1 to 63 of A-Z a-z 0-9 . _ -, as --tag rack=7", k)
+		}
+	}
+	if _, err := (&peerMeta{Name: c.Name, Tags: c.Tags}).encode(); err != nil {
+		bad("%w", err)
+	}
+	for _, k := range c.Keys {
+		if len(k) != wire.KeySize {
+			bad("key of %d bytes: want %d (ddgoose keygen)", len(k), wire.KeySize)
+		}
+	}
+	c.validateAddresses(bad)
+	return errors.Join(faults...)
+}
+
+func (c *Config) validateTiming(bad func(string, ...any)) {
+	if _, ok := profiles[c.Profile]; !ok {
+		bad("profile %q: want lan, local or wan", c.Profile)
+	}
+	if c.Heartbeat < time.Millisecond {
+		bad("heartbeat %v: want 1ms or more", c.Heartbeat)
+	}
+	if c.Lease > election.MaxPromise {
+		bad("lease %v: want %v or less", c.Lease, election.MaxPromise)
+	}
+	if c.Lease < 4*c.Heartbeat {
+		bad("lease %v: want 4 heartbeats or more, %v with a heartbeat of %v", c.Lease, 4*c.Heartbeat, c.Heartbeat)
+	}
+	if c.Heartbeat > 0 && c.Lease > 50*c.Heartbeat {
+		bad("lease %v: want 50 heartbeats or less, %v with a heartbeat of %v", c.Lease, 50*c.Heartbeat, c.Heartbeat)
+	}
+	if c.Grace < 0 {
+		bad("grace %v: want 0s or more", c.Grace)
+	}
+}
+
+func (c *Config) validateAddresses(bad func(string, ...any)) {
+	host, port, err := net.SplitHostPort(c.Bind)
+	if err != nil {
+		bad("bind %q: want HOST:PORT, as %s", c.Bind, DefaultBind)
+		return
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		bad("bind %q: port %q: want 0 to 65535", c.Bind, port)
+	} else if n == 0 && c.Advertise != "" && !strings.Contains(c.Advertise, ":") {
+		bad("advertise %q: name the port too when --bind takes any", c.Advertise)
+	}
+	loopback := isLoopback(host)
+	if !loopback && len(c.Keys) == 0 && !c.Insecure {
+		bad("bind %s without a key: anybody on the network could vote: add --key-file F (ddgoose keygen --out F), or --insecure where the network itself is trusted", c.Bind)
+	}
+	for _, j := range c.Join {
+		h := j
+		if jh, jp, err := net.SplitHostPort(j); err == nil {
+			h = jh
+			if n, err := strconv.ParseUint(jp, 10, 16); err != nil || n == 0 {
+				bad("join %q: port %q: want 1 to 65535", j, jp)
+			}
+		}
+		if h == "" {
+			bad("join %q: want HOST or HOST:PORT", j)
+			continue
+		}
+		if loopback && !isLoopback(h) {
+			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, defaultPort)
+		}
+	}
+	if c.Advertise != "" {
+		if _, err := advertised(c.Advertise, netip.AddrPortFrom(netip.IPv4Unspecified(), 1)); err != nil {
+			bad("%w", err)
+		}
+	}
+	if c.HTTP != "" {
+		if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
+			bad("http %q: want HOST:PORT, as 127.0.0.1:8080", c.HTTP)
+		}
+	}
+}
+
+// isLoopback tells whether a host reaches this machine only. Other names may be anywhere.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// counters counts what happened, by name. Names are made on first use; a
+// caller on a hot path keeps the pointer.
+type counters struct {
+	byName sync.Map // string -> *atomic.Uint64
+}
+
+// of gives the counter of a name.
+func (c *counters) of(name string) *atomic.Uint64 {
+	if v, ok := c.byName.Load(name); ok {
+		return v.(*atomic.Uint64)
+	}
+	v, _ := c.byName.LoadOrStore(name, new(atomic.Uint64))
+	return v.(*atomic.Uint64)
+}
+
+// all copies the counters.
+func (c *counters) all() map[string]uint64 {
+	m := make(map[string]uint64)
+	c.byName.Range(func(k, v any) bool {
+		m[k.(string)] = v.(*atomic.Uint64).Load()
+		return true
+	})
+	return m
+}
+
+const (
+	// quietFor is how long a line about the same thing at the same peer is not repeated.
+	quietFor = time.Minute
+	// quietKeys bounds what a flood of invented peers can make us remember.
+	quietKeys = 1024
+)
+
+// quietLog writes at most one line a minute per key, so that nothing that
+// arrives by network can fill a disk.
+type quietLog struct {
+	log *slog.Logger
+
+	mu struct { // guards last
+		sync.Mutex
+		last map[string]time.Time
+	}
+}
+
+// warn writes a line unless one of the same key was written within the minute.
+func (q *quietLog) warn(key, msg string, args ...any) {
+	now := time.Now()
+	q.mu.Lock()
+	last, known := q.mu.last[key]
+	write := now.Sub(last) >= quietFor || !known
+	if write {
+		if q.mu.last == nil {
+			q.mu.last = make(map[string]time.Time)
+		}
+		if len(q.mu.last) >= quietKeys {
+			for k, t := range q.mu.last {
+				if now.Sub(t) >= quietFor {
+					delete(q.mu.last, k)
+				}
+			}
+			write = len(q.mu.last) < quietKeys
+		}
+		if write {
+			q.mu.last[key] = now
+		}
+	}
+	q.mu.Unlock()
+	if write {
+		q.log.Warn(msg, args...)
+	}
+}

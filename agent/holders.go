@@ -1,0 +1,254 @@
+package agent
+
+import (
+	"context"
+	"sync"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+)
+
+// Why holders must stop.
+const (
+	stopLost        = api.StopLost
+	stopSteppedDown = api.StopSteppedDown
+	stopStopped     = api.StopStopped
+)
+
+// holders are those who act for the goose by deadlines handed to them. The
+// loop pushes into them; they never block it. What they report back goes
+// through the loop's commands, so that the node hears of it in order.
+type holders struct {
+	mu struct { // guards all
+		sync.Mutex
+		all map[*holder]struct{}
+	}
+}
+
+// holder is one session. Its mailbox holds the newest renewal and the newest
+// stop: a slow reader misses renewals, never a stop.
+type holder struct {
+	agent *Agent
+	who   string // for warnings: a process or a Lead
+
+	mu struct { // guards what follows
+		sync.Mutex
+		token   uint64 // handed out and not drained; 0: none
+		late    bool
+		renewal *api.LeadEvent
+		stop    *api.LeadEvent
+		closed  bool
+	}
+	note chan struct{} // capacity 1: something waits
+}
+
+func (a *Agent) newHolder(who string) *holder {
+	return &holder{agent: a, who: who, note: make(chan struct{}, 1)}
+}
+
+func (hs *holders) each(do func(*holder)) {
+	hs.mu.Lock()
+	all := make([]*holder, 0, len(hs.mu.all))
+	for h := range hs.mu.all {
+		all = append(all, h)
+	}
+	hs.mu.Unlock()
+	for _, h := range all {
+		do(h)
+	}
+}
+
+func (hs *holders) add(h *holder) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if hs.mu.all == nil {
+		hs.mu.all = make(map[*holder]struct{})
+	}
+	hs.mu.all[h] = struct{}{}
+}
+
+func (hs *holders) remove(h *holder) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	delete(hs.mu.all, h)
+}
+
+func (hs *holders) count() int {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return len(hs.mu.all)
+}
+
+// working counts the holders that were handed a token and have not drained.
+func (hs *holders) working() int {
+	n := 0
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		if h.mu.token != 0 {
+			n++
+		}
+		h.mu.Unlock()
+	})
+	return n
+}
+
+// late names the holders whose work went on past its deadline.
+func (hs *holders) late() (who []string) {
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		if h.mu.late {
+			who = append(who, h.who)
+		}
+		h.mu.Unlock()
+	})
+	return who
+}
+
+// renew hands out a lease. During a planned end only those who still work get
+// it: nobody begins.
+func (hs *holders) renew(lease election.Lease, ending bool) {
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.mu.closed || ending && h.mu.token != lease.Token || h.mu.token != 0 && h.mu.token != lease.Token {
+			return // one that has not drained its last period is not handed the next
+		}
+		h.mu.token = lease.Token
+		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease)}
+		h.wake()
+	})
+}
+
+// stopAll tells every holder that works to stop, and why.
+func (hs *holders) stopAll(cause string) {
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.mu.token == 0 {
+			return
+		}
+		h.mu.stop = &api.LeadEvent{Token: h.mu.token, Stop: cause}
+		h.wake()
+	})
+}
+
+func (h *holder) wake() {
+	select {
+	case h.note <- struct{}{}:
+	default:
+	}
+}
+
+// next takes what waits: a renewal goes before a stop of the same period.
+func (h *holder) next() (e api.LeadEvent, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.mu.renewal; r != nil {
+		h.mu.renewal = nil
+		if h.mu.stop != nil {
+			h.wake()
+		}
+		return *r, true
+	}
+	if s := h.mu.stop; s != nil {
+		h.mu.stop = nil
+		return *s, true
+	}
+	return api.LeadEvent{}, false
+}
+
+// drained books that all work under token has ended. It tells whether that
+// changed anything.
+func (h *holder) drained(token uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.token == 0 || h.mu.token != token {
+		return false
+	}
+	h.mu.token, h.mu.late = 0, false
+	h.mu.renewal, h.mu.stop = nil, nil
+	return true
+}
+
+var _ api.Holder = (*holder)(nil)
+
+// Ready gets a value when Next may have something.
+func (h *holder) Ready() <-chan struct{} { return h.note }
+
+// Next takes the newest deadline, then a stop.
+func (h *holder) Next() (api.LeadEvent, bool) { return h.next() }
+
+// Done is closed when the agent will never hand out anything again.
+func (h *holder) Done() <-chan struct{} { return h.agent.closed }
+
+// Drained says that all work under token has ended; with stepDown it ended by itself.
+func (h *holder) Drained(token uint64, stepDown bool) {
+	ours := h.drained(token)
+	h.mu.Lock()
+	h.mu.late = false
+	h.mu.Unlock()
+	h.tell(func(l *life) error {
+		if err := l.syncHolders(); err != nil {
+			return err
+		}
+		if !ours || !stepDown || l.node == nil || l.node.Lease().Token != token || l.handing != nil {
+			return nil
+		}
+		return l.beginHandover(handover{cause: stopSteppedDown, done: func(goose string, err error) {
+			if err != nil {
+				l.log.Info("work ended by itself, and nobody took over", "reason", err)
+			}
+		}})
+	})
+}
+
+// Late says that work under token goes on past its deadline.
+func (h *holder) Late(uint64) {
+	h.mu.Lock()
+	h.mu.late = true
+	h.mu.Unlock()
+	h.tell((*life).syncHolders)
+}
+
+// Close ends the session: nothing acts any more by what was handed out.
+func (h *holder) Close() {
+	h.mu.Lock()
+	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
+	h.mu.Unlock()
+	h.agent.holders.remove(h)
+	h.tell((*life).syncHolders)
+}
+
+// tell runs f on the loop. Without one, dead or stopped, there is nothing to tell.
+func (h *holder) tell(f func(*life) error) {
+	if err := h.agent.do(context.Background(), f); err != nil {
+		h.agent.cfg.Logger.Debug("holder's word came too late", "holder", h.who, "error", err)
+	}
+}
+
+// syncHolders tells the node what binds it: whether deadlines are handed out,
+// whether all work has ended, and whether some goes on too long.
+func (l *life) syncHolders() error {
+	if l.node == nil {
+		return nil
+	}
+	working := l.holders.working()
+	attached := working > 0 || l.handing == nil && l.holders.count() > 0
+	if err := l.step(election.Holders{Attached: attached}); err != nil {
+		return err
+	}
+	if working == 0 {
+		if !attached {
+			if err := l.step(election.Drained{}); err != nil {
+				return err
+			}
+		}
+	}
+	if late := len(l.holders.late()) > 0; late != l.late {
+		l.late = late
+		if err := l.step(election.Busy{Late: late}); err != nil {
+			return err
+		}
+	}
+	return l.progressHandover(l.now())
+}

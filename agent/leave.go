@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+)
+
+const (
+	// leaveEvery spaces a leaver's requests.
+	leaveEvery = 100 * time.Millisecond
+	// leaveFresh is how long the goose acts on a request that is not repeated.
+	leaveFresh = 2 * time.Second
+	// leaveSpreads is how long gossip may take to tell that a leaver is gone.
+	leaveSpreads = 30 * time.Second
+)
+
+// departure is this agent's own leaving: out of the voters first, then out of
+// the flock (DESIGN: removal committed before the agent is gone).
+type departure struct {
+	askAt time.Duration
+	done  func(error)
+}
+
+// beginLeave starts to leave. With force the agent goes at once, whatever
+// that costs the flock.
+func (l *life) beginLeave(force bool, done func(error)) error {
+	if l.departure != nil {
+		done(api.Conflict("this agent is leaving already"))
+		return nil
+	}
+	if force || l.node == nil || l.node.Record().Config.N == 0 {
+		return l.departed(done)
+	}
+	if err := l.mayLeave(); err != nil {
+		done(err)
+		return nil
+	}
+	l.departure = &departure{done: done}
+	return l.progressLeave(l.now())
+}
+
+// mayLeave refuses what would end the flock, or cost it its majority (P8).
+func (l *life) mayLeave() error {
+	if l.alive <= 1 {
+		return api.Conflict("this is the last live agent: leaving ends the flock (ddgoose leave --force does it all the same)")
+	}
+	c := l.node.Record().Config
+	if !c.Has(l.id) {
+		return nil
+	}
+	live := 0
+	for _, v := range c.Members() {
+		if v.ID != l.id && l.isAlive(v.ID) {
+			live++
+		}
+	}
+	if rest := c.Without(l.id); rest.N > 0 && live < rest.Quorum() {
+		return api.NoMajority("only %d of the %d voters that would be left are alive: leaving costs the flock its majority (--force leaves all the same)", live, rest.N)
+	}
+	if goose, _ := l.knownGoose(); goose.IsZero() {
+		return api.NoMajority("there is no goose to take this agent out of the voters (--force leaves all the same)")
+	}
+	return nil
+}
+
+// knownGoose gives the goose as readers see it, itself included.
+func (l *life) knownGoose() (election.ID, bool) {
+	now := l.now()
+	if lease := l.node.Lease(); lease.Token != 0 && lease.Until > now {
+		return l.id, true
+	}
+	id, _, heardAt := l.node.Heard()
+	if heardAt != 0 && now < heardAt+l.cfg.Lease && id != l.id {
+		return id, false
+	}
+	return election.ID{}, false
+}
+
+// progressLeave moves the leaving along: a goose hands over first, a duck asks
+// the goose until it answers.
+func (l *life) progressLeave(now time.Duration) error {
+	d := l.departure
+	if d == nil || now < d.askAt {
+		return nil
+	}
+	d.askAt = now + leaveEvery
+	goose, self := l.knownGoose()
+	switch {
+	case self && l.handing == nil && !l.node.Successor(now).IsZero():
+		return l.beginHandover(handover{cause: stopSteppedDown, done: func(string, error) {}})
+	case self:
+		l.leaveAsked[l.id] = now // a sole voter: the autopilot adds a successor first
+	case !goose.IsZero():
+		l.sendElection(&election.Message{
+			Kind: election.Leave,
+			Header: election.Header{
+				FlockID: l.flockID(), Generation: l.node.Record().Generation, To: goose,
+				Term: l.node.Record().Term, ConfigID: l.node.Record().Config.ConfigID,
+			},
+		})
+	}
+	return nil
+}
+
+// receiveLeave books a leaver's wish, and answers once it is no voter any
+// more and a majority of the others knows.
+func (l *life) receiveLeave(m *election.Message) error {
+	if l.node == nil || l.node.Role() != election.Leader {
+		return nil
+	}
+	l.leaveAsked[m.From] = l.now()
+	rec := l.node.Record()
+	if rec.Config.Has(m.From) || !l.node.Committed() {
+		l.choresAt = 0
+		return nil
+	}
+	l.leaveAsked[m.From] = l.now() + leaveSpreads
+	l.sendElection(&election.Message{
+		Kind: election.LeaveReply, Granted: true,
+		Header: election.Header{
+			FlockID: rec.FlockID, Generation: rec.Generation, To: m.From, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+		},
+	})
+	return nil
+}
+
+// receiveLeaveReply ends a leaving: the removal is committed.
+func (l *life) receiveLeaveReply(m *election.Message) error {
+	if l.departure == nil || !m.Granted {
+		return nil
+	}
+	done := l.departure.done
+	l.departure = nil
+	return l.departed(done)
+}
+
+// departed marks the disk, tells the others by gossip, and ends the life.
+func (l *life) departed(done func(error)) error {
+	l.board.lease.Store(nil)
+	l.holders.stopAll(stopSteppedDown)
+	st := l.disk.State()
+	st.Left = true
+	if err := l.saveState(st); err != nil {
+		done(err)
+		return err
+	}
+	l.gossip.Leave(leaveFresh)
+	l.leaving = stopping{started: true, done: true}
+	l.left = true
+	done(nil)
+	return nil
+}
+
+// wantsOut tells who has asked to leave lately.
+func (l *life) wantsOut(id election.ID) bool {
+	at, ok := l.leaveAsked[id]
+	return ok && l.now()-at < leaveFresh
+}

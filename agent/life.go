@@ -1,0 +1,187 @@
+package agent
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// life is one life of an agent. Its fields are the loop's own, but for those
+// that say otherwise.
+type life struct {
+	*Agent // the fixed parts, and those that are safe to share
+
+	log    *slog.Logger
+	id     election.ID
+	start  uint64 // process starts of this disk (rule 10)
+	number uint64 // random per life (rule 10)
+	seq    uint64 // datagrams sent in this life
+
+	net    Transport
+	mux    *mux
+	gossip *gossip
+	inbox  *inbox
+	book   *addressBook
+
+	node     *election.Node // nil before this disk is bound to a flock
+	fx       election.Effects
+	wakeAt   time.Duration
+	ahead    time.Duration // boot clock less monotonic clock, at the last turn
+	founding *founder      // nil unless --expect has still to be met
+	pilot    autopilot
+
+	peers       []peer // gossip's view, as of the last change
+	names       map[election.ID]string
+	alive       int
+	audience    []election.ID // live agents that the node does not keep in view
+	membersSeen uint64        // grows with every change of peers
+	left        bool
+	leaveAsked  map[election.ID]time.Duration
+	forceOut    map[election.ID]func(error)
+
+	handing   *handover
+	late      bool // told the node that work goes on past its deadline
+	spreadTo  []election.ID
+	byID      atomic.Pointer[map[election.ID]peer] // read by streams
+	reports   chan string                          // problems from other goroutines
+	met       onceEach
+	pinging   bool
+	pinged    chan nameHolder
+	born      time.Duration
+	departure *departure
+	leaving   stopping
+
+	choresAt   time.Duration
+	metAt      time.Duration // when another agent was first seen; 0: not yet
+	nameWarned bool
+	problems   []timedWarning
+	warnings   []string
+	netem      string
+
+	shown      visible
+	shownToken uint64
+	shownOnce  bool
+	lapseAt    time.Duration
+
+	out      wire.Frame
+	body     []byte
+	datagram []byte
+
+	sent, sentBytes, sendErrors, noAddress *atomic.Uint64
+}
+
+// timedWarning is a warning about something that happened, shown for a while.
+type timedWarning struct {
+	text  string
+	until time.Duration
+}
+
+// newLife raises the disk's start count, opens the network and begins to gossip.
+func (a *Agent) newLife() (*life, error) {
+	st, err := a.disk.Begin()
+	if err != nil {
+		return nil, fmt.Errorf("start on %s: %w", a.cfg.DataDir, err)
+	}
+	var number [8]byte
+	if _, err := crand.Read(number[:]); err != nil {
+		return nil, fmt.Errorf("draw a life number: %w", err)
+	}
+	l := &life{
+		Agent: a, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
+		book: newAddressBook(), names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
+		forceOut: map[election.ID]func(error){}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
+		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
+		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"),
+		sendErrors: a.counts.of("send_errors"), noAddress: a.counts.of("no_address"),
+	}
+	l.born = l.now()
+	l.ahead = l.born - l.monotonic()
+	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet)
+	if err := l.openNetwork(st); err != nil {
+		return nil, err
+	}
+	if err := l.begin(st); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *life) now() time.Duration       { return l.cfg.Clock() }
+func (l *life) monotonic() time.Duration { return l.cfg.MonotonicClock() }
+
+// begin takes part in the election from the disk, or looks for a flock.
+func (l *life) begin(st store.State) error {
+	rec, ok := recordOf(st)
+	switch {
+	case ok && !st.Bound.IsZero():
+		if st.Left {
+			// It comes back as an observer: what it knew of voters is stale.
+			rec.Config = election.Config{}
+		}
+		return l.takePart(rec, false)
+	case l.cfg.Expect > 0:
+		l.founding = newFounder(l.founderSettings(), st.Founding)
+		l.tellMeta()
+	case len(l.cfg.Join) == 0:
+		return l.foundAlone()
+	}
+	l.publish(l.now())
+	return nil
+}
+
+// takePart makes the node of a record; the record is durable before it acts.
+func (l *life) takePart(rec election.Record, fresh bool) error {
+	if rec.PromiseMax < l.cfg.Lease {
+		rec.PromiseMax = l.cfg.Lease
+	}
+	st := l.disk.State()
+	old, known := recordOf(st)
+	if !known || old != rec || st.Bound != rec.FlockID || st.Left {
+		setRecord(&st, rec)
+		st.Bound, st.Left = rec.FlockID, false
+		if err := l.saveState(st); err != nil {
+			return err
+		}
+	}
+	node := election.New(election.Settings{
+		ID: l.id, Heartbeat: l.cfg.Heartbeat, Lease: l.cfg.Lease, Eps: l.cfg.Lease / 50, Seed: l.number,
+	}, rec, l.now(), fresh)
+	l.node = &node
+	l.founding = nil
+	l.log.Info("bound to flock", "flock_id", rec.FlockID, "term", rec.Term, "voters", rec.Config.N)
+	l.tellMeta()
+	if err := l.syncHolders(); err != nil {
+		return err
+	}
+	if err := l.membersChanged(); err != nil {
+		return err
+	}
+	return l.step(election.Tick{})
+}
+
+// flockID is the flock this disk is bound to; zero: none yet.
+func (l *life) flockID() election.FlockID {
+	if l.node == nil {
+		return election.FlockID{}
+	}
+	rec := l.node.Record()
+	return rec.FlockID
+}
+
+// close ends the life: no goodbye by gossip, which would look like a leave.
+func (l *life) close() {
+	l.board.lease.Store(nil)
+	l.holders.stopAll(stopLost)
+	l.gossip.Shutdown()
+	if err := l.net.Close(); err != nil {
+		l.log.Debug("close network", "error", err)
+	}
+}

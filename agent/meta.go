@@ -1,0 +1,120 @@
+package agent
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/hashicorp/memberlist"
+
+	"duckduckgoose/agent/election"
+)
+
+// peerMeta is what an agent tells of itself by gossip, in at most 512 bytes.
+type peerMeta struct {
+	Name     string
+	FlockID  election.FlockID // zero: bound to none
+	Start    uint64
+	Life     uint64
+	Priority uint8
+	Expect   uint8
+	Observer bool
+	Accepted bool // bound to a founding that is under way
+	Left     bool // gone for good
+	Tags     map[string]string
+}
+
+const (
+	metaVersion   = 1
+	metaObserver  = 1
+	metaAccepted  = 2
+	metaLeft      = 4
+	metaFixedSize = 1 + 1 + 1 + 1 + 16 + 8 + 8 // version, flags, priority, expect, flock, start, life
+)
+
+var errMeta = errors.New("metadata of an unknown form")
+
+// encode gives the bytes; the error says how many are too many.
+func (p *peerMeta) encode() ([]byte, error) {
+	b := make([]byte, 0, metaFixedSize+64)
+	flags := uint8(0)
+	if p.Observer {
+		flags |= metaObserver
+	}
+	if p.Accepted {
+		flags |= metaAccepted
+	}
+	if p.Left {
+		flags |= metaLeft
+	}
+	b = append(b, metaVersion, flags, p.Priority, p.Expect)
+	b = append(b, p.FlockID[:]...)
+	b = binary.BigEndian.AppendUint64(b, p.Start)
+	b = binary.BigEndian.AppendUint64(b, p.Life)
+	b = appendText(b, p.Name)
+	keys := make([]string, 0, len(p.Tags))
+	for k := range p.Tags {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		if len(k) > 255 || len(p.Tags[k]) > 255 {
+			return nil, fmt.Errorf("tag %.20s...: at most 255 bytes each for key and value", k)
+		}
+		b = appendText(appendText(b, k), p.Tags[k])
+	}
+	if over := len(b) - memberlist.MetaMaxSize; over > 0 {
+		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, memberlist.MetaMaxSize-metaFixedSize)
+	}
+	return b, nil
+}
+
+func appendText(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
+
+// decodeMeta reads what came by gossip; it may say anything.
+func decodeMeta(b []byte) (peerMeta, error) {
+	if len(b) < metaFixedSize || b[0] != metaVersion {
+		return peerMeta{}, errMeta
+	}
+	p := peerMeta{
+		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0, Priority: b[2], Expect: b[3],
+	}
+	copy(p.FlockID[:], b[4:])
+	p.Start = binary.BigEndian.Uint64(b[20:])
+	p.Life = binary.BigEndian.Uint64(b[28:])
+	rest := b[metaFixedSize:]
+	var texts []string
+	for len(rest) > 0 {
+		n := int(rest[0])
+		if len(rest) < 1+n {
+			return peerMeta{}, errMeta
+		}
+		texts = append(texts, string(rest[1:1+n]))
+		rest = rest[1+n:]
+	}
+	if len(texts)%2 == 0 || !validName(texts[0]) {
+		return peerMeta{}, errMeta
+	}
+	p.Name = texts[0]
+	p.Tags = map[string]string{}
+	for i := 1; i < len(texts); i += 2 {
+		p.Tags[texts[i]] = texts[i+1]
+	}
+	return p, nil
+}
+
+// validName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63}.
+func validName(s string) bool {
+	if len(s) < 1 || len(s) > 63 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

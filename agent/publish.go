@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+)
+
+// publish posts what readers can tell apart from what stands, and notes when
+// time alone will change it next.
+func (l *life) publish(now time.Duration) {
+	v := visible{members: l.membersSeen, netem: l.netem, warnings: lines(l.warnings)}
+	var token uint64
+	l.lapseAt = 0
+	if l.node != nil {
+		v.role, v.record = l.node.Role(), l.node.Record()
+		v.record.PromiseMax, v.record.Vote = 0, election.ID{}
+		if lease := l.node.Lease(); lease.Token != 0 {
+			token = lease.Token
+			if lease.Until > now {
+				v.leased, l.lapseAt = true, lease.Until
+			}
+		}
+		id, term, heardAt := l.node.Heard()
+		l.board.heardAt.Store(int64(heardAt))
+		if v.role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+l.cfg.Lease {
+			v.goose, v.token = id, v.record.Generation.Number<<40+term
+			l.lapseAt = heardAt + l.cfg.Lease
+		}
+	}
+	if l.shown == v && l.shownToken == token && l.shownOnce {
+		return
+	}
+	l.shown, l.shownToken, l.shownOnce = v, token, true
+	l.board.post(l.status(v), token, l.cfg.Lease)
+}
+
+// status builds the status that v stands for, with nothing run out yet.
+func (l *life) status(v visible) Status {
+	s := Status{
+		Seq: l.Agent.seq.Add(1), Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
+		Flock: l.cfg.Flock, FlockID: v.record.FlockID.String(), Role: api.RoleDuck,
+		Voter: v.record.Config.Has(l.id), Priority: l.priority(),
+		Generation: v.record.Generation.Number, Term: v.record.Term,
+		Config:    api.Config{Term: v.record.Config.Term, Version: v.record.Config.Version, Voters: []api.Voter{}},
+		Heartbeat: millis(l.cfg.Heartbeat), LeaseMS: millis(l.cfg.Lease),
+		Alive: l.alive, Netem: l.netem, Warnings: append([]string{}, l.warnings...), Version: l.cfg.Version,
+	}
+	if v.role == election.PreCandidate || v.role == election.Candidate {
+		s.Role = api.RoleCandidate
+	}
+	if v.dead {
+		s.Role = api.RoleDead
+	}
+	for _, voter := range v.record.Config.Members() {
+		s.Config.Voters = append(s.Config.Voters, api.Voter{
+			ID: voter.ID.String(), Name: l.nameOf(voter.ID), Priority: voter.Priority,
+		})
+	}
+	if !v.goose.IsZero() {
+		_, term, _ := l.node.Heard()
+		addr := ""
+		if a, ok := l.book.Addr(v.goose); ok {
+			addr = a.String()
+		}
+		s.Goose = &api.Goose{Name: l.nameOf(v.goose), ID: v.goose.String(), Addr: addr, Term: term}
+		s.Token = v.token
+	}
+	return s
+}
+
+// priority is the one that counts: the config's for a voter, the flag's for the rest.
+func (l *life) priority() uint8 {
+	if l.node != nil {
+		rec := l.node.Record()
+		if i := rec.Config.Index(l.id); i >= 0 {
+			return rec.Config.Voters[i].Priority
+		}
+	}
+	return l.cfg.priority()
+}
+
+// lapsed tells that time alone has changed what readers see.
+func (l *life) lapsed() bool { return l.lapseAt > 0 && l.now() >= l.lapseAt }

@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+const (
+	// socketBuffer is asked of the kernel, so that a burst waits and is not lost.
+	socketBuffer = 1 << 20
+	// maxPacket is the largest packet UDP can carry.
+	maxPacket = 65535
+	// portTries bounds the search for a port that is free for UDP and TCP both.
+	portTries = 16
+)
+
+// sockets is the real network: UDP and TCP on one port.
+type sockets struct {
+	udp   *net.UDPConn
+	tcp   *net.TCPListener
+	addr  netip.AddrPort
+	ended sync.WaitGroup
+}
+
+var _ Transport = (*sockets)(nil)
+
+// ListenUDP opens UDP and TCP on bind, "HOST:PORT"; port 0 takes any that is free for both.
+func ListenUDP(bind string) (Transport, error) {
+	want, err := net.ResolveUDPAddr("udp", bind)
+	if err != nil {
+		return nil, fmt.Errorf("bind %s: %w", bind, err)
+	}
+	var last error
+	for range portTries {
+		s, err := listenBoth(want)
+		if err == nil {
+			return s, nil
+		}
+		last = err
+		if want.Port != 0 {
+			break
+		}
+	}
+	return nil, fmt.Errorf("bind %s: %w", bind, last)
+}
+
+func listenBoth(want *net.UDPAddr) (*sockets, error) {
+	udp, err := net.ListenUDP("udp", want)
+	if err != nil {
+		return nil, err
+	}
+	addr := udp.LocalAddr().(*net.UDPAddr)
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: addr.Port, Zone: addr.Zone})
+	if err != nil {
+		return nil, errors.Join(err, udp.Close())
+	}
+	// The kernel may grant less; that costs datagrams under load, not safety.
+	_ = udp.SetReadBuffer(socketBuffer)
+	_ = udp.SetWriteBuffer(socketBuffer)
+	local := addr.AddrPort()
+	return &sockets{udp: udp, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}, nil
+}
+
+func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
+	s.ended.Add(2)
+	go func() {
+		defer s.ended.Done()
+		buf := make([]byte, maxPacket)
+		for {
+			n, from, err := s.udp.ReadFromUDPAddrPort(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				continue // an ICMP error about somebody else's datagram
+			}
+			packet(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	}()
+	go func() {
+		defer s.ended.Done()
+		for {
+			conn, err := s.tcp.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				stream(conn)
+			}
+		}
+	}()
+}
+
+func (s *sockets) WriteTo(b []byte, to netip.AddrPort) error {
+	_, err := s.udp.WriteToUDPAddrPort(b, to)
+	return err
+}
+
+func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
+func (s *sockets) LocalAddr() netip.AddrPort { return s.addr }
+
+func (s *sockets) Close() error {
+	err := errors.Join(ignoreClosed(s.udp.Close()), ignoreClosed(s.tcp.Close()))
+	s.ended.Wait()
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

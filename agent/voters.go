@@ -1,0 +1,232 @@
+package agent
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+)
+
+// choresEvery is how often the loop looks at what no message or timer brings up.
+const choresEvery = 200 * time.Millisecond
+
+// count books the events of a step.
+func (l *life) count() {
+	for _, e := range l.fx.Events {
+		l.counts.of("election_" + eventCounter(e.Kind)).Add(1)
+		switch e.Kind {
+		case election.EventWon:
+			l.log.Info("won the election", "term", e.Term)
+		case election.EventDeposed, election.EventNotQuorate, election.EventResigned:
+			l.log.Info(e.Kind.String(), "term", e.Term)
+			if e.Kind == election.EventResigned && l.handing != nil {
+				l.handing.resigned = true
+			}
+		case election.EventTwoLeaders, election.EventForeign:
+			l.problem(l.nameOf(e.Peer) + ": " + e.Kind.String() + ": a copied data directory, or two recoveries of one flock (stop one of them)")
+		case election.EventVoters:
+			l.log.Info("voters changed", "term", e.Term, "voters", l.node.Record().Config.N)
+		default:
+			l.log.Debug(e.Kind.String(), "term", e.Term, "peer", e.Peer)
+		}
+	}
+}
+
+func eventCounter(k election.EventKind) string {
+	switch k {
+	case election.EventCampaign:
+		return "campaigns"
+	case election.EventWon:
+		return "won"
+	case election.EventSplit:
+		return "stood_down"
+	case election.EventDeposed:
+		return "deposed"
+	case election.EventNotQuorate:
+		return "not_quorate"
+	case election.EventResigned:
+		return "resigned"
+	case election.EventInstalled:
+		return "configs_installed"
+	case election.EventVoters:
+		return "voter_changes"
+	case election.EventTwoLeaders:
+		return "second_leaders"
+	case election.EventForeign:
+		return "foreign_generations"
+	}
+	return "votes_given"
+}
+
+// chores is what no message or timer of the node brings up: founding, voters,
+// leaves, warnings.
+func (l *life) chores(now time.Duration) error {
+	l.choresAt = now + choresEvery
+	if err := l.seek(now); err != nil {
+		return err
+	}
+	if err := l.checkName(now); err != nil {
+		return err
+	}
+	if l.node != nil {
+		l.spread(now)
+		if err := l.progressLeave(now); err != nil {
+			return err
+		}
+		if err := l.steerVoters(now); err != nil {
+			return err
+		}
+		l.progressForced()
+	}
+	l.refreshWarnings(now)
+	l.postMembers()
+	l.publish(now)
+	return nil
+}
+
+// steerVoters makes the one change of voters that the autopilot asks for.
+func (l *life) steerVoters(now time.Duration) error {
+	if l.node.Role() != election.Leader || l.node.HandingOver() || l.node.Lease().Until <= now {
+		return nil
+	}
+	rec := l.node.Record()
+	v := pilotView{
+		self: l.id, term: rec.Term, config: rec.Config, committed: l.node.Committed(), limit: l.cfg.Voters,
+		members: l.pilotMembers(now),
+	}
+	change, ok := l.pilot.decide(now, v)
+	if !ok {
+		return nil
+	}
+	for _, c := range l.node.Contacts(nil) {
+		if c.ID == change.Voter.ID && !change.Remove && c.Term > rec.Term && l.handing == nil {
+			// It is ahead: be elected above its term first (rule 7).
+			return l.beginHandover(handover{cause: stopSteppedDown, raiseTo: c.Term, done: func(string, error) {}})
+		}
+	}
+	if err := l.step(change); err != nil {
+		return err
+	}
+	if l.fx.Err != nil {
+		l.log.Debug("change of voters refused", "voter", l.nameOf(change.Voter.ID), "error", l.fx.Err)
+	}
+	return nil
+}
+
+func (l *life) pilotMembers(now time.Duration) []pilotMember {
+	contacts := map[election.ID]election.Contact{}
+	for _, c := range l.node.Contacts(nil) {
+		contacts[c.ID] = c
+	}
+	var members []pilotMember
+	for _, p := range l.peers {
+		if p.State == api.StateLeft || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != l.flockID() {
+			continue
+		}
+		c := contacts[p.ID]
+		_, forced := l.forceOut[p.ID]
+		members = append(members, pilotMember{
+			id: p.ID, alive: p.State == api.StateAlive, acks: c.InTerm && now-c.AckAt < l.cfg.Lease,
+			observer: p.Meta.Observer, priority: p.Meta.Priority, leaving: l.wantsOut(p.ID), forced: forced,
+		})
+	}
+	return members
+}
+
+// membersChanged takes gossip's view in: addresses, names, who is kept in view.
+func (l *life) membersChanged() error {
+	l.peers = l.gossip.Peers()
+	l.membersSeen++
+	l.alive = 0
+	names := map[netip.AddrPort]string{}
+	for _, p := range l.peers {
+		l.names[p.ID] = p.Meta.Name
+		if p.State != api.StateAlive {
+			continue
+		}
+		l.alive++
+		if p.ID == l.id {
+			continue
+		}
+		if l.metAt == 0 {
+			l.metAt = l.now()
+		}
+		l.book.Gossiped(p.ID, p.Meta.Start, p.Addr)
+		names[p.Addr] = p.Meta.Name
+	}
+	if f := l.faults.Load(); f != nil {
+		(*f).Learn(names)
+	}
+	byID := make(map[election.ID]peer, len(l.peers))
+	for _, p := range l.peers {
+		byID[p.ID] = p
+	}
+	l.byID.Store(&byID)
+	l.choresAt = 0
+	if err := l.keepInView(); err != nil {
+		return err
+	}
+	l.publish(l.now())
+	return nil
+}
+
+// keepInView tells the node which observers may become voters; the others
+// hear its announcements only.
+func (l *life) keepInView() error {
+	if l.node == nil {
+		return nil
+	}
+	known := map[election.ID]bool{l.id: true}
+	for _, c := range l.node.Contacts(nil) {
+		known[c.ID] = true
+	}
+	for _, p := range l.peers {
+		var in election.Input
+		switch {
+		case p.ID == l.id:
+			continue
+		case p.State == api.StateAlive && !known[p.ID] && p.Meta.FlockID == l.flockID() && !p.Meta.Observer:
+			in = election.Observe{ID: p.ID}
+		case p.State != api.StateAlive && known[p.ID]:
+			in = election.Forget{ID: p.ID} // voters stay in view whatever gossip says
+		default:
+			continue
+		}
+		if err := l.step(in); err != nil {
+			return err
+		}
+	}
+	known = map[election.ID]bool{l.id: true}
+	for _, c := range l.node.Contacts(nil) {
+		known[c.ID] = true
+	}
+	l.audience = l.audience[:0]
+	for _, p := range l.peers {
+		if p.State == api.StateAlive && !known[p.ID] && p.Meta.FlockID == l.flockID() {
+			l.audience = append(l.audience, p.ID)
+		}
+	}
+	return nil
+}
+
+func (l *life) isAlive(id election.ID) bool {
+	return slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == api.StateAlive })
+}
+
+// nameOf gives an agent's name, or the start of its id while it is unknown.
+func (l *life) nameOf(id election.ID) string {
+	if id == l.id {
+		return l.cfg.Name
+	}
+	if name := l.names[id]; name != "" {
+		return name
+	}
+	for _, p := range l.disk.Peers() {
+		if p.ID == id {
+			return p.Name
+		}
+	}
+	return id.String()[:8]
+}
