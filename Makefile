@@ -1,0 +1,73 @@
+# make run     a local flock of five, live        make test    every test that needs only Go
+# make help    the rest
+GO      ?= go
+BIN     := bin/ddgoose
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FOR     ?= 30s
+
+# The packages whose tests start no process of ours; the rest is tested by its own target.
+RACE_PKGS := ./...
+
+.DEFAULT_GOAL := help
+
+## run: build ddgoose and start a local flock of five agents, shown live (Ctrl-C stops it)
+run: build
+	$(BIN) flock
+
+## build: build bin/ddgoose
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ddgoose
+
+## test: every test that needs only Go (at most 8 minutes on two cores)
+test: test-race test-model test-fuzz
+
+## test-race: all tests with the race detector, the model check at small bounds
+test-race:
+	$(GO) test -race -timeout 6m $(RACE_PKGS)
+
+## test-model: the model check of the rules without the race detector
+test-model:
+	$(GO) test -count=1 -timeout 5m -run 'ModelCheck' ./agent/election
+
+## test-fuzz: every fuzz target for a moment
+test-fuzz:
+	$(MAKE) --no-print-directory fuzz FOR=3s
+
+## modelcheck: the model check at full bounds (minutes)
+modelcheck:
+	$(GO) test -count=1 -v -timeout 60m -run 'ModelCheck' ./agent/election -modelcheck.long
+
+## fuzz: every fuzz target for FOR (30s)
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FOR) -fuzzminimizetime 1x $$pkg; \
+	  done; \
+	done
+
+## bench: failover, hand-over and idle cost of a real local flock
+bench: build
+	$(BIN) bench failover
+
+## check: gofmt, vet, staticcheck, go mod tidy
+check:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+## rewrite: renew the golden files; read the diff
+rewrite:
+	$(GO) test ./agent/election ./wire ./netem ./cmd/ddgoose -run 'Stories|Bytes|Golden|Help' -rewrite
+
+## clean: remove what was built
+clean:
+	rm -rf bin dist out
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run build test test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help
