@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The exit codes of every command.
+const (
+	exitDone  = 0
+	exitError = 1 // one line on stderr
+	exitUsage = 2 // wrong usage, or it cannot tell
+)
+
+// codedError is an error that chooses the exit code; others give 1.
+type codedError struct {
+	code int
+	err  error // nil: nothing is printed
+}
+
+// Error is what is printed.
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *codedError) Unwrap() error { return e.err }
+
+// usage says that the command line is wrong, and what would be right: exit 2.
+func usage(format string, args ...any) error {
+	return &codedError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// cannotTell says that there is no answer: exit 2.
+func cannotTell(err error) error { return &codedError{exitUsage, err} }
+
+// quietly ends with a code, and nothing on stderr.
+func quietly(code int) error { return &codedError{code: code} }
+
+// exit prints what a command returned, in one line, and gives the exit code.
+func (env *environment) exit(err error) int {
+	if err == nil {
+		if err = env.stdout.(*checkedWriter).err; err != nil {
+			err = fmt.Errorf("write the answer: %w", err)
+		}
+	}
+	if err == nil {
+		return exitDone
+	}
+	code := exitError
+	var coded *codedError
+	switch {
+	case errors.As(err, &coded):
+		code = coded.code
+	case !env.running: // cobra refused the command line
+		code = exitUsage
+	}
+	if text := oneLine(err.Error()); text != "" {
+		fmt.Fprintln(env.stderr, "ddgoose: "+text)
+	}
+	return code
+}
+
+// oneLine joins the lines of an error that reports several faults at once.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// checkedWriter keeps the first error of a writer, so that an answer that could
+// not be written is no success.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,33 @@
+// Command ddgoose runs an agent of DuckDuckGoose, and asks and commands those
+// that run on this machine.
+//
+// One file holds one command: its options struct, its constructor newXCommand
+// and its run. A command gets the [environment] and touches nothing else of
+// the process: no package-level flags, no init, no os.Exit, no os.Stdout. It
+// returns its errors, and [environment.exit] alone prints them and chooses the
+// exit code; see exit.go.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() {
+	os.Exit(ddgoose(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// ddgoose runs one command line and gives its exit code.
+func ddgoose(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	env := &environment{
+		stdin: stdin, stdout: &checkedWriter{w: stdout}, stderr: stderr,
+		version: version, lookup: os.LookupEnv,
+	}
+	root := newRootCommand(env)
+	root.SetArgs(args)
+	return env.exit(root.ExecuteContext(ctx))
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// environment is what a command knows of the process it runs in.
+type environment struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	version        string
+	lookup         func(name string) (string, bool) // an environment variable
+
+	// running: the command line was accepted, and a command's run has begun.
+	running bool
+}
+
+// The groups that help lists commands in; a constructor names one as GroupID.
+const (
+	groupAgent  = "agent"
+	groupAsk    = "ask"
+	groupChange = "change"
+	groupFaults = "faults"
+	groupLab    = "lab"
+)
+
+// newRootCommand registers every command.
+func newRootCommand(env *environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ddgoose",
+		Short: "Elects one goose among your machines, and says who it is",
+		Long: `ddgoose elects one goose (the leader) among agents on your machines, and
+tells it to programs by exit code, by HTTP over a unix socket, and by tokens that only grow.
+
+Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`,
+		Example: `  ddgoose flock                        # five agents on this machine, shown live
+  ddgoose agent --join 10.0.0.1        # one agent, as a service runs it
+  ddgoose status                       # who is the goose, and for how long`,
+		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
+		PersistentPreRun: func(*cobra.Command, []string) {
+			env.running = true
+		},
+	}
+	root.RunE = group(root)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetIn(env.stdin)
+	root.SetOut(env.stdout)
+	root.SetErr(env.stderr)
+	root.AddGroup(
+		&cobra.Group{ID: groupAgent, Title: "Run:"},
+		&cobra.Group{ID: groupAsk, Title: "Ask an agent:"},
+		&cobra.Group{ID: groupChange, Title: "Change the flock:"},
+		&cobra.Group{ID: groupFaults, Title: "Try faults on an agent:"},
+		&cobra.Group{ID: groupLab, Title: "Try and measure on this machine:"},
+	)
+	root.AddCommand(
+		newVersionCommand(env),
+	)
+	return root
+}
+
+// group is the run of a command that only has commands below it.
+func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
+	return func(_ *cobra.Command, args []string) error {
+		var names []string
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				names = append(names, c.Name())
+			}
+		}
+		if len(args) > 0 {
+			hint := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = " (did you mean " + strings.Join(near, " or ") + "?)"
+			}
+			return usage("%s has no command %q%s: it has %s", cmd.CommandPath(), args[0], hint, strings.Join(names, " "))
+		}
+		return usage("%s: name a command: %s (%s --help tells more)", cmd.CommandPath(), strings.Join(names, " "), cmd.CommandPath())
+	}
+}
