@@ -9,6 +9,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/founding"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -25,15 +26,17 @@ func (l *life) foundAlone() error {
 	return l.takePart(election.Record{FlockID: id, Config: c}, l.disk.Fresh())
 }
 
-func (l *life) founderSettings() founderSettings {
-	return founderSettings{self: l.id, expect: l.cfg.Expect, voters: l.cfg.Voters}
+func (l *life) founderSettings() founding.Settings {
+	return founding.Settings{Self: l.id, Expect: l.cfg.Expect, Voters: l.cfg.Voters}
 }
 
 // freshAgents gives the live agents that are bound to no flock.
-func (l *life) freshAgents() (fresh []freshAgent) {
+func (l *life) freshAgents() (fresh []founding.Fresh) {
 	for _, p := range l.peers {
 		if p.State == api.StateAlive && p.Meta.FlockID.IsZero() {
-			fresh = append(fresh, freshAgent{p.ID, p.Meta.Name, int(p.Meta.Expect), p.Meta.Priority, p.Meta.Observer})
+			fresh = append(fresh, founding.Fresh{
+				ID: p.ID, Name: p.Meta.Name, Expect: int(p.Meta.Expect), Priority: p.Meta.Priority, Observer: p.Meta.Observer,
+			})
 		}
 	}
 	return fresh
@@ -44,7 +47,7 @@ func (l *life) seek(now time.Duration) error {
 	if l.node != nil {
 		return nil
 	}
-	if l.founding == nil || !l.founding.bound() {
+	if l.founding == nil || !l.founding.Bound() {
 		if id, ok := l.foundedFlock(); ok && (len(l.cfg.Join) > 0 || l.cfg.Expect > 0) {
 			return l.takePart(l.recordFor(id), l.disk.Fresh())
 		}
@@ -52,8 +55,8 @@ func (l *life) seek(now time.Duration) error {
 	if l.founding == nil {
 		return nil
 	}
-	l.founding.see(now, l.freshAgents())
-	return l.performFounding(l.founding.tick(now))
+	l.founding.See(now, l.freshAgents())
+	return l.performFounding(l.founding.Tick(now))
 }
 
 // foundedFlock gives the flock of a live agent that is bound to one.
@@ -76,10 +79,10 @@ func (l *life) recordFor(id election.FlockID) election.Record {
 	return election.Record{FlockID: id}
 }
 
-func (l *life) performFounding(fx foundingEffects) error {
-	if fx.save != nil {
+func (l *life) performFounding(fx founding.Effects) error {
+	if fx.Save != nil {
 		st := l.disk.State()
-		st.Founding = *fx.save
+		st.Founding = *fx.Save
 		if err := l.saveState(st); err != nil {
 			return err
 		}
@@ -88,25 +91,25 @@ func (l *life) performFounding(fx foundingEffects) error {
 		}
 		l.tellMeta()
 	}
-	for i := range fx.send {
-		l.sendFounding(&fx.send[i])
+	for i := range fx.Send {
+		l.sendFounding(&fx.Send[i])
 	}
-	if fx.found == nil {
+	if fx.Found == nil {
 		return nil
 	}
-	l.spreadTo = slices.Clone(l.founding.durable.Set)
-	l.log.Info("founded a flock", "flock_id", fx.found.FlockID, "agents", len(l.spreadTo), "voters", fx.found.Config.N)
-	return l.takePart(*fx.found, l.disk.Fresh())
+	l.spreadTo = l.founding.Set()
+	l.log.Info("founded a flock", "flock_id", fx.Found.FlockID, "agents", len(l.spreadTo), "voters", fx.Found.Config.N)
+	return l.takePart(*fx.Found, l.disk.Fresh())
 }
 
-func (l *life) sendFounding(w *foundingWord) {
-	addr, ok := l.book.Addr(w.to)
+func (l *life) sendFounding(w *founding.Word) {
+	addr, ok := l.book.Addr(w.To)
 	if !ok {
 		l.noAddress.Add(1)
 		return
 	}
 	f := &l.out
-	f.Messages, f.FlockID, f.To, f.Founding = f.Messages[:0], election.FlockID{}, w.to, w.word
+	f.Messages, f.FlockID, f.To, f.Founding = f.Messages[:0], election.FlockID{}, w.To, w.Word
 	l.sendFrame(f, addr)
 	f.Founding = wire.Founding{}
 }
@@ -117,13 +120,13 @@ func (l *life) receiveFounding(a *arrival) error {
 	}
 	w := a.Founding
 	w.Set = slices.Clone(w.Set)
-	return l.performFounding(l.founding.receive(l.now(), a.From, &w))
+	return l.performFounding(l.founding.Receive(l.now(), a.From, &w))
 }
 
 // obeyFounding takes part in the flock whose founding this agent accepted, as
 // soon as a datagram of it shows that it was founded.
 func (l *life) obeyFounding(a *arrival) error {
-	if l.node != nil || l.founding == nil || !l.founding.obeys(a.FlockID) || a.FlockID.IsZero() {
+	if l.node != nil || l.founding == nil || !l.founding.Obeys(a.FlockID) || a.FlockID.IsZero() {
 		return nil
 	}
 	return l.takePart(election.Record{FlockID: a.FlockID}, l.disk.Fresh())
@@ -158,7 +161,7 @@ func (l *life) meta() peerMeta {
 	return peerMeta{
 		Name: l.cfg.Name, FlockID: l.flockID(), Start: l.start, Life: l.number, Priority: l.cfg.priority(),
 		Expect: uint8(l.cfg.Expect), Observer: l.cfg.Observer, Tags: l.cfg.Tags,
-		Accepted: l.founding != nil && l.founding.bound(),
+		Accepted: l.founding != nil && l.founding.Bound(),
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/founding"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -33,9 +35,9 @@ type life struct {
 	node     *election.Node // nil before this disk is bound to a flock
 	fx       election.Effects
 	wakeAt   time.Duration
-	ahead    time.Duration // boot clock less monotonic clock, at the last turn
-	founding *founder      // nil unless --expect has still to be met
-	pilot    autopilot
+	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
+	founding *founding.Founder // nil unless --expect has still to be met
+	pilot    autopilot.Pilot
 
 	peers       []peer // gossip's view, as of the last change
 	names       map[election.ID]string
@@ -128,7 +130,7 @@ func (l *life) begin(st store.State) error {
 		}
 		return l.takePart(rec, false)
 	case l.cfg.Expect > 0:
-		l.founding = newFounder(l.founderSettings(), st.Founding)
+		l.founding = founding.New(l.founderSettings(), st.Founding)
 		l.tellMeta()
 	case len(l.cfg.Join) == 0:
 		return l.foundAlone()

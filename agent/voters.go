@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
 )
 
@@ -92,11 +93,11 @@ func (l *life) steerVoters(now time.Duration) error {
 		return nil
 	}
 	rec := l.node.Record()
-	v := pilotView{
-		self: l.id, term: rec.Term, config: rec.Config, committed: l.node.Committed(), limit: l.cfg.Voters,
-		members: l.pilotMembers(now),
+	v := autopilot.View{
+		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.cfg.Voters,
+		Members: l.pilotMembers(now),
 	}
-	change, ok := l.pilot.decide(now, v)
+	change, ok := l.pilot.Decide(now, v)
 	if !ok {
 		return nil
 	}
@@ -115,21 +116,21 @@ func (l *life) steerVoters(now time.Duration) error {
 	return nil
 }
 
-func (l *life) pilotMembers(now time.Duration) []pilotMember {
+func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 	contacts := map[election.ID]election.Contact{}
 	for _, c := range l.node.Contacts(nil) {
 		contacts[c.ID] = c
 	}
-	var members []pilotMember
+	var members []autopilot.Member
 	for _, p := range l.peers {
 		if p.State == api.StateLeft || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != l.flockID() {
 			continue
 		}
 		c := contacts[p.ID]
 		_, forced := l.forceOut[p.ID]
-		members = append(members, pilotMember{
-			id: p.ID, alive: p.State == api.StateAlive, acks: c.InTerm && now-c.AckAt < l.cfg.Lease,
-			observer: p.Meta.Observer, priority: p.Meta.Priority, leaving: l.wantsOut(p.ID), forced: forced,
+		members = append(members, autopilot.Member{
+			ID: p.ID, Alive: p.State == api.StateAlive, Acks: c.InTerm && now-c.AckAt < l.cfg.Lease,
+			Observer: p.Meta.Observer, Priority: p.Meta.Priority, Leaving: l.wantsOut(p.ID), Forced: forced,
 		})
 	}
 	return members

@@ -89,7 +89,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("fault rules are in force: %s (ddgoose netem clear)", l.netem)
 	}
 	if l.founding != nil && l.node == nil {
-		warn("%s", l.founding.status(l.nameOf))
+		warn("%s", l.founding.Status(l.nameOf))
 	} else if l.node == nil {
 		warn("bound to no flock yet: waiting for one of %s to answer", strings.Join(l.cfg.Join, " "))
 	}

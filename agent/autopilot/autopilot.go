@@ -1,0 +1,230 @@
+// Package autopilot decides who should be a voter, as a pure function of what
+// the goose knows: it reads no clock, draws no chance and remembers only since
+// when each agent lives or is gone.
+//
+//	var pilot autopilot.Pilot
+//	if change, ok := pilot.Decide(now, view); ok { node.Step(now, change, &fx) }
+package autopilot
+
+import (
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+const (
+	// stableFirst and stableLater are how long an observer must have been alive
+	// and acking before it becomes a voter: while the flock is below its target
+	// for the first time, and afterwards.
+	stableFirst = 2 * time.Second
+	stableLater = 10 * time.Second
+	// absentFor is how long a voter must be gone before it is replaced.
+	absentFor = 30 * time.Second
+)
+
+// Pilot decides who should be a voter: one change at a time, each
+// committed before the next. It is the goose's; a new goose starts anew, so
+// absences count from its own election at the earliest.
+type Pilot struct {
+	term    uint64
+	reached bool                          // the target was reached in this term: from now on additions wait longer
+	gone    map[election.ID]time.Duration // since when a voter neither lives nor acks
+	steady  map[election.ID]time.Duration // since when an agent lives and acks
+}
+
+// Member is an agent as the autopilot sees it.
+type Member struct {
+	ID       election.ID
+	Alive    bool // by gossip
+	Acks     bool // it has acked within a lease
+	Observer bool // by flag
+	Priority uint8
+	Leaving  bool // it has asked to leave
+	Forced   bool // somebody has forced it out
+}
+
+// View is what one decision is made from.
+type View struct {
+	Self      election.ID
+	Term      uint64
+	Config    election.Config
+	Committed bool
+	Limit     int      // --voters: 1, 3, 5 or 7
+	Members   []Member // all that have not left, this one included, sorted by ID
+}
+
+// Decide gives the one change to make now; ok is false when there is none.
+func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
+	p.observe(now, v)
+	if !v.Committed {
+		return c, false
+	}
+	target := p.target(v)
+	if int(v.Config.N) >= target {
+		p.reached = true
+	}
+	for _, m := range v.Members {
+		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced) {
+			return remove(m.ID), true
+		}
+	}
+	if m, ok := p.soleVoterLeaves(v); ok {
+		return add(m), true
+	}
+	if id, ok := p.shrink(v, target); ok {
+		return remove(id), true
+	}
+	if int(v.Config.N) < target {
+		if m, n := p.best(now, v); n > 0 && (v.Config.N%2 == 0 || n > 1) {
+			return add(m), true // an even set stands no more deaths than the odd one below: never stop there
+		}
+	}
+	if id, ok := p.absent(now, v); ok {
+		return remove(id), true
+	}
+	for _, m := range v.Members {
+		if i := v.Config.Index(m.ID); i >= 0 && m.Alive && v.Config.Voters[i].Priority != m.Priority && p.keepsLeader(v, m) {
+			return add(m), true
+		}
+	}
+	return c, false
+}
+
+func add(m Member) election.Change {
+	return election.Change{Voter: election.Voter{ID: m.ID, Priority: m.Priority}}
+}
+
+func remove(id election.ID) election.Change {
+	return election.Change{Voter: election.Voter{ID: id}, Remove: true}
+}
+
+// observe keeps since when everybody lives or is gone, by this goose's own eyes.
+func (p *Pilot) observe(now time.Duration, v View) {
+	if p.term != v.Term || p.gone == nil {
+		*p = Pilot{term: v.Term, gone: map[election.ID]time.Duration{}, steady: map[election.ID]time.Duration{}}
+	}
+	seen := map[election.ID]bool{}
+	for _, m := range v.Members {
+		seen[m.ID] = true
+		book(p.steady, m.ID, now, m.Alive && m.Acks || m.ID == v.Self)
+		book(p.gone, m.ID, now, !m.Alive && !m.Acks && m.ID != v.Self)
+	}
+	for _, voter := range v.Config.Members() {
+		if !seen[voter.ID] { // gossip has forgotten it: it is gone
+			book(p.gone, voter.ID, now, true)
+		}
+	}
+}
+
+func book(since map[election.ID]time.Duration, id election.ID, now time.Duration, holds bool) {
+	if !holds {
+		delete(since, id)
+		return
+	}
+	if _, ok := since[id]; !ok {
+		since[id] = now
+	}
+}
+
+// target is the number of voters for the members there are. It limits
+// additions only; shrink deals with what a leave left.
+func (p *Pilot) target(v View) int {
+	n := 0
+	for _, m := range v.Members {
+		if !m.Leaving && !m.Forced {
+			n++
+		}
+	}
+	return TargetVoters(n, v.Limit)
+}
+
+// shrink drops even sets that a leave has left: 4 to 3 and 2 to 1.
+func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
+	if v.Config.N%2 == 1 || int(v.Config.N) <= target {
+		return id, false
+	}
+	worst := -1
+	for i, voter := range v.Config.Members() {
+		if voter.ID == v.Self {
+			continue
+		}
+		if worst < 0 || voter.Priority < v.Config.Voters[worst].Priority {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return id, false
+	}
+	return v.Config.Voters[worst].ID, true
+}
+
+// best gives the observer that should become a voter next, and how many could.
+func (p *Pilot) best(now time.Duration, v View) (best Member, n int) {
+	wait := stableFirst
+	if p.reached {
+		wait = stableLater
+	}
+	for _, m := range v.Members {
+		since, steady := p.steady[m.ID]
+		if v.Config.Has(m.ID) || m.Observer || m.Leaving || m.Forced || !steady || now-since < wait {
+			continue
+		}
+		if n++; n == 1 || m.Priority > best.Priority {
+			best = m
+		}
+	}
+	return best, n
+}
+
+// absent gives a voter that has been gone for long enough, when another can
+// take its place or when three or more stay.
+func (p *Pilot) absent(now time.Duration, v View) (id election.ID, ok bool) {
+	for _, voter := range v.Config.Members() {
+		since, gone := p.gone[voter.ID]
+		if voter.ID == v.Self || !gone || now-since < absentFor {
+			continue
+		}
+		if _, n := p.best(now, v); n > 0 || v.Config.N > 3 {
+			return voter.ID, true
+		}
+	}
+	return id, false
+}
+
+// soleVoterLeaves gives the successor of a goose that is the only voter and wants to leave.
+func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
+	self := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == v.Self })
+	if v.Config.N != 1 || self < 0 || !v.Members[self].Leaving {
+		return best, false
+	}
+	for _, m := range v.Members {
+		if m.ID != v.Self && m.Alive && m.Acks && !m.Observer && !m.Leaving && m.Priority > 0 && (!ok || m.Priority > best.Priority) {
+			best, ok = m, true
+		}
+	}
+	return best, ok
+}
+
+// keepsLeader tells that a change of priority leaves somebody who may lead.
+func (p *Pilot) keepsLeader(v View, m Member) bool {
+	if m.Priority > 0 {
+		return true
+	}
+	return slices.ContainsFunc(v.Config.Members(), func(o election.Voter) bool { return o.ID != m.ID && o.Priority > 0 })
+}
+
+// TargetVoters is the table of voters: 1 for flocks of 1 or 2, 3 for 3 or 4, 5
+// from 5 on, and at most limit, which alone allows 7.
+func TargetVoters(members, limit int) int {
+	n := 1
+	switch {
+	case members >= 7 && limit >= 7:
+		n = 7
+	case members >= 5:
+		n = 5
+	case members >= 3:
+		n = 3
+	}
+	return min(n, limit)
+}
