@@ -1,0 +1,118 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// Checker takes events in order of time. It goes on after a violation, so that
+// one report can show what followed.
+type Checker struct {
+	now    time.Duration
+	flocks map[string]*flock
+	disks  map[diskKey]*disk
+	goose  presence
+	drawn  int // events seen
+}
+
+// New gives a checker that has seen nothing.
+func New() *Checker {
+	return &Checker{flocks: map[string]*flock{}, disks: map[diskKey]*disk{}}
+}
+
+// See takes one event and gives the promise that it breaks, nil for none.
+// Events out of order are a fault of the caller, and panic.
+func (c *Checker) See(e Event) *Violation {
+	if e.At < c.now {
+		panic(fmt.Sprintf("check: event at %v after one at %v: %v", e.At, c.now, e))
+	}
+	c.now = e.At
+	c.drawn++
+	overdue := c.goose.advance(e.At)
+	return cmp.Or(c.take(&e), overdue)
+}
+
+func (c *Checker) take(e *Event) *Violation {
+	switch e.Kind {
+	case Led:
+		return c.flock(e.Flock).lead(e)
+	case Published:
+		if e.Until <= e.At { // run out before anybody could read it
+			c.retract(e)
+			return nil
+		}
+		v := c.flock(e.Flock).grant(e, readers)
+		c.goose.covered(e.Agent, e.At, e.Until)
+		return v
+	case Retracted:
+		c.retract(e)
+	case Answered:
+		return c.flock(e.Flock).answer(e)
+	case HandedOut:
+		if e.Until <= e.At {
+			c.flock(e.Flock).release(e.Agent, e.Holder)
+			return nil
+		}
+		return c.flock(e.Flock).grant(e, e.Holder)
+	case Drained:
+		c.flock(e.Flock).release(e.Agent, e.Holder)
+	case Recorded:
+		return cmp.Or(c.disk(e).record(e), c.flock(e.Flock).config(e))
+	case Left:
+		c.disk(e).left = true
+	case Due:
+		c.goose.due(e.At, e.Bound)
+	case Excused:
+		c.goose.excuse()
+	default:
+		panic(fmt.Sprintf("check: event of kind %d", e.Kind))
+	}
+	return nil
+}
+
+func (c *Checker) retract(e *Event) {
+	c.flock(e.Flock).release(e.Agent, readers)
+	c.goose.uncovered(e.Agent, e.At)
+}
+
+// End takes that the run ends now, and gives what is overdue.
+func (c *Checker) End(now time.Duration) *Violation {
+	c.now = max(c.now, now)
+	return c.goose.advance(now)
+}
+
+// Seen gives how many events there were.
+func (c *Checker) Seen() int { return c.drawn }
+
+// Periods gives how many goose periods there were, over all flocks: terms in
+// which an agent was the goose for somebody.
+func (c *Checker) Periods() int {
+	n := 0
+	for _, f := range c.flocks {
+		n += f.periods
+	}
+	return n
+}
+
+// Gaps gives the times without a goose that have ended, the wait for the first
+// one not counted, and their sum.
+func (c *Checker) Gaps() (gaps []time.Duration, total time.Duration) {
+	return c.goose.gaps, c.goose.total
+}
+
+// Goose tells whether readers are told of a goose now.
+func (c *Checker) Goose(now time.Duration) bool { return c.goose.end() > now }
+
+func (c *Checker) flock(id string) *flock {
+	f := c.flocks[id]
+	if f == nil {
+		f = &flock{leaders: map[uint64]string{}, configs: map[configKey]string{}}
+		c.flocks[id] = f
+	}
+	return f
+}
+
+func broken(promise string, e *Event, format string, args ...any) *Violation {
+	return &Violation{Promise: promise, At: e.At, Text: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,24 @@
+// Package check holds the promises of a flock against what was observed of it.
+// It knows only events: it reads no clock, asks no agent, and imports nothing
+// of what it checks, so the simulator and a soak of real processes share it.
+//
+//	P1  never two geese in one term
+//	P2  never two geese at one moment
+//	P3  tokens of one flock only grow, over periods, crashes and recoveries
+//	P4  a goose within the bound, whenever the driver says that one is due
+//	P6  nothing that was shown is forgotten: terms, votes, configs
+//
+// A deadline handed to a holder counts as a goose until it passes or is
+// drained, across crashes and step-downs. What readers are told is a snapshot:
+// it counts from [Published] until it runs out or is [Retracted], or, where
+// only single answers are seen, for the moment of each [Answered].
+//
+//	c := check.New()
+//	for each event, in order of time {
+//		if v := c.See(event); v != nil { report(v) }
+//	}
+//	c.End(now)            // P4 up to the end
+//	c.Gaps(), c.Periods() // how good it was
+//
+// All times are true time: an observer that reads many clocks converts first.
+package check

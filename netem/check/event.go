@@ -1,0 +1,113 @@
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// Kind tells what an [Event] saw.
+type Kind uint8
+
+// The kinds of event. Agent and Flock are always set, but for Due and Excused.
+const (
+	// Led: the agent has won the election of Token.
+	Led Kind = 1 + iota
+	// Published: from At on, readers of this agent are told that it is the goose
+	// of Token until Until. A renewal is one more.
+	Published
+	// Retracted: readers of this agent are told so no more. Its crash is one.
+	Retracted
+	// Answered: the agent was asked at Since and its answer, that it is the goose
+	// of Token, was here at At.
+	Answered
+	// HandedOut: Holder may act by Token until Until. A renewal is one more.
+	HandedOut
+	// Drained: nothing of Holder acts by any deadline handed out so far.
+	Drained
+	// Recorded: the agent shows, or reads from its disk, Record.
+	Recorded
+	// Left: the agent's disk was marked left, and may forget its config.
+	Left
+	// Due: a goose is due within Bound from now on, and whenever one is lost.
+	Due
+	// Excused: from now on nobody owes a goose.
+	Excused
+)
+
+var kindNames = [...]string{
+	Led: "led", Published: "published", Retracted: "retracted", Answered: "answered", HandedOut: "handed out",
+	Drained: "drained", Recorded: "recorded", Left: "left", Due: "due", Excused: "excused",
+}
+
+// String names the kind.
+func (k Kind) String() string { return kindNames[k] }
+
+// Event is one thing that was seen. Which fields mean something depends on Kind.
+type Event struct {
+	At    time.Duration // true time; events come in this order
+	Kind  Kind
+	Agent string // one disk: an agent that lost its disk is another
+	Flock string // its flock_id
+	Token uint64 // generation * 2^40 + term
+	Until time.Duration
+	// Since is when an answer was asked for: it was true at some moment from
+	// Since to At.
+	Since  time.Duration
+	Holder string
+	Record Record
+	Bound  time.Duration
+}
+
+// Record is what an agent must never forget, as far as it was seen.
+type Record struct {
+	Generation uint64
+	Term       uint64
+	Vote       string // "": none, or not seen
+	Config     Config
+}
+
+// Config is a set of voters. It is ordered by generation, term and version.
+type Config struct {
+	Term, Version uint64
+	Voters        string // any text that is the same for the same voters and priorities; "": no config, or not seen
+}
+
+// String tells the event in one line.
+func (e Event) String() string {
+	s := fmt.Sprintf("%v %s %v", e.At, e.Agent, e.Kind)
+	switch e.Kind {
+	case Led:
+		s += fmt.Sprintf(" token %d", e.Token)
+	case Published:
+		s += fmt.Sprintf(" token %d until %v", e.Token, e.Until)
+	case Answered:
+		s += fmt.Sprintf(" token %d, asked at %v", e.Token, e.Since)
+	case HandedOut:
+		s += fmt.Sprintf(" to %s token %d until %v", e.Holder, e.Token, e.Until)
+	case Drained:
+		s += " " + e.Holder
+	case Recorded:
+		r := e.Record
+		s += fmt.Sprintf(" generation %d term %d vote %q config (%d, %d) %s",
+			r.Generation, r.Term, r.Vote, r.Config.Term, r.Config.Version, r.Config.Voters)
+	case Due:
+		s += fmt.Sprintf(" within %v", e.Bound)
+	}
+	return s
+}
+
+// Violation is a broken promise.
+type Violation struct {
+	Promise string // "P1", ...
+	At      time.Duration
+	Text    string
+}
+
+// Error tells promise, time and what happened.
+func (v *Violation) Error() string {
+	return fmt.Sprintf("%s broken at %v: %s", v.Promise, v.At, v.Text)
+}
+
+// Safety tells whether the promise is one that no fault may break, as opposed
+// to one of liveness.
+func (v *Violation) Safety() bool { return v.Promise != "P4" }
