@@ -8,8 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 )
+
+// clientCodes ends the help of the commands that ask an agent for something.
+const clientCodes = "Exit codes: 0 done, 1 the agent refused or failed, 2 wrong usage, no agent, or no answer within --timeout."
 
 // clientOptions are the flags of every command that talks to an agent.
 type clientOptions struct {
@@ -20,31 +24,39 @@ type clientOptions struct {
 
 // flags adds --socket and --timeout.
 func (o *clientOptions) flags(cmd *cobra.Command, timeout time.Duration) {
-	cmd.Flags().StringVar(&o.socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", timeout, "how long to wait for the answer; then exit 2")
+	stringFlag(cmd.Flags(), &o.socket, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)")
+	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "how long to wait for the answer; then exit 2")
 }
 
 // jsonFlag adds --json.
 func (o *clientOptions) jsonFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")
 }
 
-// ask finds the agent and lets f talk to it, for no longer than --timeout. An
-// agent that cannot be asked, or does not answer in time, is exit 2.
+// ask finds the agent and lets f talk to it, for no longer than --timeout.
 func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client.Client) error) error {
-	if o.timeout <= 0 {
-		return usage("timeout %v: want a time above 0s, as 5s", o.timeout)
-	}
 	path, err := client.FindSocket(o.socket)
 	if err != nil {
 		return cannotTell(err)
 	}
-	late := fmt.Errorf("no answer within %v (--timeout)", o.timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, late)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
 	defer cancel()
-	err = f(ctx, client.New(path))
-	if errors.Is(err, client.ErrNotRunning) || errors.Is(err, late) {
+	return answered(f(ctx, client.New(path)))
+}
+
+// answered chooses the exit code: an agent that cannot be asked, or has not
+// answered in time, and a request that can never be right are 2.
+func answered(err error) error {
+	var late *lateError
+	if errors.Is(err, client.ErrNotRunning) || errors.Is(err, api.ErrInput) || errors.As(err, &late) {
 		return cannotTell(err)
 	}
 	return err
+}
+
+// lateError is the end of --timeout.
+type lateError struct{ after time.Duration }
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("not within %v (--timeout); what was asked for may still happen", e.after)
 }

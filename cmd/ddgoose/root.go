@@ -58,6 +58,20 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		&cobra.Group{ID: groupLab, Title: "Try and measure on this machine:"},
 	)
 	root.AddCommand(
+		newKeygenCommand(env),
+		newStatusCommand(env),
+		newMembersCommand(env),
+		newWatchCommand(env),
+		newIsGooseCommand(env),
+		newWaitCommand(env),
+		newStepDownCommand(env),
+		newLeaveCommand(env),
+		newForceLeaveCommand(env),
+		newJoinCommand(env),
+		newRecoverCommand(env),
+		newSimulateCommand(env),
+		newNetemCommand(env),
+		newCompletionCommand(env),
 		newVersionCommand(env),
 	)
 	return root

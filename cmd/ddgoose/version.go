@@ -21,7 +21,7 @@ Exit code: 0.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
 	}
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")
 	return cmd
 }
 

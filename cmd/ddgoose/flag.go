@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// givenFlag is a flag that remembers the words it was given: what it was set by
+// can be said again, on another command line or at a reload.
+type givenFlag interface {
+	pflag.Value
+	given() []string
+}
+
+// textFlag is a flag of one value. Its parse says what would be right.
+type textFlag[T any] struct {
+	to    *T
+	text  string
+	kind  string
+	parse func(string) (T, error)
+	words []string
+}
+
+var _ givenFlag = (*textFlag[int])(nil)
+
+// Set takes the last word it is given.
+func (f *textFlag[T]) Set(s string) error {
+	v, err := f.parse(s)
+	if err != nil {
+		return err
+	}
+	*f.to, f.text, f.words = v, s, []string{s}
+	return nil
+}
+
+func (f *textFlag[T]) String() string  { return f.text }
+func (f *textFlag[T]) Type() string    { return f.kind }
+func (f *textFlag[T]) given() []string { return f.words }
+
+// listFlag is a flag that may be given several times.
+type listFlag struct {
+	words []string
+	kind  string
+	add   func(string) error
+}
+
+var _ givenFlag = (*listFlag)(nil)
+
+// Set adds to what the flag has.
+func (f *listFlag) Set(s string) error {
+	if err := f.add(s); err != nil {
+		return err
+	}
+	f.words = append(f.words, s)
+	return nil
+}
+
+func (f *listFlag) String() string  { return strings.Join(f.words, ",") }
+func (f *listFlag) Type() string    { return f.kind }
+func (f *listFlag) given() []string { return f.words }
+
+// flagVar adds a flag that parse reads. An empty fallback leaves *to alone.
+func flagVar[T any](flags *pflag.FlagSet, to *T, name, fallback, kind, help string, parse func(string) (T, error)) {
+	f := &textFlag[T]{to: to, text: fallback, kind: kind, parse: parse}
+	if fallback != "" {
+		v, err := parse(fallback)
+		if err != nil {
+			panic(fmt.Sprintf("default of --%s: %v", name, err))
+		}
+		*to = v
+	}
+	flags.Var(f, name, help)
+}
+
+func stringFlag(flags *pflag.FlagSet, to *string, name, fallback, kind, help string) {
+	flagVar(flags, to, name, fallback, kind, help, func(s string) (string, error) { return s, nil })
+}
+
+func boolFlag(flags *pflag.FlagSet, to *bool, name, help string) {
+	flagVar(flags, to, name, "", "bool", help, func(s string) (bool, error) {
+		v, err := strconv.ParseBool(s)
+		if err != nil {
+			return false, fmt.Errorf("want true or false")
+		}
+		return v, nil
+	})
+	flags.Lookup(name).NoOptDefVal = "true"
+}
+
+// durationFlag takes Go's durations above 0.
+func durationFlag(flags *pflag.FlagSet, to *time.Duration, name, fallback, help string) {
+	flagVar(flags, to, name, fallback, "duration", help, func(s string) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 {
+			return 0, fmt.Errorf("want a time above 0 with its unit, as 250ms or 5s")
+		}
+		return d, nil
+	})
+}
+
+func numberFlag(flags *pflag.FlagSet, to *uint64, name, fallback string, most uint64, help string) {
+	flagVar(flags, to, name, fallback, "N", help, func(s string) (uint64, error) {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil || n > most {
+			return 0, fmt.Errorf("want a number from 0 to %d", most)
+		}
+		return n, nil
+	})
+}
+
+func choiceFlag(flags *pflag.FlagSet, to *string, name, fallback, help string, choices ...string) {
+	flagVar(flags, to, name, fallback, strings.Join(choices, "|"), help, func(s string) (string, error) {
+		if !slices.Contains(choices, s) {
+			return "", fmt.Errorf("want one of %s", strings.Join(choices, ", "))
+		}
+		return s, nil
+	})
+}

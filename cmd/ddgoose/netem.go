@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+// rulesHelp is the grammar of fault rules, for the help of what takes them.
+const rulesHelp = `RULES := RULE (';' RULE)*
+RULE  := [out|in|both] PEER(,PEER)*: FAULT (' ' FAULT)*     PEER := * | name | address
+FAULT := cut | loss P | loss gemodel P R [1-H [1-K]] | delay T [JITTER [CORRELATION]]
+       | duplicate P | reorder P | corrupt P | rate R
+
+The first rule that matches a direction and a peer decides.`
+
+func newNetemCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "netem",
+		GroupID: groupFaults,
+		Short:   "Give an agent a bad network",
+		Long: `Sets, shows and clears fault rules, in the words of tc-netem, on what this agent sends and
+receives.
+
+` + rulesHelp + "\n\n" + clientCodes,
+		Example: "  ddgoose netem set '*: loss 30% delay 20ms 5ms' --for 10s\n  ddgoose netem show\n  ddgoose netem clear",
+		Args:    cobra.ArbitraryArgs,
+	}
+	cmd.RunE = group(cmd)
+	cmd.AddCommand(newNetemSetCommand(env), newNetemShowCommand(env), newNetemClearCommand())
+	return cmd
+}
+
+type netemSetOptions struct {
+	clientOptions
+	lasts time.Duration
+}
+
+func newNetemSetCommand(env *environment) *cobra.Command {
+	var o netemSetOptions
+	cmd := &cobra.Command{
+		Use:   "set RULES",
+		Short: "Replace the fault rules",
+		Long: `Replaces this agent's fault rules, for as long as --for says, and prints them.
+
+` + rulesHelp + "\n\n" + clientCodes,
+		Example: "  ddgoose netem set 'out b,c: cut; *: delay 10ms 2ms loss 1%' --for 30s",
+		Args:    oneArgument("RULES, in quotes", "'*: loss 30%'"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				n, err := c.SetNetem(ctx, args[0], o.lasts)
+				if err != nil {
+					return err
+				}
+				return o.printNetem(env, n)
+			})
+		},
+	}
+	durationFlag(cmd.Flags(), &o.lasts, "for", "", "how long (default until cleared)")
+	o.flags(cmd, 5*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func newNetemShowCommand(env *environment) *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show the fault rules in force",
+		Long: `Shows this agent's fault rules, how long they still stand, and the seed of their dice.
+
+` + clientCodes,
+		Example: "  ddgoose netem show",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				n, err := c.Netem(ctx)
+				if err != nil {
+					return err
+				}
+				return o.printNetem(env, n)
+			})
+		},
+	}
+	o.flags(cmd, 5*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func newNetemClearCommand() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:   "clear",
+		Short: "End all faults",
+		Long: `Ends all faults on this agent's network.
+
+` + clientCodes,
+		Example: "  ddgoose netem clear",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ClearNetem(ctx) })
+		},
+	}
+	o.flags(cmd, 5*time.Second)
+	return cmd
+}
+
+func (o *clientOptions) printNetem(env *environment, n api.Netem) error {
+	if o.json {
+		return printJSON(env, n)
+	}
+	rules, lasts := n.Rules, "until cleared"
+	switch {
+	case rules == "":
+		_, err := fmt.Fprintln(env.stdout, "no fault rules")
+		return err
+	case n.ExpiresIn != nil:
+		lasts = "for " + millis(*n.ExpiresIn*1000) + " more"
+	}
+	_, err := fmt.Fprintf(env.stdout, "%s\n  %s, seed %d\n", rules, lasts, n.Seed)
+	return err
+}

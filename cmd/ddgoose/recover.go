@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent"
+	"duckduckgoose/agent/store"
+)
+
+type recoverOptions struct {
+	keep    []string
+	name    string
+	dataDir string
+	yes     bool
+}
+
+func newRecoverCommand(env *environment) *cobra.Command {
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use:     "recover --keep NAME,NAME...",
+		GroupID: groupChange,
+		Short:   "Begin anew with the voters that are left, when a majority is lost for good",
+		Long: `Begins a new generation of the flock with only the voters named by --keep, when a majority
+of the old voters is lost for good. Stop the surviving agents, run this with the SAME list on
+each of them, and start them again.
+
+It is dangerous if the others are not really gone: they could still elect a goose of the old
+generation among themselves, and for as long as they run there may be two geese. The new
+generation's tokens are higher than all before, so whoever compares tokens is safe.
+
+Running it again with the same list changes nothing.
+
+Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
+		Example: "  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
+	}
+	cmd.Flags().Var(&listFlag{kind: "NAME,...", add: func(s string) error {
+		o.keep = append(o.keep, splitList(s)...)
+		return nil
+	}}, "keep", "the voters that are left, by name or id, this agent among them")
+	stringFlag(cmd.Flags(), &o.name, "name", "", "NAME", "the agent's name, for the default of --data-dir (default DDGOOSE_NAME, else the host name)")
+	stringFlag(cmd.Flags(), &o.dataDir, "data-dir", "", "DIR", "the stopped agent's data directory (default DDGOOSE_DATA_DIR, else as ddgoose agent has it)")
+	boolFlag(cmd.Flags(), &o.yes, "yes", "do not ask")
+	return cmd
+}
+
+func (o *recoverOptions) run(env *environment) (err error) {
+	if len(o.keep) == 0 {
+		return usage("recover with whom? want the voters that are left, as --keep a,b")
+	}
+	for name, to := range map[string]*string{"DDGOOSE_NAME": &o.name, "DDGOOSE_DATA_DIR": &o.dataDir} {
+		if *to == "" {
+			*to, _ = env.lookup(name)
+		}
+	}
+	dir := agent.Config{Name: o.name, DataDir: o.dataDir}.Default().DataDir
+	plan, err := agent.PlanRecovery(dir, o.keep)
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("an agent runs on data directory %s: stop it first, then recover", dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plan.Close()) }()
+	keep := strings.Join(plan.Keep, ", ")
+	if plan.Done {
+		_, err := fmt.Fprintf(env.stdout, "nothing to do: %s has been recovered with these voters already: %s (generation %d)\n", dir, keep, plan.Generation)
+		return err
+	}
+	if !o.yes {
+		if err := o.confirm(env, plan, dir); err != nil {
+			return err
+		}
+	}
+	if err := plan.Commit(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.stdout, "recovered %s: generation %d with voters %s; do the same, with the same list, on each of them, then start them\n", dir, plan.Generation, keep)
+	return err
+}
+
+// confirm explains the danger and reads a yes.
+func (o *recoverOptions) confirm(env *environment, plan *agent.Recovery, dir string) error {
+	fmt.Fprintf(env.stderr, `This begins generation %d of the flock on %s:
+  voters now:    %s
+  voters after:  %s
+DANGER: if agents that are not kept still run, or come back while a majority of the voters
+now is theirs, they can elect a goose of the old generation: two geese at one time, told apart
+only by their tokens. Go on only if a majority of the old voters is lost for good.
+Type yes to go on: `, plan.Generation, dir, strings.Join(plan.Voters, ", "), strings.Join(plan.Keep, ", "))
+	answer, err := bufio.NewReader(io.LimitReader(env.stdin, 1<<10)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the confirmation: %w", err)
+	}
+	if errors.Is(err, io.EOF) {
+		fmt.Fprintln(env.stderr)
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("not confirmed: nothing was changed (type yes, or give --yes)")
+	}
+	return nil
+}
+
+// splitList cuts a comma list, and leaves out what is empty.
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+type statusOptions struct{ clientOptions }
+
+func newStatusCommand(env *environment) *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:     "status",
+		GroupID: groupAsk,
+		Short:   "Show who is the goose, and what this agent knows",
+		Long: `Shows what one agent knows: who is the goose, under which term and token, how much
+of its lease is left, who votes, and what a person should do something about.
+
+` + clientCodes,
+		Example: "  ddgoose status\n  ddgoose status --socket a --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	o.flags(cmd, 5*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func (o *statusOptions) run(ctx context.Context, env *environment) error {
+	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		s, err := c.Status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case o.json:
+			return printJSON(env, s)
+		}
+		return printStatus(env.stdout, s)
+	})
+}
+
+// printStatus writes a status for a person: the answer first, the warnings last,
+// where the eye is.
+func printStatus(out io.Writer, s api.Status) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	row := func(key, format string, args ...any) { fmt.Fprintf(w, "  %s\t%s\n", key, fmt.Sprintf(format, args...)) }
+	fmt.Fprintln(w, headline(s))
+	switch {
+	case s.Role == api.RoleGoose:
+		row("lease", "%s left of %s", millis(s.Lease.RemainingMS), millis(s.LeaseMS))
+	case s.Goose != nil && s.Role != api.RoleDead:
+		row("goose", "%s at %s, heard %s ago", printable(s.Goose.Name), s.Goose.Addr, millis(s.Goose.HeardMS))
+	case s.Role != api.RoleDead:
+		row("goose", "none heard for a lease (%s)", millis(s.LeaseMS))
+	}
+	row("term", "%d", s.Term)
+	switch {
+	case s.Token == 0:
+		row("token", "none")
+	case s.Generation > 0:
+		row("token", "%d (generation %d)", s.Token, s.Generation)
+	default:
+		row("token", "%d", s.Token)
+	}
+	row("voters", "%s", voters(s))
+	row("agents", "%d alive", s.Alive)
+	row("this one", "%s at %s, %s, up %s", printable(s.Name), s.Addr, standing(s), millis(s.Uptime*1000))
+	if s.Netem != "" {
+		row("netem", "%s", s.Netem)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, warning := range s.Warnings {
+		if _, err := fmt.Fprintln(out, "warning: "+printable(warning)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headline is the one line that answers "who is the goose?".
+func headline(s api.Status) string {
+	name, flock := printable(s.Name), fmt.Sprintf("of flock %q", s.Flock)
+	switch {
+	case s.Role == api.RoleDead:
+		return fmt.Sprintf("%s %s is dead by simulation (ddgoose simulate revive)", name, flock)
+	case s.Role == api.RoleGoose:
+		return fmt.Sprintf("%s is the goose %s", name, flock)
+	case s.Goose != nil:
+		return fmt.Sprintf("%s is the goose %s; %s is a %s", printable(s.Goose.Name), flock, name, s.Role)
+	case s.FlockID == "":
+		return fmt.Sprintf("NO GOOSE: %s waits for its flock, %q", name, s.Flock)
+	}
+	return fmt.Sprintf("NO GOOSE known %s; %s is a %s", flock, name, s.Role)
+}
+
+func voters(s api.Status) string {
+	n := len(s.Config.Voters)
+	if n == 0 {
+		return "none yet"
+	}
+	names := make([]string, n)
+	for i, v := range s.Config.Voters {
+		if names[i] = printable(v.Name); names[i] == "" {
+			names[i] = v.ID
+		}
+		if v.Priority == 0 {
+			names[i] += " (witness)"
+		}
+	}
+	return fmt.Sprintf("%s (%d of %d are a majority)", strings.Join(names, ", "), n/2+1, n)
+}
+
+// standing is what the agent may do in an election.
+func standing(s api.Status) string {
+	switch {
+	case !s.Voter:
+		return "an observer"
+	case s.Priority == 0:
+		return "a witness"
+	}
+	return fmt.Sprintf("a voter of priority %d", s.Priority)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+// waitPause spaces the looks for an agent that does not answer yet.
+const waitPause = 50 * time.Millisecond
+
+type waitOptions struct {
+	clientOptions
+	what condition
+}
+
+func newWaitCommand(*environment) *cobra.Command {
+	var o waitOptions
+	cmd := &cobra.Command{
+		Use:     "wait --for goose|voters=N",
+		GroupID: groupAsk,
+		Short:   "Wait until a goose is known, or there are N voters",
+		Long: `Waits until it holds: "goose" that this agent knows a live goose, "voters=3" that there
+are exactly 3 voters, "voters>=3" that there are 3 or more. An agent that is not there
+yet is waited for too.
+
+Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
+		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+	}
+	flagVar(cmd.Flags(), &o.what, "for", "", "goose|voters=N", "what to wait for", parseCondition)
+	o.flags(cmd, 5*time.Second)
+	return cmd
+}
+
+// condition is something that can be waited for.
+type condition struct {
+	text  string
+	holds func(api.Status) bool
+}
+
+func parseCondition(s string) (condition, error) {
+	if s == "goose" {
+		return condition{s, func(s api.Status) bool { return s.Goose != nil && s.Role != api.RoleDead }}, nil
+	}
+	atLeast := false
+	count, ok := strings.CutPrefix(s, "voters=")
+	if !ok {
+		count, atLeast = strings.CutPrefix(s, "voters>=")
+	}
+	n, err := strconv.Atoi(count)
+	if !ok && !atLeast || err != nil || n < 1 {
+		return condition{}, fmt.Errorf("want goose, voters=N or voters>=N with N above 0")
+	}
+	return condition{s, func(s api.Status) bool {
+		got := len(s.Config.Voters)
+		return got == n || atLeast && got > n
+	}}, nil
+}
+
+func (o *waitOptions) run(ctx context.Context) error {
+	if o.what.holds == nil {
+		return usage("wait for what? want --for goose or --for voters=N")
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	last := "no agent has answered"
+	for {
+		held, err := o.watch(ctx, &last)
+		var several *client.SeveralError
+		switch {
+		case held:
+			return nil
+		case errors.As(err, &several): // waiting would not choose
+			return cannotTell(err)
+		case err != nil && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket):
+			return answered(err)
+		}
+		pause := time.NewTimer(waitPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return cannotTell(fmt.Errorf("waited %v for %s: %s", o.timeout, o.what.text, last))
+		}
+	}
+}
+
+// watch follows one agent until the condition holds, the agent goes, or ctx
+// ends. It notes in last what stands.
+func (o *waitOptions) watch(ctx context.Context, last *string) (bool, error) {
+	path, err := client.FindSocket(o.socket)
+	if err != nil {
+		*last = err.Error()
+		return false, err
+	}
+	for s, err := range client.New(path).Watch(ctx) {
+		if err != nil {
+			*last = err.Error()
+			return false, err
+		}
+		if o.what.holds(s) {
+			return true, nil
+		}
+		*last = changeLine(s)
+	}
+	return false, nil
+}

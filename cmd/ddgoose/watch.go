@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+type watchOptions struct{ clientOptions }
+
+func newWatchCommand(env *environment) *cobra.Command {
+	var o watchOptions
+	cmd := &cobra.Command{
+		Use:     "watch",
+		GroupID: groupAsk,
+		Short:   "Print a line at every change, until the agent goes",
+		Long: `Prints what the agent knows, at once and then at every change: one line each, with --json
+one status document each. A renewal of the lease is no change, its lapse is. --timeout is
+for the first line only.
+
+Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
+		Example: "  ddgoose watch\n  ddgoose watch --json | jq --unbuffered -r .role",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	o.flags(cmd, 5*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func (o *watchOptions) run(ctx context.Context, env *environment) error {
+	path, err := client.FindSocket(o.socket)
+	if err != nil {
+		return cannotTell(err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(o.timeout, func() { cancel(&lateError{o.timeout}) })
+	defer timer.Stop()
+	heard := false
+	for s, err := range client.New(path).Watch(ctx) {
+		switch {
+		case err != nil && heard && errors.Is(err, client.ErrNotRunning):
+			return err // it went: 1
+		case err != nil:
+			return answered(err)
+		}
+		heard = true
+		timer.Stop()
+		if err := o.print(env, s); err != nil {
+			return err
+		}
+	}
+	var late *lateError
+	if errors.As(context.Cause(ctx), &late) {
+		return cannotTell(fmt.Errorf("no answer at %s: %w", path, late))
+	}
+	return context.Cause(ctx)
+}
+
+func (o *watchOptions) print(env *environment, s api.Status) error {
+	if o.json {
+		return printJSON(env, s)
+	}
+	_, err := fmt.Fprintf(env.stdout, "%s %s\n", time.Now().Format("15:04:05.000"), changeLine(s))
+	return err
+}
+
+// changeLine is a status in one line, without what changes all the time.
+func changeLine(s api.Status) string {
+	goose := "none"
+	if s.Goose != nil {
+		goose = printable(s.Goose.Name)
+	}
+	line := fmt.Sprintf("%s %s, goose %s, term %d, token %d, %d voters, %d alive",
+		printable(s.Name), s.Role, goose, s.Term, s.Token, len(s.Config.Voters), s.Alive)
+	if s.Netem != "" {
+		line += ", netem " + s.Netem
+	}
+	for _, w := range s.Warnings {
+		line += "; warning: " + printable(w)
+	}
+	return line
+}
