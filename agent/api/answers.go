@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 )
@@ -89,19 +88,8 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	ended := make(chan struct{})
-	defer func() { <-ended }()
-	defer cancel()
-	go func() {
-		defer close(ended)
-		select {
-		case <-h.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, stop := h.whileOpen(r.Context())
+	defer stop()
 	flush := http.NewResponseController(w).Flush
 	lines := json.NewEncoder(w)
 	for s := range h.b.Watch(ctx) {

@@ -190,7 +190,7 @@ func (h *handler) netemClear(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f.Clear()
-	return reply(w, struct{}{}, nil)
+	return reply(w, f.Show(), nil)
 }
 
 func reply(w http.ResponseWriter, v any, err error) error {

@@ -21,6 +21,14 @@ const (
 // MaxSocketPath is how many bytes of path the system takes, its closing zero included.
 func MaxSocketPath() int { return maxSocketPath }
 
+// LockFolder takes the lock that ListenSocket takes, waiting for so long.
+func LockFolder(folder string, wait time.Duration) (unlock func(), err error) {
+	return lockFolder(folder, wait)
+}
+
+// CheckFolderAs is CheckSocketFolder for another user.
+func CheckFolderAs(uid int, folder string) error { return checkFolder(folder, uid) }
+
 // HandlerFor serves b without a listener, as if a process of this user called;
 // -1: a user that the system does not tell.
 func HandlerFor(b Backend, scope Scope, uid int) http.Handler {

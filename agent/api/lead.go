@@ -57,7 +57,11 @@ type session struct {
 func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 	p := callerOf(r)
 	proc := p.watch()
-	holder, err := h.b.Lead(r.Context(), LeadPeer{PID: p.pid, UID: p.uid})
+	// Nobody reads the request meanwhile, so its own context does not end with
+	// the connection.
+	ctx, stop := h.whileOpen(r.Context())
+	holder, err := h.b.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid})
+	stop()
 	if err != nil {
 		proc.close()
 		expectNoMore(w)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -99,6 +100,24 @@ func (h *handler) begin() bool {
 		h.requests.Add(1)
 	}
 	return !h.requests.over
+}
+
+// whileOpen gives a context that ends with ctx and with the server, until stop.
+func (h *handler) whileOpen(ctx context.Context) (open context.Context, stop func()) {
+	open, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-h.closing:
+			cancel()
+		case <-open.Done():
+		}
+	}()
+	return open, func() {
+		cancel()
+		<-ended
+	}
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -33,7 +33,7 @@ func TestCommandsReachTheAgentAndAnswerAsTheContractSays(t *testing.T) {
 			"PUT", "/v1/netem", `{"rules": "*: cut"}`, `netem "*: cut" for 0s`,
 			`{"rules": "*: cut", "expires_in_s": null, "seed": 7}`,
 		},
-		{"DELETE", "/v1/netem", ``, `netem clear`, `{}`},
+		{"DELETE", "/v1/netem", ``, `netem clear`, `{"rules": "", "expires_in_s": null, "seed": 7}`},
 	} {
 		t.Run(c.method+" "+c.path+" "+c.body, func(t *testing.T) {
 			a := apitest.New()

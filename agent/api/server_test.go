@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -72,6 +73,28 @@ func TestCloseCutsWhatDoesNotEnd(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close(), "twice is safe")
 	require.Error(t, <-answered)
+}
+
+// TestCloseEndsASessionThatTheAgentHasNotTaken: nobody reads such a request,
+// so not even the end of its connection ends its context.
+func TestCloseEndsASessionThatTheAgentHasNotTaken(t *testing.T) {
+	a := apitest.New()
+	a.Hang()
+	s, c := serveSocket(t, a)
+	r, w := io.Pipe()
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := c.Post("http://agent/v1/lead", "", r)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	require.Eventually(t, func() bool { return a.Hanging() == 1 }, soon, time.Millisecond)
+	require.NoError(t, s.Close())
+	require.Zero(t, a.Hanging())
+	require.NoError(t, next(t, answered), "told why")
+	require.NoError(t, w.Close())
 }
 
 func TestCommandEndsWithItsCaller(t *testing.T) {

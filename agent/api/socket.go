@@ -17,6 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const (
+	// lockTime bounds the wait for a folder's lock: others hold it for moments.
+	lockTime = 5 * time.Second
+	// lockRetry spaces the looks whether it is free.
+	lockRetry = 10 * time.Millisecond
+)
+
 // maxSocketPath is what fits into sockaddr_un: 108 bytes on Linux, 104 on
 // darwin, the closing zero included.
 var maxSocketPath = len(unix.RawSockaddrUnix{}.Path)
@@ -63,7 +70,10 @@ func ListenSocket(path string, mode fs.FileMode) (*Socket, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the socket's folder: %w", err)
 	}
-	unlock, err := lockFolder(folder)
+	if err := CheckSocketFolder(folder); err != nil {
+		return nil, err
+	}
+	unlock, err := lockFolder(folder, lockTime)
 	if err != nil {
 		return nil, err
 	}
@@ -78,22 +88,54 @@ func ListenSocket(path string, mode fs.FileMode) (*Socket, error) {
 	return s, nil
 }
 
+// CheckSocketFolder refuses a folder that somebody else has put where everyone
+// may, such as in /tmp: he could put a socket of his own in the place of the
+// agent's, and answer for it. Root, whose sockets are elsewhere unless it says
+// so itself, may use any.
+func CheckSocketFolder(folder string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return checkFolder(folder, os.Geteuid())
+}
+
+// checkFolder looks at the folder and those above it, as user uid would. What
+// does not exist is nobody's.
+func checkFolder(folder string, uid int) error {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return fmt.Errorf("find the socket's folder: %w", err)
+	}
+	for up := filepath.Dir(path); path != up; path, up = up, filepath.Dir(up) {
+		above, err := os.Stat(up)
+		if err != nil || above.Mode()&fs.ModeSticky == 0 || above.Mode().Perm()&0o002 == 0 {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) == nil && st.Uid != 0 && int(st.Uid) != uid {
+			return fmt.Errorf("folder %s belongs to user %d, who could answer for any agent in it: remove it, or name a socket elsewhere with --socket", path, st.Uid)
+		}
+	}
+	return nil
+}
+
 // lockFolder lets one agent at a time make or remove sockets in a folder.
-func lockFolder(folder string) (unlock func(), err error) {
+// Whoever may read the folder can hold its lock, so the wait has an end.
+func lockFolder(folder string, wait time.Duration) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
 		return nil, fmt.Errorf("open the socket's folder: %w", err)
 	}
-	if err := retryEINTR(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the socket's folder %s: %w", folder, err), f.Close())
-	}
-	return func() { _ = f.Close() }, nil // closing unlocks; nothing was written
-}
-
-func retryEINTR(f func() error) error {
-	for {
-		if err := f(); !errors.Is(err, unix.EINTR) {
-			return err
+	for end := time.Now().Add(wait); ; time.Sleep(lockRetry) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { _ = f.Close() }, nil // closing unlocks; nothing was written
+		case errors.Is(err, unix.EINTR):
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, errors.Join(fmt.Errorf("lock the socket's folder %s: %w", folder, err), f.Close())
+		case time.Now().After(end):
+			return nil, errors.Join(fmt.Errorf("the socket's folder %s is locked by another program, for %v by now: name a socket in a folder of your own with --socket", folder, wait), f.Close())
 		}
 	}
 }
@@ -212,7 +254,7 @@ func (s *Socket) Close() (err error) {
 // removeFile goes before closing: nobody takes the socket for a dead one yet,
 // and while it is open its inode's number is given to no other file.
 func (s *Socket) removeFile() error {
-	unlock, err := lockFolder(filepath.Dir(s.path))
+	unlock, err := lockFolder(filepath.Dir(s.path), lockTime)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -184,4 +185,44 @@ func TestOneOfManyThatStartAtOnceGetsTheSocket(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.NoError(t, sockets[0].Close())
 	}
+}
+
+func TestFolderThatAnotherProgramHasLockedIsNotWaitedForWithoutEnd(t *testing.T) {
+	folder := filepath.Dir(socketPath(t))
+	unlock, err := api.LockFolder(folder, 0)
+	require.NoError(t, err)
+	_, err = api.LockFolder(folder, 30*time.Millisecond)
+	require.EqualError(t, err, "the socket's folder "+folder+" is locked by another program, for 30ms by now: name a socket in a folder of your own with --socket")
+
+	got := make(chan error, 1)
+	go func() {
+		again, err := api.LockFolder(folder, soon)
+		if err == nil {
+			again()
+		}
+		got <- err
+	}()
+	unlock()
+	require.NoError(t, next(t, got))
+}
+
+// TestFolderOfAStrangerIsRefused: /tmp/ddgoose-1000 may have been made by
+// anyone before user 1000 came to it.
+func TestFolderOfAStrangerIsRefused(t *testing.T) {
+	everyones := filepath.Dir(socketPath(t))
+	require.NoError(t, os.Chmod(everyones, 0o777|fs.ModeSticky))
+	folder := filepath.Join(everyones, "ddgoose-1000", "flock")
+	require.NoError(t, api.CheckFolderAs(1000, folder), "not made yet")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+	owner := os.Geteuid()
+	if owner == 0 {
+		owner = nobody
+		require.NoError(t, os.Chown(filepath.Dir(folder), owner, owner))
+	}
+	require.NoError(t, api.CheckFolderAs(owner, folder))
+	require.EqualError(t, api.CheckFolderAs(owner+1, folder), fmt.Sprintf(
+		"folder %s belongs to user %d, who could answer for any agent in it: remove it, or name a socket elsewhere with --socket", filepath.Dir(folder), owner))
+
+	require.NoError(t, os.Chmod(everyones, 0o755))
+	require.NoError(t, api.CheckFolderAs(owner+1, folder), "only the owner of a private folder can have put it there")
 }

@@ -287,11 +287,18 @@ func (s *session) close() {
 }
 
 // say writes one line to the agent, and tells whether the connection took it.
+// One that does not take it in time, because the agent hangs, is given up:
+// whoever supervises work must not hang with it.
 func (c *conversation) say(req api.LeadRequest) bool {
 	line, err := json.Marshal(req)
 	if err != nil {
 		return false
 	}
+	hangs := time.AfterFunc(drainTime, func() {
+		_ = c.lines.CloseWithError(io.ErrClosedPipe)
+		c.cancel()
+	})
+	defer hangs.Stop()
 	_, err = c.lines.Write(append(line, '\n'))
 	return err == nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -66,6 +67,23 @@ func TestBetweenADrainAndItsEchoNothingIsHandedOut(t *testing.T) {
 	e, ok := s.Next()
 	require.True(t, ok)
 	require.EqualValues(t, 3000, e.Until)
+}
+
+func TestAgentThatHangsDoesNotHangWhoeverSupervisesWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(New("/somewhere/a.sock"))
+		conn, _, _ := talk() // nobody reads what is said
+		given := false
+		conn.cancel = func() { given = true }
+		s.mu.conn = conn
+		start := time.Now()
+		s.Late(7)
+		require.Equal(t, drainTime, time.Since(start))
+		synctest.Wait()
+		require.True(t, given, "the connection is given up")
+		s.Drained(7, false)
+		require.Equal(t, drainTime, time.Since(start), "and takes nothing more")
+	})
 }
 
 func TestMailboxKeepsTheNewestDeadlineAndEveryStop(t *testing.T) {

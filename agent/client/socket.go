@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"duckduckgoose/agent/api"
 )
 
 const (
@@ -56,10 +58,16 @@ func FindSocket(named string) (string, error) {
 	if named == "" {
 		named = os.Getenv(socketEnv)
 	}
-	folders := []string{RuntimeDir(), filepath.Join(RuntimeDir(), FlockFolder)}
-	switch {
-	case strings.Contains(named, "/"):
+	if strings.Contains(named, "/") {
 		return named, nil
+	}
+	folders := []string{RuntimeDir(), filepath.Join(RuntimeDir(), FlockFolder)}
+	for _, folder := range folders {
+		if err := api.CheckSocketFolder(folder); err != nil {
+			return "", err
+		}
+	}
+	switch {
 	case named != "":
 		for _, folder := range folders {
 			path := filepath.Join(folder, named+socketSuffix)

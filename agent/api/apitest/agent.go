@@ -220,10 +220,13 @@ func (a *Agent) Metrics() http.Handler {
 }
 
 // Lead registers a [Holder], and sends it to Holders.
-func (a *Agent) Lead(_ context.Context, peer api.LeadPeer) (api.Holder, error) {
+func (a *Agent) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	a.mu.Lock()
-	err := a.mu.fails
+	err, hangs := a.mu.fails, a.mu.hangs
 	a.mu.Unlock()
+	if hangs {
+		err = a.command(ctx, "lead")
+	}
 	if err != nil {
 		return nil, err
 	}
