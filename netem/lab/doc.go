@@ -1,0 +1,20 @@
+// Package lab holds the emulator of package netem against a real network. It
+// has tests only, for Linux with root:
+//
+//	     ┌─────────── router: forwards, and drops by nftables ───────────┐
+//	  10.77.1.1            10.77.2.1            10.77.3.1               ...
+//	     │ veth                │                    │
+//	  10.77.1.2            10.77.2.2            10.77.3.2
+//	agent a, a process    agent b              agent c
+//	and a namespace
+//
+// Each agent is a process in a network namespace of its own. What the kernel
+// cuts and loses on the way through the router, and what the emulator cuts and
+// loses inside the agents, must have the same outcome: the same agents are the
+// goose, the same are not, and the flock heals after.
+//
+// The namespaces have no names: the kernel takes them away, with all that is in
+// them, when the test has ended, however it ended. Nothing outside them is touched.
+// Without root or nftables the tests skip, and say so. Those that take longer
+// run when DDGOOSE_TEST_EXTRA is set.
+package lab
