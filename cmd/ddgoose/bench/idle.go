@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // Idle is what each agent costs while nothing happens, and the worst of them.
@@ -20,15 +19,22 @@ type Idle struct {
 	Worst   AgentCost   `json:"worst"`
 }
 
-// AgentCost is one agent's share.
+// AgentCost is one agent's share. Traffic is datagrams, the election's and
+// gossip's; gossip's few streams are not in it.
 type AgentCost struct {
-	Name        string  `json:"name"`
-	Role        string  `json:"role"`
-	CPUPercent  float64 `json:"cpu_percent"` // of one core
-	RSSMB       float64 `json:"rss_mb"`
-	DatagramsPS float64 `json:"datagrams_per_s"` // sent and received, of the election
-	BytesPS     float64 `json:"bytes_per_s"`
-	SentPS      float64 `json:"datagrams_sent_per_s"`
+	Name       string  `json:"name"`
+	Role       string  `json:"role"`        // goose, duck or observer
+	CPUPercent float64 `json:"cpu_percent"` // of one core
+	RSSMB      float64 `json:"rss_mb"`
+	SentPS     float64 `json:"datagrams_sent_per_s"`
+	ReceivedPS float64 `json:"datagrams_received_per_s"`
+	BytesOutPS float64 `json:"bytes_sent_per_s"`
+	BytesInPS  float64 `json:"bytes_received_per_s"`
+}
+
+// fields lists what is averaged.
+func (c *AgentCost) fields() []*float64 {
+	return []*float64{&c.CPUPercent, &c.RSSMB, &c.SentPS, &c.ReceivedPS, &c.BytesOutPS, &c.BytesInPS}
 }
 
 // use is what a process has used so far.
@@ -39,57 +45,59 @@ type use struct {
 	role   string
 }
 
-func measureIdle(ctx context.Context, f *flock.Flock, window time.Duration) (*Idle, error) {
-	before, err := uses(ctx, f)
+// idle measures what a flock costs that is left alone.
+func (w *watch) idle(ctx context.Context, o *Options, r *Report, say func(string)) error {
+	if o.Idle == 0 {
+		return nil
+	}
+	say(fmt.Sprintf("idle for %v", o.Idle))
+	before, err := w.uses(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	start := time.Now()
-	select {
-	case <-time.After(window):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	after, err := uses(ctx, f)
-	if err != nil {
-		return nil, err
+	if err := sleep(ctx, o.Idle); err != nil {
+		return err
 	}
 	seconds := time.Since(start).Seconds()
-	idle := &Idle{Seconds: seconds, Mean: AgentCost{Name: "mean"}, Worst: AgentCost{Name: "worst"}}
-	for _, name := range f.Names() {
-		b, a := before[name], after[name]
-		delta := func(names ...string) (sum float64) {
-			for _, n := range names {
-				sum += float64(a.counts[n] - b.counts[n])
-			}
-			return sum / seconds
-		}
-		c := AgentCost{
-			Name: name, Role: a.role, CPUPercent: (a.cpu - b.cpu).Seconds() / seconds * 100, RSSMB: a.rss,
-			DatagramsPS: delta("datagrams_sent", "datagrams_received"),
-			BytesPS:     delta("bytes_sent", "bytes_received"),
-			SentPS:      delta("datagrams_sent"),
-		}
-		idle.Agents = append(idle.Agents, c)
-		n := float64(len(f.Names()))
-		idle.Mean.CPUPercent += c.CPUPercent / n
-		idle.Mean.RSSMB += c.RSSMB / n
-		idle.Mean.DatagramsPS += c.DatagramsPS / n
-		idle.Mean.BytesPS += c.BytesPS / n
-		idle.Mean.SentPS += c.SentPS / n
-		idle.Worst.CPUPercent = max(idle.Worst.CPUPercent, c.CPUPercent)
-		idle.Worst.RSSMB = max(idle.Worst.RSSMB, c.RSSMB)
-		idle.Worst.DatagramsPS = max(idle.Worst.DatagramsPS, c.DatagramsPS)
-		idle.Worst.BytesPS = max(idle.Worst.BytesPS, c.BytesPS)
-		idle.Worst.SentPS = max(idle.Worst.SentPS, c.SentPS)
+	after, err := w.uses(ctx)
+	if err != nil {
+		return err
 	}
-	return idle, nil
+	r.Idle = &Idle{Seconds: seconds, Mean: AgentCost{Name: "mean"}, Worst: AgentCost{Name: "worst"}}
+	for _, name := range w.f.Names() {
+		r.Idle.add(cost(name, before[name], after[name], seconds), len(w.f.Names()))
+	}
+	return nil
 }
 
-func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
+func (i *Idle) add(c AgentCost, of int) {
+	i.Agents = append(i.Agents, c)
+	mean, worst := i.Mean.fields(), i.Worst.fields()
+	for k, v := range c.fields() {
+		*mean[k] += *v / float64(of)
+		*worst[k] = max(*worst[k], *v)
+	}
+}
+
+func cost(name string, before, after use, seconds float64) AgentCost {
+	rate := func(counters ...string) (sum float64) {
+		for _, c := range counters {
+			sum += float64(after.counts[c] - before.counts[c])
+		}
+		return sum / seconds
+	}
+	return AgentCost{
+		Name: name, Role: after.role, CPUPercent: (after.cpu - before.cpu).Seconds() / seconds * 100, RSSMB: after.rss,
+		SentPS: rate("datagrams_sent", "gossip_sent"), ReceivedPS: rate("datagrams_received", "gossip_received"),
+		BytesOutPS: rate("bytes_sent", "gossip_bytes_sent"), BytesInPS: rate("bytes_received", "gossip_bytes_received"),
+	}
+}
+
+func (w *watch) uses(ctx context.Context) (map[string]use, error) {
 	all := map[string]use{}
-	for _, name := range f.Names() {
-		a, err := f.Agent(name)
+	for _, name := range w.f.Names() {
+		a, err := w.f.Agent(name)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +110,10 @@ func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 			return nil, err
 		}
 		u.counts, u.role = s.Counters, s.Role
-		if u.role != api.RoleGoose {
+		switch {
+		case !s.Voter:
+			u.role = "observer"
+		case u.role != api.RoleGoose:
 			u.role = api.RoleDuck
 		}
 		all[name] = u
@@ -121,17 +132,14 @@ func processUse(pid int) (use, error) {
 	if len(fields) < 22 {
 		return use{}, fmt.Errorf("/proc/%d/stat has %d fields behind the name", pid, len(fields))
 	}
-	ticks := 0.0
-	for _, i := range []int{11, 12} { // utime, stime, in USER_HZ of 100
-		n, err := strconv.ParseFloat(fields[i], 64)
-		if err != nil {
+	var n [3]float64
+	for i, field := range []int{11, 12, 21} { // utime and stime in USER_HZ of 100, and pages
+		if n[i], err = strconv.ParseFloat(fields[field], 64); err != nil {
 			return use{}, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
 		}
-		ticks += n
 	}
-	pages, err := strconv.ParseFloat(fields[21], 64)
-	if err != nil {
-		return use{}, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
-	}
-	return use{cpu: time.Duration(ticks * float64(time.Second) / 100), rss: pages * float64(os.Getpagesize()) / (1 << 20)}, nil
+	return use{
+		cpu: time.Duration((n[0] + n[1]) * float64(time.Second) / 100),
+		rss: n[2] * float64(os.Getpagesize()) / (1 << 20),
+	}, nil
 }

@@ -1,5 +1,9 @@
 // Package flock runs a flock of real agent processes on this machine: to see
 // one live, to try faults on it, and to measure it.
+//
+// A [Flock] is the processes; a [Monitor] follows what they publish; [Run] is
+// the whole driver, with its table, its socket and its random lives, which
+// [Driver] commands from another process.
 package flock
 
 import (
@@ -12,12 +16,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/wire"
 )
 
 // Options say what to run.
 type Options struct {
 	Binary string // the ddgoose to run
-	Dir    string // sockets, logs and data; it exists and is ours
+	Dir    string // sockets, logs and data; made when missing
 	Agents int    // 1 to 26: a, b, c, ...
 	// Profile names the timing: lan, local or wan; "" is lan. Heartbeat and
 	// Lease override it when above 0.
@@ -30,12 +38,12 @@ type Options struct {
 
 // Flock is a running local flock. Its methods may be called from anywhere.
 type Flock struct {
-	opts  Options
-	names []string
-	spawn *spawner
+	opts   Options
+	names  []string
+	spawn  *Spawner
+	agents map[string]*Agent // never changed after Prepare
 
-	mu        sync.Mutex // guards what follows
-	agents    map[string]*Agent
+	mu        sync.Mutex // guards what follows, and keeps starts and rules in order
 	partition Partition
 	netem     string
 	closed    bool
@@ -44,16 +52,30 @@ type Flock struct {
 // MaxAgents is how many agents a local flock can have: one a letter.
 const MaxAgents = 26
 
+// Check tells what is wrong with the options.
+func (o *Options) Check() error {
+	switch {
+	case o.Agents < 1 || o.Agents > MaxAgents:
+		return fmt.Errorf("agents %d: want 1 to %d", o.Agents, MaxAgents)
+	case o.HTTPBase < 0 || o.HTTPBase > 0 && o.HTTPBase+o.Agents-1 > 65535:
+		return fmt.Errorf("http-base %d: want a port from 1 to %d (each of %d agents takes the next)", o.HTTPBase, 65536-o.Agents, o.Agents)
+	}
+	return api.CheckSocketPath(filepath.Join(o.Dir, client.DriverSocket))
+}
+
 // Prepare makes a flock of agents that are not started yet.
 func Prepare(opts Options) (*Flock, error) {
-	if opts.Agents < 1 || opts.Agents > MaxAgents {
-		return nil, fmt.Errorf("%d agents: want 1 to %d", opts.Agents, MaxAgents)
+	if err := opts.Check(); err != nil {
+		return nil, err
 	}
-	f := &Flock{opts: opts, agents: map[string]*Agent{}, spawn: newSpawner()}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the flock's folder: %w", err)
+	}
 	ports, err := freePorts(opts.Agents)
 	if err != nil {
 		return nil, err
 	}
+	f := &Flock{opts: opts, agents: map[string]*Agent{}, spawn: NewSpawner()}
 	for i := range opts.Agents {
 		name := string(rune('a' + i))
 		f.names = append(f.names, name)
@@ -93,34 +115,46 @@ func (f *Flock) StartAll() error {
 	return nil
 }
 
-// ErrRuns says that an agent to be started runs already.
-var ErrRuns = errors.New("it runs already")
+var (
+	// ErrRuns says that an agent to be started runs already.
+	ErrRuns   = errors.New("it runs already")
+	errClosed = errors.New("the flock has stopped")
+	errHeld   = errors.New("it was killed, and stays dead until it is started")
+)
 
 // Start starts one agent, under the partition and the rules in force.
-func (f *Flock) Start(name string) error {
+func (f *Flock) Start(name string) error { return f.start(name, true) }
+
+// revive starts an agent that nobody wants dead.
+func (f *Flock) revive(name string) error { return f.start(name, false) }
+
+func (f *Flock) start(name string, evenHeld bool) error {
 	a, err := f.Agent(name)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return errors.New("the flock has stopped")
-	}
-	if a.Running() {
+	switch {
+	case f.closed:
+		return errClosed
+	case a.Running():
 		return fmt.Errorf("agent %s: %w", name, ErrRuns)
+	case !a.release(evenHeld):
+		return fmt.Errorf("agent %s: %w", name, errHeld)
 	}
 	return a.start(f.spawn, f.opts.Binary, f.args(a))
 }
 
 // args are an agent's flags.
 func (f *Flock) args(a *Agent) []string {
+	label := "local-" + filepath.Base(f.opts.Dir)
 	args := []string{
 		"agent", "--name", a.Name, "--bind", a.Addr, "--data-dir", a.Data, "--socket", a.Socket,
-		"--join", f.agents[f.names[0]].Addr, "--flock", "local-" + filepath.Base(f.opts.Dir),
+		"--join", f.agents[f.names[0]].Addr, "--flock", label[:min(len(label), wire.MaxLabel)],
 		"--log-level", orElse(f.opts.LogLevel, "info"), "--profile", orElse(f.opts.Profile, "lan"),
+		"--expect", fmt.Sprint(len(f.names)),
 	}
-	args = append(args, "--expect", fmt.Sprint(len(f.names)))
 	if f.opts.Heartbeat > 0 {
 		args = append(args, "--heartbeat", f.opts.Heartbeat.String())
 	}
@@ -152,6 +186,29 @@ func (f *Flock) Kill(name string) error {
 	return a.Signal(os.Kill)
 }
 
+// Hold kills an agent, if it runs, and keeps it dead until Start. It returns
+// when the process has ended.
+func (f *Flock) Hold(ctx context.Context, name string) error {
+	a, err := f.Agent(name)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	again := a.held
+	a.held = true
+	err = a.signal(os.Kill)
+	a.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrStopped) && again:
+		return fmt.Errorf("agent %s: %w", name, errHeld)
+	case err != nil && !errors.Is(err, ErrStopped):
+		return fmt.Errorf("kill agent %s: %w", name, err)
+	case !a.waitUntil(ctx):
+		return fmt.Errorf("kill agent %s: %w", name, ctx.Err())
+	}
+	return nil
+}
+
 // Running names the agents that run.
 func (f *Flock) Running() (names []string) {
 	for _, name := range f.names {
@@ -162,103 +219,28 @@ func (f *Flock) Running() (names []string) {
 	return names
 }
 
-// SetPartition replaces the partition; it holds for agents started later too.
-// Other rules stay.
-func (f *Flock) SetPartition(ctx context.Context, p Partition) error {
-	for _, name := range p.Named() {
-		if _, err := f.Agent(name); err != nil {
-			return err
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.partition = p
-	return f.applyRules(ctx)
-}
-
-// SetNetem replaces the rules on every agent; the partition stays. "" clears them.
-func (f *Flock) SetNetem(ctx context.Context, rules string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	old := f.netem
-	f.netem = rules
-	if err := f.applyRules(ctx); err != nil {
-		f.netem = old
-		return errors.Join(err, f.applyRules(ctx))
-	}
-	return nil
-}
-
-// Faults tells what is in force, for people; "" when nothing is.
-func (f *Flock) Faults() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var parts []string
-	if s := f.partition.String(); s != "" {
-		parts = append(parts, "partition "+s)
-	}
-	if f.netem != "" {
-		parts = append(parts, "netem "+f.netem)
-	}
-	return strings.Join(parts, "; ")
-}
-
-// rules gives the rules of one agent: what the partition cuts goes first,
-// because the first rule that matches decides.
-func (f *Flock) rules(name string) string {
-	var rules []string
-	out, in := f.partition.Cuts(name, f.names)
-	add := func(direction string, peers []string) {
-		if len(peers) == 0 {
-			return
-		}
-		addrs := make([]string, len(peers))
-		for i, p := range peers {
-			addrs[i] = f.agents[p].Addr
-		}
-		rules = append(rules, direction+strings.Join(addrs, ",")+": cut")
-	}
-	if slices.Equal(out, in) {
-		add("", out)
-	} else {
-		add("out ", out)
-		add("in ", in)
-	}
-	if f.netem != "" {
-		rules = append(rules, f.netem)
-	}
-	return strings.Join(rules, "; ")
-}
-
-// applyRules tells every running agent its rules.
-func (f *Flock) applyRules(ctx context.Context) error {
-	var errs []error
-	for _, name := range f.names {
-		a := f.agents[name]
-		if !a.Running() {
-			continue
-		}
-		if err := a.setNetem(ctx, f.rules(name)); err != nil {
-			errs = append(errs, fmt.Errorf("agent %s: %w", name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
+// closeWait is how long agents may take to stop before they are killed.
+const closeWait = 5 * time.Second
 
 // Close stops every agent, gracefully first, and waits for them.
 func (f *Flock) Close() {
 	f.mu.Lock()
+	closed := f.closed
 	f.closed = true
 	f.mu.Unlock()
-	for _, name := range f.names {
-		_ = f.agents[name].Signal(os.Interrupt)
+	if closed {
+		return
 	}
-	deadline := time.Now().Add(5 * time.Second)
 	for _, name := range f.names {
-		if !f.agents[name].waitUntil(deadline) {
-			_ = f.agents[name].Signal(os.Kill)
-			f.agents[name].waitUntil(time.Now().Add(5 * time.Second))
+		_ = f.agents[name].Signal(os.Interrupt) // one that does not run needs none
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	for _, name := range f.names {
+		if a := f.agents[name]; !a.waitUntil(ctx) {
+			_ = a.Signal(os.Kill)
+			<-a.Gone()
 		}
 	}
-	f.spawn.close()
+	f.spawn.Close()
 }

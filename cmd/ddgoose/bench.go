@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"duckduckgoose/cmd/ddgoose/bench"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+// benchCodes ends the help of every bench.
+const benchCodes = "Exit codes: 0 measured, 1 it could not, or what must never be was seen (two geese), 2 wrong usage."
+
+// benchOptions are the flags of every bench.
+type benchOptions struct {
+	agents           int
+	profile          string
+	heartbeat, lease time.Duration
+	load             uint64
+	json             bool
+}
+
+func newBenchCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "bench",
+		GroupID: groupLab,
+		Short:   "Measure a local flock of real agents",
+		Long: `Measures a local flock of real processes, started for this and stopped after it. Whatever is
+measured, all that agents say of themselves is held against the promise that there are never
+two geese.
+
+` + benchCodes,
+		Example: "  ddgoose bench failover\n  ddgoose bench steady --for 10m --load 2",
+		Args:    cobra.ArbitraryArgs,
+	}
+	cmd.RunE = group(cmd)
+	cmd.AddCommand(newBenchFailoverCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env))
+	return cmd
+}
+
+func newBenchFailoverCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	var kills, stepDowns uint64
+	var idle time.Duration
+	cmd := &cobra.Command{
+		Use:   "failover",
+		Short: "Kill the goose again and again",
+		Long: `Kills the goose (kill -9) again and again, and measures until a majority of all agents names
+another; lets geese step down, and measures the time between the old goose's last lease and
+the next one's first; and measures what each agent costs while nothing happens: CPU, memory
+and traffic.
+
+` + benchCodes,
+		Example: "  ddgoose bench failover\n  ddgoose bench failover --kills 20 --profile local --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), env, bench.Options{Kills: int(kills), StepDowns: int(stepDowns), Idle: idle})
+		},
+	}
+	flags := cmd.Flags()
+	numberFlag(flags, &kills, "kills", "100", 100000, "how many geese are killed")
+	numberFlag(flags, &stepDowns, "step-downs", "20", 100000, "how many geese step down")
+	flags.DurationVar(&idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
+	o.flags(flags)
+	return cmd
+}
+
+func newBenchSteadyCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use:   "steady",
+		Short: "Count changes of the goose that nobody caused",
+		Long: `Leaves a flock alone, on a busy machine with --load, and counts changes of the goose. A change
+is excused when it came while the bench itself was stalled for more than 100 ms.
+
+` + benchCodes,
+		Example: "  ddgoose bench steady --for 10m --load 2",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), env, bench.Options{Steady: lasts})
+		},
+	}
+	durationFlag(cmd.Flags(), &lasts, "for", "10m", "how long")
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func newBenchPauseCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	var pauses uint64
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use:   "pause",
+		Short: "Stop the goose for a while and let it go on",
+		Long: `Stops the goose (kill -STOP) and lets it go on (kill -CONT), again and again, while every agent
+is asked every 3 ms: no two may be the goose at one moment, by the deadlines that they
+answer. It measures until a majority names another goose, too.
+
+` + benchCodes,
+		Example: "  ddgoose bench pause --pauses 20",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), env, bench.Options{Pauses: int(pauses), PauseFor: lasts})
+		},
+	}
+	numberFlag(cmd.Flags(), &pauses, "pauses", "10", 100000, "how many geese are stopped")
+	durationFlag(cmd.Flags(), &lasts, "for", "3s", "how long each is stopped")
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func (o *benchOptions) flags(flags *pflag.FlagSet) {
+	flags.IntVarP(&o.agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	profileFlag(flags, &o.profile)
+	durationFlag(flags, &o.heartbeat, "heartbeat", "", "in place of the profile's")
+	durationFlag(flags, &o.lease, "lease", "", "in place of the profile's")
+	numberFlag(flags, &o.load, "load", "", 100, "spin so many processes per core beside the flock")
+	boolFlag(flags, &o.json, "json", "print JSON, for programs")
+}
+
+func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Options) error {
+	if o.agents < 3 && opts.Kills+opts.StepDowns+opts.Pauses > 0 {
+		return usage("agents %d: want 3 or more, for another to become the goose", o.agents)
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program for the agents: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "ddgoose-bench-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the flock: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	opts.Flock = flock.Options{
+		Binary: binary, Dir: dir, Agents: o.agents, Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease, LogLevel: "warn",
+	}
+	if err := opts.Flock.Check(); err != nil {
+		return usage("%w", err)
+	}
+	opts.Load = int(o.load)
+	if flock.IsTerminal(env.stderr) {
+		opts.Progress = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
+		defer fmt.Fprint(env.stderr, "\r\x1b[K")
+	}
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	report, err := bench.Run(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = printJSON(env, report)
+	} else {
+		err = report.Table(env.stdout)
+	}
+	if err == nil && len(report.Impossible) > 0 {
+		return fmt.Errorf("a promise was broken %d times: %s", len(report.Impossible), report.Impossible[0])
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/netem/check"
+)
+
+// judge holds what agents say of themselves against the promises. Whoever is
+// told "goose until then" may act until then, so each answer counts as a
+// deadline handed out, by the machine's boot clock.
+type judge struct {
+	mu       sync.Mutex // guards what follows, and orders the events
+	check    *check.Checker
+	given    map[string]uint64 // agent -> the last token it was asked to hand over
+	breaches []string
+}
+
+// breachesKept bounds the report of a flock that is badly broken.
+const breachesKept = 20
+
+func newJudge() *judge {
+	return &judge{check: check.New(), given: map[string]uint64{}}
+}
+
+// hear takes an answer of an agent.
+func (j *judge) hear(s *api.Status) {
+	if s.Role != api.RoleGoose {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := boottime.Now()
+	until := time.Duration(s.Lease.UntilBoottimeNS)
+	if until <= now || s.Token <= j.given[s.Name] {
+		return // nobody may act by it any more, or it was on its way when it was handed over
+	}
+	v := j.check.See(check.Event{
+		At: now, Kind: check.HandedOut, Agent: s.Name, Flock: s.FlockID, Token: s.Token, Until: until, Holder: "what it answered",
+	})
+	if v != nil && len(j.breaches) < breachesKept && !slices.Contains(j.breaches, v.Error()) {
+		j.breaches = append(j.breaches, v.Error())
+	}
+}
+
+// handsOver says that a goose is asked to end its lease early: nobody acts by
+// what it has answered.
+func (j *judge) handsOver(s *api.Status) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.given[s.Name] = s.Token
+	j.check.See(check.Event{At: boottime.Now(), Kind: check.Drained, Agent: s.Name, Flock: s.FlockID, Holder: "what it answered"})
+}
+
+func (j *judge) verdict() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]string{}, j.breaches...)
+}
+
+// text is the verdict as the end of an error.
+func (j *judge) text() string {
+	if v := j.verdict(); len(v) > 0 {
+		return "; and what must never be: " + strings.Join(v, "; ")
+	}
+	return ""
+}

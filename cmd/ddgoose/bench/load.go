@@ -1,0 +1,37 @@
+package bench
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+// load is processes that do nothing but use the machine.
+type load struct {
+	spawn *flock.Spawner
+	cmds  []*exec.Cmd
+}
+
+// spin starts n spinning processes per core. They die with this one.
+func spin(n int) (*load, error) {
+	l := &load{spawn: flock.NewSpawner()}
+	for range n * runtime.NumCPU() {
+		cmd := exec.Command("/bin/sh", "-c", "while :; do :; done")
+		if err := l.spawn.Start(cmd); err != nil {
+			l.close()
+			return nil, fmt.Errorf("start a spinning process: %w", err)
+		}
+		l.cmds = append(l.cmds, cmd)
+	}
+	return l, nil
+}
+
+func (l *load) close() {
+	for _, cmd := range l.cmds {
+		_ = cmd.Process.Kill() // it has not been waited for: it is there
+		_ = cmd.Wait()         // "killed" is what we want to hear
+	}
+	l.spawn.Close()
+}

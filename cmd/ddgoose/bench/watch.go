@@ -1,0 +1,153 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+// watch follows the flock through its restarts.
+type watch struct {
+	f       *flock.Flock
+	m       *flock.Monitor
+	judge   *judge
+	last    map[string]api.Status // as of the last report of each agent
+	reigns  []reign               // guarded by the monitor's lock, as last is
+	n, most int                   // agents, and a majority of them
+}
+
+// reign is one goose period as its own agent showed it.
+type reign struct {
+	name     string
+	token    uint64
+	from, to time.Time // to: when it was first seen to be over; zero: it lasts
+}
+
+func newWatch(ctx context.Context, f *flock.Flock) *watch {
+	n := len(f.Names())
+	w := &watch{f: f, judge: newJudge(), last: map[string]api.Status{}, n: n, most: n/2 + 1}
+	w.m = flock.NewMonitor(ctx, f, w.see)
+	return w
+}
+
+func (w *watch) close() { w.m.Close() }
+
+// see books the goose periods.
+func (w *watch) see(name string, s api.Status, _ bool) {
+	now := time.Now()
+	w.judge.hear(&s)
+	old := w.last[name]
+	w.last[name] = s
+	changed := s.Role != old.Role || s.Token != old.Token
+	if old.Role == api.RoleGoose && changed {
+		for i := range w.reigns {
+			if r := &w.reigns[i]; r.name == name && r.to.IsZero() {
+				r.to = now
+			}
+		}
+	}
+	if s.Role == api.RoleGoose && changed {
+		w.reigns = append(w.reigns, reign{name: name, token: s.Token, from: now})
+	}
+}
+
+// latest gives what an agent said last.
+func (w *watch) latest(name string) (s api.Status) {
+	w.m.Look(func(up map[string]api.Status) { s = up[name] })
+	return s
+}
+
+// until waits for a condition on what was seen, judged at every change.
+func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok func(up map[string]api.Status) bool) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		done := false
+		changed := w.m.Look(func(up map[string]api.Status) { done = ok(up) })
+		if done {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return fmt.Errorf("waited %v for %s%s", limit, what, w.exits())
+		}
+	}
+}
+
+func (w *watch) exits() (text string) {
+	for _, name := range w.f.Names() {
+		if a, err := w.f.Agent(name); err == nil && a.Exit() != nil {
+			text += "; " + a.Exit().Error()
+		}
+	}
+	return text
+}
+
+// named gives the goose that at least n agents name by the same token.
+func named(up map[string]api.Status, n int) (name string, token uint64) {
+	votes := map[uint64]int{}
+	for _, s := range up {
+		if s.Goose == nil {
+			continue
+		}
+		if votes[s.Token]++; votes[s.Token] >= n {
+			return s.Goose.Name, s.Token
+		}
+	}
+	return "", 0
+}
+
+// goose gives the goose that all agents name.
+func (w *watch) goose() (name string, token uint64) {
+	w.m.Look(func(up map[string]api.Status) { name, token = named(up, w.n) })
+	return name, token
+}
+
+// settleWait bounds how long a flock may take to heal whole.
+const settleWait = time.Minute
+
+// settled waits until every agent is alive, knows the same goose and the full set of voters.
+func (w *watch) settled(ctx context.Context) error {
+	voters := 5
+	switch {
+	case w.n < 3:
+		voters = 1
+	case w.n < 5:
+		voters = 3
+	}
+	return w.until(ctx, "the flock to settle", settleWait, func(up map[string]api.Status) bool {
+		if name, _ := named(up, w.n); name == "" {
+			return false
+		}
+		for _, s := range up {
+			if len(s.Config.Voters) < voters || s.Alive < w.n {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// atRandom waits for a random part of a heartbeat: faults do not wait for one.
+func (w *watch) atRandom(ctx context.Context) error {
+	h := time.Duration(w.latest(w.f.Names()[0]).Heartbeat * float64(time.Millisecond))
+	return sleep(ctx, rand.N(max(h, time.Millisecond)))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+type flockOptions struct {
+	agents   int
+	dir      string
+	profile  string
+	lifetime flock.Lifetime
+	httpBase uint64
+}
+
+func newFlockCommand(env *environment) *cobra.Command {
+	var o flockOptions
+	cmd := &cobra.Command{
+		Use:     "flock",
+		GroupID: groupLab,
+		Short:   "Run a local flock of real agents, shown live",
+		Long: `Runs agents a, b, c, ... on this machine, each a process of its own, and shows who is the goose:
+a live table on a terminal, a line per change elsewhere. Ctrl-C stops them all; none outlives
+this command, however it ends.
+
+The folder (--dir) has the agents' sockets NAME.sock, logs NAME.log and data NAME/, and
+driver.sock, by which the commands below act on the flock while it runs. With --dir the
+agents' disks are kept for the next time; the default folder is emptied at each start.
+
+With --lifetime each agent is killed after a random life, as by a crash, and started again.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
+		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	flags := cmd.Flags()
+	flags.IntVarP(&o.agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	flockDirFlag(flags, &o.dir)
+	profileFlag(flags, &o.profile)
+	flagVar(flags, &o.lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
+	numberFlag(flags, &o.httpBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
+	cmd.AddCommand(
+		newFlockVerb(flockVerb{
+			use: "partition SHAPE", short: "Cut the flock's network",
+			long: `Cuts the flock's network; it replaces the last partition, holds for agents started later, and
+leaves other fault rules alone. SHAPE is one of
+
+  groups               a,b/c,d,e     an unnamed agent is a group alone
+  one-way cuts         a>b,c>b       nothing passes from a to b, and from c to b
+  the only links left  a-b,a-c`,
+			example: "ddgoose flock partition a,b/c,d,e", arg: "a SHAPE", instance: "a,b/c,d,e",
+			do: func(ctx context.Context, d *flock.Driver, shape string) error { return d.Partition(ctx, shape) },
+		}),
+		newFlockVerb(flockVerb{
+			use: "heal", short: "End the partition", long: "Ends the partition; other fault rules stay.",
+			example: "ddgoose flock heal",
+			do:      func(ctx context.Context, d *flock.Driver, _ string) error { return d.Heal(ctx) },
+		}),
+		newFlockVerb(flockVerb{
+			use: "kill NAME", short: "Kill an agent, as a crash would",
+			long:    "Kills an agent (SIGKILL). It stays dead until it is started.",
+			example: "ddgoose flock kill a", arg: "an agent's NAME", instance: "a",
+			do: func(ctx context.Context, d *flock.Driver, name string) error { return d.Kill(ctx, name) },
+		}),
+		newFlockVerb(flockVerb{
+			use: "start NAME", short: "Start a dead agent",
+			long:    "Starts an agent that was killed, or has ended by itself, with the disk it has.",
+			example: "ddgoose flock start a", arg: "an agent's NAME", instance: "a",
+			do: func(ctx context.Context, d *flock.Driver, name string) error { return d.Start(ctx, name) },
+		}),
+		newFlockVerb(flockVerb{
+			use: "netem RULES", short: "Give all agents a bad network",
+			long: `Replaces the fault rules of all agents, and of those started later; '' clears them. The
+partition stays.
+
+` + rulesHelp,
+			example: "ddgoose flock netem '*: loss 10%'", arg: "RULES, in quotes ('' for none)", instance: "'*: loss 10%'", empty: true,
+			do: func(ctx context.Context, d *flock.Driver, rules string) error { return d.Netem(ctx, rules) },
+		}),
+	)
+	return cmd
+}
+
+// flockDir is the folder of the flock that no --dir names.
+func flockDir() string { return filepath.Join(client.RuntimeDir(), client.FlockFolder) }
+
+func flockDirFlag(flags *pflag.FlagSet, to *string) {
+	stringFlag(flags, to, "dir", "", "D", "the flock's folder (default "+client.FlockFolder+" in the runtime folder)")
+}
+
+func profileFlag(flags *pflag.FlagSet, to *string) {
+	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease 10/100 ms, 50/500 ms or 150/1500 ms", "local", "lan", "wan")
+}
+
+func (o *flockOptions) run(ctx context.Context, env *environment) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program for the agents: %w", err)
+	}
+	_, plain := env.lookup("NO_COLOR")
+	command := commandName(binary)
+	opts := flock.RunOptions{
+		Options: flock.Options{Binary: binary, Dir: o.dir, Agents: o.agents, Profile: o.profile, HTTPBase: int(o.httpBase)},
+		Empty:   o.dir == "", Lifetime: o.lifetime, Out: env.terminal(), Colour: !plain, Command: command,
+	}
+	if o.dir == "" {
+		opts.Dir = flockDir()
+	} else {
+		opts.DirFlag = " --dir " + shellWord(o.dir)
+	}
+	if err := opts.Check(); err != nil {
+		return usage("%w", err)
+	}
+	// A second signal ends the driver at once, and the kernel its agents.
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err = flock.Run(ctx, opts)
+	if errors.Is(err, flock.ErrTaken) {
+		return fmt.Errorf("%w: act on that one (%s flock --help), or start a second one beside it: %s flock --dir ./flock2", err, command, command)
+	}
+	return err
+}
+
+// stopSignals are the signals that stop a flock or a bench in order. A hang-up
+// that our parent made us ignore (nohup) stays ignored.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// terminal gives what stdout really is: only a file can be a terminal.
+func (env *environment) terminal() interface{ Write([]byte) (int, error) } {
+	if c, ok := env.stdout.(*checkedWriter); ok {
+		if f, ok := c.w.(*os.File); ok {
+			return f
+		}
+	}
+	return env.stdout
+}
+
+// commandName is how a command line calls this program: by name where the
+// shell finds it so, else as it was called.
+func commandName(binary string) string {
+	name := filepath.Base(os.Args[0])
+	if found, err := exec.LookPath(name); err == nil && filepath.IsAbs(found) {
+		a, errA := os.Stat(found)
+		b, errB := os.Stat(binary)
+		if errA == nil && errB == nil && os.SameFile(a, b) {
+			return name
+		}
+	}
+	return shellWord(os.Args[0])
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-+=:,@%", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// flockVerb is a command that acts on a running flock.
+type flockVerb struct {
+	use, short, long, example string
+	arg, instance             string // "" for a verb that takes none
+	empty                     bool   // the argument may be empty
+	do                        func(ctx context.Context, d *flock.Driver, arg string) error
+}
+
+func newFlockVerb(v flockVerb) *cobra.Command {
+	var o flockVerbOptions
+	cmd := &cobra.Command{
+		Use: v.use, Short: v.short,
+		Long: v.long + `
+
+Exit codes: 0 done, 1 refused, 2 wrong usage, no flock runs there, or it did not answer
+within --timeout.`,
+		Example: "  " + v.example,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, d *flock.Driver) error {
+				return v.do(ctx, d, strings.Join(args, ""))
+			})
+		},
+	}
+	if v.arg != "" {
+		cmd.Args = oneArgument(v.arg, v.instance)
+	}
+	if v.empty {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "" {
+				return nil
+			}
+			return oneArgument(v.arg, v.instance)(cmd, args)
+		}
+	}
+	flockDirFlag(cmd.Flags(), &o.dir)
+	durationFlag(cmd.Flags(), &o.timeout, "timeout", "10s", "how long to wait for the answer; then exit 2")
+	return cmd
+}
+
+type flockVerbOptions struct {
+	dir     string
+	timeout time.Duration
+}
+
+// ask lets f command the driver, for no longer than --timeout.
+func (o *flockVerbOptions) ask(ctx context.Context, f func(context.Context, *flock.Driver) error) error {
+	dir := o.dir
+	if dir == "" {
+		dir = flockDir()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
+	defer cancel()
+	err := f(ctx, flock.Connect(dir))
+	if errors.Is(err, flock.ErrNoFlock) {
+		return cannotTell(fmt.Errorf("%w: start one with ddgoose flock, or name its folder with --dir", err))
+	}
+	return answered(err)
+}

@@ -1,0 +1,67 @@
+package flock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFile, in the flock's folder, is locked while its driver lives.
+const lockFile = "driver.lock"
+
+// ErrTaken says that another flock runs in a folder.
+var ErrTaken = errors.New("a flock runs there already")
+
+// claim takes a folder for one driver, and empties it when it is not to be
+// kept. What it gives is closed with the flock.
+func claim(dir string, empty bool) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the flock's folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the flock's folder: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, taken(dir)
+		}
+		return nil, fmt.Errorf("lock the flock's folder %s: %w", dir, err)
+	}
+	if !empty {
+		return f, nil
+	}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if err == nil && e.Name() != lockFile {
+			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("empty the flock's folder: %w", err)
+	}
+	return f, nil
+}
+
+// taken names the flock that runs.
+func taken(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	info, err := Connect(dir).Info(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %s", ErrTaken, dir)
+	}
+	var names []string
+	for _, a := range info.Agents {
+		names = append(names, a.Name)
+	}
+	return fmt.Errorf("%w: process %d with agents %s in %s", ErrTaken, info.PID, strings.Join(names, " "), dir)
+}

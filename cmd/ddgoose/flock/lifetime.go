@@ -1,0 +1,76 @@
+package flock
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Lifetime bounds the random lives of agents. The zero value lets them live.
+type Lifetime struct{ Min, Max time.Duration }
+
+// ParseLifetime reads "10s..30s", or one duration for a life of that length.
+func ParseLifetime(s string) (Lifetime, error) {
+	low, high, isRange := strings.Cut(s, "..")
+	if !isRange {
+		high = low
+	}
+	from, err := time.ParseDuration(strings.TrimSpace(low))
+	if err != nil {
+		return Lifetime{}, fmt.Errorf("lifetime %q: want two durations, as 10s..30s", s)
+	}
+	to, err := time.ParseDuration(strings.TrimSpace(high))
+	if err != nil {
+		return Lifetime{}, fmt.Errorf("lifetime %q: want two durations, as 10s..30s", s)
+	}
+	if from < time.Second || to < from {
+		return Lifetime{}, fmt.Errorf("lifetime %q: want 1s or more, and the shorter first, as 10s..30s", s)
+	}
+	return Lifetime{from, to}, nil
+}
+
+// deadFor is how long an agent stays dead between two lives: long enough to
+// see it.
+const deadFor = 2 * time.Second
+
+// lives kills an agent after a random life and starts it again, until ctx
+// ends. One that ended by itself, or was killed by somebody, is left alone
+// until somebody starts it.
+func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
+	a := f.agents[name]
+	for {
+		gone := a.Gone()
+		if !wait(ctx, life.Min+rand.N(life.Max-life.Min+1), gone) {
+			return
+		}
+		if a.Running() {
+			if f.Kill(name) != nil {
+				continue // it ended at this moment
+			}
+			if !wait(ctx, deadFor, nil) {
+				return
+			}
+			_ = f.revive(name) // held or started by somebody meanwhile: as they like
+		}
+		for !a.Running() {
+			if !wait(ctx, deadFor, nil) {
+				return
+			}
+		}
+	}
+}
+
+// wait waits for d or for early, and tells whether ctx let it.
+func wait(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+	case <-early:
+	}
+	return true
+}

@@ -1,0 +1,164 @@
+package flock
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+)
+
+// picture is the flock at one moment, as the table and the lines show it.
+type picture struct {
+	at     time.Time
+	faults string
+	agents []portrait
+}
+
+// portrait is one agent of a picture.
+type portrait struct {
+	name   string
+	state  string // one of the states below
+	status api.Status
+	left   time.Duration // of its lease; 0: none
+	age    time.Duration
+	note   string // what is unusual
+}
+
+// The states of a portrait.
+const (
+	stateUp       = "up"
+	stateStarting = "starting" // it runs and does not answer yet
+	stateKilled   = "killed"
+	stateEnded    = "ended" // by itself
+)
+
+// role is what the table calls the agent.
+func (p *portrait) role() string {
+	switch {
+	case p.state != stateUp:
+		return p.state
+	case p.status.Role == api.RoleDead:
+		return "dead (simulated)"
+	case p.status.Role == api.RoleDuck && !p.status.Voter && p.status.FlockID != "":
+		return "observer"
+	}
+	return p.status.Role
+}
+
+// goose is the agent that calls itself goose, by the highest token; nil: none.
+func (p *picture) goose() *portrait {
+	var goose *portrait
+	for i := range p.agents {
+		a := &p.agents[i]
+		if a.state == stateUp && a.status.Role == api.RoleGoose && (goose == nil || a.status.Token > goose.status.Token) {
+			goose = a
+		}
+	}
+	return goose
+}
+
+// gallery makes pictures.
+type gallery struct {
+	f      *Flock
+	m      *Monitor
+	leases leases
+}
+
+func (g *gallery) take() (picture, <-chan struct{}) {
+	var up map[string]api.Status
+	changed := g.m.Look(func(latest map[string]api.Status) { up = maps.Clone(latest) })
+	p := picture{at: time.Now(), faults: g.f.Faults()}
+	for _, name := range g.f.names {
+		s, ok := up[name]
+		p.agents = append(p.agents, g.portrait(g.f.agents[name], s, ok))
+	}
+	return p, changed
+}
+
+func (g *gallery) portrait(a *Agent, s api.Status, up bool) portrait {
+	p := portrait{name: a.Name, state: stateUp, status: s}
+	a.mu.Lock()
+	runs, killed, born, ended := a.proc != nil, a.killed || a.held, a.born, a.ended
+	a.mu.Unlock()
+	p.age = time.Since(born)
+	switch {
+	case runs && up:
+		p.left = g.leases.left(a.Name, &s)
+		p.note = g.note(&p)
+		return p
+	case runs:
+		p.state = stateStarting
+		return p
+	}
+	p.age = time.Since(ended)
+	p.state = stateEnded
+	if killed {
+		p.state = stateKilled
+	} else if err := a.Exit(); err != nil {
+		p.note = err.Error()
+	}
+	return p
+}
+
+// note tells what was done to this agent alone, or what it warns of.
+func (g *gallery) note(p *portrait) string {
+	if rules := p.status.Netem; rules != g.f.Rules(p.name) {
+		return "netem " + orElse(rules, "cleared")
+	}
+	if len(p.status.Warnings) > 0 {
+		return p.status.Warnings[0]
+	}
+	return ""
+}
+
+// leases knows until when leases last: a watch tells of no renewal.
+type leases struct {
+	mu    sync.Mutex
+	until map[string]time.Duration // by the boot clock
+}
+
+// askEvery is how often the goose is asked for its lease.
+const askEvery = 250 * time.Millisecond
+
+// left gives what is left of a lease now.
+func (l *leases) left(name string, s *api.Status) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.Role != api.RoleGoose {
+		return 0
+	}
+	return max(max(l.until[name], time.Duration(s.Lease.UntilBoottimeNS))-boottime.Now(), 0)
+}
+
+// follow asks whoever is goose, until ctx ends.
+func (l *leases) follow(ctx context.Context, g *gallery) {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p, _ := g.take()
+		goose := p.goose()
+		if goose == nil {
+			continue
+		}
+		ask, cancel := context.WithTimeout(ctx, askEvery)
+		s, err := g.f.agents[goose.name].Client().Status(ask)
+		cancel()
+		if err != nil {
+			continue // it hangs or has gone: what is left runs out
+		}
+		l.mu.Lock()
+		if l.until == nil {
+			l.until = map[string]time.Duration{}
+		}
+		l.until[goose.name] = time.Duration(s.Lease.UntilBoottimeNS)
+		l.mu.Unlock()
+	}
+}

@@ -1,0 +1,56 @@
+package flock
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+)
+
+const (
+	// firstPort and lastPort bound where ports are looked for.
+	firstPort, lastPort = 10000, 32767
+	// portTries bounds the search, for each port.
+	portTries = 50
+)
+
+// freePorts finds ports that are free for UDP and TCP on loopback. They lie
+// below those that the kernel gives to outgoing connections: an agent that was
+// killed needs its own again.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	first, last := portRange()
+	for tries := 0; len(ports) < n; tries++ {
+		if tries > portTries*n {
+			return nil, errors.New("no free ports on 127.0.0.1 for UDP and TCP both")
+		}
+		port := first + rand.IntN(last-first+1)
+		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			continue
+		}
+		defer tcp.Close() // held until all are found: none is found twice
+		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			continue
+		}
+		defer udp.Close()
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+// portRange avoids the kernel's own range as far as there is room below it.
+func portRange() (first, last int) {
+	first, last = firstPort, lastPort
+	var low int
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return first, last
+	}
+	if _, err := fmt.Sscan(string(b), &low); err == nil && low > first+1000 {
+		last = min(last, low-1)
+	}
+	return first, last
+}

@@ -1,0 +1,177 @@
+package flock
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/netem"
+)
+
+const (
+	// headerTime bounds how long a request's header may take.
+	headerTime = 5 * time.Second
+	// commandTime bounds a command: agents that hang must not hold it for ever.
+	commandTime = 10 * time.Second
+	// bodyBytes bounds a request's body.
+	bodyBytes = 64 << 10
+)
+
+// server is the driver's own socket.
+type server struct {
+	f    *Flock
+	http *http.Server
+	done chan struct{}
+}
+
+// serve answers at the driver's socket, which only this user can open.
+func serve(f *Flock) (*server, error) {
+	ln, err := api.ListenSocket(filepath.Join(f.opts.Dir, client.DriverSocket), 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{f: f, done: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/flock", s.answer(s.info))
+	mux.HandleFunc("PUT /v1/partition", s.answer(s.partition))
+	mux.HandleFunc("DELETE /v1/partition", s.answer(s.heal))
+	mux.HandleFunc("POST /v1/kill", s.answer(s.kill))
+	mux.HandleFunc("POST /v1/start", s.answer(s.start))
+	mux.HandleFunc("PUT /v1/netem", s.answer(s.netem))
+	mux.HandleFunc("/", s.answer(func(r *http.Request) (any, error) {
+		return nil, api.NotFound("no such request: %s %.80s: there are GET /v1/flock, PUT and DELETE /v1/partition, POST /v1/kill, POST /v1/start, PUT /v1/netem", r.Method, r.URL.Path)
+	}))
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(ln) // until close
+	}()
+	return s, nil
+}
+
+// close lets the answers under way finish.
+func (s *server) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close()
+	}
+	<-s.done
+}
+
+func (s *server) answer(do func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
+		defer cancel()
+		r.Body = http.MaxBytesReader(w, r.Body, bodyBytes)
+		out, err := do(r.WithContext(ctx))
+		code := http.StatusOK
+		switch {
+		case err != nil:
+			code, out = api.Code(err), api.Error{Error: err.Error()}
+		case out == nil:
+			out = struct{}{}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(out) // the caller may have gone
+	}
+}
+
+// read reads a request's body.
+func read[T any](r *http.Request) (v T, err error) {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, api.Input("body of %s %s: %v", r.Method, r.URL.Path, err)
+	}
+	return v, nil
+}
+
+func (s *server) info(*http.Request) (any, error) {
+	f := s.f
+	f.mu.Lock()
+	i := Info{PID: os.Getpid(), Dir: f.opts.Dir, Partition: f.partition.String(), Netem: f.netem}
+	f.mu.Unlock()
+	for _, name := range f.names {
+		a := f.agents[name]
+		i.Agents = append(i.Agents, AgentInfo{Name: name, Addr: a.Addr, Socket: a.Socket, Log: a.Log, PID: a.PID()})
+	}
+	return i, nil
+}
+
+func (s *server) partition(r *http.Request) (any, error) {
+	in, err := read[PartitionRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParsePartition(in.Shape)
+	if err != nil {
+		return nil, api.Input("%v", err)
+	}
+	for _, name := range p.Named() {
+		if _, err := s.f.Agent(name); err != nil {
+			return nil, api.Input("shape %q: %v", in.Shape, err)
+		}
+	}
+	return nil, s.f.SetPartition(r.Context(), p)
+}
+
+func (s *server) heal(r *http.Request) (any, error) {
+	return nil, s.f.SetPartition(r.Context(), Partition{})
+}
+
+func (s *server) netem(r *http.Request) (any, error) {
+	in, err := read[NetemRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netem.Parse(in.Rules); err != nil {
+		return nil, api.Input("%v", err)
+	}
+	return nil, s.f.SetNetem(r.Context(), in.Rules)
+}
+
+func (s *server) kill(r *http.Request) (any, error) {
+	name, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, wrongState(s.f.Hold(r.Context(), name))
+}
+
+func (s *server) start(r *http.Request) (any, error) {
+	name, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, wrongState(s.f.Start(name))
+}
+
+// named gives the agent that a request names.
+func (s *server) named(r *http.Request) (string, error) {
+	in, err := read[NameRequest](r)
+	if err != nil {
+		return "", err
+	}
+	if _, err := s.f.Agent(in.Name); err != nil {
+		return "", api.NotFound("%v", err)
+	}
+	return in.Name, nil
+}
+
+// wrongState tells what the flock's state forbids from what has failed.
+func wrongState(err error) error {
+	for _, state := range []error{ErrRuns, errHeld, errClosed} {
+		if errors.Is(err, state) {
+			return api.Conflict("%v", err)
+		}
+	}
+	return err
+}
