@@ -1,13 +1,12 @@
 package agent
 
 import (
-	"fmt"
 	"net/netip"
 
 	"duckduckgoose/agent/election"
 )
 
-// bookSize bounds the agents whose addresses are kept; more are refused.
+// bookSize bounds the agents whose addresses are kept.
 const bookSize = 4096
 
 // addressBook knows where agents are, and which of two that use one id to
@@ -15,6 +14,7 @@ const bookSize = 4096
 // (start, seq) is greater than any seen of that id, so that a replay moves nobody.
 type addressBook struct {
 	pages map[election.ID]*page
+	needs func(election.ID) bool // whose page is never given up
 }
 
 type page struct {
@@ -27,7 +27,19 @@ type page struct {
 	stale bool           // reported
 }
 
-func newAddressBook() *addressBook { return &addressBook{pages: map[election.ID]*page{}} }
+// verdict is what a datagram's sender is taken for.
+type verdict uint8
+
+const (
+	believed verdict = iota
+	ignored          // reported before, or there is no room for it
+	isStale          // a lower start than seen of that id, for the first time
+	isClone          // another life of the same start, for the first time
+)
+
+func newAddressBook(needs func(election.ID) bool) *addressBook {
+	return &addressBook{pages: map[election.ID]*page{}, needs: needs}
+}
 
 // Addr gives where an agent is.
 func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
@@ -38,8 +50,8 @@ func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
 	return p.addr, true
 }
 
-// Gossiped learns an address from gossip. It counts unless datagrams of a
-// later start of that agent have been seen.
+// Gossiped learns an address from gossip. It counts unless datagrams of that
+// start, or of a later one, have been seen.
 func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort) {
 	p := b.page(id)
 	if p == nil || start < p.start {
@@ -53,42 +65,58 @@ func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort
 	}
 }
 
-// Admit tells whether to believe a datagram's sender, and reports, once, what
-// a person should know.
-func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (ok bool, problem string) {
+// Admit tells what to take a datagram's sender for. before is what was known
+// of that id when the verdict is not believed.
+func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
 	p := b.page(id)
 	switch {
 	case p == nil:
-		return false, ""
+		return ignored, page{}
 	case start < p.start:
 		if p.stale {
-			return false, ""
+			return ignored, *p
 		}
 		p.stale = true
-		return false, fmt.Sprintf("an old copy of agent %s's data directory runs at %s (start %d, known %d): it is ignored; stop it", id, from, start, p.start)
+		return isStale, *p
 	case start > p.start || p.life == 0:
 		*p = page{start: start, life: life, seq: seq, addr: from, from: from}
-		return true, ""
+		return believed, page{}
 	case life != p.life:
 		if p.clone {
-			return false, ""
+			return ignored, *p
 		}
 		p.clone = true
-		return false, fmt.Sprintf("agent %s runs twice, at %s and %s, from copies of one data directory: neither is believed; stop one and start the other anew", id, p.from, from)
+		return isClone, *p
 	case p.clone:
-		return false, ""
+		return ignored, *p
 	}
 	if seq > p.seq {
 		p.seq, p.addr, p.from = seq, from, from
 	}
-	return true, ""
+	return believed, page{}
 }
 
+// page gives the page of an id, made anew when there is room.
 func (b *addressBook) page(id election.ID) *page {
 	p := b.pages[id]
-	if p == nil && len(b.pages) < bookSize {
-		p = &page{}
-		b.pages[id] = p
+	if p != nil {
+		return p
 	}
+	if len(b.pages) >= bookSize && !b.makeRoom() {
+		return nil
+	}
+	p = &page{}
+	b.pages[id] = p
 	return p
+}
+
+// makeRoom gives up the pages of strangers: whoever forges ids without a key
+// must not keep the next agent out.
+func (b *addressBook) makeRoom() bool {
+	for id := range b.pages {
+		if !b.needs(id) {
+			delete(b.pages, id)
+		}
+	}
+	return len(b.pages) < bookSize
 }

@@ -25,16 +25,13 @@ type Agent struct {
 	saves    saveTimes
 	keys     atomic.Pointer[wire.Keyring]
 	commands chan func(*life) error
-	closed   chan struct{} // closed when Run has returned
+	closed   chan struct{} // closed when the last life has ended
+	aborted  chan struct{} // closed by Abort
+	abort    sync.Once
 	started  atomic.Bool
 	lastTurn atomic.Int64 // boot clock of the loop's last turn
-	seq      atomic.Uint64
 
-	death struct { // guards the switch between lives
-		sync.Mutex
-		revive chan struct{} // not nil while dead; closing it revives
-		lasts  time.Duration // 0: until revived
-	}
+	death   death
 	faults  atomic.Pointer[Faults]
 	members atomic.Pointer[[]api.Member]
 }
@@ -57,13 +54,14 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger}, holders: &holders{},
-		commands: make(chan func(*life) error), closed: make(chan struct{}),
+		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
+	a.death.died = make(chan struct{})
 	a.keys.Store(keys)
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
 	}
-	a.board = &board{clock: cfg.Clock, started: cfg.Clock(), counts: a.counts}
+	a.board = &board{clock: cfg.Clock, started: cfg.Clock(), counts: a.counters}
 	a.board.post(a.idleStatus(), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
@@ -91,18 +89,22 @@ func (a *Agent) Close() error { return a.disk.Close() }
 // Run runs the agent until ctx ends, the agent leaves, or its disk fails; it
 // can be called once. The end of ctx is a SIGTERM: work for the goose is
 // stopped, the lead handed over, and everything closed, which takes at most
-// Config.Grace and a few leases. Leaving and the end of ctx give nil.
+// Config.Grace and a few leases. Leaving and the end of ctx give nil. No
+// goroutine of the agent outlives Run; a probe of memberlist's that is under
+// way may, for its second, without a socket.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
 		return errors.New("run agent: it was run before; make a new one")
 	}
-	defer close(a.closed)
 	defer func() { err = errors.Join(err, a.disk.Close()) }()
 	front, err := a.openFront()
 	if err != nil {
+		close(a.closed)
 		return err
 	}
 	defer front.close()
+	// First of all: sessions that the front waits for end by it.
+	defer close(a.closed)
 	for {
 		err := a.live(ctx)
 		if !errors.Is(err, errDead) {
@@ -111,8 +113,13 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		if !a.beDead(ctx) {
 			return nil
 		}
+		a.death.end()
 	}
 }
+
+// Abort ends Run at once, without a hand-over: a second SIGTERM. Others elect
+// a goose when this one's promises have run out. Safe twice, and before Run.
+func (a *Agent) Abort() { a.abort.Do(func() { close(a.aborted) }) }
 
 // live runs one life: from a start to a stop, a failure or a simulated death.
 func (a *Agent) live(ctx context.Context) error {
@@ -127,15 +134,20 @@ func (a *Agent) live(ctx context.Context) error {
 // do runs f on the loop. A failure of f ends the life: f reports to its caller
 // by what it closes over.
 func (a *Agent) do(ctx context.Context, f func(*life) error) error {
-	a.death.Lock()
-	dead := a.death.revive != nil
-	a.death.Unlock()
-	if dead {
-		return api.Conflict("this agent is dead by simulation (ddgoose simulate revive)")
+	return a.doBefore(ctx, a.death.next(), f)
+}
+
+func (a *Agent) doBefore(ctx context.Context, died <-chan struct{}, f func(*life) error) error {
+	select {
+	case <-died:
+		return errIsDead
+	default:
 	}
 	select {
 	case a.commands <- f:
 		return nil
+	case <-died:
+		return errIsDead
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-a.closed:
@@ -151,7 +163,8 @@ func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, er
 	}
 	results := make(chan result, 1)
 	var zero T
-	err := a.do(ctx, func(l *life) error {
+	died := a.death.next()
+	err := a.doBefore(ctx, died, func(l *life) error {
 		return f(l, func(v T, err error) {
 			select {
 			case results <- result{v, err}:
@@ -167,13 +180,16 @@ func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, er
 		return r.v, r.err
 	case <-ctx.Done():
 		return zero, ctx.Err()
+	case <-died:
+		err = errIsDead
 	case <-a.closed:
-		select {
-		case r := <-results: // the answer was the agent's last word
-			return r.v, r.err
-		default:
-			return zero, ErrStopped
-		}
+		err = ErrStopped
+	}
+	select {
+	case r := <-results: // the answer was the life's last word
+		return r.v, r.err
+	default:
+		return zero, err
 	}
 }
 
@@ -208,6 +224,17 @@ func (a *Agent) Leave(ctx context.Context, force bool) error {
 	return err
 }
 
+// counters gives what was counted, the network emulator's work included.
+func (a *Agent) counters() map[string]uint64 {
+	all := a.counts.all()
+	if f := a.faults.Load(); f != nil {
+		for name, n := range (*f).Counters() {
+			all["netem_"+name] = n
+		}
+	}
+	return all
+}
+
 // saveTimes keeps how long saves took.
 type saveTimes struct{ last, worst atomic.Int64 }
 
@@ -222,7 +249,7 @@ func (a *Agent) idleStatus() Status {
 	st := a.disk.State()
 	rec, _ := recordOf(st)
 	s := Status{
-		Seq: a.seq.Add(1), Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
+		Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
 		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.priority(), Generation: rec.Generation.Number,
 		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
 		Warnings: []string{}, Version: a.cfg.Version,

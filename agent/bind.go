@@ -2,9 +2,11 @@ package agent
 
 import (
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -161,7 +163,7 @@ func (l *life) meta() peerMeta {
 	return peerMeta{
 		Name: l.cfg.Name, FlockID: l.flockID(), Start: l.start, Life: l.number, Priority: l.cfg.priority(),
 		Expect: uint8(l.cfg.Expect), Observer: l.cfg.Observer, Tags: l.cfg.Tags,
-		Accepted: l.founding != nil && l.founding.Bound(),
+		Accepted: l.founding != nil && l.founding.Bound(), Settled: l.settled,
 	}
 }
 
@@ -174,6 +176,9 @@ func (l *life) tellMeta() {
 // openNetwork opens the port and begins to gossip.
 func (l *life) openNetwork(st store.State) error {
 	net, faults, err := l.cfg.Listen(l.cfg.Bind)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &TakenError{What: "port", Value: l.cfg.Bind, Flag: "bind", Cause: err}
+	}
 	if err != nil {
 		return err
 	}
@@ -183,7 +188,7 @@ func (l *life) openNetwork(st store.State) error {
 	}
 	l.mux = &mux{
 		net: net, self: l.id, label: l.cfg.Flock, keys: &l.keys, counts: l.counts, quiet: l.quiet,
-		ours: l.inbox.take, advertise: l.cfg.Advertise, foreign: l.foreignLabel, peer: l.peerBehind,
+		ours: l.inbox.take, advertise: l.cfg.Advertise, foreign: l.foreignLabel, mismatch: l.otherKeys, peer: l.peerBehind,
 	}
 	l.mux.start()
 	bound, _ := recordOf(st)
@@ -197,8 +202,8 @@ func (l *life) openNetwork(st store.State) error {
 	}
 	l.gossip, err = startGossip(gossipOptions{
 		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: meta, Join: l.cfg.Join, Known: known,
-		Problem: l.reportProblem, Save: l.savePeers,
-	}, l.mux, &gossipLog{l.log, l.quiet})
+		Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers,
+	}, l.mux, &gossipLog{log: l.log, quiet: l.quiet, over: l.mux.ctx.Done()})
 	if err != nil {
 		_ = l.mux.Shutdown()
 		return err

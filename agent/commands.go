@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -56,13 +57,6 @@ func (b backend) Faults() api.Faults {
 // happens on the loop, so that no deadline is handed out which the node does
 // not know to bind it; while the agent is dead there is none to hand out.
 func (a *Agent) hold(ctx context.Context, h *holder) error {
-	a.death.Lock()
-	if a.death.revive != nil {
-		defer a.death.Unlock()
-		a.holders.add(h)
-		return nil
-	}
-	a.death.Unlock()
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		a.holders.add(h)
 		err := l.syncHolders()
@@ -74,11 +68,13 @@ func (a *Agent) hold(ctx context.Context, h *holder) error {
 		answer(struct{}{}, err)
 		return err
 	})
+	if errors.Is(err, errIsDead) {
+		a.holders.add(h) // the next life finds it; added twice it is one
+		return nil
+	}
 	return err
 }
 
-// commandStepDown checks on a copy of the node whether a hand-over can begin,
-// so that no work is stopped for one that cannot.
 func (l *life) commandStepDown(to string, answer func(string, error)) error {
 	if l.node == nil || l.node.Role() != election.Leader {
 		answer("", l.notGoose())
@@ -93,14 +89,20 @@ func (l *life) commandStepDown(to string, answer func(string, error)) error {
 		}
 		id = p.ID
 	}
+	return l.stepDown(id, answer)
+}
+
+// stepDown begins a hand-over. It checks on a copy of the node whether it can,
+// so that no work is stopped for one that cannot.
+func (l *life) stepDown(to election.ID, done func(goose string, err error)) error {
 	trial := *l.node
 	var fx election.Effects
-	trial.Step(l.now(), election.StepDown{To: id}, &fx)
+	trial.Step(l.now(), election.StepDown{To: to}, &fx)
 	if fx.Err != nil {
-		answer("", l.explain(fx.Err, id))
+		done("", l.explain(fx.Err, to))
 		return nil
 	}
-	return l.beginHandover(handover{cause: stopSteppedDown, to: id, done: answer})
+	return l.beginHandover(handover{cause: stopSteppedDown, to: to, done: done})
 }
 
 func (l *life) peerNamed(name string) (peer, bool) {
@@ -183,11 +185,7 @@ func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := g.Join(ctx, addrs)
-	if err != nil {
-		return 0, api.Timeout("%v", err)
-	}
-	return n, nil
+	return g.Join(ctx, addrs)
 }
 
 // Members lists every agent known, failed ones for a day.
@@ -299,8 +297,7 @@ func (a *Agent) healthy() error {
 	if a.Status().Role == api.RoleDead {
 		return api.Conflict("dead by simulation (ddgoose simulate revive)")
 	}
-	bound := max(a.cfg.Lease, 2*idleWake)
-	if stale := a.cfg.Clock() - time.Duration(a.lastTurn.Load()); stale > bound {
+	if stale := a.cfg.Clock() - time.Duration(a.lastTurn.Load()); stale > a.cfg.Lease {
 		return fmt.Errorf("the loop has not turned for %v", stale.Round(time.Millisecond))
 	}
 	return nil

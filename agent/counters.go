@@ -44,36 +44,49 @@ const (
 type quietLog struct {
 	log *slog.Logger
 
-	mu struct { // guards last
+	mu struct { // guards what follows
 		sync.Mutex
-		last map[string]time.Time
+		last     map[string]time.Time
+		searched time.Time // when room was last made
 	}
 }
 
 // warn writes a line unless one of the same key was written within the minute.
 func (q *quietLog) warn(key, msg string, args ...any) {
-	now := time.Now()
-	q.mu.Lock()
-	last, known := q.mu.last[key]
-	write := now.Sub(last) >= quietFor || !known
-	if write {
-		if q.mu.last == nil {
-			q.mu.last = make(map[string]time.Time)
-		}
-		if len(q.mu.last) >= quietKeys {
-			for k, t := range q.mu.last {
-				if now.Sub(t) >= quietFor {
-					delete(q.mu.last, k)
-				}
-			}
-			write = len(q.mu.last) < quietKeys
-		}
-		if write {
-			q.mu.last[key] = now
-		}
-	}
-	q.mu.Unlock()
-	if write {
+	if q.due(key) {
 		q.log.Warn(msg, args...)
 	}
+}
+
+// due tells whether a line of this key may be written now; the caller writes it.
+func (q *quietLog) due(key string) bool {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if last, known := q.mu.last[key]; known && now.Sub(last) < quietFor {
+		return false
+	}
+	if q.mu.last == nil {
+		q.mu.last = make(map[string]time.Time)
+	}
+	if len(q.mu.last) >= quietKeys && !q.forget(now) {
+		return false
+	}
+	q.mu.last[key] = now
+	return true
+}
+
+// forget makes room, and tells whether there is any; mu is held. It looks at
+// most once a second: a flood of invented peers must not cost a search each.
+func (q *quietLog) forget(now time.Time) bool {
+	if now.Sub(q.mu.searched) < time.Second {
+		return false
+	}
+	q.mu.searched = now
+	for k, t := range q.mu.last {
+		if now.Sub(t) >= quietFor {
+			delete(q.mu.last, k)
+		}
+	}
+	return len(q.mu.last) < quietKeys
 }

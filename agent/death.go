@@ -2,10 +2,48 @@ package agent
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
 )
+
+// errIsDead answers commands while the agent is dead.
+var errIsDead = api.Conflict("this agent is dead by simulation (ddgoose simulate revive)")
+
+// death is the switch between lives.
+type death struct {
+	mu     sync.Mutex
+	died   chan struct{} // closed while dead, made anew by a revival
+	revive chan struct{} // not nil while dead; closed to revive
+	lasts  time.Duration // 0: until revived
+}
+
+// next gives a channel that is closed when the agent is dead, now or next time.
+func (d *death) next() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.died
+}
+
+func (d *death) isDead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.revive != nil
+}
+
+func (d *death) begin(lasts time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.revive, d.lasts = make(chan struct{}), lasts
+	close(d.died)
+}
+
+func (d *death) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.revive, d.died = nil, make(chan struct{})
+}
 
 // Die simulates a crash: the agent goes silent both ways at once, and what
 // works for the goose here is told to stop. The socket still answers, with role
@@ -16,19 +54,23 @@ func (a *Agent) Die(d time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return a.do(ctx, func(l *life) error {
-		revive := make(chan struct{})
-		a.death.Lock()
-		a.death.revive, a.death.lasts = revive, d
-		a.death.Unlock()
+	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+		l.fallSilent()
+		s := a.board.read()
+		s.Role, s.Goose, s.Token, s.Lease = api.RoleDead, nil, 0, api.Lease{}
+		s.Warnings = []string{"dead by simulation: ddgoose simulate revive starts it again"}
+		a.board.post(s, 0, a.cfg.Lease)
+		answer(struct{}{}, nil)
+		a.death.begin(d)
 		return errDead
 	})
+	return err
 }
 
 // Revive ends a simulated death: the agent starts again from its disk.
 func (a *Agent) Revive() error {
-	a.death.Lock()
-	defer a.death.Unlock()
+	a.death.mu.Lock()
+	defer a.death.mu.Unlock()
 	if a.death.revive == nil {
 		return api.Conflict("this agent is not dead")
 	}
@@ -40,17 +82,11 @@ func (a *Agent) Revive() error {
 	return nil
 }
 
-// beDead waits for the revival; false: ctx ended first.
+// beDead waits for the revival; false: the agent is stopped first.
 func (a *Agent) beDead(ctx context.Context) bool {
-	a.death.Lock()
+	a.death.mu.Lock()
 	revive, d := a.death.revive, a.death.lasts
-	a.death.Unlock()
-	s := a.board.read()
-	s.Role, s.Goose, s.Token, s.Lease = api.RoleDead, nil, 0, api.Lease{}
-	s.Seq = a.seq.Add(1)
-	s.Warnings = []string{"dead by simulation: ddgoose simulate revive starts it again"}
-	a.board.lease.Store(nil)
-	a.board.post(s, 0, a.cfg.Lease)
+	a.death.mu.Unlock()
 	a.cfg.Logger.Warn("dead by simulation", "for", d)
 	var timeout <-chan time.Time
 	if d > 0 {
@@ -58,16 +94,14 @@ func (a *Agent) beDead(ctx context.Context) bool {
 		defer timer.Stop()
 		timeout = timer.C
 	}
-	alive := true
 	select {
 	case <-revive:
 	case <-timeout:
 	case <-ctx.Done():
-		alive = false
+		return false
+	case <-a.aborted:
+		return false
 	}
-	a.death.Lock()
-	a.death.revive = nil
-	a.death.Unlock()
-	a.cfg.Logger.Warn("revived", "alive", alive)
-	return alive
+	a.cfg.Logger.Warn("revived")
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 
 	"duckduckgoose/agent/api"
 )
@@ -31,9 +32,12 @@ func (a *Agent) openFront() (*front, error) {
 	}
 	if a.cfg.HTTP != "" {
 		ln, err := net.Listen("tcp", a.cfg.HTTP)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = &TakenError{What: "port", Value: a.cfg.HTTP, Flag: "http", Cause: err}
+		}
 		if err != nil {
 			f.close()
-			return nil, fmt.Errorf("http %s: %w", a.cfg.HTTP, err)
+			return nil, fmt.Errorf("serve http: %w", err)
 		}
 		f.serve(a, ln, api.Public)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -23,6 +24,9 @@ const (
 	reclaimAfter = time.Second
 	// metaWait bounds how long telling new metadata may take.
 	metaWait = 2 * time.Second
+	// peersMost bounds the agents known, dead ones included: an agent without a
+	// key may be told of any number.
+	peersMost = 1024
 )
 
 // peer is another agent, or this one, as gossip shows it.
@@ -43,6 +47,7 @@ type gossipOptions struct {
 	Meta    peerMeta
 	Join    []string
 	Known   []knownPeer // from the disk
+	Quiet   *quietLog
 	Problem func(string)
 	Save    func([]knownPeer)
 }
@@ -52,8 +57,8 @@ type gossipOptions struct {
 type gossip struct {
 	opts    gossipOptions
 	list    *memberlist.Memberlist
+	keyring *memberlist.Keyring // nil without keys
 	updates chan struct{}
-	told    onceEach
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -82,7 +87,7 @@ func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error)
 	c.EnableCompression = false
 	c.DeadNodeReclaimTime = reclaimAfter
 	c.LogOutput = logger
-	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping = g, g, g, g, g
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping, c.Conflict = g, g, g, g, g, g
 	if len(opts.Keys) > 0 {
 		keys := make([][]byte, len(opts.Keys))
 		for i, k := range opts.Keys {
@@ -93,6 +98,7 @@ func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error)
 		if c.Keyring, err = memberlist.NewKeyring(keys, keys[0]); err != nil {
 			return nil, fmt.Errorf("gossip keys: %w", err)
 		}
+		g.keyring = c.Keyring
 	}
 	list, err := memberlist.Create(c)
 	if err != nil {
@@ -143,6 +149,11 @@ func (g *gossip) SetMeta(meta peerMeta) error {
 	g.mu.Lock()
 	same := string(b) == string(g.mu.meta)
 	g.mu.meta, g.mu.own = b, meta
+	for id, p := range g.mu.peers {
+		if foreign(meta.FlockID, p.Meta.FlockID) {
+			delete(g.mu.peers, id) // met while bound to none
+		}
+	}
 	g.mu.Unlock()
 	if same {
 		return nil
@@ -156,9 +167,6 @@ func (g *gossip) Answers(p peer) bool {
 	_, err := g.list.Ping(p.ID.String(), netUDP(p.Addr))
 	return err == nil
 }
-
-// HealthScore is memberlist's own idea of how well this agent keeps up; 0 is best.
-func (g *gossip) HealthScore() int { return g.list.GetHealthScore() }
 
 // Leave tells the others that this agent goes for good. memberlist's events do
 // not tell a leave from a death, so the metadata says it first. Nobody may be
@@ -195,25 +203,38 @@ func (g *gossip) MarkLeft(id election.ID) {
 	}
 }
 
-// note books an agent's state.
-func (g *gossip) note(n *memberlist.Node, state string) {
+// peerOf reads what gossip says of an agent.
+func peerOf(n *memberlist.Node, state string) (peer, bool) {
 	id, err := election.ParseID(n.Name)
 	if err != nil {
-		return
+		return peer{}, false
 	}
 	meta, err := decodeMeta(n.Meta)
 	if err != nil {
-		return
+		return peer{}, false
 	}
 	ip, ok := netip.AddrFromSlice(n.Addr)
 	if !ok {
-		return
+		return peer{}, false
 	}
 	if meta.Left {
 		state = api.StateLeft
 	}
-	p := peer{ID: id, Addr: netip.AddrPortFrom(ip.Unmap(), n.Port), State: state, Meta: meta, Since: time.Now()}
+	return peer{ID: id, Addr: netip.AddrPortFrom(ip.Unmap(), n.Port), State: state, Meta: meta, Since: time.Now()}, true
+}
+
+// note books an agent's state.
+func (g *gossip) note(n *memberlist.Node, state string) {
+	p, ok := peerOf(n, state)
+	if !ok {
+		return
+	}
+	id := p.ID
 	g.mu.Lock()
+	if foreign(g.mu.own.FlockID, p.Meta.FlockID) {
+		g.mu.Unlock()
+		return
+	}
 	if old := g.mu.peers[id]; old != nil {
 		p.RTT = old.RTT
 		if state == api.StateFailed && old.State == api.StateLeft {
@@ -247,21 +268,77 @@ func (g *gossip) NotifyMerge(peers []*memberlist.Node) error {
 }
 
 func (g *gossip) acceptable(n *memberlist.Node) error {
-	meta, err := decodeMeta(n.Meta)
-	if err != nil {
-		return fmt.Errorf("agent at %s: %w", n.Address(), err)
+	p, ok := peerOf(n, api.StateAlive)
+	if !ok {
+		return fmt.Errorf("what is at %s is no agent of ours", n.Address())
 	}
 	g.mu.Lock()
-	own := g.mu.own.FlockID
-	g.mu.Unlock()
-	if own.IsZero() || meta.FlockID.IsZero() || meta.FlockID == own {
-		return nil
+	defer g.mu.Unlock()
+	if own := g.mu.own.FlockID; foreign(own, p.Meta.FlockID) {
+		text := foreignText(p.Meta.Name, n.Address(), p.Meta.FlockID, own)
+		if g.opts.Quiet.due("flock " + n.Name + " " + n.Address()) {
+			g.opts.Problem(text)
+		}
+		return errors.New(text)
 	}
-	text := fmt.Sprintf("agent %s at %s is of flock %s, we are of %s: two founded flocks never merge", meta.Name, n.Address(), meta.FlockID, own)
-	if g.told.first(n.Name) {
-		g.opts.Problem(text)
+	if g.mu.peers[p.ID] == nil && len(g.mu.peers) >= peersMost && !g.makeRoom() {
+		return fmt.Errorf("%d agents are known, and there is no room for more", peersMost)
 	}
-	return fmt.Errorf("%s", text)
+	return nil
+}
+
+// foreign tells whether two flocks are founded ones and not the same.
+func foreign(a, b election.FlockID) bool { return !a.IsZero() && !b.IsZero() && a != b }
+
+func foreignText(name, addr string, theirs, ours election.FlockID) string {
+	return fmt.Sprintf("agent %s at %s is of flock %s, we are of %s: two founded flocks never merge", name, addr, theirs, ours)
+}
+
+// makeRoom forgets the agent that has been gone the longest; mu is held.
+func (g *gossip) makeRoom() bool {
+	var oldest *peer
+	for _, p := range g.mu.peers {
+		if p.State != api.StateAlive && (oldest == nil || p.Since.Before(oldest.Since)) {
+			oldest = p
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(g.mu.peers, oldest.ID)
+	return true
+}
+
+// NotifyConflict hears that one id speaks from two addresses: it has moved, or
+// its disk was copied (rule 10).
+func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
+	a, ok := peerOf(existing, api.StateAlive)
+	b, also := peerOf(other, api.StateAlive)
+	if !ok || !also {
+		return
+	}
+	switch {
+	case a.Meta.Start == b.Meta.Start && a.Meta.Life != b.Meta.Life:
+		if g.opts.Quiet.due("clone " + existing.Name) {
+			g.opts.Problem(cloneText(a.Meta.Name, a.ID, a.Addr, b.Addr))
+		}
+	case a.ID == g.opts.ID && b.Meta.Start > a.Meta.Start:
+		if g.opts.Quiet.due("clone " + existing.Name) {
+			g.opts.Problem(staleText(a.Meta.Name, a.ID, a.Addr, a.Meta.Start, b.Meta.Start))
+		}
+	case a.ID != g.opts.ID && b.Meta.Start > a.Meta.Start:
+		g.note(other, api.StateAlive) // memberlist itself waits until the old one counts as dead
+	}
+}
+
+// cloneText reports two agents of one id and start.
+func cloneText(name string, id election.ID, a, b netip.AddrPort) string {
+	return fmt.Sprintf("agent %s (%s) runs twice, at %s and %s, from copies of one data directory: neither is believed; stop one and empty its data directory", name, id, a, b)
+}
+
+// staleText reports an agent whose disk is older than what was seen of its id.
+func staleText(name string, id election.ID, at netip.AddrPort, start, known uint64) string {
+	return fmt.Sprintf("agent %s (%s) at %s runs from an old copy of its data directory (start %d, %d was seen): it is ignored; stop it and empty that directory", name, id, at, start, known)
 }
 
 // NodeMeta, NotifyMsg and the rest make a memberlist.Delegate: metadata is all it carries.
@@ -290,23 +367,4 @@ func (g *gossip) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []b
 		}
 		p.RTT += (rtt - p.RTT) / 8
 	}
-}
-
-// onceEach says yes the first time it sees a key, for a bounded number of keys.
-type onceEach struct {
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-func (o *onceEach) first(key string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.seen[key] || len(o.seen) >= quietKeys {
-		return false
-	}
-	if o.seen == nil {
-		o.seen = map[string]bool{}
-	}
-	o.seen[key] = true
-	return true
 }

@@ -11,9 +11,15 @@ import (
 type gossipLog struct {
 	log   *slog.Logger
 	quiet *quietLog
+	over  <-chan struct{} // closed: the network is, and what fails by it is no news
 }
 
 func (w *gossipLog) Write(b []byte) (int, error) {
+	select {
+	case <-w.over:
+		return len(b), nil
+	default:
+	}
 	line := strings.TrimSpace(string(b))
 	if i := strings.IndexByte(line, '['); i >= 0 {
 		line = line[i:]
@@ -24,9 +30,7 @@ func (w *gossipLog) Write(b []byte) (int, error) {
 	}
 	text = strings.TrimPrefix(text, "memberlist: ")
 	switch level {
-	case "DEBUG":
-		w.log.Debug(text, "from", "gossip")
-	case "INFO":
+	case "DEBUG", "INFO":
 		w.log.Debug(text, "from", "gossip")
 	default:
 		w.quiet.warn("gossip "+template(text), text, "from", "gossip")

@@ -40,12 +40,16 @@ func (l *life) progressHandover(now time.Duration) error {
 		return nil
 	}
 	if h.given == 0 {
-		if l.holders.working() > 0 && now < h.grace && l.node.Role() == election.Leader {
+		leads := l.node.Role() == election.Leader
+		if l.holders.working() > 0 && now < h.grace && leads {
 			return nil
 		}
 		h.given = now
-		if err := l.syncHolders(); err != nil {
+		if err := l.tellHolders(); err != nil {
 			return err
+		}
+		if !leads { // the lead was lost while work ended: what was asked for happens by itself
+			return nil
 		}
 		var in election.Input = election.StepDown{To: h.to, Stop: h.stop}
 		if h.raiseTo != 0 {
@@ -118,20 +122,29 @@ type stopping struct {
 }
 
 // beginStop hands over, if there is something to hand over, and ends the life.
-func (l *life) beginStop() {
+func (l *life) beginStop() error {
 	l.leaving = stopping{started: true, until: l.now() + l.cfg.Grace + 4*l.cfg.Lease}
 	l.holders.stopAll(stopStopped)
 	if l.node == nil || l.node.Role() != election.Leader {
 		l.leaving.done = true
-		return
+		return nil
 	}
-	l.handing = nil // a stop goes before whatever was planned
-	_ = l.beginHandover(handover{cause: stopStopped, stop: true, done: func(goose string, err error) {
+	ended := func(goose string, err error) {
 		if goose != "" {
 			l.log.Info("handed over", "goose", goose)
 		}
 		l.leaving.done = true
-	}})
+	}
+	if h := l.handing; h != nil && (h.raiseTo == 0 || h.given != 0) {
+		planned := h.done
+		h.stop, h.done = true, func(goose string, err error) {
+			planned(goose, err)
+			ended(goose, err)
+		}
+		return nil
+	}
+	l.handing = nil // it was only to come back at a higher term
+	return l.beginHandover(handover{cause: stopStopped, stop: true, done: ended})
 }
 
 // progressStop moves planned ends along; it is called every turn.

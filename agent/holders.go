@@ -48,6 +48,10 @@ func (a *Agent) newHolder(who string) *holder {
 
 func (hs *holders) each(do func(*holder)) {
 	hs.mu.Lock()
+	if len(hs.mu.all) == 0 {
+		hs.mu.Unlock()
+		return
+	}
 	all := make([]*holder, 0, len(hs.mu.all))
 	for h := range hs.mu.all {
 		all = append(all, h)
@@ -162,10 +166,11 @@ func (h *holder) next() (e api.LeadEvent, ok bool) {
 func (h *holder) drained(token uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.mu.late = false
 	if h.mu.token == 0 || h.mu.token != token {
 		return false
 	}
-	h.mu.token, h.mu.late = 0, false
+	h.mu.token = 0
 	h.mu.renewal, h.mu.stop = nil, nil
 	return true
 }
@@ -184,9 +189,6 @@ func (h *holder) Done() <-chan struct{} { return h.agent.closed }
 // Drained says that all work under token has ended; with stepDown it ended by itself.
 func (h *holder) Drained(token uint64, stepDown bool) {
 	ours := h.drained(token)
-	h.mu.Lock()
-	h.mu.late = false
-	h.mu.Unlock()
 	h.tell(func(l *life) error {
 		if err := l.syncHolders(); err != nil {
 			return err
@@ -194,11 +196,11 @@ func (h *holder) Drained(token uint64, stepDown bool) {
 		if !ours || !stepDown || l.node == nil || l.node.Lease().Token != token || l.handing != nil {
 			return nil
 		}
-		return l.beginHandover(handover{cause: stopSteppedDown, done: func(goose string, err error) {
+		return l.stepDown(election.ID{}, func(goose string, err error) {
 			if err != nil {
 				l.log.Info("work ended by itself, and nobody took over", "reason", err)
 			}
-		}})
+		})
 	})
 }
 
@@ -226,9 +228,18 @@ func (h *holder) tell(f func(*life) error) {
 	}
 }
 
-// syncHolders tells the node what binds it: whether deadlines are handed out,
-// whether all work has ended, and whether some goes on too long.
+// syncHolders tells the node what binds it, and moves a hand-over along that
+// waited for work to end.
 func (l *life) syncHolders() error {
+	if err := l.tellHolders(); err != nil {
+		return err
+	}
+	return l.progressHandover(l.now())
+}
+
+// tellHolders tells the node what binds it: whether deadlines are handed out,
+// whether all work has ended, and whether some goes on too long.
+func (l *life) tellHolders() error {
 	if l.node == nil {
 		return nil
 	}
@@ -237,18 +248,14 @@ func (l *life) syncHolders() error {
 	if err := l.step(election.Holders{Attached: attached}); err != nil {
 		return err
 	}
-	if working == 0 {
-		if !attached {
-			if err := l.step(election.Drained{}); err != nil {
-				return err
-			}
+	if !attached {
+		if err := l.step(election.Drained{}); err != nil {
+			return err
 		}
 	}
 	if late := len(l.holders.late()) > 0; late != l.late {
 		l.late = late
-		if err := l.step(election.Busy{Late: late}); err != nil {
-			return err
-		}
+		return l.step(election.Busy{Late: late})
 	}
-	return l.progressHandover(l.now())
+	return nil
 }

@@ -17,16 +17,18 @@ const inboxSize = 1024
 // inbox takes datagrams off the network: opened, decoded and addressed to us.
 // It runs on the transport's reading goroutine.
 type inbox struct {
-	self    election.ID
-	keys    *atomic.Pointer[wire.Keyring]
-	frames  chan *arrival
-	free    sync.Pool
-	counts  *counters
-	quiet   *quietLog
-	full    *atomic.Uint64
-	arrived *atomic.Uint64
-	bytes   *atomic.Uint64
-	body    []byte // the reading goroutine's
+	self   election.ID
+	keys   *atomic.Pointer[wire.Keyring]
+	frames chan *arrival
+	free   sync.Pool
+	counts *counters
+	quiet  *quietLog
+	// mismatch reports an agent of other keys.
+	mismatch func(host, text string)
+	full     *atomic.Uint64
+	arrived  *atomic.Uint64
+	bytes    *atomic.Uint64
+	body     []byte // the reading goroutine's
 }
 
 // arrival is one decoded datagram. The loop gives it back when it is done.
@@ -35,9 +37,9 @@ type arrival struct {
 	from netip.AddrPort
 }
 
-func newInbox(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *counters, quiet *quietLog) *inbox {
+func newInbox(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *counters, quiet *quietLog, mismatch func(host, text string)) *inbox {
 	in := &inbox{
-		self: self, keys: keys, counts: counts, quiet: quiet,
+		self: self, keys: keys, counts: counts, quiet: quiet, mismatch: mismatch,
 		frames:  make(chan *arrival, inboxSize),
 		full:    counts.of("dropped_inbox_full"),
 		arrived: counts.of("datagrams_received"),
@@ -86,12 +88,18 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 	in.free.Put(a)
 }
 
-// dropped counts a bad datagram by its reason and says so once a minute.
+// dropped counts a bad datagram by its reason and says so once a minute and host.
 func (in *inbox) dropped(err error, from netip.AddrPort) {
 	var drop *wire.DropError
 	if !errors.As(err, &drop) {
 		drop = &wire.DropError{Reason: wire.DropMalformed, Detail: err.Error()}
 	}
 	in.counts.of("dropped_" + drop.Reason).Add(1)
-	in.quiet.warn("drop "+drop.Reason+" "+from.Addr().String(), "datagram dropped: "+from.String()+" "+drop.Error())
+	host := from.Addr().String()
+	switch {
+	case ofKeys(drop.Reason):
+		in.mismatch(host, host+" "+drop.Error())
+	case in.quiet.due("drop " + drop.Reason + " " + host):
+		in.quiet.log.Warn("datagram dropped: " + from.String() + " " + drop.Error())
+	}
 }

@@ -3,10 +3,13 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +22,13 @@ const (
 	// defaultPort is an address's port when it names none.
 	defaultPort = 3825
 	rejoinFirst = time.Second
-	rejoinMost  = 30 * time.Second
-	// rejoinAtOnce bounds the tries under way: one that hangs delays no other.
-	rejoinAtOnce = 8
+	rejoinMost  = 20 * time.Second
+	// rejoinAtOnce bounds the calls of one try, all made at once: one that hangs
+	// delays no other.
+	rejoinAtOnce = 16
 	resolveWait  = 5 * time.Second
+	// savedMost bounds the addresses kept of agents that are gone.
+	savedMost = 256
 )
 
 // knownPeer is where an agent was last seen.
@@ -40,16 +46,20 @@ type joiner struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
-	slots    chan struct{}
-	answered atomic.Bool
-	tried    atomic.Bool
 	saved    map[election.ID]knownPeer
+	answered atomic.Bool // another agent was met in this life
+
+	mu struct { // guards what follows
+		sync.Mutex
+		join   []string
+		faults map[string]string // why an address of join cannot be called
+	}
 }
 
 func (j *joiner) start(g *gossip) {
 	j.g = g
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	j.slots = make(chan struct{}, rejoinAtOnce)
+	j.mu.join = slices.Clone(g.opts.Join)
 	j.saved = map[election.ID]knownPeer{}
 	for _, p := range g.opts.Known {
 		j.saved[p.ID] = p
@@ -58,40 +68,63 @@ func (j *joiner) start(g *gossip) {
 }
 
 func (j *joiner) stop() {
+	j.mu.Lock()
 	j.cancel()
+	j.mu.Unlock()
 	j.ended.Wait()
 }
 
-// background runs f until it returns; stop waits for it.
-func (j *joiner) background(f func(context.Context)) {
-	j.ended.Add(1)
-	go func() {
-		defer j.ended.Done()
-		f(j.ctx)
-	}()
+// background runs f until it returns, and stop waits for it; after stop it
+// gives false. Any goroutine.
+func (j *joiner) background(f func(context.Context)) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ctx.Err() != nil {
+		return false
+	}
+	j.ended.Go(func() { f(j.ctx) })
+	return true
 }
 
+// forever keeps addresses, and calls those missing. The wait grows while the
+// same number is: an address may answer and stay missing, as another one of
+// this agent's own does.
 func (j *joiner) forever(ctx context.Context) {
-	wait := rejoinFirst
+	var next time.Time
+	wait, missed, gone := rejoinFirst, 0, 0
 	for {
 		j.remember()
-		if missing := j.missing(ctx); len(missing) > 0 {
-			if j.try(ctx, missing) > 0 {
-				wait = rejoinFirst
-			}
-			j.tried.Store(true)
-		} else {
-			wait = rejoinFirst
+		if n := j.gone(); n != gone {
+			gone, next = n, time.Time{}
 		}
-		timer := time.NewTimer(wait/2 + rand.N(wait))
+		if !time.Now().Before(next) {
+			missing := j.missing(ctx)
+			if len(missing) != missed {
+				wait, missed = rejoinFirst, len(missing)
+			}
+			j.try(ctx, missing)
+			next = time.Now().Add(wait/2 + rand.N(wait))
+			wait = min(2*wait, rejoinMost)
+		}
+		timer := time.NewTimer(rejoinFirst)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
 		}
-		wait = min(2*wait, rejoinMost)
 	}
+}
+
+// gone counts the agents at known addresses that are not alive.
+func (j *joiner) gone() int {
+	n := 0
+	for id := range j.saved {
+		if !j.g.isAlive(id) {
+			n++
+		}
+	}
+	return n
 }
 
 // remember keeps the last known addresses, and has them saved when they changed.
@@ -115,6 +148,14 @@ func (j *joiner) remember() {
 			changed = true
 		}
 	}
+	for id := range j.saved {
+		if len(j.saved) <= savedMost {
+			break
+		}
+		if !j.g.isAlive(id) {
+			delete(j.saved, id)
+		}
+	}
 	if !changed || j.g.opts.Save == nil {
 		return
 	}
@@ -125,90 +166,132 @@ func (j *joiner) remember() {
 }
 
 // missing gives the addresses where nobody alive is known: the --join list,
-// resolved anew each time, and the last known addresses.
-func (j *joiner) missing(ctx context.Context) map[netip.AddrPort]bool {
-	alive := map[netip.AddrPort]bool{}
-	met := false
+// resolved anew each time, before the last known addresses in any order.
+func (j *joiner) missing(ctx context.Context) []netip.AddrPort {
+	known := map[netip.AddrPort]bool{}
 	for _, p := range j.g.Peers() {
 		if p.State == api.StateAlive {
-			alive[p.Addr] = true
-			met = met || p.ID != j.g.opts.ID
-		}
-	}
-	if met {
-		j.answered.Store(true)
-	}
-	missing := map[netip.AddrPort]bool{}
-	for _, k := range j.saved {
-		if !alive[k.Addr] {
-			missing[k.Addr] = true
-		}
-	}
-	for _, s := range j.g.opts.Join {
-		addrs, err := resolve(ctx, s)
-		if err != nil {
-			continue // it may resolve the next time; status warns while nobody answers
-		}
-		for _, a := range addrs {
-			if !alive[a] {
-				missing[a] = true
+			known[p.Addr] = true
+			if p.ID != j.g.opts.ID {
+				j.answered.Store(true)
 			}
 		}
+	}
+	var missing []netip.AddrPort
+	add := func(a netip.AddrPort) {
+		if !known[a] {
+			known[a] = true
+			missing = append(missing, a)
+		}
+	}
+	faults := map[string]string{}
+	for _, s := range j.seeds() {
+		addrs, err := resolve(ctx, s)
+		if err != nil {
+			faults[s] = err.Error() // it may resolve the next time
+		}
+		for _, a := range addrs {
+			add(a)
+		}
+	}
+	j.mu.Lock()
+	j.mu.faults = faults
+	j.mu.Unlock()
+	for _, k := range j.saved {
+		add(k.Addr)
 	}
 	return missing
 }
 
-// try calls every address at once and counts those that answered.
-func (j *joiner) try(ctx context.Context, addrs map[netip.AddrPort]bool) int {
+func (j *joiner) seeds() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.join
+}
+
+// Seed calls more addresses from now on.
+func (g *gossip) Seed(join []string) {
+	g.join.mu.Lock()
+	defer g.join.mu.Unlock()
+	g.join.mu.join = slices.Clone(join)
+}
+
+// SeedFaults tells which of the addresses to join cannot be called, and why.
+func (g *gossip) SeedFaults() []string {
+	g.join.mu.Lock()
+	defer g.join.mu.Unlock()
+	return slices.Sorted(maps.Values(g.join.mu.faults))
+}
+
+// try calls the first addresses, all at once, and counts those that answered.
+func (j *joiner) try(ctx context.Context, addrs []netip.AddrPort) int {
 	var answered atomic.Int64
 	var calls sync.WaitGroup
-	for a := range addrs {
-		select {
-		case j.slots <- struct{}{}:
-		case <-ctx.Done():
-			calls.Wait()
-			return int(answered.Load())
+	for _, a := range addrs[:min(len(addrs), rejoinAtOnce)] {
+		if ctx.Err() != nil {
+			break
 		}
-		calls.Add(1)
-		go func() {
-			defer calls.Done()
-			defer func() { <-j.slots }()
+		calls.Go(func() {
 			if n, err := j.g.list.Join([]string{a.String()}); err == nil && n > 0 {
 				answered.Add(1)
 			}
-		}()
+		})
 	}
 	calls.Wait()
 	return int(answered.Load())
 }
 
-// Unanswered tells that every try so far met nobody.
-func (g *gossip) Unanswered() bool { return g.join.tried.Load() && !g.join.answered.Load() }
+// Unanswered tells that nobody has been met in this life.
+func (g *gossip) Unanswered() bool { return !g.join.answered.Load() }
 
-// Join calls more addresses, now and from now on, and gives how many answered.
-// This agent itself never counts.
+// Join calls addresses now, and gives how many answered, this agent itself not
+// counted; whom it meets is remembered. It does not wait past ctx.
 func (g *gossip) Join(ctx context.Context, addrs []string) (int, error) {
-	want := map[netip.AddrPort]bool{}
+	own := g.own()
+	var want []netip.AddrPort
 	for _, s := range addrs {
 		resolved, err := resolve(ctx, s)
 		if err != nil {
-			return 0, err
+			return 0, api.Input("%v", err)
 		}
 		for _, a := range resolved {
-			want[a] = true
+			if a != own && !slices.Contains(want, a) {
+				want = append(want, a)
+			}
 		}
 	}
+	if len(want) == 0 {
+		return 0, api.Input("join %s: that is this agent itself", strings.Join(addrs, " "))
+	}
+	answered := make(chan int, 1)
+	if !g.join.background(func(ctx context.Context) { answered <- g.join.try(ctx, want) }) {
+		return 0, ErrStopped
+	}
+	select {
+	case n := <-answered:
+		if n > 0 {
+			return n, nil
+		}
+	case <-ctx.Done():
+	}
+	return 0, api.Timeout("join %s: nobody answered: check the address, the port (UDP and TCP), --flock and the key", strings.Join(addrs, " "))
+}
+
+// own is where this agent itself is.
+func (g *gossip) own() netip.AddrPort {
 	g.mu.Lock()
-	own := g.mu.peers[g.opts.ID]
-	g.mu.Unlock()
-	if own != nil {
-		delete(want, own.Addr)
+	defer g.mu.Unlock()
+	if p := g.mu.peers[g.opts.ID]; p != nil {
+		return p.Addr
 	}
-	n := g.join.try(ctx, want)
-	if n == 0 {
-		return 0, fmt.Errorf("join %v: nobody answered (this agent itself does not count)", addrs)
-	}
-	return n, nil
+	return netip.AddrPort{}
+}
+
+func (g *gossip) isAlive(id election.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.mu.peers[id]
+	return p != nil && p.State == api.StateAlive
 }
 
 // resolve gives every address behind HOST[:PORT].

@@ -138,7 +138,7 @@ func (l *life) receiveLeaveReply(m *election.Message) error {
 
 // departed marks the disk, tells the others by gossip, and ends the life.
 func (l *life) departed(done func(error)) error {
-	l.board.lease.Store(nil)
+	l.board.setLease(election.Lease{})
 	l.holders.stopAll(stopSteppedDown)
 	st := l.disk.State()
 	st.Left = true

@@ -35,6 +35,7 @@ type life struct {
 	node     *election.Node // nil before this disk is bound to a flock
 	fx       election.Effects
 	wakeAt   time.Duration
+	judgeAt  time.Duration     // a late timeout is judged then; 0: none is late
 	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder // nil unless --expect has still to be met
 	pilot    autopilot.Pilot
@@ -53,7 +54,7 @@ type life struct {
 	spreadTo  []election.ID
 	byID      atomic.Pointer[map[election.ID]peer] // read by streams
 	reports   chan string                          // problems from other goroutines
-	met       onceEach
+	settled   bool                                 // an elder by name (names.go)
 	pinging   bool
 	pinged    chan nameHolder
 	born      time.Duration
@@ -61,11 +62,12 @@ type life struct {
 	leaving   stopping
 
 	choresAt   time.Duration
-	metAt      time.Duration // when another agent was first seen; 0: not yet
 	nameWarned bool
 	problems   []timedWarning
 	warnings   []string
-	netem      string
+	// warningText is the warnings joined, for comparing.
+	warningText string
+	netem       string
 
 	shown      visible
 	shownToken uint64
@@ -97,15 +99,16 @@ func (a *Agent) newLife() (*life, error) {
 	}
 	l := &life{
 		Agent: a, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
-		book: newAddressBook(), names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
+		names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
 		forceOut: map[election.ID]func(error){}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
 		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"),
 		sendErrors: a.counts.of("send_errors"), noAddress: a.counts.of("no_address"),
 	}
+	l.book = newAddressBook(l.isKnown)
 	l.born = l.now()
-	l.ahead = l.born - l.monotonic()
-	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet)
+	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
+	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
 	if err := l.openNetwork(st); err != nil {
 		return nil, err
 	}
@@ -178,12 +181,17 @@ func (l *life) flockID() election.FlockID {
 	return rec.FlockID
 }
 
-// close ends the life: no goodbye by gossip, which would look like a leave.
-func (l *life) close() {
-	l.board.lease.Store(nil)
+// fallSilent makes this agent no goose, then nothing comes or goes any more.
+func (l *life) fallSilent() {
+	l.board.setLease(election.Lease{})
 	l.holders.stopAll(stopLost)
-	l.gossip.Shutdown()
-	if err := l.net.Close(); err != nil {
+	if err := l.mux.Shutdown(); err != nil {
 		l.log.Debug("close network", "error", err)
 	}
+}
+
+// close ends the life: no goodbye by gossip, which would look like a leave.
+func (l *life) close() {
+	l.fallSilent()
+	l.gossip.Shutdown()
 }

@@ -11,9 +11,16 @@ import (
 )
 
 const (
-	// idleWake bounds how long the loop sleeps, so that /healthz can tell a
-	// hung loop from one with nothing to do.
+	// idleWake bounds how long the loop sleeps, with half a lease, so that
+	// /healthz can tell a hung loop from one with nothing to do.
 	idleWake = 250 * time.Millisecond
+	// readGrace is what a loop that woke late gives the reading goroutine to
+	// fetch what waits in the socket, before it judges a timeout (rule 17).
+	readGrace = 5 * time.Millisecond
+	// clockTries bounds the tries to read two clocks at one moment, and
+	// clockApart is how long such a reading may take to be believed.
+	clockTries = 3
+	clockApart = 2 * time.Millisecond
 	// slept is how far the boot clock must run ahead of the monotonic one
 	// between two turns to count as a suspend (rule 17).
 	slept = 20 * time.Millisecond
@@ -28,11 +35,16 @@ func (l *life) loop(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		select {
+		case <-l.aborted:
+			l.holders.stopAll(stopStopped)
+			return nil
 		case <-ctx.Done():
-			if !l.leaving.started {
-				l.beginStop()
-			}
 			ctx = context.Background() // told once; the loop ends when the hand-over has
+			if !l.leaving.started {
+				if err := l.beginStop(); err != nil {
+					return err
+				}
+			}
 		case a := <-l.inbox.frames:
 			if err := l.receive(a); err != nil {
 				return err
@@ -69,10 +81,10 @@ func (l *life) turn() (done bool, err error) {
 		}
 	}
 	now := l.now()
-	if err := l.checkClocks(now); err != nil {
+	if err := l.checkClocks(); err != nil {
 		return false, err
 	}
-	if l.node != nil && l.wakeAt > 0 && now >= l.wakeAt {
+	if l.due(now) {
 		if err := l.step(election.Tick{}); err != nil {
 			return false, err
 		}
@@ -91,12 +103,29 @@ func (l *life) turn() (done bool, err error) {
 	return l.leaving.done, nil
 }
 
+// due tells whether the node's timeout is to be judged now. A loop that woke
+// late, by a pause or a busy machine, first gives the reader a moment.
+func (l *life) due(now time.Duration) bool {
+	switch {
+	case l.node == nil || l.wakeAt == 0 || now < l.wakeAt:
+		l.judgeAt = 0
+		return false
+	case l.judgeAt == 0 && now-l.wakeAt >= l.cfg.Heartbeat:
+		l.judgeAt = now + readGrace
+		return false
+	case now < l.judgeAt:
+		return false
+	}
+	l.judgeAt = 0
+	return true
+}
+
 // sleep gives how long the loop may rest.
 func (l *life) sleep() time.Duration {
 	now := l.now()
-	at := now + idleWake
+	at := now + min(idleWake, l.cfg.Lease/2)
 	if l.node != nil && l.wakeAt > 0 {
-		at = min(at, l.wakeAt)
+		at = min(at, max(l.wakeAt, l.judgeAt))
 	}
 	at = min(at, l.choresAt)
 	if l.leaving.started && l.leaving.until > now {
@@ -109,8 +138,11 @@ func (l *life) sleep() time.Duration {
 }
 
 // checkClocks drops the lease when the machine slept (rule 17).
-func (l *life) checkClocks(now time.Duration) error {
-	ahead := now - l.monotonic()
+func (l *life) checkClocks() error {
+	ahead, ok := l.clocksApart()
+	if !ok {
+		return nil // too busy a moment to tell: the next turn looks again
+	}
 	jump := ahead - l.ahead
 	l.ahead = ahead
 	if jump < slept || l.node == nil {
@@ -118,6 +150,19 @@ func (l *life) checkClocks(now time.Duration) error {
 	}
 	l.log.Warn("the machine slept; the lease is dropped and earned anew", "for", jump, "clock", boottime.Name)
 	return l.step(election.ClockJump{})
+}
+
+// clocksApart gives by how much the boot clock is ahead of the monotonic one.
+// A pause between the two readings must not look like a suspend.
+func (l *life) clocksApart() (ahead time.Duration, ok bool) {
+	for range clockTries {
+		before := l.monotonic()
+		boot := l.now()
+		if after := l.monotonic(); after-before < clockApart {
+			return boot - after, true
+		}
+	}
+	return 0, false
 }
 
 // step tells the node one thing and carries out what follows.
@@ -130,12 +175,14 @@ func (l *life) step(in election.Input) error {
 // receive handles one datagram and gives its frame back.
 func (l *life) receive(a *arrival) error {
 	defer l.inbox.free.Put(a)
-	ok, problem := l.book.Admit(a.From, a.Start, a.Life, a.Seq, a.from)
-	if problem != "" {
-		l.problem(problem)
-	}
-	if !ok {
+	if v, before := l.book.Admit(a.From, a.Start, a.Life, a.Seq, a.from); v != believed {
 		l.counts.of("dropped_identity").Add(1)
+		switch v {
+		case isStale:
+			l.problem(staleText(l.nameOf(a.From), a.From, a.from, a.Start, before.start))
+		case isClone:
+			l.problem(cloneText(l.nameOf(a.From), a.From, before.from, a.from))
+		}
 		return nil
 	}
 	if a.Founding.Kind != 0 {

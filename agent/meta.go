@@ -22,6 +22,7 @@ type peerMeta struct {
 	Observer bool
 	Accepted bool // bound to a founding that is under way
 	Left     bool // gone for good
+	Settled  bool // has run for longer than nameWindow
 	Tags     map[string]string
 }
 
@@ -30,6 +31,7 @@ const (
 	metaObserver  = 1
 	metaAccepted  = 2
 	metaLeft      = 4
+	metaSettled   = 8
 	metaFixedSize = 1 + 1 + 1 + 1 + 16 + 8 + 8 // version, flags, priority, expect, flock, start, life
 )
 
@@ -47,6 +49,9 @@ func (p *peerMeta) encode() ([]byte, error) {
 	}
 	if p.Left {
 		flags |= metaLeft
+	}
+	if p.Settled {
+		flags |= metaSettled
 	}
 	b = append(b, metaVersion, flags, p.Priority, p.Expect)
 	b = append(b, p.FlockID[:]...)
@@ -78,7 +83,8 @@ func decodeMeta(b []byte) (peerMeta, error) {
 		return peerMeta{}, errMeta
 	}
 	p := peerMeta{
-		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0, Priority: b[2], Expect: b[3],
+		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0,
+		Settled: b[1]&metaSettled != 0, Priority: b[2], Expect: b[3],
 	}
 	copy(p.FlockID[:], b[4:])
 	p.Start = binary.BigEndian.Uint64(b[20:])

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,16 +38,22 @@ type mux struct {
 	quiet     *quietLog
 	ours      func(b []byte, from netip.AddrPort)
 	foreign   func(addr, label string)                      // an agent of another label was met
+	mismatch  func(host, text string)                       // an agent of other keys was met
 	peer      func(id election.ID) (string, netip.AddrPort) // who is behind a preface
 	advertise string
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	opening chan struct{}
-	done    chan struct{}
-	once    sync.Once
+	ctx     context.Context // ends with Shutdown
+	cancel  context.CancelFunc
 	ended   sync.WaitGroup
 	final   atomic.Pointer[netip.AddrPort]
+
+	mu struct { // guards open, and that nothing is added after Shutdown
+		sync.Mutex
+		open map[net.Conn]struct{} // every stream; Shutdown closes them
+	}
 }
 
 var _ memberlist.NodeAwareTransport = (*mux)(nil)
@@ -54,7 +62,8 @@ func (m *mux) start() {
 	m.packets = make(chan *memberlist.Packet, gossipQueue)
 	m.streams = make(chan net.Conn)
 	m.opening = make(chan struct{}, halfOpen)
-	m.done = make(chan struct{})
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.mu.open = map[net.Conn]struct{}{}
 	m.net.Receive(m.packet, m.stream)
 }
 
@@ -81,28 +90,59 @@ func (m *mux) packet(b []byte, from netip.AddrPort) {
 
 // stream takes an accepted stream: its preface names the sender before
 // memberlist reads a byte.
-func (m *mux) stream(conn net.Conn) {
+func (m *mux) stream(raw net.Conn) {
 	select {
 	case m.opening <- struct{}{}:
 	default:
 		m.counts.of("dropped_stream_full").Add(1)
-		_ = conn.Close()
+		_ = raw.Close()
 		return
 	}
-	m.ended.Add(1)
+	if !m.track(raw) {
+		<-m.opening
+		return
+	}
 	go func() {
 		defer m.ended.Done()
 		defer func() { <-m.opening }()
-		if err := m.admit(conn); err != nil {
+		conn := &tracked{Conn: raw, m: m}
+		if err := m.admit(raw); err != nil {
 			_ = conn.Close()
 			return
 		}
 		select {
 		case m.streams <- conn:
-		case <-m.done:
+		case <-m.ctx.Done():
 			_ = conn.Close()
 		}
 	}()
+}
+
+// track books a stream that Shutdown is to close, and one goroutine that it is
+// to wait for; after Shutdown it closes the stream and gives false.
+func (m *mux) track(conn net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		_ = conn.Close()
+		return false
+	}
+	m.mu.open[conn] = struct{}{}
+	m.ended.Add(1)
+	return true
+}
+
+// tracked is a stream that memberlist closes, or Shutdown.
+type tracked struct {
+	net.Conn
+	m *mux
+}
+
+func (t *tracked) Close() error {
+	t.m.mu.Lock()
+	delete(t.m.mu.open, t.Conn)
+	t.m.mu.Unlock()
+	return t.Conn.Close()
 }
 
 func (m *mux) admit(conn net.Conn) error {
@@ -137,18 +177,35 @@ func (m *mux) refuse(conn net.Conn, from string, err error) {
 	if drop == nil {
 		return // it said nothing that could be answered
 	}
-	head := make([]byte, 2)
-	if n, _ := conn.Read(head); n == 2 && head[0] == labelByte {
-		rest := make([]byte, head[1])
-		if n, _ := conn.Read(rest); n == len(rest) && string(rest) != m.label {
-			m.foreign(from, string(rest))
-			err = nil
-		}
-	}
-	if err != nil {
-		m.quiet.warn("stream "+reason+" "+hostOf(from), "stream refused: "+from+" "+err.Error())
+	label, ok := readLabel(conn)
+	switch {
+	case ok && label != m.label:
+		m.foreign(from, label)
+	case ofKeys(reason):
+		m.mismatch(hostOf(from), hostOf(from)+" "+drop.Error())
+	default:
+		m.quiet.warn("stream "+reason+" "+hostOf(from), "stream refused: "+from+" "+drop.Error())
 	}
 	_, _ = conn.Write(append([]byte{labelByte, byte(len(m.label))}, m.label...))
+}
+
+// readLabel reads the label that follows a preface which did not open.
+func readLabel(conn net.Conn) (string, bool) {
+	b := make([]byte, 2, 2+wire.MaxLabel)
+	if _, err := io.ReadFull(conn, b); err != nil || b[0] != labelByte {
+		return "", false
+	}
+	b = b[:2+int(b[1])]
+	if _, err := io.ReadFull(conn, b[2:]); err != nil {
+		return "", false
+	}
+	return wire.FlockLabelOf(b)
+}
+
+// ofKeys tells whether a datagram or stream was dropped because its sender
+// holds other keys than we.
+func ofKeys(reason string) bool {
+	return reason == wire.DropUnknownKey || reason == wire.DropUnsealed
 }
 
 // labelByte opens memberlist's label header.
@@ -165,8 +222,7 @@ func hostOf(addr string) string {
 // dialed is a stream that we opened. An answer that opens with a label comes
 // from an agent that refused us.
 type dialed struct {
-	net.Conn
-	m    *mux
+	tracked
 	to   string
 	read bool
 }
@@ -183,9 +239,17 @@ func (d *dialed) Read(b []byte) (int, error) {
 	if label, ok := wire.FlockLabelOf(b[:n]); ok && label != d.m.label {
 		d.m.foreign(d.to, label)
 	} else {
-		d.m.quiet.warn("refused "+d.to, fmt.Sprintf("%s refuses our streams: it holds another key (we hold %v)", d.to, d.m.keys.Load().KeyIDs()))
+		d.m.mismatch(hostOf(d.to), fmt.Sprintf("%s refuses our streams: it holds other keys (%s)", d.to, held(d.m.keys.Load())))
 	}
 	return 0, fmt.Errorf("%s refused the stream", d.to)
+}
+
+// held says which keys we hold.
+func held(k *wire.Keyring) string {
+	if ids := k.KeyIDs(); len(ids) > 0 {
+		return "we hold " + strings.Join(ids, ", ")
+	}
+	return "we hold none"
 }
 
 // FinalAdvertiseAddr tells memberlist what to tell the others.
@@ -223,12 +287,17 @@ func (m *mux) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(m.ctx, timeout)
 	defer cancel()
-	conn, err := m.net.Dial(ctx, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	raw, err := m.net.Dial(ctx, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	if err != nil {
 		return nil, err
 	}
+	if !m.track(raw) {
+		return nil, net.ErrClosed
+	}
+	defer m.ended.Done()
+	conn := &dialed{tracked: tracked{Conn: raw, m: m}, to: addr}
 	if err = conn.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
 		err = wire.WritePreface(conn, m.keys.Load(), m.self)
 	}
@@ -236,7 +305,7 @@ func (m *mux) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) 
 		_ = conn.Close()
 		return nil, fmt.Errorf("open stream to %s: %w", addr, err)
 	}
-	return &dialed{Conn: conn, m: m, to: addr}, conn.SetWriteDeadline(time.Time{})
+	return conn, conn.SetWriteDeadline(time.Time{})
 }
 
 func (m *mux) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
@@ -246,49 +315,21 @@ func (m *mux) DialAddressTimeout(addr memberlist.Address, timeout time.Duration)
 func (m *mux) PacketCh() <-chan *memberlist.Packet { return m.packets }
 func (m *mux) StreamCh() <-chan net.Conn           { return m.streams }
 
-// Shutdown ends delivery and waits for the streams that were still opening.
+// Shutdown makes this agent silent: it ends delivery, breaks every stream, ends
+// the dials under way, and waits for what was still opening. Safe twice.
 func (m *mux) Shutdown() error {
-	m.once.Do(func() { close(m.done) })
+	m.mu.Lock()
+	m.cancel()
+	open := make([]net.Conn, 0, len(m.mu.open))
+	for c := range m.mu.open {
+		open = append(open, c)
+	}
+	clear(m.mu.open)
+	m.mu.Unlock()
 	err := m.net.Close()
+	for _, c := range open {
+		_ = c.Close() // memberlist closes it once more, which harms nobody
+	}
 	m.ended.Wait()
 	return err
-}
-
-// advertised picks what to tell the others: what the user says, else the bound
-// address, else the first private one.
-func advertised(flag string, bound netip.AddrPort) (netip.AddrPort, error) {
-	if flag != "" {
-		if a, err := netip.ParseAddrPort(flag); err == nil {
-			return a, nil
-		}
-		a, err := netip.ParseAddr(flag)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("advertise %q: want an address with or without a port, as 10.0.0.1 or 10.0.0.1:3825", flag)
-		}
-		return netip.AddrPortFrom(a, bound.Port()), nil
-	}
-	if !bound.Addr().IsUnspecified() {
-		return bound, nil
-	}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find an address to advertise: %w", err)
-	}
-	best := netip.Addr{}
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err != nil || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() {
-			continue
-		}
-		if p.Addr().IsPrivate() {
-			return netip.AddrPortFrom(p.Addr(), bound.Port()), nil
-		}
-		if !best.IsValid() {
-			best = p.Addr()
-		}
-	}
-	if !best.IsValid() {
-		return netip.AddrPort{}, errors.New("no address to advertise: this machine has loopback addresses only; name one with --advertise ADDR")
-	}
-	return netip.AddrPortFrom(best, bound.Port()), nil
 }

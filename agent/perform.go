@@ -45,11 +45,11 @@ func (l *life) perform(now time.Duration) error {
 
 // retract publishes the end of a lease before anything else happens (order 0).
 func (l *life) retract(lease election.Lease) {
-	old := l.board.lease.Load()
-	if old == nil || old.Token == lease.Token && old.Until <= lease.Until {
+	old := l.board.publishedLease()
+	if old.Token == 0 || old.Token == lease.Token && old.Until <= lease.Until {
 		return
 	}
-	l.board.lease.Store(nil)
+	l.board.setLease(election.Lease{})
 	l.holders.stopAll(stopLost)
 	if lease.Token == 0 {
 		l.publish(l.now()) // a slow disk must not keep watchers waiting for the bad news
@@ -61,10 +61,10 @@ func (l *life) grant(lease election.Lease) {
 	if lease.Token == 0 {
 		return
 	}
-	if old := l.board.lease.Load(); old != nil && *old == lease {
+	if l.board.publishedLease() == lease {
 		return
 	}
-	l.board.lease.Store(&lease)
+	l.board.setLease(lease)
 	l.holders.renew(lease, l.handing != nil)
 }
 
@@ -87,7 +87,7 @@ func (l *life) saveState(st store.State) error {
 }
 
 func (l *life) failedDisk(err error) error {
-	l.board.lease.Store(nil)
+	l.board.setLease(election.Lease{})
 	l.holders.stopAll(stopLost)
 	return fmt.Errorf("save to %s: %w: this agent can no longer vote or lead, and stops", l.cfg.DataDir, err)
 }

@@ -8,9 +8,10 @@ import (
 )
 
 // publish posts what readers can tell apart from what stands, and notes when
-// time alone will change it next.
+// time alone will change it next. It runs at every step, so it makes nothing
+// unless something has changed.
 func (l *life) publish(now time.Duration) {
-	v := visible{members: l.membersSeen, netem: l.netem, warnings: lines(l.warnings)}
+	v := visible{members: l.membersSeen, netem: l.netem, warnings: l.warningText}
 	var token uint64
 	l.lapseAt = 0
 	if l.node != nil {
@@ -29,7 +30,7 @@ func (l *life) publish(now time.Duration) {
 			l.lapseAt = heardAt + l.cfg.Lease
 		}
 	}
-	if l.shown == v && l.shownToken == token && l.shownOnce {
+	if l.shown == v && l.shownToken == token && l.shownOnce && !l.board.lapsed() {
 		return
 	}
 	l.shown, l.shownToken, l.shownOnce = v, token, true
@@ -39,7 +40,7 @@ func (l *life) publish(now time.Duration) {
 // status builds the status that v stands for, with nothing run out yet.
 func (l *life) status(v visible) Status {
 	s := Status{
-		Seq: l.Agent.seq.Add(1), Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
+		Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
 		Flock: l.cfg.Flock, FlockID: v.record.FlockID.String(), Role: api.RoleDuck,
 		Voter: v.record.Config.Has(l.id), Priority: l.priority(),
 		Generation: v.record.Generation.Number, Term: v.record.Term,
@@ -49,9 +50,6 @@ func (l *life) status(v visible) Status {
 	}
 	if v.role == election.PreCandidate || v.role == election.Candidate {
 		s.Role = api.RoleCandidate
-	}
-	if v.dead {
-		s.Role = api.RoleDead
 	}
 	for _, voter := range v.record.Config.Members() {
 		s.Config.Voters = append(s.Config.Voters, api.Voter{

@@ -142,6 +142,7 @@ func (l *life) membersChanged() error {
 	l.membersSeen++
 	l.alive = 0
 	names := map[netip.AddrPort]string{}
+	l.forgetNames()
 	for _, p := range l.peers {
 		l.names[p.ID] = p.Meta.Name
 		if p.State != api.StateAlive {
@@ -150,9 +151,6 @@ func (l *life) membersChanged() error {
 		l.alive++
 		if p.ID == l.id {
 			continue
-		}
-		if l.metAt == 0 {
-			l.metAt = l.now()
 		}
 		l.book.Gossiped(p.ID, p.Meta.Start, p.Addr)
 		names[p.Addr] = p.Meta.Name
@@ -212,22 +210,16 @@ func (l *life) keepInView() error {
 	return nil
 }
 
-func (l *life) isAlive(id election.ID) bool {
-	return slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == api.StateAlive })
-}
-
-// nameOf gives an agent's name, or the start of its id while it is unknown.
-func (l *life) nameOf(id election.ID) string {
-	if id == l.id {
-		return l.cfg.Name
-	}
-	if name := l.names[id]; name != "" {
-		return name
-	}
-	for _, p := range l.disk.Peers() {
-		if p.ID == id {
-			return p.Name
+// isKnown tells of an id that gossip or the voters know.
+func (l *life) isKnown(id election.ID) bool {
+	if l.node != nil {
+		if rec := l.node.Record(); rec.Config.Has(id) {
+			return true
 		}
 	}
-	return id.String()[:8]
+	return slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == id })
+}
+
+func (l *life) isAlive(id election.ID) bool {
+	return slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == api.StateAlive })
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
@@ -20,9 +18,8 @@ const (
 	problemShown = 5 * time.Minute
 	// problemsKept bounds them.
 	problemsKept = 16
-	// nameWindow is how long after meeting others an agent still gives way to
-	// an elder one of its name.
-	nameWindow = 5 * time.Second
+	// joinPatience is how long nobody may answer before status warns.
+	joinPatience = 1500 * time.Millisecond
 )
 
 // problem keeps something a person should know among the warnings for a while,
@@ -53,12 +50,15 @@ func (l *life) reportProblem(text string) {
 }
 
 func (l *life) foreignLabel(addr, label string) {
-	host := addr
-	if a, err := netip.ParseAddrPort(addr); err == nil {
-		host = a.Addr().String()
-	}
-	if l.met.first(host + " " + label) {
+	if l.quiet.due("label " + hostOf(addr) + " " + label) {
 		l.reportProblem(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
+	}
+}
+
+// otherKeys reports an agent that seals with other keys; any goroutine.
+func (l *life) otherKeys(host, text string) {
+	if l.quiet.due("keys " + host) {
+		l.reportProblem(text + ": give both the same --key-file")
 	}
 }
 
@@ -66,8 +66,8 @@ func (l *life) foreignFlock(a *arrival) {
 	if l.flockID().IsZero() || a.FlockID.IsZero() {
 		return
 	}
-	if l.met.first(a.From.String() + a.FlockID.String()) {
-		l.problem(fmt.Sprintf("agent %s at %s is of flock %s, we are of %s: two founded flocks never merge", l.nameOf(a.From), a.from, a.FlockID, l.flockID()))
+	if l.quiet.due("flock " + a.From.String() + a.FlockID.String()) {
+		l.problem(foreignText(l.nameOf(a.From), a.from.String(), a.FlockID, l.flockID()))
 	}
 }
 
@@ -93,8 +93,11 @@ func (l *life) refreshWarnings(now time.Duration) {
 	} else if l.node == nil {
 		warn("bound to no flock yet: waiting for one of %s to answer", strings.Join(l.cfg.Join, " "))
 	}
-	if l.gossip.Unanswered() && l.alive <= 1 && len(l.cfg.Join) > 0 {
+	if now-l.born > joinPatience && l.alive <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
 		warn("nobody answers at %s: check the address, the port (UDP and TCP), --flock and the key", strings.Join(l.cfg.Join, " "))
+		for _, fault := range l.gossip.SeedFaults() {
+			warn("join: %s", fault)
+		}
 	}
 	if l.node != nil {
 		l.warnFlock(now, warn)
@@ -103,7 +106,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
 	}
 	if l.nameWarned {
-		warn("another agent is named %s too: start one of them with another --name", l.cfg.Name)
+		warn("another agent is named %s too: start one of them with another --name, or wait until it counts as dead", l.cfg.Name)
 	}
 	if runtime.GOOS != "linux" {
 		warn("leases are counted by a clock that stands still while the machine sleeps: %s", boottime.Name)
@@ -115,7 +118,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 	for _, p := range l.problems {
 		ws = append(ws, p.text)
 	}
-	l.warnings = ws
+	l.warnings, l.warningText = ws, strings.Join(ws, "\n")
 }
 
 func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
@@ -139,69 +142,6 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 		warn("no goose: %d of %d voters are alive and %d are needed; start %s again, or if they are lost for good: ddgoose recover",
 			live, rec.Config.N, rec.Config.Quorum(), strings.Join(gone, " "))
 	}
-}
-
-// checkName gives way to an elder agent of the same name (the second one
-// leaves). Of two that start together the lower id stays.
-func (l *life) checkName(now time.Duration) error {
-	if l.metAt == 0 || now > l.metAt+nameWindow && !l.nameWarned {
-		return nil
-	}
-	l.nameWarned = false
-	for _, p := range l.peers {
-		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != api.StateAlive {
-			continue
-		}
-		l.nameWarned = true
-		if now > l.metAt+nameWindow || l.pinging {
-			return nil
-		}
-		l.pinging = true
-		l.gossip.join.background(func(ctx context.Context) {
-			answers := l.gossip.Answers(p)
-			select {
-			case l.pinged <- nameHolder{p, answers}:
-			case <-ctx.Done():
-			}
-		})
-	}
-	return nil
-}
-
-// nameHolder is another agent of our name, and whether it answers.
-type nameHolder struct {
-	peer
-	answers bool
-}
-
-// nameTaken decides what a ping of our name's holder means.
-func (l *life) nameTaken(h nameHolder) error {
-	l.pinging = false
-	if !h.answers {
-		return nil
-	}
-	// It is the elder unless it, too, has just met the flock; then ids decide.
-	if h.ID.Compare(l.id) > 0 && time.Since(h.Since) < nameWindow && l.now()-l.born < nameWindow {
-		return nil
-	}
-	return &TakenError{What: "name", Value: l.cfg.Name, Holder: h.Addr.String(), Flag: "name"}
-}
-
-// TakenError says that something an agent needs for itself is another's.
-type TakenError struct {
-	What   string // name, port, data directory
-	Value  string
-	Holder string // where the other one is; "" when unknown
-	Flag   string // the flag that chooses another
-}
-
-// Error says what is taken, by whom, and what to change.
-func (e *TakenError) Error() string {
-	by := ""
-	if e.Holder != "" {
-		by = " by the agent at " + e.Holder
-	}
-	return fmt.Sprintf("%s %s is taken%s: choose another with --%s", e.What, e.Value, by, e.Flag)
 }
 
 func (l *life) netemRules() string {
