@@ -283,3 +283,17 @@ func TestCrashesOfEveryKindInARow(t *testing.T) {
 		require.True(t, slices.ContainsFunc(w.may, func(s store.State) bool { return s.Start > 1 }), w.what)
 	}
 }
+
+// What stands between a request and its vote: one write and one sync.
+func TestSaveIsOneWriteAndOneSync(t *testing.T) {
+	w := newWitness(t, 1, "counting")
+	require.NoError(t, w.open())
+	require.NoError(t, w.begin())
+	for n := range 5 {
+		before := w.disk.Ops()
+		require.NoError(t, w.save(n))
+		require.Equal(t, 2, w.disk.Ops()-before)
+		require.NoError(t, w.st.Settle())
+		require.Equal(t, 4, w.disk.Ops()-before)
+	}
+}
