@@ -21,9 +21,12 @@ import (
 // holdEnv makes this test program a holder at the socket it names.
 const holdEnv = "DDGOOSE_TEST_HOLD"
 
-// TestHolderIsClosedWithItsProcess: the connection lives on in a child of the
-// holder's process, and the deadline is an hour away.
-func TestHolderIsClosedWithItsProcess(t *testing.T) {
+// holdQueryEnv is the query of its request.
+const holdQueryEnv = "DDGOOSE_TEST_HOLD_QUERY"
+
+// killHolder starts a holder as a process of its own, hands it a deadline an
+// hour away, and kills it. The connection lives on in a child of the process.
+func killHolder(t *testing.T, query string) (h *apitest.Holder, now *clock) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system does not tell of the end of another process")
 	}
@@ -33,16 +36,16 @@ func TestHolderIsClosedWithItsProcess(t *testing.T) {
 	s.SetClock(now.read)
 	run(t, s, ln)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), holdEnv+"="+ln.Path())
+	cmd.Env = append(os.Environ(), holdEnv+"="+ln.Path(), holdQueryEnv+"="+query)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	defer func() { _ = stdin.Close() }() // ends its child, too
+	t.Cleanup(func() { _ = stdin.Close() }) // ends its child, too
 
-	h := next(t, a.Holders)
+	h = next(t, a.Holders)
 	require.Equal(t, cmd.Process.Pid, h.Peer.PID)
 	h.Send(api.LeadEvent{Token: 7, Until: int64(time.Hour)})
 	held, err := bufio.NewReader(stdout).ReadString('\n')
@@ -54,8 +57,20 @@ func TestHolderIsClosedWithItsProcess(t *testing.T) {
 	default:
 	}
 	require.NoError(t, cmd.Process.Kill())
-	next(t, h.Closed())
 	require.Error(t, cmd.Wait(), "killed")
+	return h, now
+}
+
+func TestHolderIsClosedWithItsProcess(t *testing.T) {
+	h, _ := killHolder(t, "")
+	next(t, h.Closed())
+}
+
+func TestHolderWithHeirsIsBoundUntilItsDeadline(t *testing.T) {
+	h, now := killHolder(t, "?heirs=true")
+	staysBound(t, h, now)
+	now.now.Store(int64(time.Hour))
+	next(t, h.Closed())
 }
 
 // hold is what this program does as a holder: it opens a session, leaves the
@@ -80,7 +95,7 @@ func hold(socket string) int {
 		if err := child.Start(); err != nil {
 			return err
 		}
-		if _, err := io.WriteString(conn, "POST /v1/lead HTTP/1.1\r\nHost: agent\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "POST /v1/lead"+os.Getenv(holdQueryEnv)+" HTTP/1.1\r\nHost: agent\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
 			return err
 		}
 		for lines := bufio.NewScanner(conn); lines.Scan(); {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +17,10 @@ const (
 	// nanoseconds, at that moment. A holder that does not read the same clock
 	// (another time namespace, a system without CLOCK_BOOTTIME) counts from it.
 	ClockHeader = "Ddgoose-Boottime-Ns"
+	// HeirsQuery in the query of POST /v1/lead, with the value true, says that
+	// somebody else ends the holder's work when its process dies, a moment later:
+	// its death alone does not drain it then, but the deadline does.
+	HeirsQuery = "heirs"
 	// maxLine bounds what a holder may write on one line.
 	maxLine = 4 << 10
 	// maxEchoes bounds the drains that a holder says without reading their echoes.
@@ -38,6 +43,7 @@ type session struct {
 	h      *handler
 	holder Holder
 	proc   *process
+	heirs  bool // see HeirsQuery
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 
@@ -55,6 +61,11 @@ type session struct {
 // lead serves a holder's session until its connection ends. The holder counts
 // as drained when it has said so; otherwise see handler.outlive.
 func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
+	heirs, err := parseLeadQuery(r.URL.RawQuery)
+	if err != nil {
+		expectNoMore(w)
+		return err
+	}
 	p := callerOf(r)
 	proc := p.watch()
 	// Nobody reads the request meanwhile, so its own context does not end with
@@ -68,7 +79,7 @@ func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := &session{
-		h: h, holder: holder, proc: proc, w: w, rc: http.NewResponseController(w),
+		h: h, holder: holder, proc: proc, heirs: heirs, w: w, rc: http.NewResponseController(w),
 		wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	s.converse(r)
@@ -78,6 +89,20 @@ func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 		h.outlive(s)
 	}()
 	return nil
+}
+
+func parseLeadQuery(raw string) (heirs bool, err error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return false, Input("query %.80q: %v", raw, err)
+	}
+	for name, values := range query {
+		if name != HeirsQuery || len(values) != 1 || values[0] != "true" && values[0] != "false" {
+			return false, Input("query %.80q: want none, or heirs=true", raw)
+		}
+		heirs = values[0] == "true"
+	}
+	return heirs, nil
 }
 
 // converse runs the session until either end is gone.
@@ -243,10 +268,15 @@ func (s *session) hear(req LeadRequest) error {
 }
 
 // outlive closes a holder whose connection is gone. One that was handed a
-// deadline and did not drain may still act by it while its process lives.
+// deadline and did not drain may still act by it while its process lives, or
+// its heirs have not ended the work.
 func (h *handler) outlive(s *session) {
 	defer s.proc.close()
 	defer s.holder.Close()
+	gone := s.proc.gone
+	if s.heirs {
+		gone = nil
+	}
 	for s.mu.handed != 0 { // nobody else is left to touch it
 		left := s.mu.until - h.clock()
 		if left <= 0 {
@@ -256,7 +286,7 @@ func (h *handler) outlive(s *session) {
 		timer := time.NewTimer(min(left, 50*time.Millisecond))
 		select {
 		case <-timer.C:
-		case <-s.proc.gone:
+		case <-gone:
 			timer.Stop()
 			return
 		case <-h.closing:

@@ -90,13 +90,13 @@ func (l *lead) hearsTheEnd() {
 
 // staysBound demands that the holder is not closed while the agent looks at
 // the clock again and again.
-func (l *lead) staysBound(now *clock) {
-	l.t.Helper()
+func staysBound(t *testing.T, h *apitest.Holder, now *clock) {
+	t.Helper()
 	seen := now.reads.Load()
-	require.Eventually(l.t, func() bool { return now.reads.Load() > seen+3 }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return now.reads.Load() > seen+3 }, soon, time.Millisecond)
 	select {
-	case <-l.agents.Closed():
-		require.Fail(l.t, "closed before its deadline")
+	case <-h.Closed():
+		require.Fail(t, "closed before its deadline")
 	default:
 	}
 }
@@ -191,7 +191,7 @@ func TestHolderThatDidNotDrainIsBoundUntilItsDeadline(t *testing.T) {
 	l.hears(`{"token": 7, "until_boottime_ns": 3600000000000}`)
 	l.end() // and this process lives
 
-	l.staysBound(now)
+	staysBound(t, l.agents, now)
 	now.now.Store(int64(time.Hour))
 	next(t, l.agents.Closed())
 }
@@ -217,7 +217,7 @@ func TestDrainOfAnotherPeriodDoesNotFree(t *testing.T) {
 	l.write(`{"drained": 6}`)
 	l.hears(`{"drained": 6}`)
 	l.end()
-	l.staysBound(now)
+	staysBound(t, l.agents, now)
 }
 
 func TestAgentsEndEndsTheSessionWithItsLastWords(t *testing.T) {
@@ -250,5 +250,18 @@ func TestCloseEndsSessionsAndTheirHolders(t *testing.T) {
 		default:
 			require.Fail(t, "Close has returned, and a holder is not closed")
 		}
+	}
+}
+
+func TestQueryOfASessionIsJudged(t *testing.T) {
+	for _, query := range []string{"heirs=yes", "heirs=true&heirs=true", "heirs=true&to=b", "to=b", "%zz"} {
+		a := apitest.New()
+		got := ask(a, api.Local, "POST", "/v1/lead?"+query, "")
+		require.Equal(t, http.StatusBadRequest, got.code, query)
+		require.Contains(t, got.body, "query")
+		require.Empty(t, a.Holders)
+	}
+	for _, query := range []string{"", "heirs=true", "heirs=false"} {
+		require.Equal(t, http.StatusOK, ask(apitest.New(), api.Local, "POST", "/v1/lead?"+query, "").code, query)
 	}
 }

@@ -25,16 +25,16 @@ import (
 //
 // The agent counts work as ended when Lead has said so or this process is gone.
 func (c *Client) Lead(ctx context.Context, work func(context.Context, lead.Lease) error) error {
-	s := newSession(c)
-	defer s.close()
-	if err := s.begin(ctx); err != nil {
+	s, err := c.Hold(ctx, HoldOptions{})
+	if err != nil {
 		return err
 	}
-	err := lead.Run(ctx, s, boottime.Now, work)
-	if refused := s.refusal(); refused != nil && errors.Is(err, lead.ErrStopped) {
+	defer s.Close()
+	err = lead.Run(ctx, s, boottime.Now, work)
+	if refused := s.Refusal(); refused != nil && errors.Is(err, lead.ErrStopped) {
 		return refused
 	}
 	return err
 }
 
-var _ lead.Session = (*session)(nil)
+var _ lead.Session = (*Session)(nil)

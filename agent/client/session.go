@@ -18,11 +18,20 @@ import (
 // that a process that ends next does not take its last word along.
 const drainTime = time.Second
 
-// session is a holder's session over connections that may come and go. What
+// HoldOptions say how a session is held.
+type HoldOptions struct {
+	// Heirs says that somebody else ends the work when this process dies, a
+	// moment later: its death alone does not drain it, but the deadline does.
+	Heirs bool
+}
+
+// Session is a holder's session over connections that may come and go. What
 // the agent says waits in a mailbox: the newest deadline and the newest stop.
-type session struct {
+// Its methods may be called from many goroutines.
+type Session struct {
 	c      *Client
-	ctx    context.Context // ends with close
+	path   string
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	ready  chan struct{} // capacity 1
 	done   chan struct{} // closed when no connection will follow
@@ -54,14 +63,30 @@ type conversation struct {
 	over   chan struct{} // closed when the agent's lines have ended
 }
 
-func newSession(c *Client) *session {
-	s := &session{c: c, ready: make(chan struct{}, 1), done: make(chan struct{})}
+// Hold opens a holder's session, for who supervises work itself; [Client.Lead]
+// is the easy way. It fails at once (after c.Wait) when no agent answers, and
+// when the agent refuses; after that it reconnects for ever. ctx bounds the
+// opening only: Close ends the session.
+func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
+	s := newSession(c)
+	if opts.Heirs {
+		s.path += "?" + api.HeirsQuery + "=true"
+	}
+	if err := s.begin(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newSession(c *Client) *Session {
+	s := &Session{c: c, path: "/v1/lead", ready: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 // begin connects for the first time, and then keeps the session connected.
-func (s *session) begin(ctx context.Context) error {
+func (s *Session) begin(ctx context.Context) error {
 	var conn *conversation
 	err := s.c.retry(ctx, func() (err error) {
 		conn, err = s.connect(ctx)
@@ -78,7 +103,7 @@ func (s *session) begin(ctx context.Context) error {
 }
 
 // stay reconnects for ever, unless the agent refuses.
-func (s *session) stay(conn *conversation) {
+func (s *Session) stay(conn *conversation) {
 	defer close(s.done)
 	pause := firstRetry
 	for {
@@ -103,12 +128,12 @@ func (s *session) stay(conn *conversation) {
 
 // connect opens POST /v1/lead. The connection belongs to the session: the end
 // of ctx ends the attempt, and no more than that.
-func (s *session) connect(ctx context.Context) (*conversation, error) {
+func (s *Session) connect(ctx context.Context) (*conversation, error) {
 	own, cancel := context.WithCancel(s.ctx)
 	stop := context.AfterFunc(ctx, cancel)
 	r, w := io.Pipe()
 	before := boottime.Now()
-	resp, err := s.c.open(own, http.MethodPost, "/v1/lead", r)
+	resp, err := s.c.open(own, http.MethodPost, s.path, r)
 	if !stop() && err == nil && ctx != s.ctx {
 		resp.Body.Close()
 		err = ctx.Err()
@@ -137,7 +162,7 @@ func shift(agents string, before, after time.Duration) time.Duration {
 
 // converse hears the agent until the connection ends. Nothing is told then: the
 // deadline that was handed out last goes on running.
-func (s *session) converse(conn *conversation) {
+func (s *Session) converse(conn *conversation) {
 	s.attach(conn)
 	defer func() {
 		s.mu.Lock()
@@ -159,7 +184,7 @@ func (s *session) converse(conn *conversation) {
 }
 
 // attach makes conn the session's, and tells it of work that is late still.
-func (s *session) attach(conn *conversation) {
+func (s *Session) attach(conn *conversation) {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
 	s.mu.Lock()
@@ -173,7 +198,7 @@ func (s *session) attach(conn *conversation) {
 
 // hear puts what the agent says into the mailbox. Between a drain and its echo
 // the agent says what it is no longer bound by.
-func (s *session) hear(conn *conversation, e api.LeadEvent) {
+func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -199,13 +224,14 @@ func (s *session) hear(conn *conversation, e api.LeadEvent) {
 }
 
 // Ready gets a value when Next may have something.
-func (s *session) Ready() <-chan struct{} { return s.ready }
+func (s *Session) Ready() <-chan struct{} { return s.ready }
 
-// Done is closed when the agent has refused the session.
-func (s *session) Done() <-chan struct{} { return s.done }
+// Done is closed when no connection will follow: the agent has refused the
+// session, or Close was called.
+func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Next takes the newest deadline, then the newest stop.
-func (s *session) Next() (api.LeadEvent, bool) {
+func (s *Session) Next() (api.LeadEvent, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop} {
@@ -220,7 +246,7 @@ func (s *session) Next() (api.LeadEvent, bool) {
 // Drained tells the agent that all work under token has ended, and waits until
 // it has booked that. Without a connection there is nobody to tell: the
 // agent waits for the deadline or the end of this process.
-func (s *session) Drained(token uint64, stepDown bool) {
+func (s *Session) Drained(token uint64, stepDown bool) {
 	conn := s.sayDrained(token, stepDown)
 	if conn == nil {
 		return
@@ -245,7 +271,7 @@ func (s *session) Drained(token uint64, stepDown bool) {
 }
 
 // sayDrained gives the connection that took it; nil: none.
-func (s *session) sayDrained(token uint64, stepDown bool) *conversation {
+func (s *Session) sayDrained(token uint64, stepDown bool) *conversation {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
 	s.mu.Lock()
@@ -262,7 +288,7 @@ func (s *session) sayDrained(token uint64, stepDown bool) *conversation {
 }
 
 // Late tells the agent that work under token goes on past its deadline.
-func (s *session) Late(token uint64) {
+func (s *Session) Late(token uint64) {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
 	s.mu.Lock()
@@ -274,14 +300,18 @@ func (s *session) Late(token uint64) {
 	}
 }
 
-func (s *session) refusal() error {
+// Refusal is why the agent has refused the session, once Done is closed by
+// that; nil: it has not.
+func (s *Session) Refusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.refused
 }
 
-// close ends the session, and returns when its goroutines have ended.
-func (s *session) close() {
+// Close ends the session, and returns when its goroutines have ended. What was
+// handed out and not drained binds the agent until its deadline, or until this
+// process is gone. It is safe to call twice.
+func (s *Session) Close() {
 	s.cancel()
 	s.ended.Wait()
 }
