@@ -40,8 +40,8 @@ type Agent struct {
 // keeps locked until Run returns or Close is called. It starts nothing and
 // opens no socket.
 func New(cfg Config) (*Agent, error) {
-	cfg = cfg.Default()
-	if err := cfg.Validate(); err != nil {
+	cfg, err := cfg.complete()
+	if err != nil {
 		return nil, err
 	}
 	keys, err := wire.NewKeyring(cfg.Flock, cfg.Keys)

@@ -49,10 +49,8 @@ func (l *life) seek(now time.Duration) error {
 	if l.node != nil {
 		return nil
 	}
-	if l.founding == nil || !l.founding.Bound() {
-		if id, ok := l.foundedFlock(); ok && (len(l.cfg.Join) > 0 || l.cfg.Expect > 0) {
-			return l.takePart(l.recordFor(id), l.disk.Fresh())
-		}
+	if id, ok := l.foundedFlock(); ok {
+		return l.takePart(l.recordFor(id), l.disk.Fresh())
 	}
 	if l.founding == nil {
 		return nil
@@ -61,10 +59,14 @@ func (l *life) seek(now time.Duration) error {
 	return l.performFounding(l.founding.Tick(now))
 }
 
-// foundedFlock gives the flock of a live agent that is bound to one.
+// foundedFlock gives the flock of a live agent that is bound to one: any, or
+// the one whose founding this agent has accepted.
 func (l *life) foundedFlock() (election.FlockID, bool) {
 	for _, p := range l.peers {
-		if p.ID != l.id && p.State == api.StateAlive && !p.Meta.FlockID.IsZero() {
+		if p.ID == l.id || p.State != api.StateAlive || p.Meta.FlockID.IsZero() {
+			continue
+		}
+		if l.founding == nil || !l.founding.Bound() || l.founding.Obeys(p.Meta.FlockID) {
 			return p.Meta.FlockID, true
 		}
 	}
@@ -117,12 +119,21 @@ func (l *life) sendFounding(w *founding.Word) {
 }
 
 func (l *life) receiveFounding(a *arrival) error {
-	if l.founding == nil {
-		return nil
-	}
 	w := a.Founding
 	w.Set = slices.Clone(w.Set)
-	return l.performFounding(l.founding.Receive(l.now(), a.From, &w))
+	switch {
+	case l.founding != nil:
+		return l.performFounding(l.founding.Receive(l.now(), a.From, &w))
+	case l.node == nil:
+		return nil
+	case w.FlockID == l.flockID() && w.Kind == wire.FoundAccept:
+		l.showConfig(a.From) // founded, and it has not heard
+	case w.FlockID != l.flockID():
+		if word, ok := founding.Elsewhere(l.id, a.From, &w); ok {
+			l.sendFounding(&word)
+		}
+	}
+	return nil
 }
 
 // obeyFounding takes part in the flock whose founding this agent accepted, as
@@ -144,18 +155,22 @@ func (l *life) spread(now time.Duration) {
 		l.spreadTo = nil
 		return
 	}
-	rec := l.node.Record()
 	for _, id := range l.spreadTo {
-		if id == l.id {
-			continue
+		if id != l.id {
+			l.showConfig(id)
 		}
-		l.sendElection(&election.Message{
-			Kind: election.Reject, Config: rec.Config,
-			Header: election.Header{
-				FlockID: rec.FlockID, Generation: rec.Generation, From: l.id, To: id, Term: rec.Term, ConfigID: rec.Config.ConfigID,
-			},
-		})
 	}
+}
+
+// showConfig shows another agent the config that this one has on its disk.
+func (l *life) showConfig(to election.ID) {
+	rec := l.node.Record()
+	l.sendElection(&election.Message{
+		Kind: election.Reject, Config: rec.Config,
+		Header: election.Header{
+			FlockID: rec.FlockID, Generation: rec.Generation, From: l.id, To: to, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+		},
+	})
 }
 
 // meta is what this agent tells of itself.

@@ -134,7 +134,10 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 		case l.isAlive(id):
 			done(api.Conflict("%s is alive: ddgoose leave, given to it, takes it out", name))
 		default:
-			l.forceOut[id] = done
+			if old := l.forceOut[id].done; old != nil {
+				old(api.Conflict("%s was forced out once more", name))
+			}
+			l.forceOut[id] = forced{done, l.now() + forceFor}
 			l.choresAt = 0
 		}
 		return nil
@@ -156,21 +159,35 @@ func (l *life) idNamed(name string) (election.ID, bool) {
 	return election.ID{}, false
 }
 
-// progressForced answers those whose forced leave is committed.
+// forceFor is how long a forced leave is tried.
+const forceFor = 10 * time.Second
+
+// forced is a forced leave under way.
+type forced struct {
+	done  func(error)
+	until time.Duration
+}
+
+// progressForced answers those whose forced leave is committed, or cannot be.
 func (l *life) progressForced() {
 	if len(l.forceOut) == 0 {
 		return
 	}
 	rec := l.node.Record()
-	for id, done := range l.forceOut {
+	for id, f := range l.forceOut {
+		out := !rec.Config.Has(id)
 		switch {
-		case l.node.Role() != election.Leader:
-			done(l.notGoose())
-		case rec.Config.Has(id) || !l.node.Committed():
-			continue
-		default:
+		case out && l.node.Committed():
 			l.gossip.MarkLeft(id)
-			done(nil)
+			f.done(nil)
+		case l.node.Role() != election.Leader:
+			f.done(l.notGoose())
+		case !out && l.isAlive(id):
+			f.done(api.Conflict("%s is alive again: ddgoose leave, given to it, takes it out", l.nameOf(id)))
+		case l.now() >= f.until:
+			f.done(api.NoMajority("the voters that would be left without %s do not all answer: a majority of them must", l.nameOf(id)))
+		default:
+			continue
 		}
 		delete(l.forceOut, id)
 	}

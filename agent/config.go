@@ -44,24 +44,24 @@ type Config struct {
 	HTTP       string        // read-only HTTP, HOST:PORT; "": off
 	Flock      string        // label: agents of another never mix; default "default"
 	Keys       [][]byte      // 32 bytes each; the first seals, all open
-	KeyFile    string        // read into Keys by Default when Keys is empty
+	KeyFile    string        // read into Keys by New when Keys is empty
 	Insecure   bool          // allows a bind that is not loopback without a key
 	Profile    string        // lan (default), local or wan
 	Heartbeat  time.Duration // default: the profile's
 	Lease      time.Duration // default: the profile's; 4 to 50 heartbeats, at most 10 s
 	Voters     int           // how many voters to keep as goose: 1, 3, 5 or 7; default 5
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
-	Priority  *uint8
-	Observer  bool              // never a voter
-	Tags      map[string]string // shown in members; name and tags share about 470 bytes
-	Netem     string            // fault rules in force from the start
-	NetemSeed uint64            // of the fault rules' dice
-	Grace     time.Duration     // how long a planned hand-over waits for work to end; default 5 s
+	Priority *uint8
+	Observer bool              // never a voter
+	Tags     map[string]string // shown in members; name and tags share about 470 bytes
+	Grace    time.Duration     // how long a planned hand-over waits for work to end; default 5 s
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status
 
-	// Listen opens the network; nil: real sockets. Faults may be nil.
+	// Listen opens the network, once for each life; nil: real sockets. It may
+	// wrap it in an emulator of faults, which the agent then serves at
+	// /v1/netem; Faults may be nil.
 	Listen func(bind string) (Transport, Faults, error)
 	// Clock counts leases and must not stand still in a suspend; nil: the boot
 	// clock. MonotonicClock does stand still; nil: the monotonic clock.
@@ -153,6 +153,19 @@ func stateDir() string {
 		home = os.TempDir()
 	}
 	return filepath.Join(home, ".local", "state", "ddgoose")
+}
+
+// complete gives the configuration to run with, or all its faults.
+func (c Config) complete() (Config, error) {
+	c = c.Default()
+	if len(c.Keys) == 0 && c.KeyFile != "" {
+		keys, err := ReadKeys(c.KeyFile)
+		if err != nil {
+			return c, err
+		}
+		c.Keys = keys
+	}
+	return c, c.Validate()
 }
 
 func (c *Config) priority() uint8 {

@@ -26,12 +26,6 @@ func (d *death) next() <-chan struct{} {
 	return d.died
 }
 
-func (d *death) isDead() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.revive != nil
-}
-
 func (d *death) begin(lasts time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,24 +16,27 @@ import (
 // old one, then before it, then alone. It cannot begin or end sealing, which
 // needs a restart of the whole flock.
 func (a *Agent) SetKeys(ctx context.Context, keys [][]byte) error {
-	ring, err := wire.NewKeyring(a.cfg.Flock, keys)
-	if err != nil {
-		return err
-	}
-	_, err = ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		if (len(keys) == 0) != (l.gossip.keyring == nil) {
-			answer(struct{}{}, api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them"))
-			return nil
-		}
-		err := l.gossip.setKeys(keys)
-		if err == nil {
-			a.keys.Store(ring)
-			a.cfg.Keys = keys // the loop's own: the next life reads it
-		}
-		answer(struct{}{}, err)
+	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+		answer(struct{}{}, l.setKeys(keys))
 		return nil
 	})
 	return err
+}
+
+func (l *life) setKeys(keys [][]byte) error {
+	ring, err := wire.NewKeyring(l.cfg.Flock, keys)
+	if err != nil {
+		return err
+	}
+	if (len(keys) == 0) != (l.gossip.keyring == nil) {
+		return api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them")
+	}
+	if err := l.gossip.setKeys(keys); err != nil {
+		return err
+	}
+	l.keys.Store(ring)
+	l.Agent.cfg.Keys = keys // the loop's own: the next life reads it
+	return nil
 }
 
 // setKeys makes the keyring hold these keys in this order. A key is taken away

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -46,9 +47,16 @@ func (l *life) mayLeave() error {
 	if l.alive <= 1 {
 		return api.Conflict("this is the last live agent: leaving ends the flock (ddgoose leave --force does it all the same)")
 	}
+	goose, self := l.knownGoose()
+	if goose.IsZero() {
+		return api.NoMajority("there is no goose to take this agent out of the voters (--force leaves all the same)")
+	}
 	c := l.node.Record().Config
 	if !c.Has(l.id) {
 		return nil
+	}
+	if self && !l.hasHeir(c) {
+		return api.Conflict("no other agent can be the goose: start one that is no witness and no observer, or wait until it answers (--force leaves all the same)")
 	}
 	live := 0
 	for _, v := range c.Members() {
@@ -59,10 +67,18 @@ func (l *life) mayLeave() error {
 	if rest := c.Without(l.id); rest.N > 0 && live < rest.Quorum() {
 		return api.NoMajority("only %d of the %d voters that would be left are alive: leaving costs the flock its majority (--force leaves all the same)", live, rest.N)
 	}
-	if goose, _ := l.knownGoose(); goose.IsZero() {
-		return api.NoMajority("there is no goose to take this agent out of the voters (--force leaves all the same)")
-	}
 	return nil
+}
+
+// hasHeir tells whether another agent can take over, as a voter or once the
+// sole voter has made it one.
+func (l *life) hasHeir(c election.Config) bool {
+	if c.N > 1 {
+		return !l.node.Successor(l.now()).IsZero()
+	}
+	return slices.ContainsFunc(l.peers, func(p peer) bool {
+		return p.ID != l.id && p.State == api.StateAlive && !p.Meta.Observer && p.Meta.Priority > 0
+	})
 }
 
 // knownGoose gives the goose as readers see it, itself included.
@@ -146,11 +162,19 @@ func (l *life) departed(done func(error)) error {
 		done(err)
 		return err
 	}
-	l.gossip.Leave(leaveFresh)
 	l.leaving = stopping{started: true, done: true}
-	l.left = true
-	done(nil)
+	done(nil) // the rest is courtesy, and takes gossip a while
+	l.gossip.Leave(leaveFresh)
 	return nil
+}
+
+// forgetLeavers drops requests that count no more.
+func (l *life) forgetLeavers(now time.Duration) {
+	for id, at := range l.leaveAsked {
+		if now-at >= leaveFresh {
+			delete(l.leaveAsked, id)
+		}
+	}
 }
 
 // wantsOut tells who has asked to leave lately.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,13 +45,14 @@ type life struct {
 	names       map[election.ID]string
 	alive       int
 	audience    []election.ID // live agents that the node does not keep in view
-	membersSeen uint64        // grows with every change of peers
-	left        bool
+	contacts    []election.Contact
+	membersSeen uint64 // grows with every change of peers
 	leaveAsked  map[election.ID]time.Duration
-	forceOut    map[election.ID]func(error)
+	forceOut    map[election.ID]forced
 
 	handing   *handover
-	late      bool // told the node that work goes on past its deadline
+	unfitAt   time.Duration // when a goose that should be none tries to hand over again
+	late      bool          // told the node that work goes on past its deadline
 	spreadTo  []election.ID
 	byID      atomic.Pointer[map[election.ID]peer] // read by streams
 	reports   chan string                          // problems from other goroutines
@@ -100,7 +102,7 @@ func (a *Agent) newLife() (*life, error) {
 	l := &life{
 		Agent: a, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
 		names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
-		forceOut: map[election.ID]func(error){}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
+		forceOut: map[election.ID]forced{}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
 		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"),
 		sendErrors: a.counts.of("send_errors"), noAddress: a.counts.of("no_address"),
@@ -131,8 +133,11 @@ func (l *life) begin(st store.State) error {
 			// It comes back as an observer: what it knew of voters is stale.
 			rec.Config = election.Config{}
 		}
+		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
+			l.spreadTo = slices.Clone(st.Founding.Set) // it founded, and may not have told the others yet
+		}
 		return l.takePart(rec, false)
-	case l.cfg.Expect > 0:
+	case l.cfg.Expect > 0 || !st.Founding.FlockID.IsZero(): // an acceptance binds whatever the flags say now
 		l.founding = founding.New(l.founderSettings(), st.Founding)
 		l.tellMeta()
 	case len(l.cfg.Join) == 0:

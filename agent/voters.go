@@ -13,6 +13,9 @@ import (
 // choresEvery is how often the loop looks at what no message or timer brings up.
 const choresEvery = 200 * time.Millisecond
 
+// unfitEvery spaces the tries of a goose that should be none to hand over.
+const unfitEvery = 10 * time.Second
+
 // count books the events of a step.
 func (l *life) count() {
 	for _, e := range l.fx.Events {
@@ -29,6 +32,9 @@ func (l *life) count() {
 			l.problem(l.nameOf(e.Peer) + ": " + e.Kind.String() + ": a copied data directory, or two recoveries of one flock (stop one of them)")
 		case election.EventVoters:
 			l.log.Info("voters changed", "term", e.Term, "voters", l.node.Record().Config.N)
+			l.choresAt = 0 // others are kept in view now
+		case election.EventInstalled:
+			l.choresAt = 0
 		default:
 			l.log.Debug(e.Kind.String(), "term", e.Term, "peer", e.Peer)
 		}
@@ -73,6 +79,8 @@ func (l *life) chores(now time.Duration) error {
 	}
 	if l.node != nil {
 		l.spread(now)
+		l.forgetLeavers(now)
+		l.listAudience()
 		if err := l.progressLeave(now); err != nil {
 			return err
 		}
@@ -96,6 +104,12 @@ func (l *life) steerVoters(now time.Duration) error {
 	v := autopilot.View{
 		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.cfg.Voters,
 		Members: l.pilotMembers(now),
+	}
+	if autopilot.Unfit(v) && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
+		l.unfitAt = now + unfitEvery
+		return l.stepDown(election.ID{}, func(goose string, err error) {
+			l.log.Info("a witness or observer hands over", "goose", goose, "error", err)
+		})
 	}
 	change, ok := l.pilot.Decide(now, v)
 	if !ok {
@@ -197,17 +211,21 @@ func (l *life) keepInView() error {
 			return err
 		}
 	}
-	known = map[election.ID]bool{l.id: true}
-	for _, c := range l.node.Contacts(nil) {
-		known[c.ID] = true
-	}
+	l.listAudience()
+	return nil
+}
+
+// listAudience lists the live agents of the flock that the node does not keep in view.
+func (l *life) listAudience() {
+	l.contacts = l.node.Contacts(l.contacts[:0])
 	l.audience = l.audience[:0]
+	flock := l.flockID()
 	for _, p := range l.peers {
-		if p.State == api.StateAlive && !known[p.ID] && p.Meta.FlockID == l.flockID() {
+		inView := slices.ContainsFunc(l.contacts, func(c election.Contact) bool { return c.ID == p.ID })
+		if p.State == api.StateAlive && p.ID != l.id && !inView && p.Meta.FlockID == flock {
 			l.audience = append(l.audience, p.ID)
 		}
 	}
-	return nil
 }
 
 // isKnown tells of an id that gossip or the voters know.

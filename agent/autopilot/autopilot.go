@@ -65,7 +65,7 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 		p.reached = true
 	}
 	for _, m := range v.Members {
-		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced) {
+		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced || m.Observer && m.Alive) {
 			return remove(m.ID), true
 		}
 	}
@@ -84,9 +84,11 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 		return remove(id), true
 	}
 	for _, m := range v.Members {
-		if i := v.Config.Index(m.ID); i >= 0 && m.Alive && v.Config.Voters[i].Priority != m.Priority && p.keepsLeader(v, m) {
-			return add(m), true
+		i := v.Config.Index(m.ID)
+		if i < 0 || !m.Alive || v.Config.Voters[i].Priority == m.Priority || m.ID == v.Self && m.Priority == 0 {
+			continue // a goose that wants to be a witness hands over first
 		}
+		return add(m), true
 	}
 	return c, false
 }
@@ -127,19 +129,25 @@ func book(since map[election.ID]time.Duration, id election.ID, now time.Duration
 	}
 }
 
-// target is the number of voters for the members there are. It limits
-// additions only; shrink deals with what a leave left.
+// target is the number of voters for the members there are, at most the odd
+// number of those that may vote. It limits additions only; shrink deals with
+// what a leave left.
 func (p *Pilot) target(v View) int {
-	n := 0
+	n, able := 0, 0
 	for _, m := range v.Members {
-		if !m.Leaving && !m.Forced {
-			n++
+		if m.Leaving || m.Forced {
+			continue
+		}
+		n++
+		if !m.Observer {
+			able++
 		}
 	}
-	return TargetVoters(n, v.Limit)
+	return min(TargetVoters(n, v.Limit), max(able-1|1, 1))
 }
 
-// shrink drops even sets that a leave has left: 4 to 3 and 2 to 1.
+// shrink drops even sets that a leave has left: 4 to 3 and 2 to 1. One that is
+// dead goes before one that is alive.
 func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 	if v.Config.N%2 == 1 || int(v.Config.N) <= target {
 		return id, false
@@ -149,7 +157,7 @@ func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 		if voter.ID == v.Self {
 			continue
 		}
-		if worst < 0 || voter.Priority < v.Config.Voters[worst].Priority {
+		if worst < 0 || p.worse(v, voter, v.Config.Voters[worst]) {
 			worst = i
 		}
 	}
@@ -157,6 +165,16 @@ func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 		return id, false
 	}
 	return v.Config.Voters[worst].ID, true
+}
+
+// worse tells whether voter a is the one to do without, rather than b.
+func (p *Pilot) worse(v View, a, b election.Voter) bool {
+	_, aSteady := p.steady[a.ID]
+	_, bSteady := p.steady[b.ID]
+	if aSteady != bSteady {
+		return !aSteady
+	}
+	return a.Priority < b.Priority
 }
 
 // best gives the observer that should become a voter next, and how many could.
@@ -206,12 +224,11 @@ func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
 	return best, ok
 }
 
-// keepsLeader tells that a change of priority leaves somebody who may lead.
-func (p *Pilot) keepsLeader(v View, m Member) bool {
-	if m.Priority > 0 {
-		return true
-	}
-	return slices.ContainsFunc(v.Config.Members(), func(o election.Voter) bool { return o.ID != m.ID && o.Priority > 0 })
+// Unfit tells that the goose itself should be none: it was started anew as a
+// witness or an observer. It hands over when somebody can take over.
+func Unfit(v View) bool {
+	self := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == v.Self })
+	return self >= 0 && (v.Members[self].Observer || v.Members[self].Priority == 0)
 }
 
 // TargetVoters is the table of voters: 1 for flocks of 1 or 2, 3 for 3 or 4, 5

@@ -56,6 +56,7 @@ type Founder struct {
 	durable  store.Founding
 	fresh    []Fresh // sorted by id, this agent included
 	since    time.Duration
+	founders []Fresh       // as they were when this life proposed
 	proposed time.Duration // when this life proposed the attempt that stands; 0: it did not
 	resendAt time.Duration
 	retryAt  time.Duration
@@ -100,8 +101,12 @@ func (f *Founder) See(now time.Duration, fresh []Fresh) {
 	}
 }
 
-// matching gives the founders if they are exactly the expected ones.
+// matching gives the founders if they are exactly the expected ones. An agent
+// that expects none founds nothing: it may still be bound by an acceptance.
 func (f *Founder) matching() ([]election.ID, bool) {
+	if f.set.Expect < 1 {
+		return nil, false
+	}
 	var ids []election.ID
 	for _, a := range f.fresh {
 		if a.Expect != f.set.Expect {
@@ -139,7 +144,7 @@ func (f *Founder) Tick(now time.Duration) (fx Effects) {
 // propose opens an attempt when this agent is the lowest of exactly N.
 func (f *Founder) propose(now time.Duration, fx *Effects) {
 	ids, ok := f.matching()
-	if !ok || ids[0] != f.set.Self || now-f.since < foundStable || now < f.retryAt {
+	if !ok || ids[0] != f.set.Self || now-f.since < foundStable || now < f.retryAt || !f.somebodyLeads() {
 		return
 	}
 	attempt := max(f.durable.Attempt, f.durable.Aborted) + 1
@@ -147,7 +152,7 @@ func (f *Founder) propose(now time.Duration, fx *Effects) {
 		FlockID: wire.FoundingID(ids, attempt), Coordinator: f.set.Self,
 		Attempt: attempt, Aborted: attempt - 1, Set: ids,
 	}
-	f.accepted = map[election.ID]bool{f.set.Self: true}
+	f.accepted, f.founders = map[election.ID]bool{f.set.Self: true}, f.fresh
 	f.proposed, f.resendAt = now, now
 	f.keep(fx)
 	f.press(now, fx)
@@ -214,10 +219,8 @@ func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding)
 				f.accepted[from] = true
 				f.press(now, &fx)
 			}
-		case !f.founded && w.Attempt <= f.durable.Aborted && slices.Contains(w.Set, f.set.Self):
-			fx.Send = append(fx.Send, Word{from, wire.Founding{
-				Kind: wire.FoundAbort, FlockID: w.FlockID, Attempt: w.Attempt, Expect: f.set.Expect, Set: slices.Clone(w.Set),
-			}})
+		case !f.founded && w.Attempt <= f.durable.Aborted && asks(w, f.set.Self):
+			fx.Send = append(fx.Send, release(from, w))
 		}
 	case wire.FoundRefuse:
 		if f.coordinates() && f.proposed != 0 && !f.founded && w.FlockID == f.durable.FlockID {
@@ -226,11 +229,30 @@ func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding)
 		}
 	case wire.FoundAbort:
 		if f.Bound() && f.durable.Coordinator == from && from != f.set.Self && w.Attempt >= f.durable.Attempt {
-			f.durable = store.Founding{Attempt: f.durable.Attempt, Aborted: w.Attempt}
+			f.durable = store.Founding{Attempt: f.durable.Attempt, Aborted: max(w.Attempt, f.durable.Aborted)}
 			f.keep(&fx)
 		}
 	}
 	return fx
+}
+
+// Elsewhere answers an agent that still waits for a founding of ours, when this
+// one is bound to another flock by now and so will never found that one: ok.
+func Elsewhere(self, from election.ID, w *wire.Founding) (word Word, ok bool) {
+	if w.Kind != wire.FoundAccept || !asks(w, self) {
+		return Word{}, false
+	}
+	return release(from, w), true
+}
+
+// asks tells whether an acceptance answers a proposal of self: the lowest coordinates.
+func asks(w *wire.Founding, self election.ID) bool { return len(w.Set) > 0 && w.Set[0] == self }
+
+// release ends an acceptance.
+func release(to election.ID, w *wire.Founding) Word {
+	return Word{to, wire.Founding{
+		Kind: wire.FoundAbort, FlockID: w.FlockID, Attempt: w.Attempt, Expect: w.Expect, Set: slices.Clone(w.Set),
+	}}
 }
 
 // consider answers a proposal. A higher attempt of the same coordinator is
@@ -275,7 +297,7 @@ func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 // first election stamps the config with term 1 (rule 4).
 func (f *Founder) record() election.Record {
 	var candidates []Fresh
-	for _, a := range f.fresh {
+	for _, a := range f.founders {
 		if slices.Contains(f.durable.Set, a.ID) && !a.Observer {
 			candidates = append(candidates, a)
 		}
@@ -293,24 +315,38 @@ func (f *Founder) record() election.Record {
 	return election.Record{FlockID: f.durable.FlockID, Config: c}
 }
 
+// somebodyLeads tells whether one of those that found may be the goose.
+func (f *Founder) somebodyLeads() bool {
+	return slices.ContainsFunc(f.fresh, func(a Fresh) bool {
+		return a.Expect == f.set.Expect && !a.Observer && a.Priority > 0
+	})
+}
+
 // Status tells people how far the founding is.
 func (f *Founder) Status(nameOf func(election.ID) string) string {
+	if f.Bound() && !f.coordinates() {
+		return fmt.Sprintf("founding: accepted the proposal of %s and waiting for it; if it is lost for good, stop the others and empty their data directories", nameOf(f.durable.Coordinator))
+	}
 	var names []string
 	for _, a := range f.fresh {
+		if a.Expect == 0 {
+			continue // it joins what others found
+		}
 		names = append(names, a.Name)
-		if a.Expect != f.set.Expect && a.Expect != 0 {
+		if a.Expect != f.set.Expect {
 			return fmt.Sprintf("founding: %s expects %d agents, this one %d: start all with the same --expect", a.Name, a.Expect, f.set.Expect)
 		}
 	}
 	slices.Sort(names)
 	list := strings.Join(names, " ")
 	switch n := len(names); {
-	case f.Bound() && !f.coordinates():
-		return fmt.Sprintf("founding: accepted the proposal of %s and waiting for it; if it is lost for good, stop the others and empty their data directories", nameOf(f.durable.Coordinator))
 	case n > f.set.Expect:
 		return fmt.Sprintf("founding: expected %d, see %d: %s: nobody founds until one too many is stopped", f.set.Expect, n, list)
 	case n < f.set.Expect:
 		return fmt.Sprintf("founding: waiting for %d more of %d: have %s", f.set.Expect-n, f.set.Expect, list)
 	}
-	return "founding: all " + list + " are here"
+	if !f.somebodyLeads() {
+		return "founding: all of " + list + " are witnesses or observers, and none may be the goose: start one with a --priority above 0"
+	}
+	return "founding: all of " + list + " are here, and are asked"
 }
