@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +29,7 @@ Exit codes: 0 done, 2 wrong usage.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(env.stdout)
 			}
-			return usage("shell %q: want one of %s", args[0], fmt.Sprint(shells))
+			return usage("shell %q: want one of %s", args[0], strings.Join(shells, ", "))
 		},
 	}
 }

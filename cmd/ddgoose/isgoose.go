@@ -26,7 +26,7 @@ token with what you do, and let the receiver refuse lower ones; or use the clien
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
 		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, time.Second)

@@ -27,7 +27,7 @@ file holds one key a line and # comments; the first key seals, all open, so that
 
 Exit codes: 0 done, 1 the file exists or cannot be written, 2 wrong usage.`, wire.KeySize),
 		Example: "  ddgoose keygen --out ddgoose.key",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
 	}
 	stringFlag(cmd.Flags(), &o.out, "out", "", "FILE", "write a new file, mode 0600, and print nothing")

@@ -26,7 +26,7 @@ back it needs --join. To stop an agent for a while, stop its process instead.
 
 ` + clientCodes,
 		Example: "  ddgoose leave --socket e",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	boolFlag(cmd.Flags(), &o.force, "force", "leave even if that costs the flock its majority, or ends it")

@@ -29,7 +29,7 @@ are listed for a day), its role, whether it votes, its priority, round trip time
 
 ` + clientCodes,
 		Example: "  ddgoose members\n  ddgoose members --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

@@ -76,7 +76,7 @@ func newNetemShowCommand(env *environment) *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose netem show",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				n, err := c.Netem(ctx)
@@ -101,7 +101,7 @@ func newNetemClearCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose netem clear",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ClearNetem(ctx) })
 		},

@@ -38,7 +38,7 @@ Running it again with the same list changes nothing.
 
 Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 		Example: "  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
 	}
 	cmd.Flags().Var(&listFlag{kind: "NAME,...", add: func(s string) error {

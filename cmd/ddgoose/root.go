@@ -45,6 +45,10 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		},
 	}
 	root.RunE = group(root)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w (%s --help lists the flags)", err, cmd.CommandPath())
+	})
+	root.SetHelpCommand(newHelpCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(env.stdin)
@@ -58,6 +62,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		&cobra.Group{ID: groupLab, Title: "Try and measure on this machine:"},
 	)
 	root.AddCommand(
+		newAgentCommand(env),
 		newKeygenCommand(env),
 		newStatusCommand(env),
 		newMembersCommand(env),
@@ -71,6 +76,8 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newRecoverCommand(env),
 		newSimulateCommand(env),
 		newNetemCommand(env),
+		newFlockCommand(env),
+		newBenchCommand(env),
 		newCompletionCommand(env),
 		newVersionCommand(env),
 	)

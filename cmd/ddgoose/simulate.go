@@ -40,7 +40,7 @@ func newDeathCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, o.lasts) })
 		},
@@ -59,7 +59,7 @@ func newReviveCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose simulate revive",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Revive(ctx) })
 		},

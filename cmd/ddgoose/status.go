@@ -27,7 +27,7 @@ of its lease is left, who votes, and what a person should do something about.
 
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

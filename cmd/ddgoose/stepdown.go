@@ -29,7 +29,7 @@ Exit codes: 0 another is the goose, 1 refused (this agent is a duck or alone, or
 not vote) or nobody took over within two leases, 2 wrong usage, no agent, or no answer
 within --timeout.`,
 		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	stringFlag(cmd.Flags(), &o.to, "to", "", "NAME", "the voter that takes over (default the one that ranks next)")

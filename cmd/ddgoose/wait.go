@@ -34,7 +34,7 @@ yet is waited for too.
 
 Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
 		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flagVar(cmd.Flags(), &o.what, "for", "", "goose|voters=N", "what to wait for", parseCondition)

@@ -26,7 +26,7 @@ for the first line only.
 
 Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
 		Example: "  ddgoose watch\n  ddgoose watch --json | jq --unbuffered -r .role",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

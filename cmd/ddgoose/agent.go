@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent"
+)
+
+// reloadWait bounds how long a running agent may take for its new keys.
+const reloadWait = 2 * time.Second
+
+func newAgentCommand(env *environment) *cobra.Command {
+	var s agentSettings
+	cmd := &cobra.Command{
+		Use:     "agent",
+		GroupID: groupAgent,
+		Short:   "Run an agent",
+		Long: `Runs an agent: it finds the others of its flock by gossip, takes part in the election of the
+goose, and answers on a unix socket. Logs go to stderr.
+
+Without --join, --expect and on an empty data directory it founds a flock of its own and is
+its goose at once. With --join it becomes a member of the flock it finds, and a voter when
+one is needed. With --expect N it founds a flock when all N see each other. Start a
+founder with --join from its second start on.
+
+Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
+underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
+the YAML file --config. A flag beats the environment, which beats the file. In the file
+join is a list and tag a map.
+
+SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the
+voters; a second one ends it at once. SIGHUP reads --config and --key-file again: the log level
+and the keys change, the rest says that it needs a restart.
+
+Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
+		Example: `  ddgoose agent
+  ddgoose agent --name b --bind 127.0.0.1:0 --join 127.0.0.1
+  ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2`,
+		Args: noArguments,
+	}
+	s.flags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		layers := settingLayers{line: commandLine(s.set), lookup: env.lookup}
+		if err := layers.fill(&s); err != nil {
+			return err
+		}
+		return (&agentCommand{env: env, layers: layers, settings: &s}).run(cmd.Context())
+	}
+	return cmd
+}
+
+// agentCommand is one run of an agent as a process.
+type agentCommand struct {
+	env      *environment
+	layers   settingLayers
+	settings *agentSettings
+	level    slog.LevelVar
+	log      *slog.Logger
+	network  *faultyNetwork
+}
+
+func (c *agentCommand) run(ctx context.Context) error {
+	cfg, err := c.settings.config()
+	if err != nil {
+		return err
+	}
+	c.openLog()
+	seed := c.settings.seed
+	if c.settings.set.Lookup("netem-seed").Value.String() == "" {
+		seed = rand.Uint64()
+	}
+	if c.network, err = newFaultyNetwork(c.settings.netem, seed); err != nil {
+		return usage("netem: %w", err)
+	}
+	cfg.Netem, cfg.NetemSeed = c.settings.netem, seed
+	cfg.Listen, cfg.Logger, cfg.Version = c.network.listen, c.log, c.env.version
+	a, err := agent.New(cfg)
+	if err != nil {
+		return c.taken(err, cfg)
+	}
+	c.log.Info("starting", "name", cfg.Name, "version", cfg.Version, "bind", cfg.Bind, "socket", cfg.Socket, "data_dir", cfg.DataDir,
+		"flock", cfg.Flock, "keys", len(cfg.Keys), "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "pid", os.Getpid())
+	if err := c.serve(ctx, a); err != nil {
+		return c.taken(err, cfg)
+	}
+	return nil
+}
+
+// serve runs the agent under the process's signals.
+func (c *agentCommand) serve(ctx context.Context, a *agent.Agent) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	stopping := false
+	for {
+		select {
+		case err := <-ended:
+			if err == nil {
+				c.log.Info("stopped")
+			}
+			return err
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				c.reload(ctx, a)
+			case stopping:
+				// The process ends under the agent, as in a crash; all it must not
+				// forget is on disk.
+				return fmt.Errorf("stopped at once by a second signal (%v): nothing was handed over", sig)
+			default:
+				c.log.Info("stopping: handing over first; a second signal stops at once", "signal", sig.String())
+				stopping = true
+				stop()
+			}
+		}
+	}
+}
+
+// reload takes over what can change in a running agent.
+func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
+	now, err := c.layers.read()
+	if err != nil {
+		c.log.Error("reload refused, all stays as it was", "error", oneLine(err.Error()))
+		return
+	}
+	keys, err := now.keys()
+	if err == nil {
+		// Signals wait meanwhile, and the loop may hang on its disk.
+		ctx, cancel := context.WithTimeout(ctx, reloadWait)
+		defer cancel()
+		err = a.SetKeys(ctx, keys)
+	}
+	if err != nil {
+		c.log.Error("reload refused, all stays as it was", "error", oneLine(err.Error()))
+		return
+	}
+	c.level.Set(level(now.logLevel))
+	c.log.Info("reloaded", "log_level", now.logLevel, "keys", len(keys))
+	for _, name := range c.settings.changed(now) {
+		c.log.Warn("changed, and takes effect at the next start only", "flag", name)
+	}
+}
+
+func (c *agentCommand) openLog() {
+	c.level.Set(level(c.settings.logLevel))
+	options := &slog.HandlerOptions{Level: &c.level}
+	if c.settings.logFormat == "json" {
+		c.log = slog.New(slog.NewJSONHandler(c.env.stderr, options))
+		return
+	}
+	c.log = slog.New(slog.NewTextHandler(c.env.stderr, options))
+}
+
+func level(name string) slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(name)) // the flag takes no other words
+	return l
+}

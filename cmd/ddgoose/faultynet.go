@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/transport"
+)
+
+// faultyNetwork opens an agent's network under fault rules, and carries them
+// over a simulated death: the agent opens its network anew then.
+type faultyNetwork struct {
+	seed uint64
+
+	mu      sync.Mutex // guards what follows
+	rules   string
+	expires time.Time // zero: never
+	now     *transport.Transport
+}
+
+var _ agent.Faults = (*faultyNetwork)(nil)
+
+// newFaultyNetwork begins with rules that stand for ever; "" is none.
+func newFaultyNetwork(rules string, seed uint64) (*faultyNetwork, error) {
+	parsed, err := netem.Parse(rules)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyNetwork{rules: parsed.String(), seed: seed}, nil
+}
+
+// listen is [agent.Config]'s Listen.
+func (n *faultyNetwork) listen(bind string) (agent.Transport, agent.Faults, error) {
+	base, err := agent.ListenUDP(bind)
+	if err != nil {
+		return nil, nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now = transport.Wrap(base, n.seed)
+	if err := n.apply(); err != nil {
+		return nil, nil, fmt.Errorf("fault rules: %w", err)
+	}
+	return n.now, n, nil
+}
+
+// apply puts the rules in force on the transport of now; mu is held.
+func (n *faultyNetwork) apply() error {
+	rules, left := n.standing()
+	return n.now.Set(rules, left)
+}
+
+// standing gives the rules and how long they still stand, 0 for ever; mu is held.
+func (n *faultyNetwork) standing() (string, time.Duration) {
+	if n.expires.IsZero() {
+		return n.rules, 0
+	}
+	if left := time.Until(n.expires); left > 0 {
+		return n.rules, left
+	}
+	return "", 0
+}
+
+// Set replaces the rules. While the agent is dead they wait for its revival.
+func (n *faultyNetwork) Set(rules string, ttl time.Duration) error {
+	parsed, err := netem.Parse(rules)
+	if err != nil {
+		return err
+	}
+	if ttl < 0 {
+		return fmt.Errorf("rules for %v: want a time above 0s, or 0s for ever", ttl)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rules, n.expires = parsed.String(), time.Time{}
+	if ttl > 0 {
+		n.expires = time.Now().Add(ttl)
+	}
+	_ = n.apply() // it fails when the network is closed only: the next one takes them
+	return nil
+}
+
+// Clear ends all faults.
+func (n *faultyNetwork) Clear() { _ = n.Set("", 0) }
+
+// Show gives the rules in force, also while the agent is dead.
+func (n *faultyNetwork) Show() (string, time.Duration, uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	rules, left := n.standing()
+	if left == 0 {
+		left = -1
+	}
+	return rules, left, n.seed
+}
+
+// Learn tells who is where.
+func (n *faultyNetwork) Learn(names map[netip.AddrPort]string) { n.transport().Learn(names) }
+
+// Counters counts this life's faults.
+func (n *faultyNetwork) Counters() map[string]uint64 { return n.transport().Counters() }
+
+func (n *faultyNetwork) transport() *transport.Transport {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.now
+}

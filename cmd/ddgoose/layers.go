@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix begins the names of our environment variables.
+const envPrefix = "DDGOOSE_"
+
+// settingLayers are where an agent's settings come from: a flag beats the
+// environment, which beats the file.
+type settingLayers struct {
+	line   map[string][]string // flags as they were given, by name
+	lookup func(string) (string, bool)
+}
+
+// commandLine keeps the flags that were given.
+func commandLine(flags *pflag.FlagSet) map[string][]string {
+	line := map[string][]string{}
+	flags.Visit(func(f *pflag.Flag) {
+		if g, ok := f.Value.(givenFlag); ok {
+			line[f.Name] = g.given()
+		}
+	})
+	return line
+}
+
+// read reads all layers anew.
+func (l settingLayers) read() (*agentSettings, error) {
+	var s agentSettings
+	s.flags(pflag.NewFlagSet("agent", pflag.ContinueOnError))
+	for name, words := range l.line {
+		for _, w := range words {
+			if err := s.set.Set(name, w); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &s, l.fill(&s)
+}
+
+// fill sets what the command line has not, and reports every fault at once.
+func (l settingLayers) fill(s *agentSettings) error {
+	file := map[string]fileSetting{}
+	if s.configFile == "" {
+		s.configFile, _ = l.lookup(envName("config"))
+	}
+	if s.configFile != "" {
+		var err error
+		if file, err = readConfigFile(s.configFile, s.set); err != nil {
+			return err
+		}
+	}
+	var faults []error
+	set := func(f *pflag.Flag, words []string, where string) {
+		for _, w := range words {
+			if err := f.Value.Set(w); err != nil {
+				faults = append(faults, fmt.Errorf("%s %q: %w", where, w, err))
+			}
+		}
+	}
+	s.set.VisitAll(func(f *pflag.Flag) {
+		_, isFlag := f.Value.(givenFlag)
+		if _, onLine := l.line[f.Name]; onLine || !isFlag || f.Name == "config" {
+			return
+		}
+		if word, _ := l.lookup(envName(f.Name)); word != "" {
+			set(f, envWords(f, word), envName(f.Name))
+		} else if from, ok := file[f.Name]; ok {
+			set(f, from.words, fmt.Sprintf("%s line %d: %s:", s.configFile, from.line, f.Name))
+		}
+	})
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
+
+// envName is the variable that sets a flag.
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// envWords cuts the value of a flag that may be repeated.
+func envWords(f *pflag.Flag, word string) []string {
+	if _, ok := f.Value.(*listFlag); ok {
+		return strings.Split(word, ",")
+	}
+	return []string{word}
+}
+
+// fileSetting is one key of the file, as the words its flag would be given.
+type fileSetting struct {
+	words []string
+	line  int
+}
+
+// readConfigFile reads a YAML map whose keys are the names of flags.
+func readConfigFile(path string, flags *pflag.FlagSet) (map[string]fileSetting, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config file: %w", err)
+	}
+	defer f.Close()
+	var doc yaml.Node
+	decoder := yaml.NewDecoder(f)
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil // empty, or comments alone
+	case err != nil:
+		return nil, usage("config file %s: %w", path, err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, usage("config file %s: it has several documents: want one", path)
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return nil, usage("config file %s line %d: want keys with values, as log-level: info", path, root.Line)
+	}
+	settings := map[string]fileSetting{}
+	var faults []error
+	bad := func(at *yaml.Node, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("config file %s line %d: %w", path, at.Line, fmt.Errorf(format, args...)))
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		known := knownKeys(flags)
+		if !slices.Contains(known, key.Value) {
+			bad(key, "unknown key %q: want one of %s", key.Value, strings.Join(known, " "))
+			continue
+		}
+		if _, twice := settings[key.Value]; twice {
+			bad(key, "key %q stands twice: want it once", key.Value)
+			continue
+		}
+		words, err := fileWords(value, flags.Lookup(key.Value))
+		if err != nil {
+			bad(value, "%s: %w", key.Value, err)
+		}
+		settings[key.Value] = fileSetting{words, value.Line}
+	}
+	if len(faults) > 0 {
+		return nil, usage("%w", errors.Join(faults...))
+	}
+	return settings, nil
+}
+
+// knownKeys are the flags that a file may set.
+func knownKeys(flags *pflag.FlagSet) (names []string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Value.(givenFlag); ok && f.Name != "config" {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// fileWords gives a value as the words its flag would be given.
+func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
+	if v.Kind == yaml.AliasNode {
+		v = v.Alias
+	}
+	_, isList := f.Value.(*listFlag)
+	switch {
+	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":
+		return nil, errors.New("it has no value: give it one, or take the key away")
+	case v.Kind == yaml.ScalarNode:
+		return []string{v.Value}, nil
+	case v.Kind == yaml.SequenceNode && isList:
+		return scalars(v.Content)
+	case v.Kind == yaml.MappingNode && f.Name == "tag":
+		all, err := scalars(v.Content)
+		var words []string
+		for i := 0; i+1 < len(all); i += 2 {
+			words = append(words, all[i]+"="+all[i+1])
+		}
+		return words, err
+	case isList:
+		return nil, errors.New("want a list of words, or a single one")
+	}
+	return nil, errors.New("want a single value")
+}
+
+func scalars(nodes []*yaml.Node) (words []string, err error) {
+	for _, n := range nodes {
+		if n.Kind != yaml.ScalarNode {
+			return nil, errors.New("want plain words in it")
+		}
+		words = append(words, n.Value)
+	}
+	return words, nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"duckduckgoose/agent"
+	"duckduckgoose/agent/client"
+)
+
+// agentSettings are an agent's flags. What is left zero is chosen by the agent
+// package, or by the profile.
+type agentSettings struct {
+	set *pflag.FlagSet // those that fill the fields below
+
+	configFile string
+
+	name, bind, advertise string
+	join                  []string
+	expect                uint64
+	dataDir, socket, http string
+	socketMode            fs.FileMode
+	flock, keyFile        string
+	insecure              bool
+	profile               string
+	heartbeat, lease      time.Duration
+	voters, priority      uint64
+	observer              bool
+	tags                  map[string]string
+	logLevel, logFormat   string
+	netem                 string
+	seed                  uint64
+}
+
+func (s *agentSettings) flags(f *pflag.FlagSet) {
+	s.set, f.SortFlags = f, false
+	stringFlag(f, &s.configFile, "config", "", "FILE", "YAML file; its keys are these flags' names")
+	stringFlag(f, &s.name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
+	stringFlag(f, &s.bind, "bind", agent.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
+	stringFlag(f, &s.advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
+	f.Var(&listFlag{kind: "ADDR,...", add: func(w string) error {
+		s.join = append(s.join, splitList(w)...)
+		return nil
+	}}, "join", "agents to call, for ever; repeatable, comma lists, names with several addresses")
+	numberFlag(f, &s.expect, "expect", "", 1000, "found a flock together with N-1 others")
+	stringFlag(f, &s.dataDir, "data-dir", "", "DIR", "what must never be forgotten (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
+	stringFlag(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)")
+	flagVar(f, &s.socketMode, "socket-mode", "0600", "MODE", "permissions of the socket; only root and the agent's user may ever change anything", parseMode)
+	stringFlag(f, &s.http, "http", "", "HOST:PORT", "read-only HTTP for load balancers and metrics (default off)")
+	stringFlag(f, &s.flock, "flock", "default", "LABEL", "agents of another label never mix")
+	stringFlag(f, &s.keyFile, "key-file", "", "FILE", "keys that seal all traffic, one a line (ddgoose keygen)")
+	boolFlag(f, &s.insecure, "insecure", "allow a bind that is not loopback without a key")
+	choiceFlag(f, &s.profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
+	durationFlag(f, &s.heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
+	durationFlag(f, &s.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
+	numberFlag(f, &s.voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
+	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
+	boolFlag(f, &s.observer, "observer", "never be a voter")
+	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")
+	choiceFlag(f, &s.logLevel, "log-level", "info", "what is logged", "debug", "info", "warn", "error")
+	choiceFlag(f, &s.logFormat, "log-format", "text", "how it is logged", "text", "json")
+	stringFlag(f, &s.netem, "netem", "", "RULES", "fault rules in force from the start (ddgoose netem --help)")
+	numberFlag(f, &s.seed, "netem-seed", "", 1<<64-1, "seed of the fault rules' dice (default random)")
+}
+
+func (s *agentSettings) addTag(word string) error {
+	k, v, ok := strings.Cut(word, "=")
+	if !ok || k == "" {
+		return fmt.Errorf("want KEY=VALUE, as rack=7")
+	}
+	if _, ok := s.tags[k]; ok {
+		return fmt.Errorf("tag %q is given twice: want each key once", k)
+	}
+	if s.tags == nil {
+		s.tags = map[string]string{}
+	}
+	s.tags[k] = v
+	return nil
+}
+
+func parseMode(word string) (fs.FileMode, error) {
+	m, err := strconv.ParseUint(word, 8, 32)
+	if err != nil || m == 0 || m > 0o777 {
+		return 0, fmt.Errorf("want octal permissions, as 0600 or 0660")
+	}
+	return fs.FileMode(m), nil
+}
+
+// config makes the agent's configuration. Settings that can never be right are
+// all reported at once.
+func (s *agentSettings) config() (agent.Config, error) {
+	priority := uint8(s.priority)
+	cfg := agent.Config{
+		Name: s.name, Bind: s.bind, Advertise: s.advertise, Join: s.join, Expect: int(s.expect),
+		DataDir: s.dataDir, SocketMode: s.socketMode, HTTP: s.http,
+		Flock: s.flock, KeyFile: s.keyFile, Insecure: s.insecure,
+		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease,
+		Voters: int(s.voters), Priority: &priority, Observer: s.observer, Tags: s.tags,
+	}
+	var err error
+	if cfg.Socket, err = socketPath(s.socket); err != nil {
+		return cfg, err
+	}
+	if cfg.Keys, err = s.keys(); err != nil {
+		return cfg, err
+	}
+	if s.voters == 0 {
+		return cfg, usage("voters 0: want 1, 3, 5 or 7")
+	}
+	cfg = cfg.Default()
+	if err := cfg.Validate(); err != nil {
+		return cfg, usage("%w", err)
+	}
+	return cfg, nil
+}
+
+// socketPath reads --socket as the client commands do: a word without a slash is a name.
+func socketPath(word string) (string, error) {
+	switch {
+	case word == "" || strings.Contains(word, "/"):
+		return word, nil
+	case strings.HasSuffix(word, ".sock"):
+		return "", usage("socket %q: want a path with a slash, as ./%s, or a name without .sock, as %s", word, word, strings.TrimSuffix(word, ".sock"))
+	}
+	return filepath.Join(client.RuntimeDir(), word+".sock"), nil
+}
+
+// keys reads the key file; none gives none.
+func (s *agentSettings) keys() ([][]byte, error) {
+	if s.keyFile == "" {
+		return nil, nil
+	}
+	return agent.ReadKeys(s.keyFile)
+}
+
+// reloadable are the settings that SIGHUP changes.
+var reloadable = []string{"config", "key-file", "log-level"}
+
+// changed names the settings that differ in now, and wait for a restart.
+func (s *agentSettings) changed(now *agentSettings) (names []string) {
+	s.set.VisitAll(func(f *pflag.Flag) {
+		if !slices.Contains(reloadable, f.Name) && now.set.Lookup(f.Name).Value.String() != f.Value.String() {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
