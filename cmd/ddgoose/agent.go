@@ -81,7 +81,6 @@ func (c *agentCommand) run(ctx context.Context) error {
 	if c.network, err = newFaultyNetwork(c.settings.netem, seed); err != nil {
 		return usage("netem: %w", err)
 	}
-	cfg.Netem, cfg.NetemSeed = c.settings.netem, seed
 	cfg.Listen, cfg.Logger, cfg.Version = c.network.listen, c.log, c.env.version
 	a, err := agent.New(cfg)
 	if err != nil {
