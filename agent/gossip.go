@@ -22,8 +22,9 @@ const (
 	failedListed = 24 * time.Hour
 	// reclaimAfter lets a known id come back from another address once it is dead.
 	reclaimAfter = time.Second
-	// metaWait bounds how long telling new metadata may take.
-	metaWait = 2 * time.Second
+	// metaWait is for how long we care whether new metadata has been sent on: it
+	// goes on by itself, and a stop must not wait for it.
+	metaWait = time.Millisecond
 	// peersMost bounds the agents known, dead ones included: an agent without a
 	// key may be told of any number.
 	peersMost = 1024

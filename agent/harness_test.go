@@ -1,0 +1,415 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/agent/store/memfs"
+	"duckduckgoose/netem/memory"
+	"duckduckgoose/netem/transport"
+)
+
+// testFlock is a flock of whole agents, memberlist included, over a network in
+// memory; it lives in a synctest bubble, so its time is virtual. All waiting
+// goes through sleep and until, which judge the promises every millisecond as
+// readers see them.
+type testFlock struct {
+	t      *testing.T
+	net    *memory.Network
+	epoch  time.Time
+	agents map[string]*testAgent
+	order  []string
+	keys   [][]byte // of the agents started from now on
+
+	geese  map[string]map[uint64]string // by flock and token: who was the goose (P1)
+	latest map[string]uint64            // by flock: the highest token seen (P3)
+}
+
+type testAgent struct {
+	*Agent // nil while it does not run
+	name   string
+	addr   netip.AddrPort
+	disk   *memfs.FS
+	faults *transport.Transport
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// inFlock runs a test of a flock in virtual time.
+func inFlock(t *testing.T, test func(f *testFlock)) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &testFlock{
+			t: t, net: memory.New(), epoch: time.Now(), agents: map[string]*testAgent{},
+			geese: map[string]map[uint64]string{}, latest: map[string]uint64{},
+		}
+		defer f.close()
+		test(f)
+	})
+}
+
+func (f *testFlock) clock() time.Duration { return time.Since(f.epoch) + time.Hour }
+
+// agent gives an agent by name, made at the first call.
+func (f *testFlock) agent(name string) *testAgent {
+	a := f.agents[name]
+	if a == nil {
+		a = &testAgent{name: name, addr: f.addr(10, len(f.order)+1), disk: memfs.New(uint64(len(f.order)) + 1)}
+		f.agents[name] = a
+		f.order = append(f.order, name)
+	}
+	return a
+}
+
+func (f *testFlock) addr(net, host int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(net), 0, 0, byte(host)}), 3825)
+}
+
+// config is what an agent is started with unless the test says otherwise.
+func (f *testFlock) config(a *testAgent) Config {
+	cfg := Config{
+		Name: a.name, Bind: a.addr.String(), Insecure: true, DataDir: "/data", Socket: NoSocket, FS: a.disk, Flock: "test", Keys: f.keys,
+		Clock: f.clock, MonotonicClock: f.clock,
+		Listen: func(string) (Transport, Faults, error) {
+			e, err := f.net.Listen(a.addr)
+			if err != nil {
+				return nil, nil, err
+			}
+			a.faults = transport.Wrap(e, uint64(a.addr.Addr().As4()[3]))
+			return a.faults, a.faults, nil
+		},
+	}
+	if os.Getenv("DDGOOSE_TEST_LOG") != "" {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", a.name)
+	}
+	return cfg
+}
+
+// start runs an agent; what it keeps on disk survives its restarts.
+func (f *testFlock) start(name string, changes ...func(*Config)) *testAgent {
+	f.t.Helper()
+	a := f.agent(name)
+	cfg := f.config(a)
+	for _, change := range changes {
+		change(&cfg)
+	}
+	agent, err := New(cfg)
+	require.NoError(f.t, err)
+	a.Agent = agent
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel, a.ended = cancel, make(chan error, 1)
+	go func() { a.ended <- agent.Run(ctx) }()
+	return a
+}
+
+func joining(addrs ...string) func(*Config) { return func(c *Config) { c.Join = addrs } }
+func expecting(n int) func(*Config)         { return func(c *Config) { c.Expect = n } }
+func withPriority(p uint8) func(*Config)    { return func(c *Config) { c.Priority = &p } }
+func asObserver(c *Config)                  { c.Observer = true }
+
+// found starts n agents, a, b, c, ..., that found a flock together.
+func (f *testFlock) found(n int) {
+	f.t.Helper()
+	for i := range n {
+		f.start(nth(i), joining("10.0.0.1"), expecting(n))
+	}
+	f.settle(n)
+}
+
+func nth(i int) string { return string(rune('a' + i)) }
+
+// stop ends an agent gracefully.
+func (f *testFlock) stop(name string) {
+	f.t.Helper()
+	f.agents[name].cancel()
+	require.NoError(f.t, f.wait(name))
+}
+
+// wait waits for an agent's end.
+func (f *testFlock) wait(name string) error {
+	f.t.Helper()
+	a := f.agents[name]
+	var err error
+	f.until(30*time.Second, name+" ends", func() bool {
+		select {
+		case err = <-a.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	a.Agent = nil
+	return err
+}
+
+// crash ends an agent without a word, as kill -9 does.
+func (f *testFlock) crash(name string) {
+	f.t.Helper()
+	require.NoError(f.t, f.agents[name].Die(0))
+	f.agents[name].cancel()
+	require.NoError(f.t, f.wait(name))
+}
+
+func (f *testFlock) close() {
+	for _, name := range f.order {
+		if a := f.agents[name]; a.Agent != nil {
+			a.cancel()
+		}
+	}
+	for _, name := range f.order {
+		if a := f.agents[name]; a.Agent != nil {
+			if err := <-a.ended; err != nil && !f.t.Failed() {
+				f.t.Errorf("agent %s: %v", name, err)
+			}
+		}
+	}
+	time.Sleep(time.Minute) // memberlist's probes outlive its Shutdown by their time-outs
+}
+
+// sleep lets time pass, and the promises be judged.
+func (f *testFlock) sleep(d time.Duration) {
+	f.t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		f.judge()
+	}
+}
+
+// until waits for a condition in virtual time.
+func (f *testFlock) until(d time.Duration, what string, ok func() bool) {
+	f.t.Helper()
+	for end := time.Now().Add(d); !ok(); {
+		if time.Now().After(end) {
+			require.FailNow(f.t, "not in time", "%s within %v\n%s", what, d, f)
+		}
+		time.Sleep(time.Millisecond)
+		f.judge()
+	}
+}
+
+// await runs a command that waits, while the promises are judged.
+func (f *testFlock) await(command func() error) error {
+	f.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- command() }()
+	var err error
+	f.until(time.Minute, "the command returns", func() bool {
+		select {
+		case err = <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	return err
+}
+
+// judge asserts P1 to P3 as readers see them: of each flock at most one agent
+// answers goose, one agent has a token, and no goose has an older one than a
+// goose before it.
+func (f *testFlock) judge() {
+	now := f.clock()
+	var seen map[string]string
+	for _, name := range f.order {
+		a := f.agents[name]
+		if a.Agent == nil {
+			continue
+		}
+		lease := a.board.publishedLease()
+		if lease.Token == 0 || lease.Until <= now {
+			continue
+		}
+		s := a.Status()
+		if s.Role != api.RoleGoose {
+			continue
+		}
+		if seen == nil {
+			seen = map[string]string{}
+		}
+		if other := seen[s.FlockID]; other != "" {
+			require.FailNow(f.t, "P2", "two geese of one flock at one moment, %s and %s:\n%s", other, name, f)
+		}
+		seen[s.FlockID] = name
+		if f.geese[s.FlockID] == nil {
+			f.geese[s.FlockID] = map[uint64]string{}
+		}
+		if other := f.geese[s.FlockID][s.Token]; other != "" && other != name {
+			require.FailNow(f.t, "P1", "%s and %s were goose with token %d:\n%s", other, name, s.Token, f)
+		}
+		f.geese[s.FlockID][s.Token] = name
+		if latest := f.latest[s.FlockID]; s.Token < latest {
+			require.FailNow(f.t, "P3", "%s has token %d after %d:\n%s", name, s.Token, latest, f)
+		}
+		f.latest[s.FlockID] = s.Token
+	}
+}
+
+// goose gives the agent that answers goose, "" for none.
+func (f *testFlock) goose() string {
+	for _, name := range f.live() {
+		if f.agents[name].Status().Role == api.RoleGoose {
+			return name
+		}
+	}
+	return ""
+}
+
+// ducks gives the other live agents.
+func (f *testFlock) ducks() (names []string) {
+	goose := f.goose()
+	for _, name := range f.live() {
+		if name != goose {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// agreed tells that the given agents name one goose, the same one.
+func (f *testFlock) agreed(names ...string) bool {
+	var token uint64
+	for _, name := range names {
+		s := f.agents[name].Status()
+		if s.Goose == nil || token != 0 && s.Token != token {
+			return false
+		}
+		token = s.Token
+	}
+	return true
+}
+
+func (f *testFlock) live() (names []string) {
+	for _, name := range f.order {
+		if f.agents[name].Agent != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// settle waits until all live agents name one goose and so many voters.
+func (f *testFlock) settle(voters int) {
+	f.t.Helper()
+	f.until(time.Minute, fmt.Sprintf("one goose and %d voters", voters), func() bool {
+		for _, name := range f.live() {
+			if len(f.agents[name].Status().Config.Voters) != voters {
+				return false
+			}
+		}
+		return f.agreed(f.live()...)
+	})
+}
+
+// allAlive waits until every live agent counts the live ones.
+func (f *testFlock) allAlive() {
+	f.t.Helper()
+	f.until(time.Minute, "all see all", func() bool {
+		for _, name := range f.live() {
+			if f.agents[name].Status().Alive != len(f.live()) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// warns waits until an agent's status has a warning with these words.
+func (f *testFlock) warns(d time.Duration, name, words string) {
+	f.t.Helper()
+	f.until(d, fmt.Sprintf("%s warns %q", name, words), func() bool {
+		return strings.Contains(strings.Join(f.agents[name].Status().Warnings, "\n"), words)
+	})
+}
+
+// voter tells whether an agent is one in its own eyes.
+func (f *testFlock) voter(name string) bool { return f.agents[name].Status().Voter }
+
+// cut lets nothing pass between the two groups, heal ends that.
+func (f *testFlock) cut(some, others []string) {
+	for _, pair := range [][2][]string{{some, others}, {others, some}} {
+		var rules []string
+		for _, other := range pair[1] {
+			rules = append(rules, f.agents[other].addr.String()+": cut")
+		}
+		for _, name := range pair[0] {
+			require.NoError(f.t, f.agents[name].faults.Set(strings.Join(rules, "; "), 0))
+		}
+	}
+}
+
+func (f *testFlock) heal() {
+	for _, name := range f.live() {
+		f.agents[name].faults.Clear()
+	}
+}
+
+// copyDisk gives a copy of an agent's data directory.
+func (f *testFlock) copyDisk(from *memfs.FS) *memfs.FS {
+	to := memfs.New(77)
+	require.NoError(f.t, to.MkdirAll("/data", 0o700))
+	src, err := from.OpenFile("/data/"+store.StateFile, os.O_RDONLY, 0)
+	require.NoError(f.t, err)
+	text, err := io.ReadAll(io.NewSectionReader(src, 0, 1<<20))
+	require.NoError(f.t, errors.Join(err, src.Close()))
+	dst, err := to.OpenFile("/data/"+store.StateFile, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	require.NoError(f.t, err)
+	_, err = dst.WriteAt(text, 0)
+	require.NoError(f.t, errors.Join(err, dst.Sync(), dst.Close(), to.SyncDir("/data")))
+	return to
+}
+
+func (f *testFlock) String() string {
+	var b strings.Builder
+	for _, name := range f.live() {
+		s := f.agents[name].Status()
+		goose := "-"
+		if s.Goose != nil {
+			goose = s.Goose.Name
+		}
+		fmt.Fprintf(&b, "%s %-9s goose %s term %d config %d.%d of %d alive %d %v\n", name, s.Role, goose, s.Term, s.Config.Term, s.Config.Version, len(s.Config.Voters), s.Alive, s.Warnings)
+	}
+	for _, name := range f.live() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, _ = ask(ctx, f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
+			for _, p := range l.peers {
+				fmt.Fprintf(&b, "%s sees %s %s %v flock %s addr %v\n", name, p.Meta.Name, p.State, p.ID, p.Meta.FlockID, p.Addr)
+			}
+			if l.node != nil {
+				fmt.Fprintf(&b, "%s lease %+v promise %+v\n", name, l.node.Lease(), l.node.Promise())
+				for _, c := range l.node.Contacts(nil) {
+					fmt.Fprintf(&b, "%s contact %+v\n", name, c)
+				}
+			}
+			answer(struct{}{}, nil)
+			return nil
+		})
+		cancel()
+	}
+	return b.String()
+}
+
+// record gives an agent's record as its node has it.
+func (f *testFlock) record(name string) (rec election.Record) {
+	_, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
+		if l.node != nil {
+			rec = l.node.Record()
+		}
+		answer(struct{}{}, nil)
+		return nil
+	})
+	require.NoError(f.t, err)
+	return rec
+}
