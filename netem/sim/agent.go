@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/agent/store/memfs"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/check"
+)
+
+// errDisk is what a failing disk says.
+var errDisk = errors.New("input/output error")
+
+// dataDir is where an agent's disk has its state.
+const dataDir = "/data"
+
+// agent is one machine with a disk, and what is configured on it.
+type agent struct {
+	sim   *Sim
+	index int
+	name  string
+	addr  netip.AddrPort
+	clock clock
+	dice  netem.Dice
+	disk  *memfs.FS
+	wiped int    // disks lost so far
+	ident string // names this disk
+	id    election.ID
+	gone  bool            // stopped for good: it has left the flock
+	rec   election.Record // as last shown
+
+	emulator *netem.Emulator
+	ruled    bool // fault rules stand
+
+	timing            Timing
+	priority          uint8
+	observer, expects bool
+	joins             bool
+	holders           int           // sessions that wait for this agent to be the goose
+	syncTakes         time.Duration // what a slow disk adds to each sync
+
+	life      *life // nil: the process does not run
+	lives     uint64
+	stopped   bool // SIGSTOP, or asleep
+	asleep    bool
+	stoppedAt time.Duration
+	armed     crashPoint // strikes at the next save
+	armedFor  time.Duration
+}
+
+func (a *agent) peer() netem.Peer { return netem.Peer{Name: a.name, Addr: a.addr} }
+
+func (a *agent) peerAt(addr netip.AddrPort) netem.Peer { return netem.Peer{Name: a.name, Addr: addr} }
+
+// runs tells whether the process answers.
+func (a *agent) runs() bool { return a.life != nil && !a.stopped }
+
+// nameOfIndex gives a, b, ..., z, then n27 and so on.
+func nameOfIndex(i int) string {
+	if i < 26 {
+		return string(rune('a' + i))
+	}
+	return fmt.Sprintf("n%d", i+1)
+}
+
+// newDisk puts an empty disk into the machine: another identity.
+func (a *agent) newDisk() {
+	a.ident = a.name
+	if a.wiped > 0 {
+		a.ident = fmt.Sprintf("%s#%d", a.name, a.wiped+1)
+	}
+	a.disk = memfs.New(a.dice.Uint64())
+	a.id, a.rec = election.ID{}, election.Record{}
+	a.gone = false
+}
+
+// open opens the disk as a starting process does.
+func (a *agent) open() (*store.Store, error) {
+	return store.Open(dataDir, a.disk, store.WithRandom(&diceReader{&a.dice}))
+}
+
+// diceReader reads bytes off dice.
+type diceReader struct{ dice *netem.Dice }
+
+func (r *diceReader) Read(b []byte) (int, error) {
+	for i := 0; i < len(b); i += 8 {
+		var word [8]byte
+		binary.BigEndian.PutUint64(word[:], r.dice.Uint64())
+		copy(b[i:], word[:])
+	}
+	return len(b), nil
+}
+
+// below draws from [0, d).
+func below(dice *netem.Dice, d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(dice.Uint64() % uint64(d))
+}
+
+// between draws from [lo, hi).
+func between(dice *netem.Dice, lo, hi time.Duration) time.Duration { return lo + below(dice, hi-lo) }
+
+// oneIn is true once in n times.
+func oneIn(dice *netem.Dice, n int) bool { return dice.Uint64()%uint64(n) == 0 }
+
+// start starts the process on its disk.
+func (s *Sim) start(a *agent) {
+	if a.life != nil || a.gone {
+		return
+	}
+	a.disk.PowerOn()
+	s.net.changed()
+	s.note(a, noteStart, 0, 0)
+	disk, err := a.open()
+	if err == nil {
+		err = s.begin(a, disk)
+	}
+	switch {
+	case err == nil:
+	case a.life != nil:
+		s.fail(a.life, err)
+	case errors.Is(err, errDisk):
+		s.diskFailed(a)
+	default:
+		s.broke(fmt.Errorf("start %s: %w", a.ident, err))
+	}
+}
+
+// crash ends the process at once. With power its machine goes too: what the
+// disk was not asked to sync is lost, and the clocks begin anew.
+func (s *Sim) crash(a *agent, power bool) {
+	l := a.life
+	if l != nil {
+		a.life = nil
+		l.board = election.Lease{}
+		s.emit(check.Event{Kind: check.Retracted, Agent: a.ident, Flock: l.flock()})
+		for _, h := range l.holders {
+			s.orphan(h, power)
+		}
+		for _, f := range l.inbox {
+			s.net.done(f)
+		}
+	}
+	a.stopped, a.asleep, a.armed = false, false, noCrash
+	a.disk.CutAt(0)
+	s.net.changed()
+	if !power {
+		a.disk.Kill()
+		return
+	}
+	a.disk.PowerCut()
+	a.clock.reboot(s.now, between(&a.dice, time.Second, time.Minute))
+}
+
+// wipe loses the disk: what starts here next is another agent.
+func (s *Sim) wipe(a *agent) {
+	s.crash(a, true)
+	a.wiped++
+	a.newDisk()
+}
+
+// move gives the machine another address.
+func (s *Sim) move(a *agent) {
+	delete(s.net.at, a.addr)
+	s.moves++
+	a.addr = addrOf(s.moves, a.index)
+	s.net.at[a.addr] = a
+	s.net.changed()
+}
+
+// addrOf gives an address that no machine has had.
+func addrOf(round, index int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(round >> 8), byte(round), byte(index%250 + 1)}), uint16(3825+index/250))
+}
+
+// stopFor stops the process, as SIGSTOP does, or puts the whole machine to
+// sleep, which its monotonic clock does not count.
+func (s *Sim) stopFor(a *agent, d time.Duration, asleep bool) bool {
+	if a.life == nil || a.stopped {
+		return false
+	}
+	a.stopped, a.asleep, a.stoppedAt = true, asleep, s.now
+	s.net.changed()
+	s.queue.push(occurrence{at: s.now + d, what: onResume, agent: a, life: a.life.number, n: int(d)})
+	return true
+}
+
+// resume ends a pause or a sleep, unless it has ended before its time.
+func (s *Sim) resume(a *agent, d time.Duration) {
+	if !a.stopped || s.now-a.stoppedAt < d {
+		return
+	}
+	if l := a.life; oneIn(&a.dice, 4) {
+		// The loop wakes before the datagrams have been read off the socket.
+		for i, f := range l.inbox {
+			s.queue.push(occurrence{at: s.now + time.Duration(i+1)*10*time.Microsecond, what: onArrival, agent: a, flight: f})
+		}
+		l.inbox = nil
+	}
+	s.wakeUp(a)
+}
+
+// wakeUp ends a pause or a sleep now.
+func (s *Sim) wakeUp(a *agent) {
+	if a.asleep {
+		a.clock.slept += s.now - a.stoppedAt
+	}
+	a.stopped, a.asleep = false, false
+	s.net.changed()
+	if l := a.life; !l.sleepless(s.now) {
+		s.fail(l, l.turn())
+	}
+}

@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/autopilot"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/check"
+)
+
+const (
+	// majorityFor is how long a healed majority must keep a goose.
+	majorityFor = 10 * time.Second
+	// wholeFor is how long a flock without any fault has to be whole again:
+	// gossip finds everybody within rejoinMost, and voters are added one by one.
+	wholeFor = 150 * time.Second
+)
+
+// healMajority heals the links among a majority and what is broken there, and
+// nothing else: a goose is due within the bound of P4.
+func (s *Sim) healMajority() {
+	m := s.drawMajority()
+	if len(m) == 0 {
+		return // nothing is founded yet
+	}
+	for _, a := range m {
+		for _, b := range m {
+			s.net.cut[a.index][b.index] = false
+		}
+		s.mend(a)
+	}
+	s.flapsTo = 0
+	s.net.changed()
+	if s.err == nil {
+		s.emit(check.Event{Kind: check.Due, Bound: s.bound(m)})
+	}
+	// What is outside goes on as badly as it can.
+	for end := s.now + majorityFor; s.err == nil && s.now < end && s.stands(m); {
+		s.run(min(end, s.now+between(s.script, 20*time.Millisecond, 200*time.Millisecond)))
+		if oneIn(s.script, 3) {
+			s.stir(m)
+		}
+	}
+	s.emit(check.Event{Kind: check.Excused})
+}
+
+// drawMajority draws agents among whom a goose is due: of the newest config
+// that any of them knows they are a majority, one of priority above 0.
+func (s *Sim) drawMajority() []*agent {
+	var m, rest []*agent
+	for _, a := range s.agents {
+		if a.gone || a.id.IsZero() {
+			continue
+		}
+		if a.rec.Config.N > 0 && s.script.Uint64()%3 > 0 {
+			m = append(m, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	for {
+		if electable(m) {
+			return m
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		i := int(s.script.Uint64() % uint64(len(rest)))
+		m = append(m, rest[i])
+		rest = slices.Delete(rest, i, i+1)
+	}
+}
+
+// stands tells whether a goose is due among m still: nobody has left, and the
+// voters that were added since are not for the outside to spoil.
+func (s *Sim) stands(m []*agent) bool {
+	return electable(m) && !slices.ContainsFunc(m, func(a *agent) bool { return a.life == nil || a.life.stopping.started || a.life.leaves })
+}
+
+func electable(m []*agent) bool {
+	var newest election.Record
+	for _, a := range m {
+		if a.rec.Config.N > 0 && (newest.Config.N == 0 || newer(&a.rec, &newest)) {
+			newest = a.rec
+		}
+	}
+	c := &newest.Config
+	n, leads := 0, false
+	for _, a := range m {
+		if i := c.Index(a.id); i >= 0 && a.rec.FlockID == newest.FlockID {
+			n++
+			leads = leads || c.Voters[i].Priority > 0
+		}
+	}
+	return c.N > 0 && n >= c.Quorum() && leads
+}
+
+// mend ends every fault of one machine.
+func (s *Sim) mend(a *agent) {
+	s.setRules(a, netem.Rules{})
+	a.syncTakes, a.armed = 0, noCrash
+	a.disk.Fail(nil)
+	switch l := a.life; {
+	case l == nil:
+		s.start(a)
+	case a.stopped:
+		l.busyUntil = s.now
+		s.wakeUp(a)
+	}
+	if l := a.life; l != nil {
+		for _, h := range l.holders { // work that is past its deadline ends
+			if h.late {
+				h.doneAt = s.now + 1
+				s.watch(h)
+			}
+		}
+	}
+}
+
+// stir changes links between the healed majority and the rest, and among the rest.
+func (s *Sim) stir(m []*agent) {
+	for _, a := range s.agents {
+		for _, b := range s.agents {
+			if a != b && (!slices.Contains(m, a) || !slices.Contains(m, b)) && oneIn(s.script, 4) {
+				s.net.cut[a.index][b.index] = oneIn(s.script, 2)
+			}
+		}
+	}
+	s.net.changed()
+}
+
+// bound is P4's: two leases, the largest promised, with the stagger, five round
+// trips and a heartbeat, and the wait of rule 13 for those just restarted.
+func (s *Sim) bound(m []*agent) time.Duration {
+	lease, h, rtt, wait := time.Duration(0), time.Duration(0), s.net.latency*3, time.Duration(0)
+	for _, a := range s.agents {
+		lease, h = max(lease, a.timing.Lease), max(h, a.timing.Heartbeat)
+		if l := a.life; l != nil {
+			rtt = max(rtt, l.rtt)
+			if l.node != nil {
+				for _, c := range l.node.Contacts(nil) {
+					rtt = max(rtt, c.RTT)
+				}
+			}
+		}
+	}
+	for _, a := range m {
+		if l := a.life; l != nil && l.node != nil {
+			wait = max(wait, l.node.WaitUntil()-l.now())
+		}
+	}
+	step := max(5*time.Millisecond, rtt*5/2)
+	stagger := step*election.MaxVoters + step/4
+	return 2*lease + stagger + 5*rtt + h + wait
+}
+
+// healAll ends every fault, and has the flock be whole again: one goose that
+// all see, and as many voters as there should be.
+func (s *Sim) healAll() {
+	s.heal()
+	for _, a := range s.agents {
+		s.mend(a)
+	}
+	s.run(s.now + wholeFor)
+	if s.err == nil {
+		s.broke(s.whole())
+	}
+}
+
+// whole tells what a flock without faults still lacks.
+func (s *Sim) whole() error {
+	goose := s.goose()
+	if goose == nil {
+		return &check.Violation{Promise: "P4", At: s.now, Text: fmt.Sprintf("no goose %v after everything was healed", wholeFor)}
+	}
+	members, candidates := 0, 0
+	for _, a := range s.agents {
+		if a.life == nil || a.life.node == nil || a.life.flockID() != goose.life.flockID() {
+			continue
+		}
+		members++
+		if !a.observer || a.rec.Config.Has(a.id) {
+			candidates++
+		}
+		if id := a.life.knownGoose(); id != goose.id {
+			return &check.Violation{Promise: "P4", At: s.now, Text: fmt.Sprintf("%s takes %s for the goose, which is %s, %v after everything was healed",
+				a.ident, s.nameOf(id), goose.ident, wholeFor)}
+		}
+	}
+	c := &goose.rec.Config
+	if want := min(autopilot.TargetVoters(members, s.set.Voters), candidates); int(c.N) < want {
+		return &check.Violation{Promise: "P5", At: s.now, Text: fmt.Sprintf("%d voters (%s) %v after everything was healed: want %d",
+			c.N, s.votersOf(c), wholeFor, want)}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"net/netip"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/netem"
+	"duckduckgoose/wire"
+)
+
+const (
+	// datagramBytes stands for a datagram's size where rules ask for it.
+	datagramBytes = 300
+	// socketBuffer is how many datagrams wait for a process that does not read.
+	socketBuffer = 256
+)
+
+// flight is a datagram on its way.
+type flight struct {
+	m        election.Message
+	word     *wire.Founding // instead of m
+	flock    election.FlockID
+	from     *agent
+	fromAddr netip.AddrPort
+	to       netip.AddrPort
+	judged   bool // the receiver's own rules have had their say
+}
+
+// network carries datagrams between machines: a base latency, what is cut, and
+// on top the fault rules of sender and receiver.
+type network struct {
+	latency time.Duration // one way; each packet takes up to half more
+	dice    netem.Dice
+	at      map[netip.AddrPort]*agent
+	cut     [][]bool // from, to: nothing passes
+	free    []*flight
+	rules   int // agents with fault rules
+	version uint64
+	part    []int  // of the undirected graph of links that work both ways
+	partOf  uint64 // the version that part was worked out for
+	lost    Lost
+}
+
+// Lost counts datagrams that did not arrive, by cause.
+type Lost struct{ Cut, Rules, Down, Full, Nobody, Corrupt uint64 }
+
+func (n *network) flight() *flight {
+	if k := len(n.free); k > 0 {
+		f := n.free[k-1]
+		n.free = n.free[:k-1]
+		return f
+	}
+	return new(flight)
+}
+
+func (n *network) done(f *flight) {
+	f.word, f.judged = nil, false
+	n.free = append(n.free, f)
+}
+
+// launch sends a datagram from a machine.
+func (s *Sim) launch(f *flight) {
+	n := &s.net
+	to := n.at[f.to]
+	if to == nil {
+		n.lost.Nobody++
+		n.done(f)
+		return
+	}
+	f.fromAddr = f.from.addr
+	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1))
+	switch {
+	case n.cut[f.from.index][to.index]:
+		n.lost.Cut++
+		n.done(f)
+		return
+	case f.from.ruled:
+		v := f.from.emulator.Packet(s.now, netem.Out, to.peer(), datagramBytes)
+		switch {
+		case v.Drop:
+			n.lost.Rules++
+			n.done(f)
+			return
+		case v.Corrupt:
+			n.lost.Corrupt++ // the checksum finds it; so does its copy's
+			n.done(f)
+			return
+		case v.Duplicate:
+			copied := n.flight()
+			*copied = *f
+			s.queue.push(occurrence{at: s.now + delay + v.DuplicateDelay, what: onArrival, agent: to, flight: copied})
+		}
+		delay += v.Delay
+	}
+	s.queue.push(occurrence{at: s.now + delay, what: onArrival, agent: to, flight: f})
+}
+
+// arrive brings a datagram to a machine.
+func (s *Sim) arrive(a *agent, f *flight) {
+	n := &s.net
+	if a.ruled && !f.judged {
+		v := a.emulator.Packet(s.now, netem.In, f.from.peerAt(f.fromAddr), datagramBytes)
+		f.judged = true
+		switch {
+		case v.Drop:
+			n.lost.Rules++
+			n.done(f)
+			return
+		case v.Corrupt:
+			n.lost.Corrupt++
+			n.done(f)
+			return
+		case v.Duplicate:
+			copied := n.flight()
+			*copied = *f
+			s.queue.push(occurrence{at: s.now + v.DuplicateDelay, what: onArrival, agent: a, flight: copied})
+		}
+		if v.Delay > 0 {
+			s.queue.push(occurrence{at: s.now + v.Delay, what: onArrival, agent: a, flight: f})
+			return
+		}
+	}
+	l := a.life
+	switch {
+	case n.at[f.to] != a || l == nil || a.asleep:
+		n.lost.Down++
+	case a.stopped || s.now < l.busyUntil:
+		if len(l.inbox) < socketBuffer {
+			l.inbox = append(l.inbox, f)
+			return
+		}
+		n.lost.Full++
+	default:
+		s.fail(l, l.take(f))
+	}
+	n.done(f)
+}
+
+// open tells whether datagrams pass both ways between two machines.
+func (n *network) open(a, b *agent) bool {
+	return !n.cut[a.index][b.index] && !n.cut[b.index][a.index] &&
+		(!a.ruled || !a.emulator.CutEither(b.peer())) && (!b.ruled || !b.emulator.CutEither(a.peer()))
+}
+
+// changed says that links, or who runs, are not what they were.
+func (n *network) changed() { n.version++ }
+
+// parts gives for every machine the part of the network it is in, as gossip
+// sees it: over links that work both ways, with any number of hops. -1: down.
+func (s *Sim) parts() []int {
+	n := &s.net
+	if n.partOf == n.version && n.part != nil {
+		return n.part
+	}
+	n.partOf = n.version
+	n.part = n.part[:0]
+	for range s.agents {
+		n.part = append(n.part, -1)
+	}
+	var stack []int
+	for i, a := range s.agents {
+		if n.part[i] >= 0 || !a.runs() {
+			continue
+		}
+		n.part[i] = i
+		for stack = append(stack[:0], i); len(stack) > 0; {
+			from := s.agents[stack[len(stack)-1]]
+			stack = stack[:len(stack)-1]
+			for j, b := range s.agents {
+				if n.part[j] < 0 && b.runs() && n.open(from, b) {
+					n.part[j] = i
+					stack = append(stack, j)
+				}
+			}
+		}
+	}
+	return n.part
+}

@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"duckduckgoose/netem/check"
+)
+
+// Result is how one run ended.
+type Result struct {
+	Settings Settings
+	Stats    Stats
+	Hash     uint64        // of everything that happened
+	Ended    time.Duration // true time
+	Err      error         // nil: every promise was kept
+	Tail     []string      // the last events, when one was not
+	State    []string      // how every agent was
+}
+
+// Class tells what kind of end a run had.
+type Class uint8
+
+// The classes, in order of weight.
+const (
+	Kept     Class = iota
+	Liveness       // no goose when one was due, or an expectation not met
+	Safety         // a promise broken that no fault may break
+	Crashed        // the code under test panicked, or the simulator failed
+)
+
+// String names the class.
+func (c Class) String() string {
+	return [...]string{"kept", "liveness", "safety", "crash"}[c]
+}
+
+// Class tells what kind of end it was.
+func (r *Result) Class() Class {
+	var v *check.Violation
+	var u *Unmet
+	switch {
+	case r.Err == nil:
+		return Kept
+	case errors.As(r.Err, &v) && v.Safety():
+		return Safety
+	case errors.As(r.Err, &v), errors.As(r.Err, &u):
+		return Liveness
+	}
+	return Crashed
+}
+
+// Run runs one schedule to its end, or to the first thing that goes wrong.
+func Run(set Settings, watch func(now time.Duration) bool) Result { return run(set, bugs{}, watch) }
+
+// progressEvery is how much virtual time passes between two calls of watch.
+const progressEvery = time.Minute
+
+func run(set Settings, b bugs, watch func(now time.Duration) bool) (r Result) {
+	s := newSim(set, b)
+	defer func() {
+		if p := recover(); p != nil {
+			s.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		r = s.result()
+	}()
+	s.setUp()
+	for s.now < set.For && s.err == nil {
+		s.run(min(set.For, s.now+progressEvery))
+		if watch != nil && !watch(s.now) {
+			return
+		}
+	}
+	s.emit(check.Event{Kind: check.Excused})
+	if set.Heal && s.err == nil {
+		s.healMajority()
+		if s.err == nil {
+			s.healAll()
+		}
+	}
+	return
+}
+
+func (s *Sim) result() Result {
+	s.stats.Runs, s.stats.Virtual, s.stats.Lost = 1, s.now, s.net.lost
+	s.stats.Periods = s.checker.Periods()
+	s.stats.Gaps, s.stats.Gooseless = s.checker.Gaps()
+	r := Result{Settings: s.set, Stats: s.stats, Hash: s.trace.hash, Ended: s.now, Err: s.err}
+	if s.err != nil {
+		r.Tail, r.State = s.trace.tail(), s.state()
+	}
+	return r
+}

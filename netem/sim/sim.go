@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/check"
+)
+
+// Sim is one run: agents, their disks, clocks and network, and the checker
+// that watches. It is for one goroutine.
+type Sim struct {
+	set    Settings
+	now    time.Duration // true time
+	queue  queue
+	net    network
+	agents []*agent
+	disks  map[election.ID]string // names of all disks there ever were
+	names  map[election.FlockID]string
+	moves  int
+
+	checker *check.Checker
+	trace   trace
+	stats   Stats
+	err     error // the first thing that went wrong
+	bugs    bugs
+
+	script  *netem.Dice   // draws who is meant, for the schedule
+	flapsTo time.Duration // until when links flap
+	termWas uint64        // at the last look at it
+}
+
+// Timing is an agent's heartbeat and lease.
+type Timing struct{ Heartbeat, Lease time.Duration }
+
+// Settings is one run, whole: the same settings give the same run, byte for byte.
+type Settings struct {
+	Seed   uint64
+	Agents int // machines, named a, b, c, ...
+	Voters int // --voters, the most there are to be
+	// Together is how many of the first agents are a flock from the beginning.
+	// Without, and without Expect, a founds a flock alone and the others join it.
+	Together int
+	Expect   int // all start with --expect
+	Timing   Timing
+	Latency  time.Duration // one way
+	// Of single agents, by name.
+	Timings    map[string]Timing
+	Priorities map[string]uint8 // default 100
+	Observers  map[string]bool
+	Absent     map[string]bool // not started at the beginning
+	Holders    int             // sessions that wait at each agent
+	Steady     bool            // all clocks run true
+	Ops        []Op
+	For        time.Duration // how long the schedule runs
+	Heal       bool          // afterwards heal a majority, then all, and demand a goose
+}
+
+// newSim makes the machines of a run, and nothing has started yet.
+func newSim(set Settings, b bugs) *Sim {
+	s := &Sim{
+		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{},
+		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}}, bugs: b,
+	}
+	script := s.dice("script")
+	s.script = &script
+	s.net = network{latency: max(set.Latency, time.Microsecond), dice: s.dice("network"), at: map[netip.AddrPort]*agent{}}
+	s.trace.hash = hashSeed
+	for i := range set.Agents {
+		name := nameOfIndex(i)
+		a := &agent{
+			sim: s, index: i, name: name, addr: addrOf(0, i), dice: s.dice("agent " + name),
+			timing: set.Timing, priority: 100, observer: set.Observers[name], expects: set.Expect > 0,
+			joins: i > 0 || set.Together > 0 || set.Expect > 0, holders: set.Holders,
+		}
+		if t, ok := set.Timings[name]; ok {
+			a.timing = t
+		}
+		if p, ok := set.Priorities[name]; ok {
+			a.priority = p
+		}
+		a.emulator = netem.New(a.dice.Uint64())
+		a.clock.reboot(0, between(&a.dice, time.Minute, 100*time.Hour))
+		if !set.Steady {
+			a.clock.ppm = int64(a.dice.Uint64()%20_001) - 10_000
+		}
+		a.newDisk()
+		s.agents = append(s.agents, a)
+		s.net.at[a.addr] = a
+		s.net.cut = append(s.net.cut, make([]bool, set.Agents))
+	}
+	return s
+}
+
+// dice gives a stream of chance of its own, so that what is dropped from a
+// schedule moves no other.
+func (s *Sim) dice(key string) netem.Dice { return netem.NewDice(s.set.Seed, netem.Out, key) }
+
+// setUp founds the flock that stands at the beginning, and starts all.
+func (s *Sim) setUp() {
+	if n := s.set.Together; n > 0 {
+		s.foundTogether(s.agents[:n])
+	}
+	for _, a := range s.agents {
+		if !s.set.Absent[a.name] {
+			s.start(a)
+		}
+		a.joins = true // from the second start on
+	}
+	for i := range s.set.Ops {
+		s.queue.push(occurrence{at: s.set.Ops[i].At, what: onOp, n: i})
+	}
+}
+
+// foundTogether writes what a founding of all leaves on each disk.
+func (s *Sim) foundTogether(founders []*agent) {
+	flock := election.FlockID(s.newID(s.script))
+	c := election.Config{ConfigID: election.ConfigID{Version: 1}}
+	for _, a := range founders {
+		disk, err := a.open()
+		if err != nil {
+			s.broke(err)
+			return
+		}
+		a.id = disk.State().ID
+		s.disks[a.id] = a.ident
+		if int(c.N) < s.set.Voters && !a.observer {
+			c = c.With(election.Voter{ID: a.id, Priority: a.priority})
+		}
+		if err := disk.Close(); err != nil {
+			s.broke(err)
+		}
+	}
+	for _, a := range founders {
+		disk, err := a.open()
+		if err != nil {
+			s.broke(err)
+			return
+		}
+		st := disk.State()
+		st.Bound = flock
+		setRecord(&st, election.Record{FlockID: flock, Config: c})
+		if err := disk.Save(st); err != nil {
+			s.broke(err)
+		}
+		if err := disk.Close(); err != nil {
+			s.broke(err)
+		}
+	}
+}
+
+// run lets everything happen until end, or until something has gone wrong.
+func (s *Sim) run(end time.Duration) {
+	for s.err == nil && len(s.queue.heap) > 0 && s.queue.heap[0].at <= end {
+		o := s.queue.pop()
+		s.now = o.at
+		s.happen(&o)
+	}
+	if s.err == nil {
+		s.now = max(s.now, end)
+		if v := s.checker.End(s.now); v != nil {
+			s.broke(v)
+		}
+	}
+}
+
+func (s *Sim) happen(o *occurrence) {
+	a := o.agent
+	s.stats.Events++
+	s.trace.mix(uint64(o.at), uint64(o.what))
+	if o.life != 0 && (a.life == nil || a.life.number != o.life) {
+		if o.flight != nil {
+			s.net.done(o.flight)
+		}
+		return // it concerned a life that is over
+	}
+	switch o.what {
+	case onArrival:
+		s.arrive(a, o.flight)
+	case onDeparture:
+		s.launch(o.flight)
+	case onTimer:
+		s.fail(a.life, a.life.wake())
+	case onGossip:
+		s.gossip(a.life)
+	case onHolder:
+		s.ring(o.holder)
+	case onBoard:
+		o.board.At = s.now
+		s.emit(*o.board)
+	case onResume:
+		s.resume(a, time.Duration(o.n))
+	case onStart:
+		s.start(a)
+	case onOp:
+		s.apply(&s.set.Ops[o.n])
+	case onUndo:
+		s.undo(&s.set.Ops[o.n])
+	case onFlap:
+		s.flap(time.Duration(o.n))
+	}
+}
+
+// emit has the checker see what anybody outside could.
+func (s *Sim) emit(e check.Event) {
+	e.At = s.now
+	switch e.Kind {
+	case check.Published:
+		s.stats.Leases++
+	case check.HandedOut:
+		s.stats.HandedOut++
+	}
+	s.trace.mix(uint64(e.Kind), e.Token, uint64(e.Until))
+	s.trace.event(&e)
+	if v := s.checker.See(e); v != nil {
+		s.broke(v)
+	}
+}
+
+// record has the checker see what an agent shows from now on.
+func (s *Sim) record(l *life, rec election.Record) {
+	l.agent.rec = rec
+	e := check.Event{Kind: check.Recorded, Agent: l.ident, Flock: s.flockName(rec.FlockID)}
+	e.Record = check.Record{Generation: rec.Generation.Number, Term: rec.Term}
+	if !rec.Vote.IsZero() {
+		e.Record.Vote = s.nameOf(rec.Vote)
+	}
+	e.Record.Config = check.Config{Term: rec.Config.Term, Version: rec.Config.Version, Voters: s.votersOf(&rec.Config)}
+	s.trace.mix(rec.Term, rec.Config.Term, rec.Config.Version)
+	s.emit(e)
+}
+
+func (s *Sim) votersOf(c *election.Config) string {
+	var b strings.Builder
+	for i, v := range c.Members() {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(s.nameOf(v.ID))
+		if v.Priority != 100 {
+			fmt.Fprintf(&b, ":%d", v.Priority)
+		}
+	}
+	return b.String()
+}
+
+// nameOf names a disk: its machine's name, and which of its disks it is.
+func (s *Sim) nameOf(id election.ID) string {
+	if name, ok := s.disks[id]; ok {
+		return name
+	}
+	return id.String()[:8]
+}
+
+func (s *Sim) flockName(id election.FlockID) string {
+	name := s.names[id]
+	if name == "" {
+		name = id.String()
+		s.names[id] = name
+	}
+	return name
+}
+
+// broke keeps the first thing that goes wrong; the run ends with it.
+func (s *Sim) broke(err error) {
+	if s.err == nil && err != nil {
+		s.err = err
+	}
+}

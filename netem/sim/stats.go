@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Stats is what happened in a run, or in many.
+type Stats struct {
+	Runs         int
+	Virtual      time.Duration
+	Events       uint64
+	Datagrams    uint64
+	Lost         Lost
+	Elections    int
+	Campaigns    int
+	Periods      int // terms in which an agent was the goose for somebody
+	Leases       int // granted or renewed
+	HandedOut    int // deadlines handed to holders
+	VoterChanges int
+	Foundings    int
+	DiskFailures int
+	Struck       map[string]int // faults, by verb
+	Skipped      map[string]int // lines of schedules that found nothing to do
+
+	Gooseless time.Duration   // after the first goose
+	Gaps      []time.Duration // its pieces
+}
+
+// Faults counts the faults that struck.
+func (s *Stats) Faults() (n int) {
+	for _, k := range s.Struck {
+		n += k
+	}
+	return n
+}
+
+// Add takes another run in.
+func (s *Stats) Add(o *Stats) {
+	s.Runs += o.Runs
+	s.Virtual += o.Virtual
+	s.Events += o.Events
+	s.Datagrams += o.Datagrams
+	s.Lost.Cut += o.Lost.Cut
+	s.Lost.Rules += o.Lost.Rules
+	s.Lost.Down += o.Lost.Down
+	s.Lost.Full += o.Lost.Full
+	s.Lost.Nobody += o.Lost.Nobody
+	s.Lost.Corrupt += o.Lost.Corrupt
+	s.Elections += o.Elections
+	s.Campaigns += o.Campaigns
+	s.Periods += o.Periods
+	s.Leases += o.Leases
+	s.HandedOut += o.HandedOut
+	s.VoterChanges += o.VoterChanges
+	s.Foundings += o.Foundings
+	s.DiskFailures += o.DiskFailures
+	s.Gooseless += o.Gooseless
+	s.Gaps = append(s.Gaps, o.Gaps...)
+	for _, m := range [...][2]*map[string]int{{&s.Struck, &o.Struck}, {&s.Skipped, &o.Skipped}} {
+		if *m[0] == nil {
+			*m[0] = map[string]int{}
+		}
+		for k, n := range *m[1] {
+			(*m[0])[k] += n
+		}
+	}
+}
+
+// Quantile gives the gap that a share q of all gaps does not exceed.
+func (s *Stats) Quantile(q float64) time.Duration {
+	if len(s.Gaps) == 0 {
+		return 0
+	}
+	slices.Sort(s.Gaps)
+	return s.Gaps[min(int(q*float64(len(s.Gaps))), len(s.Gaps)-1)]
+}
+
+// String prints it for people.
+func (s *Stats) String() string {
+	var b strings.Builder
+	share := 0.0
+	if s.Virtual > 0 {
+		share = 100 * float64(s.Gooseless) / float64(s.Virtual)
+	}
+	fmt.Fprintf(&b, "virtual time    %v in %d runs, %d events, %d datagrams\n", s.Virtual.Round(time.Second), s.Runs, s.Events, s.Datagrams)
+	fmt.Fprintf(&b, "goose periods   %d in %d elections and %d campaigns; %d leases granted or renewed, %d deadlines handed out\n",
+		s.Periods, s.Elections, s.Campaigns, s.Leases, s.HandedOut)
+	fmt.Fprintf(&b, "without a goose %v (%.3f %%) in %d gaps: median %v, 90 %% within %v, 99 %% within %v, longest %v\n",
+		s.Gooseless.Round(time.Millisecond), share, len(s.Gaps), s.Quantile(0.5).Round(time.Millisecond),
+		s.Quantile(0.9).Round(time.Millisecond), s.Quantile(0.99).Round(time.Millisecond), s.Quantile(1).Round(time.Millisecond))
+	fmt.Fprintf(&b, "voters          %d changes; %d foundings by several; %d disks failed\n", s.VoterChanges, s.Foundings, s.DiskFailures)
+	l := s.Lost
+	fmt.Fprintf(&b, "datagrams lost  %d cut, %d by rules, %d corrupt, %d to agents that were down, %d to full sockets, %d to addresses left\n",
+		l.Cut, l.Rules, l.Corrupt, l.Down, l.Full, l.Nobody)
+	fmt.Fprintf(&b, "faults          %d: %s\n", s.Faults(), counts(s.Struck))
+	return b.String()
+}
+
+// counts prints how often each word occurs, the most frequent first.
+func counts(m map[string]int) string {
+	words := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
+	})
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = fmt.Sprintf("%s %d", w, m[w])
+	}
+	return strings.Join(parts, ", ")
+}
