@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem/shape"
 )
 
 // lease is that of the profile lan, which the agents run with.
@@ -32,7 +32,7 @@ type lab struct {
 type faults interface {
 	// set replaces all faults: what the partition does not let pass is cut, and
 	// of the rest a percentage is lost.
-	set(p flock.Partition, lossPercent uint32) error
+	set(p shape.Shape, lossPercent uint32) error
 }
 
 // open founds a flock of n, or skips the test where there is no lab.
@@ -105,12 +105,12 @@ func (l *lab) settled() (goose string) {
 }
 
 // set puts a partition and loss in force.
-func (l *lab) set(shape string, lossPercent uint32) {
+func (l *lab) set(partition string, lossPercent uint32) {
 	l.t.Helper()
-	var p flock.Partition
-	if shape != "" {
+	var p shape.Shape
+	if partition != "" {
 		var err error
-		p, err = flock.ParsePartition(shape)
+		p, err = shape.Parse(partition)
 		require.NoError(l.t, err)
 	}
 	require.NoError(l.t, l.faults.set(p, lossPercent))
@@ -121,7 +121,7 @@ func inKernel(l *lab) faults { return &kernelFaults{l} }
 
 type kernelFaults struct{ *lab }
 
-func (k *kernelFaults) set(p flock.Partition, lossPercent uint32) error {
+func (k *kernelFaults) set(p shape.Shape, lossPercent uint32) error {
 	var cut []link
 	for _, m := range k.members {
 		out, _ := p.Cuts(m.Name, k.names())
@@ -137,7 +137,7 @@ func inAgents(l *lab) faults { return &agentFaults{l} }
 
 type agentFaults struct{ *lab }
 
-func (a *agentFaults) set(p flock.Partition, lossPercent uint32) error {
+func (a *agentFaults) set(p shape.Shape, lossPercent uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, m := range a.members {

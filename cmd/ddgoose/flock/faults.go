@@ -9,11 +9,12 @@ import (
 	"sync"
 
 	"duckduckgoose/netem"
+	"duckduckgoose/netem/shape"
 )
 
 // SetPartition replaces the partition, and the zero one heals it; it holds for
 // agents started later too. Other rules stay.
-func (f *Flock) SetPartition(ctx context.Context, p Partition) error {
+func (f *Flock) SetPartition(ctx context.Context, p shape.Shape) error {
 	for _, name := range p.Named() {
 		if _, err := f.Agent(name); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/netem/shape"
 	"duckduckgoose/wire"
 )
 
@@ -44,7 +45,7 @@ type Flock struct {
 	agents map[string]*Agent // never changed after Prepare
 
 	mu        sync.Mutex // guards what follows, and keeps starts and rules in order
-	partition Partition
+	partition shape.Shape
 	netem     string
 	closed    bool
 }

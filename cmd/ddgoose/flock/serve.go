@@ -12,6 +12,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/netem"
+	"duckduckgoose/netem/shape"
 )
 
 const (
@@ -111,7 +112,7 @@ func (s *server) partition(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := ParsePartition(in.Shape)
+	p, err := shape.Parse(in.Shape)
 	if err != nil {
 		return nil, api.Input("%v", err)
 	}
@@ -124,7 +125,7 @@ func (s *server) partition(r *http.Request) (any, error) {
 }
 
 func (s *server) heal(r *http.Request) (any, error) {
-	return nil, s.f.SetPartition(r.Context(), Partition{})
+	return nil, s.f.SetPartition(r.Context(), shape.Shape{})
 }
 
 func (s *server) netem(r *http.Request) (any, error) {
