@@ -7,4 +7,9 @@ import (
 	"duckduckgoose/agent/api/apitest"
 )
 
-func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(leadEnv); socket != "" {
+		os.Exit(leadProcess(socket))
+	}
+	os.Exit(apitest.Main(m))
+}

@@ -56,11 +56,11 @@ type Session struct {
 type conversation struct {
 	resp   *http.Response
 	lines  *io.PipeWriter
-	shift  time.Duration // from the agent's clock to ours
-	cancel context.CancelFunc
-	drains int           // said, and not echoed yet: the session's lock guards it
-	echoed chan struct{} // capacity 1
-	over   chan struct{} // closed when the agent's lines have ended
+	shift  time.Duration      // from the agent's clock to ours
+	cancel context.CancelFunc // closes lines, too
+	drains int                // said, and not echoed yet: the session's lock guards it
+	echoed chan struct{}      // capacity 1
+	over   chan struct{}      // closed when the agent's lines have ended
 }
 
 // Hold opens a holder's session, for who supervises work itself; [Client.Lead]
@@ -132,6 +132,9 @@ func (s *Session) connect(ctx context.Context) (*conversation, error) {
 	own, cancel := context.WithCancel(s.ctx)
 	stop := context.AfterFunc(ctx, cancel)
 	r, w := io.Pipe()
+	// Package http does not give a request up before what reads its body has
+	// ended, and that waits for us: an agent that hangs would hold us for ever.
+	context.AfterFunc(own, func() { _ = w.CloseWithError(io.ErrClosedPipe) })
 	before := boottime.Now()
 	resp, err := s.c.open(own, http.MethodPost, s.path, r)
 	if !stop() && err == nil && ctx != s.ctx {
@@ -140,7 +143,6 @@ func (s *Session) connect(ctx context.Context) (*conversation, error) {
 	}
 	if err != nil {
 		cancel()
-		_ = w.Close() // the other end is gone
 		return nil, err
 	}
 	return &conversation{
@@ -324,10 +326,7 @@ func (c *conversation) say(req api.LeadRequest) bool {
 	if err != nil {
 		return false
 	}
-	hangs := time.AfterFunc(drainTime, func() {
-		_ = c.lines.CloseWithError(io.ErrClosedPipe)
-		c.cancel()
-	})
+	hangs := time.AfterFunc(drainTime, c.cancel)
 	defer hangs.Stop()
 	_, err = c.lines.Write(append(line, '\n'))
 	return err == nil
