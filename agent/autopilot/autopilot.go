@@ -28,7 +28,7 @@ const (
 // absences count from its own election at the earliest.
 type Pilot struct {
 	term    uint64
-	reached bool                          // the target was reached in this term: from now on additions wait longer
+	reached int                           // the highest target reached in this term: up to it, additions wait longer
 	gone    map[election.ID]time.Duration // since when a voter neither lives nor acks
 	steady  map[election.ID]time.Duration // since when an agent lives and acks
 }
@@ -62,7 +62,7 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	}
 	target := p.target(v)
 	if int(v.Config.N) >= target {
-		p.reached = true
+		p.reached = max(p.reached, target)
 	}
 	for _, m := range v.Members {
 		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced || m.Observer && m.Alive) {
@@ -76,11 +76,11 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 		return remove(id), true
 	}
 	if int(v.Config.N) < target {
-		if m, n := p.best(now, v); n > 0 && (v.Config.N%2 == 0 || n > 1) {
+		if m, n := p.best(now, v, target); n > 0 && (v.Config.N%2 == 0 || n > 1) {
 			return add(m), true // an even set stands no more deaths than the odd one below: never stop there
 		}
 	}
-	if id, ok := p.absent(now, v); ok {
+	if id, ok := p.absent(now, v, target); ok {
 		return remove(id), true
 	}
 	for _, m := range v.Members {
@@ -178,9 +178,9 @@ func (p *Pilot) worse(v View, a, b election.Voter) bool {
 }
 
 // best gives the observer that should become a voter next, and how many could.
-func (p *Pilot) best(now time.Duration, v View) (best Member, n int) {
+func (p *Pilot) best(now time.Duration, v View, target int) (best Member, n int) {
 	wait := stableFirst
-	if p.reached {
+	if target <= p.reached {
 		wait = stableLater
 	}
 	for _, m := range v.Members {
@@ -197,13 +197,13 @@ func (p *Pilot) best(now time.Duration, v View) (best Member, n int) {
 
 // absent gives a voter that has been gone for long enough, when another can
 // take its place or when three or more stay.
-func (p *Pilot) absent(now time.Duration, v View) (id election.ID, ok bool) {
+func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, ok bool) {
 	for _, voter := range v.Config.Members() {
 		since, gone := p.gone[voter.ID]
 		if voter.ID == v.Self || !gone || now-since < absentFor {
 			continue
 		}
-		if _, n := p.best(now, v); n > 0 || v.Config.N > 3 {
+		if _, n := p.best(now, v, target); n > 0 || v.Config.N > 3 {
 			return voter.ID, true
 		}
 	}
