@@ -15,6 +15,7 @@ type news struct {
 	goose  string
 	token  uint64
 	voters int
+	note   string    // the last one told: what all say need not be told for each
 	lost   time.Time // since when there is none; zero: there is one, or never was
 }
 
@@ -64,8 +65,9 @@ func (n *news) tellAgent(old, now *portrait, say func(string, ...any)) {
 			say("%s is revived", now.name)
 		}
 	}
-	if old.state == stateUp && now.note != old.note && now.note != "" {
+	if old.state == stateUp && now.note != old.note && now.note != n.note && now.note != "" {
 		say("%s: %s", now.name, now.note)
+		n.note = now.note
 	}
 }
 

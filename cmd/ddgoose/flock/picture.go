@@ -3,6 +3,7 @@ package flock
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,8 +109,10 @@ func (g *gallery) note(p *portrait) string {
 	if rules := p.status.Netem; rules != g.f.Rules(p.name) {
 		return "netem " + orElse(rules, "cleared")
 	}
-	if len(p.status.Warnings) > 0 {
-		return p.status.Warnings[0]
+	for _, w := range p.status.Warnings {
+		if p.status.Netem == "" || !strings.Contains(w, p.status.Netem) { // the faults are told for all
+			return w
+		}
 	}
 	return ""
 }

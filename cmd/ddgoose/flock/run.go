@@ -71,9 +71,9 @@ func Run(ctx context.Context, opts RunOptions) error {
 	}
 	g := &gallery{f: f, m: NewMonitor(ctx, f, nil)}
 	defer g.m.Close()
-	if screen := terminal(opts.Out); screen != nil {
+	if out, ok := opts.Out.(*os.File); ok && IsTerminal(out) {
 		running.Go(func() { g.leases.follow(ctx, g) })
-		err = opts.showTable(ctx, g, screen)
+		err = opts.showTable(ctx, g, newScreen(out))
 	} else {
 		err = opts.showLines(ctx, g)
 	}

@@ -12,21 +12,19 @@ import (
 // screen redraws lines in place on a terminal.
 type screen struct {
 	f             *os.File
+	calm          func() // takes calmTerminal back
 	shown         []string
 	width, height int
 }
 
-// IsTerminal tells whether w is a terminal that can redraw.
-func IsTerminal(w any) bool { return terminal(w) != nil }
-
-// terminal gives a screen when w is a terminal that can redraw; nil otherwise.
-func terminal(w any) *screen {
+// IsTerminal tells whether w is a terminal that can redraw, and that is ours to
+// draw on: a job in the background has none.
+func IsTerminal(w any) bool {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
-		return nil
-	}
-	return &screen{f: f}
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && inForeground(f)
 }
+
+func newScreen(f *os.File) *screen { return &screen{f: f, calm: calmTerminal(f)} }
 
 const (
 	hideCursor  = "\x1b[?25l"
@@ -69,7 +67,6 @@ func (s *screen) draw(lines func(width, height int) []string) {
 
 // restore gives the terminal back, below what was drawn.
 func (s *screen) restore() {
-	if s.width != 0 {
-		_, _ = s.f.WriteString(showCursor)
-	}
+	_, _ = s.f.WriteString(showCursor) // a terminal that has gone needs nothing
+	s.calm()
 }
