@@ -20,7 +20,8 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 		if !n.trusted(m) {
 			return
 		}
-		n.rec.Term, n.rec.Vote = m.Term, m.From // rule 8
+		n.adoptTerm(now, m.Term, fx) // whoever led or campaigned in an older term stops
+		n.rec.Vote = m.From          // rule 8
 	case n.role == Leader:
 		fx.event(EventTwoLeaders, m.Term, m.From)
 		return
@@ -56,7 +57,7 @@ func (n *Node) hear(now time.Duration, m *Message) {
 		n.heardAt = now
 	}
 	if m.RTT > 0 {
-		n.leaderRTT = m.RTT
+		n.leaderRTT = min(m.RTT, n.set.Lease)
 	}
 }
 

@@ -77,6 +77,7 @@ func (n *Node) handOver(now time.Duration, fx *Effects) {
 		return
 	}
 	switch {
+	case n.raiseTo != 0 && n.late: // it campaigns once the work has ended
 	case n.raiseTo != 0:
 		term := n.raiseTo
 		n.leaveLead()

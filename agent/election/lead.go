@@ -130,7 +130,7 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 	p.ackAt = now
 	if m.Round > p.round {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
-		p.rtt = smooth(p.rtt, now-r.sentAt)
+		p.rtt = smooth(p.rtt, min(now-r.sentAt, n.set.Lease)) // a voter that was paused is not that far away
 	}
 	if d := min(r.asked, m.Promise); d > 0 {
 		p.expiry = max(p.expiry, r.sentAt+n.worth(d))

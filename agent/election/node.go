@@ -187,6 +187,9 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 		n.handOver(now, fx)
 	case Busy:
 		n.late = in.Late
+		if in.Late && (n.role == PreCandidate || n.role == Candidate) {
+			n.standDown(now, fx)
+		}
 	case ClockJump:
 		n.dropLease()
 	case Observe:

@@ -108,7 +108,8 @@ func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) ti
 	return ts[k-1]
 }
 
-// rtt estimates a round trip to a voter: the slowest of the quick majority.
+// roundTrip estimates a round trip: to the slowest of the quickest majority,
+// to which a leader itself belongs.
 func (n *Node) roundTrip() time.Duration {
 	if n.role != Leader {
 		return n.leaderRTT
@@ -131,5 +132,5 @@ func (n *Node) roundTrip() time.Duration {
 	if count == 0 {
 		return n.leaderRTT
 	}
-	return ts[min(count, n.rec.Config.Quorum())-1]
+	return ts[max(min(count, n.rec.Config.Quorum()-1), 1)-1]
 }
