@@ -78,6 +78,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newNetemCommand(env),
 		newFlockCommand(env),
 		newBenchCommand(env),
+		newSoakCommand(env),
 		newCompletionCommand(env),
 		newVersionCommand(env),
 	)
@@ -93,13 +94,14 @@ func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 				names = append(names, c.Name())
 			}
 		}
-		if len(args) > 0 {
-			hint := ""
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = " (did you mean " + strings.Join(near, " or ") + "?)"
-			}
-			return usage("%s has no command %q%s: it has %s", cmd.CommandPath(), args[0], hint, strings.Join(names, " "))
+		all := strings.Join(names, " ")
+		if len(args) == 0 {
+			return usage("%s wants a command: %s (%s --help tells more)", cmd.CommandPath(), all, cmd.CommandPath())
 		}
-		return usage("%s: name a command: %s (%s --help tells more)", cmd.CommandPath(), strings.Join(names, " "), cmd.CommandPath())
+		cmd.SuggestionsMinimumDistance = 2 // letters
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return usage("%s has no command %q: did you mean %s?", cmd.CommandPath(), args[0], strings.Join(near, " or "))
+		}
+		return usage("%s has no command %q: it has %s", cmd.CommandPath(), args[0], all)
 	}
 }

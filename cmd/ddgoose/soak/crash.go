@@ -1,0 +1,73 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+const (
+	stopSignal = syscall.SIGSTOP
+	contSignal = syscall.SIGCONT
+	termSignal = syscall.SIGTERM
+)
+
+const (
+	// crashLook is how often processes are looked after.
+	crashLook = 200 * time.Millisecond
+	// maxCrashes ends a run: an agent that dies at once would crash for ever.
+	maxCrashes = 50
+	// logTail is how much of a log is kept of a crash.
+	logTail = 16 << 10
+)
+
+// guard finds processes that ended by themselves, and starts them again.
+func (d *driver) guard(ctx context.Context) {
+	tick := time.NewTicker(crashLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, name := range d.f.Names() {
+			d.mu.Lock()
+			harmed, many := d.harmed[name] != "", len(d.crashes) >= maxCrashes
+			d.mu.Unlock()
+			a, err := d.f.Agent(name)
+			if err != nil || harmed || many || a.Running() {
+				continue
+			}
+			how := "it ended by itself"
+			if err := a.Exit(); err != nil {
+				how = err.Error()
+			}
+			d.crashed(a, how)
+			if err := d.f.Start(name); err != nil && !errors.Is(err, flock.ErrRuns) {
+				d.crashed(a, "it cannot be started again: "+err.Error())
+			}
+		}
+	}
+}
+
+func (d *driver) crashed(a *flock.Agent, how string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashes = append(d.crashes, Crash{Agent: a.Name, At: boottime.Now(), How: how, Log: tail(a.Log)})
+}
+
+// tail gives the end of a log.
+func tail(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(text[max(len(text)-logTail, 0):]))
+}

@@ -1,0 +1,164 @@
+package soak
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+)
+
+// report gathers what was seen when all has ended. Times count from the start of the run.
+func (r *run) report(ctx context.Context) (*Report, error) {
+	rep := &Report{
+		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Agents: r.f.Names(),
+		Asked: r.o.For, Lasted: r.until - r.from, Settled: r.settled - r.start, Until: boottime.Now() - r.start,
+		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.world.bound,
+		Counts: map[Kind]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},
+		Violations: []Violation{}, Crashes: []Crash{}, Leaks: []Leak{}, Notes: []string{},
+	}
+	rep.Events, rep.Late, rep.Periods = r.seq.counts()
+	r.gatherStalls(rep)
+	r.gatherFaults(rep)
+	r.gatherReigns(rep)
+	r.gatherResources(rep)
+	if err := r.gatherHistory(rep); err != nil {
+		return nil, err
+	}
+	r.gatherViolations(rep)
+	rep.judge()
+	return rep, nil
+}
+
+func (r *run) gatherStalls(rep *Report) {
+	rep.Stalls = r.canary.seen()
+	var total time.Duration
+	for i := range rep.Stalls {
+		s := &rep.Stalls[i]
+		s.From, s.To = s.From-r.start, s.To-r.start
+		total += s.To - s.From
+	}
+	if len(rep.Stalls) > 0 {
+		rep.Notes = append(rep.Notes, fmt.Sprintf("this machine did not let the soak run for %v in all, in %d pieces: no goose was owed for those", total.Round(time.Millisecond), len(rep.Stalls)))
+	}
+	if rep.Stopped {
+		rep.Notes = append(rep.Notes, fmt.Sprintf("it was stopped after %v of %v, and not seen to heal", rep.Lasted.Round(time.Second), rep.Asked))
+	}
+}
+
+func (r *run) gatherFaults(rep *Report) {
+	d := r.driver
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rep.Struck = d.struck
+	slices.SortStableFunc(rep.Struck, func(a, b *Struck) int { return cmp.Compare(a.From, b.From) })
+	for _, s := range rep.Struck {
+		s.From, s.To = s.From-r.start, s.To-r.start
+		if s.Skipped == "" && s.Refused == "" {
+			rep.Counts[s.Kind]++
+		}
+	}
+	rep.Crashes = append(rep.Crashes, d.crashes...)
+	for i := range rep.Crashes {
+		rep.Crashes[i].At -= r.start
+	}
+	for _, died := range d.writers.died {
+		rep.Crashes = append(rep.Crashes, Crash{At: rep.Until, How: died, Log: tail(d.writers.log)})
+	}
+}
+
+func (r *run) gatherReigns(rep *Report) {
+	o := r.observer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, reign := range o.reigns {
+		rep.Reigns = append(rep.Reigns, Reign{reign.Agent, reign.Token, reign.From - r.start, reign.To - r.start})
+	}
+	slices.SortStableFunc(rep.Reigns, func(a, b Reign) int { return cmp.Compare(a.From, b.From) })
+	for name, a := range o.agents {
+		a.spans[len(a.spans)-1].To = rep.Until + r.start
+		for _, s := range a.spans {
+			rep.Spans[name] = append(rep.Spans[name], Span{s.From - r.start, s.To - r.start, s.State})
+		}
+	}
+	for _, name := range rep.Agents {
+		a, seconds := o.agents[name], rep.Until.Seconds()
+		rep.Traffic = append(rep.Traffic, Traffic{
+			Agent: name, Sent: float64(a.counted("datagrams_sent")) / seconds, Received: float64(a.counted("datagrams_received")) / seconds,
+			SentBytes: float64(a.counted("bytes_sent")) / seconds, GotBytes: float64(a.counted("bytes_received")) / seconds,
+		})
+	}
+	from, until := r.from-r.start, r.until-r.start
+	inTime := slices.DeleteFunc(slices.Clone(rep.Reigns), func(x Reign) bool { return x.To < from || x.From > until })
+	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, r.lease)
+	rep.Causes = byCause(rep.Gaps)
+	var times []time.Duration
+	for i := range rep.Gaps {
+		times = append(times, rep.Gaps[i].Lasts())
+		if rep.Gaps[i].Failover {
+			rep.Failovers++
+		}
+	}
+	rep.Leaderless = distributionOf(times)
+}
+
+func (r *run) gatherResources(rep *Report) {
+	r.resources.mu.Lock()
+	defer r.resources.mu.Unlock()
+	for name, samples := range r.resources.samples {
+		for _, s := range samples {
+			s.At -= r.start
+			rep.Samples[name] = append(rep.Samples[name], s)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(rep.Samples)) {
+		found, judged := leaks(name, rep.Samples[name])
+		rep.Leaks = append(rep.Leaks, found...)
+		rep.LivesLong += judged
+	}
+	if rep.LivesLong == 0 {
+		rep.Notes = append(rep.Notes, fmt.Sprintf("no process lived for %v: leaks were not judged", leakLife))
+	}
+}
+
+func (r *run) gatherHistory(rep *Report) error {
+	h, err := readHistory(r.fence(), r.start)
+	if err != nil {
+		return err
+	}
+	rep.History = &h.History
+	for _, token := range slices.Sorted(maps.Keys(h.writers)) {
+		r.observer.mu.Lock()
+		id := r.observer.owners[token]
+		owner := r.observer.names[id]
+		r.observer.mu.Unlock()
+		if writer := h.writers[token]; owner != "" && owner != writer {
+			rep.History.Broken = append(rep.History.Broken, fmt.Sprintf("%s wrote by token %d, which is %s's", writer, token, owner))
+		}
+	}
+	return nil
+}
+
+// gatherViolations tells agents by their names: the checker knows them by disk.
+func (r *run) gatherViolations(rep *Report) {
+	name := func(text string) string {
+		for id, name := range r.observer.names {
+			text = strings.ReplaceAll(text, id, name)
+		}
+		return text
+	}
+	for _, v := range r.seq.found() {
+		rep.Violations = append(rep.Violations, Violation{v.Promise, v.At, name(v.Text)})
+	}
+	for _, text := range rep.History.Broken {
+		rep.Violations = append(rep.Violations, Violation{"P2", rep.Until, "the fenced file: " + text})
+	}
+	if r.healed != nil {
+		rep.Violations = append(rep.Violations, Violation{"P5", rep.Until,
+			fmt.Sprintf("the flock was not whole %v after the last fault: %v", time.Duration(r.o.Scenario.Heal), r.healed)})
+	}
+}

@@ -1,0 +1,241 @@
+package soak
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/netem/check"
+)
+
+// observer turns what agents publish into events for the checker, and into the
+// story that the report tells. All agents run on this machine, so their
+// deadlines and our clock are one clock.
+type observer struct {
+	seq   *sequence
+	world *world
+
+	mu     sync.Mutex // guards what follows
+	agents map[string]*observed
+	names  map[string]string // by id: a name has several when a disk was lost
+	owners map[uint64]string // by token: the id that was first named as its goose
+	flock  string            // the flock's id
+	reigns []*Reign          // in the order that they began
+}
+
+// observed is what was seen of the agent of one name.
+type observed struct {
+	name   string
+	up     bool
+	status api.Status // the latest of its watch
+	sight  sighting   // the latest answer that it is the goose
+	reign  *Reign     // the one that lasts, nil for none
+	spans  []Span
+	// counters of the process that runs, and of all before it.
+	now, before map[string]uint64
+}
+
+// sighting is one answer of an agent that it is the goose, and what is known
+// from it: it was true at the moment at, and stays true until until, unless
+// the agent changes its mind, which changes seq.
+type sighting struct {
+	seq, token uint64
+	at, until  time.Duration
+}
+
+// rounding is how far remaining_ms may be from what was meant.
+const rounding = 100 * time.Microsecond
+
+// sightingOf tells when an answer was true: the agent counted what remains of
+// its lease from that moment.
+func sightingOf(s *api.Status) sighting {
+	until := time.Duration(s.Lease.UntilBoottimeNS)
+	return sighting{s.Seq, s.Token, until - time.Duration(s.Lease.RemainingMS*float64(time.Millisecond)), until}
+}
+
+// Span is a time in which an agent was in one state.
+type Span struct {
+	From  time.Duration `json:"from_ns"`
+	To    time.Duration `json:"to_ns"`
+	State string        `json:"state"` // down, duck, candidate, dead
+}
+
+// down is the state of an agent that does not answer.
+const down = "down"
+
+// Reign is a time in which an agent answered that it is the goose of one token.
+type Reign struct {
+	Agent string        `json:"agent"`
+	Token uint64        `json:"token"`
+	From  time.Duration `json:"from_ns"`
+	To    time.Duration `json:"to_ns"` // of the last such answer
+}
+
+func newObserver(names []string, start time.Duration, seq *sequence, w *world) *observer {
+	o := &observer{seq: seq, world: w, agents: map[string]*observed{}, names: map[string]string{}, owners: map[uint64]string{}}
+	for _, name := range names {
+		o.agents[name] = &observed{name: name, spans: []Span{{start, start, down}}, before: map[string]uint64{}}
+	}
+	return o
+}
+
+// see takes a status of an agent's watch; up is false when it stopped answering.
+func (o *observer) see(name string, s api.Status, up bool) {
+	now := boottime.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.agents[name]
+	if !up {
+		a.end(now)
+		o.world.gone(name)
+		return
+	}
+	a.up, a.status = true, s
+	a.count(s.Counters)
+	if s.Role == api.RoleDead || s.FlockID == "" {
+		o.world.gone(name)
+	} else {
+		o.names[s.ID] = name
+		o.world.here(name, s.ID, s.Config, s.Generation)
+		o.record(now, &s)
+	}
+	state := s.Role
+	if state == api.RoleGoose {
+		state = api.RoleDuck // a reign is drawn over it
+	}
+	a.span(now, state)
+	o.answer(a, &s)
+}
+
+// polled takes an answer to a question.
+func (o *observer) polled(name string, s api.Status) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.agents[name]
+	if a.up && a.status.ID == s.ID {
+		a.count(s.Counters)
+	}
+	o.answer(a, &s)
+}
+
+// record tells what an agent shows of what it must never forget (P6). Only its
+// watch is asked: answers to questions may overtake it.
+func (o *observer) record(now time.Duration, s *api.Status) {
+	var voters []string
+	for _, v := range s.Config.Voters {
+		voters = append(voters, fmt.Sprintf("%s:%d", v.ID, v.Priority))
+	}
+	slices.Sort(voters)
+	o.flock = cmp.Or(o.flock, s.FlockID)
+	o.seq.push(check.Event{At: now, Kind: check.Recorded, Agent: s.ID, Flock: s.FlockID, Record: check.Record{
+		Generation: s.Generation, Term: s.Term,
+		Config: check.Config{Term: s.Config.Term, Version: s.Config.Version, Voters: strings.Join(voters, " ")},
+	}})
+}
+
+// answer tells what one answer says of who is the goose.
+func (o *observer) answer(a *observed, s *api.Status) {
+	if s.Goose != nil && s.Token != 0 && o.owners[s.Token] != s.Goose.ID {
+		if _, known := o.owners[s.Token]; !known {
+			o.owners[s.Token] = s.Goose.ID
+		}
+		o.seq.push(check.Event{At: boottime.Now(), Kind: check.Led, Agent: s.Goose.ID, Flock: s.FlockID, Token: s.Token})
+	}
+	if s.Role != api.RoleGoose {
+		if s.Seq > a.sight.seq {
+			a.reign = nil
+		}
+		return
+	}
+	before, now := a.sight, sightingOf(s)
+	if before.token == now.token && now.at <= before.at {
+		return // overtaken
+	}
+	a.sight = now
+	e := check.Event{At: now.at + rounding, Since: now.at - rounding, Kind: check.Answered, Agent: s.ID, Flock: s.FlockID, Token: now.token}
+	o.seq.push(e)
+	if before.token == now.token && before.seq == now.seq && now.at <= before.until && a.reign != nil {
+		// Nothing changed between the two answers and the lease did not run
+		// out: the agent was the goose all the while.
+		e.Kind, e.At, e.Until = check.Published, before.at+rounding, now.at-rounding
+		if e.Until > e.At {
+			o.seq.push(e)
+		}
+		a.reign.To = now.at
+		return
+	}
+	a.reign = &Reign{Agent: a.name, Token: now.token, From: now.at, To: now.at}
+	o.reigns = append(o.reigns, a.reign)
+}
+
+// owner gives the id of a token's goose; "" when nobody named it.
+func (o *observer) owner(token uint64) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.owners[token]
+}
+
+// flockID gives the flock's id.
+func (o *observer) flockID() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flock
+}
+
+// goose gives who was the goose by its last answer; "" when its lease has run out since.
+func (o *observer) goose() (name string, token uint64) {
+	now := boottime.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, a := range o.agents {
+		if a.up && a.status.Role == api.RoleGoose && a.sight.until > now && a.sight.token > token {
+			name, token = a.name, a.sight.token
+		}
+	}
+	return name, token
+}
+
+// latest gives the latest status of every agent that answers.
+func (o *observer) latest() map[string]api.Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := map[string]api.Status{}
+	for name, a := range o.agents {
+		if a.up {
+			all[name] = a.status
+		}
+	}
+	return all
+}
+
+// end books that the process has stopped answering.
+func (a *observed) end(now time.Duration) {
+	a.up, a.reign, a.sight = false, nil, sighting{}
+	for k, v := range a.now {
+		a.before[k] += v
+	}
+	a.now = nil
+	a.span(now, down)
+}
+
+func (a *observed) span(now time.Duration, state string) {
+	last := &a.spans[len(a.spans)-1]
+	last.To = now
+	if last.State != state {
+		a.spans = append(a.spans, Span{now, now, state})
+	}
+}
+
+func (a *observed) count(counters map[string]uint64) {
+	if a.now == nil || counters["datagrams_sent"] >= a.now["datagrams_sent"] {
+		a.now = counters
+	}
+}
+
+// counted sums up a counter over all processes of the agent.
+func (a *observed) counted(name string) uint64 { return a.before[name] + a.now[name] }

@@ -1,0 +1,153 @@
+package soak
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Report is what a soak found. All times are nanoseconds since its start.
+type Report struct {
+	Version  string        `json:"version"`
+	Started  time.Time     `json:"started"`
+	Seed     uint64        `json:"seed"`
+	Agents   []string      `json:"agents"`
+	Asked    time.Duration `json:"asked_ns"`
+	Lasted   time.Duration `json:"lasted_ns"` // with faults
+	Until    time.Duration `json:"until_ns"`  // the end of the observation
+	Settled  time.Duration `json:"settled_ns"`
+	Stopped  bool          `json:"stopped"` // by the user, before its time
+	Scenario *Scenario     `json:"scenario"`
+	Lease    time.Duration `json:"lease_ns"`
+	Bound    time.Duration `json:"bound_ns"` // within which a goose was due
+
+	Verdict    string      `json:"verdict"`
+	Violations []Violation `json:"violations"`
+	Crashes    []Crash     `json:"crashes"`
+	Leaks      []Leak      `json:"leaks"`
+	LivesLong  int         `json:"lives_judged"` // processes that lived long enough to be judged for leaks
+	Stalls     []Stall     `json:"stalls"`
+	Notes      []string    `json:"notes"`
+
+	Events  int `json:"events"`      // that were judged
+	Late    int `json:"events_late"` // that came too late for it
+	Periods int `json:"goose_periods"`
+
+	Struck     []*Struck         `json:"faults"`
+	Counts     map[Kind]int      `json:"faults_struck"`
+	Reigns     []Reign           `json:"reigns"`
+	Spans      map[string][]Span `json:"spans"`
+	Gaps       []Gap             `json:"gaps"`
+	Causes     []ByCause         `json:"causes"`
+	Leaderless Distribution      `json:"leaderless"`
+	Failovers  int               `json:"failovers"`
+
+	History *History            `json:"fenced_file"`
+	Traffic []Traffic           `json:"traffic"`
+	Samples map[string][]Sample `json:"samples"`
+}
+
+// Violation is a broken promise.
+type Violation struct {
+	Promise string        `json:"promise"`
+	At      time.Duration `json:"at_ns"`
+	Text    string        `json:"text"`
+}
+
+// Safety tells whether it is one that no fault may break.
+func (v *Violation) Safety() bool { return v.Promise != "P4" && v.Promise != "P5" }
+
+// Traffic is what one agent sent and received for the election, per second of the run.
+type Traffic struct {
+	Agent     string  `json:"agent"`
+	Sent      float64 `json:"datagrams_sent_per_s"`
+	Received  float64 `json:"datagrams_received_per_s"`
+	SentBytes float64 `json:"bytes_sent_per_s"`
+	GotBytes  float64 `json:"bytes_received_per_s"`
+}
+
+// The verdicts, the gravest first.
+const (
+	Unsafe  = "safety"   // P1, P2, P3 or P6 was broken
+	Crashed = "crash"    // a process ended by itself
+	Unalive = "liveness" // P4 or P5: there was no goose in time, or the flock did not heal
+	Leaking = "leak"     // a process grew
+	Good    = "good"
+)
+
+// judge chooses the verdict.
+func (r *Report) judge() {
+	safe := !slices.ContainsFunc(r.Violations, func(v Violation) bool { return v.Safety() })
+	switch {
+	case !safe:
+		r.Verdict = Unsafe
+	case len(r.Crashes) > 0:
+		r.Verdict = Crashed
+	case len(r.Violations) > 0:
+		r.Verdict = Unalive
+	case len(r.Leaks) > 0:
+		r.Verdict = Leaking
+	default:
+		r.Verdict = Good
+	}
+}
+
+// Availability is the share of the time with faults in which there was a goose, in percent.
+func (r *Report) Availability() float64 {
+	if r.Lasted <= 0 {
+		return 0
+	}
+	return 100 * (1 - r.Leaderless.Sum*float64(time.Millisecond)/float64(r.Lasted))
+}
+
+// Summary tells the report in a few lines.
+func (r *Report) Summary() string {
+	var b strings.Builder
+	struck := 0
+	for _, n := range r.Counts {
+		struck += n
+	}
+	fmt.Fprintf(&b, "%s: %d agents for %v, seed %d\n", r.Headline(), len(r.Agents), r.Lasted.Round(time.Second), r.Seed)
+	fmt.Fprintf(&b, "faults     %d:", struck)
+	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
+		fmt.Fprintf(&b, " %s %d", kind, r.Counts[kind])
+	}
+	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %.0f ms, 99 %% %.0f ms, worst %.0f ms\n",
+		r.Availability(), r.Periods, r.Failovers, r.Leaderless.Median, r.Leaderless.P99, r.Leaderless.Max)
+	fmt.Fprintf(&b, "fenced     %d writes accepted under %d tokens, %d refused\n", r.History.Accepted, r.History.Tokens, r.History.Refused)
+	fmt.Fprintf(&b, "checked    %d events", r.Events)
+	if r.Late > 0 {
+		fmt.Fprintf(&b, ", %d came too late for it", r.Late)
+	}
+	fmt.Fprintf(&b, "; %d lives judged for leaks; this machine stalled %d times\n", r.LivesLong, len(r.Stalls))
+	for _, v := range r.Violations {
+		fmt.Fprintf(&b, "BROKEN     %s at %v: %s\n", v.Promise, v.At.Round(time.Millisecond), v.Text)
+	}
+	for _, c := range r.Crashes {
+		fmt.Fprintf(&b, "CRASH      %s at %v: %s\n", c.Agent, c.At.Round(time.Millisecond), c.How)
+	}
+	for _, l := range r.Leaks {
+		fmt.Fprintf(&b, "LEAK       %s: %s from %.1f to %.1f in %v\n", l.Agent, l.What, l.From, l.To, l.Over.Round(time.Second))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note       %s\n", n)
+	}
+	return b.String()
+}
+
+// Headline is the verdict in words.
+func (r *Report) Headline() string {
+	switch r.Verdict {
+	case Unsafe:
+		return "SAFETY BROKEN"
+	case Crashed:
+		return "an agent crashed"
+	case Unalive:
+		return "liveness missed"
+	case Leaking:
+		return "a process grew"
+	}
+	return "every promise kept"
+}

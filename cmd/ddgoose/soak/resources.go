@@ -1,0 +1,169 @@
+package soak
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+// resourcesEvery is how often memory and goroutines are measured.
+const resourcesEvery = 2 * time.Second
+
+// Sample is what one process used at one moment.
+type Sample struct {
+	At         time.Duration `json:"at_ns"`
+	PID        int           `json:"pid"`
+	RSS        float64       `json:"rss_mb"`
+	Goroutines int           `json:"goroutines"`
+}
+
+// Leak is a process that grew.
+type Leak struct {
+	Agent string  `json:"agent"`
+	What  string  `json:"what"`
+	From  float64 `json:"from"` // median of the life's second quarter
+	To    float64 `json:"to"`   // of its last quarter
+	// Over is how long the process lived.
+	Over time.Duration `json:"over_ns"`
+}
+
+// resources follows what the agents' processes use.
+type resources struct {
+	f *flock.Flock
+
+	mu      sync.Mutex // guards samples
+	samples map[string][]Sample
+}
+
+func (r *resources) follow(ctx context.Context, a *flock.Agent) {
+	tick := time.NewTicker(resourcesEvery)
+	defer tick.Stop()
+	for {
+		if s, err := measure(ctx, a); err == nil { // it may be dead or stopped
+			r.mu.Lock()
+			r.samples[a.Name] = append(r.samples[a.Name], s)
+			r.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func measure(ctx context.Context, a *flock.Agent) (Sample, error) {
+	s := Sample{At: boottime.Now(), PID: a.PID()}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID))
+	if err != nil {
+		return s, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return s, fmt.Errorf("/proc/%d/statm reads %q", s.PID, text)
+	}
+	pages, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return s, err
+	}
+	s.RSS = pages * float64(os.Getpagesize()) / (1 << 20)
+	ctx, cancel := context.WithTimeout(ctx, resourcesEvery)
+	defer cancel()
+	s.Goroutines, err = goroutines(ctx, a.Socket)
+	return s, err
+}
+
+// goroutines reads the agent's own metrics.
+func goroutines(ctx context.Context, socket string) (int, error) {
+	t := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "ddgoose_goroutines "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			return int(n), err
+		}
+	}
+	return 0, fmt.Errorf("the metrics of %s tell no goroutines", socket)
+}
+
+const (
+	// leakLife is how long a process must have lived to be judged.
+	leakLife = 5 * time.Minute
+	// A process leaks when it grew by more than a share and an amount.
+	leakShare      = 1.3
+	leakMB         = 4
+	leakGoroutines = 20
+)
+
+// lives splits samples by process.
+func lives(samples []Sample) (all [][]Sample) {
+	for from := 0; from < len(samples); {
+		to := from
+		for to < len(samples) && samples[to].PID == samples[from].PID {
+			to++
+		}
+		all = append(all, samples[from:to])
+		from = to
+	}
+	return all
+}
+
+// leaks judges every life that was long enough, and tells how many those were.
+func leaks(agent string, samples []Sample) (found []Leak, judged int) {
+	for _, life := range lives(samples) {
+		over := life[len(life)-1].At - life[0].At
+		if over < leakLife {
+			continue
+		}
+		judged++
+		quarter := len(life) / 4
+		early, late := life[quarter:2*quarter], life[len(life)-quarter:]
+		for _, kind := range []struct {
+			what   string
+			amount float64
+			of     func(Sample) float64
+		}{
+			{"memory in MB", leakMB, func(s Sample) float64 { return s.RSS }},
+			{"goroutines", leakGoroutines, func(s Sample) float64 { return float64(s.Goroutines) }},
+		} {
+			from, to := median(early, kind.of), median(late, kind.of)
+			if to > leakShare*from && to > from+kind.amount {
+				found = append(found, Leak{agent, kind.what, from, to, over})
+			}
+		}
+	}
+	return found, judged
+}
+
+func median(samples []Sample, of func(Sample) float64) float64 {
+	values := make([]float64, len(samples))
+	for i, s := range samples {
+		values[i] = of(s)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}

@@ -1,0 +1,322 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem/shape"
+)
+
+// Options say what to run, and for how long.
+type Options struct {
+	Binary   string // the ddgoose to run as agents
+	Agents   int
+	For      time.Duration
+	Seed     uint64
+	Scenario *Scenario
+	Dir      string // a folder of ours, with a short path: sockets, disks and logs
+	Version  string
+	// Writer is the command that runs [Write] in a process of its own, until
+	// its standard input ends.
+	Writer func(WriterOptions) *exec.Cmd
+	// Progress hears once a second how it goes; nil: nobody does.
+	Progress func(Progress)
+}
+
+// Progress is how it goes.
+type Progress struct {
+	Phase      string // starting, striking, healing
+	Done, For  time.Duration
+	Goose      string
+	Token      uint64
+	Struck     int
+	Reigns     int
+	Violations int
+	Crashes    int
+}
+
+// settleLimit bounds how long a new flock may take to be whole.
+const settleLimit = time.Minute
+
+// Run soaks a flock, and gives the report also when ctx ends before the time.
+// An error means that there is nothing to report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	r, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.f.Close()
+	if err := r.f.StartAll(); err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	watching, stop := context.WithCancel(context.Background())
+	defer stop()
+	r.watch(watching)
+	if err := r.startWriters(); err != nil {
+		return nil, err
+	}
+
+	striking, enough := context.WithTimeout(ctx, o.For)
+	defer enough()
+	r.from = boottime.Now()
+	r.enter("striking")
+	r.driver.run(striking, newPlan(o.Scenario, o.Seed))
+	r.until = boottime.Now()
+	r.enter("healing")
+	r.heal(ctx)
+
+	r.driver.writers.close(endLimit)
+	stop()
+	r.ended.Wait()
+	r.monitor.Close()
+	r.seq.finish(boottime.Now())
+	return r.report(ctx)
+}
+
+// run is one soak under way.
+type run struct {
+	o         Options
+	f         *flock.Flock
+	seq       *sequence
+	world     *world
+	observer  *observer
+	monitor   *flock.Monitor
+	driver    *driver
+	canary    *canary
+	resources *resources
+	ended     sync.WaitGroup
+
+	started          time.Time
+	start            time.Duration // boot clock
+	settled          time.Duration
+	from, until      time.Duration // of the faults
+	heartbeat, lease time.Duration
+	healed           error // why it did not heal
+
+	mu    sync.Mutex // guards phase
+	phase string
+}
+
+func prepare(o Options) (*run, error) {
+	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile})
+	if err != nil {
+		return nil, err
+	}
+	return &run{o: o, f: f, phase: "starting", started: time.Now(), start: boottime.Now()}, nil
+}
+
+// begin waits for the flock to be whole, and learns its timing.
+func (r *run) begin(ctx context.Context) error {
+	first, err := r.f.Agent(r.f.Names()[0])
+	if err != nil {
+		return err
+	}
+	c := first.Client()
+	c.Wait = settleLimit
+	s, err := c.Status(ctx)
+	if err != nil {
+		return errors.Join(fmt.Errorf("ask the first agent: %w", err), first.Exit())
+	}
+	r.heartbeat, r.lease = millis(s.Heartbeat), millis(s.LeaseMS)
+	r.seq = newSequence(r.start)
+	r.world = newWorld(r.seq, r.f.Names(), r.heartbeat, r.lease, time.Duration(r.o.Scenario.Slack))
+	r.observer = newObserver(r.f.Names(), r.start, r.seq, r.world)
+	r.monitor = flock.NewMonitor(context.Background(), r.f, r.observer.see)
+	if err := r.wholeWithin(ctx, settleLimit); err != nil {
+		r.monitor.Close()
+		return fmt.Errorf("the new flock is not whole after %v: %w", settleLimit, err)
+	}
+	r.settled = boottime.Now()
+	return nil
+}
+
+func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+
+// watch begins everything that looks on.
+func (r *run) watch(ctx context.Context) {
+	r.canary = &canary{w: r.world}
+	r.resources = &resources{f: r.f, samples: map[string][]Sample{}}
+	r.driver = &driver{
+		s: r.o.Scenario, f: r.f, o: r.observer, w: r.world, harmed: map[string]Kind{}, busy: map[Kind]bool{},
+		writers: &writers{
+			spawn: flock.NewSpawner(), command: r.o.Writer, seq: r.seq, flockID: r.observer.flockID,
+			log: filepath.Join(r.o.Dir, "writers.log"), all: map[string]*writer{},
+		},
+	}
+	r.ended.Go(func() { r.canary.watch(ctx) })
+	r.ended.Go(func() { r.driver.guard(ctx) })
+	r.ended.Go(func() { r.feed(ctx) })
+	r.ended.Go(func() { r.tellProgress(ctx) })
+	for _, name := range r.f.Names() {
+		if a, err := r.f.Agent(name); err == nil {
+			r.ended.Go(func() { r.observer.poll(ctx, a) })
+			r.ended.Go(func() { r.resources.follow(ctx, a) })
+		}
+	}
+}
+
+// feed has the checker look at what was seen.
+func (r *run) feed(ctx context.Context) {
+	tick := time.NewTicker(sequenceTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.seq.tick(boottime.Now())
+		}
+	}
+}
+
+func (r *run) startWriters() error {
+	for i, name := range r.f.Names() {
+		a, err := r.f.Agent(name)
+		if err != nil {
+			return err
+		}
+		w := WriterOptions{Name: name, Socket: a.Socket, Fence: r.fence(), Every: time.Duration(r.o.Scenario.WriteEvery)}
+		if err := r.driver.writers.start(w, i); err != nil {
+			return err
+		}
+	}
+	r.driver.writerNo = r.o.Agents
+	return nil
+}
+
+func (r *run) fence() string { return filepath.Join(r.o.Dir, "fenced") }
+
+func (r *run) enter(phase string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phase = phase
+}
+
+func (r *run) tellProgress(ctx context.Context) {
+	if r.o.Progress == nil {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p := Progress{For: r.o.For, Violations: len(r.seq.found())}
+		p.Goose, p.Token = r.observer.goose()
+		_, _, p.Reigns = r.seq.counts()
+		r.driver.mu.Lock()
+		p.Crashes = len(r.driver.crashes)
+		for _, s := range r.driver.struck {
+			if s.Skipped == "" {
+				p.Struck++
+			}
+		}
+		r.driver.mu.Unlock()
+		r.mu.Lock()
+		p.Phase = r.phase
+		if r.from != 0 {
+			p.Done = min(boottime.Now()-r.from, r.o.For)
+		}
+		r.mu.Unlock()
+		r.o.Progress(p)
+	}
+}
+
+// heal ends all faults, and waits for the flock to be whole: whatever was done to
+// it, it must become so (P5).
+func (r *run) heal(ctx context.Context) {
+	r.driver.setPartition(shape.Shape{})
+	r.driver.setNetem("")
+	// The user may be impatient; then there is nothing to say about healing.
+	r.healed = r.wholeWithin(ctx, time.Duration(r.o.Scenario.Heal))
+	if ctx.Err() != nil {
+		r.healed = nil
+	}
+}
+
+// wholeWithin waits until all agents see each other, name one goose, and as
+// many vote as should.
+func (r *run) wholeWithin(ctx context.Context, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		var missing error
+		changed := r.monitor.Look(func(up map[string]api.Status) { missing = r.whole(up) })
+		if missing == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return missing
+		}
+	}
+}
+
+// whole tells what the flock lacks.
+func (r *run) whole(up map[string]api.Status) error {
+	n := len(r.f.Names())
+	voters := map[bool]int{true: 5, false: 3}[n >= 5]
+	goose, token := "", uint64(0)
+	for _, name := range r.f.Names() {
+		s, ok := up[name]
+		if !ok {
+			a, err := r.f.Agent(name)
+			return errors.Join(fmt.Errorf("%s does not answer", name), err, a.Exit())
+		}
+		switch {
+		case s.Goose == nil:
+			return fmt.Errorf("%s knows no goose", name)
+		case goose != "" && (s.Goose.Name != goose || s.Token != token):
+			return fmt.Errorf("%s says that the goose is %s by token %d, another that it is %s by token %d", name, s.Goose.Name, s.Token, goose, token)
+		case s.Alive != n:
+			return fmt.Errorf("%s sees %d of %d agents alive", name, s.Alive, n)
+		case len(s.Config.Voters) != voters:
+			return fmt.Errorf("%s knows %d voters, not %d", name, len(s.Config.Voters), voters)
+		case s.Netem != "":
+			return fmt.Errorf("%s has the fault rules %q", name, s.Netem)
+		}
+		goose, token = s.Goose.Name, s.Token
+	}
+	return nil
+}
+
+// SaveLogs copies the logs of a flock's folder, and the journal of the fenced file.
+func SaveLogs(dir, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("keep the logs: %w", err)
+	}
+	for _, pattern := range []string{"*.log", "*.journal"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(to, filepath.Base(path)), text, 0o644)
+			}
+			if err != nil {
+				return fmt.Errorf("keep the logs: %w", err)
+			}
+		}
+	}
+	return nil
+}

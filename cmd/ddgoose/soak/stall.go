@@ -1,0 +1,59 @@
+package soak
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+)
+
+const (
+	stallLook = 20 * time.Millisecond
+	// stallMost is how late this process may be before it counts as stalled:
+	// the agents, on the same machine, will have been stalled as well.
+	stallMost = 200 * time.Millisecond
+)
+
+// Stall is a time in which this machine did not let us run.
+type Stall struct {
+	From time.Duration `json:"from_ns"`
+	To   time.Duration `json:"to_ns"`
+}
+
+// canary notices when the machine stands still, so that the flock is not
+// blamed for it.
+type canary struct {
+	w *world
+
+	mu     sync.Mutex // guards stalls
+	stalls []Stall
+}
+
+func (c *canary) watch(ctx context.Context) {
+	tick := time.NewTicker(stallLook)
+	defer tick.Stop()
+	last := boottime.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := boottime.Now()
+		if now-last > stallMost {
+			c.mu.Lock()
+			c.stalls = append(c.stalls, Stall{last, now})
+			c.mu.Unlock()
+			c.w.stalled(last)
+		}
+		last = now
+		c.w.tick()
+	}
+}
+
+func (c *canary) seen() []Stall {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Stall(nil), c.stalls...)
+}

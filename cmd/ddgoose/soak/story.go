@@ -1,0 +1,146 @@
+package soak
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Gap is a time without a goose, or the moment of a change without one.
+type Gap struct {
+	From  time.Duration `json:"from_ns"`
+	To    time.Duration `json:"to_ns"`
+	Old   string        `json:"old"`
+	New   string        `json:"new"`
+	Token uint64        `json:"token"` // the new goose's
+	Cause string        `json:"cause"`
+	// Failover: another token than before.
+	Failover bool `json:"failover"`
+}
+
+// Lasts is how long there was no goose.
+func (g *Gap) Lasts() time.Duration { return g.To - g.From }
+
+// causes of what no fault explains.
+const (
+	noCause    = "no fault near"
+	byStall    = "machine stalled"
+	byRunsEnd  = "end of the run"
+	elsewhere  = " of others"
+	ofTheGoose = " of the goose"
+)
+
+// sampleHole is what may lie between two answers of one goose without meaning anything.
+const sampleHole = pollGoose + 30*time.Millisecond
+
+// gapsOf tells the times without a goose between reigns, which are in order,
+// and the changes of the goose, each with the fault that is most likely its cause.
+func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease time.Duration) (gaps []Gap) {
+	if len(reigns) == 0 {
+		return nil
+	}
+	last := reigns[0]
+	for _, r := range reigns[1:] {
+		same := r.Token == last.Token
+		if r.From > last.To && (!same || r.From-last.To > sampleHole) {
+			g := Gap{From: last.To, To: r.From, Old: last.Agent, New: r.Agent, Token: r.Token, Failover: !same}
+			g.Cause = causeOf(&g, struck, stalls, lease)
+			gaps = append(gaps, g)
+		}
+		if r.To > last.To {
+			last = r
+		}
+	}
+	return gaps
+}
+
+// causeOf looks for the fault that struck nearest before the goose was lost:
+// one on the goose itself before one on all, before one on others.
+func causeOf(g *Gap, struck []*Struck, stalls []Stall, lease time.Duration) string {
+	// A lease that is not renewed runs out within itself; judging that it will
+	// not be takes one more.
+	from := g.From - 2*lease - time.Second
+	type candidate struct {
+		rank int
+		at   time.Duration
+		text string
+	}
+	var all []candidate
+	for _, s := range struck {
+		if s.Skipped != "" || s.Kind == PauseWriter || s.Kind == KillWriter || s.From > g.From+sampleHole || s.To < from {
+			continue
+		}
+		switch {
+		case s.Agent == g.Old:
+			all = append(all, candidate{2, s.From, string(s.Kind) + ofTheGoose})
+		case s.Agent == "":
+			all = append(all, candidate{1, s.From, string(s.Kind)})
+		default:
+			all = append(all, candidate{0, s.From, string(s.Kind) + elsewhere})
+		}
+	}
+	if len(all) == 0 {
+		for _, s := range stalls {
+			if s.From <= g.From+sampleHole && s.To >= from {
+				return byStall
+			}
+		}
+		return noCause
+	}
+	best := slices.MaxFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.at, b.at))
+	})
+	return best.text
+}
+
+// Distribution sums up times, in milliseconds.
+type Distribution struct {
+	N      int     `json:"n"`
+	Median float64 `json:"median_ms"`
+	P90    float64 `json:"p90_ms"`
+	P99    float64 `json:"p99_ms"`
+	Max    float64 `json:"max_ms"`
+	Sum    float64 `json:"sum_ms"`
+}
+
+// distributionOf sums up by nearest rank.
+func distributionOf(times []time.Duration) Distribution {
+	if len(times) == 0 {
+		return Distribution{}
+	}
+	sorted := slices.Sorted(slices.Values(times))
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	at := func(percent int) float64 { return ms(sorted[max((percent*len(sorted)+99)/100-1, 0)]) }
+	d := Distribution{N: len(sorted), Median: at(50), P90: at(90), P99: at(99), Max: at(100)}
+	for _, t := range sorted {
+		d.Sum += ms(t)
+	}
+	return d
+}
+
+// ByCause is the gaps of one cause.
+type ByCause struct {
+	Cause     string       `json:"cause"`
+	Failovers int          `json:"failovers"`
+	Times     Distribution `json:"times"`
+}
+
+// byCause sorts gaps by cause, the costliest first.
+func byCause(gaps []Gap) (all []ByCause) {
+	times := map[string][]time.Duration{}
+	failovers := map[string]int{}
+	for i := range gaps {
+		g := &gaps[i]
+		times[g.Cause] = append(times[g.Cause], g.Lasts())
+		if g.Failover {
+			failovers[g.Cause]++
+		}
+	}
+	for cause, t := range times {
+		all = append(all, ByCause{cause, failovers[cause], distributionOf(t)})
+	}
+	slices.SortFunc(all, func(a, b ByCause) int {
+		return cmp.Or(cmp.Compare(b.Times.Sum, a.Times.Sum), cmp.Compare(a.Cause, b.Cause))
+	})
+	return all
+}

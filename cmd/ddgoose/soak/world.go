@@ -1,0 +1,288 @@
+package soak
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/netem/check"
+	"duckduckgoose/netem/shape"
+)
+
+// world knows what is done to the flock, and from it when a goose is due (P4):
+// when some voter can talk both ways with a majority of the voters.
+type world struct {
+	seq   *sequence
+	names []string
+	lease time.Duration
+	bound time.Duration
+
+	mu     sync.Mutex // guards what follows
+	places map[string]*place
+	shapes []shape.Shape // a link is open if all of them let it pass
+	noisy  bool          // packets are lost or late: everything takes longer
+	links  map[[2]string]time.Duration
+	// configs are the newest two sets of voters that anybody has shown, the newest first.
+	configs []shown
+	owed    time.Duration // since when a goose has been due; 0: it is not
+	excused int           // times of stalls
+}
+
+// place is what is known of the agent of one name.
+type place struct {
+	id      string
+	harmed  bool          // by us
+	since   time.Duration // it may vote from here on; 0: it does not answer
+	healthy time.Duration // the last harm ended
+}
+
+// shown is a set of voters and its place in the order of configs.
+type shown struct {
+	generation, term, version uint64
+	voters                    []api.Voter
+	at                        time.Duration
+}
+
+// configAge is for how long the config before the newest one still counts:
+// the newest may not be committed.
+const configAge = 30 * time.Second
+
+// noise is how much longer a goose may take when packets are lost or late.
+const noise = 4
+
+func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Duration) *world {
+	w := &world{seq: seq, names: names, lease: lease, places: map[string]*place{}, links: map[[2]string]time.Duration{}}
+	for _, name := range names {
+		w.places[name] = &place{}
+	}
+	// 2 leases + stagger (5 ranks of 5 ms and their jitter) + 5 RTT + h.
+	w.bound = 2*lease + 35*time.Millisecond + heartbeat + slack
+	return w
+}
+
+// here says that an agent answers, as a member of the flock.
+func (w *world) here(name, id string, c api.Config, generation uint64) {
+	now := boottime.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.places[name]
+	if p.since == 0 || p.id != id {
+		p.id = id
+		p.since = now + 2*w.lease*101/100 // rule 13: promise_max is at most two leases
+	}
+	w.learn(c, generation, now)
+	w.judge(now)
+}
+
+// gone says that an agent does not answer.
+func (w *world) gone(name string) { w.change(func() { w.places[name].since = 0 }) }
+
+// harm says that an agent is about to be harmed, or that this is over.
+func (w *world) harm(name string, harmed bool) {
+	w.change(func() {
+		w.places[name].harmed, w.places[name].healthy = harmed, boottime.Now()
+	})
+}
+
+// partitioned gives the partitions of which one may be in force: while one is
+// replaced by another there are two.
+func (w *world) partitioned(shapes ...shape.Shape) { w.change(func() { w.shapes = shapes }) }
+
+// noise says whether packets are lost or late.
+func (w *world) setNoisy(noisy bool) {
+	w.change(func() {
+		if w.noisy != noisy { // what was owed under the one bound is not under the other
+			w.noisy = noisy
+			w.excuse(boottime.Now())
+		}
+	})
+}
+
+func (w *world) change(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+	w.judge(boottime.Now())
+}
+
+// tick judges what time alone changes.
+func (w *world) tick() { w.change(func() {}) }
+
+// stalled says that this machine stood still: nobody owes anything for that time.
+func (w *world) stalled(from time.Duration) {
+	w.change(func() {
+		w.excused++
+		w.excuse(from)
+	})
+}
+
+func (w *world) excuse(at time.Duration) {
+	if w.owed != 0 {
+		w.owed = 0
+		w.seq.push(check.Event{At: at, Kind: check.Excused})
+	}
+}
+
+// learn keeps the newest two sets of voters.
+func (w *world) learn(c api.Config, generation uint64, now time.Duration) {
+	if len(c.Voters) == 0 {
+		return
+	}
+	s := shown{generation, c.Term, c.Version, c.Voters, now}
+	if len(w.configs) > 0 {
+		top := &w.configs[0]
+		newer := cmp.Or(cmp.Compare(generation, top.generation), cmp.Compare(c.Term, top.term), cmp.Compare(c.Version, top.version))
+		if newer <= 0 {
+			return
+		}
+		if slices.Equal(s.ids(), top.ids()) {
+			s.at = top.at
+			*top = s
+			return
+		}
+		w.configs = w.configs[:1]
+	}
+	w.configs = slices.Insert(w.configs, 0, s)
+}
+
+func (s *shown) ids() (ids []string) {
+	for _, v := range s.voters {
+		ids = append(ids, v.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// judge tells the checker when a goose becomes due, and when it is no more.
+func (w *world) judge(now time.Duration) {
+	w.relink(now)
+	due := w.due(now)
+	if w.owed != 0 && (due == 0 || due > w.owed) {
+		w.excuse(now) // the voter that it was owed to is able no more
+	}
+	if due != 0 && w.owed == 0 {
+		w.owed = now
+		bound := w.bound
+		if w.noisy {
+			bound *= noise
+		}
+		w.seq.push(check.Event{At: now, Kind: check.Due, Bound: bound})
+	}
+}
+
+// able tells since when an agent can take part; 0: it cannot.
+func (w *world) able(name string, now time.Duration) time.Duration {
+	p := w.places[name]
+	since := max(p.since, p.healthy)
+	if p.harmed || p.since == 0 || since > now {
+		return 0
+	}
+	return since
+}
+
+// relink notes since when two agents can talk both ways.
+func (w *world) relink(now time.Duration) {
+	for i, a := range w.names {
+		for _, b := range w.names[i+1:] {
+			link := [2]string{a, b}
+			if !w.open(a, b) || w.able(a, now) == 0 || w.able(b, now) == 0 {
+				delete(w.links, link)
+			} else if w.links[link] == 0 {
+				w.links[link] = now
+			}
+		}
+	}
+}
+
+func (w *world) open(a, b string) bool {
+	for _, s := range w.shapes {
+		if !s.Passes(a, b) || !s.Passes(b, a) {
+			return false
+		}
+	}
+	return true
+}
+
+// due tells since when some voter can talk both ways with a majority, in every
+// config that may be the one that counts; 0: none can.
+func (w *world) due(now time.Duration) (first time.Duration) {
+	for _, name := range w.names {
+		var since time.Duration
+		for i, c := range w.configs {
+			if i > 0 && now-w.configs[0].at > configAge {
+				break
+			}
+			s := w.reaches(name, c.voters, now)
+			if s == 0 {
+				since = 0
+				break
+			}
+			since = max(since, s)
+		}
+		if since != 0 && (first == 0 || since < first) {
+			first = since
+		}
+	}
+	return first
+}
+
+// reaches tells since when a voter can talk both ways with a majority of voters.
+func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time.Duration {
+	var since []time.Duration
+	leads := false
+	for _, v := range voters {
+		for other, p := range w.places {
+			switch {
+			case p.id != v.ID:
+			case other == name:
+				leads = v.Priority > 0
+				if s := w.able(name, now); s != 0 {
+					since = append(since, s)
+				}
+			default:
+				if s := w.links[[2]string{min(name, other), max(name, other)}]; s != 0 {
+					since = append(since, s)
+				}
+			}
+		}
+	}
+	most := len(voters)/2 + 1
+	if !leads || len(since) < most {
+		return 0
+	}
+	slices.Sort(since)
+	return since[most-1]
+}
+
+// inForce gives the partitions of which one may be in force.
+func (w *world) inForce() []shape.Shape {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.shapes)
+}
+
+// voters names the voters of the newest config that run under their id.
+func (w *world) voters() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range w.names {
+		if w.isVoter(w.places[name].id) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// votes tells whether an id is a voter of the newest config.
+func (w *world) votes(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.isVoter(id)
+}
+
+func (w *world) isVoter(id string) bool {
+	return len(w.configs) > 0 && slices.ContainsFunc(w.configs[0].voters, func(v api.Voter) bool { return v.ID == id })
+}
