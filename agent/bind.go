@@ -211,10 +211,11 @@ func (l *life) openNetwork(st store.State) error {
 	meta.FlockID = bound.FlockID
 	var known []knownPeer
 	for _, p := range l.disk.Peers() {
-		if addr, err := netip.ParseAddrPort(p.Addr); err == nil {
+		if addr, err := netip.ParseAddrPort(p.Addr); err == nil && p.ID != l.id {
 			known = append(known, knownPeer{p.ID, p.Name, addr})
 		}
 	}
+	l.savePeers(known)
 	l.gossip, err = startGossip(gossipOptions{
 		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: meta, Join: l.cfg.Join, Known: known,
 		Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers,

@@ -163,13 +163,15 @@ func (l *life) peerBehind(id election.ID) (string, netip.AddrPort) {
 	return "", netip.AddrPort{}
 }
 
-// savePeers keeps the last known addresses for the next start.
+// savePeers keeps the last known addresses for the next start, after this
+// agent's own: a recovery names agents, and finds their ids there.
 func (l *life) savePeers(known []knownPeer) {
-	ps := make([]store.Peer, 0, len(known))
+	ps := make([]store.Peer, 0, 1+len(known))
 	for _, k := range known {
 		ps = append(ps, store.Peer{ID: k.ID, Name: k.Name, Addr: k.Addr.String()})
 	}
 	slices.SortFunc(ps, func(a, b store.Peer) int { return a.ID.Compare(b.ID) })
+	ps = slices.Insert(ps, 0, store.Peer{ID: l.id, Name: l.cfg.Name, Addr: l.net.LocalAddr().String()})
 	if err := l.disk.SavePeers(ps); err != nil {
 		l.quiet.warn("peers", "last known addresses not saved", "error", err)
 	}
