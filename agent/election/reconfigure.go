@@ -69,17 +69,19 @@ func (n *Node) changed(c Change) Config {
 
 // tryPending makes the waiting change when its lease clause allows (rule 5):
 // the lease under the new members, from promises already held, must not end
-// before what was published under the old ones (rule 15).
+// before what was published under the old ones (rule 15), and must not have
+// ended: new members of whom no majority answers would end the flock. A change
+// that does not get there is dropped while the lease still has time to grow again.
 func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	if !n.hasPending {
 		return
 	}
 	next := n.changed(n.pending)
-	bound := max(n.lease.Until, n.handedTo)
+	end := n.leaseEnd(&next)
 	switch {
-	case n.gaveUp || now-n.pendingAt > 2*n.set.Lease:
+	case n.gaveUp || now-n.pendingAt > n.set.Lease/2:
 		n.hasPending, n.pending = false, Change{}
-	case bound > now && n.leaseEnd(&next) < bound:
+	case end <= now || end < max(n.lease.Until, n.handedTo):
 		return
 	default:
 		n.hasPending, n.pending = false, Change{}
