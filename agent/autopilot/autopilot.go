@@ -149,7 +149,8 @@ func (p *Pilot) target(v View) int {
 // shrink drops even sets that a leave has left: 4 to 3 and 2 to 1. One that is
 // dead goes before one that is alive.
 func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
-	if v.Config.N%2 == 1 || int(v.Config.N) <= target {
+	leaves := slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && m.Leaving })
+	if v.Config.N%2 == 1 || int(v.Config.N) <= target || leaves { // a goose that leaves needs its successor
 		return id, false
 	}
 	worst := -1

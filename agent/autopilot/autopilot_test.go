@@ -250,3 +250,10 @@ func TestAVoterStartedAnewAsObserverIsTakenOut(t *testing.T) {
 	f.member("a").Observer = true
 	require.True(t, Unfit(f.view))
 }
+
+// However long its work takes to end: it hands over only then.
+func TestASoleVoterThatLeavesKeepsItsSuccessor(t *testing.T) {
+	f := of(t, "ab", "a")
+	f.member("a").Leaving = true
+	require.Equal(t, "+b", f.after(time.Minute))
+}
