@@ -1,0 +1,60 @@
+package fence
+
+import (
+	"errors"
+	"sync"
+)
+
+// Guard keeps the highest token in memory. Its zero value has seen none. It
+// forgets at a restart: use it where the resource itself starts anew then, or
+// give it what was seen before by a first Check.
+type Guard struct {
+	mu   sync.Mutex // guards seen
+	seen seen
+}
+
+// Check takes note of token; ErrStale when a higher one has been seen.
+func (g *Guard) Check(token uint64) error { return g.CheckFlock("", token) }
+
+// CheckFlock is Check for a token of this flock, too: ErrFlock when one of
+// another has been seen. An empty flockID is not compared.
+func (g *Guard) CheckFlock(flockID string, token uint64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, err := g.seen.take(flockID, token)
+	return err
+}
+
+// Highest is the highest token seen; 0: none.
+func (g *Guard) Highest() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen.token
+}
+
+// seen is what a fence keeps.
+type seen struct {
+	flockID string // "" until one was given
+	token   uint64
+}
+
+var errNoToken = errors.New("token 0 is no token: a goose's first one is 1 (DDGOOSE_TOKEN)")
+
+// take lets a token pass, and tells whether that changed what is kept.
+func (s *seen) take(flockID string, token uint64) (changed bool, err error) {
+	switch {
+	case token == 0:
+		return false, errNoToken
+	case flockID != "" && s.flockID != "" && flockID != s.flockID:
+		return false, &FlockError{FlockID: flockID, Seen: s.flockID}
+	case token < s.token:
+		return false, &StaleError{Token: token, Highest: s.token}
+	}
+	next := seen{flockID: s.flockID, token: token}
+	if flockID != "" {
+		next.flockID = flockID
+	}
+	changed = next != *s
+	*s = next
+	return changed, nil
+}
