@@ -141,7 +141,7 @@ func (o *soakOptions) soak(ctx context.Context, env *environment, scenario *soak
 		Progress: soakProgress(env, o.seed),
 	}
 	report, err := soak.Run(ctx, opts)
-	clearProgress(env)
+	fmt.Fprint(env.stderr, clearLine(flock.IsTerminal(env.stderr)))
 	if err != nil {
 		_ = soak.SaveLogs(dir, filepath.Join(o.out, "logs")) // the error says more
 		return nil, fmt.Errorf("%w (logs: %s)", err, filepath.Join(o.out, "logs"))
@@ -176,19 +176,22 @@ func soakProgress(env *environment, seed uint64) func(soak.Progress) {
 	terminal := flock.IsTerminal(env.stderr)
 	var last time.Time
 	return func(p soak.Progress) {
-		state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, gooseText(p), p.Struck, p.Reigns)
-		if p.Violations > 0 {
-			state += fmt.Sprintf("  %d BROKEN", p.Violations)
+		state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, gooseText(p), p.Struck, p.Periods)
+		if p.Broken > 0 {
+			state += fmt.Sprintf("  %d BROKEN", p.Broken)
 		}
 		if p.Crashes > 0 {
 			state += fmt.Sprintf("  %d CRASHES", p.Crashes)
+		}
+		for _, text := range p.News {
+			fmt.Fprintf(env.stderr, "%s%s\n", clearLine(terminal), text)
 		}
 		left := (p.For - p.Done).Round(time.Second)
 		switch {
 		case terminal:
 			const width = 24
 			done := int(width * p.Done / p.For)
-			fmt.Fprintf(env.stderr, "\r\x1b[K[%s%s] %s %v left  %s", strings.Repeat("=", done), strings.Repeat(" ", width-done), p.Phase, left, state)
+			fmt.Fprintf(env.stderr, "%s[%s%s] %s %v left  %s", clearLine(terminal), strings.Repeat("=", done), strings.Repeat(" ", width-done), p.Phase, left, state)
 		case time.Since(last) >= 30*time.Second:
 			last = time.Now()
 			fmt.Fprintf(env.stderr, "%s, %v left: %s\n", p.Phase, left, state)
@@ -203,10 +206,12 @@ func gooseText(p soak.Progress) string {
 	return fmt.Sprintf("%s is the goose (token %d)", p.Goose, p.Token)
 }
 
-func clearProgress(env *environment) {
-	if flock.IsTerminal(env.stderr) {
-		fmt.Fprint(env.stderr, "\r\x1b[K")
+// clearLine takes the bar away.
+func clearLine(terminal bool) string {
+	if terminal {
+		return "\r\x1b[K"
 	}
+	return ""
 }
 
 // newSoakWriterCommand is what soak starts for each agent.

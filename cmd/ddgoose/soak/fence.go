@@ -54,11 +54,8 @@ func (f *fence) close() error { return errors.Join(f.state.Close(), f.journal.Cl
 // write tries to write once under a token.
 func (f *fence) write(a attempt) (attempt, error) {
 	// A writer may be stopped while it has the lock: nobody waits for it.
-	switch err := unix.Flock(int(f.state.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return a, errBusy
-	case err != nil:
-		return a, fmt.Errorf("lock the fenced file: %w", err)
+	if err := lockFile(f.state); err != nil {
+		return a, err
 	}
 	defer unix.Flock(int(f.state.Fd()), unix.LOCK_UN)
 	if _, err := fmt.Fscan(io.NewSectionReader(f.state, 0, 64), &a.Highest, &a.Count); err != nil && !errors.Is(err, io.EOF) {
@@ -79,6 +76,16 @@ func (f *fence) write(a attempt) (attempt, error) {
 		return a, fmt.Errorf("write the journal: %w", err)
 	}
 	return a, nil
+}
+
+func lockFile(f *os.File) error {
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return errBusy
+	case err != nil:
+		return fmt.Errorf("lock the fenced file: %w", err)
+	}
+	return nil
 }
 
 // History is what the journal of the fenced file tells.

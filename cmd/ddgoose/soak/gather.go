@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"duckduckgoose/agent/boottime"
@@ -79,6 +78,7 @@ func (r *run) gatherReigns(rep *Report) {
 		rep.Reigns = append(rep.Reigns, Reign{reign.Agent, reign.Token, reign.From - r.start, reign.To - r.start})
 	}
 	slices.SortStableFunc(rep.Reigns, func(a, b Reign) int { return cmp.Compare(a.From, b.From) })
+	rep.Reigns = joined(rep.Reigns)
 	for name, a := range o.agents {
 		a.spans[len(a.spans)-1].To = rep.Until + r.start
 		for _, s := range a.spans {
@@ -143,16 +143,9 @@ func (r *run) gatherHistory(rep *Report) error {
 	return nil
 }
 
-// gatherViolations tells agents by their names: the checker knows them by disk.
 func (r *run) gatherViolations(rep *Report) {
-	name := func(text string) string {
-		for id, name := range r.observer.names {
-			text = strings.ReplaceAll(text, id, name)
-		}
-		return text
-	}
 	for _, v := range r.seq.found() {
-		rep.Violations = append(rep.Violations, Violation{v.Promise, v.At, name(v.Text)})
+		rep.Violations = append(rep.Violations, Violation{v.Promise, v.At, r.observer.named(v.Text)})
 	}
 	for _, text := range rep.History.Broken {
 		rep.Violations = append(rep.Violations, Violation{"P2", rep.Until, "the fenced file: " + text})

@@ -1,6 +1,95 @@
 package soak
 
-import "io"
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"slices"
+	"time"
 
-// HTML writes the report as a page.
-func (r *Report) HTML(w io.Writer) error { _, err := io.WriteString(w, r.Summary()); return err }
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed report.html.tmpl
+var pageText string
+
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"clock": clock, "short": short,
+	"lasts": func(s *Struck) time.Duration { return s.To - s.From },
+	"kilo":  func(n float64) float64 { return n / 1000 },
+	"ms":    func(ms float64) string { return short(time.Duration(ms * float64(time.Millisecond))) },
+	"round": func(d time.Duration) string { return d.Round(time.Second).String() },
+	"thousands": func(n int) string {
+		text := fmt.Sprint(n)
+		for i := len(text) - 3; i > 0; i -= 3 {
+			text = text[:i] + "\u202f" + text[i:]
+		}
+		return text
+	},
+	"share": func(part, whole float64) string { return fmt.Sprintf("%.1f%%", 100*part/max(whole, 1e-9)) },
+}).Parse(pageText))
+
+// HTML writes the report as one page that needs nothing beside it.
+func (r *Report) HTML(w io.Writer) error { return page.Execute(w, r) }
+
+// maxShown bounds how many violations are spelt out.
+const maxShown = 20
+
+// Shown gives the first violations; report.json has more.
+func (r *Report) Shown() []Violation { return r.Violations[:min(len(r.Violations), maxShown)] }
+
+// Tally is how often a kind of fault struck.
+type Tally struct {
+	Kind                     Kind
+	Struck, Refused, Skipped int
+}
+
+// Tallies counts the faults by kind, the most frequent first.
+func (r *Report) Tallies() []Tally {
+	by := map[Kind]*Tally{}
+	for _, s := range r.Struck {
+		t := by[s.Kind]
+		if t == nil {
+			t = &Tally{Kind: s.Kind}
+			by[s.Kind] = t
+		}
+		switch {
+		case s.Skipped != "":
+			t.Skipped++
+		case s.Refused != "":
+			t.Refused++
+		default:
+			t.Struck++
+		}
+	}
+	var all []Tally
+	for _, kind := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, *by[kind])
+	}
+	slices.SortStableFunc(all, func(a, b Tally) int { return b.Struck - a.Struck })
+	return all
+}
+
+// Total counts the faults that struck.
+func (r *Report) Total() (n int) {
+	for _, k := range r.Counts {
+		n += k
+	}
+	return n
+}
+
+// MostSent is the highest rate of datagrams sent, for the bars.
+func (r *Report) MostSent() (most float64) {
+	for _, t := range r.Traffic {
+		most = max(most, t.Sent)
+	}
+	return most
+}
+
+// ScenarioText is the scenario as it can be used again.
+func (r *Report) ScenarioText() (string, error) {
+	text, err := yaml.Marshal(r.Scenario)
+	return string(text), err
+}

@@ -173,11 +173,14 @@ func (o *observer) answer(a *observed, s *api.Status) {
 	o.reigns = append(o.reigns, a.reign)
 }
 
-// owner gives the id of a token's goose; "" when nobody named it.
-func (o *observer) owner(token uint64) string {
+// named puts names in place of ids: the checker knows agents by their disks.
+func (o *observer) named(text string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.owners[token]
+	for id, name := range o.names {
+		text = strings.ReplaceAll(text, id, name)
+	}
+	return text
 }
 
 // flockID gives the flock's id.

@@ -122,8 +122,11 @@ func (r *Report) Summary() string {
 		fmt.Fprintf(&b, ", %d came too late for it", r.Late)
 	}
 	fmt.Fprintf(&b, "; %d lives judged for leaks; this machine stalled %d times\n", r.LivesLong, len(r.Stalls))
-	for _, v := range r.Violations {
+	for _, v := range r.Shown() {
 		fmt.Fprintf(&b, "BROKEN     %s at %v: %s\n", v.Promise, v.At.Round(time.Millisecond), v.Text)
+	}
+	if more := len(r.Violations) - len(r.Shown()); more > 0 {
+		fmt.Fprintf(&b, "           and %d more in report.json\n", more)
 	}
 	for _, c := range r.Crashes {
 		fmt.Fprintf(&b, "CRASH      %s at %v: %s\n", c.Agent, c.At.Round(time.Millisecond), c.How)

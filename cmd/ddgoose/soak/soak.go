@@ -34,14 +34,15 @@ type Options struct {
 
 // Progress is how it goes.
 type Progress struct {
-	Phase      string // starting, striking, healing
-	Done, For  time.Duration
-	Goose      string
-	Token      uint64
-	Struck     int
-	Reigns     int
-	Violations int
-	Crashes    int
+	Phase     string // starting, striking or healing
+	Done, For time.Duration
+	Goose     string
+	Token     uint64
+	Struck    int
+	Periods   int
+	Broken    int // promises
+	Crashes   int
+	News      []string // violations and crashes since the last time
 }
 
 // settleLimit bounds how long a new flock may take to be whole.
@@ -70,11 +71,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 	striking, enough := context.WithTimeout(ctx, o.For)
 	defer enough()
-	r.from = boottime.Now()
-	r.enter("striking")
+	r.from = r.enter(phaseStriking)
 	r.driver.run(striking, newPlan(o.Scenario, o.Seed))
-	r.until = boottime.Now()
-	r.enter("healing")
+	r.until = r.enter(phaseHealing)
 	r.heal(ctx)
 
 	r.driver.writers.close(endLimit)
@@ -105,16 +104,24 @@ type run struct {
 	heartbeat, lease time.Duration
 	healed           error // why it did not heal
 
-	mu    sync.Mutex // guards phase
-	phase string
+	mu       sync.Mutex // guards what follows
+	phase    string
+	striking time.Duration // since when
 }
+
+// The phases of a run.
+const (
+	phaseStarting = "starting"
+	phaseStriking = "striking"
+	phaseHealing  = "healing"
+)
 
 func prepare(o Options) (*run, error) {
 	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile})
 	if err != nil {
 		return nil, err
 	}
-	return &run{o: o, f: f, phase: "starting", started: time.Now(), start: boottime.Now()}, nil
+	return &run{o: o, f: f, phase: phaseStarting, started: time.Now(), start: boottime.Now()}, nil
 }
 
 // begin waits for the flock to be whole, and learns its timing.
@@ -198,10 +205,16 @@ func (r *run) startWriters() error {
 
 func (r *run) fence() string { return filepath.Join(r.o.Dir, "fenced") }
 
-func (r *run) enter(phase string) {
+// enter begins a phase, and tells when.
+func (r *run) enter(phase string) time.Duration {
+	now := boottime.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.phase == phaseStarting {
+		r.striking = now
+	}
 	r.phase = phase
+	return now
 }
 
 func (r *run) tellProgress(ctx context.Context) {
@@ -210,31 +223,44 @@ func (r *run) tellProgress(ctx context.Context) {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var last Progress
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		p := Progress{For: r.o.For, Violations: len(r.seq.found())}
-		p.Goose, p.Token = r.observer.goose()
-		_, _, p.Reigns = r.seq.counts()
-		r.driver.mu.Lock()
-		p.Crashes = len(r.driver.crashes)
-		for _, s := range r.driver.struck {
-			if s.Skipped == "" {
-				p.Struck++
-			}
-		}
-		r.driver.mu.Unlock()
-		r.mu.Lock()
-		p.Phase = r.phase
-		if r.from != 0 {
-			p.Done = min(boottime.Now()-r.from, r.o.For)
-		}
-		r.mu.Unlock()
-		r.o.Progress(p)
+		last = r.progress(&last)
+		r.o.Progress(last)
 	}
+}
+
+func (r *run) progress(last *Progress) Progress {
+	found := r.seq.found()
+	p := Progress{For: r.o.For, Broken: len(found)}
+	for _, v := range found[last.Broken:] {
+		p.News = append(p.News, r.observer.named(v.Error()))
+	}
+	p.Goose, p.Token = r.observer.goose()
+	_, _, p.Periods = r.seq.counts()
+	r.driver.mu.Lock()
+	p.Crashes = len(r.driver.crashes)
+	for _, c := range r.driver.crashes[last.Crashes:] {
+		p.News = append(p.News, fmt.Sprintf("crash of %s at %v: %s", c.Agent, (c.At-r.start).Round(time.Millisecond), c.How))
+	}
+	for _, s := range r.driver.struck {
+		if s.Skipped == "" {
+			p.Struck++
+		}
+	}
+	r.driver.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.Phase = r.phase
+	if r.striking != 0 {
+		p.Done = min(boottime.Now()-r.striking, r.o.For)
+	}
+	return p
 }
 
 // heal ends all faults, and waits for the flock to be whole: whatever was done to

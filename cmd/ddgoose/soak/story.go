@@ -25,13 +25,24 @@ func (g *Gap) Lasts() time.Duration { return g.To - g.From }
 const (
 	noCause    = "no fault near"
 	byStall    = "machine stalled"
-	byRunsEnd  = "end of the run"
 	elsewhere  = " of others"
 	ofTheGoose = " of the goose"
 )
 
 // sampleHole is what may lie between two answers of one goose without meaning anything.
 const sampleHole = pollGoose + 30*time.Millisecond
+
+// joined makes one of reigns that only our asking has parted.
+func joined(reigns []Reign) (all []Reign) {
+	for _, r := range reigns {
+		if n := len(all); n > 0 && all[n-1].Agent == r.Agent && all[n-1].Token == r.Token && r.From-all[n-1].To <= sampleHole {
+			all[n-1].To = max(all[n-1].To, r.To)
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
 // gapsOf tells the times without a goose between reigns, which are in order,
 // and the changes of the goose, each with the fault that is most likely its cause.
@@ -41,9 +52,8 @@ func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease time.Duratio
 	}
 	last := reigns[0]
 	for _, r := range reigns[1:] {
-		same := r.Token == last.Token
-		if r.From > last.To && (!same || r.From-last.To > sampleHole) {
-			g := Gap{From: last.To, To: r.From, Old: last.Agent, New: r.Agent, Token: r.Token, Failover: !same}
+		if r.From > last.To {
+			g := Gap{From: last.To, To: r.From, Old: last.Agent, New: r.Agent, Token: r.Token, Failover: r.Token != last.Token}
 			g.Cause = causeOf(&g, struck, stalls, lease)
 			gaps = append(gaps, g)
 		}

@@ -1,0 +1,116 @@
+package soak
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+// bucketEnds part the times without a goose for the histogram.
+var bucketEnds = []time.Duration{
+	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond,
+	400 * time.Millisecond, 500 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second,
+}
+
+// Histogram draws the distribution of the times without a goose.
+func (r *Report) Histogram() template.HTML {
+	const width, height, base = 560.0, 220.0, 180.0
+	counts := make([]int, len(bucketEnds)+1)
+	most := 1
+	for i := range r.Gaps {
+		b := 0
+		for b < len(bucketEnds) && r.Gaps[i].Lasts() >= bucketEnds[b] {
+			b++
+		}
+		counts[b]++
+		most = max(most, counts[b])
+	}
+	var svg strings.Builder
+	fmt.Fprintf(&svg, `<svg class="chart" viewBox="0 0 %g %g" role="img" aria-label="how long there was no goose">`, width, height)
+	step := width / float64(len(counts))
+	for i, n := range counts {
+		h := (base - 20) * float64(n) / float64(most)
+		x := float64(i)*step + 3
+		from, to := "0 ms", "longer"
+		if i > 0 {
+			from = short(bucketEnds[i-1])
+		}
+		if i < len(bucketEnds) {
+			to = short(bucketEnds[i])
+		}
+		if n > 0 {
+			fmt.Fprintf(&svg, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2"><title>%d times: %s to %s</title></rect>`, x, base-h, step-6, h, n, from, to)
+			fmt.Fprintf(&svg, `<text class="value" x="%.1f" y="%.1f">%d</text>`, x+step/2-3, base-h-5, n)
+		}
+		if i < len(bucketEnds) {
+			fmt.Fprintf(&svg, `<text class="edge" x="%.1f" y="%g">%s</text>`, x+step-3, base+16, edge(bucketEnds[i]))
+		}
+	}
+	fmt.Fprintf(&svg, `<line class="axis" x1="0" x2="%g" y1="%g" y2="%g"/>`, width, base, base)
+	fmt.Fprintf(&svg, `<text class="edge" x="%g" y="%g">milliseconds</text></svg>`, width/2, height-6)
+	return template.HTML(svg.String())
+}
+
+func edge(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// Chart is one small chart and its caption.
+type Chart struct {
+	Title, Range string
+	SVG          template.HTML
+}
+
+// Memory draws the resident memory of every agent.
+func (r *Report) Memory() []Chart {
+	return r.charts("MB", func(s Sample) float64 { return s.RSS })
+}
+
+// Goroutines draws the goroutines of every agent.
+func (r *Report) Goroutines() []Chart {
+	return r.charts("", func(s Sample) float64 { return float64(s.Goroutines) })
+}
+
+// charts draws one chart an agent, all with one scale.
+func (r *Report) charts(unit string, of func(Sample) float64) (all []Chart) {
+	top := 1.0
+	for _, samples := range r.Samples {
+		for _, s := range samples {
+			top = max(top, of(s))
+		}
+	}
+	for _, name := range r.Agents {
+		samples := r.Samples[name]
+		if len(samples) == 0 {
+			continue
+		}
+		least, most := of(samples[0]), of(samples[0])
+		for _, s := range samples {
+			least, most = min(least, of(s)), max(most, of(s))
+		}
+		all = append(all, Chart{name, strings.TrimSpace(fmt.Sprintf("%.0f to %.0f %s", least, most, unit)), r.lines(samples, top, of)})
+	}
+	return all
+}
+
+// lines draws a line for each life of an agent's process.
+func (r *Report) lines(samples []Sample, top float64, of func(Sample) float64) template.HTML {
+	const width, height = 260.0, 70.0
+	// More points than pixels are not seen.
+	every := max(len(samples)/int(width), 1)
+	var svg strings.Builder
+	fmt.Fprintf(&svg, `<svg class="spark" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img">`, width, height)
+	for _, life := range lives(samples) {
+		var points []string
+		for i, s := range life {
+			if i%every == 0 || i == len(life)-1 {
+				points = append(points, fmt.Sprintf("%.1f,%.1f", width*float64(s.At)/float64(max(r.Until, 1)), height-2-(height-6)*of(s)/top))
+			}
+		}
+		if len(points) == 1 {
+			points = append(points, points[0])
+		}
+		fmt.Fprintf(&svg, `<polyline points="%s"/>`, strings.Join(points, " "))
+	}
+	svg.WriteString("</svg>")
+	return template.HTML(svg.String())
+}
