@@ -1,11 +1,11 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/founding"
+	"duckduckgoose/wire"
 )
 
 // foundAlone founds a flock of one.
@@ -21,15 +21,13 @@ func (l *life) seek(now time.Duration) error {
 	if l.node != nil {
 		return nil
 	}
-	if l.founding == nil || !l.founding.Bound() {
-		if id := l.foundedFlock(); !id.IsZero() && (l.joins || l.expects) {
-			rec := election.Record{FlockID: id}
-			if old, ok := recordOf(l.store.State()); ok && old.FlockID == id {
-				rec = old
-				rec.Config = election.Config{}
-			}
-			return l.takePart(rec, l.store.Fresh())
+	if id := l.foundedFlock(); !id.IsZero() {
+		rec := election.Record{FlockID: id}
+		if old, ok := recordOf(l.store.State()); ok && old.FlockID == id {
+			rec = old
+			rec.Config = election.Config{}
 		}
+		return l.takePart(rec, l.store.Fresh())
 	}
 	if l.founding == nil {
 		return nil
@@ -46,14 +44,36 @@ func (l *life) seek(now time.Duration) error {
 	return l.performFounding(l.founding.Tick(now))
 }
 
-// foundedFlock gives the flock of a live agent that is bound to one; zero: none.
+// foundedFlock gives the flock of a live agent that is bound to one: any, or
+// the one whose founding this agent has accepted. Zero: none.
 func (l *life) foundedFlock() election.FlockID {
 	for i := range l.views {
-		if v := &l.views[i]; v.id != l.id && v.state == alivePeer && !v.meta.flock.IsZero() {
+		v := &l.views[i]
+		if v.id == l.id || v.state != alivePeer || v.meta.flock.IsZero() {
+			continue
+		}
+		if l.founding == nil || !l.founding.Bound() || l.founding.Obeys(v.meta.flock) {
 			return v.meta.flock
 		}
 	}
 	return election.FlockID{}
+}
+
+// receiveWord handles one word of a founding.
+func (l *life) receiveWord(from election.ID, w *wire.Founding) error {
+	switch {
+	case l.founding != nil:
+		return l.performFounding(l.founding.Receive(l.now(), from, w))
+	case l.node == nil:
+		return nil
+	case w.FlockID == l.flockID() && w.Kind == wire.FoundAccept:
+		l.showConfig(from) // founded, and it has not heard
+	case w.FlockID != l.flockID():
+		if word, ok := founding.Elsewhere(l.id, from, w); ok {
+			l.sendWord(&word)
+		}
+	}
+	return nil
 }
 
 func (l *life) performFounding(fx founding.Effects) error {
@@ -87,10 +107,15 @@ func (l *life) spread() {
 		l.spreadTo = nil
 		return
 	}
-	rec := l.node.Record()
-	for _, id := range slices.Clone(l.spreadTo) {
+	for _, id := range l.spreadTo {
 		if id != l.id {
-			l.sendElection(&election.Message{Kind: election.Reject, Config: rec.Config, Header: headerOf(&rec, id)})
+			l.showConfig(id)
 		}
 	}
+}
+
+// showConfig shows another agent the config that this one has on its disk.
+func (l *life) showConfig(to election.ID) {
+	rec := l.node.Record()
+	l.sendElection(&election.Message{Kind: election.Reject, Config: rec.Config, Header: headerOf(&rec, to)})
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/election"
@@ -44,11 +45,12 @@ func (l *life) progressHandover(now time.Duration) error {
 		return nil
 	}
 	if h.given == 0 {
-		if l.working() > 0 && now < h.grace && l.node.Role() == election.Leader {
+		leads := l.node.Role() == election.Leader
+		if l.working() > 0 && now < h.grace && leads {
 			return nil
 		}
 		h.given = now
-		if err := l.syncHolders(); err != nil {
+		if err := l.tellHolders(); err != nil || !leads {
 			return err
 		}
 		var in election.Input = election.StepDown{To: h.to, Stop: h.stop}
@@ -111,8 +113,13 @@ func (l *life) stop(backIn time.Duration) error {
 		l.stopping.done = true
 		return nil
 	}
+	ended := func() { l.stopping.done = true }
+	if h := l.handing; h != nil && (h.raiseTo == 0 || h.given != 0) {
+		h.stop, h.done = true, ended
+		return nil
+	}
 	l.handing = nil
-	return l.beginHandover(handover{stop: true, done: func() { l.stopping.done = true }})
+	return l.beginHandover(handover{stop: true, done: ended})
 }
 
 func (l *life) progressStop(now time.Duration) error {
@@ -156,7 +163,17 @@ func (l *life) mayLeave() bool {
 	if rest := c.Without(l.id); alive <= 1 || c.Has(l.id) && rest.N > 0 && live < rest.Quorum() {
 		return false
 	}
-	return !l.knownGoose().IsZero() || !c.Has(l.id)
+	goose := l.knownGoose()
+	return !c.Has(l.id) || !goose.IsZero() && (goose != l.id || l.hasHeir(c))
+}
+
+func (l *life) hasHeir(c election.Config) bool {
+	if c.N > 1 {
+		return !l.node.Successor(l.now()).IsZero()
+	}
+	return slices.ContainsFunc(l.views, func(v view) bool {
+		return v.id != l.id && v.state == alivePeer && !v.meta.observer && v.meta.priority > 0
+	})
 }
 
 // knownGoose gives the goose as readers see it, itself included.

@@ -44,7 +44,7 @@ func (l *life) renew(lease election.Lease, ending bool) {
 			continue // one that has not drained its last period is not handed the next
 		}
 		h.token, h.until = lease.Token, lease.Until
-		l.sim.later(l, check.Event{
+		l.sim.later(l, h, check.Event{
 			Kind: check.HandedOut, Agent: l.ident, Flock: l.flock(), Holder: h.name,
 			Token: lease.Token, Until: l.deadline(lease.Until),
 		})
@@ -165,20 +165,30 @@ func (l *life) drained(h *holder) error {
 	if !ended || l.node == nil || token == 0 || l.node.Lease().Token != token || l.handing != nil {
 		return nil
 	}
-	return l.beginHandover(handover{})
+	_, err := l.stepDown(election.ID{})
+	return err
 }
 
-// syncHolders tells the node what binds it, as package agent's does.
+// syncHolders tells the node what binds it, and moves a hand-over along.
 func (l *life) syncHolders() error {
 	if l.node == nil {
 		return nil
 	}
+	if err := l.tellHolders(); err != nil {
+		return err
+	}
+	return l.progressHandover(l.now())
+}
+
+// tellHolders tells the node what binds it: whether deadlines are handed out,
+// whether all work has ended, and whether some goes on too long.
+func (l *life) tellHolders() error {
 	working := l.working()
 	attached := working > 0 || l.handing == nil && len(l.holders) > 0
 	if err := l.step(election.Holders{Attached: attached}); err != nil {
 		return err
 	}
-	if working == 0 && !attached {
+	if !attached {
 		if err := l.step(election.Drained{}); err != nil {
 			return err
 		}
@@ -187,11 +197,9 @@ func (l *life) syncHolders() error {
 	for _, h := range l.holders {
 		late = late || h.late
 	}
-	if late != l.late {
-		l.late = late
-		if err := l.step(election.Busy{Late: late}); err != nil {
-			return err
-		}
+	if late == l.late {
+		return nil
 	}
-	return l.progressHandover(l.now())
+	l.late = late
+	return l.step(election.Busy{Late: late})
 }

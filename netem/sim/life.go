@@ -27,6 +27,7 @@ type life struct {
 	node     *election.Node // nil before this disk is bound to a flock
 	fx       election.Effects
 	wakeAt   time.Duration // by the boot clock
+	judgeAt  time.Duration // a late timeout is judged then; 0: none is late
 	ahead    time.Duration // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder
 	pilot    autopilot.Pilot
@@ -35,7 +36,7 @@ type life struct {
 	book       map[election.ID]page
 	audience   []election.ID
 	leaveAsked map[election.ID]time.Duration
-	forced     []election.ID
+	forced     []forced
 	rtt        time.Duration // as the last leader told
 	spreadTo   []election.ID
 	contacts   []election.Contact
@@ -44,6 +45,7 @@ type life struct {
 	holders  []*holder
 	handing  *handover
 	late     bool
+	unfitAt  time.Duration
 	leaves   bool // it wants to leave the flock
 	askAt    time.Duration
 	stopping stopping
@@ -54,6 +56,12 @@ type life struct {
 	tells     []func() error // what holders said while the loop did not run
 	busyUntil time.Duration  // true time until which a slow disk holds the loop
 	timerAt   time.Duration  // true time of the timer that is set; 0: none
+}
+
+// forced is an agent that somebody has forced out.
+type forced struct {
+	id    election.ID
+	until time.Duration
 }
 
 // page is where an agent was last seen (rule 10).
@@ -91,8 +99,11 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 			rec.Config = election.Config{}
 			s.emit(check.Event{Kind: check.Left, Agent: a.ident, Flock: rec.FlockID.String()})
 		}
+		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
+			l.spreadTo = st.Founding.Set
+		}
 		err = l.takePart(rec, false)
-	case a.expects:
+	case a.expects || !st.Founding.FlockID.IsZero():
 		l.founding = founding.New(founding.Settings{Self: a.id, Expect: s.set.Expect, Voters: s.set.Voters}, st.Founding)
 	case !a.joins:
 		err = l.foundAlone()
@@ -182,9 +193,7 @@ func (s *Sim) close(l *life) {
 	}
 	s.note(a, noteStop, 0, 0)
 	s.crash(a, false)
-	if l.leaves {
-		a.gone = true
-	}
+	a.gone = l.leaves && l.stopping.backIn == 0
 	if l.stopping.backIn > 0 {
 		s.queue.push(occurrence{at: s.now + l.stopping.backIn, what: onStart, agent: a})
 	}

@@ -8,9 +8,12 @@ import (
 )
 
 const (
-	// choresEvery and slept are package agent's.
+	// These are package agent's.
 	choresEvery = 200 * time.Millisecond
 	slept       = 20 * time.Millisecond
+	readGrace   = 5 * time.Millisecond
+	unfitEvery  = 10 * time.Second
+	forceFor    = 10 * time.Second
 )
 
 // take lets the loop have one datagram, and one turn.
@@ -44,7 +47,7 @@ func (l *life) turn() error {
 	if err := l.checkClocks(); err != nil {
 		return err
 	}
-	if l.node != nil && l.wakeAt > 0 && now >= l.wakeAt {
+	if l.due(now) {
 		if err := l.step(election.Tick{}); err != nil {
 			return err
 		}
@@ -59,6 +62,23 @@ func (l *life) turn() error {
 	}
 	l.arm()
 	return nil
+}
+
+// due tells whether the node's timeout is to be judged now. A loop that woke
+// late first gives its reader a moment.
+func (l *life) due(now time.Duration) bool {
+	switch {
+	case l.node == nil || l.wakeAt == 0 || now < l.wakeAt:
+		l.judgeAt = 0
+		return false
+	case l.judgeAt == 0 && now-l.wakeAt >= l.timing.Heartbeat:
+		l.judgeAt = now + readGrace
+		return false
+	case now < l.judgeAt:
+		return false
+	}
+	l.judgeAt = 0
+	return true
 }
 
 // checkClocks drops the lease when the machine slept (rule 17).
@@ -79,7 +99,7 @@ func (l *life) arm() {
 	}
 	at := l.choresAt
 	if l.node != nil && l.wakeAt > 0 {
-		at = min(at, l.wakeAt)
+		at = min(at, max(l.wakeAt, l.judgeAt))
 	}
 	if l.stopping.started {
 		at = min(at, l.stopping.until)
@@ -135,10 +155,7 @@ func (l *life) receive(f *flight) error {
 	}
 	l.sim.heard(l, f)
 	if f.word != nil {
-		if l.founding == nil {
-			return nil
-		}
-		return l.performFounding(l.founding.Receive(l.now(), m.From, f.word))
+		return l.receiveWord(m.From, f.word)
 	}
 	if m.FlockID != l.flockID() {
 		if l.node != nil || l.founding == nil || m.FlockID.IsZero() || !l.founding.Obeys(m.FlockID) {
@@ -190,9 +207,10 @@ func (l *life) chores(now time.Duration) error {
 	if err := l.steerVoters(now); err != nil {
 		return err
 	}
-	l.forced = slices.DeleteFunc(l.forced, func(id election.ID) bool {
-		rec := l.node.Record()
-		return l.node.Role() != election.Leader || !rec.Config.Has(id) && l.node.Committed()
+	rec := l.node.Record()
+	l.forced = slices.DeleteFunc(l.forced, func(f forced) bool {
+		out := !rec.Config.Has(f.id)
+		return out && l.node.Committed() || l.node.Role() != election.Leader || now >= f.until || !out && l.view(f.id).state == alivePeer
 	})
 	return nil
 }

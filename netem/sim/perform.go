@@ -181,13 +181,14 @@ func (l *life) grant(lease election.Lease) {
 // tellReaders changes what readers of this agent see, once a slow disk allows.
 func (l *life) tellReaders(e check.Event) {
 	e.Agent, e.Flock = l.ident, l.flock()
-	l.sim.later(l, e)
+	l.sim.later(l, nil, e)
 }
 
-// later has the checker see an event when the loop gets there.
-func (s *Sim) later(l *life, e check.Event) {
+// later has the checker see an event when the loop gets there; what is handed to
+// a holder, only if it is not done by then.
+func (s *Sim) later(l *life, h *holder, e check.Event) {
 	if s.now < l.busyUntil {
-		s.queue.push(occurrence{at: l.busyUntil, what: onBoard, agent: l.agent, life: l.number, board: &e})
+		s.queue.push(occurrence{at: l.busyUntil, what: onBoard, agent: l.agent, life: l.number, holder: h, board: &e})
 		return
 	}
 	s.emit(e)

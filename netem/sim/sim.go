@@ -190,8 +190,9 @@ func (s *Sim) happen(o *occurrence) {
 	case onHolder:
 		s.ring(o.holder)
 	case onBoard:
-		o.board.At = s.now
-		s.emit(*o.board)
+		if o.holder == nil || o.holder.token == o.board.Token {
+			s.emit(*o.board)
+		}
 	case onResume:
 		s.resume(a, time.Duration(o.n))
 	case onStart:

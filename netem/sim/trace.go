@@ -10,7 +10,7 @@ import (
 )
 
 // traceLines is how many of the last events a failure shows.
-const traceLines = 50
+const traceLines = 400
 
 const hashSeed = 14695981039346656037
 

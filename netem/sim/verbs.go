@@ -399,10 +399,10 @@ func (s *Sim) opForceLeave(o *Op, a *agent) bool {
 		return false
 	}
 	l := goose.life
-	if v := l.view(a.id); v.state == alivePeer || slices.Contains(l.forced, a.id) {
+	if l.view(a.id).state == alivePeer {
 		return false
 	}
-	l.forced = append(l.forced, a.id)
+	l.forced = append(l.forced, forced{a.id, l.now() + forceFor})
 	l.choresAt = 0
 	return true
 }

@@ -14,10 +14,16 @@ func (l *life) steerVoters(now time.Duration) error {
 		return nil
 	}
 	rec := l.node.Record()
-	change, ok := l.pilot.Decide(now, autopilot.View{
+	v := autopilot.View{
 		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.sim.set.Voters,
 		Members: l.members(now),
-	})
+	}
+	if autopilot.Unfit(v) && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
+		l.unfitAt = now + unfitEvery
+		_, err := l.stepDown(election.ID{})
+		return err
+	}
+	change, ok := l.pilot.Decide(now, v)
 	if !ok {
 		return nil
 	}
@@ -50,7 +56,7 @@ func (l *life) members(now time.Duration) []autopilot.Member {
 		members = append(members, autopilot.Member{
 			ID: v.id, Alive: v.state == alivePeer, Acks: c.InTerm && now-c.AckAt < l.timing.Lease,
 			Observer: v.meta.observer, Priority: v.meta.priority,
-			Leaving: l.wantsOut(v.id), Forced: slices.Contains(l.forced, v.id),
+			Leaving: l.wantsOut(v.id), Forced: slices.ContainsFunc(l.forced, func(f forced) bool { return f.id == v.id }),
 		})
 	}
 	return members
