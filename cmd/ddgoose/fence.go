@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/fence"
+	runner "duckduckgoose/cmd/ddgoose/run"
+)
+
+// The exit codes of fence beside CMD's own, out of the way of what programs use.
+const (
+	exitRefused     = 122 // a newer token has been seen, or one of another flock
+	exitWaited      = 124 // an older one still acted after --wait, as timeout(1) has it
+	exitNoFence     = 125 // the fence itself failed
+	exitNotRunnable = runner.CodeNotRunable
+	exitNoCommand   = runner.CodeNotFound
+	exitSignalled   = 128 // + the signal
+)
+
+type fenceOptions struct {
+	file    string
+	token   uint64
+	flockID string
+	wait    time.Duration
+}
+
+func newFenceCommand(env *environment) *cobra.Command {
+	var o fenceOptions
+	cmd := &cobra.Command{
+		Use:     "fence --file STATE --token N [--flock-id ID] [--wait 30s] -- CMD ARG...",
+		GroupID: groupAgent,
+		Short:   "Run a command if no newer goose has been heard of",
+		Long: `The resource's side of fencing: runs CMD only if no token higher than N has been seen in STATE, a
+file on the machine that is acted upon. N becomes the highest seen, durably, before anything else; equal
+tokens pass. So a former goose that was paused, or whose order was long on its way, can do no harm any more.
+
+One at a time: the fence is held closed while CMD, or anything it has started that inherited the fence's
+lock, runs, also when this command is killed. A newer token is noted at once, so that no older command
+begins from then on; then it waits for the one that runs, as an older act must not come after a newer one.
+--wait bounds that. Whoever has waited is refused when a newer token has come meanwhile.
+
+--token and --flock-id are taken from DDGOOSE_TOKEN and DDGOOSE_FLOCK_ID when not given, which ddgoose run sets.
+
+Exit codes: CMD's own (128 + N when signal N ended it), 122 refused: a newer token, or another flock's, has been
+seen, 124 an older command still ran after --wait, 125 STATE cannot be read or written, or is corrupt,
+126 CMD cannot be started, 127 there is no CMD, 2 wrong usage.`,
+		Example: `  ddgoose fence --file /srv/backup/token --token 7 -- /srv/backup/rotate
+  ddgoose run -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN --flock-id $DDGOOSE_FLOCK_ID -- /srv/rotate'`,
+		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), env, cmd.Flags().Changed, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // CMD's flags are its own, also without --
+	stringFlag(flags, &o.file, "file", "", "STATE", "the file that keeps the highest token; it is made when missing, and STATE.lock, STATE.work beside it")
+	flagVar(flags, &o.token, "token", "", "N", "the fencing token of who acts; default: DDGOOSE_TOKEN", parseToken)
+	stringFlag(flags, &o.flockID, "flock-id", "", "ID", "refuse tokens of another flock; default: DDGOOSE_FLOCK_ID")
+	durationFlag(flags, &o.wait, "wait", "", "how long to wait for an older command to end; default: for ever")
+	return cmd
+}
+
+func parseToken(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n == 0 {
+		return 0, errors.New("want a number from 1 on, as DDGOOSE_TOKEN and is-goose give it")
+	}
+	return n, nil
+}
+
+func (o *fenceOptions) run(ctx context.Context, env *environment, given func(string) bool, command []string) error {
+	if s, ok := env.lookup("DDGOOSE_TOKEN"); ok && !given("token") {
+		var err error
+		if o.token, err = parseToken(s); err != nil {
+			return usage("DDGOOSE_TOKEN %q: %w", s, err)
+		}
+	}
+	if id, ok := env.lookup("DDGOOSE_FLOCK_ID"); ok && !given("flock-id") {
+		o.flockID = id
+	}
+	switch {
+	case o.file == "":
+		return usage("fence: name the file that keeps the highest token: --file STATE")
+	case o.token == 0:
+		return usage("fence: give the token of who acts: --token N, or DDGOOSE_TOKEN")
+	case len(command) == 0:
+		return usage("fence: name a command: ddgoose fence --file STATE --token N -- CMD ARG...")
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return notStarted(err)
+	}
+	if o.wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.wait, fmt.Errorf("waited %v (--wait)", o.wait))
+		defer cancel()
+	}
+	entry, err := fence.File{Path: o.file, FlockID: o.flockID}.Enter(ctx, o.token)
+	switch {
+	case errors.Is(err, fence.ErrStale), errors.Is(err, fence.ErrFlock):
+		return &codedError{exitRefused, err}
+	case err != nil && ctx.Err() != nil:
+		return &codedError{exitWaited, err}
+	case err != nil:
+		return &codedError{exitNoFence, err}
+	}
+	defer entry.Close()
+	return env.perform(&exec.Cmd{Path: path, Args: command, ExtraFiles: []*os.File{entry.Lock}})
+}
+
+// perform runs a command as our own, and ends with its exit code. Signals that
+// are sent to us alone it gets too.
+func (env *environment) perform(cmd *exec.Cmd) error {
+	var err error
+	if cmd.Stdin, cmd.Stdout, cmd.Stderr, err = env.streams(); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, os.Interrupt)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return notStarted(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			if s != os.Interrupt { // a terminal sends that one to both
+				_ = cmd.Process.Signal(s) // it may have ended
+			}
+		case err := <-ended:
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				return fmt.Errorf("wait for %s: %w", cmd.Path, err)
+			}
+			status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			switch {
+			case ok && status.Signaled():
+				return quietly(exitSignalled + int(status.Signal()))
+			case !cmd.ProcessState.Success():
+				return quietly(cmd.ProcessState.ExitCode())
+			}
+			return nil
+		}
+	}
+}
+
+// notStarted gives the exit code that shells have for a command that cannot be started.
+func notStarted(err error) error {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
+		return &codedError{exitNoCommand, err}
+	}
+	return &codedError{exitNotRunnable, err}
+}

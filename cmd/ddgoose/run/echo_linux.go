@@ -1,0 +1,196 @@
+package run
+
+import (
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/lead"
+)
+
+// silence is the part of a lease after which an echo is overdue: 40 % are left then.
+const silence = 1 - termLeft
+
+// echoed is a session whose deadlines count once run has echoed them. At most
+// one is on its way, so a run that is stopped finds one packet and not a thousand.
+type echoed struct {
+	lead.Session
+	say   func(deadline) // to run
+	clock func() time.Duration
+	ready chan struct{} // capacity 1
+	done  chan struct{} // closed when the session is, or run has fallen silent
+	over  chan struct{} // closed by close
+	wg    sync.WaitGroup
+
+	// Only the goroutine that calls Next and Drained touches these.
+	latest deadline       // of the agent, and not sent to run
+	stop   *api.LeadEvent // to be told after it
+	told   uint64         // the token of what was given last; 0: drained since
+	timer  *time.Timer    // wakes when an echo is overdue
+
+	mu struct { // guards what follows
+		sync.Mutex
+		asked   deadline // on its way; zero: none
+		askedAt time.Duration
+		echo    deadline // come back, and not taken
+		overdue bool     // the stop for an echo that is owed has been told
+		length  time.Duration
+		silent  bool
+	}
+}
+
+func newEchoed(s lead.Session, clock func() time.Duration, say func(deadline)) *echoed {
+	e := &echoed{
+		Session: s, say: say, clock: clock,
+		ready: make(chan struct{}, 1), done: make(chan struct{}), over: make(chan struct{}),
+	}
+	e.timer = time.AfterFunc(time.Hour, e.wake)
+	e.wg.Go(e.forward)
+	return e
+}
+
+var _ lead.Session = (*echoed)(nil)
+
+// forward joins what the agent has with what run has.
+func (e *echoed) forward() {
+	for {
+		select {
+		case <-e.Session.Ready():
+			e.wake()
+		case <-e.Session.Done():
+			e.finish(false)
+			return
+		case <-e.over:
+			return
+		}
+	}
+}
+
+func (e *echoed) wake() {
+	select {
+	case e.ready <- struct{}{}:
+	default:
+	}
+}
+
+// finish ends the session, once.
+func (e *echoed) finish(silent bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case <-e.done:
+	default:
+		e.mu.silent = silent
+		close(e.done)
+	}
+}
+
+func (e *echoed) Ready() <-chan struct{} { return e.ready }
+func (e *echoed) Done() <-chan struct{}  { return e.done }
+
+// Next gives what run has echoed, then a stop, after the deadline that it ends.
+func (e *echoed) Next() (api.LeadEvent, bool) {
+	for e.stop == nil {
+		ev, ok := e.Session.Next()
+		if !ok {
+			break
+		}
+		if ev.Stop != "" {
+			e.stop = &ev
+		} else if ev.Token != 0 {
+			e.latest = deadline{ev.Token, time.Duration(ev.Until), time.Duration(ev.Lease)}
+		}
+	}
+	if d := e.take(); d.Token != 0 {
+		return api.LeadEvent{Token: d.Token, Until: int64(d.Until), Lease: int64(d.Length)}, true
+	}
+	if s := e.stop; s != nil {
+		e.stop = nil
+		return *s, true
+	}
+	return api.LeadEvent{}, false
+}
+
+// take gives the deadline to be told next, and sends run another one.
+func (e *echoed) take() (d deadline) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stop == nil && !e.mu.overdue && e.waited(silence) {
+		e.mu.overdue = true
+		e.stop = &api.LeadEvent{Token: e.mu.asked.Token, Stop: api.StopLost}
+	}
+	d, e.mu.echo = e.mu.echo, deadline{}
+	if e.stop != nil { // who hears it must know of what
+		switch {
+		case e.latest.Token != 0:
+			d = e.latest
+		case d.Token == 0:
+			d = e.mu.asked
+		}
+		e.latest = deadline{}
+		if d.Token == e.told {
+			d = deadline{}
+		}
+	} else if e.latest.Token != 0 && e.mu.asked.Token == 0 {
+		e.mu.asked, e.mu.askedAt = e.latest, e.clock()
+		e.latest = deadline{}
+		e.say(e.mu.asked)
+		e.timer.Reset(share(e.mu.asked.Length, silence))
+	}
+	if d.Token != 0 {
+		e.told, e.mu.length = d.Token, d.Length
+	}
+	return d
+}
+
+// waited tells whether run owes an echo for this part of a lease. The lock is held.
+func (e *echoed) waited(part float64) bool {
+	return e.mu.asked.Token != 0 && e.clock()-e.mu.askedAt >= share(e.mu.asked.Length, part)
+}
+
+// hear takes what run has echoed.
+func (e *echoed) hear(d deadline) {
+	e.mu.Lock()
+	if d == e.mu.asked {
+		e.mu.echo, e.mu.asked, e.mu.overdue = d, deadline{}, false
+	}
+	e.mu.Unlock()
+	e.wake()
+}
+
+// Drained forgets what was handed out before. When run is silent the agent had
+// better hand over: nothing can work here.
+func (e *echoed) Drained(token uint64, stepDown bool) {
+	e.latest, e.stop, e.told = deadline{}, nil, 0
+	e.mu.Lock()
+	e.mu.echo = deadline{}
+	silent := e.waited(silence / 2)
+	if !silent {
+		e.mu.asked = deadline{} // its echo would be of what no longer binds
+	}
+	e.mu.Unlock()
+	e.Session.Drained(token, stepDown || silent)
+	if silent {
+		e.finish(true)
+	}
+}
+
+// silent tells whether the session ended because run had fallen silent.
+func (e *echoed) silent() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mu.silent
+}
+
+// length is that of a whole lease.
+func (e *echoed) length() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mu.length
+}
+
+func (e *echoed) close() {
+	close(e.over)
+	e.timer.Stop()
+	e.wg.Wait()
+}

@@ -1,0 +1,106 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hello is what run tells a new guard.
+type hello struct {
+	Socket  string        `json:"socket"`
+	Grace   time.Duration `json:"grace"`
+	Restart bool          `json:"restart"`
+}
+
+// order is what run says to the guard.
+type order struct {
+	Hello *hello    `json:"hello,omitempty"`
+	Echo  *deadline `json:"echo,omitempty"`
+	Stop  bool      `json:"stop,omitempty"` // stop CMD, step down, end
+	Now   bool      `json:"now,omitempty"`  // with Stop: without grace
+}
+
+// report is what the guard says to run.
+type report struct {
+	Deadline *deadline `json:"deadline,omitempty"` // to be echoed
+	Working  *bool     `json:"working,omitempty"`  // whether anything runs
+	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something does not die
+	Code     *int      `json:"code,omitempty"`     // CMD has ended by itself: the end
+	Failed   string    `json:"failed,omitempty"`   // the agent refuses: the end
+}
+
+// deadline is a renewal of a lease on its way through run.
+type deadline struct {
+	Token  uint64        `json:"token"`
+	Until  time.Duration `json:"until"` // by the boot clock
+	Length time.Duration `json:"length"`
+}
+
+// maxPacket bounds one message.
+const maxPacket = 16 << 10
+
+// link is one end of the socket pair between run and guard. Messages are packets,
+// so that one is sent as a whole or not at all.
+type link struct{ conn *net.UnixConn }
+
+// newPair makes run's end of a link, and the guard's as a file to be inherited.
+func newPair() (*link, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the link to the guard: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "guard's link")
+	l, err := newLink(os.NewFile(uintptr(fds[0]), "run's link"))
+	if err != nil {
+		_ = theirs.Close() // unused
+		return nil, nil, err
+	}
+	return l, theirs, nil
+}
+
+// newLink takes a file over.
+func newLink(f *os.File) (*link, error) {
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("open the link between run and guard: %w", err)
+	}
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		_ = conn.Close() // of no use
+		return nil, errors.New("the link between run and guard is no unix socket")
+	}
+	return &link{u}, nil
+}
+
+// say sends a message. When the other end takes nothing it is dropped: what
+// must be known will be asked for again, or the silence itself speaks.
+func (l *link) say(m any) {
+	packet, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("run: message %+v: %v", m, err))
+	}
+	_ = l.conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // a closed link fails below
+	_, _ = l.conn.Write(packet)                                        // its end is seen by hear
+}
+
+// hear waits for the next message; io.EOF: the other process is gone.
+func (l *link) hear(m any) error {
+	buf := make([]byte, maxPacket)
+	n, err := l.conn.Read(buf)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(buf[:n], m); err != nil {
+		return fmt.Errorf("message %.80q between run and guard: %w", buf[:n], err)
+	}
+	return nil
+}
+
+func (l *link) close() { _ = l.conn.Close() } // nothing is left to be sent

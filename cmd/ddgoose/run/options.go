@@ -1,0 +1,49 @@
+package run
+
+import (
+	"os"
+	"time"
+)
+
+// Options say what to run, and how it ends.
+type Options struct {
+	Socket  string   // the agent's
+	Command []string // CMD and its arguments, no shell
+	// Grace is how long CMD may take to end after SIGTERM before SIGKILL, when
+	// the end is planned. A lease that is not renewed, as when the agent's own
+	// grace has passed, cuts it short. 0: SIGKILL at once.
+	Grace time.Duration
+	// Restart starts CMD again when it ends by itself, after 1 to 30 s.
+	Restart bool
+	// Guard is the command line that makes this program call Guard.
+	Guard []string
+	// Stdin, Stdout and Stderr are passed to CMD as they are.
+	Stdin, Stdout, Stderr *os.File
+	// Signals end the run: the first as planned, the second without grace, the
+	// third without even telling the agent.
+	Signals <-chan os.Signal
+}
+
+// What Run and Guard give, beside CMD's own code.
+const (
+	CodeStopped    = 0   // stopped by a signal
+	CodeNotRunable = 126 // CMD is there and cannot be started
+	CodeNotFound   = 127 // there is no CMD
+)
+
+// codeOfSignal is the exit code of a command that a signal ended, as shells have it.
+const codeOfSignal = 128
+
+const (
+	termLeft  = 0.40 // of the lease, unrenewed: SIGTERM (package lead cancels there)
+	killLeft  = 0.20 // SIGKILL
+	heirsLeft = 0.10 // run takes over from a guard that says nothing
+
+	firstBackoff = time.Second
+	lastBackoff  = 30 * time.Second
+)
+
+// share gives a part of a lease.
+func share(length time.Duration, part float64) time.Duration {
+	return time.Duration(float64(length) * part)
+}
