@@ -65,6 +65,7 @@ type chain struct {
 	dice   Dice
 	bad    bool          // Gilbert-Elliott's state
 	jitter time.Duration // of the packet before
+	of     *delay        // whose jitter that is; nil: there was none
 }
 
 // lost draws a packet's fate. The state a link is in decides, and then moves.
@@ -87,7 +88,8 @@ func (c *chain) delay(f *delay) time.Duration {
 	if f.jitter == 0 {
 		return f.mean
 	}
-	if !c.dice.chance(f.correlation) {
+	if same := c.dice.chance(f.correlation); !same || c.of != f {
+		c.of = f
 		if f.normal {
 			c.jitter = c.dice.normal(f.jitter)
 		} else {

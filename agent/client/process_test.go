@@ -67,8 +67,8 @@ func TestStoppedProcessActsNoMoreOnceItsLeaseIsOver(t *testing.T) {
 	h.Renew(7, boottime.Now(), length)
 	require.Equal(t, "work 7", next(t, said))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
-	h.Renew(7, boottime.Now()+time.Millisecond-length, length) // what it reads first when it goes on is over by then
 	require.Eventually(t, func() bool { return stopped(cmd.Process.Pid) }, soon, time.Millisecond)
+	h.Renew(7, boottime.Now()-length, length) // what it reads when it goes on is over by then
 	require.Empty(t, said)
 	select {
 	case <-h.Closed():
