@@ -23,6 +23,7 @@ type page struct {
 	life  uint64 // 0: none seen in this start
 	seq   uint64
 	from  netip.AddrPort // where that life speaks from
+	told  netip.AddrPort // what gossip said last of this start
 	clone bool           // two lives of one start: believe neither
 	stale bool           // reported
 }
@@ -50,8 +51,9 @@ func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
 	return p.addr, true
 }
 
-// Gossiped learns an address from gossip. It counts unless datagrams of that
-// start, or of a later one, have been seen.
+// Gossiped learns an address from gossip. It counts until a datagram of that
+// start is seen, and again when gossip tells another: an agent that moves
+// while nobody calls it where it is has nothing to answer to.
 func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort) {
 	p := b.page(id)
 	if p == nil || start < p.start {
@@ -60,9 +62,10 @@ func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort
 	if start > p.start {
 		*p = page{start: start}
 	}
-	if p.seq == 0 {
+	if p.seq == 0 || p.told.IsValid() && p.told != addr {
 		p.addr = addr
 	}
+	p.told = addr
 }
 
 // Admit tells what to take a datagram's sender for. before is what was known
@@ -79,7 +82,11 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		p.stale = true
 		return isStale, *p
 	case start > p.start || p.life == 0:
-		*p = page{start: start, life: life, seq: seq, addr: from, from: from}
+		told := p.told
+		if start > p.start {
+			told = netip.AddrPort{}
+		}
+		*p = page{start: start, life: life, seq: seq, addr: from, from: from, told: told}
 		return believed, page{}
 	case life != p.life:
 		if p.clone {

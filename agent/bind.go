@@ -188,21 +188,25 @@ func (l *life) tellMeta() {
 	}
 }
 
-// openNetwork opens the port and begins to gossip.
-func (l *life) openNetwork(st store.State) error {
-	net, faults, err := l.cfg.Listen(l.cfg.Bind)
+// listen opens the port.
+func (a *Agent) listen() (Transport, error) {
+	net, faults, err := a.cfg.Listen(a.cfg.Bind)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &TakenError{What: "port", Value: l.cfg.Bind, Flag: "bind", Cause: err}
+		return nil, &TakenError{What: "port", Value: a.cfg.Bind, Flag: "bind", Cause: err}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.net = net
 	if faults != nil {
-		l.faults.Store(&faults)
+		a.faults.Store(&faults)
 	}
+	return net, nil
+}
+
+// openNetwork begins to receive, and to gossip.
+func (l *life) openNetwork(st store.State) (err error) {
 	l.mux = &mux{
-		net: net, self: l.id, label: l.cfg.Flock, keys: &l.keys, counts: l.counts, quiet: l.quiet,
+		net: l.net, self: l.id, label: l.cfg.Flock, keys: &l.keys, counts: l.counts, quiet: l.quiet,
 		ours: l.inbox.take, advertise: l.cfg.Advertise, foreign: l.foreignLabel, mismatch: l.otherKeys, peer: l.peerBehind,
 	}
 	l.mux.start()

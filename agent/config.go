@@ -89,8 +89,10 @@ func (c Config) Default() Config {
 	case c.Bind == "":
 		c.Bind = DefaultBind
 	default:
-		if _, _, err := net.SplitHostPort(c.Bind); err != nil {
-			c.Bind = net.JoinHostPort(strings.Trim(c.Bind, "[]"), strconv.Itoa(defaultPort))
+		host := strings.Trim(c.Bind, "[]")
+		_, _, err := net.SplitHostPort(c.Bind)
+		if _, ip := netip.ParseAddr(host); err != nil && (ip == nil || !strings.Contains(host, ":")) {
+			c.Bind = net.JoinHostPort(host, strconv.Itoa(defaultPort))
 		}
 	}
 	if c.DataDir == "" {
@@ -263,7 +265,7 @@ func (c *Config) validateTiming(bad func(string, ...any)) {
 func (c *Config) validateAddresses(bad func(string, ...any)) {
 	host, port, err := net.SplitHostPort(c.Bind)
 	if err != nil {
-		bad("bind %q: want HOST:PORT, as %s", c.Bind, DefaultBind)
+		bad("bind %q: want HOST[:PORT], as %s", c.Bind, DefaultBind)
 		return
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {

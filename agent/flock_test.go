@@ -12,7 +12,7 @@ import (
 )
 
 func TestFiveAgentsFromOneSeedElectOneGoose(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		start := time.Now()
 		f.found(5)
 		require.Less(t, time.Since(start), 3*time.Second)
@@ -21,7 +21,7 @@ func TestFiveAgentsFromOneSeedElectOneGoose(t *testing.T) {
 }
 
 func TestAFlockGrowsFromOneSeedToFiveVotersInTenSeconds(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		start := time.Now()
 		f.start("a")
 		for i := 1; i < 5; i++ {
@@ -34,7 +34,7 @@ func TestAFlockGrowsFromOneSeedToFiveVotersInTenSeconds(t *testing.T) {
 }
 
 func TestKilledGooseIsFollowedAndComesBackAsADuck(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)
 		for range 3 {
 			old := f.goose()
@@ -52,7 +52,7 @@ func TestKilledGooseIsFollowedAndComesBackAsADuck(t *testing.T) {
 }
 
 func TestPartitionHealsAfterFiveMinutes(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)
 		small, large := []string{"a", "b"}, []string{"c", "d", "e"}
 		f.cut(small, large)
@@ -69,7 +69,7 @@ func TestPartitionHealsAfterFiveMinutes(t *testing.T) {
 }
 
 func TestThirtyPercentLossDoesNotRaiseTheTerm(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)
 		f.sleep(2 * time.Second)
 		term := f.agents["a"].Status().Term
@@ -85,7 +85,7 @@ func TestThirtyPercentLossDoesNotRaiseTheTerm(t *testing.T) {
 }
 
 func TestStepDownHandsOver(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
 		old, to := f.goose(), f.ducks()[1]
@@ -100,7 +100,7 @@ func TestStepDownHandsOver(t *testing.T) {
 }
 
 func TestStepDownAloneIsRefused(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
 		f.settle(1)
 		err := f.agents["a"].StepDown(context.Background(), "")
@@ -111,7 +111,7 @@ func TestStepDownAloneIsRefused(t *testing.T) {
 }
 
 func TestGracefulStopHandsOver(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		old := f.goose()
 		at := time.Now()
@@ -124,7 +124,7 @@ func TestGracefulStopHandsOver(t *testing.T) {
 }
 
 func TestAbortDoesNotWait(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		old := f.agents[f.goose()]
 		go func() {
@@ -145,7 +145,7 @@ func TestAbortDoesNotWait(t *testing.T) {
 }
 
 func TestSimulatedDeathIsSilentAndRevivalReadsTheDisk(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		old := f.goose()
 		require.NoError(t, f.agents[old].Die(10*time.Second))
@@ -169,7 +169,7 @@ func TestSimulatedDeathIsSilentAndRevivalReadsTheDisk(t *testing.T) {
 }
 
 func TestFailedDiskEndsTheGoose(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		old := f.goose()
 		f.agents[old].disk.Fail(func(int) error { return errDiskGone })
@@ -180,7 +180,7 @@ func TestFailedDiskEndsTheGoose(t *testing.T) {
 }
 
 func TestFiveHundredMillisecondsWithoutTheLoopIsNotHealthy(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
 		f.settle(1)
 		release := make(chan struct{})

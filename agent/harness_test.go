@@ -50,14 +50,14 @@ type testAgent struct {
 }
 
 // inFlock runs a test of a flock in virtual time.
-func inFlock(t *testing.T, test func(f *testFlock)) {
+func inFlock(t *testing.T, test func(t *testing.T, f *testFlock)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &testFlock{
 			t: t, net: memory.New(), epoch: time.Now(), agents: map[string]*testAgent{},
 			geese: map[string]map[uint64]string{}, latest: map[string]uint64{},
 		}
 		defer f.close()
-		test(f)
+		test(t, f)
 	})
 }
 

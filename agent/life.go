@@ -3,6 +3,7 @@ package agent
 import (
 	crand "crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -89,8 +90,21 @@ type timedWarning struct {
 	until time.Duration
 }
 
-// newLife raises the disk's start count, opens the network and begins to gossip.
+// newLife opens the port, raises the disk's start count and begins to gossip.
+// A port that is taken leaves no trace on the disk.
 func (a *Agent) newLife() (*life, error) {
+	net, err := a.listen()
+	if err != nil {
+		return nil, err
+	}
+	l, err := a.bornOn(net)
+	if err != nil {
+		return nil, errors.Join(err, net.Close())
+	}
+	return l, nil
+}
+
+func (a *Agent) bornOn(net Transport) (*life, error) {
 	st, err := a.disk.Begin()
 	if err != nil {
 		return nil, fmt.Errorf("start on %s: %w", a.cfg.DataDir, err)
@@ -100,7 +114,7 @@ func (a *Agent) newLife() (*life, error) {
 		return nil, fmt.Errorf("draw a life number: %w", err)
 	}
 	l := &life{
-		Agent: a, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
+		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
 		names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
 		forceOut: map[election.ID]forced{}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),

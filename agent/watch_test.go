@@ -31,7 +31,7 @@ func watchAll(ctx context.Context, a *Agent) (statuses func() []Status) {
 }
 
 func TestWatchTellsChangesAndNoRenewals(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
 		f.sleep(10 * time.Second)
@@ -74,7 +74,7 @@ func same(a, b Status) bool {
 }
 
 func TestWatchTellsALapseThoughTheLoopHangs(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
 		f.sleep(10 * time.Second)
@@ -106,7 +106,7 @@ func TestWatchTellsALapseThoughTheLoopHangs(t *testing.T) {
 }
 
 func TestWatchOfADuckTellsThatNoGooseIsHeard(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
 		f.sleep(10 * time.Second)
@@ -127,7 +127,7 @@ func TestWatchOfADuckTellsThatNoGooseIsHeard(t *testing.T) {
 }
 
 func TestWatchEndsWithTheAgent(t *testing.T) {
-	inFlock(t, func(f *testFlock) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
 		f.settle(1)
 		ended := make(chan struct{})

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+)
+
+func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+func newTestBook(known ...election.ID) *addressBook {
+	return newAddressBook(func(id election.ID) bool {
+		for _, k := range known {
+			if k == id {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func whereIs(t *testing.T, b *addressBook, id election.ID) netip.AddrPort {
+	t.Helper()
+	addr, ok := b.Addr(id)
+	require.True(t, ok)
+	return addr
+}
+
+func TestAReplayMovesNobody(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id))
+	v, _ := b.Admit(id, 1, 7, 5, at("10.0.0.2:1"))
+	require.Equal(t, believed, v)
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
+	v, _ = b.Admit(id, 1, 7, 5, at("6.6.6.6:6"))
+	require.Equal(t, believed, v, "the rules bear a replay")
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
+	v, _ = b.Admit(id, 1, 7, 4, at("6.6.6.6:6"))
+	require.Equal(t, believed, v)
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
+	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id), "gossip says nothing new")
+}
+
+func TestGossipThatTellsAnotherAddressCounts(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
+	b.Admit(id, 1, 7, 6, at("10.0.0.10:1"))
+	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	require.Equal(t, at("10.0.0.10:1"), whereIs(t, b, id))
+}
+
+func TestALaterStartCountsAndAnEarlierOneIsReportedOnce(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
+	v, _ := b.Admit(id, 4, 8, 1, at("10.0.0.2:1"))
+	require.Equal(t, believed, v)
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
+	v, before := b.Admit(id, 3, 9, 1, at("10.0.0.3:1"))
+	require.Equal(t, isStale, v)
+	require.EqualValues(t, 4, before.start)
+	v, _ = b.Admit(id, 3, 9, 2, at("10.0.0.3:1"))
+	require.Equal(t, ignored, v)
+	b.Gossiped(id, 3, at("10.0.0.3:1"))
+	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
+}
+
+func TestOfTwoLivesOfOneStartNeitherIsBelieved(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
+	v, before := b.Admit(id, 3, 8, 1, at("10.0.0.2:1"))
+	require.Equal(t, isClone, v)
+	require.Equal(t, at("10.0.0.1:1"), before.from)
+	for _, life := range []uint64{7, 8} {
+		v, _ = b.Admit(id, 3, life, 1000, at("10.0.0.1:1"))
+		require.Equal(t, ignored, v)
+	}
+	_, ok := b.Addr(id)
+	require.False(t, ok)
+	v, _ = b.Admit(id, 4, 9, 1, at("10.0.0.1:1"))
+	require.Equal(t, believed, v, "one was stopped, and the other started anew")
+}
+
+func TestStrangersMakeRoomForKnownAgents(t *testing.T) {
+	known := election.ID{9, 9, 9}
+	b := newTestBook(known)
+	b.Admit(known, 1, 1, 1, at("10.0.0.1:1"))
+	for i := range uint64(3 * bookSize) {
+		var id election.ID
+		binary.BigEndian.PutUint64(id[8:], i+1)
+		v, _ := b.Admit(id, 1, 1, 1, at("6.6.6.6:6"))
+		require.Equal(t, believed, v)
+		require.LessOrEqual(t, len(b.pages), bookSize)
+	}
+	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, known))
+}

@@ -1,0 +1,279 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// worker is work for the goose that the test steers. It asserts that never two
+// of a flock are inside their leases at once, and that tokens grow.
+type worker struct {
+	f       *testFlock
+	name    string
+	begun   atomic.Int32
+	token   atomic.Uint64
+	cause   atomic.Pointer[error]
+	linger  time.Duration // how long it goes on after its cancel
+	end     chan error    // makes it return by itself
+	started chan struct{}
+	running atomic.Bool
+}
+
+// lead makes an agent's Lead run in the background; the result comes by done.
+func (f *testFlock) lead(ctx context.Context, name string, linger time.Duration) (w *worker, done chan error) {
+	w = &worker{f: f, name: name, linger: linger, end: make(chan error), started: make(chan struct{}, 64)}
+	done = make(chan error, 1)
+	a := f.agents[name].Agent
+	go func() { done <- a.Lead(ctx, w.work) }()
+	return w, done
+}
+
+func (w *worker) work(ctx context.Context, lease Lease) error {
+	if w.running.Swap(true) {
+		panic("work runs twice at once")
+	}
+	defer w.running.Store(false)
+	if old := w.token.Swap(lease.Token()); old > lease.Token() {
+		panic("a token went back")
+	}
+	w.begun.Add(1)
+	w.started <- struct{}{}
+	select {
+	case err := <-w.end:
+		return err
+	case <-ctx.Done():
+	}
+	cause := context.Cause(ctx)
+	w.cause.Store(&cause)
+	time.Sleep(w.linger)
+	return ctx.Err()
+}
+
+func (w *worker) ended(t *testing.T) error {
+	t.Helper()
+	cause := w.cause.Load()
+	require.NotNil(t, cause, "work was not cancelled")
+	return *cause
+}
+
+func TestLeadWorksOncePerPeriodAndStopsBeforeItsLeaseEnds(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		w, done := f.lead(ctx, a, 0)
+		f.until(time.Second, "work", w.running.Load)
+		require.Equal(t, f.agents[a].Status().Token, w.token.Load())
+		f.sleep(10 * time.Second)
+		require.EqualValues(t, 1, w.begun.Load())
+
+		lease := f.agents[a].Status().Lease
+		at := f.clock()
+		require.NoError(t, f.agents[a].faults.Set("*: cut", 0))
+		f.until(2*time.Second, "work ends", func() bool { return !w.running.Load() })
+		require.ErrorIs(t, w.ended(t), ErrLeaseLost)
+		require.Less(t, f.clock(), time.Duration(lease.UntilBoottimeNS)-100*time.Millisecond, "cancelled at 40 %% left, at %v of the cut", f.clock()-at)
+		f.until(5*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
+		f.heal()
+		f.settle(3)
+		f.sleep(time.Second)
+		require.NoError(t, f.await(func() error { return f.agents[f.goose()].StepDown(context.Background(), a) }))
+		f.until(time.Second, "work again", w.running.Load)
+		require.EqualValues(t, 2, w.begun.Load())
+
+		cancel()
+		require.ErrorIs(t, f.await(func() error { return <-done }), context.Canceled)
+		f.until(time.Second, "it has stepped down", func() bool { return f.goose() != "" && f.goose() != a })
+	})
+}
+
+func TestStepDownDrainsWorkFirstAndRenewsMeanwhile(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		w, _ := f.lead(context.Background(), a, 3*time.Second)
+		f.until(time.Second, "work", w.running.Load)
+		at := time.Now()
+		require.NoError(t, f.await(func() error {
+			f.agents[a].cfg.Logger.Debug("step down")
+			err := f.agents[a].StepDown(context.Background(), "")
+			if w.running.Load() {
+				return errors.New("handed over before work had ended")
+			}
+			return err
+		}))
+		require.ErrorIs(t, w.ended(t), ErrSteppedDown)
+		require.InDelta(t, 3, time.Since(at).Seconds(), 0.1)
+		f.settle(3)
+		require.NotEqual(t, a, f.goose())
+	})
+}
+
+func TestGraceEndsAHandOverButNotTheLease(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) { c.Grace = time.Second })
+		}
+		f.settle(3)
+		a := f.goose()
+		w, _ := f.lead(context.Background(), a, time.Minute)
+		f.until(time.Second, "work", w.running.Load)
+		at := time.Now()
+		require.NoError(t, f.await(func() error { return f.agents[a].StepDown(context.Background(), "") }))
+		require.Greater(t, time.Since(at), time.Second+400*time.Millisecond, "the lease that work holds runs out first")
+		require.Less(t, time.Since(at), 2*time.Second)
+		require.True(t, w.running.Load())
+		f.warns(time.Second, a, "work of Lead goes on past its lease: this agent does not campaign until it ends")
+		other := f.ducks()
+		for _, name := range other {
+			if name != a {
+				f.crash(name)
+			}
+		}
+		f.crash(f.goose())
+		f.sleep(10 * time.Second)
+		require.Empty(t, f.goose())
+	})
+}
+
+func TestLateWorkKeepsItsAgentFromCampaigning(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a")
+		f.settle(1)
+		for _, name := range []string{"b", "c"} {
+			f.start(name, joining("10.0.0.1"), withPriority(0)) // only a may lead
+		}
+		f.settle(3)
+		w, _ := f.lead(context.Background(), "a", 10*time.Second)
+		f.until(time.Second, "work", w.running.Load)
+		token := f.agents["a"].Status().Token
+		require.NoError(t, f.agents["a"].faults.Set("*: cut", 2*time.Second))
+		f.until(5*time.Second, "late", func() bool { return !f.agreed("b") })
+		f.warns(2*time.Second, "a", "goes on past its lease")
+		f.sleep(5 * time.Second)
+		require.Empty(t, f.goose(), "late work still runs")
+		f.until(10*time.Second, "the goose again, once it has ended", func() bool { return f.goose() == "a" })
+		require.Greater(t, f.agents["a"].Status().Token, token)
+		f.until(time.Second, "work again", func() bool { return w.begun.Load() == 2 })
+	})
+}
+
+func TestWorkThatReturnsStepsDown(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		w, done := f.lead(context.Background(), a, 0)
+		f.until(time.Second, "work", w.running.Load)
+		failed := errors.New("out of bread")
+		w.end <- failed
+		require.ErrorIs(t, f.await(func() error { return <-done }), failed)
+		f.until(time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
+	})
+}
+
+func TestWorkThatReturnsWhereNobodyCanTakeOverStopsNoOtherWork(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a")
+		f.settle(1)
+		w, done := f.lead(context.Background(), "a", 0)
+		other, _ := f.lead(context.Background(), "a", 0)
+		f.until(time.Second, "both work", func() bool { return w.running.Load() && other.running.Load() })
+		w.end <- nil
+		require.NoError(t, f.await(func() error { return <-done }))
+		f.sleep(5 * time.Second)
+		require.Equal(t, "a", f.goose())
+		require.EqualValues(t, 1, other.begun.Load())
+		require.True(t, other.running.Load())
+	})
+}
+
+func TestAPanicStepsDownThenGoesOn(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		panics := make(chan any, 1)
+		go func() {
+			defer func() { panics <- recover() }()
+			_ = f.agents[a].Lead(context.Background(), func(context.Context, Lease) error { panic("quack") })
+		}()
+		f.until(time.Second, "the panic", func() bool { return len(panics) == 1 })
+		require.Equal(t, "quack", <-panics)
+		f.until(time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
+	})
+}
+
+func TestStopEndsWorkAndLead(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		w, done := f.lead(context.Background(), a, time.Second)
+		waiting, waited := f.lead(context.Background(), f.ducks()[0], 0)
+		f.until(time.Second, "work", w.running.Load)
+		f.stop(a)
+		require.ErrorIs(t, w.ended(t), ErrStopped)
+		require.ErrorIs(t, f.await(func() error { return <-done }), ErrStopped)
+		f.until(time.Second, "another goose", func() bool { return f.goose() != "" })
+		_, _ = waiting, waited
+	})
+}
+
+func TestLeadBeforeRunAndAfter(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		a := f.agent("a")
+		agent, err := New(f.config(a))
+		require.NoError(t, err)
+		a.Agent = agent
+		w, done := f.lead(context.Background(), "a", 0)
+		f.sleep(time.Second)
+		ctx, cancel := context.WithCancel(context.Background())
+		a.cancel, a.ended = cancel, make(chan error, 1)
+		go func() { a.ended <- agent.Run(ctx) }()
+		f.until(5*time.Second, "work", w.running.Load)
+		require.Error(t, agent.Run(ctx), "it runs once")
+		f.stop("a")
+		require.ErrorIs(t, f.await(func() error { return <-done }), ErrStopped)
+		require.ErrorIs(t, agent.Lead(context.Background(), w.work), ErrStopped)
+		require.ErrorIs(t, agent.StepDown(context.Background(), ""), ErrStopped)
+	})
+}
+
+func TestDeathKillsWorkAndRevivalWorksAgain(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a")
+		f.settle(1)
+		w, _ := f.lead(context.Background(), "a", 0)
+		f.until(time.Second, "work", w.running.Load)
+		token := w.token.Load()
+		require.NoError(t, f.agents["a"].Die(5*time.Second))
+		f.until(time.Millisecond, "work ends", func() bool { return !w.running.Load() })
+		require.ErrorIs(t, w.ended(t), ErrLeaseLost)
+		late, _ := f.lead(context.Background(), "a", 0) // registered while dead
+		f.until(10*time.Second, "both work again", func() bool { return w.running.Load() && late.running.Load() })
+		require.Greater(t, w.token.Load(), token)
+	})
+}
+
+func TestASlowDiskEndsWorkByTheLeaseNotByTheLoop(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		w, _ := f.lead(context.Background(), a, 0)
+		f.until(time.Second, "work", w.running.Load)
+		release := make(chan struct{})
+		require.NoError(t, f.agents[a].do(context.Background(), func(*life) error {
+			<-release
+			return nil
+		}))
+		f.until(time.Second, "work ends", func() bool { return !w.running.Load() })
+		require.ErrorIs(t, w.ended(t), ErrLeaseLost)
+		f.until(2*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
+		close(release)
+		f.settle(3)
+	})
+}
