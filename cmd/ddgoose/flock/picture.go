@@ -61,11 +61,19 @@ func (p *picture) goose() *portrait {
 	return goose
 }
 
-// gallery makes pictures.
+// gallery makes pictures, for one goroutine.
 type gallery struct {
 	f      *Flock
 	m      *Monitor
 	leases leases
+	odd    map[string]time.Time // since when an agent has rules that it did not get from us
+}
+
+// oddAfter is how long an agent may take to show the rules that it got.
+const oddAfter = time.Second
+
+func newGallery(f *Flock, m *Monitor) *gallery {
+	return &gallery{f: f, m: m, odd: map[string]time.Time{}}
 }
 
 func (g *gallery) take() (picture, <-chan struct{}) {
@@ -106,8 +114,16 @@ func (g *gallery) portrait(a *Agent, s api.Status, up bool) portrait {
 
 // note tells what was done to this agent alone, or what it warns of.
 func (g *gallery) note(p *portrait) string {
-	if rules := p.status.Netem; rules != g.f.Rules(p.name) {
-		return "netem " + orElse(rules, "cleared")
+	rules := p.status.Netem
+	if rules == g.f.Rules(p.name) {
+		delete(g.odd, p.name)
+	} else {
+		if _, known := g.odd[p.name]; !known {
+			g.odd[p.name] = time.Now()
+		}
+		if time.Since(g.odd[p.name]) > oddAfter {
+			return "netem " + orElse(rules, "cleared")
+		}
 	}
 	for _, w := range p.status.Warnings {
 		if p.status.Netem == "" || !strings.Contains(w, p.status.Netem) { // the faults are told for all
@@ -137,7 +153,7 @@ func (l *leases) left(name string, s *api.Status) time.Duration {
 }
 
 // follow asks whoever is goose, until ctx ends.
-func (l *leases) follow(ctx context.Context, g *gallery) {
+func (l *leases) follow(ctx context.Context, f *Flock, m *Monitor) {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
@@ -146,13 +162,19 @@ func (l *leases) follow(ctx context.Context, g *gallery) {
 			return
 		case <-tick.C:
 		}
-		p, _ := g.take()
-		goose := p.goose()
-		if goose == nil {
+		goose := ""
+		m.Look(func(up map[string]api.Status) {
+			for name, s := range up {
+				if s.Role == api.RoleGoose && (goose == "" || s.Token > up[goose].Token) {
+					goose = name
+				}
+			}
+		})
+		if goose == "" {
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, askEvery)
-		s, err := g.f.agents[goose.name].Client().Status(ask)
+		s, err := f.agents[goose].Client().Status(ask)
 		cancel()
 		if err != nil {
 			continue // it hangs or has gone: what is left runs out
@@ -161,7 +183,7 @@ func (l *leases) follow(ctx context.Context, g *gallery) {
 		if l.until == nil {
 			l.until = map[string]time.Duration{}
 		}
-		l.until[goose.name] = time.Duration(s.Lease.UntilBoottimeNS)
+		l.until[goose] = time.Duration(s.Lease.UntilBoottimeNS)
 		l.mu.Unlock()
 	}
 }

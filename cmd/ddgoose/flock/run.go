@@ -69,10 +69,11 @@ func Run(ctx context.Context, opts RunOptions) error {
 			running.Go(func() { f.lives(ctx, name, opts.Lifetime) })
 		}
 	}
-	g := &gallery{f: f, m: NewMonitor(ctx, f, nil)}
-	defer g.m.Close()
+	m := NewMonitor(ctx, f, nil)
+	defer m.Close()
+	g := newGallery(f, m)
 	if out, ok := opts.Out.(*os.File); ok && IsTerminal(out) {
-		running.Go(func() { g.leases.follow(ctx, g) })
+		running.Go(func() { g.leases.follow(ctx, f, m) })
 		err = opts.showTable(ctx, g, newScreen(out))
 	} else {
 		err = opts.showLines(ctx, g)

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+)
+
+func TestDistributionIsByNearestRank(t *testing.T) {
+	var samples []time.Duration
+	for i := 100; i >= 1; i-- {
+		samples = append(samples, time.Duration(i)*time.Millisecond)
+	}
+	require.Equal(t, &Distribution{N: 100, Min: 1, Median: 50, P90: 90, P95: 95, P99: 99, Max: 100}, distributionOf(samples))
+	require.Equal(t, &Distribution{N: 1, Min: 7, Median: 7, P90: 7, P95: 7, P99: 7, Max: 7}, distributionOf([]time.Duration{7 * time.Millisecond}))
+	require.Equal(t, 2.0, distributionOf([]time.Duration{3e6, 1e6, 2e6}).Median)
+	require.Nil(t, distributionOf(nil))
+}
+
+// says is an agent's answer that it is the goose for so long from now.
+func says(name string, token uint64, lasts time.Duration) *api.Status {
+	return &api.Status{
+		Name: name, FlockID: "f", Role: api.RoleGoose, Token: token,
+		Lease: api.Lease{UntilBoottimeNS: int64(boottime.Now() + lasts)},
+	}
+}
+
+func TestJudgeSeesTwoGeese(t *testing.T) {
+	j := newJudge()
+	j.hear(says("a", 1, time.Hour))
+	j.hear(says("a", 1, 2*time.Hour))
+	j.hear(&api.Status{Name: "b", FlockID: "f", Role: api.RoleDuck, Token: 1})
+	require.Empty(t, j.verdict())
+	j.hear(says("b", 2, time.Hour))
+	require.Len(t, j.verdict(), 1)
+	require.Contains(t, j.verdict()[0], "P2")
+	require.Contains(t, j.text(), "what must never be")
+}
+
+func TestJudgeSeesTwoGeeseOfOneTerm(t *testing.T) {
+	j := newJudge()
+	j.hear(says("a", 1, time.Nanosecond))
+	j.hear(says("a", 1, time.Hour))
+	j.handsOver(says("a", 1, 0))
+	j.hear(says("b", 1, time.Hour))
+	require.Len(t, j.verdict(), 1)
+	require.Contains(t, j.verdict()[0], "P1")
+}
+
+func TestJudgeKnowsWhatIsOver(t *testing.T) {
+	j := newJudge()
+	j.hear(says("a", 1, -time.Nanosecond)) // a paused agent's answer, which came too late to act by
+	j.hear(says("b", 2, time.Hour))
+	j.handsOver(says("b", 2, 0))
+	j.hear(says("c", 3, time.Hour))
+	j.hear(says("b", 2, time.Hour)) // was on its way
+	require.Empty(t, j.verdict())
+	j.hear(says("b", 4, time.Hour))
+	require.Len(t, j.verdict(), 1, "what it says of a later period counts")
+}
+
+func TestIdleAddsUp(t *testing.T) {
+	before := use{cpu: time.Second, counts: map[string]uint64{"datagrams_sent": 100, "gossip_sent": 10, "bytes_received": 1000}}
+	after := use{
+		cpu: 1200 * time.Millisecond, rss: 14.5, role: api.RoleGoose,
+		counts: map[string]uint64{"datagrams_sent": 300, "gossip_sent": 30, "bytes_received": 4000, "gossip_bytes_received": 1000},
+	}
+	c := cost("a", before, after, 10)
+	require.Equal(t, AgentCost{Name: "a", Role: "goose", CPUPercent: 2, RSSMB: 14.5, SentPS: 22, BytesInPS: 400}, c)
+	i := Idle{}
+	i.add(c, 2)
+	i.add(AgentCost{Name: "b", CPUPercent: 1, SentPS: 2}, 2)
+	require.Equal(t, 1.5, i.Mean.CPUPercent)
+	require.Equal(t, 12.0, i.Mean.SentPS)
+	require.Equal(t, 2.0, i.Worst.CPUPercent)
+	require.Len(t, i.Agents, 2)
+}
+
+func TestTableShowsAll(t *testing.T) {
+	d := &Distribution{N: 3, Median: 499.25}
+	r := &Report{
+		Agents: 5, HeartbeatMS: 50, LeaseMS: 500, Load: 2, Failover: d, HandOff: d, Pause: d, Samples: 9,
+		Idle:   &Idle{Seconds: 30, Agents: []AgentCost{{Name: "a", Role: "goose", CPUPercent: 0.5}}},
+		Steady: &Steady{Seconds: 600, Changes: 1},
+	}
+	var b bytes.Buffer
+	require.NoError(t, r.Table(&b))
+	for _, part := range []string{
+		"5 agents, heartbeat 50 ms, lease 500 ms, beside 2 spinning processes per core",
+		"failover (kill -9)", "hand-off gap (step-down)", "failover (kill -STOP)", "499.2", "goose", "1 changes of the goose", "9 answers", "Never two geese.",
+	} {
+		require.Contains(t, b.String(), part)
+	}
+	r.Impossible = []string{"P2: two"}
+	b.Reset()
+	require.NoError(t, r.Table(&b))
+	require.Contains(t, b.String(), "IMPOSSIBLE: P2: two")
+	require.NotContains(t, b.String(), "Never two geese.")
+}
