@@ -47,7 +47,9 @@ Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
   ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2`,
 		Args: noArguments,
 	}
-	s.flags(cmd.Flags())
+	s.flags()
+	cmd.Flags().SortFlags = false
+	cmd.Flags().AddFlagSet(s.set)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		layers := settingLayers{line: commandLine(s.set), lookup: env.lookup}
 		if err := layers.fill(&s); err != nil {
@@ -155,12 +157,22 @@ func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
 
 func (c *agentCommand) openLog() {
 	c.level.Set(level(c.settings.logLevel))
-	options := &slog.HandlerOptions{Level: &c.level}
+	options := &slog.HandlerOptions{Level: &c.level, ReplaceAttr: inWords}
 	if c.settings.logFormat == "json" {
 		c.log = slog.New(slog.NewJSONHandler(c.env.stderr, options))
 		return
 	}
 	c.log = slog.New(slog.NewTextHandler(c.env.stderr, options))
+}
+
+// inWords has JSON logs say ids and durations as text logs do.
+func inWords(_ []string, a slog.Attr) slog.Attr {
+	if k := a.Value.Kind(); k == slog.KindDuration || k == slog.KindAny {
+		if s, ok := a.Value.Any().(fmt.Stringer); ok {
+			return slog.String(a.Key, s.String())
+		}
+	}
+	return a
 }
 
 func level(name string) slog.Level {

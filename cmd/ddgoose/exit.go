@@ -61,7 +61,7 @@ func (env *environment) exit(err error) int {
 		code = exitUsage
 	}
 	if text := oneLine(err.Error()); text != "" {
-		fmt.Fprintln(env.stderr, "ddgoose: "+strings.TrimPrefix(text, "ddgoose "))
+		fmt.Fprintln(env.stderr, "ddgoose: "+text)
 	}
 	return code
 }

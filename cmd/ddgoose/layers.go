@@ -25,8 +25,8 @@ type settingLayers struct {
 // commandLine keeps the flags that were given.
 func commandLine(flags *pflag.FlagSet) map[string][]string {
 	line := map[string][]string{}
-	flags.Visit(func(f *pflag.Flag) {
-		if g, ok := f.Value.(givenFlag); ok {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if g, ok := f.Value.(givenFlag); ok && f.Changed {
 			line[f.Name] = g.given()
 		}
 	})
@@ -36,7 +36,7 @@ func commandLine(flags *pflag.FlagSet) map[string][]string {
 // read reads all layers anew.
 func (l settingLayers) read() (*agentSettings, error) {
 	var s agentSettings
-	s.flags(pflag.NewFlagSet("agent", pflag.ContinueOnError))
+	s.flags()
 	for name, words := range l.line {
 		for _, w := range words {
 			if err := s.set.Set(name, w); err != nil {
@@ -68,8 +68,7 @@ func (l settingLayers) fill(s *agentSettings) error {
 		}
 	}
 	s.set.VisitAll(func(f *pflag.Flag) {
-		_, isFlag := f.Value.(givenFlag)
-		if _, onLine := l.line[f.Name]; onLine || !isFlag || f.Name == "config" {
+		if _, onLine := l.line[f.Name]; onLine || f.Name == "config" {
 			return
 		}
 		if word, _ := l.lookup(envName(f.Name)); word != "" {
@@ -156,7 +155,7 @@ func readConfigFile(path string, flags *pflag.FlagSet) (map[string]fileSetting, 
 // knownKeys are the flags that a file may set.
 func knownKeys(flags *pflag.FlagSet) (names []string) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if _, ok := f.Value.(givenFlag); ok && f.Name != "config" {
+		if f.Name != "config" {
 			names = append(names, f.Name)
 		}
 	})

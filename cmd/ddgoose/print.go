@@ -37,8 +37,10 @@ func millis(ms float64) string {
 		d = d.Round(10 * time.Millisecond)
 	case d >= 10*time.Millisecond:
 		d = d.Round(time.Millisecond)
-	default:
+	case d >= time.Millisecond:
 		d = d.Round(10 * time.Microsecond)
+	default:
+		d = d.Round(time.Microsecond)
 	}
 	return d.String()
 }

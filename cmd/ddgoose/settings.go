@@ -39,8 +39,11 @@ type agentSettings struct {
 	seed                  uint64
 }
 
-func (s *agentSettings) flags(f *pflag.FlagSet) {
-	s.set, f.SortFlags = f, false
+// flags makes the set of flags that fill s.
+func (s *agentSettings) flags() {
+	s.set = pflag.NewFlagSet("agent", pflag.ContinueOnError)
+	f := s.set
+	f.SortFlags = false
 	stringFlag(f, &s.configFile, "config", "", "FILE", "YAML file; its keys are these flags' names")
 	stringFlag(f, &s.name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
 	stringFlag(f, &s.bind, "bind", agent.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")

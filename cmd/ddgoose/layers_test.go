@@ -1,0 +1,191 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+)
+
+// settingsOf gives the settings of a command line and an environment.
+func settingsOf(t *testing.T, line []string, env map[string]string) (*agentSettings, error) {
+	t.Helper()
+	var s agentSettings
+	s.flags()
+	require.NoError(t, s.set.Parse(line))
+	l := settingLayers{line: commandLine(s.set), lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+	return &s, l.fill(&s)
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		flag, env, file  string
+		want             time.Duration
+		wantJoin         []string
+		fJoin, eJoin, yJ string
+	}{
+		{name: "default"},
+		{name: "file", file: "300ms", yJ: "[f1, 'f2,f3']", want: 300 * time.Millisecond, wantJoin: []string{"f1", "f2", "f3"}},
+		{name: "environment", env: "200ms", file: "300ms", eJoin: "e1,e2", yJ: "[f1]", want: 200 * time.Millisecond, wantJoin: []string{"e1", "e2"}},
+		{name: "flag", flag: "100ms", env: "200ms", file: "300ms", fJoin: "l1", eJoin: "e1", yJ: "f1", want: 100 * time.Millisecond, wantJoin: []string{"l1"}},
+		{name: "flag over file", flag: "100ms", file: "300ms", want: 100 * time.Millisecond},
+	} {
+		var line []string
+		env := map[string]string{"DDGOOSE_NO_FLAG": "x", "DDGOOSE_PORT_3825_TCP": "tcp://10.0.0.1:3825", "DDGOOSE_NAME": ""}
+		file := "# settings\nname: from-file\n"
+		if c.flag != "" {
+			line = append(line, "--lease", c.flag)
+		}
+		if c.fJoin != "" {
+			line = append(line, "--join", c.fJoin)
+		}
+		if c.env != "" {
+			env["DDGOOSE_LEASE"] = c.env
+		}
+		if c.eJoin != "" {
+			env["DDGOOSE_JOIN"] = c.eJoin
+		}
+		if c.file != "" {
+			file += "lease: " + c.file + "\n"
+		}
+		if c.yJ != "" {
+			file += "join: " + c.yJ + "\n"
+		}
+		s, err := settingsOf(t, append(line, "--config", writeFile(t, file)), env)
+		require.NoError(t, err, c.name)
+		require.Equal(t, c.want, s.lease, c.name)
+		require.Equal(t, c.wantJoin, s.join, c.name)
+		require.Equal(t, "from-file", s.name, "%s: an empty variable is not set", c.name)
+	}
+}
+
+func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
+	words := map[string]string{
+		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
+		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
+		"lease": "70ms", "voters": "3", "priority": "0", "observer": "true", "tag": "rack=7", "log-level": "warn", "log-format": "json",
+		"netem": "*: cut", "netem-seed": "18446744073709551615",
+	}
+	env, file := map[string]string{}, ""
+	var flags []string
+	for name, w := range words {
+		env[envName(name)] = w
+		file += name + ": \"" + w + "\"\n"
+		flags = append(flags, "--"+name+"="+w)
+	}
+	ofLine, err := settingsOf(t, flags, nil)
+	require.NoError(t, err)
+	ofEnv, err := settingsOf(t, nil, env)
+	require.NoError(t, err)
+	ofFile, err := settingsOf(t, []string{"--config", writeFile(t, file)}, nil)
+	require.NoError(t, err)
+	ofLine.set.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "config" {
+			require.Contains(t, words, f.Name, "this test is of every flag")
+		}
+	})
+	for _, s := range []*agentSettings{ofLine, ofEnv, ofFile} {
+		s.set, s.configFile = nil, ""
+	}
+	require.Equal(t, ofLine, ofEnv)
+	require.Equal(t, ofLine, ofFile)
+	require.EqualValues(t, 0o660, ofFile.socketMode)
+}
+
+func TestFileTakesListsMapsAndPlainWords(t *testing.T) {
+	s, err := settingsOf(t, []string{"--config", writeFile(t, `
+join: [10.0.0.1, "b:3825"]
+tag: {zone: x, note: "a,b=c"}
+socket-mode: 0640
+priority: 7
+observer: true
+`)}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"10.0.0.1", "b:3825"}, s.join)
+	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.tags)
+	require.EqualValues(t, 0o640, s.socketMode)
+	require.EqualValues(t, 7, s.priority)
+	require.True(t, s.observer)
+	_, err = settingsOf(t, []string{"--config", writeFile(t, "# nothing\n")}, nil)
+	require.NoError(t, err)
+}
+
+func TestBadSettingsNameTheirPlaceAndWhatWouldBeRight(t *testing.T) {
+	for text, want := range map[string][]string{
+		"nmae: a\n":                     {"line 1", `unknown key "nmae"`, "want one of name bind advertise"},
+		"name: a\nlog_level: info\n":    {"line 2", `unknown key "log_level"`, " log-level "},
+		"config: other.yaml\n":          {`unknown key "config"`},
+		"help: true\n":                  {`unknown key "help"`},
+		"a: 1\nb: 2\n":                  {`unknown key "a"`, `unknown key "b"`},
+		"name: a\nname: b\n":            {"line 2", `key "name" stands twice`},
+		"name:\n":                       {"line 1", "name: it has no value"},
+		"lease: 500\n":                  {"line 1", `lease: "500": want a time above 0 with its unit`},
+		"lease: [1s]\n":                 {"lease: want a single value"},
+		"join: {a: b}\n":                {"join: want a list of words"},
+		"join: [[a]]\n":                 {"join: want plain words"},
+		"tag: {a: {b: c}}\n":            {"tag: want plain words"},
+		"- name\n":                      {"line 1", "want keys with values"},
+		"just words\n":                  {"want keys with values"},
+		"name: a\n---\nname: b\n":       {"several documents"},
+		"name: [a\n":                    {"yaml:", "line "},
+		"lease: 5\nheartbeat: x\n":      {`lease: "5"`, `heartbeat: "x"`},
+		"tag: [rack]\n":                 {`tag: "rack": want KEY=VALUE`},
+		"priority: 1000\nobserver: 7\n": {`priority: "1000"`, `observer: "7"`},
+	} {
+		path := writeFile(t, text)
+		_, err := settingsOf(t, []string{"--config", path}, nil)
+		require.Error(t, err, text)
+		require.Contains(t, err.Error(), path, text)
+		for _, part := range want {
+			require.Contains(t, err.Error(), part, text)
+		}
+		got := run(t, "agent", "--config", path)
+		require.Equal(t, 2, got.code, text)
+		require.Len(t, lines(got.stderr), 1, text)
+	}
+	_, err := settingsOf(t, nil, map[string]string{"DDGOOSE_LEASE": "5", "DDGOOSE_VOTERS": "x"})
+	require.ErrorContains(t, err, `DDGOOSE_LEASE "5": want a time above 0`)
+	require.ErrorContains(t, err, `DDGOOSE_VOTERS "x": want a number`)
+	got := run(t, "agent", "--config", "/no/such/file")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "config file: open /no/such/file")
+}
+
+func TestReloadReadsAllLayersAnew(t *testing.T) {
+	path := writeFile(t, "log-level: info\nlease: 500ms\n")
+	line := map[string][]string{"config": {path}, "join": {"a", "b,c"}, "insecure": {"true"}}
+	l := settingLayers{line: line, lookup: func(string) (string, bool) { return "", false }}
+	old, err := l.read()
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b", "c"}, old.join)
+	require.True(t, old.insecure)
+	require.NoError(t, os.WriteFile(path, []byte("log-level: debug\nlease: 600ms\ntag: {a: b}\n"), 0o600))
+	now, err := l.read()
+	require.NoError(t, err)
+	require.Equal(t, "debug", now.logLevel)
+	require.Equal(t, []string{"lease", "tag"}, old.changed(now))
+	require.NoError(t, os.WriteFile(path, []byte("log-level: loud\n"), 0o600))
+	_, err = l.read()
+	require.ErrorContains(t, err, "loud")
+}
+
+func TestSecondCommandCanBePasted(t *testing.T) {
+	line := map[string][]string{"name": {"a"}, "insecure": {"true"}, "tag": {"a=b c", "d=it's"}, "join": {"x", "y,z"}, "netem": {"*: cut"}}
+	require.Equal(t, `ddgoose agent --name a --join x --join y,z --insecure=true --netem '*: cut' --tag 'a=b c' --tag 'd=it'\''s'`, secondCommand(line))
+	require.Equal(t, []string{"a"}, line["name"])
+	require.Equal(t, []string{"b"}, with(line, "name", "b")["name"])
+	require.Equal(t, "127.0.0.1:3825", reachable("0.0.0.0:3825"))
+	require.Equal(t, "127.0.0.1:3825", reachable("[::]:3825"))
+	require.Equal(t, "10.0.0.1:3825", reachable("10.0.0.1:3825"))
+}

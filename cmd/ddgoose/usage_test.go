@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every refusal is one line, and says what was wrong, with the value, and what
+// would be right.
+func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
+	for _, c := range []struct {
+		line string // words are cut at spaces
+		want []string
+	}{
+		{"", []string{"ddgoose wants a command: agent", "ddgoose --help"}},
+		{"netme", []string{`no command "netme"`, "did you mean netem?"}},
+		{"xyzzy", []string{`no command "xyzzy"`, "it has agent"}},
+		{"simulate", []string{"ddgoose simulate wants a command: death revive"}},
+		{"simulate sleep", []string{`no command "sleep"`, "it has death revive"}},
+		{"netem sho", []string{`no command "sho"`, "did you mean set or show?"}},
+		{"version now", []string{`ddgoose version takes no arguments`, `"now"`}},
+		{"status --jsn", []string{"unknown flag: --jsn", "ddgoose status --help"}},
+		{"status --timeout 5", []string{`"5"`, "--timeout", "as 250ms or 5s"}},
+		{"status --timeout -5s", []string{`"-5s"`, "above 0"}},
+		{"status --json=maybe", []string{`"maybe"`, "--json", "want true or false"}},
+		{"wait", []string{"--for goose or --for voters=N"}},
+		{"wait --for ducks", []string{`"ducks"`, "want goose, voters=N"}},
+		{"wait --for voters=0", []string{`"voters=0"`, "above 0"}},
+		{"wait --for voters", []string{`"voters"`, "voters=N"}},
+		{"join", []string{"join whom", "ddgoose join 10.0.0.2:3825"}},
+		{"force-leave", []string{"takes NAME", "ddgoose force-leave e"}},
+		{"force-leave a b", []string{`["a" "b"]`, "ddgoose force-leave e"}},
+		{"netem set *: cut", []string{"takes RULES, in quotes", `["*:" "cut"]`}},
+		{"netem set x --for ever", []string{`"ever"`, "with its unit"}},
+		{"simulate death --for 0s", []string{`"0s"`, "above 0"}},
+		{"keygen FILE", []string{"takes no arguments", `"FILE"`}},
+		{"recover", []string{"--keep a,b"}},
+		{"agent up", []string{"ddgoose agent takes no arguments", `"up"`}},
+		{"agent --name a/b", []string{`name "a/b"`, "want 1 to 63 of A-Z a-z 0-9"}},
+		{"agent --bind 127.0.0.1:99999", []string{`"99999"`, "want 0 to 65535"}},
+		{"agent --bind 0.0.0.0", []string{"bind 0.0.0.0:3825 without a key", "--key-file F", "--insecure"}},
+		{"agent --join 10.0.0.1", []string{"join 10.0.0.1 from a loopback bind", "--bind 0.0.0.0:3825 --key-file F"}},
+		{"agent --join 127.0.0.1:http", []string{`"http"`, "want 1 to 65535"}},
+		{"agent --expect -1", []string{`"-1"`, "--expect", "want a number from 0"}},
+		{"agent --expect 1000", []string{"expect 1000", "want 1 to"}},
+		{"agent --voters 4", []string{"voters 4", "want 1, 3, 5 or 7"}},
+		{"agent --voters 0", []string{"voters 0", "want 1, 3, 5 or 7"}},
+		{"agent --voters many", []string{`"many"`, "want a number"}},
+		{"agent --priority 256", []string{`"256"`, "from 0 to 255"}},
+		{"agent --socket a.sock", []string{`"a.sock"`, "./a.sock"}},
+		{"agent --socket-mode 888", []string{`"888"`, "want octal permissions, as 0600"}},
+		{"agent --socket-mode 0", []string{`"0"`, "want octal permissions"}},
+		{"agent --profile fast", []string{`"fast"`, "lan, local, wan"}},
+		{"agent --heartbeat 50", []string{`"50"`, "with its unit"}},
+		{"agent --heartbeat 100ms --lease 200ms", []string{"lease 200ms", "4 heartbeats or more, 400ms with a heartbeat of 100ms"}},
+		{"agent --lease 11s --heartbeat 300us --voters 2", []string{"heartbeat 300µs", "1ms or more", "lease 11s", "10s or less", "voters 2"}},
+		{"agent --tag rack", []string{`"rack"`, "want KEY=VALUE, as rack=7"}},
+		{"agent --tag a=1 --tag a=2", []string{`tag "a" is given twice`}},
+		{"agent --log-level loud", []string{`"loud"`, "debug, info, warn, error"}},
+		{"agent --log-format xml", []string{`"xml"`, "text, json"}},
+		{"agent --netem cut", []string{`"cut"`, "want out, in, both or peers"}},
+		{"agent --netem-seed abc", []string{`"abc"`, "want a number"}},
+		{"agent --http 8080", []string{`http "8080"`, "want HOST:PORT"}},
+		{"agent --flock " + strings.Repeat("x", 300), []string{"flock label of 300 bytes", "want 1 to"}},
+	} {
+		dir := shortDir(t)
+		args := strings.Fields(c.line)
+		if len(args) > 0 && args[0] == "agent" { // should it start after all, then here
+			args = append(args, "--data-dir", filepath.Join(dir, "data"))
+			if !strings.Contains(c.line, "--socket ") {
+				args = append(args, "--socket", filepath.Join(dir, "a.sock"))
+			}
+		}
+		got := run(t, args...)
+		require.Equal(t, 2, got.code, "%s: %s", c.line, got.stderr)
+		require.Empty(t, got.stdout, c.line)
+		require.Len(t, lines(got.stderr), 1, c.line)
+		require.True(t, strings.HasPrefix(got.stderr, "ddgoose: "), c.line)
+		for _, part := range c.want {
+			require.Contains(t, got.stderr, part, c.line)
+		}
+		require.NoDirExists(t, filepath.Join(dir, "data"), c.line)
+	}
+}
+
+func TestKeygenWritesAKeyThatOnlyItsOwnerReads(t *testing.T) {
+	got := run(t, "keygen")
+	require.Zero(t, got.code)
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(got.stdout, "\n"))
+	require.NoError(t, err)
+	require.Len(t, key, 32)
+	require.NotEqual(t, got.stdout, run(t, "keygen").stdout)
+
+	path := filepath.Join(t.TempDir(), "k")
+	require.Equal(t, outcome{}, run(t, "keygen", "--out", path))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Regexp(t, `^[A-Za-z0-9+/]{43}=\n$`, string(text))
+
+	got = run(t, "keygen", "--out", path)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, path+" exists")
+	again, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, text, again)
+	require.Equal(t, 1, run(t, "keygen", "--out", filepath.Join(path, "x")).code)
+}
+
+func TestVersionIsToldToPeopleAndPrograms(t *testing.T) {
+	require.Regexp(t, `^ddgoose unknown \(go\S+ \w+/\w+\)\n$`, run(t, "version").stdout)
+	require.Regexp(t, `^\{"version":"unknown","go":".*","os":".*","arch":".*"\}\n$`, run(t, "version", "--json").stdout)
+}
