@@ -80,6 +80,8 @@ func (m *mux) packet(b []byte, from netip.AddrPort) {
 		m.foreign(from.String(), label)
 		return
 	}
+	m.counts.of("gossip_received").Add(1)
+	m.counts.of("gossip_bytes_received").Add(uint64(len(b)))
 	p := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}
 	select {
 	case m.packets <- p:
@@ -275,6 +277,8 @@ func (m *mux) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	m.counts.of("gossip_sent").Add(1)
+	m.counts.of("gossip_bytes_sent").Add(uint64(len(b)))
 	return time.Now(), m.net.WriteTo(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 }
 
