@@ -49,6 +49,14 @@ fuzz:
 	  done; \
 	done
 
+## test-extra: the long tests of the kernel lab (root), and a soak whose report a browser looks at (at most 15 minutes)
+test-extra:
+	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak
+
+## soak: torment a local flock of seven for SOAK_FOR (10m), by SEED (drawn)
+soak: build
+	$(BIN) soak --agents 7 --for $(or $(SOAK_FOR),10m) --out out/soak $(if $(SEED),--seed $(SEED))
+
 ## bench: failover, hand-over and idle cost of a real local flock
 bench: build
 	$(BIN) bench failover
@@ -72,4 +80,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help
+.PHONY: run build test test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help

@@ -136,7 +136,7 @@ func (o *soakOptions) soak(ctx context.Context, env *environment, scenario *soak
 	opts := soak.Options{
 		Binary: binary, Agents: o.agents, For: o.lasts, Seed: o.seed, Scenario: scenario, Dir: dir, Version: env.version,
 		Writer: func(w soak.WriterOptions) *exec.Cmd {
-			return exec.Command(binary, "soak", "writer", "--name", w.Name, "--socket", w.Socket, "--fence", w.Fence, "--every", w.Every.String())
+			return exec.Command(binary, "soak", "writer", "--name", w.Name, "--socket", w.Socket, "--fence", w.Fence, "--flock", w.Flock, "--every", w.Every.String())
 		},
 		Progress: soakProgress(env, o.seed),
 	}
@@ -244,6 +244,7 @@ Exit codes: 0 its input ended, 1 it could not write, 2 wrong usage.`,
 	stringFlag(flags, &o.Name, "name", "", "NAME", "the agent's")
 	stringFlag(flags, &o.Socket, "socket", "", "PATH", "the agent's socket")
 	stringFlag(flags, &o.Fence, "fence", "", "FILE", "the fenced file")
+	stringFlag(flags, &o.Flock, "flock", "", "ID", "the flock's id")
 	durationFlag(flags, &o.Every, "every", "20ms", "how often it writes")
 	return cmd
 }

@@ -19,7 +19,7 @@
 //     any death of the agent. A writer that is killed counts until the signal.
 //   - Two such times of different tokens that overlap are two geese at one moment.
 //
-// The writers write to a file that accepts only tokens that grow (fence.go), and
-// its journal is checked as well. A machine that stands still is noticed
+// The writers write to a journal behind agent/fence, and it is checked as well
+// (history.go). A machine that stands still is noticed
 // (stall.go), and no goose is owed for that time.
 package soak

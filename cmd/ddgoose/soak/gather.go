@@ -94,7 +94,7 @@ func (r *run) gatherReigns(rep *Report) {
 	}
 	from, until := r.from-r.start, r.until-r.start
 	inTime := slices.DeleteFunc(slices.Clone(rep.Reigns), func(x Reign) bool { return x.To < from || x.From > until })
-	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, r.lease)
+	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, r.lease, until)
 	rep.Causes = byCause(rep.Gaps)
 	var times []time.Duration
 	for i := range rep.Gaps {

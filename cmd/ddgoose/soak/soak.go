@@ -194,7 +194,7 @@ func (r *run) startWriters() error {
 		if err != nil {
 			return err
 		}
-		w := WriterOptions{Name: name, Socket: a.Socket, Fence: r.fence(), Every: time.Duration(r.o.Scenario.WriteEvery)}
+		w := WriterOptions{Name: name, Socket: a.Socket, Fence: r.fence(), Flock: r.observer.flockID(), Every: time.Duration(r.o.Scenario.WriteEvery)}
 		if err := r.driver.writers.start(w, i); err != nil {
 			return err
 		}

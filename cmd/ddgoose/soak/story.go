@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Gap is a time without a goose, or the moment of a change without one.
+// Gap is a time without a goose.
 type Gap struct {
 	From  time.Duration `json:"from_ns"`
 	To    time.Duration `json:"to_ns"`
 	Old   string        `json:"old"`
-	New   string        `json:"new"`
+	New   string        `json:"new"`   // "": nobody until the end
 	Token uint64        `json:"token"` // the new goose's
 	Cause string        `json:"cause"`
 	// Failover: another token than before.
@@ -45,8 +45,8 @@ func joined(reigns []Reign) (all []Reign) {
 }
 
 // gapsOf tells the times without a goose between reigns, which are in order,
-// and the changes of the goose, each with the fault that is most likely its cause.
-func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease time.Duration) (gaps []Gap) {
+// and after them until the end, each with the fault that is most likely its cause.
+func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease, until time.Duration) (gaps []Gap) {
 	if len(reigns) == 0 {
 		return nil
 	}
@@ -60,6 +60,11 @@ func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease time.Duratio
 		if r.To > last.To {
 			last = r
 		}
+	}
+	if until > last.To+sampleHole {
+		g := Gap{From: last.To, To: until, Old: last.Agent}
+		g.Cause = causeOf(&g, struck, stalls, lease)
+		gaps = append(gaps, g)
 	}
 	return gaps
 }

@@ -28,7 +28,7 @@ func TestGapsAndTheirCauses(t *testing.T) {
 		{Kind: Kill, Agent: "a", From: s(49.5), To: s(52)},
 		{Kind: PauseWriter, Agent: "d", From: s(59.5), To: s(61)},
 	}
-	gaps := gapsOf(joined(reigns), struck, []Stall{{s(59.8), s(60.3)}}, 500*time.Millisecond)
+	gaps := gapsOf(joined(reigns), struck, []Stall{{s(59.8), s(60.3)}}, 500*time.Millisecond, s(81))
 	type told struct {
 		cause    string
 		failover bool
@@ -45,12 +45,13 @@ func TestGapsAndTheirCauses(t *testing.T) {
 		{"kill of others", true, ms(300)},
 		{byStall, true, ms(600)},
 		{noCause, true, ms(700)},
+		{noCause, false, ms(1000)},
 	}, got)
 
 	causes := byCause(gaps)
 	require.Len(t, causes, 6)
 	require.Equal(t, noCause, causes[0].Cause, "the costliest first")
-	require.Empty(t, gapsOf(nil, nil, nil, 0))
+	require.Empty(t, gapsOf(nil, nil, nil, 0, 0))
 }
 
 func TestLeaksAreFoundInLongLives(t *testing.T) {

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"slices"
@@ -141,7 +142,7 @@ func (s *strip) gaps(row float64) {
 	s.label(row, "no goose")
 	for i := range s.r.Gaps {
 		g := &s.r.Gaps[i]
-		s.rect(row, 1, g.From, g.To, "gap", fmt.Sprintf("%s without a goose, from %s on: %s, then %s (%s)", short(g.Lasts()), clock(g.From), g.Old, g.New, g.Cause))
+		s.rect(row, 1, g.From, g.To, "gap", fmt.Sprintf("%s without a goose, from %s on: %s, then %s (%s)", short(g.Lasts()), clock(g.From), g.Old, cmp.Or(g.New, "nobody"), g.Cause))
 	}
 }
 

@@ -276,11 +276,19 @@ func (w *world) voters() (names []string) {
 	return names
 }
 
-// votes tells whether an id is a voter of the newest config.
-func (w *world) votes(id string) bool {
+// lost counts the voters of the newest config that no disk is left of.
+func (w *world) lost() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.isVoter(id)
+	if len(w.configs) == 0 {
+		return 0
+	}
+	for _, v := range w.configs[0].voters {
+		if !slices.ContainsFunc(w.names, func(name string) bool { return w.places[name].id == v.ID }) {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) isVoter(id string) bool {

@@ -19,6 +19,7 @@ type WriterOptions struct {
 	Name   string // the agent's
 	Socket string
 	Fence  string // path of the fenced file
+	Flock  string // the flock's id
 	Every  time.Duration
 }
 
@@ -39,14 +40,14 @@ const (
 // writes to the fenced file, and tells out what it was handed. It is a process
 // of its own, so that it can be stopped and killed.
 func Write(ctx context.Context, o WriterOptions, out io.Writer) error {
-	f, err := openFence(o.Fence)
+	f, err := openFenced(o.Fence, o.Flock)
 	if err != nil {
 		return err
 	}
 	defer f.close()
 	c := client.New(o.Socket)
 	c.Wait = time.Hour // it may not have started yet
-	w := &writing{o: o, fence: f, out: json.NewEncoder(out)}
+	w := &writing{o: o, fenced: f, out: json.NewEncoder(out)}
 	err = c.Lead(ctx, w.work)
 	if ctx.Err() != nil {
 		return nil
@@ -55,9 +56,9 @@ func Write(ctx context.Context, o WriterOptions, out io.Writer) error {
 }
 
 type writing struct {
-	o     WriterOptions
-	fence *fence
-	out   *json.Encoder
+	o      WriterOptions
+	fenced *fenced
+	out    *json.Encoder
 }
 
 func (w *writing) work(ctx context.Context, lease lead.Lease) error {
@@ -99,7 +100,7 @@ func (w *writing) act(ctx context.Context, token uint64, checked time.Duration) 
 	case <-ctx.Done():
 		return nil
 	}
-	_, err := w.fence.write(attempt{Writer: w.o.Name, Token: token, Checked: int64(checked)})
+	err := w.fenced.write(ctx, attempt{Writer: w.o.Name, Token: token, Checked: int64(checked)})
 	if errors.Is(err, errBusy) {
 		return nil
 	}

@@ -1,0 +1,147 @@
+package soak
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/agent/fence"
+)
+
+// fenced is the resource that every goose writes to: a journal behind a fence
+// that programs would use, too.
+type fenced struct {
+	fence   fence.File
+	journal *os.File
+}
+
+// attempt is one line of the journal. Times are CLOCK_BOOTTIME in nanoseconds.
+type attempt struct {
+	Writer  string `json:"writer"`
+	Token   uint64 `json:"token"`
+	Checked int64  `json:"checked"` // when the writer last saw that its lease was valid
+	At      int64  `json:"at"`
+	Highest uint64 `json:"highest,omitempty"` // of one that was refused: because of this token
+}
+
+// fencePatience is how long a writer waits for another one to be done.
+const fencePatience = 10 * time.Millisecond
+
+// errBusy says that another writer acts at this moment.
+var errBusy = errors.New("another one writes")
+
+func openFenced(path, flockID string) (*fenced, error) {
+	journal, err := os.OpenFile(journalOf(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the fenced journal: %w", err)
+	}
+	return &fenced{fence.File{Path: path, FlockID: flockID}, journal}, nil
+}
+
+func journalOf(path string) string { return path + ".journal" }
+
+func (f *fenced) close() error { return f.journal.Close() }
+
+// write writes a line under a token, or that it was refused.
+func (f *fenced) write(ctx context.Context, a attempt) error {
+	ctx, cancel := context.WithTimeout(ctx, fencePatience)
+	defer cancel()
+	entry, err := f.fence.Enter(ctx, a.Token)
+	var stale *fence.StaleError
+	switch {
+	case errors.As(err, &stale):
+		a.Highest = stale.Highest
+	case err != nil && ctx.Err() != nil:
+		return errBusy
+	case err != nil:
+		return err
+	default:
+		defer entry.Close() // after the line is written
+	}
+	a.At = int64(boottime.Now())
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if _, err := f.journal.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write the fenced journal: %w", err)
+	}
+	return nil
+}
+
+// History is what the journal tells.
+type History struct {
+	Accepted int `json:"accepted"`
+	Refused  int `json:"refused"` // writers that were stopped between check and act: the tokens' job
+	Tokens   int `json:"tokens"`  // that wrote
+	// Broken tells what must never be.
+	Broken []string `json:"broken"`
+}
+
+// readHistory checks the journal: accepted tokens grow, each is one writer's,
+// and nobody believed to be the goose once a higher token had written.
+func readHistory(path string, start time.Duration) (*historian, error) {
+	file, err := os.Open(journalOf(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return &historian{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	defer file.Close()
+	h := &historian{start: start, writers: map[uint64]string{}}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var a attempt
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			return nil, fmt.Errorf("read the journal: %w", err)
+		}
+		h.take(&a)
+	}
+	h.Tokens = len(h.writers)
+	return h, lines.Err()
+}
+
+// historian reads attempts in the order of the journal.
+type historian struct {
+	History
+	start   time.Duration // of the run: what is told counts from it
+	writers map[uint64]string
+	highest uint64 // of the accepted ones
+	since   int64  // when it wrote first
+}
+
+func (h *historian) take(a *attempt) {
+	bad := func(format string, args ...any) {
+		if len(h.Broken) < maxViolations {
+			h.Broken = append(h.Broken, fmt.Sprintf(format, args...))
+		}
+	}
+	if a.Token < h.highest && a.Checked > h.since {
+		bad("%s held a valid lease of token %d at %v, after token %d had written at %v",
+			a.Writer, a.Token, time.Duration(a.Checked)-h.start, h.highest, time.Duration(h.since)-h.start)
+	}
+	if a.Highest != 0 {
+		h.Refused++
+		if a.Token >= a.Highest {
+			bad("token %d of %s was refused because of token %d", a.Token, a.Writer, a.Highest)
+		}
+		return
+	}
+	h.Accepted++
+	if a.Token < h.highest {
+		bad("token %d of %s was accepted after token %d", a.Token, a.Writer, h.highest)
+	}
+	if other, known := h.writers[a.Token]; known && other != a.Writer {
+		bad("token %d was %s's and %s's", a.Token, other, a.Writer)
+	}
+	h.writers[a.Token] = a.Writer
+	if a.Token > h.highest {
+		h.highest, h.since = a.Token, a.At
+	}
+}
