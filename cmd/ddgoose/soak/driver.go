@@ -124,7 +124,7 @@ func (d *driver) harmAgent(ctx context.Context, p planned, r *Struck) error {
 	d.w.harm(name, true)
 	r.From = boottime.Now()
 	harm := map[Kind]func(context.Context, *flock.Agent, time.Duration) error{
-		Kill: d.kill, Pause: d.pause, Stop: d.stop, Death: d.die, Leave: d.leave, Wipe: d.wipe,
+		Kill: d.kill, Pause: d.pause, Freeze: d.freeze, Stop: d.stop, Death: d.die, Leave: d.leave, Wipe: d.wipe,
 	}[p.kind]
 	err = harm(ctx, a, p.lasts)
 	d.recovered(name)
@@ -189,6 +189,16 @@ func (d *driver) pause(ctx context.Context, a *flock.Agent, lasts time.Duration)
 		return err
 	}
 	return d.retell(a)
+}
+
+// freeze stops the writer first and lets it go on last: it may then act by a
+// lease that was over long ago, and only the token can stop it.
+func (d *driver) freeze(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
+	if err := d.writers.signal(a.Name, stopSignal); err != nil {
+		return err
+	}
+	err := d.pause(ctx, a, lasts)
+	return errors.Join(err, d.writers.signal(a.Name, contSignal))
 }
 
 func (d *driver) stop(ctx context.Context, a *flock.Agent, lasts time.Duration) error {

@@ -203,19 +203,6 @@ func (o *observer) goose() (name string, token uint64) {
 	return name, token
 }
 
-// latest gives the latest status of every agent that answers.
-func (o *observer) latest() map[string]api.Status {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	all := map[string]api.Status{}
-	for name, a := range o.agents {
-		if a.up {
-			all[name] = a.status
-		}
-	}
-	return all
-}
-
 // end books that the process has stopped answering.
 func (a *observed) end(now time.Duration) {
 	a.up, a.reign, a.sight = false, nil, sighting{}

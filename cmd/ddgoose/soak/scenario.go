@@ -40,6 +40,7 @@ type Kind string
 const (
 	Kill        Kind = "kill"
 	Pause       Kind = "pause"
+	Freeze      Kind = "freeze"
 	Stop        Kind = "stop"
 	Death       Kind = "death"
 	Leave       Kind = "leave"
@@ -51,7 +52,7 @@ const (
 	Network     Kind = "network"
 )
 
-var kinds = []Kind{Kill, Pause, Stop, Death, Leave, Wipe, StepDown, PauseWriter, KillWriter, Partition, Network}
+var kinds = []Kind{Kill, Pause, Freeze, Stop, Death, Leave, Wipe, StepDown, PauseWriter, KillWriter, Partition, Network}
 
 // Fault says how often a kind of fault happens, and how.
 type Fault struct {
