@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,19 +16,20 @@ import (
 
 // brood is all descendants of this process, which takes in those that lose
 // their parent. One goroutine, bound to one thread for good, starts and reaps: the
-// kernel's parent-death signal watches the thread that forked.
+// kernel's parent-death signal watches the thread that forked. Nothing waits for
+// it but the news of an end: wait4(2) was seen to take half a second in the
+// kernel while others look at the dead process in /proc, and killing must not.
 type brood struct {
 	jobs    chan func()
+	poke    chan struct{} // capacity 1: reap
+	changed chan struct{} // capacity 1: something has ended
 	done    chan struct{} // closed by close
 	ended   chan struct{}
-	changed chan struct{} // capacity 1: something has ended
 
-	mu struct { // guards what follows
-		sync.Mutex
-		exits map[int]chan syscall.WaitStatus
-		group int  // of what was started last
-		empty bool // no child is left, so no descendant is
-	}
+	group atomic.Int64 // of what was started last
+	empty atomic.Bool  // no child is left, so no descendant is
+
+	exits map[int]chan syscall.WaitStatus // only serve touches it
 }
 
 // newBrood makes this process a child subreaper. There is one brood in a process.
@@ -37,9 +38,10 @@ func newBrood() (*brood, error) {
 		return nil, fmt.Errorf("become a child subreaper: %w", err)
 	}
 	b := &brood{
-		jobs: make(chan func()), done: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1),
+		jobs: make(chan func()), poke: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		done: make(chan struct{}), ended: make(chan struct{}), exits: map[int]chan syscall.WaitStatus{},
 	}
-	b.mu.exits, b.mu.empty = map[int]chan syscall.WaitStatus{}, true
+	b.empty.Store(true)
 	go b.serve()
 	return b, nil
 }
@@ -54,6 +56,7 @@ func (b *brood) serve() {
 		b.reap()
 		select {
 		case <-died:
+		case <-b.poke:
 		case job := <-b.jobs:
 			job()
 		case <-b.done:
@@ -64,8 +67,6 @@ func (b *brood) serve() {
 
 // reap takes the status of whatever has ended.
 func (b *brood) reap() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	for died := false; ; died = true {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|unix.WALL, nil)
@@ -73,22 +74,23 @@ func (b *brood) reap() {
 			continue
 		}
 		if pid <= 0 {
-			b.mu.empty = err == syscall.ECHILD
+			b.empty.Store(err == syscall.ECHILD)
 			if died {
-				b.tell()
+				tell(b.changed)
 			}
 			return
 		}
-		if exit, ours := b.mu.exits[pid]; ours {
+		if exit, ours := b.exits[pid]; ours {
 			exit <- status
-			delete(b.mu.exits, pid)
+			delete(b.exits, pid)
 		}
 	}
 }
 
-func (b *brood) tell() {
+// tell fills a channel of capacity 1.
+func tell(c chan<- struct{}) {
 	select {
-	case b.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -98,58 +100,37 @@ func (b *brood) start(path string, args []string, attr *syscall.ProcAttr) (pid i
 	started := make(chan struct{})
 	b.jobs <- func() {
 		defer close(started)
-		b.mu.Lock()
-		defer b.mu.Unlock()
 		if pid, err = syscall.ForkExec(path, args, attr); err != nil {
 			return
 		}
 		c := make(chan syscall.WaitStatus, 1)
-		exit, b.mu.exits[pid], b.mu.empty = c, c, false
-		b.mu.group = pid
+		exit, b.exits[pid] = c, c
+		b.empty.Store(false)
+		b.group.Store(int64(pid))
 	}
 	<-started
 	return pid, exit, err
 }
 
-// empty tells whether nothing is left below this process.
-func (b *brood) empty() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.mu.empty
-}
-
 // signal signals all that is left.
-func (b *brood) signal(sig unix.Signal) {
-	b.mu.Lock()
-	group := b.mu.group
-	b.mu.Unlock()
-	signalAll(sig, group)
-}
+func (b *brood) signal(sig unix.Signal) { signalAll(sig, int(b.group.Load())) }
 
 // kill kills until nothing is left. pass is called before each round.
 func (b *brood) kill(pass func()) {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
-	pause := time.Millisecond
-	for !b.empty() {
+	for pause := time.Millisecond; !b.empty.Load(); {
 		pass()
 		b.signal(unix.SIGKILL)
 		wait.Reset(pause)
 		select {
 		case <-b.changed:
 		case <-wait.C:
-			// Nothing has died, or a word about it was lost: look for ourselves, ever less often.
-			b.look()
+			// Nothing has died, or its signal is late: look, ever less often.
+			tell(b.poke)
 			pause = min(2*pause, 50*time.Millisecond)
 		}
 	}
-}
-
-// look reaps without having been told.
-func (b *brood) look() {
-	looked := make(chan struct{})
-	b.jobs <- func() { close(looked) } // serve reaps afterwards, and before the next job
-	<-looked
 }
 
 func (b *brood) close() {

@@ -66,12 +66,7 @@ func (e *echoed) forward() {
 	}
 }
 
-func (e *echoed) wake() {
-	select {
-	case e.ready <- struct{}{}:
-	default:
-	}
-}
+func (e *echoed) wake() { tell(e.ready) }
 
 // finish ends the session, once.
 func (e *echoed) finish(silent bool) {

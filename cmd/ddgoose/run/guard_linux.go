@@ -119,12 +119,9 @@ func (g *guard) listen(cancel context.CancelCauseFunc) {
 		}
 		if o.Stop {
 			cancel(errStop)
-			g.brood.tell() // its grace may be over
+			tell(g.brood.changed) // the grace may be over
 		}
-		select {
-		case g.voice <- struct{}{}:
-		default:
-		}
+		tell(g.voice)
 	}
 }
 

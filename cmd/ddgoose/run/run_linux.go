@@ -135,8 +135,9 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 	for {
 		select {
 		case m, ok := <-reports:
-			if !ok {
+			if !ok { // the guard is gone, though nobody may have told of its end yet
 				reports = nil
+				r.brood.kill(func() {})
 				break
 			}
 			w.hear(m)
@@ -154,7 +155,7 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 				r.brood.kill(func() {})
 			}
 		case status := <-w.exit:
-			r.brood.kill(func() {}) // before anything else: nobody guards it
+			r.brood.kill(func() {})
 			for m := range w.reports {
 				w.hear(m)
 			}

@@ -134,14 +134,14 @@ func (g *guard) start(env []string) (<-chan syscall.WaitStatus, error) {
 // little of the lease is left that they might outlive it.
 func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration) {
 	asked := time.Now()
-	if !g.brood.empty() && context.Cause(ctx) != errRunGone {
+	if !g.brood.empty.Load() && context.Cause(ctx) != errRunGone {
 		g.brood.signal(unix.SIGTERM)
 		g.brood.signal(unix.SIGCONT) // what is stopped must hear it too
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
-	for !g.brood.empty() {
+	for !g.brood.empty.Load() {
 		left := min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft))
 		if left <= 0 {
 			g.brood.kill(func() { g.link.say(report{Killing: true}) })
