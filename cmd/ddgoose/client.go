@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ const clientCodes = "Exit codes: 0 done, 1 the agent refused or failed, 2 wrong 
 
 // clientOptions are the flags of every command that talks to an agent.
 type clientOptions struct {
+	cmd     *cobra.Command
 	socket  string
 	timeout time.Duration
 	json    bool
@@ -24,6 +26,7 @@ type clientOptions struct {
 
 // flags adds --socket and --timeout.
 func (o *clientOptions) flags(cmd *cobra.Command, timeout time.Duration) {
+	o.cmd = cmd
 	stringFlag(cmd.Flags(), &o.socket, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)")
 	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "how long to wait for the answer; then exit 2")
 }
@@ -35,7 +38,7 @@ func (o *clientOptions) jsonFlag(cmd *cobra.Command) {
 
 // ask finds the agent and lets f talk to it, for no longer than --timeout.
 func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client.Client) error) error {
-	path, err := client.FindSocket(o.socket)
+	path, err := o.find()
 	if err != nil {
 		return cannotTell(err)
 	}
@@ -43,6 +46,35 @@ func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client
 	defer cancel()
 	return answered(f(ctx, client.New(path)))
 }
+
+// find gives the agent's socket. When several agents run here, the error has
+// this command line for each of them.
+func (o *clientOptions) find() (string, error) {
+	path, err := client.FindSocket(o.socket)
+	var several *client.SeveralError
+	if errors.As(err, &several) {
+		err = &chooseError{several, o.cmd.CommandPath(), o.cmd.Flags().Args(), commandLine(o.cmd.Flags())}
+	}
+	return path, err
+}
+
+// chooseError says how to say which agent is meant.
+type chooseError struct {
+	*client.SeveralError
+	path string
+	args []string
+	line map[string][]string
+}
+
+func (e *chooseError) Error() string {
+	commands := make([]string, len(e.Names))
+	for i, name := range e.Names {
+		commands[i] = pasteable(e.path, with(e.line, "socket", name), e.args...)
+	}
+	return "several agents run here, choose one: " + strings.Join(commands, " or ")
+}
+
+func (e *chooseError) Unwrap() error { return e.SeveralError }
 
 // answered chooses the exit code: an agent that cannot be asked, or has not
 // answered in time, and a request that can never be right are 2.

@@ -22,17 +22,6 @@ type settingLayers struct {
 	lookup func(string) (string, bool)
 }
 
-// commandLine keeps the flags that were given.
-func commandLine(flags *pflag.FlagSet) map[string][]string {
-	line := map[string][]string{}
-	flags.VisitAll(func(f *pflag.Flag) {
-		if g, ok := f.Value.(givenFlag); ok && f.Changed {
-			line[f.Name] = g.given()
-		}
-	})
-	return line
-}
-
 // read reads all layers anew.
 func (l settingLayers) read() (*agentSettings, error) {
 	var s agentSettings

@@ -179,13 +179,3 @@ func TestReloadReadsAllLayersAnew(t *testing.T) {
 	_, err = l.read()
 	require.ErrorContains(t, err, "loud")
 }
-
-func TestSecondCommandCanBePasted(t *testing.T) {
-	line := map[string][]string{"name": {"a"}, "insecure": {"true"}, "tag": {"a=b c", "d=it's"}, "join": {"x", "y,z"}, "netem": {"*: cut"}}
-	require.Equal(t, `ddgoose agent --name a --join x --join y,z --insecure=true --netem '*: cut' --tag 'a=b c' --tag 'd=it'\''s'`, secondCommand(line))
-	require.Equal(t, []string{"a"}, line["name"])
-	require.Equal(t, []string{"b"}, with(line, "name", "b")["name"])
-	require.Equal(t, "127.0.0.1:3825", reachable("0.0.0.0:3825"))
-	require.Equal(t, "127.0.0.1:3825", reachable("[::]:3825"))
-	require.Equal(t, "10.0.0.1:3825", reachable("10.0.0.1:3825"))
-}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 
 	"duckduckgoose/agent"
@@ -30,7 +29,7 @@ func (c *agentCommand) taken(err error, cfg agent.Config) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w; a second agent on this machine: %s", err, secondCommand(line))
+	return fmt.Errorf("%w; a second agent on this machine: %s", err, pasteable("ddgoose agent", line))
 }
 
 // renamed is the command line of an agent of another name.
@@ -63,17 +62,6 @@ func beside(line map[string][]string, cfg agent.Config) map[string][]string {
 	return line
 }
 
-// with is the command line with a flag changed; line stays as it is.
-func with(line map[string][]string, flag string, words ...string) map[string][]string {
-	changed := map[string][]string{flag: words}
-	for name, w := range line {
-		if name != flag {
-			changed[name] = w
-		}
-	}
-	return changed
-}
-
 func anyPort(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -89,48 +77,4 @@ func reachable(addr string) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return addr
-}
-
-// secondCommand is a command line that can be pasted.
-func secondCommand(line map[string][]string) string {
-	first := []string{"name", "bind", "join"}
-	var names []string
-	for name := range line {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		rank := func(s string) int {
-			if i := slices.Index(first, s); i >= 0 {
-				return i
-			}
-			return len(first)
-		}
-		if r := rank(a) - rank(b); r != 0 {
-			return r
-		}
-		return strings.Compare(a, b)
-	})
-	command := "ddgoose agent"
-	for _, name := range names {
-		for _, w := range line[name] {
-			command += " --" + name
-			if w == "true" || w == "false" {
-				command += "=" + w // a switch takes no word of its own
-			} else {
-				command += " " + quoted(w)
-			}
-		}
-	}
-	return command
-}
-
-// quoted is a word as a shell takes it.
-func quoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:=,@+%", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

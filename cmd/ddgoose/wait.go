@@ -98,7 +98,7 @@ func (o *waitOptions) run(ctx context.Context) error {
 // watch follows one agent until the condition holds, the agent goes, or ctx
 // ends. It notes in last what stands.
 func (o *waitOptions) watch(ctx context.Context, last *string) (bool, error) {
-	path, err := client.FindSocket(o.socket)
+	path, err := o.find()
 	if err != nil {
 		*last = err.Error()
 		return false, err

@@ -35,7 +35,7 @@ Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within 
 }
 
 func (o *watchOptions) run(ctx context.Context, env *environment) error {
-	path, err := client.FindSocket(o.socket)
+	path, err := o.find()
 	if err != nil {
 		return cannotTell(err)
 	}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// commandLine keeps the flags that were given.
+func commandLine(flags *pflag.FlagSet) map[string][]string {
+	line := map[string][]string{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if g, ok := f.Value.(givenFlag); ok && f.Changed {
+			line[f.Name] = g.given()
+		}
+	})
+	return line
+}
+
+// with is the command line with a flag changed; line stays as it is.
+func with(line map[string][]string, flag string, words ...string) map[string][]string {
+	changed := map[string][]string{flag: words}
+	for name, w := range line {
+		if name != flag {
+			changed[name] = w
+		}
+	}
+	return changed
+}
+
+// pasteable is a command line for a shell.
+func pasteable(command string, line map[string][]string, args ...string) string {
+	first := []string{"name", "bind", "join"}
+	var names []string
+	for name := range line {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		rank := func(s string) int {
+			if i := slices.Index(first, s); i >= 0 {
+				return i
+			}
+			return len(first)
+		}
+		if r := rank(a) - rank(b); r != 0 {
+			return r
+		}
+		return strings.Compare(a, b)
+	})
+	for _, name := range names {
+		for _, w := range line[name] {
+			command += " --" + name
+			if w == "true" || w == "false" {
+				command += "=" + w // a switch takes no word of its own
+			} else {
+				command += " " + quoted(w)
+			}
+		}
+	}
+	for _, arg := range args {
+		command += " " + quoted(arg)
+	}
+	return command
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:=,@+%", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
