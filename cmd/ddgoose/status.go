@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -118,6 +119,7 @@ func voters(s api.Status) string {
 			names[i] += " (witness)"
 		}
 	}
+	slices.Sort(names)
 	return fmt.Sprintf("%s (%d of %d are a majority)", strings.Join(names, ", "), n/2+1, n)
 }
 

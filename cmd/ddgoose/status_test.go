@@ -43,7 +43,7 @@ warning: ...
   goose     a at 127.0.0.1:3825, heard 12ms ago
   term      7
   token     1099511627783 (generation 1)
-  voters    a, 9f (witness) (2 of 2 are a majority)
+  voters    9f (witness), a (2 of 2 are a majority)
   agents    5 alive
   this one  b at 127.0.0.1:3825, a witness, up 12.5s
   netem     *: loss 30%
