@@ -432,6 +432,9 @@ func (h *hostile) checkFree(before *Node, in Input, m *Message) {
 		if i := n.rec.Config.Index(n.set.ID); i < 0 || n.rec.Config.Voters[i].Priority == 0 {
 			h.fail("campaigns, and is no voter that may (rules 3, 22)")
 		}
+		if n.late {
+			h.fail("campaigns while work of its last period goes on")
+		}
 		bound = n.handedTo // one that gave up its lease to campaign anew is promised to nobody else
 	case VoteReply:
 		if !m.Granted {
