@@ -60,7 +60,7 @@ func TestPartitionHealsAfterFiveMinutes(t *testing.T) {
 		f.until(5*time.Second, "none among two", func() bool { return !f.agreed("a") && !f.agreed("b") })
 		f.warns(30*time.Second, "a", "no goose: 2 of 5 voters are alive and 3 are needed")
 		term := f.agents[f.goose()].Status().Term
-		f.sleep(5 * time.Minute)
+		f.sleep(long(5 * time.Minute))
 		require.Equal(t, term, f.agents[f.goose()].Status().Term)
 		f.heal()
 		f.until(2*time.Minute, "one flock of five again", func() bool { return f.agreed(f.live()...) && f.agents["a"].Status().Alive == 5 })
@@ -77,7 +77,7 @@ func TestThirtyPercentLossDoesNotRaiseTheTerm(t *testing.T) {
 			require.NoError(t, f.agents[name].faults.Set("out *: loss 30%", 0))
 		}
 		for range 600 {
-			f.sleep(time.Second)
+			f.sleep(long(time.Second))
 			require.NotEmpty(t, f.goose())
 		}
 		require.Equal(t, term, f.agents["a"].Status().Term)

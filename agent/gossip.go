@@ -133,6 +133,7 @@ func (g *gossip) Peers() []peer {
 	for id, p := range g.mu.peers {
 		if p.State != api.StateAlive && time.Since(p.Since) > failedListed {
 			delete(g.mu.peers, id)
+			g.changed()
 			continue
 		}
 		all = append(all, *p)

@@ -188,6 +188,15 @@ func (f *testFlock) sleep(d time.Duration) {
 	}
 }
 
+// long gives a time to watch a flock for: less under the race detector, which
+// makes it ten times slower.
+func long(d time.Duration) time.Duration {
+	if raced {
+		return d / 10
+	}
+	return d
+}
+
 // until waits for a condition in virtual time.
 func (f *testFlock) until(d time.Duration, what string, ok func() bool) {
 	f.t.Helper()

@@ -135,6 +135,8 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 	for _, c := range l.node.Contacts(nil) {
 		contacts[c.ID] = c
 	}
+	rec := l.node.Record()
+	term := rec.Term
 	var members []autopilot.Member
 	for _, p := range l.peers {
 		if p.State == api.StateLeft || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != l.flockID() {
@@ -143,7 +145,9 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 		c := contacts[p.ID]
 		_, forced := l.forceOut[p.ID]
 		members = append(members, autopilot.Member{
-			ID: p.ID, Alive: p.State == api.StateAlive, Acks: c.InTerm && now-c.AckAt < l.cfg.Lease,
+			ID: p.ID, Alive: p.State == api.StateAlive,
+			// One that is ahead acks nothing, but answers (rule 7).
+			Acks:     c.InTerm && now-c.AckAt < l.cfg.Lease || c.Term > term,
 			Observer: p.Meta.Observer, Priority: p.Meta.Priority, Leaving: l.wantsOut(p.ID), Forced: forced,
 		})
 	}

@@ -1,0 +1,253 @@
+package agent
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/store/memfs"
+)
+
+func TestAllRestartWithoutSeeds(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.sleep(5 * time.Second) // the last known addresses are saved
+		token := f.agents["a"].Status().Token
+		for _, name := range f.live() {
+			f.stop(name)
+		}
+		f.sleep(10 * time.Minute)
+		for _, name := range f.order {
+			f.start(name)
+		}
+		f.settle(5)
+		require.Greater(t, f.agents["a"].Status().Token, token)
+		f.allAlive()
+	})
+}
+
+func TestAllAddressesChangeAtOnceButTheSeeds(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.sleep(5 * time.Second)
+		for _, name := range f.live() {
+			f.stop(name)
+		}
+		for i, name := range f.order {
+			f.agents[name].addr = f.addr(172, i+1)
+		}
+		for _, name := range f.order {
+			f.start(name, joining("172.0.0.1"))
+		}
+		f.settle(5)
+		f.allAlive()
+	})
+}
+
+func TestAVoterMovesWithoutLosingItsVote(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.sleep(2 * time.Second)
+		version := f.record("a").Config.Version
+		duck, goose := f.ducks()[0], f.goose()
+		f.crash(duck)
+		f.agents[duck].addr = f.addr(172, 1)
+		f.start(duck)
+		f.until(3*time.Second, "the goose hears of it", func() bool { return f.agreed(duck) })
+		f.crash(f.ducks()[1-indexOf(f.ducks(), duck)]) // its vote is needed now
+		f.sleep(10 * time.Second)
+		require.Equal(t, goose, f.goose())
+		require.Equal(t, version, f.record(goose).Config.Version)
+	})
+}
+
+func indexOf(names []string, name string) int {
+	for i := range names {
+		if names[i] == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestALostDiskComesBackAsAnotherAgent(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.sleep(2 * time.Second)
+		lost := f.ducks()[0]
+		id := f.agents[lost].Status().ID
+		f.crash(lost)
+		at := time.Now()
+		f.agents[lost].disk = memfs.New(99)
+		f.start(lost, joining(f.agents[f.goose()].addr.String()))
+		f.until(20*time.Second, "it follows the goose", func() bool { return f.agreed(lost) })
+		require.NotEqual(t, id, f.agents[lost].Status().ID)
+		require.False(t, f.voter(lost), "it does not vote as its former self")
+		f.until(2*time.Minute, "it has the dead one's place", func() bool {
+			s := f.agents[lost].Status()
+			return s.Voter && len(s.Config.Voters) == 5
+		})
+		require.Greater(t, time.Since(at), 30*time.Second)
+		for _, v := range f.agents[lost].Status().Config.Voters {
+			require.NotEqual(t, id, v.ID)
+		}
+	})
+}
+
+func TestACopiedDiskIsReportedAndNeitherIsBelieved(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		f.sleep(2 * time.Second)
+		duck := f.ducks()[0]
+		f.stop(duck)
+		clone := f.agent("x")
+		clone.disk = f.copyDisk(f.agents[duck].disk)
+		named := func(c *Config) { c.Name = duck }
+		goose := f.goose()
+		seed := joining(f.agents[goose].addr.String())
+		f.start(duck, seed)
+		f.until(10*time.Second, "it is back", func() bool { return f.agreed(duck) })
+		f.start("x", seed, named)
+		for _, name := range []string{goose, f.ducks()[0]} {
+			if name == duck {
+				continue
+			}
+			f.warns(30*time.Second, name, "runs twice, at "+f.agents[duck].addr.String()+" and "+clone.addr.String())
+		}
+		f.until(5*time.Second, "neither is heard", func() bool { return f.goose() == goose && !f.agreed(duck) })
+		f.stop("x")
+		f.crash(duck)
+		f.start(duck, seed)
+		f.until(30*time.Second, "one is stopped, the other started anew", func() bool { return f.agreed(duck) })
+	})
+}
+
+func TestAnOldCopyOfADiskIsIgnoredAndReported(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		duck := f.ducks()[0]
+		f.stop(duck)
+		old := f.copyDisk(f.agents[duck].disk)
+		for range 2 {
+			f.start(duck)
+			f.until(10*time.Second, "it is back", func() bool { return f.agreed(duck) })
+			f.sleep(time.Second)
+			f.stop(duck)
+		}
+		f.agents[duck].disk = old
+		goose := f.goose()
+		f.start(duck, joining(f.agents[goose].addr.String()))
+		f.warns(time.Minute, goose, "runs from an old copy of its data directory")
+		f.sleep(10 * time.Second)
+		require.Equal(t, goose, f.goose())
+	})
+}
+
+func TestARemovedVoterReturnsWithItsOldDiskAndDisturbsNobody(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		gone := f.ducks()[0]
+		f.crash(gone)
+		f.settle(4) // four stay, after thirty seconds
+		term := f.agents[f.goose()].Status().Term
+		f.sleep(time.Minute)
+		f.start(gone)
+		f.until(10*time.Second, "it knows that it is none", func() bool { return f.agreed(gone) && !f.voter(gone) })
+		f.settle(5)
+		require.Equal(t, term, f.agents[f.goose()].Status().Term)
+	})
+}
+
+func TestAnAgentAheadIsAddedAtAHigherTerm(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		gone := f.ducks()[0]
+		f.crash(gone)
+		f.settle(4)
+		// What it holds of terms is far ahead, as of one that campaigned alone.
+		f.agents[gone].edit(t, func(l *life) {
+			st := l.disk.State()
+			rec, _ := recordOf(st)
+			rec.Term += 100
+			setRecord(&st, rec)
+			require.NoError(t, l.disk.Save(st))
+		}, f)
+		goose := f.goose()
+		before := f.agents[goose].Status().Term
+		f.start(gone)
+		f.settle(5)
+		require.Greater(t, f.agents[f.goose()].Status().Term, before+100)
+	})
+}
+
+// edit changes the disk of an agent that does not run.
+func (a *testAgent) edit(t *testing.T, change func(*life), f *testFlock) {
+	agent, err := New(f.config(a))
+	require.NoError(t, err)
+	change(&life{Agent: agent})
+	require.NoError(t, agent.Close())
+}
+
+func TestFailedMembersAreListedForADay(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a")
+		f.start("b", joining("10.0.0.1"))
+		f.until(time.Minute, "both", func() bool { return f.agents["a"].Status().Alive == 2 })
+		f.crash("b")
+		state := func() string {
+			for _, m := range f.agents["a"].Members() {
+				if m.Name == "b" {
+					return m.State
+				}
+			}
+			return ""
+		}
+		f.until(time.Minute, "failed", func() bool { return state() == api.StateFailed })
+		g := f.agents["a"]
+		_, err := ask(t.Context(), g.Agent, func(l *life, answer func(struct{}, error)) error {
+			l.gossip.mu.Lock()
+			for _, p := range l.gossip.mu.peers {
+				if p.State == api.StateFailed {
+					p.Since = p.Since.Add(-failedListed + time.Minute)
+				}
+			}
+			l.gossip.mu.Unlock()
+			answer(struct{}{}, nil)
+			return nil
+		})
+		require.NoError(t, err)
+		f.sleep(50 * time.Second)
+		require.Equal(t, api.StateFailed, state())
+		f.until(time.Minute, "forgotten", func() bool { return state() == "" })
+	})
+}
+
+func TestASleepingMachineDropsItsLease(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		var asleep atomic.Int64
+		f.start("a", func(c *Config) {
+			boot := c.Clock
+			c.Clock = func() time.Duration { return boot() + time.Duration(asleep.Load()) }
+		})
+		f.settle(1)
+		token := f.agents["a"].Status().Token
+		f.sleep(time.Second)
+		require.NoError(t, f.await(func() error {
+			return f.agents["a"].do(t.Context(), func(*life) error {
+				asleep.Store(int64(3 * time.Second)) // between two turns, as a suspend is
+				return nil
+			})
+		}))
+		f.sleep(time.Second)
+		require.Equal(t, "a", f.goose(), "earned anew")
+		require.Equal(t, token, f.agents["a"].Status().Token, "in the same period")
+	})
+}
