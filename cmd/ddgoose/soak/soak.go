@@ -10,10 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
-	"duckduckgoose/netem/shape"
 )
 
 // Options say what to run, and for how long.
@@ -30,19 +28,6 @@ type Options struct {
 	Writer func(WriterOptions) *exec.Cmd
 	// Progress hears once a second how it goes; nil: nobody does.
 	Progress func(Progress)
-}
-
-// Progress is how it goes.
-type Progress struct {
-	Phase     string // starting, striking or healing
-	Done, For time.Duration
-	Goose     string
-	Token     uint64
-	Struck    int
-	Periods   int
-	Broken    int // promises
-	Crashes   int
-	News      []string // violations and crashes since the last time
 }
 
 // settleLimit bounds how long a new flock may take to be whole.
@@ -215,113 +200,6 @@ func (r *run) enter(phase string) time.Duration {
 	}
 	r.phase = phase
 	return now
-}
-
-func (r *run) tellProgress(ctx context.Context) {
-	if r.o.Progress == nil {
-		return
-	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var last Progress
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		last = r.progress(&last)
-		r.o.Progress(last)
-	}
-}
-
-func (r *run) progress(last *Progress) Progress {
-	found := r.seq.found()
-	p := Progress{For: r.o.For, Broken: len(found)}
-	for _, v := range found[last.Broken:] {
-		p.News = append(p.News, r.observer.named(v.Error()))
-	}
-	p.Goose, p.Token = r.observer.goose()
-	_, _, p.Periods = r.seq.counts()
-	r.driver.mu.Lock()
-	p.Crashes = len(r.driver.crashes)
-	for _, c := range r.driver.crashes[last.Crashes:] {
-		p.News = append(p.News, fmt.Sprintf("crash of %s at %v: %s", c.Agent, (c.At-r.start).Round(time.Millisecond), c.How))
-	}
-	for _, s := range r.driver.struck {
-		if s.Skipped == "" {
-			p.Struck++
-		}
-	}
-	r.driver.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p.Phase = r.phase
-	if r.striking != 0 {
-		p.Done = min(boottime.Now()-r.striking, r.o.For)
-	}
-	return p
-}
-
-// heal ends all faults, and waits for the flock to be whole: whatever was done to
-// it, it must become so (P5).
-func (r *run) heal(ctx context.Context) {
-	r.driver.setPartition(shape.Shape{})
-	r.driver.setNetem("")
-	// The user may be impatient; then there is nothing to say about healing.
-	r.healed = r.wholeWithin(ctx, time.Duration(r.o.Scenario.Heal))
-	if ctx.Err() != nil {
-		r.healed = nil
-	}
-}
-
-// wholeWithin waits until all agents see each other, name one goose, and as
-// many vote as should.
-func (r *run) wholeWithin(ctx context.Context, limit time.Duration) error {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	for {
-		var missing error
-		changed := r.monitor.Look(func(up map[string]api.Status) { missing = r.whole(up) })
-		if missing == nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return missing
-		}
-	}
-}
-
-// whole tells what the flock lacks.
-func (r *run) whole(up map[string]api.Status) error {
-	n := len(r.f.Names())
-	voters := map[bool]int{true: 5, false: 3}[n >= 5]
-	goose, token := "", uint64(0)
-	for _, name := range r.f.Names() {
-		s, ok := up[name]
-		if !ok {
-			a, err := r.f.Agent(name)
-			return errors.Join(fmt.Errorf("%s does not answer", name), err, a.Exit())
-		}
-		switch {
-		case s.Goose == nil:
-			return fmt.Errorf("%s knows no goose", name)
-		case goose != "" && (s.Goose.Name != goose || s.Token != token):
-			return fmt.Errorf("%s says that the goose is %s by token %d, another that it is %s by token %d", name, s.Goose.Name, s.Token, goose, token)
-		case s.Alive != n:
-			return fmt.Errorf("%s sees %d of %d agents alive", name, s.Alive, n)
-		case len(s.Config.Voters) != voters:
-			return fmt.Errorf("%s knows %d voters, not %d", name, len(s.Config.Voters), voters)
-		case s.Netem != "":
-			return fmt.Errorf("%s has the fault rules %q", name, s.Netem)
-		}
-		goose, token = s.Goose.Name, s.Token
-	}
-	return nil
 }
 
 // SaveLogs copies the logs of a flock's folder, and the journal of the fenced file.
