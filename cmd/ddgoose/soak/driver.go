@@ -169,4 +169,3 @@ func (d *driver) victim(p planned, r *Struck) (string, error) {
 	d.harmed[name] = p.kind
 	return name, nil
 }
-

@@ -152,4 +152,3 @@ func (d *driver) harmWriter(ctx context.Context, p planned, r *Struck) error {
 	_ = sleep(ctx, p.lasts)
 	return d.writers.signal(goose, contSignal)
 }
-

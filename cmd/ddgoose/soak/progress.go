@@ -66,4 +66,3 @@ func (r *run) progress(last *Progress) Progress {
 	}
 	return p
 }
-

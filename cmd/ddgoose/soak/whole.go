@@ -70,4 +70,3 @@ func (r *run) whole(up map[string]api.Status) error {
 	}
 	return nil
 }
-
