@@ -217,6 +217,7 @@ func (l *life) openNetwork(st store.State) (err error) {
 	for _, p := range l.disk.Peers() {
 		if addr, err := netip.ParseAddrPort(p.Addr); err == nil && p.ID != l.id {
 			known = append(known, knownPeer{p.ID, p.Name, addr})
+			l.book.Gossiped(p.ID, 0, addr) // voters can talk before gossip has found them
 		}
 	}
 	l.savePeers(known)

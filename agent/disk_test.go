@@ -1,6 +1,10 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -250,4 +254,31 @@ func TestASleepingMachineDropsItsLease(t *testing.T) {
 		require.Equal(t, "a", f.goose(), "earned anew")
 		require.Equal(t, token, f.agents["a"].Status().Token, "in the same period")
 	})
+}
+
+func TestRestartedVotersElectBeforeGossipHasFoundThem(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.sleep(5 * time.Second)
+		for _, name := range f.live() {
+			f.stop(name)
+		}
+		for _, name := range f.order {
+			f.start(name, func(c *Config) {
+				listen := c.Listen
+				c.Listen = func(bind string) (Transport, Faults, error) {
+					net, faults, err := listen(bind)
+					return datagramsOnly{net}, faults, err
+				}
+			})
+		}
+		f.until(3*time.Second, "a goose", func() bool { return f.agreed(f.live()...) })
+	})
+}
+
+// datagramsOnly is a network without streams, so that gossip finds nobody.
+type datagramsOnly struct{ Transport }
+
+func (datagramsOnly) Dial(context.Context, netip.AddrPort) (net.Conn, error) {
+	return nil, errors.New("no streams here")
 }

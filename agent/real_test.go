@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+// runReal runs an agent on real sockets, and stops it when the test ends.
+func runReal(t *testing.T, cfg Config) (a *Agent, stop func() error) {
+	t.Helper()
+	if cfg.DataDir == "" {
+		cfg.DataDir = t.TempDir()
+	}
+	if cfg.Socket == "" {
+		cfg.Socket = NoSocket
+	}
+	cfg.Profile = "wan" // a busy machine
+	a, err := New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	stopped := false
+	stop = func() error {
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Minute):
+			return fmt.Errorf("agent %s does not stop", cfg.Name)
+		}
+	}
+	t.Cleanup(func() {
+		if !stopped {
+			require.NoError(t, stop())
+		}
+	})
+	return a, stop
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
+}
+
+func isGoose(a *Agent) func() bool { return func() bool { return a.Status().Role == api.RoleGoose } }
+
+func TestAFlockOverIPv6(t *testing.T) {
+	if probe, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here")
+	} else {
+		require.NoError(t, probe.Close())
+	}
+	a, _ := runReal(t, Config{Name: "a", Bind: "[::1]:0"})
+	eventually(t, "a goose", isGoose(a))
+	addr := a.Status().Addr
+	require.True(t, strings.HasPrefix(addr, "[::1]:"), addr)
+	b, _ := runReal(t, Config{Name: "b", Bind: "[::1]:0", Join: []string{addr}})
+	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" && s.Goose.Addr == addr })
+}
+
+func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
+	port := freePort(t)
+	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", port), Advertise: "127.0.0.1", Insecure: true})
+	eventually(t, "a goose", isGoose(a))
+	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", port), a.Status().Addr)
+	b, _ := runReal(t, Config{Name: "b", Bind: "127.0.0.1:0", Join: []string{a.Status().Addr}})
+	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" })
+}
+
+// freePort gives a port that was free a moment ago.
+func freePort(t *testing.T) uint16 {
+	s, err := ListenUDP("0.0.0.0:0")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	return s.LocalAddr().Port()
+}
+
+func TestAgentStopsThoughAHolderIsAttached(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "a.sock")
+	a, stop := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0", Socket: socket})
+	eventually(t, "a goose", isGoose(a))
+	begun := make(chan struct{})
+	led := make(chan error, 1)
+	causes := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		led <- client.New(socket).Lead(ctx, func(ctx context.Context, _ Lease) error {
+			close(begun)
+			<-ctx.Done()
+			causes <- context.Cause(ctx)
+			return ctx.Err()
+		})
+	}()
+	<-begun
+	require.NoError(t, stop())
+	require.ErrorIs(t, <-causes, ErrStopped)
+	cancel() // it would reconnect for ever
+	require.ErrorIs(t, <-led, context.Canceled)
+}
+
+func TestABusyPortIsNamed(t *testing.T) {
+	a, _ := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0"})
+	eventually(t, "a goose", isGoose(a))
+	addr := a.Status().Addr
+	b, err := New(Config{Name: "b", Bind: addr, DataDir: t.TempDir(), Socket: NoSocket})
+	require.NoError(t, err)
+	require.EqualError(t, b.Run(context.Background()), "port "+addr+" is taken: choose another with --bind")
+}
+
+// TestGarbageAtThePortChangesNothing throws datagrams at a live goose that
+// are none of ours, or damaged ones of ours.
+func TestGarbageAtThePortChangesNothing(t *testing.T) {
+	a, _ := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0"})
+	eventually(t, "a goose", isGoose(a))
+	term := a.Status().Term
+	conn, err := net.Dial("udp", a.Status().Addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	for i := range 20_000 {
+		b := make([]byte, i%300)
+		for j := range b {
+			b[j] = byte(i * (j + 7))
+		}
+		if len(b) > 2 && i%2 == 0 {
+			b[0], b[1] = 0xD7, 1
+		}
+		_, _ = conn.Write(b) // what the socket cannot hold is lost
+	}
+	eventually(t, "drops are counted", func() bool { return a.Status().Counters["datagrams_received"] > 0 })
+	s := a.Status()
+	require.Equal(t, term, s.Term)
+	require.Equal(t, api.RoleGoose, s.Role)
+	require.Less(t, len(s.Counters), 100)
+	require.Less(t, len(s.Warnings), 20)
+	tcp, err := net.Dial("tcp", s.Addr)
+	require.NoError(t, err)
+	defer tcp.Close()
+	_, err = tcp.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+	require.NoError(t, err)
+	eventually(t, "the stream is refused", func() bool {
+		for name, n := range a.Status().Counters {
+			if strings.HasPrefix(name, "refused_stream_") && n > 0 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestResolveTakesAddressesAndNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1:3825", "10.0.0.1:7": "10.0.0.1:7", "[::1]:7": "[::1]:7", "::1": "[::1]:3825",
+	} {
+		got, err := resolve(context.Background(), in)
+		require.NoError(t, err)
+		require.Equal(t, []netip.AddrPort{netip.MustParseAddrPort(want)}, got, in)
+	}
+	got, err := resolve(context.Background(), "localhost:7")
+	require.NoError(t, err)
+	require.NotEmpty(t, got)
+	_, err = resolve(context.Background(), "10.0.0.1:x")
+	require.ErrorContains(t, err, `address "10.0.0.1:x": port "x": want 1 to 65535`)
+}
