@@ -8,7 +8,7 @@ FOR     ?= 30s
 
 # Tests of this name run a real flock: without the race detector, and never from Go's cache, which
 # cannot see that the program they build has changed.
-REAL    := ^TestReal
+PROCESSES := ^TestProcesses
 
 .DEFAULT_GOAL := help
 
@@ -21,15 +21,15 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ddgoose
 
 ## test: every test that needs only Go (at most 8 minutes on two cores)
-test: test-race test-model test-fuzz test-real
+test: test-race test-model test-fuzz test-processes
 
-## test-race: all tests with the race detector, but for those of test-real; the model check at small bounds
+## test-race: all tests with the race detector, but for those of test-processes; the model check at small bounds
 test-race:
-	$(GO) test -race -timeout 8m -skip '$(REAL)' ./...
+	$(GO) test -race -timeout 8m -skip '$(PROCESSES)' ./...
 
-## test-real: real agent processes, killed, cut off, healed and measured
-test-real:
-	$(GO) test -count=1 -timeout 4m -run '$(REAL)' ./cmd/ddgoose/...
+## test-processes: real agent processes, killed, cut off, healed and measured
+test-processes:
+	$(GO) test -count=1 -timeout 4m -run '$(PROCESSES)' ./cmd/ddgoose/...
 
 ## test-model: the model check of the rules without the race detector
 test-model:
@@ -85,4 +85,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-real test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help
+.PHONY: run build test test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help

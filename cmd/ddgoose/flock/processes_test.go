@@ -75,8 +75,8 @@ func (r *running) agreed(t *testing.T, after uint64, names ...string) (goose str
 	return goose, token
 }
 
-// TestRealFlock takes real processes through what a flock is for.
-func TestRealFlock(t *testing.T) {
+// TestProcessesOfAFlock takes real processes through what a flock is for.
+func TestProcessesOfAFlock(t *testing.T) {
 	all := []string{"a", "b", "c", "d", "e"}
 	r := startDriver(t, RunOptions{Options: Options{Binary: realBinary.path(t), Dir: shortDir(t), Agents: len(all)}})
 

@@ -12,9 +12,9 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// TestRealBench measures a little of everything on real processes. How fast
+// TestProcessesOfABench measures a little of everything on real processes. How fast
 // they are is not a test's affair.
-func TestRealBench(t *testing.T) {
+func TestProcessesOfABench(t *testing.T) {
 	dir, err := os.MkdirTemp("", "be")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
