@@ -2,6 +2,7 @@ package election
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,18 +14,23 @@ import (
 // are near enough to what the node expects that the inputs get somewhere, and
 // what wire refuses is never made.
 func FuzzStep(f *testing.F) {
-	const win, round, beat = "\x02\x03\x03", "\x02\x03", "\x04\x05\x01\x00\x11\x00\x00\x05\x00"
+	const (
+		win   = "\x02\x03\x03"
+		round = "\x02\x03"
+		beat  = "\x04\x04\x01\x00\x00\x09\x01\x00\x01\x02\x03\x00\x00\x00"
+	)
 	for _, seed := range []string{
 		"",
-		"\x03" + win + round + round, // a goose among three
-		"\x03" + win + round + "\x09\x02" + round + round,                                                       // that hands over
-		"\x03" + win + round + "\x08\x0d" + round + "\x03",                                                      // that adds a voter
-		"\x03" + win + round + "\x0a\x01" + round + "\x0a\x03" + round + "\x02\x02\x02\x02\x02\x02\x02\x02\x02", // with holders, then cut off
-		"\x03" + beat + beat + "\x04\x09\x01\x00\x11\x00\x00\x00\x00" + "\x02\x03\x03",                          // a duck whose goose resigns
-		"\x03" + beat + "\x04\x08\x01\x00\x11\x00\x00\x00\x00" + "\x03\x03",                                     // and one that is asked to take over
-		"\x03" + beat + "\x0c\x00" + beat + "\x02\x02\x03\x03",                                                  // a crash under a promise
-		"\x01\x02\x03\x08\x0b\x03\x03\x03\x0e\x00\x03",                                                          // a flock of one that grows, and a sleep
-		"\x85" + beat + "\x04\x06\x02\x33\x12\x21\x01\x05\x00",                                                  // an observer
+		"\x02" + win + round + round, // a goose among three
+		"\x02" + win + round + "\x09\x00\x00\x01" + "\x03\x03",                                              // that hands over
+		"\x02" + win + round + "\x08\x03\x64\x01" + round + "\x03",                                          // that adds a voter
+		"\x02" + win + round + "\x0a\x01" + round + "\x02\x02\x02\x01\x0b",                                  // with holders, and then cut off
+		"\x02" + win + round + "\x0a\x01" + round + "\x04\x06\x01\x01\x02" + "\x04\x02\x02\x01\x01\x01\x01", // deposed while holders act, then asked for a vote
+		"\x02" + beat + beat + "\x04\x08\x01\x00" + "\x02\x03\x03",                                          // a duck whose goose resigns
+		"\x02" + beat + "\x04\x07\x01\x00" + "\x03\x03",                                                     // and one that is asked to take over
+		"\x02" + beat + "\x0c" + beat + win,                                                                 // a crash under a promise
+		"\x00\x02\x03\x08\x03\x64\x01\x03\x03\x0e\x03",                                                      // a flock of one that grows, and a sleep
+		"\x85" + beat + "\x04\x06\x01\x02\x02\x01\x01\x05\x03",                                              // an observer that learns of a newer config
 	} {
 		f.Add([]byte(seed))
 	}
@@ -44,7 +50,7 @@ type hostile struct {
 	node  Node
 	disk  Record
 	fx    Effects
-	asked []Message // what the node sent last, for those that agree with it
+	asked []Message // the messages it sent last, for those that agree with them
 	told  []string  // the last inputs, for a failure
 }
 
@@ -64,6 +70,7 @@ func newHostile(t *testing.T, data []byte) *hostile {
 	}
 	h.disk = Record{FlockID: testFlock, Config: c, PromiseMax: settingsOf("me").Lease}
 	h.node = New(settingsOf("me"), h.disk, h.now, how&0x40 == 0)
+	h.fx.WakeAt = h.node.wakeAt(h.now)
 	h.check(&h.node, nil)
 	return h
 }
@@ -212,7 +219,7 @@ func (h *hostile) wake() {
 // agree answers what the node sent last as everybody would who is for it.
 func (h *hostile) agree() {
 	h.now += time.Millisecond
-	for _, q := range h.asked {
+	for _, q := range slices.Clone(h.asked) {
 		m := Message{Header: q.Header, Nonce: q.Nonce, Round: q.Round, Promise: q.Promise, Granted: true}
 		m.From, m.To = q.To, h.node.set.ID
 		switch q.Kind {
@@ -258,7 +265,9 @@ func (h *hostile) take(in Input) {
 	if h.fx.Save {
 		h.disk = h.fx.Record
 	}
-	h.asked = append(h.asked[:0], h.fx.Send...)
+	if len(h.fx.Send) > 0 {
+		h.asked = append(h.asked[:0], h.fx.Send...)
+	}
 	h.check(&before, in)
 }
 
