@@ -8,7 +8,7 @@ FOR     ?= 30s
 
 # Tests of this name run a real flock: without the race detector, and never from Go's cache, which
 # cannot see that the program they build has changed.
-PROCESSES := ^TestProcesses
+PROCESSES := ^TestProcessesOfA
 
 .DEFAULT_GOAL := help
 
