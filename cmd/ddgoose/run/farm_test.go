@@ -150,6 +150,16 @@ func (p *runProcess) guard() int {
 	return 0
 }
 
+// guard waits for the guard of the run beside an agent.
+func (f *farm) guard(name string) (pid int) {
+	f.t.Helper()
+	f.until("a guard", func() bool {
+		pid = f.runs[name].guard()
+		return pid != 0
+	})
+	return pid
+}
+
 // records gives what the children have written.
 func (f *farm) records() []record {
 	require.NoError(f.t, f.journal.read())

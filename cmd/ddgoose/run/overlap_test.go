@@ -46,7 +46,7 @@ var faults = []fault{
 		}
 	}},
 	{"guard killed, and step-down", func(f *farm, name string) func() {
-		require.NoError(f.t, unix.Kill(f.runs[name].guard(), unix.SIGKILL))
+		require.NoError(f.t, unix.Kill(f.guard(name), unix.SIGKILL))
 		f.stepDown(name)
 		return func() {}
 	}},
@@ -59,9 +59,11 @@ var faults = []fault{
 		return func() { require.NoError(f.t, f.runs[name].cmd.Process.Signal(unix.SIGCONT)) }
 	}},
 	{"guard stopped, and step-down", func(f *farm, name string) func() {
-		require.NoError(f.t, unix.Kill(f.runs[name].guard(), unix.SIGSTOP))
+		guard := f.guard(name)
+		require.NoError(f.t, unix.Kill(guard, unix.SIGSTOP))
 		f.stepDown(name)
-		return func() {} // run has killed it, or its work could not have ended
+		// Run has killed it, unless the goose had changed by itself before.
+		return func() { _ = unix.Kill(guard, unix.SIGCONT) }
 	}},
 	{"partition", func(f *farm, name string) func() {
 		p, err := shape.Parse(name + "/" + others(f, name))

@@ -179,9 +179,9 @@ func TestAllIsGoneBeforeTheLeaseCanEnd(t *testing.T) {
 
 func TestDeadGuardIsReplacedAndItsWorkKilledFirst(t *testing.T) {
 	f := alone(t)
-	p := f.start("a", nil, self(t), "stubborn")
+	f.start("a", nil, self(t), "stubborn")
 	first := f.working(0, 0)
-	require.NoError(t, unix.Kill(p.guard(), unix.SIGKILL))
+	require.NoError(t, unix.Kill(f.guard("a"), unix.SIGKILL))
 	second := f.working(0, boottime.Now())
 	require.NotEqual(t, first.work, second.work)
 	require.Equal(t, first.token, second.token, "the same period")
@@ -191,9 +191,9 @@ func TestDeadGuardIsReplacedAndItsWorkKilledFirst(t *testing.T) {
 
 func TestStoppedGuardIsReplacedInsideTheLease(t *testing.T) {
 	f := slow(t)
-	p := f.start("a", nil, self(t), "stubborn")
+	f.start("a", nil, self(t), "stubborn")
 	first := f.working(0, 0)
-	require.NoError(t, unix.Kill(p.guard(), unix.SIGSTOP))
+	require.NoError(t, unix.Kill(f.guard("a"), unix.SIGSTOP))
 	at := boottime.Now()
 	second := f.working(0, at)
 	require.NotEqual(t, first.work, second.work)

@@ -5,6 +5,7 @@ package run
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -50,21 +51,33 @@ func TestNothingGetsAway(t *testing.T) {
 	for name, script := range map[string]string{
 		"sessions": `while :; do (setsid sleep 1000 &) ; done`,
 		"spread":   `f() { while :; do (setsid sh -c 'sleep 1000 & sleep 1000' &) ; sleep 0.01; done; }; f & f & f`,
-		"group":    `f() { f | f & }; ulimit -u 4000; i=0; while [ $i -lt 50 ]; do sleep 1000 & i=$((i+1)); done; wait`,
+		"group":    `f() { if [ $1 -gt 7 ]; then exec sleep 1000; fi; f $(($1+1)) & f $(($1+1)) & wait; }; f 0`,
 		"stopped":  `sleep 1000 & kill -STOP $!; (setsid sh -c 'kill -STOP $$' &); kill -STOP $$`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := alone(t)
 			p := f.start("a", []string{"--grace", "0s"}, "sh", "-c", script)
 			f.until("its children", func() bool { return len(descendants(p.cmd.Process.Pid)) > 3 })
+			require.NotEmpty(t, withEnvironment(t, childEnv+"="+f.dir))
 			started := time.Now()
 			require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
 			require.Equal(t, CodeStopped, f.ended(p), f.log())
 			t.Logf("all gone %v after SIGTERM", time.Since(started).Round(time.Millisecond))
-			out, err := exec.Command("pgrep", "-f", "^sleep 1000$", "--env", childEnv+"="+f.dir).CombinedOutput()
-			if err == nil {
-				require.Fail(t, "left behind", "%s", strings.TrimSpace(string(out)))
-			}
+			require.Empty(t, withEnvironment(t, childEnv+"="+f.dir), "left behind")
 		})
 	}
+}
+
+// withEnvironment lists the processes that were started with a variable set so.
+func withEnvironment(t *testing.T, variable string) (found []string) {
+	t.Helper()
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	require.NoError(t, err)
+	for _, path := range environs {
+		text, err := os.ReadFile(path)
+		if err == nil && slices.Contains(strings.Split(string(text), "\x00"), variable) {
+			found = append(found, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return found
 }
