@@ -1,0 +1,101 @@
+package election
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var mcLong = flag.Bool("modelcheck.long", false, "run the model check at full bounds (minutes, and gigabytes)")
+
+// mcBounds picks a bound: small with the race detector, full when asked for.
+func mcBounds[T any](race, short, long T) T {
+	switch {
+	case raceDetector:
+		return race
+	case *mcLong:
+		return long
+	}
+	return short
+}
+
+// TestModelCheckUntimed walks every state of three agents without clocks, by
+// the terms and versions of configs that they may reach: crashes at any time, messages that
+// come late, twice, out of order or never, changes of voters, transfers.
+func TestModelCheckUntimed(t *testing.T) {
+	type bounds struct{ terms, versions uint64 }
+	for _, names := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}} {
+		for _, b := range mcBounds([]bounds{{2, 2}}, []bounds{{3, 3}}, []bounds{{3, 3}, {4, 2}, {2, 5}}) {
+			t.Run(fmt.Sprintf("%d voters, %d terms, %d versions", len(names), b.terms, b.versions), func(t *testing.T) {
+				r := mcRun(t, &mcUntimed{configs: []Config{configOf(names...)}, terms: b.terms, versions: b.versions}, 100_000_000)
+				t.Log(r)
+				require.Empty(t, r.violation)
+				require.True(t, r.complete)
+			})
+		}
+	}
+}
+
+// mcRates are the ways to give each of three clocks one of the extreme rates.
+func mcRates() (all [][mcAgents]time.Duration) {
+	for k := range 8 {
+		var r [mcAgents]time.Duration
+		for i := range r {
+			r[i] = [2]time.Duration{mcSlow, mcFast}[k>>i&1]
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// TestModelCheckTimed walks the states of three agents with leases, clocks that drift by rho,
+// pauses and crashes: never two geese, by what holders were handed and by what is answered.
+// Short, it begins with a goose; long, also with nothing.
+func TestModelCheckTimed(t *testing.T) {
+	worst := [][mcAgents]time.Duration{{mcSlow, mcFast, mcFast}}
+	one, two, three := configOf("a"), configOf("a", "b"), configOf("a", "b", "c")
+	for _, c := range []struct {
+		name       string
+		model      mcTimed
+		long       func(*mcTimed)
+		exhaustive bool // short, too
+	}{
+		{"a crash", mcTimed{terms: 2, versions: 1, led: true, quiet: true, holders: true, crashes: 1, configs: []Config{three}},
+			func(m *mcTimed) { m.terms, m.crashes = 3, 1 }, true},
+		{"answers alone", mcTimed{terms: 2, versions: 1, led: true, quiet: true, crashes: 1, configs: []Config{three}},
+			func(m *mcTimed) { m.led, m.crashes = false, -1 }, true},
+		{"three terms", mcTimed{terms: 3, versions: 1, led: true, quiet: true, holders: true, configs: []Config{three}},
+			func(m *mcTimed) { m.lease = 3 }, true},
+		{"transfer and resign in three terms", mcTimed{terms: 3, versions: 1, led: true, holders: true, still: true, configs: []Config{three}},
+			func(m *mcTimed) { m.crashes = 1 }, true},
+		{"transfer and resign", mcTimed{terms: 2, versions: 1, led: true, holders: true, crashes: 1, configs: []Config{three}}, nil, false},
+		{"growth from one", mcTimed{terms: 2, versions: 3, led: true, quiet: true, holders: true, configs: []Config{one}}, nil, false},
+		{"changes of two", mcTimed{terms: 2, versions: 3, led: true, quiet: true, holders: true, configs: []Config{two}}, nil, false},
+		{"changes of three", mcTimed{terms: 2, versions: 3, led: true, quiet: true, holders: true, configs: []Config{three}}, nil, false},
+		{"a lone voter's crashes", mcTimed{terms: 3, versions: 1, led: true, holders: true, crashes: 2, configs: []Config{one}}, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := c.model
+			m.lease, m.rates = 2, worst
+			if *mcLong {
+				m.rates = mcRates()
+				if c.long != nil {
+					c.long(&m)
+				}
+			}
+			limit := 400_000
+			if c.exhaustive {
+				limit = 1_500_000
+			}
+			r := mcRun(t, &m, mcBounds(20_000, limit, 40_000_000))
+			t.Log(r)
+			require.Empty(t, r.violation)
+			if c.exhaustive && !raceDetector && !*mcLong {
+				require.True(t, r.complete, "the short form has grown: %v", r)
+			}
+		})
+	}
+}
