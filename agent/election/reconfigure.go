@@ -40,6 +40,8 @@ func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 		return fmt.Errorf("%w: %s is no voter", ErrInvalid, c.Voter.ID)
 	case c.Remove && c.Voter.ID == n.set.ID:
 		return fmt.Errorf("%w: the leader stays in", ErrInvalid)
+	case !c.Remove && c.Voter.ID == n.set.ID && c.Voter.Priority == 0:
+		return fmt.Errorf("%w: the leader cannot become a witness", ErrInvalid)
 	case !c.Remove && i < 0 && n.rec.Config.N == MaxVoters:
 		return fmt.Errorf("%w: %d voters already, at most %d", ErrInvalid, n.rec.Config.N, MaxVoters)
 	case n.rec.Config.Version >= MaxTerm:
