@@ -135,16 +135,9 @@ func (c *Client) gone() error {
 
 // open sends a request and gives the answer when it is a success.
 func (c *Client) open(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
-	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", err)
-	}
-	resp, err := c.http.RoundTrip(req)
-	if err != nil {
-		return nil, c.broken(ctx, err)
-	}
-	if resp.StatusCode/100 == 2 {
-		return resp, nil
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil || resp.StatusCode/100 == 2 {
+		return resp, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -156,6 +149,19 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 		return nil, fmt.Errorf("what answers at %s with status %d is no agent: %.80q", c.socket, resp.StatusCode, strings.TrimSpace(string(text)))
 	}
 	return nil, api.FromCode(resp.StatusCode, told.Error)
+}
+
+// send sends a request and gives the answer, whatever its status.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	resp, err := c.http.RoundTrip(req)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	return resp, nil
 }
 
 // call makes one request and reads its answer. in and out may be nil.

@@ -68,6 +68,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newMembersCommand(env),
 		newWatchCommand(env),
 		newIsGooseCommand(env),
+		newProbeCommand(env),
 		newWaitCommand(env),
 		newRunCommand(env),
 		newRunGuardCommand(env),
