@@ -80,6 +80,18 @@ func TestModelCheckCatches(t *testing.T) {
 	}
 }
 
+// mcShow makes a step's effects those of another config than it made.
+func mcShow(n *Node, fx *Effects) {
+	fx.Record = n.rec
+	for i := range fx.Send {
+		m := &fx.Send[i]
+		m.ConfigID = n.rec.Config.ConfigID
+		if m.Config.N > 0 {
+			m.Config = n.rec.Config
+		}
+	}
+}
+
 // planted gives the fault that a model has.
 func (h *mcHarness) planted() mcFault { return h.fault }
 
@@ -109,7 +121,7 @@ var (
 		}
 		return in
 	}}
-	twoVotersAtOnce = mcFault{name: "two voters changed at once", counted: func(n *Node, in Input, fx *Effects) {
+	twoVotersAtOnce = mcFault{name: "two voters changed at once", counted: func(_, n *Node, in Input, fx *Effects) {
 		c, ok := in.(Change)
 		if !ok || fx.Err != nil || !fx.Save {
 			return
@@ -121,12 +133,7 @@ var (
 				n.rec.Config = n.rec.Config.With(Voter{id, 100})
 			}
 		}
-		fx.Record = n.rec
-		for i := range fx.Send {
-			if fx.Send[i].Config.N > 0 {
-				fx.Send[i].Config = n.rec.Config
-			}
-		}
+		mcShow(n, fx)
 	}}
 	twoVotes = mcFault{
 		name: "two votes in a term", stale: VoteRequest,

@@ -20,7 +20,7 @@ type mcFault struct {
 	// after may change the node and its effects. It may not touch the record.
 	after func(was, n *Node, in Input, fx *Effects)
 	// counted changes the record in a step, before it is saved.
-	counted func(n *Node, in Input, fx *Effects)
+	counted func(was, n *Node, in Input, fx *Effects)
 	// stale is a kind of message that is heeded when no sound node would, so it is never dead.
 	stale Kind
 	// lags: what readers are shown is taken back only after the next step.
@@ -45,7 +45,7 @@ func (h *mcHarness) do(a *mcAgent, in Input, sent []Message) []Message {
 	}
 	a.node.Step(mcNow, in, &fx)
 	if h.fault.counted != nil {
-		h.fault.counted(&a.node, in, &fx)
+		h.fault.counted(&was, &a.node, in, &fx)
 	}
 	for i := range fx.Send {
 		if m := &fx.Send[i]; m.Term > a.node.rec.Term || m.ConfigID.Compare(a.node.rec.Config.ConfigID) > 0 {

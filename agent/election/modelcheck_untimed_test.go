@@ -95,11 +95,7 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		n.gaveUp, n.gaveUpTo, n.timeoutAt = true, ID{1}, mcNow-n.set.Lease
 		sent = u.do(a, Tick{}, nil)
 	case "removes", "adds":
-		n.selfExpiry = mcNow + 1 // the new members' promises are good
-		for i := range n.peers[:n.npeers] {
-			n.peers[i].expiry = mcNow + 1
-		}
-		sent = u.do(a, Change{Voter: Voter{mcID(mv.arg), 100}, Remove: mv.what == "removes"}, nil)
+		sent = u.change(a, Change{Voter: Voter{mcID(mv.arg), 100}, Remove: mv.what == "removes"})
 	case "steps down for":
 		for i := range n.peers[:n.npeers] {
 			n.peers[i].round, n.peers[i].ackAt = 1, mcNow
@@ -128,6 +124,17 @@ func (h *mcHarness) campaign(a *mcAgent, sent []Message) []Message {
 		}
 	}
 	return sent
+}
+
+// change lets a leader change its voters while everybody's promise is good.
+func (u *mcUntimed) change(a *mcAgent, c Change) []Message {
+	n := &a.node
+	n.observe(c.Voter.ID)
+	n.selfExpiry = mcNow + 1
+	for i := range n.peers[:n.npeers] {
+		n.peers[i].expiry = mcNow + 1
+	}
+	return u.do(a, c, nil)
 }
 
 // settle forgets what only time, chance and counters tell apart.

@@ -253,8 +253,8 @@ func (n *Node) send(to ID, m Message, fx *Effects) {
 }
 
 // stamped fills in what every message shows of its sender. It runs when the
-// message is made: nothing in a step changes the record after its messages,
-// so what is shown is what is saved.
+// message is made: later in a step the record only grows, so nothing is shown
+// that is newer than what is saved.
 func (n *Node) stamped(m Message) Message {
 	m.FlockID, m.Generation, m.From = n.rec.FlockID, n.rec.Generation, n.set.ID
 	m.Term, m.ConfigID = n.rec.Term, n.rec.Config.ConfigID
