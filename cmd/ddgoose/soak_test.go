@@ -47,8 +47,8 @@ func TestSoakExitsApart(t *testing.T) {
 	require.False(t, seen[exitError] || seen[exitUsage], "these say that there was no soak")
 }
 
-// TestSoakOfAMoment runs the real thing for as long as a test may take.
-func TestSoakOfAMoment(t *testing.T) {
+// TestProcessesOfASoakOfAMoment runs the real thing for as long as a test may take.
+func TestProcessesOfASoakOfAMoment(t *testing.T) {
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "scenario.yaml")
 	require.NoError(t, os.WriteFile(scenario, []byte("every: 700ms\nfaults:\n  step-down: {weight: 1}\n  pause: {weight: 1, for: 100ms..900ms, goose: 100%}\n"), 0o600))
