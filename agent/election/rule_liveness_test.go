@@ -1,0 +1,189 @@
+package election
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRule19PreVoteChangesNothingAtTheVoter(t *testing.T) {
+	own := at(3, 1, "a", "b", "c")
+	ask := Message{Kind: PreVoteRequest, NextTerm: 4, Nonce: 77, Header: header(3, own)}
+	c, n := lone(t, "a", Record{Term: 3, Vote: idOf("b"), Config: own})
+	before := *n
+	reply := only(t, c.tell("a", "c", ask))
+	require.True(t, reply.Granted)
+	require.Equal(t, uint64(77), reply.Nonce)
+	require.Equal(t, before, *n)
+
+	c.tell("a", "b", beat(1, 500*time.Millisecond, 3, own))
+	before = *n
+	reply = only(t, c.tell("a", "c", ask))
+	require.Equal(t, Promised, reply.Reason)
+	require.Equal(t, 500*time.Millisecond, reply.Remaining)
+	require.True(t, only(t, c.tell("a", "b", ask)).Granted, "its own former leader")
+	require.Equal(t, before, *n)
+
+	n.promise.End = c.now
+	n.campaign(c.now, &c.nodes["a"].fx)
+	require.True(t, only(t, c.tell("a", "c", ask)).Granted, "a candidate of the same moment")
+	require.Equal(t, PreCandidate, n.role)
+}
+
+func TestRule19RefusalThatShowsMoreIsAdoptedThenRetried(t *testing.T) {
+	c, n := lone(t, "a", Record{Term: 3, Config: at(3, 1, "a", "b", "c")})
+	n.campaign(c.now, &c.nodes["a"].fx)
+	newer := at(4, 1, "a", "b", "c")
+	c.tell("a", "b", Message{Kind: PreVoteReply, Nonce: n.nonce, Reason: OldConfig, Header: header(6, newer), Config: newer})
+	require.Equal(t, newer, n.rec.Config)
+	require.Equal(t, uint64(6), n.rec.Term)
+	c.until(time.Second, "another PreVote", func() bool { return n.role == PreCandidate })
+}
+
+func TestRule21AsksAgainInTheSameTerm(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	asked := map[uint64]int{}
+	c.drop = func(m *Message) bool {
+		if m.Kind == VoteRequest && m.From == idOf("a") && m.To == idOf("b") {
+			asked[m.Term]++
+		}
+		return m.Kind == VoteReply || m.From != idOf("a") && m.Kind == PreVoteRequest
+	}
+	c.until(time.Second, "the next term", func() bool { return c.nodes["a"].node.rec.Term == 2 })
+	require.Equal(t, 1+maxResends, asked[1])
+}
+
+func TestRule21TermIsNotBurntWhileNobodyAnswers(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	c.kill("b")
+	c.kill("c")
+	c.run(10 * time.Minute)
+	require.Zero(t, c.nodes["a"].node.rec.Term)
+}
+
+func TestRule22ConfigWithoutItselfSilencesAnAgent(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(time.Second)
+	c.run(time.Second)
+	out := otherThan(g)
+	require.NoError(t, c.step(g, Change{Voter: Voter{ID: idOf(out)}, Remove: true}))
+	c.run(time.Second)
+	c.kill(g)
+	asked := 0
+	c.drop = func(m *Message) bool {
+		if m.From == idOf(out) && (m.Kind == PreVoteRequest || m.Kind == VoteRequest) {
+			asked++
+		}
+		return false
+	}
+	c.run(time.Minute)
+	require.Zero(t, asked)
+}
+
+func TestRule23RefusedForAPromiseItRetriesWhenThatEnds(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	c.drop = func(*Message) bool { return true }
+	m := c.nodes["a"]
+	n := &m.node
+	c.until(time.Second, "PreVote", func() bool { return n.role == PreCandidate })
+	for _, from := range []string{"b", "c"} {
+		c.tell("a", from, Message{
+			Kind: PreVoteReply, Nonce: n.nonce, Reason: Promised, Remaining: 7 * time.Millisecond, Header: header(0, n.rec.Config),
+		})
+	}
+	require.Equal(t, c.now+7*time.Millisecond, m.wake)
+	c.now = m.wake
+	require.NoError(t, c.step("a", Tick{}))
+	require.Len(t, m.fx.Send, 2)
+}
+
+func TestRule24SuccessorsAreRankedByPriorityThenFreshness(t *testing.T) {
+	c := newCluster(t)
+	config := configOf("a", "b", "c", "d").With(Voter{idOf("d"), 200}).With(Voter{idOf("e"), 0})
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		c.add(name, Record{FlockID: testFlock, Config: config, PromiseMax: 500 * time.Millisecond}, true)
+	}
+	require.Equal(t, "d", c.awaitGoose(time.Second), "the config's order, while no ranks were heard")
+	c.run(time.Second)
+	ranks := c.nodes["d"].node.rank24(c.now)
+	require.Equal(t, [MaxVoters]uint8{0, 1, 2, 4, 3}, ranks, "a, b, c, itself last, the witness before it")
+	c.link(false, "a", "d")
+	c.run(300 * time.Millisecond)
+	require.Equal(t, uint8(2), c.nodes["d"].node.rank24(c.now)[0], "a is not heard")
+	c.kill("d")
+	require.Equal(t, "b", c.awaitGoose(time.Second), "rank 0 goes at once")
+}
+
+func TestRule24OldGooseRanksLastForAWhile(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(time.Second)
+	require.Equal(t, "a", g)
+	c.run(time.Second)
+	require.NoError(t, c.step("a", StepDown{To: idOf("c")}))
+	c.until(time.Second, "c as goose", func() bool { return c.goose() == "c" })
+	c.run(500 * time.Millisecond)
+	require.Equal(t, uint8(1), c.nodes["c"].node.rank24(c.now)[0])
+	c.run(time.Second)
+	require.Equal(t, uint8(0), c.nodes["c"].node.rank24(c.now)[0])
+}
+
+func TestRule25GooseThatStopsTransfersFirstAndResignsIfNobodyTakesIt(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(time.Second)
+	c.run(time.Second)
+	require.NoError(t, c.step(g, StepDown{Stop: true}))
+	c.until(10*time.Millisecond, "another goose", func() bool { return c.goose() != "" && c.goose() != g })
+
+	g = c.goose()
+	c.run(2 * time.Second)
+	c.drop = func(m *Message) bool { return m.Kind == TimeoutNow }
+	at := c.now
+	require.NoError(t, c.step(g, StepDown{Stop: true}))
+	c.until(time.Second, "another goose", func() bool { return c.goose() != "" && c.goose() != g })
+	require.Less(t, c.now-at, 300*time.Millisecond, "half a lease, not a whole one: by Resign")
+}
+
+func TestRule26HigherGenerationIsTakenWithItsConfigAndPromisesAreKept(t *testing.T) {
+	own := at(8, 3, "a", "b", "c", "d", "e")
+	c, n := lone(t, "a", Record{Term: 9, Vote: idOf("b"), Config: own})
+	c.tell("a", "b", beat(1, 500*time.Millisecond, 9, own))
+	promise := n.promise
+	recovered := at(0, 1, "a", "c")
+	gen := Generation{Number: 1, Tag: 42}
+	h := Header{Generation: gen, Term: 4, ConfigID: recovered.ConfigID}
+	require.Len(t, c.tell("a", "c", Message{Kind: VoteRequest, Header: h}), 1, "it asks for the config")
+	require.Zero(t, n.rec.Generation)
+	c.tell("a", "c", Message{Kind: Reject, Header: h, Config: recovered})
+	require.Equal(t, gen, n.rec.Generation)
+	require.Equal(t, recovered, n.rec.Config, "though its number is lower")
+	require.Equal(t, uint64(9), n.rec.Term)
+	require.Zero(t, n.rec.Vote)
+	require.Equal(t, promise, n.promise)
+	require.Equal(t, n.rec, c.nodes["a"].disk)
+
+	sent := only(t, c.tell("a", "e", beat(7, time.Second, 99, at(50, 1, "a", "b", "c", "d", "e"))))
+	require.Equal(t, Reject, sent.Kind, "a lower generation")
+	require.Equal(t, gen, sent.Generation)
+	require.Equal(t, recovered, sent.Config)
+	require.Equal(t, uint64(9), n.rec.Term)
+
+	before := *n
+	h.Generation.Tag++
+	require.Empty(t, c.tell("a", "c", Message{Kind: Reject, Header: h, Config: recovered}), "another recovery: another flock")
+	require.Equal(t, before, *n)
+	require.Equal(t, EventForeign, c.nodes["a"].fx.Events[0].Kind)
+}
+
+func TestRule26TokensGrowWithTheGenerationThenTheTerm(t *testing.T) {
+	token := func(gen, term uint64) uint64 {
+		return (&Record{Generation: Generation{Number: gen}, Term: term}).Token()
+	}
+	require.Less(t, token(0, MaxTerm), token(1, 1))
+	require.Less(t, token(1, 1), token(1, 2))
+	require.Less(t, token(MaxGeneration, MaxTerm), uint64(1)<<53, "exact in every JSON reader")
+	c, n := lone(t, "a", Record{Term: MaxTerm, Config: at(1, 1, "a")})
+	c.run(time.Minute)
+	require.Equal(t, Follower, n.role, "no term is left")
+	require.Equal(t, uint64(MaxTerm), n.rec.Term)
+}
