@@ -107,10 +107,12 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer close(a.closed)
 	for {
 		err := a.live(ctx)
-		if !errors.Is(err, errDead) {
+		switch {
+		case errors.Is(err, errMoved):
+			continue
+		case !errors.Is(err, errDead):
 			return err
-		}
-		if !a.beDead(ctx) {
+		case !a.beDead(ctx):
 			return nil
 		}
 		a.death.end()
@@ -253,6 +255,18 @@ func (a *Agent) idleStatus() Status {
 		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.priority(), Generation: rec.Generation.Number,
 		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
 		Warnings: []string{}, Version: a.cfg.Version,
+	}
+	if st.Left {
+		return s
+	}
+	names := diskNames(a.disk)
+	names[st.ID] = a.cfg.Name
+	s.Config.Term, s.Config.Version, s.Voter = rec.Config.Term, rec.Config.Version, rec.Config.Has(st.ID)
+	for _, v := range rec.Config.Members() {
+		s.Config.Voters = append(s.Config.Voters, api.Voter{ID: v.ID.String(), Name: shortName(names[v.ID], v.ID), Priority: v.Priority})
+		if v.ID == st.ID {
+			s.Priority = v.Priority
+		}
 	}
 	return s
 }

@@ -48,6 +48,7 @@ type quietLog struct {
 		sync.Mutex
 		last     map[string]time.Time
 		searched time.Time // when room was last made
+		sights   map[string]sight
 	}
 }
 
@@ -57,6 +58,16 @@ func (q *quietLog) warn(key, msg string, args ...any) {
 		q.log.Warn(msg, args...)
 	}
 }
+
+// sight is what a host was last seen to be, and how often in a row.
+type sight struct {
+	what  string
+	times int
+}
+
+// sightsNeeded is how often in a row datagrams must say the same of their
+// sender to be believed.
+const sightsNeeded = 3
 
 // due tells whether a line of this key may be written now; the caller writes it.
 func (q *quietLog) due(key string) bool {
@@ -74,6 +85,23 @@ func (q *quietLog) due(key string) bool {
 	}
 	q.mu.last[key] = now
 	return true
+}
+
+// thirdTime tells whether the same has been seen of a host three times in a
+// row: a datagram may be damaged in what names its sender's flock or key.
+func (q *quietLog) thirdTime(host, what string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.mu.sights[host]
+	if s.what != what {
+		s = sight{what: what}
+	}
+	s.times = min(s.times+1, sightsNeeded)
+	if q.mu.sights == nil || len(q.mu.sights) >= quietKeys {
+		q.mu.sights = make(map[string]sight)
+	}
+	q.mu.sights[host] = s
+	return s.times == sightsNeeded
 }
 
 // forget makes room, and tells whether there is any; mu is held. It looks at

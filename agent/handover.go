@@ -122,9 +122,11 @@ type stopping struct {
 }
 
 // beginStop hands over, if there is something to hand over, and ends the life.
-func (l *life) beginStop() error {
+func (l *life) beginStop() error { return l.endLife(stopStopped) }
+
+func (l *life) endLife(cause string) error {
 	l.leaving = stopping{started: true, until: l.now() + l.cfg.Grace + 4*l.cfg.Lease}
-	l.holders.stopAll(stopStopped)
+	l.holders.stopAll(cause)
 	if l.node == nil || l.node.Role() != election.Leader {
 		l.leaving.done = true
 		return nil
@@ -144,7 +146,7 @@ func (l *life) beginStop() error {
 		return nil
 	}
 	l.handing = nil // it was only to come back at a higher term
-	return l.beginHandover(handover{cause: stopStopped, stop: true, done: ended})
+	return l.beginHandover(handover{cause: cause, stop: true, done: ended})
 }
 
 // progressStop moves planned ends along; it is called every turn.

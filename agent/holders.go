@@ -228,6 +228,14 @@ func (h *holder) tell(f func(*life) error) {
 	}
 }
 
+// tellWork tells the others, by gossip, whether work is attached here.
+func (l *life) tellWork() {
+	if has := l.holders.count() > 0; has != l.toldWork {
+		l.toldWork = has
+		l.tellMeta()
+	}
+}
+
 // syncHolders tells the node what binds it, and moves a hand-over along that
 // waited for work to end.
 func (l *life) syncHolders() error {

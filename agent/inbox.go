@@ -98,7 +98,9 @@ func (in *inbox) dropped(err error, from netip.AddrPort) {
 	host := from.Addr().String()
 	switch {
 	case ofKeys(drop.Reason):
-		in.mismatch(host, host+" "+drop.Error())
+		if in.quiet.thirdTime("key "+host, drop.KeyID) {
+			in.mismatch(host, host+" "+drop.Error())
+		}
 	case in.quiet.due("drop " + drop.Reason + " " + host):
 		in.quiet.log.Warn("datagram dropped: " + from.String() + " " + drop.Error())
 	}

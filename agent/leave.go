@@ -11,6 +11,8 @@ import (
 const (
 	// leaveEvery spaces a leaver's requests.
 	leaveEvery = 100 * time.Millisecond
+	// leaveRetry is when a goose that leaves first tries to hand over again.
+	leaveRetry = time.Second
 	// leaveFresh is how long the goose acts on a request that is not repeated.
 	leaveFresh = 2 * time.Second
 	// leaveSpreads is how long gossip may take to tell that a leaver is gone.
@@ -21,6 +23,7 @@ const (
 // the flock (DESIGN: removal committed before the agent is gone).
 type departure struct {
 	askAt time.Duration
+	tries int // hand-overs so far
 	done  func(error)
 }
 
@@ -105,6 +108,8 @@ func (l *life) progressLeave(now time.Duration) error {
 	goose, self := l.knownGoose()
 	switch {
 	case self && l.handing == nil && !l.node.Successor(now).IsZero():
+		d.askAt = now + leaveRetry<<min(d.tries, 4) // one that fails must not change the goose again and again
+		d.tries++
 		return l.beginHandover(handover{cause: stopSteppedDown, done: func(string, error) {}})
 	case self:
 		l.leaveAsked[l.id] = now // a sole voter: the autopilot adds a successor first

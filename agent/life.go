@@ -51,6 +51,10 @@ type life struct {
 	leaveAsked  map[election.ID]time.Duration
 	forceOut    map[election.ID]forced
 
+	moveAt    time.Duration // when the own address is next looked at
+	movedFor  int           // how often in a row it was gone
+	moved     bool          // this life ends for another address
+	toldWork  bool          // what the others were told of holders here
 	handing   *handover
 	unfitAt   time.Duration // when a goose that should be none tries to hand over again
 	late      bool          // told the node that work goes on past its deadline

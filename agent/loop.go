@@ -64,6 +64,9 @@ func (l *life) loop(ctx context.Context) error {
 		case <-timer.C:
 		}
 		done, err := l.turn()
+		if done && l.moved && err == nil {
+			return errMoved
+		}
 		if done || err != nil {
 			return err
 		}

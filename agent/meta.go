@@ -23,6 +23,7 @@ type peerMeta struct {
 	Accepted bool // bound to a founding that is under way
 	Left     bool // gone for good
 	Settled  bool // has run for longer than nameWindow
+	Holders  bool // work for the goose is attached
 	Tags     map[string]string
 }
 
@@ -32,6 +33,7 @@ const (
 	metaAccepted  = 2
 	metaLeft      = 4
 	metaSettled   = 8
+	metaHolders   = 16
 	metaFixedSize = 1 + 1 + 1 + 1 + 16 + 8 + 8 // version, flags, priority, expect, flock, start, life
 )
 
@@ -52,6 +54,9 @@ func (p *peerMeta) encode() ([]byte, error) {
 	}
 	if p.Settled {
 		flags |= metaSettled
+	}
+	if p.Holders {
+		flags |= metaHolders
 	}
 	b = append(b, metaVersion, flags, p.Priority, p.Expect)
 	b = append(b, p.FlockID[:]...)
@@ -84,7 +89,7 @@ func decodeMeta(b []byte) (peerMeta, error) {
 	}
 	p := peerMeta{
 		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0,
-		Settled: b[1]&metaSettled != 0, Priority: b[2], Expect: b[3],
+		Settled: b[1]&metaSettled != 0, Holders: b[1]&metaHolders != 0, Priority: b[2], Expect: b[3],
 	}
 	copy(p.FlockID[:], b[4:])
 	p.Start = binary.BigEndian.Uint64(b[20:])

@@ -77,7 +77,9 @@ func (m *mux) packet(b []byte, from netip.AddrPort) {
 	}
 	if label, ok := wire.FlockLabelOf(b); ok && label != m.label {
 		m.counts.of("dropped_label").Add(1)
-		m.foreign(from.String(), label)
+		if m.quiet.thirdTime("label "+from.Addr().String(), label) {
+			m.foreign(from.String(), label)
+		}
 		return
 	}
 	m.counts.of("gossip_received").Add(1)

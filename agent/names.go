@@ -94,10 +94,13 @@ func (l *life) nameOf(id election.ID) string {
 	if name := l.names[id]; name != "" {
 		return name
 	}
-	for _, p := range l.disk.Peers() {
-		if p.ID == id {
-			return p.Name
-		}
+	return shortName(diskNames(l.disk)[id], id)
+}
+
+// shortName stands for an agent whose name may be unknown: "".
+func shortName(name string, id election.ID) string {
+	if name == "" {
+		return id.String()[:8]
 	}
-	return id.String()[:8]
+	return name
 }

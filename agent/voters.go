@@ -77,6 +77,10 @@ func (l *life) chores(now time.Duration) error {
 	if err := l.checkName(now); err != nil {
 		return err
 	}
+	if err := l.checkAddress(now); err != nil {
+		return err
+	}
+	l.tellWork()
 	if l.node != nil {
 		l.spread(now)
 		l.forgetLeavers(now)

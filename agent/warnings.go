@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
@@ -50,7 +51,7 @@ func (l *life) reportProblem(text string) {
 }
 
 func (l *life) foreignLabel(addr, label string) {
-	if l.quiet.due("label " + hostOf(addr) + " " + label) {
+	if l.quiet.due("label " + hostOf(addr)) {
 		l.reportProblem(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
 	}
 }
@@ -123,6 +124,14 @@ func (l *life) refreshWarnings(now time.Duration) {
 
 func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	rec := l.node.Record()
+	if _, self := l.knownGoose(); self && l.holders.count() == 0 {
+		for _, p := range l.peers {
+			if p.ID != l.id && p.State == api.StateAlive && p.Meta.Holders {
+				warn("the goose has no work attached while %s has: attach some here (ddgoose run), or ddgoose step-down --to %s", p.Meta.Name, p.Meta.Name)
+				break
+			}
+		}
+	}
 	if rec.Config.N == 1 && l.alive == 2 {
 		warn("a flock of two has one voter and no automatic failover: start a third agent, or a witness (--priority 0)")
 	}
