@@ -33,9 +33,10 @@ func TestAStartingAgentShowsWhatItsDiskKnows(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.sleep(5 * time.Second)
-		before := f.agents["a"].Status()
-		f.stop("a")
-		agent, err := New(f.config(f.agents["a"]))
+		duck := f.ducks()[0]
+		before := f.agents[duck].Status()
+		f.stop(duck)
+		agent, err := New(f.config(f.agents[duck]))
 		require.NoError(t, err)
 		after := agent.Status()
 		require.Equal(t, before.Config, after.Config)
