@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/store"
+)
+
+// recover does on an agent's disk what ddgoose recover does.
+func (f *testFlock) recover(name string, keep ...string) (*Recovery, error) {
+	f.t.Helper()
+	disk, err := store.Open("/data", f.agents[name].disk)
+	require.NoError(f.t, err)
+	r, err := planRecovery(disk, keep)
+	if err == nil {
+		require.NoError(f.t, r.Commit())
+	}
+	require.NoError(f.t, disk.Close())
+	return r, err
+}
+
+func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		f.sleep(5 * time.Second)
+		token := f.agents["a"].Status().Token
+		for _, name := range []string{"c", "d", "e"} {
+			f.crash(name)
+		}
+		f.until(5*time.Second, "no goose", func() bool { return f.goose() == "" && !f.agreed("a") && !f.agreed("b") })
+		f.warns(time.Minute, "a", "or if they are lost for good: ddgoose recover")
+		f.crash("a")
+		f.crash("b")
+		for _, name := range []string{"a", "b"} {
+			r, err := f.recover(name, "b", "a")
+			require.NoError(t, err)
+			require.False(t, r.Done)
+			require.EqualValues(t, 1, r.Generation)
+			require.Len(t, r.Voters, 5)
+			require.ElementsMatch(t, []string{"a", "b"}, r.Keep)
+			again, err := f.recover(name, "a", "b")
+			require.NoError(t, err)
+			require.True(t, again.Done, "the same list again changes nothing")
+		}
+		f.start("a")
+		f.start("b")
+		f.settle(2)
+		require.Greater(t, f.agents["a"].Status().Token, token)
+		require.EqualValues(t, 1, f.agents["a"].Status().Generation)
+
+		// One that was lost after all comes back: it follows, and counts again.
+		f.start("c")
+		f.until(time.Minute, "c follows", func() bool { return f.agreed(f.live()...) })
+		require.EqualValues(t, 1, f.agents["c"].Status().Generation)
+		f.settle(3)
+	})
+}
+
+func TestTwoRecoveriesThatDidNotKnowEachOtherStayApart(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.sleep(5 * time.Second)
+		for _, name := range f.live() {
+			f.crash(name)
+		}
+		for _, name := range []string{"a", "b"} {
+			_, err := f.recover(name, name)
+			require.NoError(t, err)
+		}
+		f.start("a")
+		f.warnsGoose("a")
+		f.crash("a") // the harness knows one flock id: never both at once
+		f.start("b")
+		f.warnsGoose("b")
+	})
+}
+
+// warnsGoose waits until an agent is the goose, alone.
+func (f *testFlock) warnsGoose(name string) {
+	f.t.Helper()
+	f.until(time.Minute, name+" is the goose", func() bool { return f.goose() == name })
+	clear(f.geese) // the other generation of this number reuses its tokens: another flock (rule 26)
+}
+
+func TestRecoveryRefusesWhatCannotBeMeant(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.sleep(5 * time.Second)
+		for _, name := range f.live() {
+			f.stop(name)
+		}
+		for want, keep := range map[string][]string{
+			"0 voters to keep":              nil,
+			`no agent "z": this disk knows`: {"a", "z"},
+			"a is named twice":              {"a", "a"},
+			"is not among those to keep":    {"b"},
+			"8 voters to keep: want 1 to 7": {"a", "b", "c", "d", "e", "f", "g", "h"},
+		} {
+			_, err := f.recover("a", keep...)
+			require.ErrorContains(t, err, want)
+		}
+		_, err := PlanRecovery(t.TempDir(), []string{"a"})
+		require.ErrorContains(t, err, "there is no agent's state in it")
+	})
+}
