@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/client"
 )
 
 // reloadWait bounds how long a running agent may take for its new keys.
@@ -90,14 +91,15 @@ func (c *agentCommand) run(ctx context.Context) error {
 	}
 	c.log.Info("starting", "name", cfg.Name, "version", cfg.Version, "bind", cfg.Bind, "socket", cfg.Socket, "data_dir", cfg.DataDir,
 		"flock", cfg.Flock, "keys", len(cfg.Keys), "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "pid", os.Getpid())
-	if err := c.serve(ctx, a); err != nil {
+	if err := c.serve(ctx, a, client.New(cfg.Socket)); err != nil {
 		return c.taken(err, cfg)
 	}
 	return nil
 }
 
-// serve runs the agent under the process's signals.
-func (c *agentCommand) serve(ctx context.Context, a *agent.Agent) error {
+// serve runs the agent under the process's signals, and tells the service
+// manager what self, a client of its socket, sees.
+func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.Client) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -105,6 +107,8 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
+	manager := startNotifier(c.env.lookup, a, self, c.log)
+	defer manager.close()
 	stopping := false
 	for {
 		select {
@@ -116,7 +120,9 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent) error {
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGHUP:
+				done := manager.reloading()
 				c.reload(ctx, a)
+				done()
 			case stopping:
 				// The process ends under the agent, as in a crash; all it must not
 				// forget is on disk.
@@ -124,6 +130,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent) error {
 			default:
 				c.log.Info("stopping: handing over first; a second signal stops at once", "signal", sig.String())
 				stopping = true
+				manager.stopping()
 				stop()
 			}
 		}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"duckduckgoose/agent"
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+const (
+	// notifyEnv names the service manager's socket, by sd_notify(3).
+	notifyEnv = "NOTIFY_SOCKET"
+	// notifyQueue bounds what waits for a manager that does not read; more is dropped, and logged.
+	notifyQueue = 16
+	// notifyWait bounds how long the end of the process waits for the manager.
+	notifyWait = time.Second
+	// looksPerWatchdog is how often the agent is looked at within the manager's patience, so
+	// that a moment's stall at one look costs nothing.
+	looksPerWatchdog = 4
+)
+
+// notifier tells the service manager (systemd) how the agent is: ready once its
+// socket answers, whom it knows as the goose, and that its loop turns. The agent
+// never waits for it. Without a manager it does nothing.
+type notifier struct {
+	agent  noticed
+	client *client.Client // of the agent's socket
+	log    *slog.Logger
+
+	say      chan string // what was decided elsewhere, in order
+	statuses chan string
+	ready    atomic.Bool
+	end      context.CancelFunc
+	ended    chan struct{}
+	stopped  sync.Once
+}
+
+// noticed is what the notifier asks of an agent.
+type noticed interface {
+	Status() api.Status
+	Watch(ctx context.Context) iter.Seq[api.Status]
+}
+
+var _ noticed = (*agent.Agent)(nil)
+
+// startNotifier begins to tell the manager that the environment names of an
+// agent whose socket c talks to.
+func startNotifier(lookup func(string) (string, bool), a noticed, c *client.Client, log *slog.Logger) *notifier {
+	n := &notifier{
+		agent: a, client: c, log: log, end: func() {}, ended: make(chan struct{}),
+		say: make(chan string, notifyQueue), statuses: make(chan string),
+	}
+	if socket, _ := lookup(notifyEnv); socket == "" {
+		close(n.ended)
+		return n
+	}
+	patience, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("the service manager's watchdog is not served", "error", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.end = cancel
+	var all sync.WaitGroup
+	all.Go(func() { n.tell(ctx) })
+	all.Go(func() { n.follow(ctx) })
+	all.Go(func() {
+		if n.awaitReady(ctx) && patience > 0 {
+			n.feedWatchdog(ctx, patience)
+		}
+	})
+	go func() {
+		all.Wait()
+		close(n.ended)
+	}()
+	return n
+}
+
+// tell is the only one that talks to the manager.
+func (n *notifier) tell(ctx context.Context) {
+	for {
+		select {
+		case state := <-n.say:
+			n.send(state)
+			continue
+		default: // what was decided goes first
+		}
+		select {
+		case state := <-n.say:
+			n.send(state)
+		case text := <-n.statuses:
+			n.send("STATUS=" + text)
+		case <-ctx.Done():
+			for len(n.say) > 0 {
+				n.send(<-n.say)
+			}
+			return
+		}
+	}
+}
+
+func (n *notifier) send(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("the service manager was not told", "state", oneLine(state), "error", err)
+	}
+}
+
+// enqueue never waits: signals are served by whoever calls it.
+func (n *notifier) enqueue(state string) {
+	select {
+	case <-n.ended:
+		return
+	default:
+	}
+	select {
+	case n.say <- state:
+	default:
+		n.log.Warn("the service manager reads nothing", "dropped", oneLine(state))
+	}
+}
+
+// follow sends a line at each change that people should see.
+func (n *notifier) follow(ctx context.Context) {
+	last := ""
+	for s := range n.agent.Watch(ctx) {
+		text := managerLine(s)
+		if text == last {
+			continue
+		}
+		last = text
+		select {
+		case n.statuses <- text:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// managerLine is what systemctl status shows.
+func managerLine(s api.Status) string {
+	who := s.Role
+	switch {
+	case s.Role == api.RoleDead:
+		return "dead by simulation"
+	case s.Role == api.RoleDuck && s.Goose != nil:
+		who = "duck of " + s.Goose.Name
+	case s.Role == api.RoleDuck:
+		who = "duck, knows no goose"
+	}
+	return fmt.Sprintf("%s, term %d", who, s.Term)
+}
+
+// awaitReady waits until the socket answers, and no other agent at it. That a
+// goose is known is no part of it: agents that start need each other for that.
+func (n *notifier) awaitReady(ctx context.Context) bool {
+	for {
+		if s, err := n.client.Status(ctx); err == nil && s.ID == n.agent.Status().ID {
+			n.ready.Store(true)
+			n.enqueue(daemon.SdNotifyReady)
+			return true
+		}
+		select {
+		case <-time.After(waitPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// feedWatchdog tells the manager that the agent lives, for as long as it does.
+func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
+	each := patience / looksPerWatchdog
+	tick := time.NewTicker(each)
+	defer tick.Stop()
+	well := true
+	for {
+		err := n.alive(ctx, each)
+		switch {
+		case err == nil:
+			n.enqueue(daemon.SdNotifyWatchdog)
+		case well && ctx.Err() == nil:
+			n.log.Warn("not well: the service manager's watchdog is not fed", "error", err)
+		}
+		well = err == nil
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// alive says what /healthz holds against the agent. One that is dead by
+// simulation is dead on purpose, and a restart would revive it.
+func (n *notifier) alive(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	p, err := n.client.Probe(ctx, client.ProbeHealth)
+	if err == nil && p.Error != "" && p.Role != api.RoleDead {
+		err = fmt.Errorf("/%s: %s", client.ProbeHealth, p.Error)
+	}
+	return err
+}
+
+// reloading tells that settings are read again, until done.
+func (n *notifier) reloading() (done func()) {
+	if !n.ready.Load() {
+		return func() {} // READY=1 may not come too early
+	}
+	n.enqueue(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	return func() { n.enqueue(daemon.SdNotifyReady) }
+}
+
+// stopping tells that the agent is about to end. Safe to call twice.
+func (n *notifier) stopping() { n.stopped.Do(func() { n.enqueue(daemon.SdNotifyStopping) }) }
+
+// close tells the last, and waits for the manager to take it, though not for long.
+func (n *notifier) close() {
+	n.stopping()
+	n.end()
+	select {
+	case <-n.ended:
+	case <-time.After(notifyWait):
+	}
+}
