@@ -21,6 +21,7 @@ const (
 // sockets is the real network: UDP and TCP on one port.
 type sockets struct {
 	udp   *net.UDPConn
+	data  *datagrams
 	tcp   *net.TCPListener
 	addr  netip.AddrPort
 	ended sync.WaitGroup
@@ -54,6 +55,10 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 		return nil, err
 	}
 	addr := udp.LocalAddr().(*net.UDPAddr)
+	data, err := newDatagrams(udp)
+	if err != nil {
+		return nil, errors.Join(err, udp.Close())
+	}
 	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: addr.Port, Zone: addr.Zone})
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
@@ -62,7 +67,7 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
 	local := addr.AddrPort()
-	return &sockets{udp: udp, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}, nil
+	return &sockets{udp: udp, data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}, nil
 }
 
 func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
@@ -71,14 +76,14 @@ func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.C
 		defer s.ended.Done()
 		buf := make([]byte, maxPacket)
 		for {
-			n, from, err := s.udp.ReadFromUDPAddrPort(buf)
+			n, from, err := s.data.readFrom(buf)
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			if err != nil {
 				continue // an ICMP error about somebody else's datagram
 			}
-			packet(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+			packet(buf[:n], from)
 		}
 	}()
 	go func() {
@@ -96,8 +101,7 @@ func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.C
 }
 
 func (s *sockets) WriteTo(b []byte, to netip.AddrPort) error {
-	_, err := s.udp.WriteToUDPAddrPort(b, to)
-	return err
+	return s.data.writeTo(b, to)
 }
 
 func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
