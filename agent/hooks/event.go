@@ -1,0 +1,84 @@
+package hooks
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"duckduckgoose/agent/api"
+)
+
+// Event is something that happened, and how things were right after it.
+type Event struct {
+	Kind    Kind
+	Seq     uint64 // of all events of this process, from 1; grows from one run of a hook to the next
+	Skipped int    // older events about the same thing that this one stands for, and no hook saw
+	Status  api.Status
+	Member  *api.Member // of a Member event
+	Was     string      // the member's state as the hooks saw it last; "" for one they never saw
+
+	// only are the hooks this is for; nil: all. It tells new ones how things are.
+	only []Hook
+}
+
+// document is what a hook reads on stdin: the member, or the status.
+func (e *Event) document() ([]byte, error) {
+	if e.Member != nil {
+		return json.Marshal(e.Member)
+	}
+	return json.Marshal(e.Status)
+}
+
+// prefix begins the names of our environment variables.
+const prefix = "DDGOOSE_"
+
+// environ is a hook's environment: base without settings of ours, then the event.
+//
+//	DDGOOSE_EVENT                    goose, duck, change or member
+//	DDGOOSE_EVENT_SEQ                number of the event, growing
+//	DDGOOSE_SKIPPED                  older events about the same that no hook saw
+//	DDGOOSE_NAME _ID _ADDR _ROLE     this agent
+//	DDGOOSE_FLOCK _FLOCK_ID          its flock
+//	DDGOOSE_TERM                     its term
+//	DDGOOSE_TOKEN                    the known goose's token, 0 for none
+//	DDGOOSE_SOCKET                   its socket, as for ddgoose status
+//	DDGOOSE_GOOSE_NAME _GOOSE_ADDR   the goose it knows, empty for none
+//	DDGOOSE_MEMBER_NAME _ID _ADDR    of a member event
+//	DDGOOSE_MEMBER_STATE             alive, suspect, failed or left
+//	DDGOOSE_MEMBER_WAS               its state before, empty for a new one
+func (e *Event) environ(base []string, socket string) []string {
+	var env []string
+	for _, kv := range base {
+		if !strings.HasPrefix(kv, prefix) {
+			env = append(env, kv)
+		}
+	}
+	add := func(name string, value any) { env = append(env, fmt.Sprintf("%s%s=%v", prefix, name, value)) }
+	s := &e.Status
+	add("EVENT", e.Kind)
+	add("EVENT_SEQ", e.Seq)
+	add("SKIPPED", e.Skipped)
+	add("NAME", s.Name)
+	add("ID", s.ID)
+	add("ADDR", s.Addr)
+	add("ROLE", s.Role)
+	add("FLOCK", s.Flock)
+	add("FLOCK_ID", s.FlockID)
+	add("TERM", s.Term)
+	add("TOKEN", s.Token)
+	add("SOCKET", socket)
+	goose := api.Goose{}
+	if s.Goose != nil {
+		goose = *s.Goose
+	}
+	add("GOOSE_NAME", goose.Name)
+	add("GOOSE_ADDR", goose.Addr)
+	if m := e.Member; m != nil {
+		add("MEMBER_NAME", m.Name)
+		add("MEMBER_ID", m.ID)
+		add("MEMBER_ADDR", m.Addr)
+		add("MEMBER_STATE", m.State)
+		add("MEMBER_WAS", e.Was)
+	}
+	return env
+}
