@@ -34,6 +34,7 @@ type agent struct {
 	id    election.ID
 	gone  bool            // stopped for good: it has left the flock
 	rec   election.Record // as last shown
+	peers []knownPeer     // the peers file
 
 	emulator *netem.Emulator
 	ruled    bool // fault rules stand
@@ -76,13 +77,17 @@ func (a *agent) newDisk() {
 		a.ident = fmt.Sprintf("%s#%d", a.name, a.wiped+1)
 	}
 	a.disk = memfs.New(a.dice.Uint64())
-	a.id, a.rec = election.ID{}, election.Record{}
+	a.id, a.rec, a.peers = election.ID{}, election.Record{}, nil
 	a.gone = false
 }
 
 // open opens the disk as a starting process does.
 func (a *agent) open() (*store.Store, error) {
-	return store.Open(dataDir, a.disk, store.WithRandom(&diceReader{&a.dice}))
+	var disk store.FS = a.disk
+	if wrap := a.sim.bugs.disk; wrap != nil {
+		disk = wrap(disk)
+	}
+	return store.Open(dataDir, disk, store.WithRandom(&diceReader{&a.dice}))
 }
 
 // diceReader reads bytes off dice.

@@ -1,6 +1,12 @@
 package sim
 
-import "duckduckgoose/agent/election"
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/netem/check"
+)
 
 // bugs are faults in the agents' own code, which tests plant to see that the
 // checker finds them. The zero value has none.
@@ -17,8 +23,12 @@ type bugs struct {
 	posts func(l *life, lease election.Lease) election.Lease
 	// says changes a message that leaves.
 	says func(l *life, m *election.Message)
-	// retractsLate publishes the end of a lease only after sending.
-	retractsLate bool
+	// lag is how much later than it should an end of a lease is published.
+	lag time.Duration
+	// drift is what clock rates are multiplied by.
+	drift int64
+	// disk comes between an agent and its disk.
+	disk func(store.FS) store.FS
 }
 
 func (b *bugs) fresh(fresh bool) bool {
@@ -54,4 +64,12 @@ func (b *bugs) sends(l *life, m *election.Message) {
 	if b.says != nil {
 		b.says(l, m)
 	}
+}
+
+// learns gives when readers are told.
+func (b *bugs) learns(l *life, e check.Event) time.Duration {
+	if e.Kind == check.Retracted && b.lag > 0 {
+		return max(l.busyUntil, l.sim.now+b.lag)
+	}
+	return l.busyUntil
 }

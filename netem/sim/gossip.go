@@ -75,6 +75,7 @@ func (s *Sim) gossip(l *life) {
 	if l.stopped || s.now < l.busyUntil {
 		return
 	}
+	l.looks++
 	part := s.parts()
 	changed := l.seeSelf()
 	for _, b := range s.agents {
@@ -142,6 +143,8 @@ func (l *life) look(b *agent, connected bool) bool {
 // returnTakes is how long it takes until one that can be reached is seen alive.
 func (l *life) returnTakes(v *view) time.Duration {
 	switch {
+	case v.state == unknownPeer && l.looks == 1:
+		return 0 // it has just joined, and was told of all
 	case v.state == unknownPeer:
 		return between(&l.dice, 50*time.Millisecond, time.Second)
 	case l.sim.now-v.since < forgottenAfter:

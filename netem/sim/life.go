@@ -32,6 +32,7 @@ type life struct {
 	founding *founding.Founder
 	pilot    autopilot.Pilot
 
+	looks      int    // around, by gossip
 	views      []view // what gossip shows, sorted by id, this agent included
 	book       map[election.ID]page
 	audience   []election.ID
@@ -71,6 +72,12 @@ type page struct {
 	gossip     netip.AddrPort // what gossip last said
 }
 
+// knownPeer is one line of the peers file.
+type knownPeer struct {
+	id   election.ID
+	addr netip.AddrPort
+}
+
 // begin makes a life on an open disk, as agent.newLife does.
 func (s *Sim) begin(a *agent, disk *store.Store) error {
 	st, err := disk.Begin()
@@ -89,8 +96,11 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 		l.sessions++
 		l.holders = append(l.holders, l.newHolder(l.sessions))
 	}
+	for _, p := range a.peers {
+		l.book[p.id] = page{addr: p.addr}
+	}
 	a.life = l
-	s.queue.push(occurrence{at: s.now + below(&a.dice, gossipEvery), what: onGossip, agent: a, life: l.number})
+	s.queue.push(occurrence{at: s.now + between(&a.dice, 4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
 	rec, ok := recordOf(st)
 	switch {
 	case ok && !st.Bound.IsZero():

@@ -28,9 +28,7 @@ const (
 // perform.go: retract, save, send, grant, settle.
 func (l *life) perform() error {
 	lease := l.sim.bugs.publishes(l, l.node.Lease())
-	if !l.sim.bugs.retractsLate {
-		l.retract(lease)
-	}
+	l.retract(lease)
 	if l.fx.Save {
 		st := l.store.State()
 		old, _ := recordOf(st)
@@ -55,9 +53,6 @@ func (l *life) perform() error {
 	}
 	if l.struck(afterSend, l.fx.Save) {
 		return errCrashed
-	}
-	if l.sim.bugs.retractsLate {
-		l.retract(lease)
 	}
 	l.grant(lease)
 	l.wakeAt = l.fx.WakeAt
@@ -187,8 +182,8 @@ func (l *life) tellReaders(e check.Event) {
 // later has the checker see an event when the loop gets there; what is handed to
 // a holder, only if it is not done by then.
 func (s *Sim) later(l *life, h *holder, e check.Event) {
-	if s.now < l.busyUntil {
-		s.queue.push(occurrence{at: l.busyUntil, what: onBoard, agent: l.agent, life: l.number, holder: h, board: &e})
+	if at := s.bugs.learns(l, e); s.now < at {
+		s.queue.push(occurrence{at: at, what: onBoard, agent: l.agent, life: l.number, holder: h, board: &e})
 		return
 	}
 	s.emit(e)

@@ -53,6 +53,7 @@ type Settings struct {
 	Priorities map[string]uint8 // default 100
 	Observers  map[string]bool
 	Absent     map[string]bool // not started at the beginning
+	Alone      map[string]bool // founds a flock of its own
 	Holders    int             // sessions that wait at each agent
 	Steady     bool            // all clocks run true
 	Ops        []Op
@@ -75,7 +76,7 @@ func newSim(set Settings, b bugs) *Sim {
 		a := &agent{
 			sim: s, index: i, name: name, addr: addrOf(0, i), dice: s.dice("agent " + name),
 			timing: set.Timing, priority: 100, observer: set.Observers[name], expects: set.Expect > 0,
-			joins: i > 0 || set.Together > 0 || set.Expect > 0, holders: set.Holders,
+			joins: (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name], holders: set.Holders,
 		}
 		if t, ok := set.Timings[name]; ok {
 			a.timing = t
@@ -86,7 +87,7 @@ func newSim(set Settings, b bugs) *Sim {
 		a.emulator = netem.New(a.dice.Uint64())
 		a.clock.reboot(0, between(&a.dice, time.Minute, 100*time.Hour))
 		if !set.Steady {
-			a.clock.ppm = int64(a.dice.Uint64()%20_001) - 10_000
+			a.clock.ppm = (int64(a.dice.Uint64()%20_001) - 10_000) * max(b.drift, 1)
 		}
 		a.newDisk()
 		s.agents = append(s.agents, a)

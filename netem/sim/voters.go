@@ -64,10 +64,14 @@ func (l *life) members(now time.Duration) []autopilot.Member {
 
 // membersChanged takes gossip's view in: addresses, and who is kept in view.
 func (l *life) membersChanged() error {
+	l.peers = l.peers[:0]
 	for i := range l.views {
 		v := &l.views[i]
 		if v.state == alivePeer && v.id != l.id {
 			l.gossiped(v)
+		}
+		if v.state != leftPeer && v.id != l.id {
+			l.peers = append(l.peers, knownPeer{v.id, v.addr})
 		}
 	}
 	l.choresAt = 0

@@ -1,0 +1,26 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestScenarios runs every scenario with several seeds of its dice and clocks.
+func TestScenarios(t *testing.T) {
+	seeds := uint64(5)
+	if raceEnabled || testing.Short() {
+		seeds = 1
+	}
+	for _, s := range Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			require.NotEmpty(t, s.About)
+			require.NotEmpty(t, s.Settings.Ops)
+			for seed := range seeds {
+				r := s.Run(seed)
+				require.NoError(t, r.Err, "%s", r.Report("ddgoose sim --scenario "+s.Name))
+			}
+		})
+	}
+}
