@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,9 +227,13 @@ func (a *Agent) Leave(ctx context.Context, force bool) error {
 	return err
 }
 
-// counters gives what was counted, the network emulator's work included.
+// counters gives what was counted, the network emulator's work and the
+// program's own included.
 func (a *Agent) counters() map[string]uint64 {
 	all := a.counts.all()
+	if a.cfg.Counters != nil {
+		maps.Copy(all, a.cfg.Counters())
+	}
 	if f := a.faults.Load(); f != nil {
 		for name, n := range (*f).Counters() {
 			all["netem_"+name] = n

@@ -58,6 +58,9 @@ type Config struct {
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status
+	// Counters gives further counters for status and metrics, by names of
+	// a-z and _; nil: none. It may be called from any goroutine.
+	Counters func() map[string]uint64
 
 	// Listen opens the network, once for each life; nil: real sockets. It may
 	// wrap it in an emulator of faults, which the agent then serves at

@@ -34,6 +34,7 @@ func (l *life) publish(now time.Duration) {
 		return
 	}
 	l.shown, l.shownToken, l.shownOnce = v, token, true
+	l.postMembers() // before those whom the notice wakes look at them
 	l.board.post(l.status(v), token, l.cfg.Lease)
 }
 

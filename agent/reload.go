@@ -28,7 +28,6 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		c.Voters, c.Grace = cfg.Voters, cfg.Grace
 		l.gossip.Seed(c.Join)
 		l.tellMeta()
-		l.log.Info("configuration read again", "needs_restart", restart)
 		l.choresAt = 0
 		answer(restart, nil)
 		return nil
