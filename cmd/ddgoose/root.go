@@ -84,6 +84,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newBenchCommand(env),
 		newSoakCommand(env),
 		newCompletionCommand(env),
+		newManCommand(env),
 		newVersionCommand(env),
 	)
 	return root
