@@ -318,7 +318,7 @@ func (f *testFlock) settle(voters int) {
 				return false
 			}
 		}
-		return f.agreed(f.live()...)
+		return f.agreed(f.live()...) && f.goose() != ""
 	})
 }
 

@@ -130,15 +130,6 @@ func TestGraceEndsAHandOverButNotTheLease(t *testing.T) {
 		require.Less(t, time.Since(at), 2*time.Second)
 		require.True(t, w.running.Load())
 		f.warns(time.Second, a, "work of Lead goes on past its lease: this agent does not campaign until it ends")
-		other := f.ducks()
-		for _, name := range other {
-			if name != a {
-				f.crash(name)
-			}
-		}
-		f.crash(f.goose())
-		f.sleep(10 * time.Second)
-		require.Empty(t, f.goose())
 	})
 }
 
