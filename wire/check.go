@@ -23,6 +23,8 @@ func (f *Frame) check() *DropError {
 		return drop(DropRange, "sender has no id")
 	case len(f.Messages) > MaxMessages:
 		return outOfRange("number of entries", uint64(len(f.Messages)), MaxMessages)
+	case len(f.Messages) == MaxMessages && f.Probe.Word != 0:
+		return outOfRange("number of entries", MaxMessages+1, MaxMessages)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"duckduckgoose/agent/election"
 )
@@ -66,6 +67,10 @@ func (d *decoder) entry(f *Frame) {
 	more := d.fields("entry", 2)
 	number := d.uint("election", math.MaxUint64)
 	kind := d.uint("kind", math.MaxUint64)
+	if kind == probeKind {
+		d.probe(f, more)
+		return
+	}
 	if kind > math.MaxUint8 || !known(election.Kind(kind)) {
 		d.skip(more)
 		f.Skipped++
@@ -89,6 +94,32 @@ func (d *decoder) entry(f *Frame) {
 	d.skip(more)
 	if d.fail == nil {
 		d.refuse(m.check())
+	}
+}
+
+func (d *decoder) probe(f *Frame, more int) {
+	p := &f.Probe
+	if more < probeFields {
+		d.refuse(drop(DropMalformed, fmt.Sprintf("probe has too few fields: want %d", probeFields)))
+		return
+	}
+	word := d.uint("probe's word", math.MaxUint64)
+	if word == 0 || word > uint64(ProbeAnswer) || p.Word != 0 {
+		d.skip(more - 1)
+		f.Skipped++
+		return
+	}
+	p.Word = ProbeWord(word)
+	p.Session = d.uint("probe's session", math.MaxUint64)
+	p.Number = uint8(d.uint("probe's number", MaxProbes-1))
+	p.Heard = d.uint("probes heard", math.MaxUint64)
+	p.At = time.Duration(d.uint("probe's clock", math.MaxInt64))
+	if p.Padding = d.size("probe's padding"); d.fail == nil {
+		d.read(d.padding[:min(p.Padding, len(d.padding))]) // it fits: the structure was checked
+	}
+	d.skip(more - probeFields)
+	if d.fail == nil {
+		d.refuse(p.check())
 	}
 }
 

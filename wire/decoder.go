@@ -25,6 +25,7 @@ type decoder struct {
 	msgpack *msgpack.Decoder
 	fail    *DropError
 	voters  [election.MaxVoters * voterSize]byte
+	padding [MaxBody]byte // read into, and never looked at
 }
 
 // refuse keeps the first failure.

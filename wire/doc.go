@@ -41,6 +41,7 @@
 //	frame     [flock id, from, to, start, life, seq, [entry...], founding or nil]
 //	entry     [election, kind, generation, its tag, term, config term, config version, fields of the kind...]
 //	config    [term, version, voters: 16 bytes of id and 1 of priority each] or nil
+//	probe     [0, 200, word, session, number, heard, clock, padding]: one of the entries
 //	founding  [kind, flock id, attempt, expect, reason, set: 16 bytes of id each]
 //
 //	kind             fields

@@ -56,6 +56,9 @@ func (f *Frame) checkOutgoing() *DropError {
 			return err
 		}
 	}
+	if f.Probe.Word != 0 {
+		return f.Probe.check()
+	}
 	return nil
 }
 
@@ -126,7 +129,12 @@ func (e *encoder) frame(f *Frame) {
 	e.uint(f.Start)
 	e.uint(f.Life)
 	e.uint(f.Seq)
-	e.array(len(f.Messages))
+	if f.Probe.Word == 0 {
+		e.array(len(f.Messages))
+	} else {
+		e.array(len(f.Messages) + 1)
+		e.probe(&f.Probe)
+	}
 	for i := range f.Messages {
 		e.entry(&f.Messages[i])
 	}
@@ -223,6 +231,19 @@ func (e *encoder) config(c *election.Config) {
 		e.buf = append(e.buf, c.Voters[i].ID[:]...)
 		e.buf = append(e.buf, c.Voters[i].Priority)
 	}
+}
+
+func (e *encoder) probe(p *Probe) {
+	e.array(2 + probeFields)
+	e.uint(0) // no election's
+	e.uint(probeKind)
+	e.uint(uint64(p.Word))
+	e.uint(p.Session)
+	e.uint(uint64(p.Number))
+	e.uint(p.Heard)
+	e.duration(p.At)
+	_ = e.msgpack.EncodeBytesLen(p.Padding)
+	e.buf = append(e.buf, padding[:p.Padding]...)
 }
 
 func (e *encoder) founding(w *Founding) {

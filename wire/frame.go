@@ -31,6 +31,8 @@ type Frame struct {
 	Messages []Message
 	// Founding is a word of the founding protocol. Kind 0: none.
 	Founding Founding
+	// Probe is one entry that measures the path. Word 0: none.
+	Probe Probe
 	// Skipped counts the entries of unknown kinds that DecodeFrame left out.
 	Skipped int
 }

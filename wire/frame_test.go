@@ -102,6 +102,17 @@ func (g generator) founding(kind FoundingKind) Founding {
 	return w
 }
 
+func (g generator) probe() Probe {
+	p := Probe{
+		Word: ProbeQuestion + ProbeWord(g.IntN(2)), Session: g.Uint64(), Number: uint8(g.IntN(MaxProbes)),
+		Heard: g.number(1<<64 - 1), At: time.Duration(g.number(1<<63 - 1)), Padding: g.IntN(300),
+	}
+	if p.Word == ProbeQuestion {
+		p.Padding += MinProbePadding
+	}
+	return p
+}
+
 func (g generator) header() *Frame {
 	f := &Frame{From: g.id(), To: g.id(), Start: g.number(1<<64 - 1), Life: g.Uint64(), Seq: g.number(1<<64 - 1)}
 	if g.IntN(4) > 0 {
@@ -115,6 +126,9 @@ func (g generator) frame() *Frame {
 	f := g.header()
 	if g.IntN(4) == 0 {
 		f.Founding = g.founding(FoundPropose + FoundingKind(g.IntN(4)))
+	}
+	if g.IntN(4) == 0 {
+		f.Probe = g.probe()
 	}
 	for range g.IntN(4) {
 		f.Messages = append(f.Messages, g.message(f, allKinds[g.IntN(len(allKinds))]))
@@ -263,6 +277,10 @@ var faults = map[string]func(f *Frame, m *Message){
 	"founding's expect":    func(f *Frame, m *Message) { f.Founding.Expect = MaxFounders + 1 },
 	"expect below 0":       func(f *Frame, m *Message) { f.Founding.Expect = -1 },
 	"founding without set": func(f *Frame, m *Message) { f.Founding.Set = nil },
+	"probe's word":         func(f *Frame, m *Message) { f.Probe.Word = ProbeAnswer + 1 },
+	"probe's number":       func(f *Frame, m *Message) { f.Probe.Number = MaxProbes },
+	"probe's clock":        func(f *Frame, m *Message) { f.Probe.At = -1 },
+	"probe that amplifies": func(f *Frame, m *Message) { f.Probe.Padding = MinProbePadding - 1 },
 	"unsorted founders":    func(f *Frame, m *Message) { slices.Reverse(f.Founding.Set) },
 }
 
@@ -276,6 +294,7 @@ func faultless(g generator) *Frame {
 	f.Messages = []Message{m}
 	f.Founding = Founding{Kind: FoundPropose, Set: []election.ID{{1}, {2}}, Expect: 2}
 	f.Founding.FlockID = FoundingID(f.Founding.Set, 0)
+	f.Probe = Probe{Word: ProbeQuestion, Padding: MinProbePadding}
 	return f
 }
 
@@ -297,7 +316,7 @@ func TestWhatIsOutOfRangeIsNotBelieved(t *testing.T) {
 	for name, spoil := range faults {
 		f := faultless(g)
 		spoil(f, &f.Messages[0])
-		if !known(f.Messages[0].Kind) || f.Founding.Kind > FoundAbort {
+		if !known(f.Messages[0].Kind) || f.Founding.Kind > FoundAbort || f.Probe.Word > ProbeAnswer {
 			continue // what is unknown is skipped, which has tests of its own
 		}
 		e := encoders.Get().(*encoder) // encodes without looking

@@ -44,6 +44,11 @@ func goldenFrames() []struct {
 		f.Founding = Founding{Kind: kind, Attempt: 4, Expect: 3, Reason: reason, Set: set, FlockID: FoundingID([]election.ID{a, b, c}, 4)}
 		return f
 	}
+	probe := func(p Probe) *Frame {
+		f := frame()
+		f.Probe = p
+		return f
+	}
 	heartbeat := election.Message{Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{2, 1, 0}, RTT: 1500 * time.Microsecond}
 	withConfig := heartbeat
 	withConfig.Config = config
@@ -69,6 +74,8 @@ func goldenFrames() []struct {
 		{"leave", frame(election.Message{Kind: election.Leave})},
 		{"leave-reply", frame(election.Message{Kind: election.LeaveReply, Granted: true})},
 		{"two-elections", frame(heartbeat, ack)},
+		{"probe-question", probe(Probe{Word: ProbeQuestion, Session: 0xBEEF, Number: 63, Padding: MinProbePadding})},
+		{"probe-answer", probe(Probe{Word: ProbeAnswer, Session: 0xBEEF, Number: 63, Heard: 1<<63 | 5, At: 12345 * time.Second})},
 		{"found-propose", founding(FoundPropose, 0, a, b, c)},
 		{"found-accept", founding(FoundAccept, 0)},
 		{"found-refuse", founding(FoundRefuse, 2)},
