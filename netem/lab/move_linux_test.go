@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -78,4 +79,25 @@ func (l *lab) allName(all map[string]api.Status, goose, but string) bool {
 		}
 	}
 	return true
+}
+
+// TestAddressChangeIsToldToAll moves a duck: it says where it is now, and all
+// see it alive there, with its vote.
+func TestAddressChangeIsToldToAll(t *testing.T) {
+	t.Parallel()
+	l := open(t, 3, inKernel)
+	moved := l.other(l.settled())
+	require.NoError(t, l.member(moved).setAddr(99))
+	now := l.member(moved).addr.String() + ":3825"
+	l.watch.until(moved+" says that it is at "+now, func(all map[string]api.Status) bool { return all[moved].Addr == now })
+	for _, name := range l.names() {
+		require.Eventually(t, func() bool {
+			members, err := l.member(name).client().Members(t.Context())
+			require.NoError(t, err)
+			return slices.ContainsFunc(members, func(m api.Member) bool {
+				return m.Name == moved && m.Addr == now && m.State == api.StateAlive && m.Voter
+			})
+		}, time.Minute, 20*time.Millisecond, "%s sees %s alive at %s", name, moved, now)
+	}
+	l.settled()
 }
