@@ -65,7 +65,7 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 		p.reached = max(p.reached, target)
 	}
 	for _, m := range v.Members {
-		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced || m.Observer && m.Alive) {
+		if v.Config.Has(m.ID) && m.ID != v.Self && (m.Leaving || m.Forced || m.Observer && m.Alive) && answers(v, v.Config.Without(m.ID)) {
 			return remove(m.ID), true
 		}
 	}
@@ -91,6 +91,18 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 		return add(m), true
 	}
 	return c, false
+}
+
+// answers tells whether a majority of a config answers the goose. A change to one
+// of which it does not would not be made, and hold up whatever else there is to do.
+func answers(v View, c election.Config) bool {
+	n := 0
+	for _, m := range v.Members {
+		if c.Has(m.ID) && (m.Acks || m.ID == v.Self) {
+			n++
+		}
+	}
+	return n >= c.Quorum()
 }
 
 func add(m Member) election.Change {

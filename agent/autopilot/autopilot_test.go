@@ -257,3 +257,20 @@ func TestASoleVoterThatLeavesKeepsItsSuccessor(t *testing.T) {
 	f.member("a").Leaving = true
 	require.Equal(t, "+b", f.after(time.Minute))
 }
+
+// A leave that would cost the majority waits, and holds nothing else up: the
+// dead voter is replaced first.
+func TestALeaveThatWouldCostTheMajorityWaits(t *testing.T) {
+	f := of(t, "abcd", "abc")
+	require.Empty(t, f.after(time.Minute))
+	f.dies("c")
+	f.member("b").Leaving = true
+	require.Empty(t, f.after(30*time.Second))
+	require.Equal(t, "-c-b", f.after(time.Minute), "with d there would be two voters, who stand no more deaths than one")
+	f = of(t, "abcdef", "abc")
+	f.view.Limit = 3
+	f.dies("c")
+	f.member("b").Forced = true
+	require.Empty(t, f.after(30*time.Second))
+	require.Equal(t, "-c-b+d+e", f.after(time.Minute))
+}
