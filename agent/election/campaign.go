@@ -100,6 +100,16 @@ func (n *Node) startAsking(now time.Duration, fx *Effects) {
 	n.ask(now, true, fx)
 }
 
+// patience is how often a question is repeated in one term. A vote is saved
+// before it is given, so on slow disks it comes late: a candidate that failed
+// before waits longer, or it would burn one term after the other.
+func (n *Node) patience() uint8 {
+	if n.role == Candidate {
+		return maxResends << n.failures
+	}
+	return maxResends
+}
+
 // askAgain repeats the question in the same term: to the silent ones at every
 // resend, to those that named a time when it has come (rules 21, 23).
 func (n *Node) askAgain(now time.Duration, fx *Effects) {
@@ -107,12 +117,13 @@ func (n *Node) askAgain(now time.Duration, fx *Effects) {
 		n.ask(now, false, fx)
 		return
 	}
-	if n.resends++; n.resends > maxResends {
+	most := n.patience()
+	if n.resends++; n.resends > most {
 		n.standDown(now, fx)
 		return
 	}
 	n.resendAt = now + n.resendEvery()
-	if n.resends == maxResends {
+	if n.resends == most {
 		n.resendAt += n.stagger()
 	}
 	n.ask(now, true, fx)

@@ -89,8 +89,10 @@ func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 		n.promise.End = now // the promisee released it, or is the candidate itself
 	}
 	n.follow(now, ID{}, fx)
-	// Time enough for the candidate to win or to fail.
-	n.schedule(now + n.set.Lease/2)
+	// Time enough for the candidate to win or to fail; more after elections that
+	// brought no leader, as its saves, and the winner's, may be slow.
+	n.schedule(now + n.set.Lease/2<<n.failures)
+	n.failures = min(n.failures+1, 3)
 }
 
 func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
