@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
@@ -128,6 +129,10 @@ func (o *benchOptions) flags(flags *pflag.FlagSet) {
 func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Options) error {
 	if o.agents < 3 && opts.Kills+opts.StepDowns+opts.Pauses > 0 {
 		return usage("agents %d: want 3 or more, for another to become the goose", o.agents)
+	}
+	timing := agent.Config{Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease}.Default()
+	if err := timing.Validate(); err != nil {
+		return usage("%w", err)
 	}
 	binary, err := os.Executable()
 	if err != nil {

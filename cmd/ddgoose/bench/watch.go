@@ -61,10 +61,15 @@ func (w *watch) latest(name string) (s api.Status) {
 	return s
 }
 
-// until waits for a condition on what was seen, judged at every change.
+// lookEvery is how often it is looked whether an agent has ended by itself.
+const lookEvery = 100 * time.Millisecond
+
+// until waits for a condition on what was seen, judged at every change. An
+// agent that ends by itself ends the wait.
 func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok func(up map[string]api.Status) bool) error {
-	timer := time.NewTimer(limit)
+	timer, look := time.NewTimer(limit), time.NewTicker(lookEvery)
 	defer timer.Stop()
+	defer look.Stop()
 	for {
 		done := false
 		changed := w.m.Look(func(up map[string]api.Status) { done = ok(up) })
@@ -73,21 +78,26 @@ func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok 
 		}
 		select {
 		case <-changed:
+		case <-look.C:
+			if err := w.exit(); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-			return fmt.Errorf("waited %v for %s%s", limit, what, w.exits())
+			return fmt.Errorf("waited %v for %s", limit, what)
 		}
 	}
 }
 
-func (w *watch) exits() (text string) {
+// exit tells how an agent ended that nobody has killed.
+func (w *watch) exit() error {
 	for _, name := range w.f.Names() {
 		if a, err := w.f.Agent(name); err == nil && a.Exit() != nil {
-			text += "; " + a.Exit().Error()
+			return a.Exit()
 		}
 	}
-	return text
+	return nil
 }
 
 // named gives the goose that at least n agents name by the same token.

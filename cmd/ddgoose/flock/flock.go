@@ -61,7 +61,10 @@ func (o *Options) Check() error {
 	case o.HTTPBase < 0 || o.HTTPBase > 0 && o.HTTPBase+o.Agents-1 > 65535:
 		return fmt.Errorf("http-base %d: want a port from 1 to %d (each of %d agents takes the next)", o.HTTPBase, 65536-o.Agents, o.Agents)
 	}
-	return api.CheckSocketPath(filepath.Join(o.Dir, client.DriverSocket))
+	if api.CheckSocketPath(filepath.Join(o.Dir, client.DriverSocket)) != nil {
+		return fmt.Errorf("dir %s: too long for the paths of the sockets in it: name a shorter one", o.Dir)
+	}
+	return nil
 }
 
 // Prepare makes a flock of agents that are not started yet.
@@ -152,9 +155,12 @@ func (f *Flock) args(a *Agent) []string {
 	label := "local-" + filepath.Base(f.opts.Dir)
 	args := []string{
 		"agent", "--name", a.Name, "--bind", a.Addr, "--data-dir", a.Data, "--socket", a.Socket,
-		"--join", f.agents[f.names[0]].Addr, "--flock", label[:min(len(label), wire.MaxLabel)],
+		"--flock", label[:min(len(label), wire.MaxLabel)],
 		"--log-level", orElse(f.opts.LogLevel, "info"), "--profile", orElse(f.opts.Profile, "lan"),
 		"--expect", fmt.Sprint(len(f.names)),
+	}
+	if len(f.names) > 1 { // alone it would call itself in vain
+		args = append(args, "--join", f.agents[f.names[0]].Addr)
 	}
 	if f.opts.Heartbeat > 0 {
 		args = append(args, "--heartbeat", f.opts.Heartbeat.String())

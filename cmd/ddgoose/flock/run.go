@@ -2,7 +2,6 @@ package flock
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,20 +77,18 @@ func Run(ctx context.Context, opts RunOptions) error {
 	} else {
 		err = opts.showLines(ctx, g)
 	}
-	fmt.Fprintf(opts.Out, "Stopping %d agents; logs and data stay in %s\n", len(f.Running()), opts.Dir)
+	fmt.Fprintf(opts.Out, "Stopping the agents; logs and data stay in %s\n", opts.Dir)
 	return err
 }
 
-// hopeless tells that every agent has ended by itself.
+// hopeless tells that every agent has ended by itself, and how the first one did.
 func hopeless(p *picture) error {
-	var errs []error
 	for i := range p.agents {
 		if p.agents[i].state != stateEnded {
 			return nil
 		}
-		errs = append(errs, errors.New(p.agents[i].note))
 	}
-	return errors.Join(errs...)
+	return fmt.Errorf("no agent runs any more: %s", p.agents[0].note)
 }
 
 // showTable redraws the table until ctx ends.
