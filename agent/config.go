@@ -53,7 +53,7 @@ type Config struct {
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
 	Priority *uint8
 	Observer bool              // never a voter
-	Tags     map[string]string // shown in members; name and tags share about 470 bytes
+	Tags     map[string]string // shown in members; name and tags share about 460 bytes
 	Grace    time.Duration     // how long a planned hand-over waits for work to end; default 5 s
 
 	Logger  *slog.Logger // default: discards

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +118,29 @@ func FuzzMetadata(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, m, back)
 	})
+}
+
+func TestDamagedMetadataIsRefused(t *testing.T) {
+	at := netip.MustParseAddrPort("10.0.0.1:3825")
+	meta, err := (&peerMeta{Name: "a", Start: 3}).encode()
+	require.NoError(t, err)
+	sealed := sumMeta(meta, "id", at)
+	got, ok := checkMeta(sealed, "id", netip.MustParseAddrPort("[::ffff:10.0.0.1]:3825"))
+	require.True(t, ok)
+	require.Equal(t, meta, got)
+	for bit := range 8 * len(sealed) {
+		damaged := slices.Clone(sealed)
+		damaged[bit/8] ^= 1 << (bit % 8)
+		_, ok := checkMeta(damaged, "id", at)
+		require.False(t, ok, "bit %d", bit)
+	}
+	for _, wrong := range []struct {
+		id string
+		at string
+	}{{"ie", "10.0.0.1:3825"}, {"id", "10.0.0.2:3825"}, {"id", "10.0.0.1:3824"}} {
+		_, ok := checkMeta(sealed, wrong.id, netip.MustParseAddrPort(wrong.at))
+		require.False(t, ok)
+	}
+	_, ok = checkMeta([]byte{1, 2}, "id", at)
+	require.False(t, ok)
 }

@@ -47,7 +47,8 @@ type gossipOptions struct {
 	Keys    [][]byte
 	Meta    peerMeta
 	Join    []string
-	Known   []knownPeer // from the disk
+	Known   []knownPeer           // from the disk
+	At      func() netip.AddrPort // where the others are told this agent is
 	Quiet   *quietLog
 	Problem func(string)
 	Save    func([]knownPeer)
@@ -211,12 +212,16 @@ func peerOf(n *memberlist.Node, state string) (peer, bool) {
 	if err != nil {
 		return peer{}, false
 	}
-	meta, err := decodeMeta(n.Meta)
-	if err != nil {
-		return peer{}, false
-	}
 	ip, ok := netip.AddrFromSlice(n.Addr)
 	if !ok {
+		return peer{}, false
+	}
+	b, ok := checkMeta(n.Meta, n.Name, netip.AddrPortFrom(ip, n.Port))
+	if !ok {
+		return peer{}, false
+	}
+	meta, err := decodeMeta(b)
+	if err != nil {
 		return peer{}, false
 	}
 	if meta.Left {
@@ -347,7 +352,7 @@ func staleText(name string, id election.ID, at netip.AddrPort, start, known uint
 func (g *gossip) NodeMeta(int) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.mu.meta
+	return sumMeta(g.mu.meta, g.opts.ID.String(), g.opts.At())
 }
 func (g *gossip) NotifyMsg([]byte)                {}
 func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }

@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"net/netip"
+	"slices"
 	"sort"
 
 	"github.com/hashicorp/memberlist"
@@ -35,6 +39,8 @@ const (
 	metaSettled   = 8
 	metaHolders   = 16
 	metaFixedSize = 1 + 1 + 1 + 1 + 16 + 8 + 8 // version, flags, priority, expect, flock, start, life
+	metaSumSize   = 4
+	metaRoom      = memberlist.MetaMaxSize - metaSumSize
 )
 
 var errMeta = errors.New("metadata of an unknown form")
@@ -74,10 +80,32 @@ func (p *peerMeta) encode() ([]byte, error) {
 		}
 		b = appendText(appendText(b, k), p.Tags[k])
 	}
-	if over := len(b) - memberlist.MetaMaxSize; over > 0 {
-		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, memberlist.MetaMaxSize-metaFixedSize)
+	if over := len(b) - metaRoom; over > 0 {
+		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, metaRoom-metaFixedSize)
 	}
 	return b, nil
+}
+
+// sumMeta appends a checksum of the metadata, whose they are and where that is.
+// memberlist sums some of its packets only, and without a key a start or an
+// address damaged on its way would be believed.
+func sumMeta(meta []byte, id string, addr netip.AddrPort) []byte {
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	h.Write([]byte(id))
+	ip := addr.Addr().Unmap().As16()
+	h.Write(ip[:])
+	h.Write(binary.BigEndian.AppendUint16(nil, addr.Port()))
+	h.Write(meta)
+	return h.Sum(slices.Clip(meta))
+}
+
+// checkMeta gives the metadata without its checksum, if that is right.
+func checkMeta(b []byte, id string, addr netip.AddrPort) (meta []byte, ok bool) {
+	if len(b) < metaSumSize || len(b) > memberlist.MetaMaxSize {
+		return nil, false
+	}
+	meta = b[:len(b)-metaSumSize]
+	return meta, bytes.Equal(sumMeta(meta, id, addr), b)
 }
 
 func appendText(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
