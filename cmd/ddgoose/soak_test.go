@@ -51,7 +51,7 @@ func TestSoakExitsApart(t *testing.T) {
 func TestProcessesOfASoakOfAMoment(t *testing.T) {
 	dir := t.TempDir()
 	scenario := filepath.Join(dir, "scenario.yaml")
-	require.NoError(t, os.WriteFile(scenario, []byte("every: 700ms\nfaults:\n  step-down: {weight: 1}\n  pause: {weight: 1, for: 100ms..900ms, goose: 100%}\n"), 0o600))
+	require.NoError(t, os.WriteFile(scenario, []byte("every: 700ms\nfaults:\n  step-down: {weight: 1}\n  kill: {weight: 1, for: 100ms..500ms, goose: 100%}\n"), 0o600))
 	out := filepath.Join(dir, "out")
 	cmd := exec.Command(binary(t), "soak", "--agents", "3", "--for", "5s", "--seed", "4", "--scenario", scenario, "--out", out)
 	text, err := cmd.CombinedOutput()
