@@ -223,7 +223,7 @@ func (l *life) openNetwork(st store.State) (err error) {
 	l.savePeers(known)
 	l.gossip, err = startGossip(gossipOptions{
 		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: meta, Join: l.cfg.Join, Known: known,
-		At: l.mux.Advertised, Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers,
+		At: l.mux.Advertised, Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Topics: l.topics(),
 	}, l.mux, &gossipLog{log: l.log, quiet: l.quiet, over: l.mux.ctx.Done()})
 	if err != nil {
 		_ = l.mux.Shutdown()

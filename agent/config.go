@@ -70,6 +70,9 @@ type Config struct {
 	// clock. MonotonicClock does stand still; nil: the monotonic clock.
 	Clock, MonotonicClock func() time.Duration
 	FS                    store.FS // nil: the real file system
+
+	// machine names the machine and its boot; nil: this one's. Tests have several.
+	machine func() (host, boot string)
 }
 
 // profiles are heartbeat and lease by name.

@@ -52,6 +52,8 @@ type gossipOptions struct {
 	Quiet   *quietLog
 	Problem func(string)
 	Save    func([]knownPeer)
+	Counts  *counters
+	Topics  map[string]topic // what others may ask
 }
 
 // gossip finds the other agents and notices who is gone. memberlist calls back
@@ -70,12 +72,14 @@ type gossip struct {
 	}
 
 	join joiner
+	asks *asker
 }
 
 // startGossip makes memberlist run over a mux.
 func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error) {
 	g := &gossip{opts: opts, updates: make(chan struct{}, 1)}
 	g.mu.peers = map[election.ID]*peer{}
+	g.asks = newAsker(g)
 	meta, err := opts.Meta.encode()
 	if err != nil {
 		return nil, err
@@ -108,6 +112,7 @@ func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error)
 	}
 	g.list = list
 	g.join.start(g)
+	g.join.background(g.asks.read)
 	return g, nil
 }
 
@@ -348,13 +353,13 @@ func staleText(name string, id election.ID, at netip.AddrPort, start, known uint
 	return fmt.Sprintf("agent %s (%s) at %s runs from an old copy of its data directory (start %d, %d was seen): it is ignored; stop it and empty that directory", name, id, at, start, known)
 }
 
-// NodeMeta, NotifyMsg and the rest make a memberlist.Delegate: metadata is all it carries.
+// NodeMeta, NotifyMsg and the rest make a memberlist.Delegate: it carries metadata and letters (ask.go).
 func (g *gossip) NodeMeta(int) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return sumMeta(g.mu.meta, g.opts.ID.String(), g.opts.At())
 }
-func (g *gossip) NotifyMsg([]byte)                {}
+func (g *gossip) NotifyMsg(b []byte)              { g.asks.take(b) }
 func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
 func (g *gossip) LocalState(bool) []byte          { return nil }
 func (g *gossip) MergeRemoteState([]byte, bool)   {}

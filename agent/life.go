@@ -37,6 +37,7 @@ type life struct {
 	node     *election.Node // nil before this disk is bound to a flock
 	fx       election.Effects
 	wakeAt   time.Duration
+	prober   prober
 	judgeAt  time.Duration     // a late timeout is judged then; 0: none is late
 	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder // nil unless --expect has still to be met

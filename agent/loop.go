@@ -193,6 +193,9 @@ func (l *life) receive(a *arrival) error {
 			return err
 		}
 	}
+	if a.Probe.Word != 0 {
+		l.receiveProbe(a)
+	}
 	if len(a.Messages) == 0 {
 		return nil
 	}

@@ -48,6 +48,11 @@ var routes = map[string]route{
 	"/v1/join":            {on: post((*handler).join)},
 	"/v1/simulate/death":  {on: post((*handler).die)},
 	"/v1/simulate/revive": {on: post((*handler).revive)},
+	"/v1/doctor":          {on: post((*handler).doctor)},
+	"/v1/keys":            {on: get((*handler).keysList)},
+	"/v1/keys/install":    {on: post((*handler).keyInstall)},
+	"/v1/keys/use":        {on: post((*handler).keyUse)},
+	"/v1/keys/remove":     {on: post((*handler).keyRemove)},
 	"/v1/netem": {on: methods{
 		http.MethodGet:    (*handler).netemShow,
 		http.MethodPut:    (*handler).netemSet,

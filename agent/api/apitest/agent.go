@@ -234,3 +234,28 @@ func (a *Agent) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error)
 	a.Holders <- h
 	return h, nil
 }
+
+// Clinic notes what it was asked, and answers with [Doctor] and [Keys].
+func (a *Agent) Clinic() api.Clinic { return clinic{a} }
+
+type clinic struct{ a *Agent }
+
+func (c clinic) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
+	return Doctor(), c.a.command(ctx, "doctor for %v", d)
+}
+
+func (c clinic) Keys(ctx context.Context) (api.Keys, error) {
+	return Keys(), c.a.command(ctx, "keys")
+}
+
+func (c clinic) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
+	return Keys(), c.a.command(ctx, "install key %x", key)
+}
+
+func (c clinic) UseKey(ctx context.Context, id string) (api.Keys, error) {
+	return Keys(), c.a.command(ctx, "use key %s", id)
+}
+
+func (c clinic) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
+	return Keys(), c.a.command(ctx, "remove key %s", id)
+}

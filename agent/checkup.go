@@ -1,0 +1,248 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/doctor"
+	"duckduckgoose/agent/election"
+)
+
+const (
+	measureTopic = "measure" // begin to measure
+	checkupTopic = "checkup" // tell what was found
+	pingTopic    = "ping"    // tries a stream
+
+	// straggler is how long the last probes may take to come back.
+	straggler = time.Second
+)
+
+// measurement is the body of both questions.
+type measurement struct {
+	Session uint64        `json:"session"`
+	For     time.Duration `json:"for_ns"`
+}
+
+// clinic is what the API's server offers of this file and of flockkeys.go.
+func (b backend) Clinic() api.Clinic { return b.a }
+
+var _ api.Clinic = (*Agent)(nil)
+
+// Doctor examines the flock: every live agent measures its paths to the others
+// for d, and tells how it is. It takes d and some seconds, more where agents do
+// not answer.
+func (a *Agent) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
+	r, err := a.callRoll(ctx)
+	if err != nil {
+		return api.Doctor{}, err
+	}
+	m := measurement{Session: rand.Uint64(), For: d}
+	same := func(peer) any { return m }
+	begun := time.Now()
+	r.gossip.asks.gather(ctx, r.live, measureTopic, same)
+	pause := time.NewTimer(d + straggler) // from the last one's start, at the latest
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+		return api.Doctor{}, ctx.Err()
+	}
+	patient := doctor.Patient{Measured: d}
+	for _, reply := range r.gossip.asks.gather(ctx, r.live, checkupTopic, same) {
+		p := doctor.Agent{ID: reply.ID.String(), Name: reply.Meta.Name, Addr: reply.Addr.String(), State: reply.State, Via: reply.Via}
+		var report doctor.Report
+		if err := reply.read(&report); err != nil {
+			p.Error, p.Unreached = err.Error(), errors.Is(err, errUnsent)
+		} else {
+			p.Report = &report
+		}
+		if reply.ID == r.gossip.opts.ID {
+			patient.Self = p.ID
+		}
+		patient.Agents = append(patient.Agents, p)
+	}
+	for _, p := range r.absent {
+		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: addrText(p), State: p.State})
+	}
+	slices.SortFunc(patient.Agents, func(a, b doctor.Agent) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
+	a.cfg.Logger.Info("flock examined", "agents", len(patient.Agents), "took", time.Since(begun).Round(time.Millisecond))
+	return doctor.Examine(patient), nil
+}
+
+// answerMeasure begins to measure, and does not wait for the end.
+func (a *Agent) answerMeasure(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
+	var m measurement
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("read the question: %w", err)
+	}
+	if m.For < time.Second || m.For > api.DoctorForMost {
+		return nil, fmt.Errorf("measure for %v: want 1s to %v", m.For, api.DoctorForMost)
+	}
+	type started struct {
+		gossip *gossip
+		first  bool
+		peers  []peer
+	}
+	s, err := ask(ctx, a, func(l *life, answer func(started, error)) error {
+		_, known := l.prober.runs[m.Session]
+		if !l.measure(m.Session) {
+			answer(started{}, fmt.Errorf("%d measurements are under way already", probeRuns))
+			return nil
+		}
+		answer(started{l.gossip, !known, l.streamTargets(m.Session)}, nil)
+		return nil
+	})
+	if err != nil || !s.first {
+		return struct{}{}, err
+	}
+	s.gossip.join.background(func(ctx context.Context) { a.sendProbes(ctx, m) })
+	s.gossip.join.background(func(ctx context.Context) { a.tryStreams(ctx, m.Session, s.gossip, s.peers) })
+	return struct{}{}, nil
+}
+
+// sendProbes sends them evenly over the time.
+func (a *Agent) sendProbes(ctx context.Context, m measurement) {
+	ticker := time.NewTicker(m.For / (probeSmall + probeLarge))
+	defer ticker.Stop()
+	for more := true; more; {
+		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+			more = l.probe(m.Session)
+			answer(struct{}{}, nil)
+			return nil
+		})
+		if err != nil {
+			return // the life has ended, and the measurement with it
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// streamTargets gives the agents of a measurement.
+func (l *life) streamTargets(session uint64) (peers []peer) {
+	for _, t := range l.prober.runs[session].targets {
+		if p, ok := l.gossip.alivePeer(t.id.String()); ok {
+			peers = append(peers, p)
+		}
+	}
+	return peers
+}
+
+// tryStreams asks each agent something on a stream, a few at a time.
+func (a *Agent) tryStreams(ctx context.Context, session uint64, g *gossip, peers []peer) {
+	slots := make(chan struct{}, 8)
+	var tried sync.WaitGroup
+	for _, p := range peers {
+		slots <- struct{}{}
+		tried.Go(func() {
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(ctx, askWait)
+			defer cancel()
+			_, err := g.asks.ask(ctx, p, pingTopic, struct{}{})
+			var no *refusal
+			state := api.StreamOK
+			switch {
+			case err == nil, errors.As(err, &no):
+			case errors.Is(err, errUnsent):
+				state = api.StreamFailed
+			default:
+				state = api.StreamUnanswered
+			}
+			_, _ = ask(ctx, a, func(l *life, answer func(struct{}, error)) error { // a life that has ended tells nothing
+				l.bookStream(session, p.ID, state)
+				answer(struct{}{}, nil)
+				return nil
+			})
+		})
+	}
+	tried.Wait()
+}
+
+func (l *life) bookStream(session uint64, id election.ID, state string) {
+	run := l.prober.runs[session]
+	if run == nil {
+		return
+	}
+	for _, t := range run.targets {
+		if t.id == id {
+			t.stream = state
+		}
+	}
+}
+
+// answerCheckup tells how this agent is.
+func (a *Agent) answerCheckup(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
+	var m measurement
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("read the question: %w", err)
+	}
+	r, err := ask(ctx, a, func(l *life, answer func(doctor.Report, error)) error {
+		answer(l.report(m.Session), nil)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Files = openFiles()
+	r.Host, r.Boot = thisMachine()
+	if a.cfg.machine != nil {
+		r.Host, r.Boot = a.cfg.machine()
+	}
+	s := a.Status()
+	r.Role = s.Role
+	if s.Goose != nil {
+		r.Goose = s.Goose.ID
+	}
+	return r, nil
+}
+
+// report is what the loop knows of itself.
+func (l *life) report(session uint64) doctor.Report {
+	r := doctor.Report{
+		Version: l.cfg.Version, Heartbeat: l.cfg.Heartbeat, Lease: l.cfg.Lease, Voters: l.cfg.Voters, Observer: l.cfg.Observer,
+		Keys: l.keys.Load().KeyIDs(), Bind: l.cfg.Bind, Netem: l.netemRules(),
+	}
+	if host, _, err := net.SplitHostPort(l.cfg.Bind); err == nil {
+		r.Loopback = isLoopback(host)
+	}
+	if l.node != nil {
+		rec := l.node.Record()
+		r.Term, r.Waits = rec.Term, max(0, l.node.WaitUntil()-l.now())
+		r.Config = doctor.Config{Term: rec.Config.Term, Version: rec.Config.Version}
+		for _, v := range rec.Config.Members() {
+			r.Config.Voters = append(r.Config.Voters, doctor.Voter{ID: v.ID.String(), Name: l.nameOf(v.ID), Priority: v.Priority})
+		}
+	}
+	r.Paths, r.Heard, r.Streams = l.probed(session)
+	return r
+}
+
+// thisMachine gives the host's name, and what names this boot of this machine,
+// for agents in containers too; "" where the system does not tell.
+func thisMachine() (host, boot string) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return host, ""
+	}
+	return host, strings.TrimSpace(string(b))
+}

@@ -1,0 +1,191 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"duckduckgoose/agent/api"
+)
+
+// fewFiles is how few open files are too few: streams, local clients and the
+// disk together may take some hundreds.
+const fewFiles = 512
+
+// configuration finds what agents were told that does not fit.
+func (e *examination) configuration() {
+	var told []*Agent
+	for i := range e.Agents {
+		if e.Agents[i].Report != nil {
+			told = append(told, &e.Agents[i])
+		}
+	}
+	e.size(told)
+	e.differing(told)
+	e.keys(told)
+	e.machines(told)
+	for _, a := range told {
+		r := a.Report
+		if r.Netem != "" {
+			e.trouble(fmt.Sprintf("fault rules are in force at %s: %s", a.Name, r.Netem), "ddgoose netem clear, given to it")
+		}
+		if r.Files > 0 && r.Files < fewFiles {
+			e.trouble(fmt.Sprintf("%s may open %d files only", a.Name, r.Files), "raise it to 1024 or more: ulimit -n, or LimitNOFILE= of its service")
+		}
+		if r.Waits > 0 {
+			e.note(api.FindingNote, fmt.Sprintf("%s has just started: for %s more it votes for nobody", a.Name, short(r.Waits)), "")
+		}
+		if len(r.Keys) == 0 && !r.Loopback {
+			e.trouble(fmt.Sprintf("%s listens at %s without a key: anybody on that network can vote", a.Name, r.Bind), "give all agents one --key-file (ddgoose keygen --out F) and restart them")
+		}
+	}
+}
+
+// size finds numbers of voters that do not do what people expect.
+func (e *examination) size(told []*Agent) {
+	n := len(e.config.Voters)
+	if n > 0 && n%2 == 0 {
+		e.note(api.FindingNote, fmt.Sprintf("%d voters survive the death of %d, as %d would", n, (n-1)/2, n-1), "an odd number is cheaper: it comes by itself when there are agents enough")
+	}
+	able := 0
+	for _, v := range e.config.Voters {
+		if v.Priority > 0 {
+			able++
+		}
+	}
+	if n > 1 && able == 1 {
+		e.trouble("only one voter has a priority above 0: nobody can follow it", "give another one a --priority of 1 or more")
+	}
+	var voters []string
+	for _, a := range told {
+		if r := a.Report; !r.Observer && !slices.Contains(voters, fmt.Sprint(r.Voters)) {
+			voters = append(voters, fmt.Sprint(r.Voters))
+		}
+	}
+	if len(voters) > 1 {
+		e.note(api.FindingNote, "agents want different numbers of voters ("+strings.Join(voters, ", ")+"): the goose's counts", "give all the same --voters")
+	}
+}
+
+// differing finds timings and versions that are not the same everywhere.
+func (e *examination) differing(told []*Agent) {
+	timing := byValue(told, func(r *Report) string { return short(r.Heartbeat) + " / " + short(r.Lease) })
+	if len(timing) > 1 {
+		e.trouble("agents have different timings (heartbeat / lease): "+timing.String()+": how long there is no goose depends on who was it", "give all the same --profile, or --heartbeat and --lease")
+	}
+	if versions := byValue(told, func(r *Report) string { return r.Version }); len(versions) > 1 {
+		e.note(api.FindingNote, "agents are of different versions: "+versions.String(), "bring all to one, an agent at a time")
+	}
+	configs := byValue(told, func(r *Report) string { return fmt.Sprintf("%d.%d", r.Config.Term, r.Config.Version) })
+	if len(configs) > 1 {
+		e.note(api.FindingNote, "agents know different sets of voters (term.version): "+configs.String(), "it passes by itself when they can talk; if it stays, look at the paths")
+	}
+	geese := byValue(told, func(r *Report) string {
+		if r.Goose == "" {
+			return "none"
+		}
+		return e.name(r.Goose)
+	})
+	switch {
+	case len(told) == 0:
+	case len(geese) > 1:
+		e.trouble("agents name different geese: "+geese.String(), "a change of goose may be under way: ask again; if it stays, look at the paths")
+	case geese[0].value == "none" && len(e.config.Voters) > 0:
+		e.trouble("nobody knows a goose", "ddgoose status, and its warnings, at each")
+	}
+}
+
+// keys finds rings that do not open what others seal.
+func (e *examination) keys(told []*Agent) {
+	for _, a := range told {
+		if len(a.Report.Keys) == 0 {
+			continue
+		}
+		var without []string
+		for _, b := range told {
+			if !slices.Contains(b.Report.Keys, a.Report.Keys[0]) {
+				without = append(without, b.Name)
+			}
+		}
+		if len(without) > 0 {
+			e.trouble(fmt.Sprintf("%s seals with key %s, which %s cannot open", a.Name, a.Report.Keys[0], andList(without)), "ddgoose keys list; ddgoose keys install gives all a key")
+		}
+	}
+	if rings := byValue(told, func(r *Report) string { return strings.Join(r.Keys, " ") }); len(rings) > 1 {
+		e.note(api.FindingNote, "agents hold different keys: "+rings.String(), "a rotation may be under way: ddgoose keys list")
+	}
+}
+
+// machines finds what falls together.
+func (e *examination) machines(told []*Agent) {
+	var local, reachable []string
+	for _, a := range told {
+		if a.Report.Loopback {
+			local = append(local, a.Name)
+		} else {
+			reachable = append(reachable, a.Name)
+		}
+	}
+	switch {
+	case len(local) > 0 && len(reachable) > 0:
+		e.trouble(andList(local)+" "+plural(len(local), "listens", "listen")+" on loopback: agents on other machines cannot reach "+plural(len(local), "it", "them"), "start with --bind 0.0.0.0 --key-file F")
+	case len(local) > 0:
+		e.note(api.FindingNote, "all agents listen on loopback: a flock of this machine, for trying things out", "")
+		return
+	}
+	on := byValue(told, func(r *Report) string {
+		if r.Boot != "" {
+			return r.Boot
+		}
+		return r.Host
+	})
+	for _, m := range on {
+		var voters []string
+		for _, a := range m.agents {
+			if e.voter(a.ID) {
+				voters = append(voters, a.Name)
+			}
+		}
+		if n := len(e.config.Voters); len(voters) > 1 && len(voters) > (n-1)/2 {
+			e.trouble(fmt.Sprintf("voters %s run on one machine (%s): its death ends the flock", andList(voters), m.agents[0].Report.Host), "run them on different machines")
+		}
+	}
+}
+
+// sharing are the agents that tell the same.
+type sharing struct {
+	value  string
+	agents []*Agent
+}
+
+type byValues []sharing
+
+// byValue groups agents by what they tell.
+func byValue(told []*Agent, of func(*Report) string) (all byValues) {
+	for _, a := range told {
+		v := of(a.Report)
+		i := slices.IndexFunc(all, func(s sharing) bool { return s.value == v })
+		if i < 0 {
+			i = len(all)
+			all = append(all, sharing{value: v})
+		}
+		all[i].agents = append(all[i].agents, a)
+	}
+	return all
+}
+
+func (all byValues) String() string {
+	var parts []string
+	for _, s := range all {
+		var names []string
+		for _, a := range s.agents {
+			names = append(names, a.Name)
+		}
+		value := s.value
+		if value == "" {
+			value = "none"
+		}
+		parts = append(parts, value+" at "+strings.Join(names, " "))
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,156 @@
+package doctor
+
+import (
+	"math/bits"
+
+	"duckduckgoose/agent/api"
+)
+
+// usableLoss is how much loss a path may have and still carry an election: the
+// rules bear more, but not within the time that is promised.
+const usableLoss = 0.5
+
+// truth is what can be said when some did not answer.
+type truth uint8
+
+const (
+	unknown truth = iota
+	no
+	yes
+)
+
+func (t truth) String() string { return [...]string{api.Unknown, api.No, api.Yes}[t] }
+
+// and is true when both are.
+func (t truth) and(u truth) truth {
+	switch {
+	case t == no || u == no:
+		return no
+	case t == yes && u == yes:
+		return yes
+	}
+	return unknown
+}
+
+// direction is one way between two agents.
+type direction struct {
+	sent, large     int
+	loss, largeLoss *float64 // nil: unknown
+	rtt             float64  // ms; 0: nothing came back
+	stream          string
+	clock           *Clock
+}
+
+// usable tells whether an election can rely on it.
+func (d *direction) usable() truth {
+	switch {
+	case d.loss == nil:
+		return unknown
+	case *d.loss > usableLoss:
+		return no
+	}
+	return yes
+}
+
+// cut tells that nothing passes.
+func (d *direction) cut() bool { return d.loss != nil && *d.loss == 1 }
+
+// pair names one direction by ids.
+type pair struct{ from, to string }
+
+// links gives every direction between live agents. What has arrived is known to
+// the receiver best; where it tells nothing, its answers did.
+func links(p *Patient) map[pair]*direction {
+	all := map[pair]*direction{}
+	for _, a := range p.Agents {
+		for _, b := range p.Agents {
+			if a.ID != b.ID && a.State == api.StateAlive && b.State == api.StateAlive {
+				all[pair{a.ID, b.ID}] = directionOf(&a, &b)
+			}
+		}
+	}
+	return all
+}
+
+func directionOf(a, b *Agent) *direction {
+	d := &direction{}
+	if a.Report == nil {
+		return d
+	}
+	d.stream = a.Report.Streams[b.ID]
+	for _, path := range a.Report.Paths {
+		if path.To != b.ID || path.Sent == 0 {
+			continue
+		}
+		heard, told := path.Heard|path.Answered&path.Sent, path.Answered != 0
+		if b.Report != nil {
+			told = true
+			for _, h := range b.Report.Heard {
+				if h.From == a.ID {
+					heard |= h.Probes & path.Sent
+				}
+			}
+		}
+		d.sent, d.large = bits.OnesCount64(path.Sent), bits.OnesCount64(path.Large&path.Sent)
+		if told {
+			d.loss, d.largeLoss = lost(path.Sent, heard), lost(path.Large&path.Sent, heard)
+		}
+		d.rtt, d.clock = float64(path.RTT)/1e6, path.Clock
+	}
+	return d
+}
+
+// lost is the part of sent that was not heard; nil when nothing was sent.
+func lost(sent, heard uint64) *float64 {
+	n := bits.OnesCount64(sent)
+	if n == 0 {
+		return nil
+	}
+	part := float64(n-bits.OnesCount64(sent&heard)) / float64(n)
+	return &part
+}
+
+// electable tells whether a voter could be elected: it talks both ways with a
+// majority of the voters, itself counted, none of them being dead.
+func electable(c *Config, who Voter, alive map[string]bool, all map[pair]*direction) truth {
+	if who.Priority == 0 || !alive[who.ID] {
+		return no
+	}
+	quorum := len(c.Voters)/2 + 1
+	surely, perhaps := 1, 1
+	for _, v := range c.Voters {
+		if v.ID == who.ID || !alive[v.ID] {
+			continue
+		}
+		switch all[pair{who.ID, v.ID}].usable().and(all[pair{v.ID, who.ID}].usable()) {
+		case yes:
+			surely, perhaps = surely+1, perhaps+1
+		case unknown:
+			perhaps++
+		}
+	}
+	switch {
+	case surely >= quorum:
+		return yes
+	case perhaps >= quorum:
+		return unknown
+	}
+	return no
+}
+
+// canElect tells whether some voter could be elected, and which.
+func canElect(c *Config, alive map[string]bool, all map[pair]*direction) (can truth, who []Voter) {
+	can = no
+	for _, v := range ranked(c.Voters) {
+		switch electable(c, v, alive, all) {
+		case yes:
+			can = yes
+			who = append(who, v)
+		case unknown:
+			if can == no {
+				can = unknown
+			}
+		}
+	}
+	return can, who
+}
