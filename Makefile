@@ -21,7 +21,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ddgoose
 
 ## test: every test that needs only Go (at most 8 minutes on two cores)
-test: test-race test-model test-fuzz test-processes
+test: test-race test-model test-sim test-fuzz test-processes
 
 ## test-race: all tests with the race detector, but for those of test-processes; the model check at small bounds
 test-race:
@@ -34,6 +34,10 @@ test-processes:
 ## test-model: the model check of the rules without the race detector
 test-model:
 	$(GO) test -count=1 -timeout 5m -run 'ModelCheck' ./agent/election
+
+## test-sim: the simulator's scenarios and seeds without the race detector
+test-sim:
+	$(GO) test -count=1 -timeout 5m ./netem/sim
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:
@@ -62,6 +66,11 @@ test-extra:
 soak: build
 	$(BIN) soak --agents 7 --for $(or $(SOAK_FOR),10m) --out out/soak $(if $(SEED),--seed $(SEED))
 
+## sim: SEEDS (1000) seeds of the simulator, and every scenario
+sim: build
+	$(BIN) sim --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1000)
+	$(GO) test -count=1 -timeout 60m ./netem/sim -run Scenarios -sim.long
+
 ## bench: failover, hand-over and idle cost of a real local flock
 bench: build
 	$(BIN) bench failover
@@ -85,4 +94,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help
+.PHONY: run build test test-sim test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help sim
