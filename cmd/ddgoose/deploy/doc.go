@@ -1,0 +1,9 @@
+// Package deploy holds what runs agents elsewhere than in a terminal; its tests
+// keep each of these in step with the binary, and try them on the real thing
+// where that is there.
+//
+//	ddgoose.service, .sysusers, .yaml   a systemd unit, its user, and settings to begin with
+//	haproxy.cfg                         a load balancer that follows the goose
+//	Dockerfile, compose.yaml            an image of the binary alone; five agents of it
+//	kubernetes.yaml                     a StatefulSet, with what it needs
+package deploy
