@@ -30,6 +30,8 @@ func TestModelCheckCatches(t *testing.T) {
 	held := mcTimed{terms: 2, versions: 1, quiet: true, led: true, holders: true, crashes: 1}
 	moved := mcTimed{terms: 2, versions: 1, led: true}
 	grows := mcTimed{grow: true, later: true, terms: 2, versions: 3, quiet: true, led: true, holders: true, configs: []Config{a}}
+	grown := grows
+	grown.first = []mcMove{{what: "adds", arg: 1}, {what: "sends a round that asks nothing"}}
 	drift := quiet
 	drift.rates = [][mcAgents]time.Duration{{mcTick * 97 / 100, mcFast, mcFast}}
 	again := mcTimed{terms: 3, versions: 1, led: true, still: true}
@@ -57,7 +59,7 @@ func TestModelCheckCatches(t *testing.T) {
 		{"P2", timed(transferKeepsLease, moved)},
 		{"P2", timed(transferResumesLease, moved)},
 		{"P2", timed(underOldMembers, grows)},
-		{"P2", timed(noLeaseClause, grows)},
+		{"P2", timed(noLeaseClause, grown)},
 		{"P2", timed(unboundByHolders, held)},
 		{"P2", timed(raisedByAcksOnly, held)},
 		{"P2", timed(loneVoterExempt, alone)},
@@ -121,9 +123,9 @@ var (
 		}
 		return in
 	}}
-	twoVotersAtOnce = mcFault{name: "two voters changed at once", counted: func(_, n *Node, in Input, fx *Effects) {
-		c, ok := in.(Change)
-		if !ok || fx.Err != nil || !fx.Save {
+	twoVotersAtOnce = mcFault{name: "two voters changed at once", counted: func(was, n *Node, _ Input, fx *Effects) {
+		c := was.pending
+		if !was.hasPending || n.rec.Config.Version == was.rec.Config.Version {
 			return
 		}
 		for i := range mcAgents {

@@ -47,6 +47,7 @@ const mcPastBits = 16
 type mcStart struct {
 	agents [mcAgents]mcAgent
 	past   uint32
+	sent   []Message
 }
 
 // mcReport is what a search found.
@@ -59,6 +60,7 @@ type mcReport struct {
 	trace     []string
 	agents    int
 	messages  int
+	table     *mcTable
 }
 
 func (r mcReport) String() string {
@@ -103,7 +105,7 @@ func mcRun(t testing.TB, rules mcRules, limit int) mcReport {
 	}
 	r := mcReport{
 		states: int(s.states.Load()), depth: depth, took: time.Since(began), violation: s.failed.what,
-		complete: !s.stop.Load(), agents: s.table.agentCount(), messages: s.table.messageCount(),
+		complete: !s.stop.Load(), agents: s.table.agentCount(), messages: s.table.messageCount(), table: s.table,
 	}
 	if r.violation != "" {
 		r.trace = s.trace()
@@ -120,15 +122,21 @@ const mcBatch = 1 << 16
 func (s *mcSearch) begin() []mcLevel {
 	w := newMcWorker(s)
 	for _, st := range s.rules.start() {
-		var g mcState
-		g.past = st.past
-		for i := range st.agents {
-			g.agents[i] = s.table.agent(&st.agents[i])
-		}
-		w.from, w.move = mcRoot, 0
-		w.visit(g, 0)
+		w.from = mcRoot
+		w.visit(s.pack(&st), 0)
 	}
 	return w.done()
+}
+
+func (s *mcSearch) pack(st *mcStart) mcState {
+	g := mcState{past: st.past}
+	for i := range st.agents {
+		g.agents[i] = s.table.agent(&st.agents[i])
+	}
+	for _, m := range st.sent {
+		g.soup = mcAdd(g.soup, s.table.message(m))
+	}
+	return g
 }
 
 // mcRoot is the reference of what comes before the first states.
@@ -319,7 +327,7 @@ func (w *mcWorker) visitOne(g mcState, broken string) {
 	w.move++
 	if w.kept != nil {
 		if move == w.want {
-			g.soup = append([]uint32(nil), g.soup...)
+			g.soup = slices.Clone(g.soup)
 			*w.kept = g
 		}
 		return
@@ -429,7 +437,7 @@ func (s *mcSearch) trace() []string {
 		lines = append(lines, w.explain(g, next)+w.view.describe(&next))
 		if i > 0 {
 			g = w.canonical(next)
-			g.soup = append([]uint32(nil), g.soup...)
+			g.soup = slices.Clone(g.soup)
 		}
 	}
 	return lines
@@ -438,13 +446,9 @@ func (s *mcSearch) trace() []string {
 // rootOf finds the first state that has the reference ref.
 func (s *mcSearch) rootOf(w *mcWorker, ref uint32) mcState {
 	for _, st := range s.rules.start() {
-		var g mcState
-		g.past = st.past
-		for i := range st.agents {
-			g.agents[i] = s.table.agent(&st.agents[i])
-		}
-		g = w.canonical(g)
+		g := w.canonical(s.pack(&st))
 		if got, fresh := s.seen.add(mcHash(&g), mcRoot, 0); !fresh && got == ref {
+			g.soup = slices.Clone(g.soup)
 			return g
 		}
 	}

@@ -29,12 +29,13 @@ type mcTimed struct {
 	holders  bool // holders are attached everywhere: deadlines are handed out
 	configs  []Config
 	rates    [][mcAgents]time.Duration
-	led      bool // begin with agent a as goose of term 1, known to all
-	later    bool // and a tick later, with a round in between that nobody got
-	quiet    bool // no transfers and no resigning
-	grow     bool // no voter is removed
-	still    bool // time does not pass
-	crashes  int  // as in mcLimits
+	led      bool     // begin with agent a as goose of term 1, known to all
+	later    bool     // and a tick later, with a round in between that nobody got
+	first    []mcMove // what a does then
+	quiet    bool     // no transfers and no resigning
+	grow     bool     // no voter is removed, no change dropped
+	still    bool     // time does not pass
+	crashes  int      // as in mcLimits
 }
 
 func (m *mcTimed) limits() mcLimits {
@@ -81,6 +82,11 @@ func (m *mcTimed) start() []mcStart {
 					m.pass(&st.agents[i])
 				}
 				m.step(&st.agents[0], mcMove{what: "sends a round"})
+			}
+			for _, mv := range m.first {
+				sent, _ := m.step(&st.agents[0], mv)
+				st.agents[0].remember()
+				st.sent = append(st.sent, sent...)
 			}
 			all = append(all, st)
 		}
@@ -139,7 +145,7 @@ func (m *mcTimed) moves(a *mcAgent) []mcMove {
 		if m.versions > 1 {
 			mvs = append(mvs, mcMove{what: "sends a round that asks nothing"})
 		}
-		if n.hasPending {
+		if n.hasPending && !m.grow {
 			mvs = append(mvs, mcMove{what: "drops the change"})
 		}
 		if !m.quiet {
@@ -193,7 +199,7 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	case "campaigns":
 		sent = m.campaign(a, nil)
 	case "stands down":
-		n.resends, n.resendAt = maxResends, 0
+		n.resends, n.resendAt = n.patience(), 0
 		sent = m.do(a, Tick{}, nil)
 	case "asks again":
 		n.resends, n.resendAt = 0, 0
@@ -225,6 +231,8 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		sent = m.do(a, StepDown{To: mcID(mv.arg)}, nil)
 	case "removes", "adds":
 		sent = m.do(a, Change{Voter: Voter{mcID(mv.arg), 100}, Remove: mv.what == "removes"}, nil)
+		n.pendingRound = 0 // every ack counts as an answer: it is no matter of safety
+		sent = m.do(a, Busy{}, sent)
 	case "raises the term above":
 		sent = m.do(a, RaiseTerm{Term: uint64(mv.arg)}, nil)
 	}
@@ -286,7 +294,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 		lease: n.lease, holders: n.holders, handedTo: ahead(n.handedTo),
 		target: n.set.Lease, targetSince: mcNow,
 	}
-	if n.leaderTerm != n.rec.Term {
+	if n.leaderTerm != n.rec.Term || n.leader.IsZero() {
 		out.leader, out.leaderTerm = ID{}, 0 // no TimeoutNow of it counts
 	}
 	if n.promise.End <= mcNow {
@@ -318,7 +326,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 		p, q := &n.peers[i], &out.peers[i]
 		q.id = p.id
 		if n.role == Candidate {
-			q.granted = p.granted
+			q.granted = p.granted && n.rec.Config.Has(p.id)
 		}
 		if n.role == Leader {
 			q.expiry = ahead(p.expiry)

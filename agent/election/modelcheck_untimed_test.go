@@ -89,7 +89,7 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	case "campaigns":
 		sent = u.campaign(a, nil)
 	case "stands down":
-		n.resends, n.resendAt = maxResends, 0
+		n.resends, n.resendAt = n.patience(), 0
 		sent = u.do(a, Tick{}, nil)
 	case "resigns":
 		n.gaveUp, n.gaveUpTo, n.timeoutAt = true, ID{1}, mcNow-n.set.Lease
@@ -134,7 +134,9 @@ func (u *mcUntimed) change(a *mcAgent, c Change) []Message {
 	for i := range n.peers[:n.npeers] {
 		n.peers[i].expiry = mcNow + 1
 	}
-	return u.do(a, c, nil)
+	sent := u.do(a, c, nil)
+	n.pendingRound = 0 // they have answered
+	return u.do(a, Busy{}, sent)
 }
 
 // settle forgets what only time, chance and counters tell apart.
@@ -142,7 +144,7 @@ func (u *mcUntimed) settle(a *mcAgent) {
 	n := &a.node
 	out := Node{set: n.set, rec: n.rec, role: n.role, leader: n.leader, leaderTerm: n.leaderTerm}
 	out.target = n.rec.PromiseMax
-	if n.leaderTerm != n.rec.Term {
+	if n.leaderTerm != n.rec.Term || n.leader.IsZero() {
 		out.leader, out.leaderTerm = ID{}, 0 // no TimeoutNow of it counts
 	}
 	switch n.role {
@@ -158,7 +160,7 @@ func (u *mcUntimed) settle(a *mcAgent) {
 		p, q := &n.peers[i], &out.peers[i]
 		q.id = p.id
 		if n.role == Candidate {
-			q.granted = p.granted
+			q.granted = p.granted && n.rec.Config.Has(p.id)
 		}
 		if n.role == Leader && p.acked == n.rec.Config.ConfigID {
 			q.acked = p.acked
@@ -180,7 +182,7 @@ func mcPlain(sent []Message) []Message {
 		case Heartbeat:
 			m.Round, m.Promise, m.Ranks, m.RTT = 1, 50*time.Millisecond, [MaxVoters]uint8{}, 0
 			if m.Config.N == 0 {
-				panic("no round is sent twice")
+				continue // the same with its config is in flight for ever
 			}
 		case HeartbeatAck:
 			m.Round, m.Promise = 1, 50*time.Millisecond

@@ -115,23 +115,24 @@ type Node struct {
 	transferTerm uint64
 
 	// As leader.
-	wonAt       time.Duration
-	round       uint64
-	firstRound  uint64 // acks of earlier rounds count for nothing (rule 17)
-	rounds      [maxRounds]round
-	nextRound   time.Duration
-	selfExpiry  time.Duration // until when this node's own last round binds it (rule 14)
-	quorateAt   time.Duration // until when rule 14's count last held, or the win
-	gaveUp      bool
-	gaveUpTo    ID            // zero: to nobody, or by rank
-	timeoutAt   time.Duration // when the first TimeoutNow left; 0: not yet
-	timeoutNext time.Duration
-	raiseTo     uint64 // campaign at this term once drained (rule 7)
-	former      ID     // the goose before this one, which ranks last for a while
-	formerUntil time.Duration
-	pending     Change // waits for its lease clause (rule 5)
-	hasPending  bool
-	pendingAt   time.Duration
+	wonAt        time.Duration
+	round        uint64
+	firstRound   uint64 // acks of earlier rounds count for nothing (rule 17)
+	rounds       [maxRounds]round
+	nextRound    time.Duration
+	selfExpiry   time.Duration // until when this node's own last round binds it (rule 14)
+	quorateAt    time.Duration // until when rule 14's count last held, or the win
+	gaveUp       bool
+	gaveUpTo     ID            // zero: to nobody, or by rank
+	timeoutAt    time.Duration // when the first TimeoutNow left; 0: not yet
+	timeoutNext  time.Duration
+	raiseTo      uint64 // campaign at this term once drained (rule 7)
+	former       ID     // the goose before this one, which ranks last for a while
+	formerUntil  time.Duration
+	pending      Change // waits for its lease clause (rule 5)
+	hasPending   bool
+	pendingAt    time.Duration
+	pendingRound uint64 // a majority of the new members must answer this round or a later one
 
 	// What was handed out (rule 12).
 	lease    Lease // as published

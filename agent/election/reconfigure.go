@@ -23,9 +23,10 @@ func (n *Node) Committed() bool {
 	return count >= n.rec.Config.Quorum()
 }
 
-// change starts a change of exactly one voter (rule 5). It takes effect in
-// this step, or as soon as the lease counted under the new members reaches as
-// far as what was published; a change that does not get there is dropped.
+// change starts a change of exactly one voter (rule 5). It takes effect as
+// soon as a majority of the new members has answered a round sent now, and the
+// lease counted under them reaches as far as what was published; a change that
+// does not get there is dropped.
 func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 	switch i := n.rec.Config.Index(c.Voter.ID); {
 	case n.role != Leader:
@@ -52,8 +53,9 @@ func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 	if p := n.peerOf(c.Voter.ID); !c.Remove && p != nil && p.term > n.rec.Term {
 		return fmt.Errorf("%w: %s is at term %d, ahead of %d", ErrInvalid, c.Voter.ID, p.term, n.rec.Term)
 	}
-	n.pending, n.hasPending, n.pendingAt = c, true, now
 	n.observe(c.Voter.ID)
+	n.pending, n.hasPending, n.pendingAt, n.pendingRound = c, true, now, n.round+1
+	n.sendRound(now, fx)
 	return nil
 }
 
@@ -71,9 +73,11 @@ func (n *Node) changed(c Change) Config {
 
 // tryPending makes the waiting change when its lease clause allows (rule 5):
 // the lease under the new members, from promises already held, must not end
-// before what was published under the old ones (rule 15), and must not have
-// ended: new members of whom no majority answers would end the flock. A change
-// that does not get there is dropped while the lease still has time to grow again.
+// before what was published under the old ones (rule 15). And a majority of
+// the new members must answer: a promise may be good for a lease after its
+// voter has died, and new members of whom no majority lives would end the
+// flock. A change that does not get there is dropped while the lease still has
+// time to grow again.
 func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	if !n.hasPending {
 		return
@@ -83,7 +87,7 @@ func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	switch {
 	case n.gaveUp || now-n.pendingAt > n.set.Lease/2:
 		n.hasPending, n.pending = false, Change{}
-	case end <= now || end < max(n.lease.Until, n.handedTo):
+	case end <= now || end < max(n.lease.Until, n.handedTo) || !n.answered(&next, n.pendingRound):
 		return
 	default:
 		n.hasPending, n.pending = false, Change{}
@@ -92,4 +96,15 @@ func (n *Node) tryPending(now time.Duration, fx *Effects) {
 		fx.event(EventVoters, n.rec.Term, ID{})
 		n.sendRound(now, fx)
 	}
+}
+
+// answered tells whether a majority of c has acknowledged this round or a later one.
+func (n *Node) answered(c *Config, round uint64) bool {
+	count := 0
+	for _, v := range c.Members() {
+		if p := n.peerOf(v.ID); v.ID == n.set.ID || p != nil && p.round >= round {
+			count++
+		}
+	}
+	return count >= c.Quorum()
 }
