@@ -58,9 +58,9 @@ fuzz:
 	  done; \
 	done
 
-## test-extra: the long tests of the kernel lab (root), and a soak whose report a browser looks at (at most 15 minutes)
+## test-extra: what takes long or needs more than Go, as root, a browser, HAProxy, Docker (at most 15 minutes)
 test-extra:
-	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak
+	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak ./cmd/ddgoose/deploy
 
 ## soak: torment a local flock of seven for SOAK_FOR (10m), by SEED (drawn)
 soak: build
@@ -86,6 +86,63 @@ check:
 rewrite:
 	$(GO) test ./agent/election ./wire ./netem ./cmd/ddgoose -run 'Stories|Bytes|Golden|Help' -rewrite
 
+# What is made to be carried elsewhere goes below DIST; DESTDIR and PREFIX say where install puts what.
+DIST    ?= dist
+PREFIX  ?= /usr/local
+DEPLOY  := cmd/ddgoose/deploy
+IMAGE   ?= ddgoose:latest
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+# The same commit makes the same bytes: dates are the commit's, and GNU tar knows no owners.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+TAR     ?= tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$(SOURCE_DATE_EPOCH)
+SHA256  ?= $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
+
+## man: man pages and completions of every command, into dist/man and dist/completions
+man: build
+	rm -rf $(DIST)/man $(DIST)/completions
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN) man $(DIST)/man
+	mkdir -p $(DIST)/completions
+	$(BIN) completion bash > $(DIST)/completions/ddgoose.bash
+	$(BIN) completion zsh > $(DIST)/completions/_ddgoose
+	$(BIN) completion fish > $(DIST)/completions/ddgoose.fish
+
+## install: the binary, man pages, completions and systemd unit, below DESTDIR and PREFIX (/usr/local)
+install: man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/ddgoose \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ddgoose
+	install -m 644 $(DIST)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(DIST)/completions/ddgoose.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ddgoose
+	install -m 644 $(DIST)/completions/_ddgoose $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ddgoose
+	install -m 644 $(DIST)/completions/ddgoose.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ddgoose.fish
+	install -m 644 LICENSE README.md $(DEPLOY)/ddgoose.yaml $(DESTDIR)$(PREFIX)/share/doc/ddgoose
+	install -m 644 $(DEPLOY)/ddgoose.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ddgoose.conf
+	sed 's,/usr/local/bin/,$(PREFIX)/bin/,' $(DEPLOY)/ddgoose.service > $(DIST)/ddgoose.service
+	install -m 644 $(DIST)/ddgoose.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ddgoose.service
+
+## dist: archives for Linux and macOS, amd64 and arm64, with checksums (needs GNU tar)
+dist: man
+	rm -rf $(DIST)/ddgoose-* $(DIST)/SHA256SUMS
+	@set -e; for platform in $(PLATFORMS); do \
+	  name=ddgoose-$(VERSION)-$$(echo $$platform | tr / -); echo "$$name"; mkdir -p $(DIST)/$$name; \
+	  CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
+	    $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(DIST)/$$name/ddgoose ./cmd/ddgoose; \
+	  cp -R LICENSE README.md $(DIST)/man $(DIST)/completions $(DIST)/$$name; \
+	  case $$platform in linux/*) cp $(DEPLOY)/ddgoose.service $(DEPLOY)/ddgoose.sysusers $(DEPLOY)/ddgoose.yaml $(DIST)/$$name;; esac; \
+	  $(TAR) -C $(DIST) -cf - $$name | gzip -n -9 > $(DIST)/$$name.tar.gz; \
+	  rm -rf $(DIST)/$$name; \
+	done
+	cd $(DIST) && $(SHA256) ddgoose-*.tar.gz > SHA256SUMS
+
+## image: a container image of the binary alone, IMAGE (ddgoose:latest)
+image:
+	rm -rf $(DIST)/image
+	mkdir -p $(DIST)/image/empty
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DIST)/image/ddgoose ./cmd/ddgoose
+	cp $(DEPLOY)/Dockerfile $(DIST)/image
+	docker build --tag $(IMAGE) $(DIST)/image
+
 ## clean: remove what was built
 clean:
 	rm -rf bin dist out
@@ -94,4 +151,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-sim test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite clean help sim
+.PHONY: run build test test-sim test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite man install dist image clean help sim
