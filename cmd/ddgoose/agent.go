@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// reloadWait bounds how long a running agent may take for its new keys.
+// reloadWait bounds how long a running agent may take for its new settings.
 const reloadWait = 2 * time.Second
 
 func newAgentCommand(env *environment) *cobra.Command {
@@ -36,16 +37,26 @@ founder with --join from its second start on.
 Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
 underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
 the YAML file --config. A flag beats the environment, which beats the file. In the file
-join is a list and tag a map.
+join is a list, tag a map, and on a map of events to commands or lists of commands.
+DDGOOSE_ON has one EVENT=CMD a line.
+
+--on EVENT=CMD gives CMD to /bin/sh at every event goose (this agent became the goose), duck (it
+is a duck: at its start, and when it was the goose), change (it knows another goose, or none) or
+member (another agent came, went or changed), with DDGOOSE_EVENT, DDGOOSE_NAME, DDGOOSE_TOKEN and
+more in its environment, and the status or the member as JSON on stdin. Hooks run one at a time;
+when they lag, the newest event stands for DDGOOSE_SKIPPED older ones. They are notices of what was
+so a moment ago, and the goose waits for none: work that must never run twice is for ddgoose run.
 
 SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the
-voters; a second one ends it at once. SIGHUP reads --config and --key-file again: the log level
-and the keys change, the rest says that it needs a restart.
+voters; a second one ends it at once. SIGHUP reads --config and --key-file again: log level, keys,
+hooks, tags, priority, voters, observer and join change, and a line of the log names what else has
+changed and needs a restart.
 
 Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
 		Example: `  ddgoose agent
   ddgoose agent --name b --bind 127.0.0.1:0 --join 127.0.0.1
-  ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2`,
+  ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2
+  ddgoose agent --on 'change=logger "goose is $DDGOOSE_GOOSE_NAME"'`,
 		Args: noArguments,
 	}
 	s.flags()
@@ -69,11 +80,15 @@ type agentCommand struct {
 	level    slog.LevelVar
 	log      *slog.Logger
 	network  *faultyNetwork
+	hooks    *agentHooks
 }
 
 func (c *agentCommand) run(ctx context.Context) error {
 	cfg, err := c.settings.config()
 	if err != nil {
+		return err
+	}
+	if err := c.settings.runnable(); err != nil {
 		return err
 	}
 	c.openLog()
@@ -84,7 +99,8 @@ func (c *agentCommand) run(ctx context.Context) error {
 	if c.network, err = newFaultyNetwork(c.settings.netem, seed); err != nil {
 		return usage("netem: %w", err)
 	}
-	cfg.Listen, cfg.Logger, cfg.Version = c.network.listen, c.log, c.env.version
+	c.hooks = newAgentHooks(c.settings, cfg.Socket, c.log)
+	cfg.Listen, cfg.Logger, cfg.Version, cfg.Counters = c.network.listen, c.log, c.env.version, c.hooks.runner.Counters
 	a, err := agent.New(cfg)
 	if err != nil {
 		return c.taken(err, cfg)
@@ -97,8 +113,8 @@ func (c *agentCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// serve runs the agent under the process's signals, and tells the service
-// manager what self, a client of its socket, sees.
+// serve runs the agent and its hooks under the process's signals, and tells the
+// service manager what self, a client of its socket, sees.
 func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.Client) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -107,23 +123,35 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
+	c.hooks.follow(a, c.settings)
 	manager := startNotifier(c.env.lookup, a, self, c.log)
 	defer manager.close()
 	stopping := false
+	var result error
+	var over <-chan struct{} // set when the agent has ended: its hooks have then, too
 	for {
 		select {
-		case err := <-ended:
-			if err == nil {
+		case result = <-ended:
+			manager.stopping()
+			over = c.hooks.over()
+		case <-over:
+			if result == nil {
 				c.log.Info("stopped")
 			}
-			return err
+			return result
 		case sig := <-signals:
 			switch {
+			case sig == syscall.SIGHUP && over != nil: // there is nothing left to reload
 			case sig == syscall.SIGHUP:
 				done := manager.reloading()
 				c.reload(ctx, a)
 				done()
+			case stopping && over != nil:
+				c.log.Warn("hooks are killed by a second signal", "signal", sig.String())
+				c.hooks.kill()
+				return result
 			case stopping:
+				c.hooks.kill()
 				// The process ends under the agent, as in a crash; all it must not
 				// forget is on disk.
 				return fmt.Errorf("stopped at once by a second signal (%v): nothing was handed over", sig)
@@ -137,29 +165,38 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	}
 }
 
-// reload takes over what can change in a running agent.
+// reload takes over what can change in a running agent: all of it, or nothing.
 func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
-	now, err := c.layers.read()
-	if err != nil {
-		c.log.Error("reload refused, all stays as it was", "error", oneLine(err.Error()))
-		return
-	}
-	keys, err := now.keys()
-	if err == nil {
-		// Signals wait meanwhile, and the loop may hang on its disk.
-		ctx, cancel := context.WithTimeout(ctx, reloadWait)
-		defer cancel()
-		err = a.SetKeys(ctx, keys)
-	}
+	now, keys, err := c.readAgain(ctx, a)
 	if err != nil {
 		c.log.Error("reload refused, all stays as it was", "error", oneLine(err.Error()))
 		return
 	}
 	c.level.Set(level(now.logLevel))
-	c.log.Info("reloaded", "log_level", now.logLevel, "keys", len(keys))
-	for _, name := range c.settings.changed(now) {
-		c.log.Warn("changed, and takes effect at the next start only", "flag", name)
+	c.hooks.set(now)
+	c.log.Info("reloaded", "log_level", now.logLevel, "keys", keys, "hooks", len(now.hooks), "tags", len(now.tags), "priority", now.priority, "voters", now.voters)
+	if names := c.settings.changed(now); len(names) > 0 {
+		c.log.Warn("changed, and takes effect at the next start only", "flags", strings.Join(names, " "))
 	}
+}
+
+// readAgain reads all settings, and has the agent take its own over.
+func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agentSettings, keys int, err error) {
+	if now, err = c.layers.read(); err != nil {
+		return nil, 0, err
+	}
+	cfg, err := now.config()
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := now.runnable(); err != nil {
+		return nil, 0, err
+	}
+	// Signals wait meanwhile, and the loop may hang on its disk.
+	ctx, cancel := context.WithTimeout(ctx, reloadWait)
+	defer cancel()
+	_, err = a.Reload(ctx, cfg) // the flags that need a restart are named by their words, as they were given
+	return now, len(cfg.Keys), err
 }
 
 func (c *agentCommand) openLog() {

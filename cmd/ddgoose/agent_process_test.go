@@ -126,7 +126,7 @@ func TestProcessHupReloadsLogLevelAndKeys(t *testing.T) {
 		hup()
 	}
 	require.Contains(t, a.log.String(), `"msg":"reloaded","log_level":"debug","keys":1`)
-	require.Contains(t, a.log.String(), `"msg":"changed, and takes effect at the next start only","flag":"log-format"`)
+	require.Contains(t, a.log.String(), `"msg":"changed, and takes effect at the next start only","flags":"log-format"`)
 
 	c := startAgent(t, dir, "c", "--key-file", keyFile, "--join", a.addr())
 	c.until("joined with the new key alone", func(s api.Status) bool { return s.Alive == 3 && s.Goose != nil })

@@ -77,9 +77,14 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// envWords cuts the value of a flag that may be repeated.
+// envWords cuts the value of a flag that may be repeated: at commas, or at
+// lines where its words are commands.
 func envWords(f *pflag.Flag, word string) []string {
-	if _, ok := f.Value.(*listFlag); ok {
+	_, isList := f.Value.(*listFlag)
+	switch {
+	case f.Name == "on":
+		return strings.FieldsFunc(word, func(r rune) bool { return r == '\n' })
+	case isList:
 		return strings.Split(word, ",")
 	}
 	return []string{word}
@@ -164,17 +169,30 @@ func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 		return []string{v.Value}, nil
 	case v.Kind == yaml.SequenceNode && isList:
 		return scalars(v.Content)
-	case v.Kind == yaml.MappingNode && f.Name == "tag":
-		all, err := scalars(v.Content)
-		var words []string
-		for i := 0; i+1 < len(all); i += 2 {
-			words = append(words, all[i]+"="+all[i+1])
-		}
-		return words, err
+	case v.Kind == yaml.MappingNode && (f.Name == "tag" || f.Name == "on"):
+		return pairs(v.Content, f.Name == "on")
 	case isList:
 		return nil, errors.New("want a list of words, or a single one")
 	}
 	return nil, errors.New("want a single value")
+}
+
+// pairs gives a map as KEY=VALUE words; several of a key when lists are allowed.
+func pairs(nodes []*yaml.Node, lists bool) (words []string, err error) {
+	for i := 0; i+1 < len(nodes); i += 2 {
+		values := nodes[i+1 : i+2]
+		if lists && values[0].Kind == yaml.SequenceNode {
+			values = values[0].Content
+		}
+		all, err := scalars(append(nodes[i:i+1:i+1], values...))
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range all[1:] {
+			words = append(words, all[0]+"="+v)
+		}
+	}
+	return words, nil
 }
 
 func scalars(nodes []*yaml.Node) (words []string, err error) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/hooks"
 )
 
 // settingsOf gives the settings of a command line and an environment.
@@ -74,7 +76,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 	words := map[string]string{
 		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
 		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
-		"lease": "70ms", "voters": "3", "priority": "0", "observer": "true", "tag": "rack=7", "log-level": "warn", "log-format": "json",
+		"lease": "70ms", "voters": "3", "priority": "0", "observer": "true", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
 		"netem": "*: cut", "netem-seed": "18446744073709551615",
 	}
 	env, file := map[string]string{}, ""
@@ -107,6 +109,9 @@ func TestFileTakesListsMapsAndPlainWords(t *testing.T) {
 	s, err := settingsOf(t, []string{"--config", writeFile(t, `
 join: [10.0.0.1, "b:3825"]
 tag: {zone: x, note: "a,b=c"}
+on:
+  goose: echo one, two
+  change: [first, 'second=2']
 socket-mode: 0640
 priority: 7
 observer: true
@@ -114,11 +119,36 @@ observer: true
 	require.NoError(t, err)
 	require.Equal(t, []string{"10.0.0.1", "b:3825"}, s.join)
 	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.tags)
+	require.Equal(t, []hooks.Hook{{On: "goose", Command: "echo one, two"}, {On: "change", Command: "first"}, {On: "change", Command: "second=2"}}, s.hooks)
 	require.EqualValues(t, 0o640, s.socketMode)
 	require.EqualValues(t, 7, s.priority)
 	require.True(t, s.observer)
 	_, err = settingsOf(t, []string{"--config", writeFile(t, "# nothing\n")}, nil)
 	require.NoError(t, err)
+}
+
+func TestHooksOfALayerReplaceThoseBelow(t *testing.T) {
+	file := writeFile(t, "on: ['duck=of the file']\nhook-timeout: 3s\n")
+	env := map[string]string{"DDGOOSE_ON": "duck=of the, environment\ngoose=too\n", "DDGOOSE_HOOK_TIMEOUT": "2s"}
+	for _, c := range []struct {
+		line    []string
+		env     map[string]string
+		want    []hooks.Hook
+		timeout time.Duration
+	}{
+		{nil, nil, []hooks.Hook{{On: "duck", Command: "of the file"}}, 3 * time.Second},
+		{nil, env, []hooks.Hook{{On: "duck", Command: "of the, environment"}, {On: "goose", Command: "too"}}, 2 * time.Second},
+		{[]string{"--on", "duck=of the line", "--on", "duck=again", "--hook-timeout", "1s"}, env, []hooks.Hook{{On: "duck", Command: "of the line"}, {On: "duck", Command: "again"}}, time.Second},
+	} {
+		s, err := settingsOf(t, append(c.line, "--config", file), c.env)
+		require.NoError(t, err)
+		require.Equal(t, c.want, s.hooks)
+		require.Equal(t, c.timeout, s.hookTimeout)
+	}
+	s, err := settingsOf(t, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, s.hooks)
+	require.Equal(t, hooks.DefaultTimeout, s.hookTimeout)
 }
 
 func TestBadSettingsNameTheirPlaceAndWhatWouldBeRight(t *testing.T) {
@@ -141,6 +171,11 @@ func TestBadSettingsNameTheirPlaceAndWhatWouldBeRight(t *testing.T) {
 		"name: [a\n":                    {"yaml:", "line "},
 		"lease: 5\nheartbeat: x\n":      {`lease: "5"`, `heartbeat: "x"`},
 		"tag: [rack]\n":                 {`tag: "rack": want KEY=VALUE`},
+		"on: {gander: x}\n":             {"line 1", `on: "gander=x": want goose, duck, change or member, and a command`},
+		"on: {goose: {a: b}}\n":         {"on: want plain words"},
+		"on: {goose: [[a]]}\n":          {"on: want plain words"},
+		"on: {goose: ''}\n":             {`on: "goose=": want goose, duck`},
+		"tag: {a: [b]}\n":               {"tag: want plain words"},
 		"priority: 1000\nobserver: 7\n": {`priority: "1000"`, `observer: "7"`},
 	} {
 		path := writeFile(t, text)
@@ -170,11 +205,11 @@ func TestReloadReadsAllLayersAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b", "c"}, old.join)
 	require.True(t, old.insecure)
-	require.NoError(t, os.WriteFile(path, []byte("log-level: debug\nlease: 600ms\ntag: {a: b}\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte("log-level: debug\nlease: 600ms\ntag: {a: b}\non: {duck: x}\nhttp: ':1'\n"), 0o600))
 	now, err := l.read()
 	require.NoError(t, err)
 	require.Equal(t, "debug", now.logLevel)
-	require.Equal(t, []string{"lease", "tag"}, old.changed(now))
+	require.Equal(t, []string{"http", "lease"}, old.changed(now))
 	require.NoError(t, os.WriteFile(path, []byte("log-level: loud\n"), 0o600))
 	_, err = l.read()
 	require.ErrorContains(t, err, "loud")

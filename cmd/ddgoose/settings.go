@@ -13,6 +13,7 @@ import (
 
 	"duckduckgoose/agent"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/hooks"
 )
 
 // agentSettings are an agent's flags. What is left zero is chosen by the agent
@@ -34,6 +35,8 @@ type agentSettings struct {
 	voters, priority      uint64
 	observer              bool
 	tags                  map[string]string
+	hooks                 []hooks.Hook
+	hookTimeout           time.Duration
 	logLevel, logFormat   string
 	netem                 string
 	seed                  uint64
@@ -67,6 +70,14 @@ func (s *agentSettings) flags() {
 	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
 	boolFlag(f, &s.observer, "observer", "never be a voter")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")
+	f.Var(&listFlag{kind: "EVENT=CMD", add: func(w string) error {
+		h, err := hooks.Parse(w)
+		if err == nil {
+			s.hooks = append(s.hooks, h)
+		}
+		return err
+	}}, "on", "have /bin/sh run CMD at each event goose, duck, change or member; repeatable")
+	durationFlag(f, &s.hookTimeout, "hook-timeout", hooks.DefaultTimeout.String(), "how long such a CMD may take; then it is killed with its process group")
 	choiceFlag(f, &s.logLevel, "log-level", "info", "what is logged", "debug", "info", "warn", "error")
 	choiceFlag(f, &s.logFormat, "log-format", "text", "how it is logged", "text", "json")
 	stringFlag(f, &s.netem, "netem", "", "RULES", "fault rules in force from the start (ddgoose netem --help)")
@@ -144,7 +155,7 @@ func (s *agentSettings) keys() ([][]byte, error) {
 }
 
 // reloadable are the settings that SIGHUP changes.
-var reloadable = []string{"config", "key-file", "log-level"}
+var reloadable = []string{"config", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "priority", "tag", "voters"}
 
 // changed names the settings that differ in now, and wait for a restart.
 func (s *agentSettings) changed(now *agentSettings) (names []string) {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"duckduckgoose/agent/hooks"
+)
+
+const (
+	// shell runs the hooks.
+	shell = "/bin/sh"
+	// hookKillWait bounds how long a stop at once waits for the hooks it has killed.
+	hookKillWait = time.Second
+)
+
+// runnable tells whether this machine can run the hooks that are set.
+func (s *agentSettings) runnable() error {
+	if len(s.hooks) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(shell); err != nil {
+		return fmt.Errorf("--on: hooks are run by %s, which is not here: %w", shell, err)
+	}
+	return nil
+}
+
+// agentHooks runs an agent's hooks from when it has any.
+type agentHooks struct {
+	runner *hooks.Runner
+	agent  hooks.Source
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when all have; nil: there never were any
+}
+
+func newAgentHooks(s *agentSettings, socket string, log *slog.Logger) *agentHooks {
+	h := &agentHooks{runner: hooks.New(hooks.Options{
+		Hooks: s.hooks, Timeout: s.hookTimeout, Socket: socket, Environ: os.Environ(), Log: log,
+	})}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+// follow makes the hooks' events those of an agent that begins to run.
+func (h *agentHooks) follow(a hooks.Source, s *agentSettings) {
+	h.agent = a
+	h.set(s)
+}
+
+// set takes new hooks over.
+func (h *agentHooks) set(s *agentSettings) {
+	h.runner.Set(s.hooks, s.hookTimeout)
+	if len(s.hooks) == 0 || h.ended != nil {
+		return // without hooks, nothing need follow the agent
+	}
+	h.ended = make(chan struct{})
+	go func() {
+		defer close(h.ended)
+		h.runner.Run(h.ctx, h.agent)
+	}()
+}
+
+// over is closed when the hooks of an agent that has ended have, too.
+func (h *agentHooks) over() <-chan struct{} {
+	if h.ended == nil {
+		h.ended = make(chan struct{})
+		close(h.ended)
+	}
+	return h.ended
+}
+
+// kill ends them at once.
+func (h *agentHooks) kill() {
+	h.cancel()
+	select {
+	case <-h.over():
+	case <-time.After(hookKillWait):
+	}
+}
