@@ -16,7 +16,11 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type membersOptions struct{ clientOptions }
+type membersOptions struct {
+	clientOptions
+	filter memberFilter
+	watch  bool
+}
 
 func newMembersCommand(env *environment) *cobra.Command {
 	var o membersOptions
@@ -27,27 +31,44 @@ func newMembersCommand(env *environment) *cobra.Command {
 		Long: `Lists every agent that this one knows: its address, whether it is alive (failed ones
 are listed for a day), its role, whether it votes, its priority, round trip time and tags.
 
-` + clientCodes,
-		Example: "  ddgoose members\n  ddgoose members --json",
+The filters are regular expressions that the whole of a name, state, role or tag's value must
+match; a member is listed that passes them all. An empty list is an answer: exit 0.
+
+With --watch the list is shown again at every change but of round trip times: redrawn in place on
+a terminal, printed below the time elsewhere, with --json one document a line. --timeout is for
+the first one only.
+
+Exit codes: 0 done, 1 the agent failed (with --watch: it went away), 2 wrong usage, no agent, or no
+answer within --timeout.`,
+		Example: "  ddgoose members\n  ddgoose members --state alive --tag 'rack=7|8' --voters\n  ddgoose members --watch --json | jq --unbuffered -c '.members[].name'",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)
+	o.filter.flags(cmd.Flags())
+	boolFlag(cmd.Flags(), &o.watch, "watch", "show them again at every change, until the agent goes")
 	o.jsonFlag(cmd)
 	return cmd
 }
 
 func (o *membersOptions) run(ctx context.Context, env *environment) error {
+	if o.watch {
+		return o.watchMembers(ctx, env)
+	}
 	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
 		ms, err := c.Members(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case o.json:
-			return printJSON(env, api.Members{Members: append([]api.Member{}, ms...)})
 		}
-		return printMembers(env.stdout, ms)
+		return o.print(env, o.filter.of(ms))
 	})
+}
+
+func (o *membersOptions) print(env *environment, ms []api.Member) error {
+	if o.json {
+		return printJSON(env, api.Members{Members: append([]api.Member{}, ms...)})
+	}
+	return printMembers(env.stdout, ms)
 }
 
 func printMembers(out io.Writer, ms []api.Member) error {

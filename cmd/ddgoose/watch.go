@@ -35,16 +35,23 @@ Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within 
 }
 
 func (o *watchOptions) run(ctx context.Context, env *environment) error {
+	return o.follow(ctx, func(_ context.Context, _ *client.Client, s api.Status) error { return o.print(env, s) })
+}
+
+// follow finds the agent and gives see its status, at once and at every change,
+// until the agent goes or see fails. --timeout is for the first only.
+func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *client.Client, api.Status) error) error {
 	path, err := o.find()
 	if err != nil {
 		return cannotTell(err)
 	}
+	c := client.New(path)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(o.timeout, func() { cancel(&lateError{o.timeout}) })
 	defer timer.Stop()
 	heard := false
-	for s, err := range client.New(path).Watch(ctx) {
+	for s, err := range c.Watch(ctx) {
 		switch {
 		case err != nil && heard && errors.Is(err, client.ErrNotRunning):
 			return err // it went: 1
@@ -53,7 +60,7 @@ func (o *watchOptions) run(ctx context.Context, env *environment) error {
 		}
 		heard = true
 		timer.Stop()
-		if err := o.print(env, s); err != nil {
+		if err := see(ctx, c, s); err != nil {
 			return err
 		}
 	}
