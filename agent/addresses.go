@@ -24,6 +24,7 @@ type page struct {
 	seq   uint64
 	from  netip.AddrPort // where that life speaks from
 	told  netip.AddrPort // what gossip said last of this start
+	left  netip.AddrPort // what it said before: a datagram may still be on its way from there
 	clone bool           // two lives of one start: believe neither
 	stale bool           // reported
 }
@@ -62,10 +63,10 @@ func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort
 	if start > p.start {
 		*p = page{start: start}
 	}
-	if p.seq == 0 || p.told.IsValid() && p.told != addr {
-		p.addr = addr
+	if p.told == addr {
+		return
 	}
-	p.told = addr
+	p.addr, p.told, p.left = addr, addr, p.told
 }
 
 // Admit tells what to take a datagram's sender for. before is what was known
@@ -82,11 +83,11 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		p.stale = true
 		return isStale, *p
 	case start > p.start || p.life == 0:
-		told := p.told
+		told, left := p.told, p.left
 		if start > p.start {
-			told = netip.AddrPort{}
+			told, left = netip.AddrPort{}, netip.AddrPort{}
 		}
-		*p = page{start: start, life: life, seq: seq, addr: from, from: from, told: told}
+		*p = page{start: start, life: life, seq: seq, addr: from, from: from, told: told, left: left}
 		return believed, page{}
 	case life != p.life:
 		if p.clone {
@@ -98,7 +99,10 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		return ignored, *p
 	}
 	if seq > p.seq {
-		p.seq, p.addr, p.from = seq, from, from
+		p.seq = seq
+		if from != p.left {
+			p.addr, p.from = from, from
+		}
 	}
 	return believed, page{}
 }

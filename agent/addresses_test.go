@@ -58,6 +58,30 @@ func TestGossipThatTellsAnotherAddressCounts(t *testing.T) {
 	require.Equal(t, at("10.0.0.10:1"), whereIs(t, b, id))
 }
 
+func TestADatagramStillUnderWayFromTheOldAddressMovesNobodyBack(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	v, _ := b.Admit(id, 1, 7, 6, at("10.0.0.1:1"))
+	require.Equal(t, believed, v)
+	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
+	b.Admit(id, 1, 7, 7, at("10.0.0.9:1"))
+	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
+	b.Gossiped(id, 1, at("10.0.0.1:1")) // it goes back
+	b.Admit(id, 1, 7, 8, at("10.0.0.1:1"))
+	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id))
+}
+
+func TestTheFirstGossipAfterADatagramCounts(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id), "it may have moved since")
+	b.Admit(id, 1, 7, 6, at("10.0.0.1:1"))
+	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id), "it has not")
+}
+
 func TestALaterStartCountsAndAnEarlierOneIsReportedOnce(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
 	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
