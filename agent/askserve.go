@@ -19,7 +19,7 @@ const (
 	askServeWait = 15 * time.Second
 	// askBurst and askRate bound the questions of all others together, at once
 	// and per second.
-	askBurst = 64
+	askBurst = 128
 	askRate  = 16
 )
 

@@ -26,6 +26,9 @@ const (
 
 	// straggler is how long the last probes may take to come back.
 	straggler = time.Second
+	// streamWait is how long a stream may take to bring an answer. With half the
+	// time of a measurement, which may be a second, it ends before the latter.
+	streamWait = 1200 * time.Millisecond
 )
 
 // measurement is the body of both questions.
@@ -109,7 +112,7 @@ func (a *Agent) answerMeasure(ctx context.Context, _ election.ID, body json.RawM
 		return struct{}{}, err
 	}
 	s.gossip.join.background(func(ctx context.Context) { a.sendProbes(ctx, m) })
-	s.gossip.join.background(func(ctx context.Context) { a.tryStreams(ctx, m.Session, s.gossip, s.peers) })
+	s.gossip.join.background(func(ctx context.Context) { a.tryStreams(ctx, m, s.gossip, s.peers) })
 	return struct{}{}, nil
 }
 
@@ -144,17 +147,26 @@ func (l *life) streamTargets(session uint64) (peers []peer) {
 	return peers
 }
 
-// tryStreams asks each agent something on a stream, a few at a time.
-func (a *Agent) tryStreams(ctx context.Context, session uint64, g *gossip, peers []peer) {
-	slots := make(chan struct{}, 8)
+// tryStreams asks each agent something on a stream, one after another within half
+// the time. Each agent begins with its successor, so nobody is asked by all at once.
+func (a *Agent) tryStreams(ctx context.Context, m measurement, g *gossip, peers []peer) {
+	if len(peers) == 0 {
+		return
+	}
+	ticker := time.NewTicker(m.For / 2 / time.Duration(len(peers)))
+	defer ticker.Stop()
 	var tried sync.WaitGroup
+	defer tried.Wait()
 	for _, p := range peers {
-		slots <- struct{}{}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
 		tried.Go(func() {
-			defer func() { <-slots }()
-			ctx, cancel := context.WithTimeout(ctx, askWait)
+			patience, cancel := context.WithTimeout(ctx, streamWait)
 			defer cancel()
-			_, err := g.asks.ask(ctx, p, pingTopic, struct{}{})
+			_, err := g.asks.ask(patience, p, pingTopic, struct{}{})
 			var no *refusal
 			state := api.StreamOK
 			switch {
@@ -165,13 +177,12 @@ func (a *Agent) tryStreams(ctx context.Context, session uint64, g *gossip, peers
 				state = api.StreamUnanswered
 			}
 			_, _ = ask(ctx, a, func(l *life, answer func(struct{}, error)) error { // a life that has ended tells nothing
-				l.bookStream(session, p.ID, state)
+				l.bookStream(m.Session, p.ID, state)
 				answer(struct{}{}, nil)
 				return nil
 			})
 		})
 	}
-	tried.Wait()
 }
 
 func (l *life) bookStream(session uint64, id election.ID, state string) {

@@ -2,13 +2,17 @@ package agent
 
 import (
 	"context"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
 )
 
 // examine runs the doctor at an agent, while the promises are judged.
@@ -92,5 +96,202 @@ func TestDoctorFindsAHealthyFlockHealthy(t *testing.T) {
 			require.Equal(t, api.StreamOK, p.Stream)
 		}
 		require.Len(t, d.Clocks, 10)
+	})
+}
+
+func TestDoctorTellsAOneWayCutFromATwoWayOne(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundApart(5)
+		require.NoError(t, f.agents["b"].faults.Set("out "+f.agents["a"].addr.String()+": cut", 0))
+		d := f.examine("c", 2*time.Second)
+		require.Equal(t, api.VerdictTrouble, d.Verdict)
+		require.Equal(t, 1.0, *pathOf(t, d, "b", "a").Loss)
+		require.Zero(t, *pathOf(t, d, "a", "b").Loss, "counted by b, though no answer came back")
+		require.Nil(t, pathOf(t, d, "a", "b").RTTMS)
+		require.NotEqual(t, api.StreamOK, pathOf(t, d, "a", "b").Stream)
+		require.Contains(t, findings(d, api.FindingTrouble), "nothing passes from b to a, while the way back is open: a one-way cut")
+		require.Contains(t, findings(d, api.FindingTrouble), "fault rules are in force at b: out 10.0.0.1:3825: cut")
+		require.NotContains(t, findings(d, api.FindingTrouble), "nothing passes from a to b")
+		require.Equal(t, api.Yes, d.CanElect)
+
+		// Asked at a, which cannot speak to b, all is found as well.
+		d = f.examine("a", 2*time.Second)
+		require.Equal(t, 1.0, *pathOf(t, d, "b", "a").Loss)
+		require.Zero(t, *pathOf(t, d, "a", "b").Loss)
+		require.Regexp(t, `b could not be asked directly, only through [cde]`, findings(d, api.FindingTrouble))
+
+		f.heal()
+		d = f.examine("a", 2*time.Second)
+		require.NotContains(t, findings(d, api.FindingTrouble), "nothing passes")
+	})
+}
+
+func TestDoctorMeasuresLossByDirection(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundApart(3)
+		goose := f.goose()
+		duck := f.ducks()[0]
+		require.NoError(t, f.agents[duck].faults.Set("out "+f.agents[goose].addr.String()+": loss 30%", 0))
+		lossy, other := 0.0, 0.0
+		const times = 5
+		for range times {
+			d := f.examine(goose, 2*time.Second)
+			lossy += *pathOf(t, d, duck, goose).Loss / times
+			other += *pathOf(t, d, goose, duck).Loss / times
+			require.Contains(t, findings(d, api.FindingTrouble)+findings(d, api.FindingNote), "of the datagrams from "+duck+" to "+goose+" are lost")
+			f.sleep(probesKept)
+		}
+		require.InDelta(t, 0.3, lossy, 0.2, "of %d probes", times*(probeSmall+probeLarge))
+		require.Zero(t, other)
+	})
+}
+
+func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundApart(5)
+		f.cut([]string{"a", "b"}, []string{"c", "d", "e"})
+		f.until(2*time.Minute, "both sides see the cut", func() bool {
+			return f.agents["a"].Status().Alive == 2 && f.agents["c"].Status().Alive == 3 && f.goose() != ""
+		})
+		d := f.examine("a", 2*time.Second)
+		require.Equal(t, api.VerdictTrouble, d.Verdict)
+		require.Equal(t, api.No, d.CanElect)
+		require.Contains(t, findings(d, api.FindingTrouble), "no goose can be elected: 2 of 5 voters are alive and 3 are needed; missing: c d e")
+
+		d = f.examine("c", 2*time.Second)
+		require.Equal(t, api.Yes, d.CanElect)
+		require.Contains(t, findings(d, api.FindingTrouble), "nobody could be elected after the death of c, d or e")
+		require.Contains(t, findings(d, api.FindingTrouble), "voter a at 10.0.0.1:3825 is failed")
+	})
+}
+
+// busy fills an agent's slots: it answers no questions until free is called.
+func (f *testFlock) busy(name string) (free func()) {
+	r, err := f.agents[name].callRoll(context.Background())
+	require.NoError(f.t, err)
+	for range askServing {
+		r.gossip.asks.serving <- struct{}{}
+	}
+	return func() {
+		for range askServing {
+			<-r.gossip.asks.serving
+		}
+	}
+}
+
+func TestDoctorNamesAnAgentThatDoesNotAnswer(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.withKeys(1)
+		f.foundApart(5)
+		free := f.busy("d")
+		defer free()
+		d := f.examine("a", 2*time.Second)
+		require.Equal(t, api.VerdictCannotTell, d.Verdict, findings(d, api.FindingTrouble))
+		require.Equal(t, api.Yes, d.CanElect, "the four others are enough")
+		require.Contains(t, findings(d, api.FindingUnknown), "d at 10.0.0.4:3825 is alive and does not tell how it is")
+		require.Zero(t, *pathOf(t, d, "a", "d").Loss, "its loop answers probes, and tells in them what has come")
+		require.Nil(t, pathOf(t, d, "d", "a").Loss)
+		require.Equal(t, api.StreamUnanswered, pathOf(t, d, "a", "d").Stream)
+	})
+}
+
+// udpBlocked lets streams pass, and datagrams only to one address less.
+type udpBlocked struct {
+	Transport
+	to atomic.Pointer[netip.AddrPort]
+}
+
+func (u *udpBlocked) WriteTo(b []byte, to netip.AddrPort) error {
+	if blocked := u.to.Load(); blocked != nil && *blocked == to {
+		return nil
+	}
+	return u.Transport.WriteTo(b, to)
+}
+
+func TestDoctorFindsUDPBlockedWhereTCPIsOpen(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		var fromC *udpBlocked
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
+				c.machine = func() (string, string) { return "host-" + c.Name, "" }
+				if listen := c.Listen; c.Name == "c" {
+					c.Listen = func(bind string) (Transport, Faults, error) {
+						inner, faults, err := listen(bind)
+						fromC = &udpBlocked{Transport: inner}
+						return fromC, faults, err
+					}
+				}
+			})
+		}
+		f.settle(3)
+		f.allAlive()
+		fromC.to.Store(&f.agents["a"].addr)
+		f.sleep(2 * time.Second)
+		d := f.examine("b", 2*time.Second)
+		require.Contains(t, findings(d, api.FindingTrouble), "nothing passes by UDP from c to a, while TCP does: elections go by UDP")
+	})
+}
+
+func TestDoctorComparesClocks(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
+				if c.Name == "c" {
+					fast := func() time.Duration { return f.clock() * 103 / 100 }
+					c.Clock, c.MonotonicClock, c.Priority = fast, fast, new(uint8) // never goose: the promises are judged by the true clock
+				}
+			})
+		}
+		f.settle(3)
+		f.allAlive()
+		d := f.examine("a", 2*time.Second)
+		require.Contains(t, findings(d, api.FindingTrouble), "the clock of c runs 3.00% faster than that of a")
+		require.Contains(t, findings(d, api.FindingTrouble), "the clock of c runs 3.00% faster than that of b")
+		require.NotContains(t, findings(d, api.FindingTrouble), "the clock of b")
+		require.Len(t, d.Clocks, 3)
+		require.InDelta(t, 0, d.Clocks[0].Faster, 0.01, "%+v", d.Clocks)
+	})
+}
+
+func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		onLoop := func(name string, do func(l *life)) {
+			_, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
+				do(l)
+				answer(struct{}{}, nil)
+				return nil
+			})
+			require.NoError(t, err)
+		}
+		var question arrival
+		onLoop("a", func(l *life) {
+			question.From, question.FlockID, question.To = l.id, l.flockID(), l.id
+			question.Probe = wire.Probe{Word: wire.ProbeQuestion, Session: 7, Padding: wire.MinProbePadding}
+		})
+		answered := func() uint64 { return f.agents["b"].counts.of("probes_answered").Load() }
+		onLoop("b", func(l *life) {
+			for range 3 {
+				l.receiveProbe(&question) // a repeat, as a replay is
+			}
+			require.EqualValues(t, 1, answered())
+			for session := range uint64(100) {
+				for n := range uint8(wire.MaxProbes) {
+					question.Probe.Session, question.Probe.Number = session, n
+					l.receiveProbe(&question)
+				}
+			}
+			require.LessOrEqual(t, answered(), uint64(probeRuns*wire.MaxProbes), "whatever one agent asks for")
+			before := answered()
+			stranger := question
+			stranger.From = election.ID{0xEE}
+			l.receiveProbe(&stranger)
+			stranger = question
+			stranger.FlockID = election.FlockID{0xEE}
+			l.receiveProbe(&stranger)
+			require.Equal(t, before, answered())
+			require.NotZero(t, l.counts.of("dropped_probe").Load())
+		})
 	})
 }

@@ -24,6 +24,7 @@ func (e *examination) configuration() {
 	e.differing(told)
 	e.keys(told)
 	e.machines(told)
+	var keyless []string
 	for _, a := range told {
 		r := a.Report
 		if r.Netem != "" {
@@ -36,8 +37,12 @@ func (e *examination) configuration() {
 			e.note(api.FindingNote, fmt.Sprintf("%s has just started: for %s more it votes for nobody", a.Name, short(r.Waits)), "")
 		}
 		if len(r.Keys) == 0 && !r.Loopback {
-			e.trouble(fmt.Sprintf("%s listens at %s without a key: anybody on that network can vote", a.Name, r.Bind), "give all agents one --key-file (ddgoose keygen --out F) and restart them")
+			keyless = append(keyless, a.Name)
 		}
+	}
+	if len(keyless) > 0 {
+		e.trouble(fmt.Sprintf("%s %s beyond this machine without a key: anybody on that network can vote", andList(keyless), plural(len(keyless), "listens", "listen")),
+			"give all agents one --key-file (ddgoose keygen --out F) and restart them")
 	}
 }
 

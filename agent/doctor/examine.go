@@ -109,8 +109,7 @@ func (e *examination) agents() {
 
 // election tells who could be elected now, and after each voter's death.
 func (e *examination) election() {
-	voters := e.config.Voters
-	if len(voters) == 0 {
+	if len(e.config.Voters) == 0 {
 		e.found.CanElect = api.Unknown
 		e.note(api.FindingUnknown, "no flock is founded yet, as far as was told", "ddgoose status tells what is waited for")
 		return
@@ -124,7 +123,7 @@ func (e *examination) election() {
 		e.note(api.FindingUnknown, "whether a goose could be elected hangs on agents that have not answered", "look at those first")
 	}
 	var fatal, unsure []string
-	for _, v := range voters {
+	for _, v := range e.byName() {
 		left := map[string]bool{}
 		for id, alive := range e.alive {
 			left[id] = alive && id != v.ID
@@ -151,11 +150,16 @@ func (e *examination) election() {
 	}
 }
 
+// byName gives the voters in the order that people look for them.
+func (e *examination) byName() []Voter {
+	return slices.SortedFunc(slices.Values(e.config.Voters), func(a, b Voter) int { return strings.Compare(e.name(a.ID), e.name(b.ID)) })
+}
+
 // whyNobody says what is missing to a majority.
 func (e *examination) whyNobody() string {
 	var live, dead []string
 	leads := false
-	for _, v := range e.config.Voters {
+	for _, v := range e.byName() {
 		if e.alive[v.ID] {
 			live = append(live, e.name(v.ID))
 			leads = leads || v.Priority > 0

@@ -1,0 +1,292 @@
+package agent
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
+)
+
+// withKeyFile starts an agent from a key file of its own in dir, which is made
+// when there is none.
+func withKeyFile(t *testing.T, dir string, keys ...[]byte) func(*Config) {
+	return func(c *Config) {
+		c.Keys, c.KeyFile = nil, filepath.Join(dir, c.Name+".key")
+		if _, err := os.Stat(c.KeyFile); err == nil {
+			return
+		}
+		text := "# of " + c.Name + "\n"
+		for _, k := range keys {
+			text += base64.StdEncoding.EncodeToString(k) + "\n"
+		}
+		require.NoError(t, os.WriteFile(c.KeyFile, []byte(text), 0o600))
+	}
+}
+
+// keys runs something about keys, while the promises are judged.
+func (f *testFlock) changeKeys(do func(ctx context.Context) (api.Keys, error)) (k api.Keys, err error) {
+	f.t.Helper()
+	err = f.await(func() (err error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+		defer cancel()
+		k, err = do(ctx)
+		return err
+	})
+	return k, err
+}
+
+func (f *testFlock) install(at string, key []byte) (api.Keys, error) {
+	return f.changeKeys(func(ctx context.Context) (api.Keys, error) { return f.agents[at].InstallKey(ctx, key) })
+}
+
+func (f *testFlock) use(at string, id string) (api.Keys, error) {
+	return f.changeKeys(func(ctx context.Context) (api.Keys, error) { return f.agents[at].UseKey(ctx, id) })
+}
+
+func (f *testFlock) remove(at string, id string) (api.Keys, error) {
+	return f.changeKeys(func(ctx context.Context) (api.Keys, error) { return f.agents[at].RemoveKey(ctx, id) })
+}
+
+func (f *testFlock) listKeys(at string) api.Keys {
+	k, err := f.changeKeys(func(ctx context.Context) (api.Keys, error) { return f.agents[at].Keys(ctx) })
+	require.NoError(f.t, err)
+	return k
+}
+
+func TestKeysAreRotatedUnderTraffic(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		dir := t.TempDir()
+		old, next := testKey(1), testKey(2)
+		oldID, nextID := wire.KeyID(old), wire.KeyID(next)
+		for i := range 5 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(5), withKeyFile(t, dir, old))
+		}
+		f.settle(5)
+		f.allAlive()
+		goose, token := f.goose(), f.agents["a"].Status().Token
+
+		k := f.listKeys("b")
+		require.Equal(t, []api.Key{{ID: oldID, Sealing: []string{"a", "b", "c", "d", "e"}, Holding: []string{"a", "b", "c", "d", "e"}}}, k.Keys)
+		require.Empty(t, k.Warnings)
+		require.Empty(t, k.Absent)
+
+		_, err := f.use("b", nextID)
+		require.ErrorIs(t, err, api.ErrConflict)
+		require.ErrorContains(t, err, "no live agent holds it")
+		_, err = f.remove("b", oldID)
+		require.ErrorContains(t, err, "a b c d e seal with it")
+
+		k, err = f.install("b", next)
+		require.NoError(t, err)
+		require.Len(t, k.Keys[1].Holding, 5)
+		_, err = f.install("c", next)
+		require.NoError(t, err, "twice is once")
+		k, err = f.use("d", nextID)
+		require.NoError(t, err)
+		require.Equal(t, api.Key{ID: nextID, Sealing: []string{"a", "b", "c", "d", "e"}, Holding: []string{"a", "b", "c", "d", "e"}}, k.Keys[0])
+		k, err = f.remove("e", oldID)
+		require.NoError(t, err)
+		require.Len(t, k.Keys, 1)
+		f.sleep(5 * time.Second)
+
+		require.Equal(t, goose, f.goose())
+		for _, name := range f.live() {
+			s := f.agents[name].Status()
+			require.Equal(t, token, s.Token, "%s: the goose never changed", name)
+			require.Equal(t, 5, s.Alive)
+			require.Zero(t, s.Counters["dropped_"+wire.DropUnknownKey], name)
+			require.Zero(t, s.Counters["dropped_"+wire.DropSeal], name)
+			text, err := os.ReadFile(filepath.Join(dir, name+".key"))
+			require.NoError(t, err)
+			require.Equal(t, base64.StdEncoding.EncodeToString(next)+"\n", strings.TrimPrefix(string(text), "# of "+name+"\n"))
+			info, err := os.Stat(filepath.Join(dir, name+".key"))
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		}
+		duck := f.ducks()[0]
+		f.stop(duck)
+		f.start(duck, joining("10.0.0.1", "10.0.0.2"), withKeyFile(t, dir))
+		f.allAlive()
+		f.settle(5)
+	})
+}
+
+func TestNoAgentIsLockedOutByAKey(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		old, next := testKey(1), testKey(2)
+		oldID, nextID := wire.KeyID(old), wire.KeyID(next)
+		for i := range 5 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(5), func(c *Config) {
+				c.Keys = [][]byte{old}
+				if c.Name != "e" {
+					c.Keys = append(c.Keys, next)
+				}
+			})
+		}
+		f.settle(5)
+		f.allAlive()
+		k := f.listKeys("a")
+		require.Equal(t, []string{"e"}, k.Keys[1].Missing)
+		require.Equal(t, []string{"a b c d e: no --key-file was given: a restart forgets what is changed here"}, k.Warnings)
+		_, err := f.use("a", nextID)
+		require.EqualError(t, err, "use key "+nextID+": nothing was changed: not held by e, which would be locked out (ddgoose keys install, then again)")
+		for _, name := range f.live() {
+			require.Equal(t, oldID, f.agents[name].keys.Load().KeyIDs()[0])
+		}
+
+		_, err = f.install("a", next)
+		require.NoError(t, err)
+		free := f.busy("d")
+		for what, do := range map[string]func() (api.Keys, error){
+			"use key " + nextID:                     func() (api.Keys, error) { return f.use("a", nextID) },
+			"remove key " + nextID:                  func() (api.Keys, error) { return f.remove("a", nextID) },
+			"install key " + wire.KeyID(testKey(3)): func() (api.Keys, error) { return f.install("a", testKey(3)) },
+		} {
+			_, err = do()
+			require.ErrorIs(t, err, api.ErrConflict)
+			require.ErrorContains(t, err, what+": nothing was changed: not all live agents have answered: d (")
+		}
+		free()
+
+		// An agent that is not there is named, with what it will see.
+		f.stop("e")
+		f.allAlive()
+		k, err = f.use("a", nextID)
+		require.NoError(t, err)
+		require.Len(t, k.Absent, 1)
+		require.Equal(t, "e", k.Absent[0].Name)
+		require.Contains(t, k.Absent[0].Sees, `"seals with key `+nextID+`, we hold ..."`)
+		f.start("e", joining("10.0.0.1", "10.0.0.2"), func(c *Config) { c.Keys = [][]byte{old} })
+		f.warns(time.Minute, "e", "seals with key "+nextID+", we hold "+oldID)
+	})
+}
+
+func TestKeysGoThroughAnotherWhereAPathIsCut(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.withKeys(1)
+		f.found(5)
+		f.allAlive()
+		f.cut([]string{"a"}, []string{"b"})
+		next := testKey(9)
+		_, err := f.install("a", next)
+		require.NoError(t, err)
+		k, err := f.use("b", wire.KeyID(next))
+		require.NoError(t, err)
+		require.Len(t, k.Keys[0].Sealing, 5)
+	})
+}
+
+func TestAFlockWithoutAKeySaysHowToBegin(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		_, err := f.install("a", testKey(1))
+		require.ErrorIs(t, err, api.ErrConflict)
+		require.ErrorContains(t, err, "this flock has no key, and a running one cannot begin to seal")
+	})
+}
+
+func TestAChangeThatCannotBeKeptIsNotMade(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		dir := t.TempDir()
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), withKeyFile(t, dir, testKey(1)))
+		}
+		f.settle(3)
+		f.allAlive()
+		file := filepath.Join(dir, "b.key")
+		require.NoError(t, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(testKey(5))+"\n"), 0o600))
+		_, err := f.install("a", testKey(2))
+		require.ErrorContains(t, err, "done at a c, not at b (key file "+file+": it holds none of the keys that this agent has")
+		require.Len(t, f.agents["b"].keys.Load().KeyIDs(), 1)
+		_, err = f.use("a", wire.KeyID(testKey(2)))
+		require.ErrorContains(t, err, "not held by b")
+	})
+}
+
+func TestAChangeOfKeysIsMadeOncePerTicket(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.withKeys(1)
+		a := f.start("a")
+		f.until(time.Minute, "a goose", func() bool { return f.goose() == "a" })
+		desk := &keyDesk{a: a.Agent}
+		told, err := desk.tell(context.Background(), election.ID{}, nil)
+		require.NoError(t, err)
+		change := func(c keyChange) error {
+			body, err := json.Marshal(c)
+			require.NoError(t, err)
+			_, err = desk.change(context.Background(), election.ID{}, body)
+			return err
+		}
+		ticket := told.(ring).Ticket
+		require.NoError(t, change(keyChange{Ticket: ticket, Install: testKey(8)}))
+		require.Len(t, a.keys.Load().KeyIDs(), 2)
+		require.ErrorContains(t, change(keyChange{Ticket: ticket, Remove: wire.KeyID(testKey(8))}), "was made already")
+		require.ErrorContains(t, change(keyChange{Ticket: "invented", Remove: wire.KeyID(testKey(8))}), "was made already")
+		told, err = desk.tell(context.Background(), election.ID{}, nil)
+		require.NoError(t, err)
+		f.sleep(ticketFor)
+		require.ErrorContains(t, change(keyChange{Ticket: told.(ring).Ticket, Remove: wire.KeyID(testKey(8))}), "is older than 1m0s")
+		require.Len(t, a.keys.Load().KeyIDs(), 2)
+		for range ticketsMost {
+			_, err = desk.tell(context.Background(), election.ID{}, nil)
+			require.NoError(t, err)
+		}
+		_, err = desk.tell(context.Background(), election.ID{}, nil)
+		require.ErrorContains(t, err, "ask again later")
+	})
+}
+
+func TestARingIsBounded(t *testing.T) {
+	var keys [][]byte
+	for n := range byte(keysMost) {
+		next, _, err := (&keyChange{Install: testKey(n)}).apply(append([][]byte{testKey(100)}, keys...))
+		if int(n) == keysMost-1 {
+			require.ErrorContains(t, err, "holds 8 keys already")
+			break
+		}
+		require.NoError(t, err)
+		keys = next[1:]
+	}
+	for _, bad := range []keyChange{{Install: []byte("short")}, {Use: "00000000"}, {Remove: wire.KeyID(testKey(0))}} {
+		_, _, err := bad.apply([][]byte{testKey(0), testKey(1)})
+		require.Error(t, err)
+	}
+	next, _, err := (&keyChange{Use: wire.KeyID(testKey(2))}).apply([][]byte{testKey(0), testKey(1), testKey(2)})
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{testKey(2), testKey(0), testKey(1)}, next)
+}
+
+func TestKeyFileKeepsItsCommentsAndOtherKeys(t *testing.T) {
+	line := func(n byte) string { return base64.StdEncoding.EncodeToString(testKey(n)) }
+	text := "# the flock's\n\n# of March\n" + line(1) + " # first\n# of May\n" + line(2) + "\r\n" + line(3) + "\n# end"
+	got, err := reorderKeys([]byte(text), [][]byte{testKey(2), testKey(4)}, testKey(1))
+	require.NoError(t, err)
+	require.Equal(t, "# of May\n"+line(2)+"\n"+line(4)+"\n"+line(3)+"\n# end\n", string(got))
+	parsed, err := wire.ParseKeys(got)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{testKey(2), testKey(4), testKey(3)}, parsed)
+	_, err = reorderKeys([]byte(text), [][]byte{testKey(7)}, nil)
+	require.ErrorContains(t, err, "holds none of the keys")
+
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "real.key"), filepath.Join(dir, "link.key")
+	require.NoError(t, os.WriteFile(target, []byte(text), 0o640))
+	require.NoError(t, os.Symlink(target, link))
+	require.NoError(t, rewriteKeys(link, [][]byte{testKey(2)}, nil))
+	keys, err := ReadKeys(target)
+	require.NoError(t, err)
+	require.Equal(t, testKey(2), keys[0])
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 2, "nothing is left behind")
+}
