@@ -18,9 +18,6 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// LinkFD is the file descriptor that a guard finds its link to run at.
-const LinkFD = 3
-
 // Why a guard stops its work, beside the reasons of package lead.
 var (
 	errStop    = errors.New("run was told to stop")

@@ -24,6 +24,9 @@ type Options struct {
 	Signals <-chan os.Signal
 }
 
+// LinkFD is the file descriptor that a guard finds its link to run at.
+const LinkFD = 3
+
 // What Run and Guard give, beside CMD's own code.
 const (
 	CodeStopped    = 0   // stopped by a signal
