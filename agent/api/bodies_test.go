@@ -22,6 +22,10 @@ var commands = []struct{ method, path string }{
 	{"POST", "/v1/simulate/revive"},
 	{"PUT", "/v1/netem"},
 	{"DELETE", "/v1/netem"},
+	{"POST", "/v1/doctor"},
+	{"POST", "/v1/keys/install"},
+	{"POST", "/v1/keys/use"},
+	{"POST", "/v1/keys/remove"},
 }
 
 func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
@@ -48,6 +52,12 @@ func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		{"PUT", "/v1/netem", `{"rules": "*: cut", "for": "soon"}`, `field "for": "soon" is no duration above 0, such as 10s or 250ms`},
 		{"PUT", "/v1/netem", `{"rules": "cut"}`, `rule cut: want PEER: FAULT`},
 		{"DELETE", "/v1/netem", `{"rules": ""}`, `unknown field "rules"`},
+		{"POST", "/v1/doctor", `{"for": "5"}`, `field "for": "5" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/doctor", `{"for": "1m"}`, `field "for": 1m0s: want 1s to 20s`},
+		{"POST", "/v1/keys/install", ``, `field "key": want the base64 of 32 bytes, and no other field (ddgoose keygen makes one)`},
+		{"POST", "/v1/keys/install", `{"key": "AAAA"}`, `field "key": want the base64 of 32 bytes, and no other field (ddgoose keygen makes one)`},
+		{"POST", "/v1/keys/use", `{"key_id": "9C0A41F2"}`, `field "key_id": "9C0A41F2": want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field`},
+		{"POST", "/v1/keys/remove", `{"key_id": ""}`, `field "key_id": "": want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field`},
 	} {
 		t.Run(c.method+" "+c.path+" "+c.body, func(t *testing.T) {
 			a := apitest.New()

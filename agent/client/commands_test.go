@@ -61,10 +61,27 @@ func TestCommandsReachTheAgent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, api.Netem{Rules: "b: loss 10%", Seed: 7}, netem)
 	require.NoError(t, c.ClearNetem(ctx))
+	found, err := c.Doctor(ctx, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, apitest.Doctor(), found)
+	_, err = c.Doctor(ctx, 0)
+	require.NoError(t, err)
+	for _, do := range []func() (api.Keys, error){
+		func() (api.Keys, error) { return c.Keys(ctx) },
+		func() (api.Keys, error) { return c.InstallKey(ctx, make([]byte, 32)) },
+		func() (api.Keys, error) { return c.UseKey(ctx, "9c0a41f2") },
+		func() (api.Keys, error) { return c.RemoveKey(ctx, "9c0a41f2") },
+	} {
+		keys, err := do()
+		require.NoError(t, err)
+		require.Equal(t, apitest.Keys(), keys)
+	}
 	require.Equal(t, []string{
 		`step down to ""`, `step down to "c"`, `leave, force false`, `leave, force true`, `force "b" to leave`,
 		`join ["10.0.0.1:3825" "b"]`, `die for 10s`, `die for 0s`, `revive`,
 		`netem "*: cut" for 1.5s`, `netem "b: loss 10%" for 0s`, `netem clear`,
+		"doctor for 5s", "doctor for 2s", "keys", "install key 0000000000000000000000000000000000000000000000000000000000000000",
+		"use key 9c0a41f2", "remove key 9c0a41f2",
 	}, a.Heard())
 }
 
@@ -74,6 +91,9 @@ var commands = map[string]func(*Client, context.Context) error{
 	"Leave":      func(c *Client, ctx context.Context) error { return c.Leave(ctx, false) },
 	"ForceLeave": func(c *Client, ctx context.Context) error { return c.ForceLeave(ctx, "b") },
 	"Join":       func(c *Client, ctx context.Context) error { _, err := c.Join(ctx, []string{"b"}); return err },
+	"Doctor":     func(c *Client, ctx context.Context) error { _, err := c.Doctor(ctx, 0); return err },
+	"Keys":       func(c *Client, ctx context.Context) error { _, err := c.Keys(ctx); return err },
+	"UseKey":     func(c *Client, ctx context.Context) error { _, err := c.UseKey(ctx, "9c0a41f2"); return err },
 	"Die":        func(c *Client, ctx context.Context) error { return c.Die(ctx, 0) },
 	"Revive":     func(c *Client, ctx context.Context) error { return c.Revive(ctx) },
 	"Lead":       func(c *Client, ctx context.Context) error { return c.Lead(ctx, nil) },

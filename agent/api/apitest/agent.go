@@ -31,6 +31,7 @@ type Agent struct {
 		heard     []string
 		hangs     bool
 		hanging   int
+		doctor    api.Doctor
 	}
 }
 
@@ -41,6 +42,7 @@ func New() *Agent {
 	a := &Agent{Holders: make(chan *Holder, 64)}
 	a.mu.status, a.mu.members = Status(), Members()
 	a.mu.next, a.mu.netem = make(chan struct{}), &api.Netem{Seed: 7}
+	a.mu.doctor = Doctor()
 	return a
 }
 
@@ -235,13 +237,23 @@ func (a *Agent) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error)
 	return h, nil
 }
 
+// Diagnose changes what the doctor finds.
+func (a *Agent) Diagnose(change func(*api.Doctor)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.mu.doctor)
+}
+
 // Clinic notes what it was asked, and answers with [Doctor] and [Keys].
 func (a *Agent) Clinic() api.Clinic { return clinic{a} }
 
 type clinic struct{ a *Agent }
 
 func (c clinic) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
-	return Doctor(), c.a.command(ctx, "doctor for %v", d)
+	err := c.a.command(ctx, "doctor for %v", d)
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	return c.a.mu.doctor, err
 }
 
 func (c clinic) Keys(ctx context.Context) (api.Keys, error) {
