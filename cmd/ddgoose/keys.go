@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/wire"
+)
+
+func newKeysCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "keys",
+		GroupID: groupChange,
+		Short:   "Change the flock's key while it runs",
+		Long: `Shows and changes the keys of all agents of the flock while it runs. To change the key: make
+one (ddgoose keygen --out new.key), install it everywhere, use it, and remove the old one. A change
+is refused whenever it could lock a live agent out, and agents that are not there are named, with what they
+will see. Each agent writes the change to its own --key-file, first of all.
+
+Keys are shown by their ids only. A KEY on a command line is seen by everybody who lists processes:
+give --file, or the standard input.
+
+` + clientCodes,
+		Example: `  ddgoose keygen --out new.key
+  ddgoose keys install --file new.key
+  ddgoose keys use --file new.key
+  ddgoose keys list
+  ddgoose keys remove 9c0a41f2`,
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.RunE = group(cmd)
+	cmd.AddCommand(
+		newKeysListCommand(env),
+		newKeysChangeCommand(env, keysChange{
+			use: "install [KEY]", short: "Give every live agent a key to open with",
+			long: "Gives every live agent a key, behind those that it has: all open with it, none seals with it yet.",
+			do: func(ctx context.Context, c *client.Client, k namedKey) (api.Keys, error) {
+				return c.InstallKey(ctx, k.key)
+			},
+			full: true,
+		}),
+		newKeysChangeCommand(env, keysChange{
+			use: "use [KEY|ID]", short: "Make every live agent seal with a key that all hold",
+			long: "Makes every live agent seal with a key. It is refused unless all of them hold it; those that do\nnot are named.",
+			do:   func(ctx context.Context, c *client.Client, k namedKey) (api.Keys, error) { return c.UseKey(ctx, k.id) },
+		}),
+		newKeysChangeCommand(env, keysChange{
+			use: "remove [KEY|ID]", short: "Take away a key that nobody seals with",
+			long: "Takes a key away from every live agent. It is refused while any of them seals with it.",
+			do: func(ctx context.Context, c *client.Client, k namedKey) (api.Keys, error) {
+				return c.RemoveKey(ctx, k.id)
+			},
+		}),
+	)
+	return cmd
+}
+
+func newKeysListCommand(env *environment) *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show which agents hold which keys",
+		Long: `Asks every live agent for the ids of its keys.
+
+` + clientCodes,
+		Example: "  ddgoose keys list",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				k, err := c.Keys(ctx)
+				if err != nil {
+					return err
+				}
+				return o.printKeys(env, &k)
+			})
+		},
+	}
+	o.flags(cmd, 30*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+// keysChange is a command that changes keys.
+type keysChange struct {
+	use, short, long string
+	do               func(context.Context, *client.Client, namedKey) (api.Keys, error)
+	full             bool // the key itself is needed, not only its id
+}
+
+// namedKey is a key that the command line names.
+type namedKey struct {
+	key []byte // nil: only its id was given
+	id  string
+}
+
+type keysChangeOptions struct {
+	clientOptions
+	file string
+}
+
+func newKeysChangeCommand(env *environment, change keysChange) *cobra.Command {
+	var o keysChangeOptions
+	name, _, _ := strings.Cut(change.use, " ")
+	cmd := &cobra.Command{
+		Use:   change.use,
+		Short: change.short,
+		Long: change.long + ` Without KEY and
+--file it is read from the standard input. Prints who holds which key afterwards.
+
+` + clientCodes,
+		Example: fmt.Sprintf("  ddgoose keys %s --file new.key\n  ddgoose keys %s < new.key", name, name),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && o.file != "" {
+				return usage("%s takes one key: as an argument, by --file, or from the standard input", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := o.key(env.stdin, args, change.full)
+			if err != nil {
+				return err
+			}
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				k, err := change.do(ctx, c, key)
+				if err != nil {
+					return err
+				}
+				return o.printKeys(env, &k)
+			})
+		},
+	}
+	stringFlag(cmd.Flags(), &o.file, "file", "", "FILE", "read the key from a file that holds it alone")
+	o.flags(cmd, time.Minute)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+var keyIDPattern = regexp.MustCompile(`^[0-9a-f]{8}$`)
+
+// maxKeyText bounds what is read of a file or the standard input for one key.
+const maxKeyText = 64 << 10
+
+// key reads the key from the argument, the file or the standard input. Errors
+// never repeat what it is.
+func (o *keysChangeOptions) key(stdin io.Reader, args []string, full bool) (namedKey, error) {
+	var text, from string
+	switch {
+	case len(args) == 1 && args[0] != "-":
+		text, from = args[0], "KEY"
+	case o.file != "":
+		f, err := os.Open(o.file)
+		if err != nil {
+			return namedKey{}, fmt.Errorf("read the key: %w", err)
+		}
+		b, err := io.ReadAll(io.LimitReader(f, maxKeyText))
+		if err = errors.Join(err, f.Close()); err != nil {
+			return namedKey{}, fmt.Errorf("read the key: %w", err)
+		}
+		text, from = string(b), o.file
+	default:
+		b, err := io.ReadAll(io.LimitReader(stdin, maxKeyText))
+		if err != nil {
+			return namedKey{}, fmt.Errorf("read the key from the standard input: %w", err)
+		}
+		text, from = string(b), "the standard input"
+	}
+	if id := strings.TrimSpace(text); keyIDPattern.MatchString(id) {
+		if full {
+			return namedKey{}, usage("%s is the id of a key: want the key itself, one line of base64 (ddgoose keygen)", id)
+		}
+		return namedKey{id: id}, nil
+	}
+	keys, err := wire.ParseKeys([]byte(text))
+	switch {
+	case err != nil:
+		return namedKey{}, usage("%s: %w", from, err)
+	case len(keys) != 1:
+		return namedKey{}, usage("%s holds %d keys: want the one that is meant, alone", from, len(keys))
+	}
+	return namedKey{keys[0], wire.KeyID(keys[0])}, nil
+}
+
+func (o *clientOptions) printKeys(env *environment, k *api.Keys) error {
+	if o.json {
+		return printJSON(env, k)
+	}
+	w := tabwriter.NewWriter(env.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "Key\tSeals at\tHeld by\tMissing at")
+	for _, key := range k.Keys {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(key.ID), nameList(key.Sealing), nameList(key.Holding), nameList(key.Missing))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, a := range k.Agents {
+		if a.Error != "" {
+			fmt.Fprintf(env.stdout, "warning: %s did not answer: %s\n", printable(a.Name), printable(a.Error))
+		}
+	}
+	for _, text := range k.Warnings {
+		fmt.Fprintf(env.stdout, "warning: %s\n", printable(text))
+	}
+	for _, a := range k.Absent {
+		fmt.Fprintf(env.stdout, "warning: %s is not there: %s\n", printable(a.Name), printable(a.Sees))
+	}
+	return nil
+}
+
+func nameList(names []string) string {
+	if len(names) == 0 {
+		return "-"
+	}
+	return printable(strings.Join(names, " "))
+}
