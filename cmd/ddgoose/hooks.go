@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"duckduckgoose/agent/hooks"
@@ -38,6 +39,9 @@ type agentHooks struct {
 }
 
 func newAgentHooks(s *agentSettings, socket string, log *slog.Logger) *agentHooks {
+	if path, err := filepath.Abs(socket); err == nil { // a hook may change its directory
+		socket = path
+	}
 	h := &agentHooks{runner: hooks.New(hooks.Options{
 		Hooks: s.hooks, Timeout: s.hookTimeout, Socket: socket, Environ: os.Environ(), Log: log,
 	})}

@@ -99,7 +99,7 @@ func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {
 		}, "c lists b with the tag")
 	}
 	tagged("7")
-	write("tag: {rack: 8}\npriority: 7\nlease: 900ms\non:\n  duck: " + noteTo(out) + "\n")
+	write("tag: {rack: 8}\npriority: 7\nlease: 900ms\non:\n  change: " + noteTo(out) + "\n")
 	b.signal(syscall.SIGHUP)
 	tagged("8")
 	c.until("the goose has put the priority into the config", func(s api.Status) bool {
@@ -114,7 +114,7 @@ func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {
 		return strings.Contains(b.log.String(), "msg=reloaded log_level=info keys=0 hooks=1 tags=1 priority=7 voters=5") &&
 			strings.Contains(b.log.String(), `msg="changed, and takes effect at the next start only" flags=lease`)
 	}, "%s", b.log)
-	holds(t, out, "duck ") // a new hook hears how things are
+	holds(t, out, "change ") // a new hook hears how things are
 	write("voters: 4\n")
 	b.signal(syscall.SIGHUP)
 	eventually(t, func() bool { return strings.Contains(b.log.String(), "voters 4: want 1, 3, 5 or 7") }, "%s", b.log)
