@@ -18,6 +18,15 @@ type recoverOptions struct {
 	name    string
 	dataDir string
 	yes     bool
+	json    bool
+}
+
+// recovered is what --json prints.
+type recovered struct {
+	DataDir    string   `json:"data_dir"`
+	Generation uint64   `json:"generation"`
+	Voters     []string `json:"voters"`
+	Changed    bool     `json:"changed"` // false: it had been recovered so before
 }
 
 func newRecoverCommand(env *environment) *cobra.Command {
@@ -48,6 +57,7 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 	stringFlag(cmd.Flags(), &o.name, "name", "", "NAME", "the agent's name, for the default of --data-dir (default DDGOOSE_NAME, else the host name)")
 	stringFlag(cmd.Flags(), &o.dataDir, "data-dir", "", "DIR", "the stopped agent's data directory (default DDGOOSE_DATA_DIR, else as ddgoose agent has it)")
 	boolFlag(cmd.Flags(), &o.yes, "yes", "do not ask")
+	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")
 	return cmd
 }
 
@@ -70,7 +80,11 @@ func (o *recoverOptions) run(env *environment) (err error) {
 	}
 	defer func() { err = errors.Join(err, plan.Close()) }()
 	keep := strings.Join(plan.Keep, ", ")
-	if plan.Done {
+	answer := recovered{DataDir: dir, Generation: plan.Generation, Voters: plan.Keep, Changed: !plan.Done}
+	switch {
+	case plan.Done && o.json:
+		return printJSON(env, answer)
+	case plan.Done:
 		_, err := fmt.Fprintf(env.stdout, "nothing to do: %s has been recovered with these voters already: %s (generation %d)\n", dir, keep, plan.Generation)
 		return err
 	}
@@ -81,6 +95,9 @@ func (o *recoverOptions) run(env *environment) (err error) {
 	}
 	if err := plan.Commit(); err != nil {
 		return err
+	}
+	if o.json {
+		return printJSON(env, answer)
 	}
 	_, err = fmt.Fprintf(env.stdout, "recovered %s: generation %d with voters %s; do the same, with the same list, on each of them, then start them\n", dir, plan.Generation, keep)
 	return err

@@ -61,4 +61,12 @@ func TestRecoverRefusesWhatCannotBe(t *testing.T) {
 	got = run(t, "recover", "--keep", "a", "--yes")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, got.stdout, data)
+	for _, changed := range []string{"false", "true"} {
+		if changed == "true" {
+			data = founded(t, "a")
+		}
+		got = run(t, "recover", "--keep", "a", "--data-dir", data, "--yes", "--json")
+		require.Zero(t, got.code, got.stderr)
+		require.Equal(t, `{"data_dir":"`+data+`","generation":1,"voters":["a"],"changed":`+changed+"}\n", got.stdout)
+	}
 }
