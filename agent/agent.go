@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/store"
@@ -23,7 +23,8 @@ type Agent struct {
 	counts   *counters
 	quiet    *quietLog
 	holders  *holders
-	saves    saveTimes
+	meters   *meters
+	metrics  http.Handler
 	keys     atomic.Pointer[wire.Keyring]
 	commands chan func(*life) error
 	closed   chan struct{} // closed when the last life has ended
@@ -58,6 +59,7 @@ func New(cfg Config) (*Agent, error) {
 		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
+	a.meters, a.metrics = newMeters(cfg.Clock()), a.metricsHandler()
 	a.keys.Store(keys)
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
@@ -240,15 +242,6 @@ func (a *Agent) counters() map[string]uint64 {
 		}
 	}
 	return all
-}
-
-// saveTimes keeps how long saves took.
-type saveTimes struct{ last, worst atomic.Int64 }
-
-func (s *saveTimes) observe(d time.Duration) {
-	s.last.Store(int64(d))
-	for worst := s.worst.Load(); int64(d) > worst && !s.worst.CompareAndSwap(worst, int64(d)); worst = s.worst.Load() {
-	}
 }
 
 // idleStatus is what an agent shows before its first life.

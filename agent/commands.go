@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 )
@@ -20,11 +18,9 @@ type backend struct{ a *Agent }
 
 var _ api.Backend = backend{}
 
-func (b backend) Status() Status { return b.a.Status() }
-func (b backend) Healthy() error { return b.a.healthy() }
-func (b backend) Metrics() http.Handler {
-	return promhttp.HandlerFor(b.a.registry(), promhttp.HandlerOpts{})
-}
+func (b backend) Status() Status                             { return b.a.Status() }
+func (b backend) Healthy() error                             { return b.a.healthy() }
+func (b backend) Metrics() http.Handler                      { return b.a.metrics }
 func (b backend) Revive() error                              { return b.a.Revive() }
 func (b backend) Die(d time.Duration) error                  { return b.a.Die(d) }
 func (b backend) Members() []api.Member                      { return b.a.Members() }

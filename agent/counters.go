@@ -10,7 +10,8 @@ import (
 // counters counts what happened, by name. Names are made on first use; a
 // caller on a hot path keeps the pointer.
 type counters struct {
-	byName sync.Map // string -> *atomic.Uint64
+	byName  sync.Map // string -> *atomic.Uint64
+	traffic traffic
 }
 
 // of gives the counter of a name.

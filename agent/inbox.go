@@ -59,15 +59,18 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 	in.bytes.Add(uint64(len(b)))
 	body, err := in.keys.Load().Open(in.body[:0], b)
 	if err != nil {
+		in.counts.traffic.count(trafficReceived, nil, len(b))
 		in.dropped(err, from)
 		return
 	}
 	a := in.free.Get().(*arrival)
 	if err := wire.DecodeFrame(body, &a.Frame); err != nil {
+		in.counts.traffic.count(trafficReceived, nil, len(b))
 		in.dropped(err, from)
 		in.free.Put(a)
 		return
 	}
+	in.counts.traffic.count(trafficReceived, &a.Frame, len(b))
 	if a.Skipped > 0 {
 		in.counts.of("dropped_" + wire.DropUnknownKind).Add(uint64(a.Skipped))
 	}

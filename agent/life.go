@@ -38,6 +38,7 @@ type life struct {
 	fx       election.Effects
 	wakeAt   time.Duration
 	prober   prober
+	paths    pathMeters
 	judgeAt  time.Duration     // a late timeout is judged then; 0: none is late
 	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder // nil unless --expect has still to be met

@@ -229,5 +229,6 @@ func (l *life) receiveMessage(m *wire.Message) error {
 	case l.node == nil:
 		return nil
 	}
+	l.paths.received(&m.Message)
 	return l.step(&m.Message)
 }

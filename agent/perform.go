@@ -82,7 +82,7 @@ func (l *life) saveState(st store.State) error {
 	if err := l.disk.Save(st); err != nil {
 		return l.failedDisk(err)
 	}
-	l.saves.observe(time.Since(start))
+	l.meters.saves.Observe(time.Since(start).Seconds())
 	return nil
 }
 
@@ -124,6 +124,7 @@ func (l *life) sendElection(m *election.Message) {
 	f.Founding.Kind = 0
 	f.Messages = append(f.Messages[:0], wire.Message{Message: *m})
 	f.FlockID, f.To = m.FlockID, m.To
+	l.paths.sent(m)
 	l.sendFrame(f, addr)
 }
 
@@ -155,6 +156,7 @@ func (l *life) sendFrame(f *wire.Frame, addr netip.AddrPort) {
 	}
 	l.sent.Add(1)
 	l.sentBytes.Add(uint64(len(sealed)))
+	l.counts.traffic.count(trafficSent, f, len(sealed))
 	if err := l.net.WriteTo(sealed, addr); err != nil {
 		l.notSent(addr, err)
 	}

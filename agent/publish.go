@@ -30,6 +30,7 @@ func (l *life) publish(now time.Duration) {
 			l.lapseAt = heardAt + l.cfg.Lease
 		}
 	}
+	l.meter(now, &v)
 	if l.shown == v && l.shownToken == token && l.shownOnce && !l.board.lapsed() {
 		return
 	}

@@ -95,6 +95,7 @@ func (l *life) chores(now time.Duration) error {
 	}
 	l.refreshWarnings(now)
 	l.postMembers()
+	l.postMeters(now)
 	l.publish(now)
 	return nil
 }

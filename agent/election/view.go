@@ -31,6 +31,15 @@ func (n *Node) WonAt() time.Duration {
 	return n.wonAt
 }
 
+// PromisedAt gives when the heartbeats left by which a majority still keeps to
+// this leader; 0 when it does not lead or none has kept to it in this term.
+func (n *Node) PromisedAt(now time.Duration) time.Duration {
+	if n.role != Leader {
+		return 0
+	}
+	return n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
+}
+
 // Heard gives the leader last heard, its term, and when it last asked for a
 // promise. The zero ID: none.
 func (n *Node) Heard() (id ID, term uint64, at time.Duration) {
