@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,25 +19,17 @@ import (
 // containers are the services of compose.yaml, run by docker itself: Compose
 // may not be there, and says no more than this.
 type containers struct {
-	t      *testing.T
-	docker string
-	prefix string // of all names; nobody else's
+	engine
 	agents []string
 }
 
 // startContainers builds the image, and brings all of compose.yaml up on a
-// network without a way out. Everything goes again when the test ends.
+// network without a way out.
 func startContainers(t *testing.T) *containers {
 	t.Helper()
-	docker := tool(t, "docker", "a Docker engine is needed")
-	if _, stderr, code := run(t, docker, "info"); code != 0 {
-		t.Skipf("SKIPPED: no Docker engine runs here: %s", strings.TrimSpace(stderr))
-	}
-	c := &containers{t: t, docker: docker, prefix: fmt.Sprintf("ddgoose-test-%d-", os.Getpid())}
 	composition := compositionOf(t)
-	c.agents = composition.agents()
-
-	image := strings.TrimSuffix(c.prefix, "-") + ":latest"
+	c := &containers{engine: engineHere(t), agents: composition.agents()}
+	image := c.prefix + "image"
 	c.atTheEnd("image", "rm", "--force", image)
 	c.build(image)
 
@@ -110,30 +100,6 @@ func (c *containers) build(image string) {
 	cmd.Dir = "../../.."
 	out, err := cmd.CombinedOutput()
 	require.NoError(c.t, err, "%s", out)
-}
-
-func (c *containers) named(names ...string) (full []string) {
-	for _, n := range names {
-		full = append(full, c.prefix+n)
-	}
-	return full
-}
-
-// atTheEnd cleans up, whatever of it was made; the last asked for goes first.
-func (c *containers) atTheEnd(args ...string) {
-	c.t.Cleanup(func() {
-		if out, err := exec.Command(c.docker, args...).CombinedOutput(); err != nil && !strings.Contains(strings.ToLower(string(out)), "no such") {
-			c.t.Errorf("docker %s: %v: %s", strings.Join(args, " "), err, out)
-		}
-	})
-}
-
-// do runs a command of docker that must succeed, and gives what it prints.
-func (c *containers) do(args ...string) string {
-	c.t.Helper()
-	stdout, stderr, code := run(c.t, c.docker, args...)
-	require.Zero(c.t, code, "docker %s: %s%s", strings.Join(args, " "), stdout, stderr)
-	return strings.TrimSpace(stdout)
 }
 
 // status asks an agent inside its container.
