@@ -127,7 +127,10 @@ func (a *asker) ask(ctx context.Context, p peer, topic string, body any) (json.R
 	for {
 		select {
 		case err := <-sent:
-			if err != nil {
+			switch {
+			case err != nil && a.g.join.ctx.Err() != nil:
+				return nil, ErrStopped
+			case err != nil:
 				return nil, fmt.Errorf("%w: %w", errUnsent, err)
 			}
 			written, sent = true, nil

@@ -60,7 +60,7 @@ func (a *asker) open(b []byte) {
 		return
 	}
 	from, known := a.g.alivePeer(l.From)
-	if !known || l.To != a.g.opts.ID.String() || l.FlockID != a.g.flockID().String() {
+	if !known || from.ID == a.g.opts.ID || l.To != a.g.opts.ID.String() || l.FlockID != a.g.flockID().String() {
 		a.drop("stranger")
 		return
 	}

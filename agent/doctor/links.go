@@ -55,6 +55,9 @@ func (d *direction) usable() truth {
 // cut tells that nothing passes.
 func (d *direction) cut() bool { return d.loss != nil && *d.loss == 1 }
 
+// clean tells that it loses so little that streams must come about.
+func (d *direction) clean() bool { return d.loss != nil && *d.loss <= troubleLoss }
+
 // pair names one direction by ids.
 type pair struct{ from, to string }
 

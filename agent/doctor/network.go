@@ -81,7 +81,7 @@ func (e *examination) path(a, b *Agent, d *direction, found *groups) {
 	case *d.loss > 0:
 		found.add(api.FindingNote, b.Name, percent(*d.loss)+" of the datagrams from {from} to {to} are lost", "")
 	}
-	if d.stream == api.StreamFailed && !d.cut() && !back.cut() {
+	if d.stream == api.StreamFailed && d.clean() && back.clean() { // else the loss above explains it
 		found.add(api.FindingTrouble, b.Name, "UDP passes from {from} to {to}, but no TCP connection can be made: gossip needs both", "open TCP to the agent's port in the firewalls between them")
 	}
 }
