@@ -200,9 +200,9 @@ func TestFiveContainersFollowTheGoose(t *testing.T) {
 	goose, token = c.whole(token - 1)
 
 	began, was = time.Now(), goose
-	old := token
+	old, paused := token, c.prefix+was
+	t.Cleanup(func() { _ = exec.Command(c.docker, "unpause", paused).Run() }) // a paused one cannot be removed
 	c.do("pause", c.prefix+was)
-	t.Cleanup(func() { _ = exec.Command(c.docker, "unpause", c.prefix+was).Run() }) // a paused one cannot be removed
 	goose, token = c.goose(token, c.without(was)...)
 	step(was+" paused:", began)
 	c.do("unpause", c.prefix+was)
