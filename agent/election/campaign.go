@@ -102,12 +102,13 @@ func (n *Node) startAsking(now time.Duration, fx *Effects) {
 
 // patience is how often a question is repeated in one term. A vote is saved
 // before it is given, so on slow disks it comes late: a candidate that failed
-// before waits longer, or it would burn one term after the other.
+// before waits longer while nobody has refused it, or it would burn one term
+// after the other. A refusal tells of a rival: then standing down is quicker (R3).
 func (n *Node) patience() uint8 {
-	if n.role == Candidate {
-		return maxResends << n.failures
+	if n.role != Candidate || n.refusals() > 0 {
+		return maxResends
 	}
-	return maxResends
+	return maxResends << n.failures
 }
 
 // askAgain repeats the question in the same term: to the silent ones at every

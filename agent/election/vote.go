@@ -91,7 +91,7 @@ func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 	n.follow(now, ID{}, fx)
 	// Time enough for the candidate to win or to fail; more after elections that
 	// brought no leader, as its saves, and the winner's, may be slow.
-	n.schedule(now + n.set.Lease/2<<n.failures)
+	n.schedule(now + n.set.Lease/2<<min(n.failures, 1))
 	n.failures = min(n.failures+1, 3)
 }
 
@@ -149,13 +149,16 @@ func (n *Node) grants() int {
 	return g
 }
 
-// hopeless tells that too many voters have refused for good.
-func (n *Node) hopeless() bool {
+// refusals counts the voters that have refused for good in this term.
+func (n *Node) refusals() int {
 	refused := 0
 	n.eachVoter(func(p *peer) {
 		if p.refused && !p.granted {
 			refused++
 		}
 	})
-	return int(n.rec.Config.N)-refused < n.rec.Config.Quorum()
+	return refused
 }
+
+// hopeless tells that too many voters have refused for good.
+func (n *Node) hopeless() bool { return int(n.rec.Config.N)-n.refusals() < n.rec.Config.Quorum() }
