@@ -132,17 +132,18 @@ func TestDoctorMeasuresLossByDirection(t *testing.T) {
 		goose := f.goose()
 		duck := f.ducks()[0]
 		require.NoError(t, f.agents[duck].faults.Set("out "+f.agents[goose].addr.String()+": loss 30%", 0))
-		lossy, other := 0.0, 0.0
+		lossy, other, found := 0.0, 0.0, ""
 		const times = 5
 		for range times {
 			d := f.examine(goose, 2*time.Second)
 			lossy += *pathOf(t, d, duck, goose).Loss / times
 			other += *pathOf(t, d, goose, duck).Loss / times
-			require.Contains(t, findings(d, api.FindingTrouble)+findings(d, api.FindingNote), "of the datagrams from "+duck+" to "+goose+" are lost")
+			found += findings(d, api.FindingTrouble)
 			f.sleep(probesKept)
 		}
 		require.InDelta(t, 0.3, lossy, 0.2, "of %d probes", times*(probeSmall+probeLarge))
 		require.Zero(t, other)
+		require.Contains(t, found, "of the datagrams from "+duck+" to "+goose+" are lost")
 	})
 }
 
@@ -150,18 +151,19 @@ func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.foundApart(5)
 		f.cut([]string{"a", "b"}, []string{"c", "d", "e"})
-		f.until(2*time.Minute, "both sides see the cut", func() bool {
-			return f.agents["a"].Status().Alive == 2 && f.agents["c"].Status().Alive == 3 && f.goose() != ""
-		})
-		d := f.examine("a", 2*time.Second)
+		f.until(2*time.Minute, "the majority sees the cut", func() bool { return f.agents["c"].Status().Alive == 3 && f.goose() != "" })
+		d := f.examine("c", 2*time.Second)
+		require.Equal(t, api.Yes, d.CanElect)
+		require.Contains(t, findings(d, api.FindingTrouble), "voter a at 10.0.0.1:3825 is failed")
+		if len(d.Config.Voters) == 5 { // the dead are not replaced yet
+			require.Contains(t, findings(d, api.FindingTrouble), "nobody could be elected after the death of c, d or e")
+		}
+
+		f.until(2*time.Minute, "the minority sees it", func() bool { return f.agents["a"].Status().Alive == 2 })
+		d = f.examine("a", 2*time.Second)
 		require.Equal(t, api.VerdictTrouble, d.Verdict)
 		require.Equal(t, api.No, d.CanElect)
 		require.Contains(t, findings(d, api.FindingTrouble), "no goose can be elected: 2 of 5 voters are alive and 3 are needed; missing: c d e")
-
-		d = f.examine("c", 2*time.Second)
-		require.Equal(t, api.Yes, d.CanElect)
-		require.Contains(t, findings(d, api.FindingTrouble), "nobody could be elected after the death of c, d or e")
-		require.Contains(t, findings(d, api.FindingTrouble), "voter a at 10.0.0.1:3825 is failed")
 	})
 }
 

@@ -74,7 +74,7 @@ func (e *examination) path(a, b *Agent, d *direction, found *groups) {
 		found.add(api.FindingTrouble, b.Name, "nothing passes from {from} to {to}, while the way back is open: a one-way cut", "look at the firewalls, routes and fault rules of both ends")
 	case d.cut():
 		found.add(api.FindingTrouble, b.Name, "nothing passes from {from} to {to}", "look at the network between them, and at fault rules (ddgoose netem show)")
-	case d.largeLoss != nil && *d.largeLoss == 1 && smallLoss(d) < 0.5:
+	case d.largeLoss != nil && *d.largeLoss == 1 && smallLoss(d) <= troubleLoss: // more of it may take the few large ones by chance
 		found.add(api.FindingTrouble, b.Name, fmt.Sprintf("datagrams of %d bytes from {from} to {to} are lost, small ones pass", largeBytes), "mend the MTU of the path: a tunnel or VPN on it takes less than it says")
 	case *d.loss > troubleLoss:
 		found.add(api.FindingTrouble, b.Name, percent(*d.loss)+" of the datagrams from {from} to {to} are lost", "look at the network between them, and at fault rules (ddgoose netem show)")
