@@ -293,7 +293,7 @@ func (l *life) topics() map[string]topic {
 	desk := &keyDesk{a: l.Agent}
 	return map[string]topic{
 		keysTopic: desk.tell, keyChangeTopic: desk.change,
-		measureTopic: l.Agent.answerMeasure, checkupTopic: l.Agent.answerCheckup, pingTopic: answerPing,
+		measureTopic: l.Agent.answerMeasure, checkupTopic: l.Agent.answerCheckup, pingTopic: answerPing, whyTopic: l.Agent.answerWhy,
 	}
 }
 

@@ -39,6 +39,7 @@ type life struct {
 	wakeAt   time.Duration
 	prober   prober
 	paths    pathMeters
+	sighted  sightings
 	judgeAt  time.Duration     // a late timeout is judged then; 0: none is late
 	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder // nil unless --expect has still to be met

@@ -188,6 +188,7 @@ func (l *life) receive(a *arrival) error {
 		}
 		return nil
 	}
+	l.saw(a.From)
 	if a.Founding.Kind != 0 {
 		if err := l.receiveFounding(a); err != nil {
 			return err
@@ -230,5 +231,6 @@ func (l *life) receiveMessage(m *wire.Message) error {
 		return nil
 	}
 	l.paths.received(&m.Message)
+	l.sighted.answered(&m.Message)
 	return l.step(&m.Message)
 }

@@ -125,6 +125,7 @@ func (l *life) sendElection(m *election.Message) {
 	f.Messages = append(f.Messages[:0], wire.Message{Message: *m})
 	f.FlockID, f.To = m.FlockID, m.To
 	l.paths.sent(m)
+	l.sighted.asking(m, l.cfg.Clock)
 	l.sendFrame(f, addr)
 }
 

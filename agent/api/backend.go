@@ -31,6 +31,7 @@ type Backend interface {
 	Lead(ctx context.Context, peer LeadPeer) (Holder, error)
 	// Faults is nil when this agent has no netem.
 	Faults() Faults
+	Explainer
 	// Clinic asks all agents of the flock.
 	Clinic() Clinic
 	// Metrics serves Prometheus text.

@@ -40,6 +40,7 @@ var routes = map[string]route{
 	"/v1/status":  {on: get((*handler).status), public: true},
 	"/v1/members": {on: get((*handler).members), public: true},
 	"/v1/watch":   {on: get((*handler).watch)},
+	"/v1/why":     {on: get((*handler).why)},
 
 	"/v1/lead":            {on: post((*handler).lead)},
 	"/v1/step-down":       {on: post((*handler).stepDown)},

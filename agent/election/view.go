@@ -17,6 +17,10 @@ func (n *Node) Promise() Promise { return n.promise }
 // WaitUntil gives the end of the wait after a restart (rule 13).
 func (n *Node) WaitUntil() time.Duration { return n.waitUntil }
 
+// QuietUntil gives until when this node does not campaign after it stood down
+// without a majority (rules 16, 20).
+func (n *Node) QuietUntil() time.Duration { return n.quietUntil }
+
 // HandedTo gives the latest deadline that holders may still act by; 0: none.
 func (n *Node) HandedTo() time.Duration { return n.handedTo }
 

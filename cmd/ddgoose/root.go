@@ -71,6 +71,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newProbeCommand(env),
 		newWaitCommand(env),
 		newDoctorCommand(env),
+		newWhyCommand(env),
 		newRunCommand(env),
 		newRunGuardCommand(env),
 		newFenceCommand(env),

@@ -1,0 +1,63 @@
+package agent
+
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+// sightings is when the voters were last heard, and what they said to this
+// agent's campaigns. It is the loop's own, and only explains.
+type sightings struct {
+	of      map[election.ID]*sighting
+	askedAt time.Duration // when this agent last asked for votes; 0: never
+}
+
+type sighting struct {
+	heardAt time.Duration
+	// The last answer to a campaign; answeredAt 0: none.
+	answeredAt time.Duration
+	granted    bool
+	reason     election.Reason
+	remaining  time.Duration
+}
+
+// sightingsMost bounds them: voters come and go.
+const sightingsMost = 4 * election.MaxVoters
+
+// saw books a datagram of an agent, if it is a voter.
+func (l *life) saw(id election.ID) {
+	s := &l.sighted
+	at := s.of[id]
+	if at == nil {
+		if l.node == nil {
+			return
+		}
+		if rec := l.node.Record(); !rec.Config.Has(id) {
+			return
+		}
+		if s.of == nil || len(s.of) >= sightingsMost {
+			s.of = map[election.ID]*sighting{}
+		}
+		at = &sighting{}
+		s.of[id] = at
+	}
+	at.heardAt = l.now()
+}
+
+// answered books what a voter says to a campaign.
+func (s *sightings) answered(m *election.Message) {
+	if m.Kind != election.PreVoteReply && m.Kind != election.VoteReply {
+		return
+	}
+	if at := s.of[m.From]; at != nil {
+		at.answeredAt, at.granted, at.reason, at.remaining = at.heardAt, m.Granted, m.Reason, m.Remaining
+	}
+}
+
+// asking books a request for votes.
+func (s *sightings) asking(m *election.Message, now func() time.Duration) {
+	if m.Kind == election.PreVoteRequest || m.Kind == election.VoteRequest {
+		s.askedAt = now()
+	}
+}

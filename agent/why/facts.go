@@ -1,0 +1,71 @@
+// Package why explains an agent's role by what the agent knows: it is pure, and
+// decides nothing that an agent acts upon.
+//
+//	explanation := why.Explain(facts)
+package why
+
+import "time"
+
+// Facts are what an agent knows at one moment. Durations count from then.
+type Facts struct {
+	Name  string
+	Role  string // api.RoleGoose or its like
+	Term  uint64
+	Lease time.Duration // the length of a whole one
+
+	Goose     string        // the name of the goose it knows; "" for none
+	Heard     time.Duration // since the goose's last heartbeat
+	LeaseLeft time.Duration // of its own lease
+
+	Dead     bool
+	Stale    time.Duration // for how long the loop has not answered; 0: it has
+	Founding string        // how far the founding is; "": no founding is under way
+	Bound    bool          // it is of a flock
+	Join     []string      // addresses that it calls
+
+	Observer    bool
+	Leads       bool          // it leads its term, with a lease or without
+	HandingOver bool          // a planned end of its lead is under way
+	Working     int           // holders that work for the goose here
+	Waits       time.Duration // it has restarted, and neither votes nor campaigns for so long
+	Promised    time.Duration // for how long it elects nobody but PromisedTo
+	PromisedTo  string
+	Silent      time.Duration // it stood down without a majority, and does not campaign for so long
+	HandedOut   time.Duration // for how long work may go on by a deadline that it was handed
+	Late        []string      // who works past a deadline
+	Asked       bool          // it has asked for votes within the last leases
+	Netem       string        // the fault rules in force
+
+	Voters []Voter
+}
+
+// Voter is what an agent knows of one voter.
+type Voter struct {
+	Name, ID, Addr string
+	Self           bool
+	Priority       uint8
+	State          string        // by gossip; "" while unknown
+	Heard          time.Duration // since its last datagram; below 0: none has come
+	// Promise is for how long its promise to this agent, the leader, counts; 0: not.
+	Promise time.Duration
+	// Answer is what it said to the last campaign; nil: nothing lately.
+	Answer *Answer
+	// Told is what it told of itself when it was asked; nil: nothing.
+	Told *Told
+}
+
+// Answer is a voter's answer to a campaign.
+type Answer struct {
+	Granted bool
+	Reason  string        // why not, for people
+	Until   time.Duration // it may be otherwise then; 0: it said nothing of that
+}
+
+// Told is what an agent tells others of itself. Agents of several versions
+// exchange it as JSON: fields are added, never changed.
+type Told struct {
+	Promised   time.Duration `json:"promised_ns"`
+	PromisedTo string        `json:"promised_to"` // a name
+	Waits      time.Duration `json:"waits_ns"`
+	Late       bool          `json:"late"` // work goes on past its lease
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+type whyOptions struct{ clientOptions }
+
+func newWhyCommand(env *environment) *cobra.Command {
+	var o whyOptions
+	cmd := &cobra.Command{
+		Use:     "why",
+		GroupID: groupAsk,
+		Short:   "Explain why this agent is goose or duck, or why there is no goose",
+		Long: `Explains the role of one agent: whose promises make it the goose, or whom it follows and why
+it does not lead. Where it knows no goose, it says what is missing to a majority: which voters cannot
+be reached and when they were last heard, who has promised whom to elect nobody else and for how
+much longer, who has just restarted and waits, and whose work goes on past its lease. What can be
+done about it follows each reason. An agent whose loop hangs tells that.
+
+It shows the flock as this agent sees it; ddgoose doctor asks and measures all of it.
+
+` + clientCodes,
+		Example: "  ddgoose why\n  ddgoose why --socket a --json | jq -r '.reasons[].text'",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	o.flags(cmd, 10*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func (o *whyOptions) run(ctx context.Context, env *environment) error {
+	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		w, err := c.Why(ctx)
+		switch {
+		case err != nil:
+			return err
+		case o.json:
+			return printJSON(env, w)
+		}
+		return printWhy(env.stdout, &w)
+	})
+}
+
+// printWhy writes an explanation for a person: the summary first, each reason
+// with what to do about it, then the voters.
+func printWhy(out io.Writer, w *api.Why) error {
+	fmt.Fprintln(out, printable(w.Summary))
+	for _, r := range w.Reasons {
+		fmt.Fprintf(out, "  - %s\n", printable(r.Text))
+		if r.Remedy != "" {
+			fmt.Fprintf(out, "    > %s\n", printable(r.Remedy))
+		}
+	}
+	if len(w.Voters) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "\nVoters (%d of %d are a majority, %d can be counted on):\n", w.Needed, len(w.Voters), w.Reachable)
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "  Voter\tPriority\tState\tCounts\tHeard\tPromised\tAnswer")
+	for _, v := range w.Voters {
+		counts, heard := "no", "never"
+		if v.Counts {
+			counts = "yes"
+		}
+		switch {
+		case v.Name == w.Name:
+			heard = "this one"
+		case v.Heard != nil:
+			heard = millis(*v.Heard) + " ago"
+		}
+		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name), v.Priority, cmp.Or(printable(v.State), "?"), counts, heard, promised(&v), cmp.Or(printable(v.Answer), "-"))
+	}
+	return table.Flush()
+}
+
+// promised is what a voter's promise or its wait after a restart leaves open.
+func promised(v *api.WhyVoter) string {
+	switch {
+	case v.Restarted != nil && *v.Restarted > 0:
+		return "waits " + millis(*v.Restarted)
+	case v.Promised == nil:
+		return "?"
+	case *v.Promised == 0:
+		return "-"
+	}
+	return fmt.Sprintf("%s, %s", printable(cmp.Or(v.PromisedTo, "?")), millis(*v.Promised))
+}
