@@ -107,6 +107,13 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 	return believed, page{}
 }
 
+// Newest tells whether a datagram of that number is the last one admitted of an
+// id: a replay is not.
+func (b *addressBook) Newest(id election.ID, seq uint64) bool {
+	p := b.pages[id]
+	return p != nil && p.seq == seq
+}
+
 // page gives the page of an id, made anew when there is room.
 func (b *addressBook) page(id election.ID) *page {
 	p := b.pages[id]

@@ -254,9 +254,6 @@ func (a *Agent) idleStatus() Status {
 		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
 		Warnings: []string{}, Version: a.cfg.Version,
 	}
-	if st.Left {
-		return s
-	}
 	names := diskNames(a.disk)
 	names[st.ID] = a.cfg.Name
 	s.Config.Term, s.Config.Version, s.Voter = rec.Config.Term, rec.Config.Version, rec.Config.Has(st.ID)

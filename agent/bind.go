@@ -77,7 +77,6 @@ func (l *life) foundedFlock() (election.FlockID, bool) {
 // that flock before it left.
 func (l *life) recordFor(id election.FlockID) election.Record {
 	if rec, ok := recordOf(l.disk.State()); ok && rec.FlockID == id {
-		rec.Config = election.Config{}
 		return rec
 	}
 	return election.Record{FlockID: id}
@@ -125,7 +124,11 @@ func (l *life) receiveFounding(a *arrival) error {
 	case l.founding != nil:
 		return l.performFounding(l.founding.Receive(l.now(), a.From, &w))
 	case l.node == nil:
-		return nil
+		if w.Attempt <= l.disk.State().Founding.Aborted { // an attempt of this agent's that it does not go on with
+			if word, ok := founding.Elsewhere(l.id, a.From, &w); ok {
+				l.sendFounding(&word)
+			}
+		}
 	case w.FlockID == l.flockID() && w.Kind == wire.FoundAccept:
 		l.showConfig(a.From) // founded, and it has not heard
 	case w.FlockID != l.flockID():

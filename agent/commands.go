@@ -53,22 +53,32 @@ func (b backend) Faults() api.Faults {
 // happens on the loop, so that no deadline is handed out which the node does
 // not know to bind it; while the agent is dead there is none to hand out.
 func (a *Agent) hold(ctx context.Context, h *holder) error {
-	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		a.holders.add(h)
-		err := l.syncHolders()
-		if err == nil && l.node != nil && l.handing == nil {
-			if lease := l.node.Lease(); lease.Until > l.now() {
-				l.holders.renew(lease, false)
+	for {
+		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+			a.holders.add(h)
+			err := l.syncHolders()
+			if err == nil && l.node != nil && l.handing == nil {
+				if lease := l.node.Lease(); lease.Until > l.now() {
+					l.holders.renew(lease, false)
+				}
 			}
+			answer(struct{}{}, err)
+			return err
+		})
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, errIsDead):
+			h.Close() // the loop may have taken it all the same
+			return err
 		}
-		answer(struct{}{}, err)
-		return err
-	})
-	if errors.Is(err, errIsDead) {
 		a.holders.add(h) // the next life finds it; added twice it is one
-		return nil
+		select {
+		case <-a.death.next():
+			return nil
+		default: // revived meanwhile: that life may have looked before
+		}
 	}
-	return err
 }
 
 func (l *life) commandStepDown(to string, answer func(string, error)) error {

@@ -65,6 +65,12 @@ func (hs *holders) each(do func(*holder)) {
 func (hs *holders) add(h *holder) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
+	h.mu.Lock()
+	closed := h.mu.closed
+	h.mu.Unlock()
+	if closed {
+		return // given up before the loop came to it
+	}
 	if hs.mu.all == nil {
 		hs.mu.all = make(map[*holder]struct{})
 	}

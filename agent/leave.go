@@ -147,9 +147,18 @@ func (l *life) receiveLeave(m *election.Message) error {
 	return nil
 }
 
-// receiveLeaveReply ends a leaving: the removal is committed.
+// receiveLeaveReply ends a leaving: the removal is committed. It must be the
+// newest word of the goose of now: an answer to an earlier leave, late or
+// repeated, would let a voter go that is one still.
 func (l *life) receiveLeaveReply(m *election.Message) error {
-	if l.departure == nil || !m.Granted {
+	if l.departure == nil || !m.Granted || l.node == nil {
+		return nil
+	}
+	rec := l.node.Record()
+	goose, _ := l.knownGoose()
+	if goose != m.From || m.Generation != rec.Generation || m.Term < rec.Term ||
+		m.ConfigID.Compare(rec.Config.ConfigID) < 0 || m.ConfigID == rec.Config.ConfigID && rec.Config.Has(l.id) ||
+		!l.book.Newest(m.From, m.Seq) {
 		return nil
 	}
 	done := l.departure.done

@@ -150,10 +150,6 @@ func (l *life) begin(st store.State) error {
 	rec, ok := recordOf(st)
 	switch {
 	case ok && !st.Bound.IsZero():
-		if st.Left {
-			// It comes back as an observer: what it knew of voters is stale.
-			rec.Config = election.Config{}
-		}
 		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
 			l.spreadTo = slices.Clone(st.Founding.Set) // it founded, and may not have told the others yet
 		}

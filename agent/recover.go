@@ -81,7 +81,8 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	if !slices.ContainsFunc(config.Members(), func(v election.Voter) bool { return v.Priority > 0 }) {
 		return nil, errors.New("only witnesses would be kept, and none of them may lead: keep a voter of priority above 0")
 	}
-	if tag := recoveryTag(rec.FlockID, rec.Generation.Number, ids); rec.Generation.Number > 0 && rec.Generation.Tag == tag {
+	// The same list on a flock that has grown since is another disaster, not the same one again.
+	if tag := recoveryTag(rec.FlockID, rec.Generation.Number, ids); rec.Generation.Number > 0 && rec.Generation.Tag == tag && hasExactly(rec.Config, ids) {
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
 	}
@@ -168,6 +169,11 @@ func idOfName(name string, c election.Config, names map[election.ID]string) (ele
 		return election.ID{}, fmt.Errorf("no agent %q: this disk knows %s; an agent can also be named by its id", name, strings.Join(slices.Compact(known), " "))
 	}
 	return election.ID{}, fmt.Errorf("%q names %d agents: name the one meant by its id: %v", name, len(voters), voters)
+}
+
+// hasExactly tells whether these, in order of id, are all the voters.
+func hasExactly(c election.Config, ids []election.ID) bool {
+	return slices.EqualFunc(c.Members(), ids, func(v election.Voter, id election.ID) bool { return v.ID == id })
 }
 
 // recoveryTag tells two recoveries of one number apart: they kept different voters.

@@ -162,8 +162,11 @@ func (p *Pilot) target(v View) int {
 // dead goes before one that is alive.
 func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 	leaves := slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && m.Leaving })
-	if v.Config.N%2 == 1 || int(v.Config.N) <= target || leaves { // a goose that leaves needs its successor
+	if v.Config.N%2 == 1 || leaves { // a goose that leaves needs its successor
 		return id, false
+	}
+	if int(v.Config.N) <= target && (v.Config.N > 2 || slices.ContainsFunc(v.Members, func(m Member) bool { return m.Alive && mayJoin(v, m) })) {
+		return id, false // of two either death ends the flock: they stay two only while a third is at hand
 	}
 	worst := -1
 	for i, voter := range v.Config.Members() {
@@ -198,7 +201,7 @@ func (p *Pilot) best(now time.Duration, v View, target int) (best Member, n int)
 	}
 	for _, m := range v.Members {
 		since, steady := p.steady[m.ID]
-		if v.Config.Has(m.ID) || m.Observer || m.Leaving || m.Forced || !steady || now-since < wait {
+		if !mayJoin(v, m) || !steady || now-since < wait {
 			continue
 		}
 		if n++; n == 1 || m.Priority > best.Priority {
@@ -221,6 +224,11 @@ func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, o
 		}
 	}
 	return id, false
+}
+
+// mayJoin tells whether an agent is one that could become a voter.
+func mayJoin(v View, m Member) bool {
+	return !v.Config.Has(m.ID) && !m.Observer && !m.Leaving && !m.Forced
 }
 
 // soleVoterLeaves gives the successor of a goose that is the only voter and wants to leave.

@@ -48,6 +48,7 @@ type Session struct {
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
 		late    uint64 // reported and not drained: a new connection hears of it first
+		drained uint64 // said last: until its echo the agent may still speak of what it is no longer bound by
 		refused error
 	}
 }
@@ -211,7 +212,7 @@ func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 		default:
 		}
 		return
-	case conn.drains > 0:
+	case conn.drains > 0 && e.Token <= s.mu.drained:
 		return
 	case e.Stop != "":
 		s.mu.stop = &e
@@ -277,7 +278,12 @@ func (s *Session) sayDrained(token uint64, stepDown bool) *conversation {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
 	s.mu.Lock()
-	s.mu.renewal, s.mu.stop, s.mu.late = nil, nil, 0
+	s.mu.drained, s.mu.late = token, 0
+	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop} {
+		if e := *slot; e != nil && e.Token <= token {
+			*slot = nil // a later period's stays
+		}
+	}
 	conn := s.mu.conn
 	if conn != nil {
 		conn.drains++

@@ -55,7 +55,7 @@ func TestDrainIsNeverHeardBeforeTheLateItEnds(t *testing.T) {
 func TestBetweenADrainAndItsEchoNothingIsHandedOut(t *testing.T) {
 	s := newSession(New("/somewhere/a.sock"))
 	conn, _, _ := talk()
-	s.mu.conn, conn.drains = conn, 2
+	s.mu.conn, s.mu.drained, conn.drains = conn, 7, 2
 	s.hear(conn, api.LeadEvent{Token: 7, Until: 1000})
 	s.hear(conn, api.LeadEvent{Token: 7, Stop: api.StopLost})
 	s.hear(conn, api.LeadEvent{Drained: 7})
@@ -67,6 +67,23 @@ func TestBetweenADrainAndItsEchoNothingIsHandedOut(t *testing.T) {
 	e, ok := s.Next()
 	require.True(t, ok)
 	require.EqualValues(t, 3000, e.Until)
+}
+
+// A stop of a later period must not get lost with what the drain ended.
+func TestDrainForgetsNothingOfALaterPeriod(t *testing.T) {
+	s := newSession(New("/somewhere/a.sock"))
+	conn, _, _ := talk()
+	s.mu.conn = conn
+	s.hear(conn, api.LeadEvent{Token: 7, Until: 1000})
+	s.hear(conn, api.LeadEvent{Token: 7, Stop: api.StopSteppedDown})
+	_ = conn.lines.Close() // the drain is decided upon; saying it is not what is tested
+	s.sayDrained(5, false)
+	s.hear(conn, api.LeadEvent{Token: 7, Until: 2000})
+	var got []api.LeadEvent
+	for e, ok := s.Next(); ok; e, ok = s.Next() {
+		got = append(got, e)
+	}
+	require.Equal(t, []api.LeadEvent{{Token: 7, Until: 2000}, {Token: 7, Stop: api.StopSteppedDown}}, got)
 }
 
 func TestAgentThatHangsDoesNotHangWhoeverSupervisesWork(t *testing.T) {

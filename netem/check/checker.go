@@ -59,8 +59,6 @@ func (c *Checker) take(e *Event) *Violation {
 		c.flock(e.Flock).release(e.Agent, e.Holder)
 	case Recorded:
 		return cmp.Or(c.disk(e).record(e), c.flock(e.Flock).config(e))
-	case Left:
-		c.disk(e).left = true
 	case Due:
 		c.goose.due(e.At, e.Bound)
 	case Excused:

@@ -41,10 +41,6 @@ func recorded(at int, agent string, r check.Record) check.Event {
 	return check.Event{At: time.Duration(at) * ms, Kind: check.Recorded, Agent: agent, Flock: "f", Record: r}
 }
 
-func left(at int, agent string) check.Event {
-	return check.Event{At: time.Duration(at) * ms, Kind: check.Left, Agent: agent, Flock: "f"}
-}
-
 func due(at, bound int) check.Event {
 	return check.Event{At: time.Duration(at) * ms, Kind: check.Due, Bound: time.Duration(bound) * ms}
 }
@@ -120,11 +116,6 @@ func TestEachPromiseCanBeBroken(t *testing.T) {
 			recorded(0, "a", record(2, "", 2, 2, "a b")), recorded(1, "a", record(2, "", 2, 1, "a"))}},
 		{"a config lost whole", "P6", []check.Event{
 			recorded(0, "a", record(2, "", 2, 2, "a b")), recorded(1, "a", record(2, "", 0, 0, ""))}},
-		{"a config given up by leaving", "", []check.Event{
-			recorded(0, "a", record(2, "", 2, 2, "a b")), left(1, "a"), recorded(1, "a", record(2, "", 0, 0, ""))}},
-		{"a config given up by leaving, once", "P6", []check.Event{
-			recorded(0, "a", record(2, "", 2, 2, "a b")), left(1, "a"), recorded(1, "a", record(2, "", 0, 0, "")),
-			recorded(2, "a", record(2, "", 2, 3, "a b")), recorded(3, "a", record(2, "", 0, 0, ""))}},
 		{"two sets of voters under one version", "P1", []check.Event{
 			recorded(0, "a", record(2, "", 2, 2, "a b")), recorded(1, "b", record(2, "", 2, 2, "a b c"))}},
 		{"a config of a later term than the record", "P6", []check.Event{recorded(0, "a", record(1, "", 2, 2, "a b"))}},

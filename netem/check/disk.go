@@ -7,7 +7,6 @@ type diskKey struct{ agent, flock string }
 // disk is what one disk has shown of one flock (P6).
 type disk struct {
 	last Record
-	left bool
 }
 
 func (c *Checker) disk(e *Event) *disk {
@@ -38,8 +37,7 @@ func (d *disk) record(e *Event) *Violation {
 		return broken("P6", e, "%s shows term %d after %d", e.Agent, r.Term, old.Term)
 	case same && old.Vote != "" && r.Vote != old.Vote:
 		return broken("P1", e, "%s voted for %s and for %s in term %d", e.Agent, old.Vote, r.Vote, r.Term)
-	case r.Config.Voters == "" && (d.left || old.Config.Voters == ""):
-		d.left = false
+	case r.Config.Voters == "" && old.Config.Voters == "":
 	case newer < 0:
 		return broken("P6", e, "%s shows config (%d, %d) after (%d, %d) of generation %d",
 			e.Agent, r.Config.Term, r.Config.Version, old.Config.Term, old.Config.Version, old.Generation)

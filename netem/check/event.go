@@ -26,8 +26,6 @@ const (
 	Drained
 	// Recorded: the agent shows, or reads from its disk, Record.
 	Recorded
-	// Left: the agent's disk was marked left, and may forget its config.
-	Left
 	// Due: a goose is due within Bound from now on, and whenever one is lost.
 	Due
 	// Excused: from now on nobody owes a goose.
@@ -36,7 +34,7 @@ const (
 
 var kindNames = [...]string{
 	Led: "led", Published: "published", Retracted: "retracted", Answered: "answered", HandedOut: "handed out",
-	Drained: "drained", Recorded: "recorded", Left: "left", Due: "due", Excused: "excused",
+	Drained: "drained", Recorded: "recorded", Due: "due", Excused: "excused",
 }
 
 // String names the kind.
@@ -109,5 +107,5 @@ func (v *Violation) Error() string {
 }
 
 // Safety tells whether the promise is one that no fault may break, as opposed
-// to one of liveness.
-func (v *Violation) Safety() bool { return v.Promise != "P4" }
+// to one of liveness (P4, P5).
+func (v *Violation) Safety() bool { return v.Promise != "P4" && v.Promise != "P5" }

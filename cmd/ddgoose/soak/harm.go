@@ -96,7 +96,6 @@ func (d *driver) leave(ctx context.Context, a *flock.Agent, lasts time.Duration)
 		// It keeps trying, whether anybody waits or not: a restart ends that.
 		return errors.Join(err, d.f.Hold(context.Background(), a.Name), d.f.Start(a.Name))
 	}
-	d.o.left(a.Name)
 	if err := d.ends(a, gone); err != nil {
 		return err
 	}

@@ -123,14 +123,6 @@ func (o *observer) polled(name string, s api.Status) {
 	o.answer(a, &s)
 }
 
-// left says that an agent has left the flock: its disk may forget the voters.
-func (o *observer) left(name string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := &o.agents[name].status
-	o.seq.push(check.Event{At: boottime.Now(), Kind: check.Left, Agent: s.ID, Flock: s.FlockID})
-}
-
 // record tells what an agent shows of what it must never forget (P6). Only its
 // watch is asked: answers to questions may overtake it.
 func (o *observer) record(now time.Duration, s *api.Status) {
