@@ -9,7 +9,6 @@ import (
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/founding"
 	"duckduckgoose/agent/store"
-	"duckduckgoose/netem/check"
 )
 
 // errCrashed ends whatever a life was doing when it was struck.
@@ -105,10 +104,6 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	switch {
 	case ok && !st.Bound.IsZero():
 		s.record(l, rec)
-		if st.Left {
-			rec.Config = election.Config{}
-			s.emit(check.Event{Kind: check.Left, Agent: a.ident, Flock: rec.FlockID.String()})
-		}
 		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
 			l.spreadTo = st.Founding.Set
 		}
