@@ -29,6 +29,12 @@ const DefaultBind = "127.0.0.1:3825"
 // DefaultPriority is the priority of an agent that names none.
 const DefaultPriority = 100
 
+// DefaultGrace is the Config.Grace of an agent that names none, MaxGrace the longest.
+const (
+	DefaultGrace = 5 * time.Second
+	MaxGrace     = time.Hour
+)
+
 // Config is an agent's configuration. The zero value, filled in by Default, is
 // an agent on loopback that founds a flock of its own.
 type Config struct {
@@ -54,7 +60,7 @@ type Config struct {
 	Priority *uint8
 	Observer bool              // never a voter
 	Tags     map[string]string // shown in members; name and tags share about 460 bytes
-	Grace    time.Duration     // how long a planned hand-over waits for work to end; default 5 s
+	Grace    time.Duration     // how long a planned hand-over waits for work to end, at most MaxGrace; default DefaultGrace
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status
@@ -128,7 +134,7 @@ func (c Config) Default() Config {
 		c.Voters = 5
 	}
 	if c.Grace == 0 {
-		c.Grace = 5 * time.Second
+		c.Grace = DefaultGrace
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -265,6 +271,9 @@ func (c *Config) validateTiming(bad func(string, ...any)) {
 	}
 	if c.Grace < 0 {
 		bad("grace %v: want 0s or more", c.Grace)
+	}
+	if c.Grace > MaxGrace {
+		bad("grace %v: want %v or less", c.Grace, MaxGrace)
 	}
 }
 

@@ -49,6 +49,7 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 		`advertise "here": want an address`:                                  func(c *Config) { c.Advertise = "here" },
 		`http "8080": want HOST:PORT`:                                        func(c *Config) { c.HTTP = "8080" },
 		"name the port too when --bind takes any":                            func(c *Config) { c.Bind, c.Advertise = "127.0.0.1:0", "127.0.0.1" },
+		"grace 2h0m0s: want 1h0m0s or less":                                  func(c *Config) { c.Grace = 2 * time.Hour },
 		"grace -1s: want 0s or more":                                         func(c *Config) { c.Grace = -time.Second },
 	} {
 		c := Config{Name: "a"}

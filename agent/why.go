@@ -82,7 +82,7 @@ func (a *Agent) postedFacts() why.Facts {
 func (a *Agent) roleFacts() why.Facts {
 	s := a.Status()
 	f := why.Facts{
-		Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "", Join: a.cfg.Join, Observer: a.cfg.Observer,
+		Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
 		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem,
 		Late: a.holders.late(), Working: a.holders.working(),
 	}
@@ -95,6 +95,7 @@ func (a *Agent) roleFacts() why.Facts {
 // facts are those that the loop knows.
 func (l *life) facts(now time.Duration) why.Facts {
 	f := l.roleFacts()
+	f.Join, f.Observer = l.cfg.Join, l.cfg.Observer // a reload changes them on the loop
 	if l.node == nil {
 		f.Bound = false
 		if l.founding != nil {

@@ -32,6 +32,7 @@ type agentSettings struct {
 	insecure              bool
 	profile               string
 	heartbeat, lease      time.Duration
+	grace                 time.Duration
 	voters, priority      uint64
 	observer              bool
 	tags                  map[string]string
@@ -66,6 +67,7 @@ func (s *agentSettings) flags() {
 	choiceFlag(f, &s.profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
 	durationFlag(f, &s.heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
 	durationFlag(f, &s.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
+	durationFlag(f, &s.grace, "grace", agent.DefaultGrace.String(), "how long a planned hand-over waits for the work to end; the lease is renewed meanwhile")
 	numberFlag(f, &s.voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
 	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
 	boolFlag(f, &s.observer, "observer", "never be a voter")
@@ -115,7 +117,7 @@ func (s *agentSettings) config() (agent.Config, error) {
 		Name: s.name, Bind: s.bind, Advertise: s.advertise, Join: s.join, Expect: int(s.expect),
 		DataDir: s.dataDir, SocketMode: s.socketMode, HTTP: s.http,
 		Flock: s.flock, KeyFile: s.keyFile, Insecure: s.insecure,
-		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease,
+		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease, Grace: s.grace,
 		Voters: int(s.voters), Priority: &priority, Observer: s.observer, Tags: s.tags,
 	}
 	var err error
@@ -155,7 +157,7 @@ func (s *agentSettings) keys() ([][]byte, error) {
 }
 
 // reloadable are the settings that SIGHUP changes.
-var reloadable = []string{"config", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "priority", "tag", "voters"}
+var reloadable = []string{"config", "grace", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "priority", "tag", "voters"}
 
 // changed names the settings that differ in now, and wait for a restart.
 func (s *agentSettings) changed(now *agentSettings) (names []string) {
