@@ -86,6 +86,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newFlockCommand(env),
 		newBenchCommand(env),
 		newSoakCommand(env),
+		newSimCommand(env),
 		newCompletionCommand(env),
 		newManCommand(env),
 		newVersionCommand(env),

@@ -24,7 +24,7 @@ func (c *clock) now(t time.Duration) time.Duration {
 // at gives the first moment at which the boot clock reads l or more. t is any
 // moment near it.
 func (c *clock) at(t, l time.Duration) time.Duration {
-	for range 4 { // each round leaves a hundredth of the error
+	for range 12 { // each round leaves a hundredth of the error, or less
 		t += l - c.now(t)
 	}
 	for c.now(t) < l {

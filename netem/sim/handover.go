@@ -239,7 +239,7 @@ func (l *life) receiveLeaveReply(m *election.Message) error {
 	if err := l.saveState(st); err != nil {
 		return err
 	}
-	l.stopping = stopping{started: true, done: true}
+	l.stopping.started, l.stopping.done = true, true
 	return nil
 }
 

@@ -68,13 +68,15 @@ func (s *Sim) stopHolder(h *holder) {
 	}
 	a := h.life.agent
 	takes := time.Duration(0)
-	switch a.dice.Uint64() % 4 {
-	case 1:
+	switch a.dice.Uint64() % 8 {
+	case 1, 2:
 		takes = below(&a.dice, a.timing.Lease/10)
-	case 2:
+	case 3, 4, 5:
 		takes = below(&a.dice, a.timing.Lease)
-	case 3:
+	case 6:
 		takes = below(&a.dice, 4*a.timing.Lease)
+	case 7:
+		takes = below(&a.dice, 2*grace)
 	}
 	h.doneAt = s.now + takes + 1
 	s.watch(h)

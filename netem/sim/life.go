@@ -68,7 +68,7 @@ type forced struct {
 type page struct {
 	addr       netip.AddrPort
 	start, seq uint64
-	gossip     netip.AddrPort // what gossip last said
+	told, left netip.AddrPort // what gossip last said, and what before
 }
 
 // knownPeer is one line of the peers file.

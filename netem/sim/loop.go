@@ -184,8 +184,13 @@ func (l *life) admit(f *flight) bool {
 	switch {
 	case known && m.Start < p.start:
 		return false
-	case !known || m.Start > p.start || m.Seq > p.seq:
-		p.addr, p.start, p.seq = f.fromAddr, m.Start, m.Seq
+	case !known || m.Start > p.start:
+		l.book[m.From] = page{addr: f.fromAddr, start: m.Start, seq: m.Seq}
+	case m.Seq > p.seq:
+		p.seq = m.Seq
+		if f.fromAddr != p.left { // what is late from where it was does not move it back
+			p.addr = f.fromAddr
+		}
 		l.book[m.From] = p
 	}
 	return true

@@ -20,7 +20,6 @@ const (
 type flight struct {
 	m        election.Message
 	word     *wire.Founding // instead of m
-	flock    election.FlockID
 	from     *agent
 	fromAddr netip.AddrPort
 	to       netip.AddrPort
@@ -35,7 +34,6 @@ type network struct {
 	at      map[netip.AddrPort]*agent
 	cut     [][]bool // from, to: nothing passes
 	free    []*flight
-	rules   int // agents with fault rules
 	version uint64
 	part    []int  // of the undirected graph of links that work both ways
 	partOf  uint64 // the version that part was worked out for

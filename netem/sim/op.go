@@ -62,6 +62,19 @@ func verbNamed(name string) (*Verb, bool) {
 // Verbs lists the words of the schedules.
 func Verbs() []Verb { return slices.Clone(verbs) }
 
+// Faults names the verbs that random schedules use.
+func Faults() (names []string) {
+	for _, v := range verbs {
+		if v.Drawn {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// Strikes tells whether random schedules can use a verb.
+func Strikes(name string) bool { return slices.Contains(Faults(), name) }
+
 // ParseOp reads one line of a schedule.
 func ParseOp(text string) (Op, error) {
 	words := strings.Fields(text)

@@ -26,10 +26,7 @@ func (r *Result) Report(replay string) string {
 
 // text prints the settings in the words of the scenario files.
 func (s *Settings) text() string {
-	lines := []string{fmt.Sprintf("seed %d", s.Seed)}
-	for _, line := range s.header() {
-		lines = append(lines, line)
-	}
+	lines := append([]string{fmt.Sprintf("seed %d", s.Seed)}, s.header()...)
 	for _, o := range s.Ops {
 		lines = append(lines, o.String())
 	}

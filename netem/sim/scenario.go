@@ -50,6 +50,16 @@ func Scenarios() []Scenario {
 	return all
 }
 
+// ScenarioNamed gives a scenario that is built in.
+func ScenarioNamed(name string) (Scenario, bool) {
+	all := Scenarios()
+	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return all[i], true
+}
+
 // ParseScenario reads a scenario file: comments, a header of "WORD VALUE"
 // lines, and lines "at T ...".
 func ParseScenario(name, text string) (Scenario, error) {

@@ -82,15 +82,19 @@ func (l *life) membersChanged() error {
 // better, until gossip shows another address than before.
 func (l *life) gossiped(v *view) {
 	p := l.book[v.id]
-	switch {
-	case v.meta.start < p.start:
+	if v.meta.start < p.start {
 		return
-	case v.meta.start > p.start:
-		p = page{addr: v.addr, start: v.meta.start}
-	case p.seq == 0 || p.gossip.IsValid() && p.gossip != v.addr:
+	}
+	if v.meta.start > p.start {
+		p = page{start: v.meta.start}
+	}
+	if p.told != v.addr {
+		p.left = p.told
+	}
+	if p.seq == 0 || p.told != v.addr {
 		p.addr = v.addr
 	}
-	p.gossip = v.addr
+	p.told = v.addr
 	l.book[v.id] = p
 }
 

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent"
+	"duckduckgoose/netem/sim"
+)
+
+var simExits = map[sim.Class]int{
+	sim.Kept: exitDone, sim.Safety: exitUnsafe, sim.Liveness: exitUnalive, sim.Crashed: exitCrashed,
+}
+
+type simOptions struct {
+	seed      uint64
+	seeds     int
+	agents    int
+	lasts     time.Duration
+	every     time.Duration
+	faults    []string
+	latency   time.Duration
+	profile   string
+	heartbeat time.Duration
+	lease     time.Duration
+	only      string
+	scenario  string
+	list      bool
+	json      bool
+}
+
+func newSimCommand(env *environment) *cobra.Command {
+	var o simOptions
+	cmd := &cobra.Command{
+		Use:     "sim",
+		GroupID: groupLab,
+		Short:   "Try a flock, its timing and its promises in virtual time",
+		Long: `Runs the code of the agents under a virtual clock: their elections, disks, voters and founding,
+over a network, machines and clocks that fail as a seed says. An hour takes a second. After every
+event the promises are checked; when the faults are over, a majority is healed, and a goose must
+come in time. The same seed gives the same run, byte for byte.
+
+It prints how long the flock was without a goose, how often it elected, and how often each fault
+struck: so timings can be tried against a bad network before anybody relies on them. Of a run
+that breaks a promise it prints the schedule, shrunken to what matters, the last events, and the
+command that replays it.
+
+Without --agents, --heartbeat and --lease or --profile each seed draws its own.
+
+` + simFaults() + `
+Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6),
+4 liveness missed (P4, P5, or what a scenario expects), 5 a crash. Of several the gravest: 3, 5, 4.`,
+		Example: `  ddgoose sim --seed 1 --agents 7 --for 24h
+  ddgoose sim --profile wan --latency 80ms --faults netem,partition --for 10h
+  ddgoose sim --seeds 1000
+  ddgoose sim --scenario chained`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	flags := cmd.Flags()
+	numberFlag(flags, &o.seed, "seed", "", 1<<63, "of the run, or the first one of several (default: drawn, and printed)")
+	flags.IntVar(&o.seeds, "seeds", 1, "how many runs, each of the next seed")
+	flags.IntVarP(&o.agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", sim.MaxAgents))
+	durationFlag(flags, &o.lasts, "for", "5m", "virtual time during which faults strike; healing comes on top")
+	durationFlag(flags, &o.every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
+	flags.StringSliceVar(&o.faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
+	durationFlag(flags, &o.latency, "latency", "", "of the network, one way (default: drawn to fit the timing)")
+	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
+	durationFlag(flags, &o.heartbeat, "heartbeat", "", "time between the goose's heartbeats")
+	durationFlag(flags, &o.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
+	stringFlag(flags, &o.only, "only", "", "N,N", "only these faults of the schedule, counted from 0, or none")
+	stringFlag(flags, &o.scenario, "scenario", "", "NAME", "a schedule written by hand: a name of --list, or a file")
+	boolFlag(flags, &o.list, "list", "list the scenarios, and do nothing")
+	boolFlag(flags, &o.json, "json", "print JSON")
+	return cmd
+}
+
+// simFaults lists the faults for the help.
+func simFaults() string {
+	var b strings.Builder
+	b.WriteString("Faults, and the words of schedules (at T WORD ...; WHO is a name, goose, duck or *):\n")
+	for _, v := range sim.Verbs() {
+		drawn := " "
+		if v.Drawn {
+			drawn = "*"
+		}
+		fmt.Fprintf(&b, " %s %s\n       %s\n", drawn, strings.TrimSpace(v.Name+" "+v.Takes), v.Does)
+	}
+	b.WriteString("Those with * can be given to --faults.\n")
+	return b.String()
+}
+
+func (o *simOptions) run(ctx context.Context, env *environment) error {
+	if o.list {
+		return o.printList(env)
+	}
+	p, err := o.plan()
+	if err != nil {
+		return err
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1_000_000) + 1
+	}
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second one ends it at once
+	switch {
+	case o.scenario != "":
+		return o.runScenario(ctx, env)
+	case o.seeds == 1:
+		return o.runOne(ctx, env, p)
+	}
+	return o.runMany(ctx, env, p)
+}
+
+// plan checks what was given.
+func (o *simOptions) plan() (p sim.Plan, err error) {
+	p = sim.Plan{Agents: o.agents, Latency: o.latency, For: o.lasts, Every: o.every, Faults: o.faults}
+	switch {
+	case o.agents < 0 || o.agents > sim.MaxAgents:
+		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.agents, sim.MaxAgents)
+	case o.seeds < 1:
+		return p, usage("seeds %d: want 1 or more", o.seeds)
+	}
+	if o.profile != "" || o.heartbeat != 0 || o.lease != 0 {
+		c := agent.Config{Name: "a", Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease}.Default()
+		if err := c.Validate(); err != nil {
+			return p, usage("%w", err)
+		}
+		p.Timing = sim.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
+	}
+	for _, name := range o.faults {
+		if !sim.Strikes(name) {
+			return p, usage("fault %q: want of %s", name, strings.Join(sim.Faults(), " "))
+		}
+	}
+	switch o.only {
+	case "":
+	case "none":
+		p.Only = []int{}
+	default:
+		for word := range strings.SplitSeq(o.only, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(word))
+			if err != nil || n < 0 {
+				return p, usage("only %q: %q is not a number from 0 on", o.only, word)
+			}
+			p.Only = append(p.Only, n)
+		}
+	}
+	return p, nil
+}
+
+func (o *simOptions) printList(env *environment) error {
+	if o.json {
+		type row struct {
+			Name  string `json:"name"`
+			About string `json:"about"`
+		}
+		rows := []row{}
+		for _, s := range sim.Scenarios() {
+			rows = append(rows, row{s.Name, s.About})
+		}
+		return printJSON(env, rows)
+	}
+	for _, s := range sim.Scenarios() {
+		fmt.Fprintf(env.stdout, "%-34s %s\n", s.Name, s.About)
+	}
+	return nil
+}
+
+// runScenario runs one scenario, for each of the seeds.
+func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
+	s, ok := sim.ScenarioNamed(o.scenario)
+	if !ok {
+		text, err := os.ReadFile(o.scenario)
+		if err != nil {
+			return usage("scenario %q: it is neither of `ddgoose sim --list` nor a file: %w", o.scenario, err)
+		}
+		if s, err = sim.ParseScenario(o.scenario, string(text)); err != nil {
+			return usage("%w", err)
+		}
+	}
+	var all sim.Stats
+	for i := range uint64(o.seeds) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("interrupted after %d of %d seeds", i, o.seeds)
+		}
+		seed := cmp.Or(s.Settings.Seed, o.seed+i)
+		r := s.Run(seed)
+		all.Add(&r.Stats)
+		if r.Err != nil {
+			return o.failed(env, &r, fmt.Sprintf("ddgoose sim --scenario %s --seed %d", o.scenario, seed))
+		}
+	}
+	return o.kept(env, &all)
+}
+
+// runOne runs one seed, with a line of progress.
+func (o *simOptions) runOne(ctx context.Context, env *environment, p sim.Plan) error {
+	progress := simProgress(env)
+	set := sim.Drawn(o.seed, p)
+	r := sim.Run(set, func(now time.Duration) bool {
+		progress(fmt.Sprintf("seed %d", o.seed), float64(now), float64(set.For))
+		return ctx.Err() == nil
+	})
+	progress("", 0, 0)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted after %v of virtual time", r.Ended)
+	}
+	if r.Err != nil {
+		return o.shrunken(env, o.seed, p, r)
+	}
+	return o.kept(env, &r.Stats)
+}
+
+// runMany runs several seeds on all cores.
+func (o *simOptions) runMany(ctx context.Context, env *environment, p sim.Plan) error {
+	progress := simProgress(env)
+	var all sim.Stats
+	var bad *sim.Result
+	var badSeed uint64
+	sim.Many(o.seed, o.seeds, runtime.GOMAXPROCS(0), p, func(seed uint64, r sim.Result) bool {
+		all.Add(&r.Stats)
+		progress(fmt.Sprintf("seed %d  %d faults  %d periods", seed, all.Faults(), all.Periods), float64(all.Runs), float64(o.seeds))
+		if r.Err != nil {
+			bad, badSeed = &r, seed
+		}
+		return r.Err == nil && ctx.Err() == nil
+	})
+	progress("", 0, 0)
+	switch {
+	case bad != nil:
+		return o.shrunken(env, badSeed, p, *bad)
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted after %d of %d seeds", all.Runs, o.seeds)
+	}
+	return o.kept(env, &all)
+}
+
+// shrinkTries bounds the runs that shrinking takes.
+const shrinkTries = 300
+
+// shrunken tells of a run that went wrong, by the smallest schedule found.
+func (o *simOptions) shrunken(env *environment, seed uint64, p sim.Plan, r sim.Result) error {
+	replay := o.command(seed)
+	if r.Class() != sim.Crashed {
+		r = sim.Shrink(r, shrinkTries)
+		replay += " --only " + sim.OnlyFlag(sim.Only(seed, p, r.Settings.Ops))
+	}
+	return o.failed(env, &r, replay)
+}
+
+// command is how this run is run again.
+func (o *simOptions) command(seed uint64) string {
+	words := []string{"ddgoose sim --seed", strconv.FormatUint(seed, 10), "--for", o.lasts.String()}
+	add := func(name, value string, given bool) {
+		if given {
+			words = append(words, "--"+name, value)
+		}
+	}
+	add("agents", strconv.Itoa(o.agents), o.agents > 0)
+	add("every", o.every.String(), o.every > 0)
+	add("faults", strings.Join(o.faults, ","), len(o.faults) > 0)
+	add("latency", o.latency.String(), o.latency > 0)
+	add("profile", o.profile, o.profile != "")
+	add("heartbeat", o.heartbeat.String(), o.heartbeat > 0)
+	add("lease", o.lease.String(), o.lease > 0)
+	return strings.Join(words, " ")
+}
+
+// simAnswer is what --json prints.
+type simAnswer struct {
+	Verdict string    `json:"verdict"` // kept, liveness, safety or crash
+	Seed    uint64    `json:"seed"`
+	Stats   sim.Stats `json:"stats"`
+	Error   string    `json:"error,omitempty"`
+	Replay  string    `json:"replay,omitempty"`
+}
+
+func (o *simOptions) failed(env *environment, r *sim.Result, replay string) error {
+	if o.json {
+		if err := printJSON(env, simAnswer{r.Class().String(), r.Settings.Seed, r.Stats, r.Err.Error(), replay}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprint(env.stdout, r.Report(replay))
+	}
+	return quietly(simExits[r.Class()])
+}
+
+func (o *simOptions) kept(env *environment, all *sim.Stats) error {
+	if o.json {
+		return printJSON(env, simAnswer{Verdict: sim.Kept.String(), Seed: o.seed, Stats: *all})
+	}
+	fmt.Fprintf(env.stdout, "every promise was kept, seed %d\n%s", o.seed, all)
+	return nil
+}

@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+)
+
+// budget gives how many seeds a test may run: many, few with the race detector.
+func budget(many, few int) int {
+	switch {
+	case *long:
+		return 10 * many
+	case raceEnabled:
+		return few
+	}
+	return many
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := range uint64(budget(20, 2)) {
+		p := Plan{For: time.Minute, Every: time.Second}
+		a, b := Run(Drawn(seed, p), nil), Run(Drawn(seed, p), nil)
+		require.Equal(t, a.Hash, b.Hash, "seed %d", seed)
+		require.Equal(t, a.Stats, b.Stats, "seed %d", seed)
+		require.NotEqual(t, a.Hash, Run(Drawn(seed+1000, p), nil).Hash, "seed %d", seed)
+	}
+}
+
+// TestSeedsKeepEveryPromise is the short form of `make sim`.
+func TestSeedsKeepEveryPromise(t *testing.T) {
+	var all Stats
+	Many(1, budget(150, 4), runtime.GOMAXPROCS(0), Plan{}, func(seed uint64, r Result) bool {
+		all.Add(&r.Stats)
+		if r.Err != nil {
+			t.Errorf("%s", r.Report(fmt.Sprintf("ddgoose sim --seed %d", seed)))
+		}
+		return r.Err == nil
+	})
+	t.Logf("\n%s", all.String())
+}
+
+// Regression seeds: each once broke a promise, by the fault of the code named.
+func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
+	for seed, fault := range map[uint64]string{
+		9:    "autopilot: a leaving sole voter dropped the successor it had just added",
+		27:   "address book: a moved observer was never found again",
+		77:   "election: a change was made of whose new members no majority answered",
+		62:   "address book: what was late from an old address moved an agent back there",
+		262:  "autopilot: a leave that could not be made kept a lost voter from being replaced",
+		345:  "agent: a restarted voter knew no address until gossip had joined",
+		1984: "election: rivals with a part of the votes each held out for seconds",
+	} {
+		r := Run(Drawn(seed, Plan{}), nil)
+		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
+	}
+}
+
+func TestHundredsOfAgents(t *testing.T) {
+	set := Settings{
+		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
+		Latency: 200 * time.Microsecond, For: 30 * time.Second, Heal: true,
+		Ops: []Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
+	}
+	r := Run(set, nil)
+	require.NoError(t, r.Err)
+	require.Equal(t, 2, r.Stats.Periods)
+}
+
+func TestPanicsAreCrashesThatTellTheirStack(t *testing.T) {
+	set := Drawn(1, Plan{For: 10 * time.Second})
+	r := run(set, bugs{reads: func(*life, *election.Message) { panic("planted") }}, nil)
+	require.Equal(t, Crashed, r.Class())
+	require.ErrorContains(t, r.Err, "panic: planted")
+	require.ErrorContains(t, r.Err, "receive")
+}
+
+func TestShrinkingKeepsWhatMatters(t *testing.T) {
+	forgets := bugs{born: func(bool) bool { return true }}
+	for seed := uint64(0); ; seed++ {
+		p := Plan{Every: 2 * time.Second, For: 2 * time.Minute}
+		set := Drawn(seed, p)
+		set.Heal = false
+		r := run(set, forgets, nil)
+		if r.Class() != Safety {
+			continue
+		}
+		small := shrink(r, forgets, 100)
+		require.Equal(t, Safety, small.Class())
+		require.Less(t, len(small.Settings.Ops), len(set.Ops)/4)
+		only := Only(seed, p, small.Settings.Ops)
+		require.Len(t, only, len(small.Settings.Ops))
+		p.Only = only
+		again := Drawn(seed, p)
+		again.Heal = false
+		require.Equal(t, small.Hash, run(again, forgets, nil).Hash, "the flags replay the shrunken run")
+		require.Contains(t, small.Report("THIS"), "replay: THIS")
+		return
+	}
+}
