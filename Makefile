@@ -21,7 +21,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ddgoose
 
 ## test: every test that needs only Go (at most 8 minutes on two cores)
-test: test-race test-model test-sim test-fuzz test-processes
+test: test-race test-model test-sim test-virtual test-fuzz test-processes
 
 ## test-race: all tests with the race detector, but for those of test-processes; the model check at small bounds
 test-race:
@@ -38,6 +38,10 @@ test-model:
 ## test-sim: the simulator's scenarios and seeds without the race detector
 test-sim:
 	$(GO) test -count=1 -timeout 5m ./netem/sim
+
+## test-virtual: whole agents in virtual time, tormented by a few seeds
+test-virtual:
+	$(GO) test -count=1 -timeout 5m -run VirtualSoak ./agent -soak.seeds 3
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:
@@ -58,13 +62,17 @@ fuzz:
 	  done; \
 	done
 
-## test-extra: what takes long or needs more than Go, as root, a browser, HAProxy, Docker (at most 15 minutes)
+## test-extra: what takes long or needs more than Go: root, a browser, HAProxy, PostgreSQL, Docker (at most 15 minutes)
 test-extra:
-	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak ./cmd/ddgoose/deploy
+	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak ./cmd/ddgoose/deploy ./cmd/ddgoose/run ./agent/fence
 
 ## soak: torment a local flock of seven for SOAK_FOR (10m), by SEED (drawn)
 soak: build
 	$(BIN) soak --agents 7 --for $(or $(SOAK_FOR),10m) --out out/soak $(if $(SEED),--seed $(SEED))
+
+## soak-virtual: SEEDS (20) soaks of whole agents, an hour of virtual time each
+soak-virtual:
+	$(GO) test -count=1 -v -timeout 120m -run VirtualSoak ./agent -soak.for 1h -soak.seed $(or $(SEED),1) -soak.seeds $(or $(SEEDS),20)
 
 ## sim: SEEDS (1000) seeds of the simulator, and every scenario
 sim: build
