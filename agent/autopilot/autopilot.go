@@ -80,6 +80,11 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 			return add(m), true // an even set stands no more deaths than the odd one below: never stop there
 		}
 	}
+	if v.Config.N >= 3 && v.Config.N < election.MaxVoters && leaders(v.Config) < 2 {
+		if m, n := p.best(now, v, target); n > 0 && m.Priority > 0 {
+			return add(m), true // witnesses alone cannot follow the goose: it takes the place of one
+		}
+	}
 	if id, ok := p.absent(now, v, target); ok {
 		return remove(id), true
 	}
@@ -103,6 +108,16 @@ func answers(v View, c election.Config) bool {
 		}
 	}
 	return n >= c.Quorum()
+}
+
+// leaders counts the voters that may lead.
+func leaders(c election.Config) (n int) {
+	for _, v := range c.Members() {
+		if v.Priority > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func add(m Member) election.Change {

@@ -205,6 +205,22 @@ func TestShrinkingDropsTheLowestPriority(t *testing.T) {
 	require.Equal(t, "-e-c", f.after(time.Second))
 }
 
+func TestTheGooseIsNeverTheOnlyVoterThatMayLead(t *testing.T) {
+	f := of(t, "abcd", "a")
+	f.vote("abc")
+	for _, witness := range []string{"b", "c"} {
+		f.member(witness).Priority = 0
+		f.view.Config = f.view.Config.With(election.Voter{ID: id(witness)})
+	}
+	require.Equal(t, "+d-b", f.after(time.Minute), "a witness makes room")
+	f = of(t, "abc", "abc")
+	for _, witness := range []string{"b", "c"} {
+		f.member(witness).Priority = 0
+		f.view.Config = f.view.Config.With(election.Voter{ID: id(witness)})
+	}
+	require.Empty(t, f.after(time.Minute), "nobody else may lead")
+}
+
 func TestATargetAloneShrinksNothing(t *testing.T) {
 	f := of(t, "abcde", "abcde")
 	f.view.Limit = 3

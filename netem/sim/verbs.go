@@ -66,7 +66,7 @@ func words() []Verb {
 		{Name: "force-leave", Takes: "WHO", who: true, apply: (*Sim).opForceLeave,
 			Does: "the command, given to the goose"},
 		{Name: "wipe", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opWipe,
-			Does: "the machine crashes and its disk is lost, unless that would cost the majority for good"},
+			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
 		{Name: "move", Takes: "WHO", Drawn: true, who: true, apply: func(s *Sim, _ *Op, a *agent) bool { s.move(a); return true },
 			Does: "it has another address"},
 		{Name: "recover", Takes: "A,B", apply: (*Sim).opRecover, check: anyWord,
@@ -408,7 +408,8 @@ func (s *Sim) opForceLeave(o *Op, a *agent) bool {
 }
 
 // opWipe loses a disk if the flock can stand it (P5): there is a goose, its
-// voters are committed, and without this disk a majority of them is left.
+// voters are committed, and without this disk a majority of them is left, one of
+// priority above 0 among it.
 func (s *Sim) opWipe(o *Op, a *agent) bool {
 	if !s.spares(a) {
 		return false
@@ -424,13 +425,14 @@ func (s *Sim) spares(a *agent) bool {
 		return false
 	}
 	c := goose.rec.Config
-	kept := 0
+	kept, leads := 0, false
 	for _, b := range s.agents {
-		if b != a && c.Has(b.id) && !b.gone {
+		if i := c.Index(b.id); b != a && i >= 0 && !b.gone {
 			kept++
+			leads = leads || c.Voters[i].Priority > 0
 		}
 	}
-	return kept >= c.Quorum()
+	return kept >= c.Quorum() && leads
 }
 
 func (s *Sim) opRecover(o *Op, _ *agent) bool {
