@@ -35,6 +35,7 @@ func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return
 
 func (b backend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	h := b.a.newHolder(fmt.Sprintf("process %d", peer.PID))
+	h.grace = min(peer.Grace, MaxGrace)
 	if err := b.a.hold(ctx, h); err != nil {
 		return nil, err
 	}

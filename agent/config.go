@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
@@ -32,7 +33,7 @@ const DefaultPriority = 100
 // DefaultGrace is the Config.Grace of an agent that names none, MaxGrace the longest.
 const (
 	DefaultGrace = 5 * time.Second
-	MaxGrace     = time.Hour
+	MaxGrace     = api.MaxGrace
 )
 
 // Config is an agent's configuration. The zero value, filled in by Default, is
@@ -60,7 +61,7 @@ type Config struct {
 	Priority *uint8
 	Observer bool              // never a voter
 	Tags     map[string]string // shown in members; name and tags share about 460 bytes
-	Grace    time.Duration     // how long a planned hand-over waits for work to end, at most MaxGrace; default DefaultGrace
+	Grace    time.Duration     // how long a planned hand-over waits for work that does not say itself, at most MaxGrace; default DefaultGrace
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status

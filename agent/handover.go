@@ -27,7 +27,7 @@ func (l *life) beginHandover(h handover) error {
 		h.done("", api.Conflict("a hand-over is already under way"))
 		return nil
 	}
-	h.grace = l.now() + l.cfg.Grace
+	h.grace = l.now() + l.holders.grace(l.cfg.Grace)
 	l.handing = &h
 	l.holders.stopAll(h.cause)
 	return l.progressHandover(l.now())
@@ -125,7 +125,7 @@ type stopping struct {
 func (l *life) beginStop() error { return l.endLife(stopStopped) }
 
 func (l *life) endLife(cause string) error {
-	l.leaving = stopping{started: true, until: l.now() + l.cfg.Grace + 4*l.cfg.Lease}
+	l.leaving = stopping{started: true, until: l.now() + l.holders.grace(l.cfg.Grace) + 4*l.cfg.Lease}
 	l.holders.stopAll(cause)
 	if l.node == nil || l.node.Role() != election.Leader {
 		l.leaving.done = true

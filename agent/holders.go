@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
@@ -29,7 +30,8 @@ type holders struct {
 // stop: a slow reader misses renewals, never a stop.
 type holder struct {
 	agent *Agent
-	who   string // for warnings: a process or a Lead
+	who   string        // for warnings: a process or a Lead
+	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -100,6 +102,23 @@ func (hs *holders) working() int {
 		h.mu.Unlock()
 	})
 	return n
+}
+
+// grace is how long a planned end waits for those that work; unsaid stands for
+// those that do not say.
+func (hs *holders) grace(unsaid time.Duration) (longest time.Duration) {
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		works := h.mu.token != 0
+		h.mu.Unlock()
+		switch {
+		case works && h.grace == 0:
+			longest = max(longest, unsaid)
+		case works:
+			longest = max(longest, h.grace)
+		}
+	})
+	return longest
 }
 
 // late names the holders whose work went on past its deadline.

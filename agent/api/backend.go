@@ -50,6 +50,9 @@ type Faults interface {
 type LeadPeer struct {
 	PID int // 0: unknown
 	UID int // -1: unknown
+	// Grace is how long its work may take to end when the end is planned, at most
+	// MaxGrace; 0: it does not say, and the agent's own counts.
+	Grace time.Duration
 }
 
 // Holder is one session of somebody who acts for the goose. The agent hands it

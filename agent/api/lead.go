@@ -21,6 +21,11 @@ const (
 	// somebody else ends the holder's work when its process dies, a moment later:
 	// its death alone does not drain it then, but the deadline does.
 	HeirsQuery = "heirs"
+	// GraceQuery in the query of POST /v1/lead is how long the holder's work may
+	// take to end when the end is planned: a Go duration, at most MaxGrace.
+	GraceQuery = "grace"
+	// MaxGrace is the longest that a planned hand-over waits for work to end.
+	MaxGrace = time.Hour
 	// maxLine bounds what a holder may write on one line.
 	maxLine = 4 << 10
 	// maxEchoes bounds the drains that a holder says without reading their echoes.
@@ -61,7 +66,7 @@ type session struct {
 // lead serves a holder's session until its connection ends. The holder counts
 // as drained when it has said so; otherwise see handler.outlive.
 func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
-	heirs, err := parseLeadQuery(r.URL.RawQuery)
+	heirs, grace, err := parseLeadQuery(r.URL.RawQuery)
 	if err != nil {
 		expectNoMore(w)
 		return err
@@ -71,7 +76,7 @@ func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 	// Nobody reads the request meanwhile, so its own context does not end with
 	// the connection.
 	ctx, stop := h.whileOpen(r.Context())
-	holder, err := h.b.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid})
+	holder, err := h.b.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: grace})
 	stop()
 	if err != nil {
 		proc.close()
@@ -91,18 +96,24 @@ func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func parseLeadQuery(raw string) (heirs bool, err error) {
+func parseLeadQuery(raw string) (heirs bool, grace time.Duration, err error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return false, Input("query %.80q: %v", raw, err)
+		return false, 0, Input("query %.80q: %v", raw, err)
 	}
 	for name, values := range query {
-		if name != HeirsQuery || len(values) != 1 || values[0] != "true" && values[0] != "false" {
-			return false, Input("query %.80q: want none, or heirs=true", raw)
+		switch value := values[0]; {
+		case len(values) == 1 && name == HeirsQuery && (value == "true" || value == "false"):
+			heirs = value == "true"
+		case len(values) == 1 && name == GraceQuery:
+			if grace, err = time.ParseDuration(value); err != nil || grace <= 0 || grace > MaxGrace {
+				return false, 0, Input("query: grace %.40q: want a duration above 0 and of %v at the most, such as 20s", value, MaxGrace)
+			}
+		default:
+			return false, 0, Input("query %.80q: want none, heirs=true or grace=20s", raw)
 		}
-		heirs = values[0] == "true"
 	}
-	return heirs, nil
+	return heirs, grace, nil
 }
 
 // converse runs the session until either end is gone.

@@ -254,14 +254,19 @@ func TestCloseEndsSessionsAndTheirHolders(t *testing.T) {
 }
 
 func TestQueryOfASessionIsJudged(t *testing.T) {
-	for _, query := range []string{"heirs=yes", "heirs=true&heirs=true", "heirs=true&to=b", "to=b", "%zz"} {
+	for _, query := range []string{"heirs=yes", "heirs=true&heirs=true", "heirs=true&to=b", "to=b", "%zz",
+		"grace=", "grace=5", "grace=0s", "grace=-1s", "grace=61m", "grace=1s&grace=1s"} {
 		a := apitest.New()
 		got := ask(a, api.Local, "POST", "/v1/lead?"+query, "")
 		require.Equal(t, http.StatusBadRequest, got.code, query)
 		require.Contains(t, got.body, "query")
 		require.Empty(t, a.Holders)
 	}
-	for _, query := range []string{"", "heirs=true", "heirs=false"} {
-		require.Equal(t, http.StatusOK, ask(apitest.New(), api.Local, "POST", "/v1/lead?"+query, "").code, query)
+	for query, grace := range map[string]time.Duration{
+		"": 0, "heirs=true": 0, "heirs=false": 0, "grace=20s": 20 * time.Second, "heirs=true&grace=1h": time.Hour,
+	} {
+		a := apitest.New()
+		require.Equal(t, http.StatusOK, ask(a, api.Local, "POST", "/v1/lead?"+query, "").code, query)
+		require.Equal(t, grace, next(t, a.Holders).Peer.Grace, query)
 	}
 }

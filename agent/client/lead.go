@@ -12,7 +12,7 @@ import (
 // once. work's context is a child of ctx and ends when work must, and
 // context.Cause says why: [lead.ErrLeaseLost] (40 % of the lease are left and it
 // was not renewed), [lead.ErrSteppedDown] or [lead.ErrStopped] (the lease is
-// renewed meanwhile, up to the agent's grace).
+// renewed meanwhile, up to the agent's --grace).
 //
 // When work returns after such a cancel, Lead waits for the next time. When
 // it returns by itself the agent steps down, and Lead returns its error. When

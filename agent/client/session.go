@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -23,6 +24,24 @@ type HoldOptions struct {
 	// Heirs says that somebody else ends the work when this process dies, a
 	// moment later: its death alone does not drain it, but the deadline does.
 	Heirs bool
+	// Grace is how long the work may take to end when the end is planned, at most
+	// [api.MaxGrace]; 0: as long as the agent grants those that do not say.
+	Grace time.Duration
+}
+
+// path is where a session is opened.
+func (o HoldOptions) path() string {
+	query := url.Values{}
+	if o.Heirs {
+		query.Set(api.HeirsQuery, "true")
+	}
+	if o.Grace != 0 {
+		query.Set(api.GraceQuery, o.Grace.String())
+	}
+	if len(query) == 0 {
+		return "/v1/lead"
+	}
+	return "/v1/lead?" + query.Encode()
 }
 
 // Session is a holder's session over connections that may come and go. What
@@ -70,9 +89,7 @@ type conversation struct {
 // opening only: Close ends the session.
 func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
 	s := newSession(c)
-	if opts.Heirs {
-		s.path += "?" + api.HeirsQuery + "=true"
-	}
+	s.path = opts.path()
 	if err := s.begin(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -81,7 +98,7 @@ func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
 }
 
 func newSession(c *Client) *Session {
-	s := &Session{c: c, path: "/v1/lead", ready: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Session{c: c, path: HoldOptions{}.path(), ready: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

@@ -189,7 +189,7 @@ func (e *explanation) unbound() {
 // handingOver says what a hand-over waits for.
 func (e *explanation) handingOver() string {
 	if e.Working > 0 {
-		return fmt.Sprintf("a hand-over is under way: it waits for %d to end their work, for --grace at the most", e.Working)
+		return fmt.Sprintf("a hand-over is under way: it waits for %d to end their work, for their --grace at the most", e.Working)
 	}
 	return "a hand-over is under way: it holds no lease any more, and another takes over"
 }
