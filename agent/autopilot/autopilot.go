@@ -40,8 +40,11 @@ type Member struct {
 	Acks     bool // it has acked within a lease
 	Observer bool // by flag
 	Priority uint8
-	Leaving  bool // it has asked to leave
-	Forced   bool // somebody has forced it out
+	// PreemptAfter is how long it wants to be a steady voter before it takes over
+	// from a goose of a lower priority; 0: it waits for an election.
+	PreemptAfter time.Duration
+	Leaving      bool // it has asked to leave
+	Forced       bool // somebody has forced it out
 }
 
 // View is what one decision is made from.
@@ -51,6 +54,7 @@ type View struct {
 	Config    election.Config
 	Committed bool
 	Limit     int      // --voters: 1, 3, 5 or 7
+	Frozen    bool     // for maintenance: only what heals, or what one agent was asked for, is done
 	Members   []Member // all that have not left, this one included, sorted by ID
 }
 
@@ -90,7 +94,7 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	}
 	for _, m := range v.Members {
 		i := v.Config.Index(m.ID)
-		if i < 0 || !m.Alive || v.Config.Voters[i].Priority == m.Priority || m.ID == v.Self && m.Priority == 0 {
+		if i < 0 || v.Frozen || !m.Alive || v.Config.Voters[i].Priority == m.Priority || m.ID == v.Self && m.Priority == 0 {
 			continue // a goose that wants to be a witness hands over first
 		}
 		return add(m), true

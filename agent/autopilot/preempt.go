@@ -1,0 +1,99 @@
+package autopilot
+
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+// triedLately is for how long the goose does not ask an agent again to take over
+// for its priority: one that cannot hold the lead must not get it again and again.
+const triedLately = 5 * time.Minute
+
+// Preemption decides when the goose hands over to an agent of a higher priority
+// that asks for it. It is kept by one that may be goose again and again: whom it
+// has asked it remembers from term to term, how steady they are it does not.
+type Preemption struct {
+	term   uint64
+	steady map[election.ID]time.Duration // since when one lives, acks and is a voter, by this goose's own eyes
+	asked  map[election.ID]time.Duration // when one was last asked to take over
+}
+
+// Heir is the agent that takes over for its priority. The zero ID: nobody.
+type Heir struct {
+	ID       election.ID
+	Priority uint8
+	After    time.Duration // how long it wants to be steady before
+	At       time.Duration // when it has been, and may be asked
+	Asked    bool          // it was asked lately, which is what At waits for
+}
+
+// Decide gives the one that takes over next, and whether it is to be asked now.
+// Of several the highest priority goes first, before those that were asked lately.
+func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
+	p.observe(now, v)
+	own, stays := uint8(0), true
+	if i := v.Config.Index(v.Self); i >= 0 {
+		own = v.Config.Voters[i].Priority
+	}
+	for _, m := range v.Members {
+		if m.ID == v.Self {
+			own, stays = max(own, m.Priority), !m.Leaving
+		}
+	}
+	for _, m := range v.Members {
+		since, steady := p.steady[m.ID]
+		i := v.Config.Index(m.ID)
+		if !steady || m.ID == v.Self || m.PreemptAfter <= 0 || m.Leaving || m.Forced || m.Observer ||
+			m.Priority <= own || m.Priority != v.Config.Voters[i].Priority { // what the config says rules; it follows soon
+			continue
+		}
+		h := Heir{ID: m.ID, Priority: m.Priority, After: m.PreemptAfter, At: since + m.PreemptAfter}
+		if asked, ok := p.asked[m.ID]; ok && asked+triedLately > h.At {
+			h.At, h.Asked = asked+triedLately, true
+		}
+		if next.ID.IsZero() || h.before(next) {
+			next = h
+		}
+	}
+	return next, !next.ID.IsZero() && now >= next.At && stays && v.Committed && !v.Frozen
+}
+
+// Ask books that an agent is asked to take over.
+func (p *Preemption) Ask(now time.Duration, id election.ID) {
+	if p.asked == nil {
+		p.asked = map[election.ID]time.Duration{}
+	}
+	p.asked[id] = now
+}
+
+func (h Heir) before(other Heir) bool {
+	switch {
+	case h.Asked != other.Asked:
+		return !h.Asked
+	case h.Priority != other.Priority:
+		return h.Priority > other.Priority
+	}
+	return h.At < other.At
+}
+
+func (p *Preemption) observe(now time.Duration, v View) {
+	if p.term != v.Term || p.steady == nil {
+		p.term, p.steady = v.Term, map[election.ID]time.Duration{}
+	}
+	seen := map[election.ID]bool{}
+	for _, m := range v.Members {
+		seen[m.ID] = true
+		book(p.steady, m.ID, now, m.Alive && m.Acks && v.Config.Has(m.ID))
+	}
+	for id := range p.steady {
+		if !seen[id] {
+			delete(p.steady, id)
+		}
+	}
+	for id, at := range p.asked {
+		if now-at >= triedLately {
+			delete(p.asked, id)
+		}
+	}
+}
