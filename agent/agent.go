@@ -35,6 +35,7 @@ type Agent struct {
 
 	death   death
 	faults  atomic.Pointer[Faults]
+	freeze  atomic.Pointer[freeze] // written by the loop; nil: none was heard of
 	members atomic.Pointer[[]api.Member]
 }
 
@@ -209,14 +210,14 @@ func (a *Agent) Watch(ctx context.Context) iter.Seq[Status] { return a.board.wat
 
 // StepDown makes this agent hand over to the voter named to, or to the one that
 // ranks first when to is "". Work is stopped first. It returns when another
-// is the goose, or after two leases with an error.
+// is the goose, or after two leases with an error. A frozen flock refuses it.
 func (a *Agent) StepDown(ctx context.Context, to string) error {
-	_, err := a.stepDown(ctx, to)
+	_, err := a.stepDown(ctx, to, false)
 	return err
 }
 
-func (a *Agent) stepDown(ctx context.Context, to string) (goose string, err error) {
-	return ask(ctx, a, func(l *life, answer func(string, error)) error { return l.commandStepDown(to, answer) })
+func (a *Agent) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
+	return ask(ctx, a, func(l *life, answer func(string, error)) error { return l.commandStepDown(to, force, answer) })
 }
 
 // Leave takes this agent out of the voters, then out of the flock, and ends

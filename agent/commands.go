@@ -27,8 +27,8 @@ func (b backend) Members() []api.Member                      { return b.a.Member
 func (b backend) Watch(ctx context.Context) iter.Seq[Status] { return b.a.Watch(ctx) }
 func (b backend) Leave(ctx context.Context, f bool) error    { return b.a.Leave(ctx, f) }
 
-func (b backend) StepDown(ctx context.Context, to string) (string, error) {
-	return b.a.stepDown(ctx, to)
+func (b backend) StepDown(ctx context.Context, to string, force bool) (string, error) {
+	return b.a.stepDown(ctx, to, force)
 }
 func (b backend) ForceLeave(ctx context.Context, name string) error     { return b.a.ForceLeave(ctx, name) }
 func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return b.a.Join(ctx, addrs) }
@@ -82,9 +82,13 @@ func (a *Agent) hold(ctx context.Context, h *holder) error {
 	}
 }
 
-func (l *life) commandStepDown(to string, answer func(string, error)) error {
+func (l *life) commandStepDown(to string, force bool, answer func(string, error)) error {
 	if l.node == nil || l.node.Role() != election.Leader {
 		answer("", l.notGoose())
+		return nil
+	}
+	if left := l.frozen(l.now()); left > 0 && !force {
+		answer("", api.Conflict("the flock is frozen for %s more (ddgoose thaw ends that, and ddgoose step-down --force hands over all the same)", thawsIn(left)))
 		return nil
 	}
 	var id election.ID

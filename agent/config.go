@@ -36,6 +36,13 @@ const (
 	MaxGrace     = api.MaxGrace
 )
 
+// DefaultPreemptAfter is the Config.PreemptAfter of an agent that names none,
+// MaxPreemptAfter the longest.
+const (
+	DefaultPreemptAfter = time.Minute
+	MaxPreemptAfter     = 24 * time.Hour
+)
+
 // Config is an agent's configuration. The zero value, filled in by Default, is
 // an agent on loopback that founds a flock of its own.
 type Config struct {
@@ -59,9 +66,14 @@ type Config struct {
 	Voters     int           // how many voters to keep as goose: 1, 3, 5 or 7; default 5
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
 	Priority *uint8
-	Observer bool              // never a voter
-	Tags     map[string]string // shown in members; name and tags share about 460 bytes
-	Grace    time.Duration     // how long a planned hand-over waits for work that does not say itself, at most MaxGrace; default DefaultGrace
+	Observer bool // never a voter
+	// Preempt has this agent take over from a goose of a lower priority, once that
+	// goose has seen it be a steady voter for PreemptAfter: 1 s to MaxPreemptAfter,
+	// default DefaultPreemptAfter. Without it, priority counts at elections only.
+	Preempt      bool
+	PreemptAfter time.Duration
+	Tags         map[string]string // shown in members; name and tags share about 440 bytes
+	Grace        time.Duration     // how long a planned hand-over waits for work that does not say itself, at most MaxGrace; default DefaultGrace
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status
@@ -134,6 +146,9 @@ func (c Config) Default() Config {
 	if c.Voters == 0 {
 		c.Voters = 5
 	}
+	if c.PreemptAfter == 0 {
+		c.PreemptAfter = DefaultPreemptAfter
+	}
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
 	}
@@ -181,6 +196,14 @@ func (c Config) complete() (Config, error) {
 		c.Keys = keys
 	}
 	return c, c.Validate()
+}
+
+// preemptAfter is what the others are told; 0: this agent does not preempt.
+func (c *Config) preemptAfter() time.Duration {
+	if !c.Preempt {
+		return 0
+	}
+	return c.PreemptAfter
 }
 
 func (c *Config) priority() uint8 {
@@ -236,6 +259,12 @@ func (c Config) Validate() error {
 	}
 	if c.Observer && c.Expect > 0 && c.Expect < 2 {
 		bad("an observer cannot found a flock alone: drop --observer or raise --expect")
+	}
+	if c.Preempt && (c.Observer || c.priority() == 0) {
+		bad("preempt: an observer or a witness (priority 0) never leads: drop --preempt, or give it a --priority above 0")
+	}
+	if c.PreemptAfter < time.Second || c.PreemptAfter > MaxPreemptAfter {
+		bad("preempt-after %v: want 1s to %v", c.PreemptAfter, MaxPreemptAfter)
 	}
 	for k := range c.Tags {
 		if !tagKey.MatchString(k) {

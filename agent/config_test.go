@@ -50,6 +50,10 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 		`http "8080": want HOST:PORT`:                                        func(c *Config) { c.HTTP = "8080" },
 		"name the port too when --bind takes any":                            func(c *Config) { c.Bind, c.Advertise = "127.0.0.1:0", "127.0.0.1" },
 		"grace 2h0m0s: want 1h0m0s or less":                                  func(c *Config) { c.Grace = 2 * time.Hour },
+		"preempt: an observer or a witness (priority 0) never leads":         func(c *Config) { c.Preempt, c.Observer = true, true },
+		"drop --preempt, or give it a --priority above 0":                    func(c *Config) { c.Preempt, c.Priority = true, new(uint8) },
+		"preempt-after 25h0m0s: want 1s to 24h0m0s":                          func(c *Config) { c.PreemptAfter = 25 * time.Hour },
+		"preempt-after 1ms: want 1s to 24h0m0s":                              func(c *Config) { c.PreemptAfter = time.Millisecond },
 		"grace -1s: want 0s or more":                                         func(c *Config) { c.Grace = -time.Second },
 	} {
 		c := Config{Name: "a"}
@@ -90,7 +94,8 @@ func TestKeyFileIsReadByNew(t *testing.T) {
 func TestMetadataTravels(t *testing.T) {
 	full := peerMeta{
 		Name: "a.b-c_1", Start: 7, Life: 9, Priority: 3, Expect: 5, Observer: true, Accepted: true, Left: true, Settled: true,
-		Tags: map[string]string{"rack": "7", "empty": ""},
+		Tags:         map[string]string{"rack": "7", "empty": ""},
+		PreemptAfter: 90 * time.Second, Freeze: freezeNotice{Stamp: 1785000000000000000, Left: time.Hour},
 	}
 	full.FlockID[3] = 1
 	b, err := full.encode()
@@ -100,10 +105,43 @@ func TestMetadataTravels(t *testing.T) {
 	require.Equal(t, full, got)
 }
 
+// The words of a version take no room from tags, and those of a later one are
+// no tags.
+func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
+	m := peerMeta{Name: "a", Tags: map[string]string{"a": strings.Repeat("x", 200), "b": ""}}
+	most := 0
+	for ; ; most++ {
+		m.Tags["b"] = strings.Repeat("x", most)
+		if _, err := m.encode(); err != nil {
+			require.ErrorContains(t, err, "tags are 1 bytes too many: name and tags together may take 443 bytes")
+			break
+		}
+	}
+	m.Tags["b"] = strings.Repeat("x", most-1)
+	m.PreemptAfter, m.Freeze = MaxPreemptAfter, freezeNotice{Stamp: lastStamp, Left: MaxFreeze}
+	b, err := m.encode()
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(b), metaRoom)
+	got, err := decodeMeta(b)
+	require.NoError(t, err)
+	require.Equal(t, m, got)
+
+	plain := peerMeta{Name: "a", Tags: map[string]string{"k": "v"}}
+	for _, words := range [][2]string{{"!x", "of a later version"}, {"!p", "soon"}, {"!p", "-1"}, {"!p", "zzzzzz"}, {"!f", ""}, {"!f", ".10"}, {"!f", "zzzzzzzzzzzzzz.10"}} {
+		b, err := plain.encode()
+		require.NoError(t, err)
+		got, err := decodeMeta(appendText(appendText(b, words[0]), words[1]))
+		require.NoError(t, err)
+		require.Equal(t, plain, got, "%q", words)
+	}
+}
+
 func FuzzMetadata(f *testing.F) {
 	b, err := (&peerMeta{Name: "a", Tags: map[string]string{"k": "v"}}).encode()
 	require.NoError(f, err)
 	f.Add(b)
+	f.Add(appendText(appendText(b, "!f"), "dk8x2m.3c"))
+	f.Add(appendText(appendText(b, "!p"), "1o"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeMeta(b)

@@ -45,6 +45,9 @@ type life struct {
 	founding *founding.Founder // nil unless --expect has still to be met
 	pilot    autopilot.Pilot
 
+	preemption autopilot.Preemption
+	heir       autopilot.Heir // as it was last decided, while this agent leads
+
 	peers       []peer // gossip's view, as of the last change
 	names       map[election.ID]string
 	alive       int
@@ -54,22 +57,24 @@ type life struct {
 	leaveAsked  map[election.ID]time.Duration
 	forceOut    map[election.ID]forced
 
-	moveAt    time.Duration // when the own address is next looked at
-	movedFor  int           // how often in a row it was gone
-	moved     bool          // this life ends for another address
-	toldWork  bool          // what the others were told of holders here
-	handing   *handover
-	unfitAt   time.Duration // when a goose that should be none tries to hand over again
-	late      bool          // told the node that work goes on past its deadline
-	spreadTo  []election.ID
-	byID      atomic.Pointer[map[election.ID]peer] // read by streams
-	reports   chan string                          // problems from other goroutines
-	settled   bool                                 // an elder by name (names.go)
-	pinging   bool
-	pinged    chan nameHolder
-	born      time.Duration
-	departure *departure
-	leaving   stopping
+	moveAt   time.Duration // when the own address is next looked at
+	movedFor int           // how often in a row it was gone
+	moved    bool          // this life ends for another address
+	toldWork bool          // what the others were told of holders here
+	// toldFreeze is what they were told of a freeze.
+	toldFreeze freezeNotice
+	handing    *handover
+	unfitAt    time.Duration // when a goose that should be none tries to hand over again
+	late       bool          // told the node that work goes on past its deadline
+	spreadTo   []election.ID
+	byID       atomic.Pointer[map[election.ID]peer] // read by streams
+	reports    chan string                          // problems from other goroutines
+	settled    bool                                 // an elder by name (names.go)
+	pinging    bool
+	pinged     chan nameHolder
+	born       time.Duration
+	departure  *departure
+	leaving    stopping
 
 	choresAt   time.Duration
 	nameWarned bool

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -29,6 +30,9 @@ type peerMeta struct {
 	Settled  bool // has run for longer than nameWindow
 	Holders  bool // work for the goose is attached
 	Tags     map[string]string
+
+	PreemptAfter time.Duration // it takes over from a goose of a lower priority, when it has been steady for so long; 0: it does not
+	Freeze       freezeNotice  // the newest that it knows of
 }
 
 const (
@@ -80,10 +84,10 @@ func (p *peerMeta) encode() ([]byte, error) {
 		}
 		b = appendText(appendText(b, k), p.Tags[k])
 	}
-	if over := len(b) - metaRoom; over > 0 {
-		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, metaRoom-metaFixedSize)
+	if over := len(b) - (metaRoom - wordsRoom); over > 0 {
+		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, metaRoom-wordsRoom-metaFixedSize)
 	}
-	return b, nil
+	return p.appendWords(b), nil
 }
 
 // sumMeta appends a checksum of the metadata, whose they are and where that is.
@@ -138,7 +142,9 @@ func decodeMeta(b []byte) (peerMeta, error) {
 	p.Name = texts[0]
 	p.Tags = map[string]string{}
 	for i := 1; i < len(texts); i += 2 {
-		p.Tags[texts[i]] = texts[i+1]
+		if !p.takeWord(texts[i], texts[i+1]) {
+			p.Tags[texts[i]] = texts[i+1]
+		}
 	}
 	return p, nil
 }

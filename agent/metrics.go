@@ -51,6 +51,9 @@ var gauges = []struct {
 	{"promise_age_seconds", "since the majority's promises that a leader counts on, or since the last heartbeat that a duck promised by", promiseAge},
 	{"voters", "voters in this agent's config", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(len(s.Config.Voters)) }},
 	{"warnings", "warnings that status shows", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(len(s.Warnings)) }},
+	{"freeze_remaining_seconds", "for how long the goose still changes on failure only, 0 when the flock is not frozen", func(a *Agent, _ *Status, now time.Duration) float64 {
+		return a.frozen(now).Seconds()
+	}},
 	{"netem_active", "1 while fault rules are in force", func(_ *Agent, s *Status, _ time.Duration) float64 { return flag(s.Netem != "") }},
 	{"gossip_health_score", "memberlist's judgement of this agent's own health, 0 for well, growing while its probes fail", func(a *Agent, _ *Status, _ time.Duration) float64 {
 		return float64(a.meters.health.Load())

@@ -98,6 +98,7 @@ func TestMetricsTellLossByPeerAndFaults(t *testing.T) {
 		require.NotContains(t, at, "ddgoose_peer_loss_ratio"+peer(ducks[1]), "nothing is expected of it")
 		require.Greater(t, at[`ddgoose_netem_faults_total{fault="lost"}`], 100.)
 		require.EqualValues(t, 1, at["ddgoose_netem_active"])
+		require.Zero(t, at["ddgoose_freeze_remaining_seconds"])
 	})
 }
 

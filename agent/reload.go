@@ -7,7 +7,7 @@ import (
 )
 
 // Reload takes a new configuration, as after a SIGHUP: Keys, Join, Tags,
-// Priority, Observer, Voters and Grace count from now on, and the flock hears
+// Priority, Preempt, PreemptAfter, Observer, Voters and Grace count from now on, and the flock hears
 // of them. What differs of the rest needs a new start: its flags are listed,
 // and the old values stay. A configuration with a fault changes nothing.
 func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
@@ -26,6 +26,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		restart := c.fixed(&cfg)
 		c.Join, c.Tags, c.Priority, c.Observer = cfg.Join, maps.Clone(cfg.Tags), cfg.Priority, cfg.Observer
 		c.Voters, c.Grace = cfg.Voters, cfg.Grace
+		c.Preempt, c.PreemptAfter = cfg.Preempt, cfg.PreemptAfter
 		l.gossip.Seed(c.Join)
 		l.tellMeta()
 		l.choresAt = 0

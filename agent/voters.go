@@ -81,6 +81,7 @@ func (l *life) chores(now time.Duration) error {
 		return err
 	}
 	l.tellWork()
+	l.tellFreeze()
 	if l.node != nil {
 		l.spread(now)
 		l.forgetLeavers(now)
@@ -102,15 +103,19 @@ func (l *life) chores(now time.Duration) error {
 
 // steerVoters makes the one change of voters that the autopilot asks for.
 func (l *life) steerVoters(now time.Duration) error {
+	l.heir = autopilot.Heir{}
 	if l.node.Role() != election.Leader || l.node.HandingOver() || l.node.Lease().Until <= now {
 		return nil
 	}
 	rec := l.node.Record()
 	v := autopilot.View{
 		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.cfg.Voters,
-		Members: l.pilotMembers(now),
+		Frozen: l.frozen(now) > 0, Members: l.pilotMembers(now),
 	}
-	if autopilot.Unfit(v) && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
+	if err := l.preempt(now, v); err != nil {
+		return err
+	}
+	if autopilot.Unfit(v) && !v.Frozen && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
 		l.unfitAt = now + unfitEvery
 		return l.stepDown(election.ID{}, func(goose string, err error) {
 			l.log.Info("a witness or observer hands over", "goose", goose, "error", err)
@@ -141,7 +146,7 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 		contacts[c.ID] = c
 	}
 	rec := l.node.Record()
-	term := rec.Term
+	term, frozen := rec.Term, l.frozen(now) > 0
 	var members []autopilot.Member
 	for _, p := range l.peers {
 		if p.State == api.StateLeft || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != l.flockID() {
@@ -151,9 +156,10 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 		_, forced := l.forceOut[p.ID]
 		members = append(members, autopilot.Member{
 			ID: p.ID, Alive: p.State == api.StateAlive,
-			// One that is ahead acks nothing, but answers (rule 7).
-			Acks:     c.InTerm && now-c.AckAt < l.cfg.Lease || c.Term > term,
-			Observer: p.Meta.Observer, Priority: p.Meta.Priority, Leaving: l.wantsOut(p.ID), Forced: forced,
+			// One that is ahead acks nothing, but answers (rule 7); to add it takes another term.
+			Acks:     c.InTerm && now-c.AckAt < l.cfg.Lease || c.Term > term && !frozen,
+			Observer: p.Meta.Observer, Priority: p.Meta.Priority, PreemptAfter: p.Meta.PreemptAfter,
+			Leaving: l.wantsOut(p.ID), Forced: forced,
 		})
 	}
 	return members
@@ -186,6 +192,7 @@ func (l *life) membersChanged() error {
 		byID[p.ID] = p
 	}
 	l.byID.Store(&byID)
+	l.hearFreezes()
 	l.choresAt = 0
 	if err := l.keepInView(); err != nil {
 		return err

@@ -103,6 +103,9 @@ func (l *life) refreshWarnings(now time.Duration) {
 	if l.node != nil {
 		l.warnFlock(now, warn)
 	}
+	if left := l.frozen(now); left > 0 {
+		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", thawsIn(left))
+	}
 	for _, who := range l.holders.late() {
 		warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
 	}

@@ -84,7 +84,7 @@ func (a *Agent) roleFacts() why.Facts {
 	f := why.Facts{
 		Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
 		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem,
-		Late: a.holders.late(), Working: a.holders.working(),
+		Late: a.holders.late(), Working: a.holders.working(), Frozen: a.frozen(a.cfg.Clock()),
 	}
 	if s.Goose != nil {
 		f.Goose, f.Heard = s.Goose.Name, time.Duration(s.Goose.HeardMS*float64(time.Millisecond))
@@ -111,6 +111,8 @@ func (l *life) facts(now time.Duration) why.Facts {
 	if f.Promised = left(promise.End); f.Promised > 0 {
 		f.PromisedTo = l.nameOf(promise.To)
 	}
+	f.Heir = l.heirFact(now)
+	f.PreemptAfter = l.cfg.preemptAfter()
 	recent := now - answersKept*l.cfg.Lease
 	f.Asked = l.sighted.askedAt > max(0, recent)
 	contacts := map[election.ID]election.Contact{}

@@ -16,8 +16,10 @@ type Backend interface {
 	Members() []Member
 	// Watch yields a status at once, then after each change; a slow reader skips to the latest.
 	Watch(ctx context.Context) iter.Seq[Status]
-	// StepDown hands over to the voter named to ("": the first in rank) and returns when another is goose.
-	StepDown(ctx context.Context, to string) (goose string, err error)
+	// StepDown hands over to the voter named to ("": the first in rank) and returns
+	// when another is goose. A frozen flock refuses it without force.
+	StepDown(ctx context.Context, to string, force bool) (goose string, err error)
+	Freezer
 	Leave(ctx context.Context, force bool) error
 	ForceLeave(ctx context.Context, name string) error
 	// Join tells how many of addrs answered, oneself not counted.

@@ -15,6 +15,8 @@ import (
 // commands are all that take a body, and are not a stream.
 var commands = []struct{ method, path string }{
 	{"POST", "/v1/step-down"},
+	{"POST", "/v1/freeze"},
+	{"POST", "/v1/thaw"},
 	{"POST", "/v1/leave"},
 	{"POST", "/v1/force-leave"},
 	{"POST", "/v1/join"},
@@ -37,6 +39,9 @@ func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		{"POST", "/v1/step-down", `["c"]`, `a JSON array is not what this takes: want an object`},
 		{"POST", "/v1/step-down", `null`, `a JSON null is not what this takes: want an object`},
 		{"POST", "/v1/step-down", `c`, `invalid character 'c' looking for beginning of value`},
+		{"POST", "/v1/freeze", `{"for": "1d"}`, `field "for": "1d" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/freeze", `{"for": "25h"}`, `field "for": 25h0m0s: want 24h0m0s at the most`},
+		{"POST", "/v1/thaw", `{"for": "1h"}`, `unknown field "for"`},
 		{"POST", "/v1/leave", `{"force": "yes"}`, `field "force": a JSON string is not what it takes`},
 		{"POST", "/v1/force-leave", ``, `field "name" is missing: the voter that will never return`},
 		{"POST", "/v1/force-leave", `{"name": ""}`, `field "name" is missing: the voter that will never return`},

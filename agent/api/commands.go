@@ -89,7 +89,7 @@ func (h *handler) stepDown(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &in); err != nil {
 		return err
 	}
-	goose, err := h.b.StepDown(r.Context(), in.To)
+	goose, err := h.b.StepDown(r.Context(), in.To, in.Force)
 	return reply(w, StepDownReply{Goose: goose}, err)
 }
 

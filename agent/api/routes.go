@@ -44,6 +44,8 @@ var routes = map[string]route{
 
 	"/v1/lead":            {on: post((*handler).lead)},
 	"/v1/step-down":       {on: post((*handler).stepDown)},
+	"/v1/freeze":          {on: post((*handler).freeze)},
+	"/v1/thaw":            {on: post((*handler).thaw)},
 	"/v1/leave":           {on: post((*handler).leave)},
 	"/v1/force-leave":     {on: post((*handler).forceLeave)},
 	"/v1/join":            {on: post((*handler).join)},

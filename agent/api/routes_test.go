@@ -17,6 +17,16 @@ func TestCommandsReachTheAgentAndAnswerAsTheContractSays(t *testing.T) {
 		{"POST", "/v1/step-down", `{"to": "c"}`, `step down to "c"`, `{"goose": "c"}`},
 		{"POST", "/v1/step-down", `{}`, `step down to ""`, `{"goose": "b"}`},
 		{"POST", "/v1/step-down", ``, `step down to ""`, `{"goose": "b"}`},
+		{"POST", "/v1/step-down", `{"to": "c", "force": true}`, `step down to "c", though frozen`, `{"goose": "c"}`},
+		{
+			"POST", "/v1/freeze", `{"for": "30m"}`, `freeze for 30m0s`,
+			`{"remaining_s": 1800, "reached": ["a"], "unreached": [{"name": "b", "error": "it is dead or cut off"}]}`,
+		},
+		{
+			"POST", "/v1/freeze", ``, `freeze for 1h0m0s`,
+			`{"remaining_s": 3600, "reached": ["a"], "unreached": [{"name": "b", "error": "it is dead or cut off"}]}`,
+		},
+		{"POST", "/v1/thaw", ``, `thaw`, `{"remaining_s": 0, "reached": ["a", "b"], "unreached": []}`},
 		{"POST", "/v1/leave", `{"force": true}`, `leave, force true`, `{}`},
 		{"POST", "/v1/leave", ``, `leave, force false`, `{}`},
 		{"POST", "/v1/force-leave", `{"name": "b"}`, `force "b" to leave`, `{}`},
@@ -85,7 +95,7 @@ func TestCodesThatAreNoneOfOursAreInternal(t *testing.T) {
 func TestUnknownPathNamesTheKnown(t *testing.T) {
 	got := ask(apitest.New(), api.Local, "GET", "/v1/stauts", "")
 	require.Equal(t, http.StatusNotFound, got.code)
-	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /duck /goose /healthz /metrics /readyz /v1/doctor /v1/force-leave /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/watch /v1/why"}`, got.body)
+	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /duck /goose /healthz /metrics /readyz /v1/doctor /v1/force-leave /v1/freeze /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
 
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/status/", "//v1/status", "/V1/status"} {
 		got := ask(apitest.New(), api.Local, "GET", path, "")

@@ -139,7 +139,8 @@ type NetemRequest struct {
 
 // StepDownRequest is the body of POST /v1/step-down.
 type StepDownRequest struct {
-	To string `json:"to,omitempty"` // a voter's name; "" lets the goose choose
+	To    string `json:"to,omitempty"`    // a voter's name; "" lets the goose choose
+	Force bool   `json:"force,omitempty"` // although the flock is frozen
 }
 
 // StepDownReply names the new goose.

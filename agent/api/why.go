@@ -56,6 +56,9 @@ const (
 	WhyNobodyLeads = "nobody_leads" // no voter that can be reached may lead
 	WhyElection    = "election"     // one is under way
 	WhyFaults      = "faults"       // fault rules are in force
+	WhyFrozen      = "frozen"       // maintenance: the goose changes on failure only
+	WhyPreempted   = "preempted"    // another of a higher priority is to take over
+	WhyPreempts    = "preempts"     // it is to take over for its priority
 )
 
 // WhyVoter is one voter as this agent sees it.

@@ -71,8 +71,8 @@ func TestWhoTakesOverForItsPriority(t *testing.T) {
 
 func TestOneThatWasUnsteadyBeginsAnew(t *testing.T) {
 	for name, blink := range map[string]func(*flock, bool){
-		"alive":   func(f *flock, on bool) { f.member("b").Alive = on },
-		"acks":    func(f *flock, on bool) { f.member("b").Acks = on },
+		"alive": func(f *flock, on bool) { f.member("b").Alive = on },
+		"acks":  func(f *flock, on bool) { f.member("b").Acks = on },
 		"a voter": func(f *flock, on bool) {
 			if !on {
 				f.vote("ac")

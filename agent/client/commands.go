@@ -23,10 +23,15 @@ func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
 }
 
 // StepDown makes the agent hand over, to the voter named to or, when that is "",
-// to the one that ranks first. It returns the new goose's name.
+// to the one that ranks first. It returns the new goose's name. A frozen flock
+// refuses it.
 func (c *Client) StepDown(ctx context.Context, to string) (goose string, err error) {
+	return c.stepDown(ctx, api.StepDownRequest{To: to})
+}
+
+func (c *Client) stepDown(ctx context.Context, in api.StepDownRequest) (goose string, err error) {
 	var out api.StepDownReply
-	err = c.call(ctx, http.MethodPost, "/v1/step-down", api.StepDownRequest{To: to}, &out)
+	err = c.call(ctx, http.MethodPost, "/v1/step-down", in, &out)
 	return out.Goose, err
 }
 

@@ -41,6 +41,17 @@ func TestCommandsReachTheAgent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[string]string{"": "b", "c": "c"}[to], goose)
 	}
+	goose, err := c.ForceStepDown(ctx, "c")
+	require.NoError(t, err)
+	require.Equal(t, "c", goose)
+	frozen, err := c.Freeze(ctx, 30*time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, api.Freeze{Remaining: 1800, Reached: []string{"a"}, Unreached: []api.Unreached{{Name: "b", Error: "it is dead or cut off"}}}, frozen)
+	_, err = c.Freeze(ctx, 0)
+	require.NoError(t, err)
+	frozen, err = c.Thaw(ctx)
+	require.NoError(t, err)
+	require.Equal(t, api.Freeze{Reached: []string{"a", "b"}, Unreached: []api.Unreached{}}, frozen)
 	require.NoError(t, c.Leave(ctx, false))
 	require.NoError(t, c.Leave(ctx, true))
 	require.NoError(t, c.ForceLeave(ctx, "b"))
@@ -77,7 +88,7 @@ func TestCommandsReachTheAgent(t *testing.T) {
 		require.Equal(t, apitest.Keys(), keys)
 	}
 	require.Equal(t, []string{
-		`step down to ""`, `step down to "c"`, `leave, force false`, `leave, force true`, `force "b" to leave`,
+		`step down to ""`, `step down to "c"`, `step down to "c", though frozen`, "freeze for 30m0s", "freeze for 1h0m0s", "thaw", `leave, force false`, `leave, force true`, `force "b" to leave`,
 		`join ["10.0.0.1:3825" "b"]`, `die for 10s`, `die for 0s`, `revive`,
 		`netem "*: cut" for 1.5s`, `netem "b: loss 10%" for 0s`, `netem clear`,
 		"doctor for 5s", "doctor for 2s", "keys", "install key 0000000000000000000000000000000000000000000000000000000000000000",
@@ -88,6 +99,8 @@ func TestCommandsReachTheAgent(t *testing.T) {
 // commands calls each method that may fail at the agent.
 var commands = map[string]func(*Client, context.Context) error{
 	"StepDown":   func(c *Client, ctx context.Context) error { _, err := c.StepDown(ctx, ""); return err },
+	"Freeze":     func(c *Client, ctx context.Context) error { _, err := c.Freeze(ctx, 0); return err },
+	"Thaw":       func(c *Client, ctx context.Context) error { _, err := c.Thaw(ctx); return err },
 	"Leave":      func(c *Client, ctx context.Context) error { return c.Leave(ctx, false) },
 	"ForceLeave": func(c *Client, ctx context.Context) error { return c.ForceLeave(ctx, "b") },
 	"Join":       func(c *Client, ctx context.Context) error { _, err := c.Join(ctx, []string{"b"}); return err },

@@ -9,6 +9,9 @@ import (
 	"duckduckgoose/agent/api"
 )
 
+// gossipTakes is how long an agent may be dead before gossip says so.
+const gossipTakes = 15 * time.Second
+
 // explanation is one run of Explain.
 type explanation struct {
 	*Facts
@@ -127,6 +130,7 @@ func (e *explanation) goose() {
 	if e.HandingOver {
 		e.reason(api.WhyHandingOver, e.handingOver(), "")
 	}
+	e.plans()
 	e.gone()
 }
 
@@ -147,6 +151,7 @@ func (e *explanation) duck() {
 	default:
 		e.reason(api.WhyFollows, fmt.Sprintf("it hears %s's heartbeats", e.Goose), "ddgoose step-down, given to the goose, hands over")
 	}
+	e.plans()
 	e.standing()
 	e.obstacles()
 }
@@ -227,7 +232,11 @@ func (e *explanation) absence(v *Voter) (text, remedy string) {
 	}
 	switch v.State {
 	case api.StateAlive:
-		return fmt.Sprintf("%s does not answer, though gossip counts it alive: %s", at, last), "look at UDP between the two, in both directions: ddgoose doctor"
+		remedy = "look at UDP between the two, in both directions: ddgoose doctor"
+		if v.Heard >= 0 && v.Heard < gossipTakes {
+			remedy = "it may just have died; else " + remedy
+		}
+		return fmt.Sprintf("%s does not answer, though gossip counts it alive: %s", at, last), remedy
 	case "":
 		return fmt.Sprintf("%s cannot be reached: gossip does not know it, and %s", at, last), "start " + v.Name + " with a --join that names this agent"
 	}

@@ -61,6 +61,30 @@ func TestEachCauseIsExplained(t *testing.T) {
 			f.Role, f.Goose, f.Leads, f.LeaseLeft, f.HandingOver, f.Working = api.RoleGoose, "a", true, 455*ms, true, 2
 			f.Voters[1].Promise, f.Voters[2].Promise = 455*ms, 440*ms
 		}, "a is the goose", []string{"lease: ", "handing_over: a hand-over is under way: it waits for 2 to end their work"}, 3},
+		"goose that is to hand over to a higher priority": {func(f *Facts) {
+			f.Role, f.Goose, f.Leads, f.LeaseLeft = api.RoleGoose, "a", true, 455*ms
+			f.Voters[1].Promise, f.Voters[2].Promise = 455*ms, 440*ms
+			f.Heir = Heir{Name: "c", Priority: 200, After: time.Minute, In: 34 * time.Second}
+		}, "a is the goose", []string{"lease: ", "preempted: c has a higher priority (200) and asks to take over: it is handed the lead in 34s, once it has been a steady voter for 1m0s"}, 3},
+		"goose whose heir has failed": {func(f *Facts) {
+			f.Role, f.Goose, f.Leads, f.LeaseLeft = api.RoleGoose, "a", true, 455*ms
+			f.Voters[1].Promise, f.Voters[2].Promise = 455*ms, 440*ms
+			f.Heir = Heir{Name: "c", Priority: 200, After: time.Minute, In: 200 * time.Second, Asked: true}
+		}, "a is the goose", []string{"lease: ", "preempted: c has a higher priority (200) and asks to take over; it was asked to lately, and is not again for 3m20s > look at why c did not take over"}, 3},
+		"goose that is frozen": {func(f *Facts) {
+			f.Role, f.Goose, f.Leads, f.LeaseLeft = api.RoleGoose, "a", true, 455*ms
+			f.Voters[1].Promise, f.Voters[2].Promise = 455*ms, 440*ms
+			f.Heir, f.Frozen = Heir{Name: "c", Priority: 200, After: time.Minute}, time.Hour
+		}, "a is the goose", []string{
+			"lease: ", "frozen: the flock is frozen for 1h0m0s more: its goose changes on failure only > ddgoose thaw",
+			"preempted: c has a higher priority (200) and asks to take over: it is handed the lead as soon as may be",
+		}, 3},
+		"duck of a higher priority": {func(f *Facts) {
+			f.Goose, f.Voters[0].Priority, f.PreemptAfter = "b", 200, time.Minute
+		}, "a is a duck", []string{"follows: ", "preempts: its priority is higher (200, and b has 100) and it asks to take over: b hands over once it has seen it be a steady voter for 1m0s > ddgoose why, given to b, tells when"}, 3},
+		"duck of the same priority":          {func(f *Facts) { f.Goose, f.PreemptAfter = "b", time.Minute }, "a is a duck", []string{"follows: "}, 3},
+		"duck of a higher one that does not": {func(f *Facts) { f.Goose, f.Voters[0].Priority = "b", 200 }, "a is a duck", []string{"follows: "}, 3},
+		"frozen duck":                        {func(f *Facts) { f.Goose, f.Frozen = "b", 90*time.Second }, "a is a duck", []string{"follows: ", "frozen: the flock is frozen for 1m30s more"}, 3},
 		"duck": {func(f *Facts) {
 			f.Goose, f.Heard, f.Promised, f.PromisedTo = "b", 30*ms, 470*ms, "b"
 		}, "a is a duck: b is the goose, heard 30ms ago", []string{"follows: it has promised b to elect nobody else for 470ms more"}, 3},
@@ -92,9 +116,16 @@ func TestEachCauseIsExplained(t *testing.T) {
 			f.Voters[1].Heard, f.Voters[2].Heard = -1, 5*time.Second
 		}, "there is no goose: 1 of 3 voters can be reached", []string{
 			"no_majority: b at 10.0.0.2:3825 does not answer, though gossip counts it alive: nothing was heard of it since this agent's start > look at UDP",
-			"no_majority: c at 10.0.0.3:3825 does not answer, though gossip counts it alive: its last datagram came 5s ago",
+			"no_majority: c at 10.0.0.3:3825 does not answer, though gossip counts it alive: its last datagram came 5s ago > it may just have died; else look at UDP between the two, in both directions: ddgoose doctor",
 			"no_majority: 1 more of b, c",
 		}, 1},
+		"datagrams have not come for long, gossip does": {func(f *Facts) {
+			f.Role, f.Asked = api.RoleCandidate, true
+			f.Voters[1].Heard = 20 * time.Second
+		}, "there is no goose: 2 of 3 voters can be reached", []string{
+			"voter_gone: voter b at 10.0.0.2:3825 does not answer, though gossip counts it alive: its last datagram came 20s ago > look at UDP between the two",
+			"election: ",
+		}, 2},
 		"gossip never knew them": {func(f *Facts) {
 			for i := 1; i < 3; i++ {
 				f.Voters[i].State, f.Voters[i].Heard, f.Voters[i].Addr = "", -1, ""

@@ -35,6 +35,12 @@ type Facts struct {
 	Late        []string      // who works past a deadline
 	Asked       bool          // it has asked for votes within the last leases
 	Netem       string        // the fault rules in force
+	Frozen      time.Duration // for how long the goose changes on failure only
+	// Heir is who takes over from this goose for its priority.
+	Heir Heir
+	// PreemptAfter is how long this agent wants to be steady before it takes over
+	// from a goose of a lower priority; 0: it does not.
+	PreemptAfter time.Duration
 
 	Voters []Voter
 }
@@ -52,6 +58,15 @@ type Voter struct {
 	Answer *Answer
 	// Told is what it told of itself when it was asked; nil: nothing.
 	Told *Told
+}
+
+// Heir is an agent of a higher priority that asks to take over. No name: nobody does.
+type Heir struct {
+	Name     string
+	Priority uint8
+	After    time.Duration // how long it must be a steady voter before
+	In       time.Duration // until then; 0: as soon as may be
+	Asked    bool          // it was asked lately, which is what In waits for
 }
 
 // Answer is a voter's answer to a campaign.

@@ -170,14 +170,32 @@ func (a *Agent) count(counter *int, by int) {
 }
 
 // StepDown hands over to the one named, or to b.
-func (a *Agent) StepDown(ctx context.Context, to string) (string, error) {
-	if err := a.command(ctx, "step down to %q", to); err != nil {
+func (a *Agent) StepDown(ctx context.Context, to string, force bool) (string, error) {
+	what := "step down to %q"
+	if force {
+		what += ", though frozen"
+	}
+	if err := a.command(ctx, what, to); err != nil {
 		return "", err
 	}
 	if to == "" {
 		to = "b"
 	}
 	return to, nil
+}
+
+// Freeze finds that it has reached a, and not b.
+func (a *Agent) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
+	if d == 0 {
+		d = api.DefaultFreeze
+	}
+	return api.Freeze{Remaining: d.Seconds(), Reached: []string{"a"}, Unreached: []api.Unreached{{Name: "b", Error: "it is dead or cut off"}}},
+		a.command(ctx, "freeze for %v", d)
+}
+
+// Thaw finds that it has reached all.
+func (a *Agent) Thaw(ctx context.Context) (api.Freeze, error) {
+	return api.Freeze{Reached: []string{"a", "b"}}, a.command(ctx, "thaw")
 }
 
 // Leave notes that it was asked.
