@@ -138,13 +138,20 @@ func (n *Node) ask(now time.Duration, silent bool, fx *Effects) {
 		m = Message{Kind: VoteRequest, TransferFrom: n.transferFrom, TransferTerm: n.transferTerm}
 	}
 	n.eachVoter(func(p *peer) {
-		due := silent && p.retryAt == 0 || p.retryAt != 0 && p.retryAt <= now
+		due := silent && p.retryAt == 0 || p.retryAt != 0 && n.askAgainAt(p) <= now
 		if p.granted || p.refused || !due {
 			return
 		}
 		p.retryAt = 0
 		n.send(p.id, m, fx)
 	})
+}
+
+// askAgainAt is when to ask a voter that named the end of its promise (rule
+// 23). By its rank this node lets others go first: they may have waited for the
+// same moment, and votes asked for at one moment split (rule 24).
+func (n *Node) askAgainAt(p *peer) time.Duration {
+	return p.retryAt + time.Duration(n.ownRank())*n.rankStep()
 }
 
 // standDown ends a campaign without a majority: R3. The next one begins with

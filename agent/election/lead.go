@@ -9,7 +9,7 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	n.role = Leader
 	n.leader, n.leaderTerm, n.heardAt = n.set.ID, n.rec.Term, now
 	n.rec.Config.Term = n.rec.Term
-	n.wonAt, n.quorateAt = now, now
+	n.wonAt, n.quorateAt = now, now+n.set.Lease
 	n.failures = 0
 	n.firstRound = n.round + 1
 	n.former, n.formerUntil = n.transferFrom, 0
@@ -38,7 +38,7 @@ func (n *Node) leaveLead() {
 func (n *Node) lead(now time.Duration, fx *Effects) {
 	if n.gaveUp {
 		n.handOver(now, fx)
-	} else if now >= n.quorateAt+2*n.set.Lease && !n.quorate(now) {
+	} else if !n.quorate(now) && now >= n.quorateAt+n.set.Lease {
 		fx.event(EventNotQuorate, n.rec.Term, ID{})
 		n.retire(now)
 	}
@@ -56,33 +56,22 @@ func (n *Node) retire(now time.Duration) {
 	n.schedule(now)
 }
 
-// quorate tells whether a majority is still believed to answer (rule 20):
-// rule 14's count held within the last lease, or the path to a majority and
-// back was whole less than a lease ago, which starts the count anew.
+// quorate tells whether a majority is still believed to answer (rule 20): a
+// heartbeat that left less than a lease ago has come there and back, whether it
+// asked for a promise or not. It is judged by what was sent when, so a leader
+// whose acks take longer than a lease never passes. A new leader has a lease's time.
 func (n *Node) quorate(now time.Duration) bool {
-	if now < n.quorateAt+n.set.Lease {
-		return true
-	}
 	whole := n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
-	if whole == 0 || whole <= now-n.set.Lease {
-		return false
+	if whole > 0 {
+		n.quorateAt = max(n.quorateAt, whole+n.set.Lease)
 	}
-	n.quorateAt = now
-	return true
+	return now < n.quorateAt
 }
 
 // leaseEnd is rule 14: until when a majority of c has promised, counted from
 // the SEND of the heartbeats. 0: not at all.
 func (n *Node) leaseEnd(c *Config) time.Duration {
 	return n.kthLatest(c, c.Quorum(), n.selfExpiry, func(p *peer) time.Duration { return p.expiry })
-}
-
-// noteQuorate books that rule 14's count holds now. It is judged by what was
-// sent when, so a leader whose acks take longer than a lease never passes.
-func (n *Node) noteQuorate(now time.Duration) {
-	if end := n.leaseEnd(&n.rec.Config); end > now {
-		n.quorateAt = max(n.quorateAt, end)
-	}
 }
 
 // sendRound sends a heartbeat to everybody in view. d is asked for only while
@@ -101,7 +90,6 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	}
 	if asked > 0 {
 		n.selfExpiry = max(n.selfExpiry, now+n.worth(asked))
-		n.noteQuorate(now)
 	}
 	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), RTT: n.roundTrip()}
 	for i := range n.peers[:n.npeers] {
@@ -134,7 +122,6 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 	}
 	if d := min(r.asked, m.Promise); d > 0 {
 		p.expiry = max(p.expiry, r.sentAt+n.worth(d))
-		n.noteQuorate(now)
 	}
 }
 

@@ -207,7 +207,7 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	case "sends a round":
 		sent = m.do(a, Tick{}, nil)
 	case "sends a round that asks nothing":
-		n.quorateAt = mcNow - n.set.Lease
+		n.quorateAt = mcNow
 		for i := range n.peers[:n.npeers] {
 			n.peers[i].path = 0
 		}
@@ -315,7 +315,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 		if n.hasPending {
 			out.pendingAt = mcNow
 		}
-		out.round, out.firstRound, out.quorateAt = mcLast, 1, mcNow
+		out.round, out.firstRound, out.quorateAt = mcLast, 1, mcNow+n.set.Lease
 		for age := range m.lease + 1 {
 			out.rounds[mcLast-age] = round{mcNow - time.Duration(age)*g.rate, n.set.Lease}
 		}

@@ -152,7 +152,7 @@ func (u *mcUntimed) settle(a *mcAgent) {
 		out.transferFrom, out.transferTerm = n.transferFrom, n.transferTerm
 	case Leader:
 		out.gaveUp, out.gaveUpTo = n.gaveUp, n.gaveUpTo
-		out.round, out.firstRound, out.quorateAt = 1, 1, mcNow
+		out.round, out.firstRound, out.quorateAt = 1, 1, mcNow+n.set.Lease
 		out.rounds[1] = round{mcNow, n.set.Lease}
 	}
 	out.npeers = n.npeers

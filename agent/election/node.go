@@ -121,7 +121,7 @@ type Node struct {
 	rounds       [maxRounds]round
 	nextRound    time.Duration
 	selfExpiry   time.Duration // until when this node's own last round binds it (rule 14)
-	quorateAt    time.Duration // until when rule 14's count last held, or the win
+	quorateAt    time.Duration // until when a majority is believed to answer (rule 20)
 	gaveUp       bool
 	gaveUpTo     ID            // zero: to nobody, or by rank
 	timeoutAt    time.Duration // when the first TimeoutNow left; 0: not yet
@@ -226,7 +226,7 @@ func (n *Node) wakeAt(now time.Duration) time.Duration {
 		at := n.resendAt
 		for _, v := range n.rec.Config.Members() {
 			if p := n.peerOf(v.ID); p != nil && !p.granted && !p.refused && p.retryAt != 0 {
-				at = min(at, p.retryAt)
+				at = min(at, n.askAgainAt(p))
 			}
 		}
 		return at

@@ -187,3 +187,26 @@ func TestRule26TokensGrowWithTheGenerationThenTheTerm(t *testing.T) {
 	require.Equal(t, Follower, n.role, "no term is left")
 	require.Equal(t, uint64(MaxTerm), n.rec.Term)
 }
+
+// Rule 23 meets rule 24: one that lost the goose first asks again when the
+// promise of another ends, which is when that one goes itself if it ranks
+// first. They must not ask at one moment: their votes would split.
+func TestRule23WhoAsksAgainGivesTheSuccessorItsMoment(t *testing.T) {
+	for seed := range 20 {
+		c := newCluster(t, "a", "b", "c")
+		c.latency = time.Duration(200+50*seed) * time.Microsecond
+		require.Equal(t, "a", c.awaitGoose(time.Second))
+		c.run(time.Second + time.Duration(seed)*3*time.Millisecond)
+		first, second := "b", "c"
+		if c.nodes["b"].node.rank > c.nodes["c"].node.rank {
+			first, second = second, first
+		}
+		// The goose hears the second alone, which does not hear the goose: it is
+		// not quorate, and the first follows it to the end.
+		c.cut[[2]string{"a", second}], c.cut[[2]string{first, "a"}] = true, true
+		at := c.now
+		c.until(2*time.Second, "another goose", func() bool { g := c.goose(); return g != "" && g != "a" })
+		require.EqualValues(t, 2, c.nodes[c.goose()].node.rec.Term, "seed %d: the votes split", seed)
+		require.Less(t, c.now-at, 2*500*time.Millisecond+50*time.Millisecond+10*c.latency+2*rankFloor, "seed %d", seed)
+	}
+}

@@ -55,6 +55,7 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		262:    "autopilot: a leave that could not be made kept a lost voter from being replaced",
 		345:    "agent: a restarted voter knew no address until gossip had joined",
 		200898: "autopilot: the goose stayed the only voter that may lead, and lost its disk",
+		305237: "election: one asked again at the moment in which the successor went, and their votes split",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
 		r := Run(Drawn(seed, Plan{}), nil)
