@@ -49,7 +49,7 @@ so a moment ago, and the goose waits for none: work that must never run twice is
 
 SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the
 voters; a second one ends it at once. SIGHUP reads --config and --key-file again: log level, keys,
-hooks, tags, priority, voters, observer, join and grace change, and a line of the log names what else
+hooks, tags, priority, preempt, voters, observer, join and grace change, and a line of the log names what else
 has changed and needs a restart.
 
 Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,

@@ -26,6 +26,11 @@ func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
 	}{
 		{[]string{"step-down"}, "b\n", `step down to ""`},
 		{[]string{"step-down", "--to", "c", "--json"}, `{"goose":"c"}` + "\n", `step down to "c"`},
+		{[]string{"step-down", "--force"}, "b\n", `step down to "", though frozen`},
+		{[]string{"freeze"}, "frozen for 1h0m0s: a\nnot reached: b: it is dead or cut off; it hears of it when it returns\n", "freeze for 1h0m0s"},
+		{[]string{"freeze", "--for", "20m", "--json"}, `{"remaining_s":1200,"reached":["a"],"unreached":[{"name":"b","error":"it is dead or cut off"}]}` + "\n", "freeze for 20m0s"},
+		{[]string{"thaw"}, "thawed: a b\n", "thaw"},
+		{[]string{"thaw", "--json"}, `{"remaining_s":0,"reached":["a","b"],"unreached":[]}` + "\n", "thaw"},
 		{[]string{"leave"}, "", "leave, force false"},
 		{[]string{"leave", "--force"}, "", "leave, force true"},
 		{[]string{"force-leave", "e"}, "", `force "e" to leave`},
@@ -55,6 +60,8 @@ func TestNetemShowsRulesAndHowLongTheyStand(t *testing.T) {
 // asking are command lines that ask an agent and can fail in its hands.
 var asking = map[string][]string{
 	"step-down":       {"step-down"},
+	"freeze":          {"freeze"},
+	"thaw":            {"thaw"},
 	"leave":           {"leave"},
 	"force-leave":     {"force-leave", "b"},
 	"join":            {"join", "b"},

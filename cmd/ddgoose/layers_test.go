@@ -76,7 +76,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 	words := map[string]string{
 		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
 		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
-		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "observer": "true", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
+		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
 		"netem": "*: cut", "netem-seed": "18446744073709551615",
 	}
 	env, file := map[string]string{}, ""

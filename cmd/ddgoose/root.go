@@ -76,6 +76,8 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newRunGuardCommand(env),
 		newFenceCommand(env),
 		newStepDownCommand(env),
+		newFreezeCommand(env),
+		newThawCommand(env),
 		newLeaveCommand(env),
 		newForceLeaveCommand(env),
 		newJoinCommand(env),

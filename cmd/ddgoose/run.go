@@ -37,8 +37,7 @@ its own, in the background of a terminal: Ctrl-C is this command's to hear, and 
 The lease is not renewed (the agent, its socket or this command is dead or stopped, or the
 majority is out of reach): SIGTERM when 40 % of it are left, SIGKILL at 20 %. Planned ends (step-down, the agent
 stops, SIGTERM or SIGINT to this command): SIGTERM, then SIGKILL after --grace, the lease
-renewed meanwhile, and nobody is asked to take over until all is gone; at a step-down or a stop of the agent the
-agent renews for its own --grace (5s) at most. This command killed: SIGKILL.
+renewed meanwhile, and nobody is asked to take over until all is gone; for an hour at the most. This command killed: SIGKILL.
 All descendants go, those of a double fork or setsid too; a daemon that CMD leaves behind ends with CMD.
 
 CMD ends by itself: the agent steps down, and this command ends with CMD's exit code. With --restart it is

@@ -34,6 +34,8 @@ type agentSettings struct {
 	heartbeat, lease      time.Duration
 	grace                 time.Duration
 	voters, priority      uint64
+	preempt               bool
+	preemptAfter          time.Duration
 	observer              bool
 	tags                  map[string]string
 	hooks                 []hooks.Hook
@@ -67,9 +69,11 @@ func (s *agentSettings) flags() {
 	choiceFlag(f, &s.profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
 	durationFlag(f, &s.heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
 	durationFlag(f, &s.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
-	durationFlag(f, &s.grace, "grace", agent.DefaultGrace.String(), "how long a planned hand-over waits for the work to end; the lease is renewed meanwhile")
+	durationFlag(f, &s.grace, "grace", agent.DefaultGrace.String(), "how long a planned hand-over waits for work that does not say itself; the lease is renewed meanwhile")
 	numberFlag(f, &s.voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
 	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
+	boolFlag(f, &s.preempt, "preempt", "take over from a goose of a lower --priority, which hands over; otherwise priority counts at elections only")
+	durationFlag(f, &s.preemptAfter, "preempt-after", agent.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
 	boolFlag(f, &s.observer, "observer", "never be a voter")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")
 	f.Var(&listFlag{kind: "EVENT=CMD", add: func(w string) error {
@@ -118,7 +122,7 @@ func (s *agentSettings) config() (agent.Config, error) {
 		DataDir: s.dataDir, SocketMode: s.socketMode, HTTP: s.http,
 		Flock: s.flock, KeyFile: s.keyFile, Insecure: s.insecure,
 		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease, Grace: s.grace,
-		Voters: int(s.voters), Priority: &priority, Observer: s.observer, Tags: s.tags,
+		Voters: int(s.voters), Priority: &priority, Preempt: s.preempt, PreemptAfter: s.preemptAfter, Observer: s.observer, Tags: s.tags,
 	}
 	var err error
 	if cfg.Socket, err = socketPath(s.socket); err != nil {
@@ -157,7 +161,7 @@ func (s *agentSettings) keys() ([][]byte, error) {
 }
 
 // reloadable are the settings that SIGHUP changes.
-var reloadable = []string{"config", "grace", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "priority", "tag", "voters"}
+var reloadable = []string{"config", "grace", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "preempt", "preempt-after", "priority", "tag", "voters"}
 
 // changed names the settings that differ in now, and wait for a restart.
 func (s *agentSettings) changed(now *agentSettings) (names []string) {

@@ -13,7 +13,8 @@ import (
 
 type stepDownOptions struct {
 	clientOptions
-	to string
+	to    string
+	force bool
 }
 
 func newStepDownCommand(env *environment) *cobra.Command {
@@ -25,14 +26,15 @@ func newStepDownCommand(env *environment) *cobra.Command {
 		Long: `Makes this agent, the goose, stop its work and hand over to the voter that ranks next, or
 to the one named by --to. It returns when another is the goose, and prints its name.
 
-Exit codes: 0 another is the goose, 1 refused (this agent is a duck or alone, or --to does
-not vote) or nobody took over within two leases, 2 wrong usage, no agent, or no answer
+Exit codes: 0 another is the goose, 1 refused (this agent is a duck or alone, --to does
+not vote, or the flock is frozen) or nobody took over within two leases, 2 wrong usage, no agent, or no answer
 within --timeout.`,
 		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	stringFlag(cmd.Flags(), &o.to, "to", "", "NAME", "the voter that takes over (default the one that ranks next)")
+	boolFlag(cmd.Flags(), &o.force, "force", "hand over although the flock is frozen (ddgoose freeze)")
 	o.flags(cmd, 5*time.Second)
 	o.jsonFlag(cmd)
 	return cmd
@@ -40,7 +42,11 @@ within --timeout.`,
 
 func (o *stepDownOptions) run(ctx context.Context, env *environment) error {
 	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		goose, err := c.StepDown(ctx, o.to)
+		stepDown := c.StepDown
+		if o.force {
+			stepDown = c.ForceStepDown
+		}
+		goose, err := stepDown(ctx, o.to)
 		switch {
 		case err != nil:
 			return err

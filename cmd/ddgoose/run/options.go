@@ -10,8 +10,9 @@ type Options struct {
 	Socket  string   // the agent's
 	Command []string // CMD and its arguments, no shell
 	// Grace is how long CMD may take to end after SIGTERM before SIGKILL, when
-	// the end is planned. A lease that is not renewed, as when the agent's own
-	// grace has passed, cuts it short. 0: SIGKILL at once.
+	// the end is planned; the agent is told of it, and renews the lease for as
+	// long, an hour at the most. A lease that is not renewed cuts it short. 0:
+	// SIGKILL at once.
 	Grace time.Duration
 	// Restart starts CMD again when it ends by itself, after 1 to 30 s.
 	Restart bool
@@ -41,6 +42,10 @@ const (
 	termLeft  = 0.40 // of the lease, unrenewed: SIGTERM (package lead cancels there)
 	killLeft  = 0.20 // SIGKILL
 	heirsLeft = 0.10 // run takes over from a guard that says nothing
+
+	// buryTime is what a guard asks the agent for beyond CMD's grace: what is
+	// killed then needs a moment to be gone.
+	buryTime = time.Second
 
 	firstBackoff = time.Second
 	lastBackoff  = 30 * time.Second

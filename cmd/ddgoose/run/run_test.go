@@ -118,6 +118,24 @@ func TestSignalStopsTheCommandWithGraceAndIsNoError(t *testing.T) {
 	}
 }
 
+func TestAStopOfTheAgentGrantsTheCommandsOwnGrace(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, flock.Options{Agents: 1, Lease: slowLease / 5, Heartbeat: slowLease / 50, Extra: []string{"--grace", "50ms"}})
+	out := filepath.Join(f.dir, "out")
+	f.start("a", []string{"--grace", "1m"}, "sh", "-c", `trap "sleep 3; echo ended > '$0'; exit 5" TERM; echo begun > "$0.begun"; while :; do sleep 0.02; done`, out)
+	f.text(out + ".begun")
+	a, err := f.flock.Agent("a")
+	require.NoError(t, err)
+	gone := a.Gone()
+	require.NoError(t, a.Signal(unix.SIGTERM))
+	require.Equal(t, "ended", f.text(out), "the lease was renewed for three times itself: %s", f.log())
+	select {
+	case <-gone:
+	case <-time.After(patience):
+		require.Fail(t, "the agent does not end")
+	}
+}
+
 func TestStubbornCommandIsKilledAfterTheGrace(t *testing.T) {
 	f := alone(t)
 	p := f.start("a", []string{"--grace", "50ms"}, self(t), "stubborn")

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+// freezeWait is how long a freeze may take by default: agents that do not answer
+// are asked through others.
+const freezeWait = 15 * time.Second
+
+type freezeOptions struct {
+	clientOptions
+	lasts time.Duration
+}
+
+func newFreezeCommand(env *environment) *cobra.Command {
+	var o freezeOptions
+	cmd := &cobra.Command{
+		Use:     "freeze",
+		GroupID: groupChange,
+		Short:   "Keep the goose from changing but on failure, for maintenance",
+		Long: `Freezes the whole flock: until --for has passed, or ddgoose thaw, its goose changes on failure only.
+Refused is a step-down without --force; off are preemption (--preempt) and changes of
+priority. A goose that fails is followed by another as ever, a stop (SIGTERM) or leave of the
+goose hands over as ever, work that ends by itself still has its agent step down, and voters
+that die are replaced.
+
+Every live agent is told at once. Those that cannot be reached are named, and hear of it by
+gossip when they return; until then a goose among them is not frozen. Whatever was said last rules. No
+disk keeps it: an agent that restarts hears it from the others, and a flock that was stopped as a
+whole has forgotten it. ddgoose status warns of it on every agent, and tells what is left.
+
+` + clientCodes,
+		Example: "  ddgoose freeze\n  ddgoose freeze --for 20m && apt-get upgrade; ddgoose thaw",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	durationFlag(cmd.Flags(), &o.lasts, "for", api.DefaultFreeze.String(), "how long, 24h at the most; then it ends by itself")
+	o.flags(cmd, freezeWait)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func (o *freezeOptions) run(ctx context.Context, env *environment) error {
+	if o.lasts > api.MaxFreeze {
+		return usage("for %v: want %v at the most", o.lasts, api.MaxFreeze)
+	}
+	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		f, err := c.Freeze(ctx, o.lasts)
+		switch {
+		case err != nil:
+			return err
+		case o.json:
+			return printJSON(env, f)
+		}
+		return printFreeze(env.stdout, fmt.Sprintf("frozen for %v", o.lasts), f)
+	})
+}
+
+func newThawCommand(env *environment) *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:     "thaw",
+		GroupID: groupChange,
+		Short:   "End a freeze",
+		Long: `Ends a freeze of the whole flock, whichever agent is asked. An agent that asks to take over for its priority
+may do so at once, if it has been steady for long enough.
+
+` + clientCodes,
+		Example: "  ddgoose thaw",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				f, err := c.Thaw(ctx)
+				switch {
+				case err != nil:
+					return err
+				case o.json:
+					return printJSON(env, f)
+				}
+				return printFreeze(env.stdout, "thawed", f)
+			})
+		},
+	}
+	o.flags(cmd, freezeWait)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+// printFreeze tells who was told, and who was not.
+func printFreeze(out io.Writer, what string, f api.Freeze) error {
+	names := make([]string, len(f.Reached))
+	for i, name := range f.Reached {
+		names[i] = printable(name)
+	}
+	if _, err := fmt.Fprintf(out, "%s: %s\n", what, strings.Join(names, " ")); err != nil {
+		return err
+	}
+	for _, u := range f.Unreached {
+		if _, err := fmt.Fprintf(out, "not reached: %s: %s; it hears of it when it returns\n", printable(u.Name), printable(u.Error)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

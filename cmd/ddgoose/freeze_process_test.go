@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+)
+
+func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
+	t.Parallel()
+	flock := newFlock(t, "a", "b", "c")
+	goose, _ := gooseOf(t, 0, flock...)
+	for _, p := range flock {
+		p.until("all are there", func(s api.Status) bool { return s.Alive == 3 })
+	}
+	duck := without(flock, goose)[0]
+	got := call(t, "freeze", "--for", "20m", "--json", "--socket", duck.socket)
+	require.Equal(t, 0, got.code, got.stderr)
+	var f api.Freeze
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &f))
+	require.Equal(t, api.Freeze{Remaining: 1200, Reached: []string{"a", "b", "c"}, Unreached: []api.Unreached{}}, f)
+	for _, p := range flock {
+		p.until("it warns", warns("the flock is frozen for 20m more"))
+	}
+	// The goose may change at any time, on a busy machine, by failure.
+	eventually(t, func() bool {
+		goose, _ = gooseOf(t, 0, flock...)
+		got = call(t, "step-down", "--socket", goose.socket)
+		require.Equal(t, 1, got.code, got.stdout)
+		return strings.Contains(got.stderr, "ddgoose step-down --force")
+	}, "it is refused")
+	require.Contains(t, call(t, "why", "--socket", duck.socket).stdout, "frozen")
+
+	got = call(t, "thaw", "--socket", duck.socket)
+	require.Equal(t, outcome{stdout: "thawed: a b c\n"}, got)
+	eventually(t, func() bool {
+		goose, _ = gooseOf(t, 0, flock...)
+		return call(t, "step-down", "--socket", goose.socket).code == 0
+	}, "another is the goose")
+}
+
+func TestProcessHupMakesAnAgentTakeOverForItsPriority(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	config := filepath.Join(dir, "c.yaml")
+	require.NoError(t, os.WriteFile(config, []byte("priority: 100\n"), 0o600))
+	a := startAgent(t, dir, "a", "--expect", "3")
+	flock := []*process{a}
+	for _, name := range []string{"b", "c"} {
+		flock = append(flock, startAgent(t, dir, name, "--expect", "3", "--config", config, "--join", a.addr()))
+	}
+	goose, _ := gooseOf(t, 0, flock...)
+	top := without(flock[1:], goose)[0]
+	require.NoError(t, os.WriteFile(config, []byte("priority: 200\npreempt: true\npreempt-after: 2s\n"), 0o600))
+	top.signal(syscall.SIGHUP)
+	top.until("it has taken over", isGoose)
+}
