@@ -13,6 +13,7 @@ import (
 	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // benchCodes ends the help of every bench.
@@ -150,7 +151,7 @@ func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Opt
 		return usage("%w", err)
 	}
 	opts.Load = int(o.load)
-	if flock.IsTerminal(env.stderr) {
+	if top.IsTerminal(env.stderr) {
 		opts.Progress = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
 		defer fmt.Fprint(env.stderr, "\r\x1b[K")
 	}

@@ -34,8 +34,8 @@ func newFlockCommand(env *environment) *cobra.Command {
 		GroupID: groupLab,
 		Short:   "Run a local flock of real agents, shown live",
 		Long: `Runs agents a, b, c, ... on this machine, each a process of its own, and shows who is the goose:
-a live table on a terminal, a line per change elsewhere. Ctrl-C stops them all; none outlives
-this command, however it ends.
+a live screen on a terminal (ddgoose top's, ? lists its keys), a line per change elsewhere. q or
+Ctrl-C stops them all; none outlives this command, however it ends.
 
 The folder (--dir) has the agents' sockets NAME.sock, logs NAME.log and data NAME/, and
 driver.sock, by which the commands below act on the flock while it runs. With --dir the
@@ -43,7 +43,7 @@ agents' disks are kept for the next time; the default folder is emptied at each 
 
 With --lifetime each agent is killed after a random life, as by a crash, and started again.
 
-Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
+Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
 		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
@@ -112,11 +112,10 @@ func (o *flockOptions) run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return fmt.Errorf("find this program for the agents: %w", err)
 	}
-	_, plain := env.lookup("NO_COLOR")
 	command := commandName(binary)
 	opts := flock.RunOptions{
 		Options: flock.Options{Binary: binary, Dir: o.dir, Agents: o.agents, Profile: o.profile, HTTPBase: int(o.httpBase)},
-		Empty:   o.dir == "", Lifetime: o.lifetime, Out: env.terminal(), Colour: !plain, Command: command,
+		Empty:   o.dir == "", Lifetime: o.lifetime, Out: env.terminal(), Colour: env.colour(), Status: statusText, Why: whyText, Command: command,
 	}
 	if o.dir == "" {
 		opts.Dir = flockDir()

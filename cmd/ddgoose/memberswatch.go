@@ -14,7 +14,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
-	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // membersAgain is how often a terminal gets new round trip times.
@@ -35,7 +35,7 @@ type membersView struct {
 // watchMembers shows the members at every change of them, until the agent goes.
 func (o *membersOptions) watchMembers(ctx context.Context, env *environment) error {
 	v := &membersView{o: o, env: env}
-	if f, ok := env.stdout.(*checkedWriter).w.(*os.File); ok && !o.json && flock.IsTerminal(f) {
+	if f, ok := env.stdout.(*checkedWriter).w.(*os.File); ok && !o.json && top.IsTerminal(f) {
 		v.terminal = f
 	}
 	var again sync.WaitGroup

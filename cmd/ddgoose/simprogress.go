@@ -5,13 +5,13 @@ import (
 	"strings"
 	"time"
 
-	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // simProgress tells how far a simulation is: a bar on a terminal, a line every
 // half minute elsewhere. An empty text takes the bar away.
 func simProgress(env *environment) func(text string, done, all float64) {
-	terminal := flock.IsTerminal(env.stderr)
+	terminal := top.IsTerminal(env.stderr)
 	start, last := time.Now(), time.Now()
 	return func(text string, done, all float64) {
 		if text == "" {

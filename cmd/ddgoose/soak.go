@@ -17,6 +17,7 @@ import (
 
 	"duckduckgoose/cmd/ddgoose/flock"
 	"duckduckgoose/cmd/ddgoose/soak"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // The exit codes of a soak that found something.
@@ -141,7 +142,7 @@ func (o *soakOptions) soak(ctx context.Context, env *environment, scenario *soak
 		Progress: soakProgress(env, o.seed),
 	}
 	report, err := soak.Run(ctx, opts)
-	fmt.Fprint(env.stderr, clearLine(flock.IsTerminal(env.stderr)))
+	fmt.Fprint(env.stderr, clearLine(top.IsTerminal(env.stderr)))
 	if err != nil {
 		_ = soak.SaveLogs(dir, filepath.Join(o.out, "logs")) // the error says more
 		return nil, fmt.Errorf("%w (logs: %s)", err, filepath.Join(o.out, "logs"))
@@ -173,7 +174,7 @@ func writeReport(report *soak.Report, out string) error {
 
 // soakProgress tells how it goes: a bar on a terminal, a line every half minute elsewhere.
 func soakProgress(env *environment, seed uint64) func(soak.Progress) {
-	terminal := flock.IsTerminal(env.stderr)
+	terminal := top.IsTerminal(env.stderr)
 	var last time.Time
 	return func(p soak.Progress) {
 		state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, gooseText(p), p.Struck, p.Periods)

@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // RunOptions say how the driver shows the flock.
@@ -20,20 +22,19 @@ type RunOptions struct {
 	// disks they find there.
 	Empty    bool
 	Lifetime Lifetime
-	Out      io.Writer // a live table when it is a terminal, else a line per change
+	Out      io.Writer // a live screen when it is a terminal, else a line per change
 	Colour   bool
+	// Status and Why write what an agent that is looked into answers.
+	Status func(s api.Status) string
+	Why    func(w *api.Why) string
 	// Command is how ddgoose is called here, and DirFlag what the other
 	// commands need to find this flock (" --dir ./d", or "" for the default folder):
 	// for the commands that are named to try.
 	Command, DirFlag string
 }
 
-// tableEvery is how often the table is redrawn when nothing happens.
-const tableEvery = 250 * time.Millisecond
-
-// settle is how long changes are gathered before they are drawn: what comes
-// together is shown together.
-const settle = 20 * time.Millisecond
+// lookEvery is how often the flock is looked at when nothing is heard of it.
+const lookEvery = 250 * time.Millisecond
 
 // Run runs a flock and shows it until ctx ends; then it stops all agents. It
 // gives an error when none of them could start.
@@ -71,9 +72,9 @@ func Run(ctx context.Context, opts RunOptions) error {
 	m := NewMonitor(ctx, f, nil)
 	defer m.Close()
 	g := newGallery(f, m)
-	if out, ok := opts.Out.(*os.File); ok && IsTerminal(out) {
-		running.Go(func() { g.leases.follow(ctx, f, m) })
-		err = opts.showTable(ctx, g, newScreen(out))
+	if top.IsTerminal(opts.Out) {
+		g.follow(ctx, &running)
+		err = opts.showScreen(ctx, g)
 	} else {
 		err = opts.showLines(ctx, g)
 	}
@@ -82,76 +83,66 @@ func Run(ctx context.Context, opts RunOptions) error {
 }
 
 // hopeless tells that every agent has ended by itself, and how the first one did.
-func hopeless(p *picture) error {
-	for i := range p.agents {
-		if p.agents[i].state != stateEnded {
+func hopeless(p *top.Picture) error {
+	for i := range p.Agents {
+		if p.Agents[i].State != top.StateEnded {
 			return nil
 		}
 	}
-	return fmt.Errorf("no agent runs any more: %s", p.agents[0].note)
+	return fmt.Errorf("no agent runs any more: %s", p.Agents[0].Note)
 }
 
-// showTable redraws the table until ctx ends.
-func (o *RunOptions) showTable(ctx context.Context, g *gallery, s *screen) error {
-	t := &table{dir: o.Dir, hints: o.hints, colour: o.Colour}
-	n := &news{}
-	defer s.restore()
-	for {
-		p, changed := g.take()
-		for _, line := range n.tell(p) {
-			t.add(p.at, line)
-		}
-		s.draw(func(width, height int) []string { return t.draw(&p, width, height) })
-		if err := hopeless(&p); err != nil {
-			return err
-		}
-		if !wait(ctx, tableEvery, changed) || !wait(ctx, settle, nil) {
-			return nil
-		}
-	}
+// showScreen shows the live screen until somebody quits it, or ctx ends.
+func (o *RunOptions) showScreen(ctx context.Context, g *gallery) error {
+	return top.Run(ctx, top.Options{
+		Source: g, Colour: o.Colour, Ends: "stop all", Hints: o.hints, Over: hopeless, Status: o.Status, Why: o.Why,
+	})
 }
 
 // showLines writes a line for each change until ctx ends, and, once there is a
 // goose to try something with, what to try.
 func (o *RunOptions) showLines(ctx context.Context, g *gallery) error {
-	n := &news{}
+	n := &top.News{}
 	hinted := false
 	for {
-		p, changed := g.take()
-		for _, line := range n.tell(p) {
-			fmt.Fprintln(o.Out, p.at.Format("15:04:05.000"), line)
+		p, changed := g.Take()
+		for _, line := range n.Tell(p) {
+			fmt.Fprintln(o.Out, p.At.Format("15:04:05.000"), line)
 		}
-		if goose := p.goose(); goose != nil && !hinted {
+		if goose := p.Goose(); goose.Token != 0 && !hinted {
 			hinted = true
 			fmt.Fprintln(o.Out, "Try, in another terminal:")
-			for _, h := range o.hints(goose.name) {
-				fmt.Fprintf(o.Out, "  %-18s %s\n", h.what, h.command)
+			for _, h := range o.hints(goose.Name) {
+				fmt.Fprintf(o.Out, "  %-18s %s\n", h.What, h.Command)
 			}
 		}
 		if err := hopeless(&p); err != nil {
 			return err
 		}
-		if !wait(ctx, tableEvery, changed) {
+		if !wait(ctx, lookEvery, changed) {
 			return nil
 		}
 	}
 }
 
 // hints are commands to try first.
-func (o *RunOptions) hints(goose string) []hint {
+func (o *RunOptions) hints(goose string) []top.Hint {
 	names := make([]string, o.Agents)
 	for i := range names {
 		names[i] = string(rune('a' + i))
 	}
 	victim := orElse(goose, names[0])
-	hints := []hint{{"kill the goose", fmt.Sprintf("%s flock kill %s%s", o.Command, victim, o.DirFlag)}}
-	if n := o.Agents / 2; n > 0 {
-		shape := strings.Join(names[:n], ",") + "/" + strings.Join(names[n:], ",")
-		hints = append(hints, hint{"cut the network", fmt.Sprintf("%s flock partition %s%s", o.Command, shape, o.DirFlag)})
-	} else {
-		hints = append(hints, hint{"start it again", fmt.Sprintf("%s flock start %s%s", o.Command, victim, o.DirFlag)})
+	hint := func(what, format string, args ...any) top.Hint {
+		return top.Hint{What: what, Command: o.Command + " " + fmt.Sprintf(format, args...)}
 	}
-	return append(hints, hint{"ask one", fmt.Sprintf("%s status --socket %s", o.Command, o.socketFlag(names[len(names)-1]))})
+	second := hint("start it again", "flock start %s%s", victim, o.DirFlag)
+	if n := o.Agents / 2; n > 0 {
+		second = hint("cut the network", "flock partition %s/%s%s", strings.Join(names[:n], ","), strings.Join(names[n:], ","), o.DirFlag)
+	}
+	return []top.Hint{
+		hint("kill the goose", "flock kill %s%s", victim, o.DirFlag), second,
+		hint("ask one", "status --socket %s", o.socketFlag(names[len(names)-1])),
+	}
 }
 
 // socketFlag is what --socket takes for an agent: its name where that finds it.

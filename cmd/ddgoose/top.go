@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/top"
+)
+
+type topOptions struct{ clientOptions }
+
+func newTopCommand(env *environment) *cobra.Command {
+	var o topOptions
+	cmd := &cobra.Command{
+		Use:     "top",
+		GroupID: groupAsk,
+		Short:   "Show the flock live on a terminal",
+		Long: `Shows the flock on the whole terminal, live: who is the goose, for how long, and who was before;
+each agent's role, lease, promise, round trip, loss and age; what has changed lately. Keys select,
+sort and filter, and look into one agent: its status, why it has its role, its warnings and the
+counters that move. ? lists the keys, q quits.
+
+It asks the agent at the socket, and those of the same flock whose sockets are in the same folder;
+of the others it shows what these know. Round trips and losses are the goose's where its socket
+is at hand. An agent that goes is waited for.
+
+It needs a terminal: elsewhere ddgoose watch prints a line at every change, and ddgoose members
+--watch the members. NO_COLOR takes the colours away.
+
+Exit codes: 0 quit (q, Ctrl-C, SIGTERM), 1 the terminal failed, 2 wrong usage, no terminal, no
+agent, or no answer within --timeout at the start.`,
+		Example: "  ddgoose top\n  ddgoose top --socket a",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	o.flags(cmd, 5*time.Second)
+	return cmd
+}
+
+func (o *topOptions) run(ctx context.Context, env *environment) error {
+	if !top.IsTerminal(env.terminal()) {
+		return usage("%s: use ddgoose watch for a line at every change, or ddgoose members --watch", noTerminal(env))
+	}
+	path, err := o.findAny()
+	if err != nil {
+		return cannotTell(err)
+	}
+	first, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
+	s, err := client.New(path).Status(first)
+	cancel()
+	if err != nil {
+		return answered(err)
+	}
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	defer stop()
+	source := watchNeighbours(ctx, path, s)
+	defer source.close()
+	return top.Run(ctx, top.Options{Source: source, Colour: env.colour(), Status: statusText, Why: whyText})
+}
+
+// noTerminal says why there is none to draw on.
+func noTerminal(env *environment) string {
+	if f, ok := env.terminal().(*os.File); ok && os.Getenv("TERM") == "dumb" {
+		return fmt.Sprintf("the terminal at %s is of the kind dumb, and cannot be redrawn", f.Name())
+	}
+	return "the output is no terminal of this job"
+}
+
+// findAny finds the agent's socket; of several that nobody has chosen among, the
+// first will do when all are of one folder: the screen shows them all.
+func (o *topOptions) findAny() (string, error) {
+	path, err := o.find()
+	var several *client.SeveralError
+	if !errors.As(err, &several) {
+		return path, err
+	}
+	first, ok := client.FindSocket(several.Names[0])
+	if ok != nil {
+		return "", err
+	}
+	for _, name := range several.Names[1:] {
+		if other, ok := client.FindSocket(name); ok != nil || !sameFlock(first, other) {
+			return "", err
+		}
+	}
+	return first, nil
+}
+
+// sameFlock tells whether the agents at two sockets answer, and are of one flock.
+func sameFlock(a, b string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s, errS := client.New(a).Status(ctx)
+	t, errT := client.New(b).Status(ctx)
+	return errS == nil && errT == nil && ofOneFlock(&s, &t)
+}
+
+// colour tells whether colours are wanted.
+func (env *environment) colour() bool {
+	_, plain := env.lookup("NO_COLOR")
+	return !plain
+}
+
+// statusText and whyText write for a screen what status and why print.
+func statusText(s api.Status) string {
+	return text(func(out io.Writer) error { return printStatus(out, s) })
+}
+
+func whyText(w *api.Why) string {
+	return text(func(out io.Writer) error { return printWhy(out, w) })
+}
+
+func text(print func(io.Writer) error) string {
+	var b bytes.Buffer
+	_ = print(&b) // a buffer takes all
+	return b.String()
+}

@@ -1,0 +1,169 @@
+package top
+
+import (
+	"slices"
+	"time"
+)
+
+// history is who was the goose, and when nobody was.
+type history struct {
+	first, last time.Time
+	periods     []period
+}
+
+// period is one goose's, or nobody's, until the next one begins.
+type period struct {
+	name  string // "": nobody's
+	token uint64
+	from  time.Time
+	odd   bool // every other one of a goose is
+}
+
+// periodsKept bounds a history.
+const periodsKept = 1000
+
+// add books who is the goose at a moment that is later than all before.
+func (h *history) add(at time.Time, g Goose) {
+	if h.first.IsZero() {
+		h.first = at
+	}
+	h.last = at
+	n := len(h.periods)
+	if n > 0 && h.periods[n-1].name == g.Name && h.periods[n-1].token == g.Token {
+		return
+	}
+	p := period{name: g.Name, token: g.Token, from: at}
+	for _, before := range slices.Backward(h.periods) {
+		if before.name != "" {
+			p.odd = !before.odd
+			break
+		}
+	}
+	h.periods = append(h.periods, p)
+	h.periods = h.periods[max(0, len(h.periods)-periodsKept):]
+}
+
+// known tells whether there is any.
+func (h *history) known() bool { return len(h.periods) > 0 }
+
+// clone is a copy that later additions leave alone.
+func (h *history) clone() history {
+	c := *h
+	c.periods = slices.Clone(h.periods)
+	return c
+}
+
+// end is when a period ended, or the last moment known.
+func (h *history) end(i int) time.Time {
+	if i+1 < len(h.periods) {
+		return h.periods[i+1].from
+	}
+	return h.last
+}
+
+// since is when the last period began; older: or before, as it is the first one
+// known.
+func (h *history) since() (at time.Time, older bool) {
+	if !h.known() {
+		return h.last, false
+	}
+	at = h.periods[len(h.periods)-1].from
+	return at, at.Equal(h.first)
+}
+
+// reaches are how far back a bar can go.
+var reaches = []time.Duration{
+	time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
+}
+
+// reach gives how far back a bar goes: so far that all that is known fits.
+func (h *history) reach() time.Duration {
+	for _, r := range reaches {
+		if h.last.Sub(h.first) <= r {
+			return r
+		}
+	}
+	return reaches[len(reaches)-1]
+}
+
+// bar draws the history from reach ago until now. Its columns stand for the same
+// moments until the whole bar moves on by one.
+func (h *history) bar(width int, g *glyphs) line {
+	step := (h.reach() / time.Duration(max(width, 1))).Truncate(time.Millisecond)
+	if width < 1 || step <= 0 {
+		return line{}
+	}
+	end := h.last.Truncate(step).Add(step)
+	cells := make([]span, width)
+	for c := range cells {
+		from := end.Add(-time.Duration(width-c) * step)
+		cells[c] = h.cell(from, from.Add(step), g)
+	}
+	h.label(cells, end, step)
+	var l line
+	for _, c := range cells {
+		if n := len(l.spans); n > 0 && l.spans[n-1].style == c.style {
+			l.spans[n-1].text += c.text
+		} else {
+			l.spans = append(l.spans, c)
+		}
+	}
+	return l
+}
+
+// cell draws what was between two moments.
+func (h *history) cell(from, to time.Time, g *glyphs) span {
+	if !to.After(h.first) || from.After(h.last) {
+		return span{" ", plain}
+	}
+	cell, goose, nobody := span{g.beam, good}, false, false
+	for i, p := range h.periods {
+		if !p.from.Before(to) || !h.end(i).After(from) && i+1 < len(h.periods) {
+			continue
+		}
+		if p.name == "" {
+			nobody = true
+			continue
+		}
+		goose = true
+		if cell.style = good; p.odd {
+			cell.style = second
+		}
+	}
+	switch {
+	case nobody && goose:
+		return span{g.broken, bad}
+	case nobody:
+		return span{g.gap, bad}
+	case !goose:
+		return span{" ", plain}
+	}
+	return cell
+}
+
+// label writes the names of geese where their periods begin, if there is room.
+func (h *history) label(cells []span, end time.Time, step time.Duration) {
+	column := func(t time.Time) int {
+		return len(cells) - 1 - int(end.Sub(t)-1)/int(step)
+	}
+	for i, p := range h.periods {
+		if p.name == "" || h.end(i).Before(end.Add(-time.Duration(len(cells))*step)) {
+			continue
+		}
+		from, to := max(column(p.from), 0), column(h.end(i))
+		if i > 0 && h.periods[i-1].name == "" && from < len(cells) && cells[from].style == bad {
+			from++ // the sign of the gap stays
+		}
+		name := []rune(clean(p.name))
+		if to-from < len(name) || len(name) > 12 {
+			continue
+		}
+		style := good
+		if p.odd {
+			style = second
+		}
+		for j, r := range name {
+			cells[from+j] = span{string(r), style}
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package top
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/api"
+)
+
+// inside is what one agent has answered about itself.
+type inside struct {
+	name   string
+	at     time.Time // of the last answer; zero: there is none yet
+	status string    // as ddgoose status tells it
+	why    string    // as ddgoose why does
+	err    error     // of the last question
+
+	uptime   float64
+	counters map[string]uint64
+	rates    map[string]float64 // per second, of those that have moved since it is looked at
+}
+
+// answer is what came of asking an agent about itself.
+type answer struct {
+	name        string
+	at          time.Time
+	status      api.Status
+	told, whyIs string // status and why for a person
+	err         error
+}
+
+// learn takes an answer, unless it is another's by now.
+func (m *model) learn(a answer) {
+	if a.name != m.looking || m.frozen != nil {
+		return
+	}
+	in := &m.inside
+	if in.err = a.err; a.err != nil {
+		return
+	}
+	if a.status.Uptime < in.uptime { // it was started anew, and counts from 0
+		in.counters, in.rates = nil, nil
+	}
+	if in.rates == nil {
+		in.rates = map[string]float64{}
+	}
+	passed := a.at.Sub(in.at).Seconds()
+	for name, n := range a.status.Counters {
+		was := in.counters[name]
+		_, moved := in.rates[name]
+		if in.counters != nil && (moved || n != was) && passed > 0 && n >= was {
+			in.rates[name] = float64(n-was) / passed
+		}
+	}
+	in.at, in.status, in.why = a.at, a.told, a.whyIs
+	in.uptime, in.counters = a.status.Uptime, a.status.Counters
+}
+
+// linesInside tells of one agent all that is known.
+func (m *model) linesInside(width int) (lines []line) {
+	text := func(s style, text string) {
+		for l := range strings.Lines(text) {
+			for _, folded := range fold(strings.TrimRight(l, "\n"), width) {
+				lines = append(lines, says(s, folded))
+			}
+		}
+	}
+	head := func(what string) { lines = append(lines, line{}, says(strong, what)) }
+	a, in := m.agent(m.looking), &m.inside
+	switch {
+	case a == nil:
+		return []line{says(bad, "It is not listed any more.")}
+	case in.err != nil && a.Local && a.State == StateUp:
+		text(bad, "It has not answered: "+in.err.Error())
+	}
+	if in.at.IsZero() || a.State != StateUp {
+		m.factsInside(a, text)
+		if a.Local && a.State == StateUp && in.err == nil {
+			text(faint, "It is asked for the rest.")
+		}
+		return lines
+	}
+	for l := range strings.Lines(in.status) {
+		s := plain
+		if strings.HasPrefix(l, "warning: ") {
+			s = notice
+		}
+		text(s, l)
+	}
+	m.factsInside(a, text)
+	if in.why != "" {
+		head("Why")
+		for l := range strings.Lines(in.why) {
+			s := plain
+			if strings.HasPrefix(strings.TrimSpace(l), ">") {
+				s = second
+			}
+			text(s, l)
+		}
+	}
+	head("Counters that move")
+	if len(in.rates) == 0 {
+		text(faint, "  None has yet.")
+	}
+	for _, name := range sortedKeys(in.rates) {
+		text(plain, fmt.Sprintf("  %-28s %12d %10.1f/s", name, in.counters[name], in.rates[name]))
+	}
+	return lines
+}
+
+// factsInside tells what others know of an agent, as far as its own status
+// does not.
+func (m *model) factsInside(a *Agent, text func(style, string)) {
+	fact := func(key, format string, args ...any) {
+		text(plain, fmt.Sprintf("  %-9s %s", key, fmt.Sprintf(format, args...)))
+	}
+	if a.State != StateUp {
+		text(strong, a.Name+" is "+a.role(m.shown().picture.Goose()))
+		if a.Note != "" {
+			text(notice, "  "+a.Note)
+		}
+	}
+	if mem := a.Member; mem != nil && a.State != StateUp {
+		fact("address", "%s", orElse(mem.Addr, "unknown"))
+		fact("priority", "%d", mem.Priority)
+		if len(mem.Tags) > 0 {
+			var words []string
+			for _, k := range sortedKeys(mem.Tags) {
+				words = append(words, k+"="+mem.Tags[k])
+			}
+			fact("tags", "%s", strings.Join(words, ", "))
+		}
+	}
+	if a.RTT != nil || a.Loss != nil {
+		fact("path", "round trip %s, loss %s, from %s", orElse(rtt(a.RTT), "unknown"), orElse(loss(a.Loss), "unknown"), m.shown().picture.From)
+	}
+	if a.Promise != nil {
+		fact("promise", "%s", orElse(promise(a.Promise), "none"))
+	}
+	if a.PID != 0 {
+		fact("process", "%d", a.PID)
+	}
+	if a.Log != "" {
+		fact("log", "%s", a.Log)
+	}
+	if !a.Local {
+		text(faint, "")
+		text(faint, "Its socket is on another machine: ddgoose status and why there tell the rest.")
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,144 @@
+package top
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/clipperhouse/displaywidth"
+)
+
+// style says what a text means; the terminal decides how that looks.
+type style byte
+
+const (
+	plain  style = iota
+	faint        // of little weight, or out of it
+	strong       // a heading, a key
+	good         // the goose
+	second       // the goose in every other period
+	notice       // under way, or unusual
+	bad          // missing, or wrong
+	goodBadge
+	badBadge
+)
+
+// span is a text of one style.
+type span struct {
+	text  string
+	style style
+}
+
+// line is one line of the screen.
+type line struct {
+	spans    []span
+	selected bool
+}
+
+// says makes a line of one style.
+func says(s style, text string) line { return line{spans: []span{{text, s}}} }
+
+// add puts a text at the line's end.
+func (l *line) add(s style, text string) { l.spans = append(l.spans, span{clean(text), s}) }
+
+func (l *line) width() (w int) {
+	for _, s := range l.spans {
+		w += displaywidth.String(s.text)
+	}
+	return w
+}
+
+// text is the line without its styles.
+func (l *line) text() string {
+	var b strings.Builder
+	for _, s := range l.spans {
+		b.WriteString(s.text)
+	}
+	return b.String()
+}
+
+// clip cuts what does not fit into width, and says so by an ellipsis.
+func (l line) clip(width int, g *glyphs) line {
+	if l.width() <= width {
+		return l
+	}
+	room := width - displaywidth.String(g.more)
+	cut := line{selected: l.selected}
+	for _, s := range l.spans {
+		w := displaywidth.String(s.text)
+		if w <= room {
+			cut.spans = append(cut.spans, s)
+			room -= w
+			continue
+		}
+		if text := displaywidth.TruncateString(s.text, max(room, 0), ""); room > 0 || width > 0 {
+			cut.spans = append(cut.spans, span{text + g.more, s.style})
+		}
+		break
+	}
+	return cut
+}
+
+// pad fills a line up to width.
+func (l line) pad(width int) line {
+	if gap := width - l.width(); gap > 0 {
+		l.spans = append(l.spans, span{strings.Repeat(" ", gap), plain})
+	}
+	return l
+}
+
+// apart puts one line at the left and one at the right; the right one goes
+// first where there is no room for both.
+func apart(left, right line, width int) line {
+	gap := width - left.width() - right.width()
+	if gap < 2 {
+		return left
+	}
+	left.spans = append(append(left.spans, span{strings.Repeat(" ", gap), plain}), right.spans...)
+	return left
+}
+
+// fold breaks a text where it does not fit, between words where that can be;
+// what follows is as far from the left as the first word, and a bit more.
+func fold(text string, width int) (lines []string) {
+	text = strings.TrimRight(clean(text), " ")
+	indent := len(text) - len(strings.TrimLeft(text, " -"))
+	if indent > width/2 {
+		indent = 0
+	}
+	for displaywidth.String(text) > width && width > 0 {
+		head := displaywidth.TruncateString(text, width, "")
+		if head == "" { // one wide letter alone does not fit
+			return lines
+		}
+		if i := strings.LastIndex(head, " "); i > indent && !strings.HasPrefix(text[len(head):], " ") {
+			head = head[:i]
+		}
+		lines = append(lines, strings.TrimRight(head, " "))
+		text = strings.Repeat(" ", indent) + strings.TrimLeft(text[len(head):], " ")
+		if len(text) == indent {
+			return lines
+		}
+	}
+	return append(lines, text)
+}
+
+// clean keeps what came from the network from commanding the terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// glyphs are the signs that not every terminal has.
+type glyphs struct {
+	more, dot, up, down, arrows    string
+	full, empty, beam, broken, gap string
+}
+
+var (
+	unicodeGlyphs = glyphs{"…", " · ", "▲", "▼", "↑↓", "█", "░", "━", "╳", "·"}
+	asciiGlyphs   = glyphs{"~", ", ", "^", "v", "jk", "#", ".", "=", "x", "."}
+)

@@ -1,0 +1,122 @@
+package top
+
+import (
+	"fmt"
+	"time"
+
+	"duckduckgoose/agent/api"
+)
+
+// News tells in lines what changed from one picture to the next.
+type News struct {
+	last   Picture
+	known  bool
+	goose  Goose // of the last period that was told
+	voters int
+	note   string    // the last one told: what all say need not be told for each
+	lost   time.Time // since when there is no goose; zero: there is one, or never was
+}
+
+// Tell gives a line for every change.
+func (n *News) Tell(p Picture) (lines []string) {
+	say := func(format string, args ...any) {
+		lines = append(lines, fmt.Sprintf(format, args...))
+	}
+	before := map[string]*Agent{}
+	for i := range n.last.Agents {
+		before[n.last.Agents[i].Name] = &n.last.Agents[i]
+	}
+	for i := range p.Agents {
+		now := &p.Agents[i]
+		old := before[now.Name]
+		switch {
+		case old != nil:
+			n.tellAgent(old, now, say)
+		case n.last.From != "": // until then only one was known
+			say("%s is new: %s", now.Name, now.State)
+		case now.Local:
+			n.tellAgent(&Agent{Name: now.Name, State: StateStarting}, now, say)
+		}
+		delete(before, now.Name)
+	}
+	for i := range n.last.Agents { // in order
+		if name := n.last.Agents[i].Name; before[name] != nil {
+			say("%s is not listed any more", name)
+		}
+	}
+	n.tellGoose(&p, say)
+	if p.Faults != n.last.Faults {
+		say("faults: %s", orElse(p.Faults, "none"))
+	}
+	n.last, n.known = p, true
+	return lines
+}
+
+func (n *News) tellAgent(old, now *Agent, say func(string, ...any)) {
+	switch {
+	case now.State == old.State:
+	case now.State == StateUp:
+		say("%s is up", now.Name)
+	case now.State == StateKilled:
+		say("%s was killed", now.Name)
+	case now.State == StateEnded:
+		say("%s", now.Note)
+	case old.State == StateUp:
+		say("%s does not answer", now.Name)
+	case !now.Local:
+		say("%s is %s", now.Name, now.State)
+	}
+	if now.State != StateUp {
+		return
+	}
+	was, is := &old.Status, &now.Status
+	if was.Role != is.Role && (was.Role == api.RoleDead || is.Role == api.RoleDead) {
+		if is.Role == api.RoleDead {
+			say("%s is dead by simulation", now.Name)
+		} else {
+			say("%s is revived", now.Name)
+		}
+	}
+	if old.State == StateUp && now.Note != old.Note && now.Note != n.note && now.Note != "" {
+		say("%s: %s", now.Name, now.Note)
+		n.note = now.Note
+	}
+}
+
+func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
+	goose := p.Goose()
+	gap := p.At.Sub(n.lost).Milliseconds()
+	switch {
+	case goose.Token == 0:
+		if n.goose.Token != 0 && n.lost.IsZero() {
+			n.lost = p.At
+			say("no goose: %s is none any more", n.goose.Name)
+		}
+		return
+	case goose.Token == n.goose.Token && n.lost.IsZero():
+	case goose.Token == n.goose.Token:
+		say("%s is the goose again, in term %d: %d ms without one", goose.Name, goose.Term, gap)
+	case n.goose.Token == 0:
+		say("%s is the goose, term %d", goose.Name, goose.Term)
+	case n.lost.IsZero():
+		say("%s is the goose, term %d, after %s", goose.Name, goose.Term, n.goose.Name)
+	default:
+		say("%s is the goose, term %d: %d ms without one", goose.Name, goose.Term, gap)
+	}
+	if best := p.best(); best != nil && len(best.Config.Voters) != n.voters {
+		n.voters = len(best.Config.Voters)
+		if n.voters > len(p.Agents) { // on disks of a larger flock
+			say("there are %d voters", n.voters)
+		} else {
+			say("%d of %d are voters", n.voters, len(p.Agents))
+		}
+	}
+	n.goose, n.lost = goose, time.Time{}
+}
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

@@ -1,0 +1,189 @@
+package top
+
+import (
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/monitor"
+)
+
+// Picture is a flock at one moment.
+type Picture struct {
+	At      time.Time
+	Title   string // which flock this is
+	Faults  string // in force on all of it; "" for none, or none is known
+	Trouble string // why nothing newer is known; "": this is new
+	From    string // whose round trips and losses are told; "" for nobody's
+	Agents  []Agent
+}
+
+// Agent is one agent of a picture. What is unknown is zero, or nil.
+type Agent struct {
+	Name  string
+	State string // one of those below
+	// Local: its socket is at hand, so its own word counts for what it is.
+	Local  bool
+	Status api.Status    // of one that is up
+	Member *api.Member   // as another sees it by gossip
+	Left   time.Duration // of its own lease
+	Age    time.Duration // of its process, or since that has ended
+	RTT    *time.Duration
+	Loss   *float64
+	// Promise is what it has promised as a voter.
+	Promise *monitor.Promise
+	PID     int
+	Log     string // where its log is
+	Note    string // what is unusual
+}
+
+// The states of an agent.
+const (
+	StateUp       = "up"       // it answers at its socket
+	StateStarting = "starting" // it runs and does not answer yet
+	StateKilled   = "killed"
+	StateEnded    = "ended"     // by itself
+	StateSilent   = "no answer" // at its socket
+	StateUnknown  = "unknown"   // nobody tells
+	// Those without a socket here have the state that gossip gives them.
+	StateAlive   = api.StateAlive
+	StateSuspect = api.StateSuspect
+	StateFailed  = api.StateFailed
+	StateLeft    = api.StateLeft
+)
+
+// role is what the table calls the agent: what it does, or why it does nothing.
+func (a *Agent) role(g Goose) string {
+	switch {
+	case a.State == StateAlive && a.Name == g.Name:
+		return api.RoleGoose
+	case a.State == StateAlive && a.Member != nil:
+		return standing(api.RoleDuck, a.Member.Voter, a.Member.Priority)
+	case a.State != StateUp:
+		return a.State
+	case a.Status.Role == api.RoleDead:
+		return "dead (simulated)"
+	case a.Status.FlockID == "": // nobody votes before the founding
+		return a.Status.Role
+	}
+	return standing(a.Status.Role, a.Status.Voter, a.Status.Priority)
+}
+
+// standing names a duck by what it may do in an election.
+func standing(role string, voter bool, priority uint8) string {
+	switch {
+	case role != api.RoleDuck:
+		return role
+	case !voter:
+		return "observer"
+	case priority == 0:
+		return "witness"
+	}
+	return role
+}
+
+// live tells whether the agent takes part.
+func (a *Agent) live() bool {
+	switch a.State {
+	case StateUp:
+		return a.Status.Role != api.RoleDead
+	case StateAlive, StateSuspect:
+		return true
+	}
+	return false
+}
+
+// addr is where the others reach it, "" while unknown.
+func (a *Agent) addr() string {
+	if a.Status.Addr == "" && a.Member != nil {
+		return a.Member.Addr
+	}
+	return a.Status.Addr
+}
+
+// Goose is who leads a flock; the zero one is nobody.
+type Goose struct {
+	Name        string
+	Term, Token uint64
+}
+
+// Goose finds the goose: the agent that calls itself so by the highest token,
+// or, when its socket is not at hand, that others follow.
+func (p *Picture) Goose() (g Goose) {
+	local := map[string]bool{}
+	for i := range p.Agents {
+		local[p.Agents[i].Name] = p.Agents[i].Local
+	}
+	for i := range p.Agents {
+		a := &p.Agents[i]
+		s := &a.Status
+		switch {
+		case a.State != StateUp || s.Token <= g.Token:
+		case s.Role == api.RoleGoose:
+			g = Goose{a.Name, s.Term, s.Token}
+		case s.Goose != nil && s.Role != api.RoleDead && !local[s.Goose.Name]:
+			g = Goose{s.Goose.Name, s.Goose.Term, s.Token}
+		}
+	}
+	return g
+}
+
+// best is the status that tells most of the flock: of the newest config. nil:
+// nobody answers.
+func (p *Picture) best() (best *api.Status) {
+	for i := range p.Agents {
+		s := &p.Agents[i].Status
+		if p.Agents[i].State != StateUp || best != nil && !newer(s, best) {
+			continue
+		}
+		best = s
+	}
+	return best
+}
+
+// Voters are those of the newest config that is known.
+func (p *Picture) Voters() []api.Voter {
+	if s := p.best(); s != nil {
+		return s.Config.Voters
+	}
+	return nil
+}
+
+func newer(s, than *api.Status) bool {
+	a, b := s.Config, than.Config
+	switch {
+	case s.Generation != than.Generation:
+		return s.Generation > than.Generation
+	case a.Term != b.Term:
+		return a.Term > b.Term
+	case a.Version != b.Version:
+		return a.Version > b.Version
+	}
+	return s.Role == api.RoleGoose && than.Role != api.RoleGoose
+}
+
+// See adds what one agent sees of the others.
+func (p *Picture) See(v monitor.View) {
+	p.From = v.From
+	by := map[string]*api.Member{}
+	for i := range v.Members {
+		by[v.Members[i].Name] = &v.Members[i]
+	}
+	for i := range p.Agents {
+		a := &p.Agents[i]
+		if a.Member == nil {
+			a.Member = by[a.Name]
+		}
+		if a.Member == nil || !a.live() {
+			continue
+		}
+		if d, ok := v.RTT[a.Member.ID]; ok {
+			a.RTT = &d
+		}
+		if l, ok := v.Loss[a.Member.ID]; ok {
+			a.Loss = &l
+		}
+		if pr, ok := v.Promises[a.Member.ID]; ok {
+			a.Promise = &pr
+		}
+	}
+}

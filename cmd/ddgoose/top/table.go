@@ -1,0 +1,265 @@
+package top
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clipperhouse/displaywidth"
+
+	"duckduckgoose/agent/api"
+)
+
+// column is one column of the table.
+type column struct {
+	name  string
+	right bool
+	drop  int // in a narrow window the greatest goes first; 0: never
+	cell  func(m *model, a *Agent, g Goose) string
+}
+
+var columns = []column{
+	{"AGENT", false, 0, func(_ *model, a *Agent, _ Goose) string { return a.Name }},
+	{"ROLE", false, 0, func(_ *model, a *Agent, g Goose) string { return a.role(g) }},
+	{"LEASE", false, 7, leaseBar},
+	{"LEFT", true, 1, func(_ *model, a *Agent, _ Goose) string {
+		if a.State != StateUp || a.Status.Role != api.RoleGoose {
+			return ""
+		}
+		return fmt.Sprintf("%d ms", a.Left.Milliseconds())
+	}},
+	{"FOLLOWS", false, 2, func(_ *model, a *Agent, _ Goose) string {
+		switch {
+		case a.State != StateUp:
+			return ""
+		case a.Status.Goose == nil:
+			return "nobody"
+		}
+		return a.Status.Goose.Name
+	}},
+	{"TERM", true, 4, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Term, 10) })},
+	{"TOKEN", true, 10, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
+	{"VOTERS", true, 11, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
+	{"PROMISE", false, 9, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
+	{"RTT", true, 3, func(_ *model, a *Agent, _ Goose) string { return rtt(a.RTT) }},
+	{"LOSS", true, 5, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
+	{"AGE", true, 6, func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
+	{"PID", true, 12, func(_ *model, a *Agent, _ Goose) string { return number(a.PID) }},
+	{"ADDRESS", false, 8, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
+	{"", false, 0, func(_ *model, a *Agent, _ Goose) string { return a.Note }},
+}
+
+func ifUp(f func(*api.Status) string) func(*model, *Agent, Goose) string {
+	return func(_ *model, a *Agent, _ Goose) string {
+		if a.State != StateUp {
+			return ""
+		}
+		return f(&a.Status)
+	}
+}
+
+// noteLeast is how much of a note is worth more than a column, in a window of noteFrom
+// and more; it takes what is left.
+const noteLeast, noteFrom = 20, 60
+
+// leaseWidth is how many columns a whole lease takes.
+const leaseWidth = 8
+
+// leaseBar draws what is left of a lease.
+func leaseBar(m *model, a *Agent, _ Goose) string {
+	if a.State != StateUp || a.Status.Role != api.RoleGoose || a.Status.LeaseMS <= 0 {
+		return ""
+	}
+	full := int(a.Left.Seconds()*1000/a.Status.LeaseMS*leaseWidth + 0.5)
+	full = max(0, min(full, leaseWidth))
+	return strings.Repeat(m.glyphs.full, full) + strings.Repeat(m.glyphs.empty, leaseWidth-full)
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// rtt writes a round trip in three digits.
+func rtt(d *time.Duration) string {
+	switch {
+	case d == nil:
+		return ""
+	case *d >= 100*time.Millisecond:
+		return d.Round(time.Millisecond).String()
+	case *d >= 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	case *d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+func loss(ratio *float64) string {
+	switch {
+	case ratio == nil:
+		return ""
+	case *ratio > 0 && *ratio < 0.1:
+		return fmt.Sprintf("%.1f%%", 100**ratio)
+	}
+	return fmt.Sprintf("%.0f%%", 100**ratio)
+}
+
+// age writes how long something has lasted.
+func age(d time.Duration) string {
+	switch s := int(d.Seconds()); {
+	case d == 0:
+		return ""
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	case s < 48*3600:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	default:
+		return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+	}
+}
+
+// table draws the head and as many rows as there is room for, the selected one
+// among them.
+func (m *model) table(width, height int) []line {
+	rows := m.rows()
+	goose := m.shown().picture.Goose()
+	at := m.at(rows)
+	room := max(height-1, 1)
+	first := max(0, min(at-room/2, len(rows)-room))
+	if hidden := len(rows) - room; hidden > 0 && room > 1 { // say so in the last line
+		room--
+		first = max(0, min(at-room/2, len(rows)-room))
+	}
+	last := min(first+room, len(rows))
+	shown, cells, widths := m.layout(rows, goose, width)
+	var lines []line
+	for r, row := range cells {
+		if r > 0 && (r-1 < first || r-1 >= last) {
+			continue
+		}
+		l := line{selected: r > 0 && r-1 == at}
+		for i, text := range row {
+			s := strong
+			if r > 0 {
+				s = cellStyle(rows[r-1], shown[i].name, goose)
+			}
+			pad := strings.Repeat(" ", max(0, widths[i]-displaywidth.String(text)))
+			if shown[i].right {
+				text = pad + text
+			} else if i+1 < len(row) {
+				text += pad
+			}
+			if i > 0 {
+				l.add(plain, "  ")
+			}
+			l.add(s, text)
+		}
+		lines = append(lines, l.clip(width, m.glyphs))
+	}
+	switch {
+	case len(rows) == 0 && m.filter != "":
+		lines = append(lines, says(faint, "none matches "+m.filter))
+	case last-first < len(rows):
+		lines = append(lines, says(faint, fmt.Sprintf("%d to %d of %d", first+1, last, len(rows))).clip(width, m.glyphs))
+	}
+	return lines
+}
+
+// cellStyle is how a cell looks: the goose stands out, who takes no part
+// stands back.
+func cellStyle(a *Agent, column string, g Goose) style {
+	role := a.role(g)
+	switch {
+	case column == "":
+		return notice
+	case column == "LOSS" && a.Loss != nil && *a.Loss >= 0.05:
+		return notice
+	case column == "FOLLOWS" && a.State == StateUp && a.Status.Goose == nil:
+		return bad
+	case role == api.RoleGoose && a.Name != g.Name: // another leads by a higher token
+		return bad
+	case role == api.RoleGoose:
+		return good
+	case role == api.RoleCandidate, a.State == StateSuspect, a.State == StateStarting:
+		return notice
+	case column == "ROLE" && (a.State == StateFailed || a.State == StateSilent || a.State == StateEnded):
+		return bad
+	case !a.live():
+		return faint
+	}
+	return plain
+}
+
+// layout chooses the columns that fit, and gives their cells, the head's first,
+// and their widths. What no row has is left out.
+func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells [][]string, widths []int) {
+	shown = slices.Clone(columns)
+	all := make([][]string, len(rows)+1)
+	for _, c := range columns {
+		name := c.name
+		if c.name != "" && c.name == orders[m.order].column {
+			name += m.sign()
+		}
+		all[0] = append(all[0], name)
+		for r, a := range rows {
+			all[r+1] = append(all[r+1], clean(c.cell(m, a, g)))
+		}
+	}
+	cells = all
+	take := func(i int) {
+		shown = slices.Delete(shown, i, i+1)
+		for r := range cells {
+			cells[r] = slices.Delete(cells[r], i, i+1)
+		}
+	}
+	for i := len(shown) - 2; i > 0; i-- {
+		if !slices.ContainsFunc(cells[1:], func(row []string) bool { return row[i] != "" }) {
+			take(i)
+		}
+	}
+	for {
+		widths = widest(cells)
+		total := 0
+		if width >= noteFrom {
+			total = min(widths[len(widths)-1], noteLeast)
+		}
+		for _, w := range widths[:len(widths)-1] {
+			total += w + 2
+		}
+		worst := 0
+		for i, c := range shown {
+			if c.drop > shown[worst].drop {
+				worst = i
+			}
+		}
+		if total <= width || worst == 0 {
+			return shown, cells, widths
+		}
+		take(worst)
+	}
+}
+
+// sign shows which way the rows are sorted.
+func (m *model) sign() string {
+	if m.reverse {
+		return m.glyphs.down
+	}
+	return m.glyphs.up
+}
+
+func widest(cells [][]string) []int {
+	widths := make([]int, len(cells[0]))
+	for _, row := range cells {
+		for i, text := range row {
+			widths[i] = max(widths[i], displaywidth.String(text))
+		}
+	}
+	return widths
+}

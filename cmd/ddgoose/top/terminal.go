@@ -1,0 +1,115 @@
+package top
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/gdamore/tcell/v3"
+	"github.com/gdamore/tcell/v3/color"
+	"golang.org/x/term"
+)
+
+// IsTerminal tells whether w is a terminal that can redraw, and that is ours to
+// draw on: a job in the background has none.
+func IsTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && inForeground(f)
+}
+
+// terminal draws lines.
+type terminal struct {
+	tcell.Screen
+	styles *[badBadge + 1]tcell.Style
+}
+
+// openTerminal takes the terminal; tty, where it is not the process's own, is a
+// test's.
+func openTerminal(tty tcell.Tty, colour bool) (*terminal, error) {
+	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII) // of a locale that is not known
+	s, err := tcell.NewTerminfoScreenFromTty(tty)
+	if err == nil {
+		err = s.Init()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the terminal: %w", err)
+	}
+	t := &terminal{s, &greys}
+	if colour {
+		t.styles = &colours
+	}
+	return t, nil
+}
+
+var (
+	ink   = tcell.StyleDefault
+	greys = [...]tcell.Style{
+		plain: ink, faint: ink.Dim(true), strong: ink.Bold(true),
+		good: ink.Bold(true), second: ink, notice: ink, bad: ink.Bold(true),
+		goodBadge: ink.Bold(true).Reverse(true), badBadge: ink.Bold(true).Reverse(true),
+	}
+	// The colours that every terminal shows well, on dark and on light.
+	colours = [...]tcell.Style{
+		plain: ink, faint: ink.Dim(true), strong: ink.Bold(true),
+		good: ink.Foreground(color.Green).Bold(true), second: ink.Foreground(color.Teal),
+		notice: ink.Foreground(color.Olive), bad: ink.Foreground(color.Maroon).Bold(true),
+		goodBadge: ink.Foreground(color.Black).Background(color.Green).Bold(true),
+		badBadge:  ink.Foreground(color.White).Background(color.Maroon).Bold(true),
+	}
+)
+
+// glyphs are those that the terminal's character set has.
+func (t *terminal) glyphs() *glyphs {
+	if set := strings.ToUpper(strings.ReplaceAll(t.CharacterSet(), "-", "")); set == "UTF8" {
+		return &unicodeGlyphs
+	}
+	return &asciiGlyphs
+}
+
+// draw shows what view gives for the window's size. Only what differs from
+// what stands there is sent.
+func (t *terminal) draw(view func(width, height int) []line) {
+	t.Clear()
+	width, height := t.Size()
+	for y, l := range view(width, height) {
+		if l.selected {
+			l = l.pad(width)
+		}
+		x := 0
+		for _, s := range l.spans {
+			style := t.styles[s.style]
+			if l.selected {
+				style = style.Reverse(true)
+			}
+			for text := s.text; text != "" && x < width; {
+				rest, w := t.Put(x, y, text, style)
+				if w == 0 || rest == text {
+					break
+				}
+				text, x = rest, x+w
+			}
+		}
+	}
+	t.Show()
+}
+
+// keyName gives a key its name in the model.
+func keyName(ev *tcell.EventKey) string {
+	names := map[tcell.Key]string{
+		tcell.KeyUp: "up", tcell.KeyDown: "down", tcell.KeyLeft: "left", tcell.KeyRight: "right",
+		tcell.KeyHome: "home", tcell.KeyEnd: "end", tcell.KeyPgUp: "pgup", tcell.KeyPgDn: "pgdn",
+		tcell.KeyEnter: "enter", tcell.KeyEsc: "esc", tcell.KeyTab: "tab", tcell.KeyBacktab: "backtab",
+		tcell.KeyBackspace: "backspace", tcell.KeyBackspace2: "backspace", tcell.KeyF1: "f1",
+	}
+	switch name, known := names[ev.Key()]; {
+	case known:
+		return name
+	case ev.Key() == tcell.KeyRune && ev.Modifiers()&tcell.ModCtrl != 0:
+		return "ctrl+" + strings.ToLower(ev.Str())
+	case ev.Key() == tcell.KeyRune && ev.Modifiers()&(tcell.ModAlt|tcell.ModMeta) == 0:
+		return ev.Str()
+	case ev.Key() >= tcell.KeyCtrlA && ev.Key() <= tcell.KeyCtrlZ:
+		return "ctrl+" + string(rune('a'+ev.Key()-tcell.KeyCtrlA))
+	}
+	return ""
+}

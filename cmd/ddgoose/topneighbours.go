@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/monitor"
+	"duckduckgoose/cmd/ddgoose/top"
+)
+
+const (
+	// topAgain is how often an agent that has gone is looked for.
+	topAgain = 250 * time.Millisecond
+	// topSearch is how often the folder is searched for more of the flock.
+	topSearch = 2 * time.Second
+)
+
+// neighbours are the agent at a socket, and those of its flock whose sockets are
+// in the same folder: a [top.Source].
+type neighbours struct {
+	home    string // the socket
+	first   api.Status
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	m       *monitor.Monitor
+	leases  monitor.Leases
+	views   monitor.Views
+
+	mu       sync.Mutex // guards what follows
+	sockets  map[string]string
+	sighting map[string]sighting
+}
+
+// sighting is what is known of an agent's process, by name.
+type sighting struct {
+	up          bool
+	born, ended time.Time
+}
+
+// watchNeighbours follows the agent at a socket, whose status is s, and its
+// neighbours, until close.
+func watchNeighbours(ctx context.Context, socket string, s api.Status) *neighbours {
+	ctx, cancel := context.WithCancel(ctx)
+	n := &neighbours{home: filepath.Clean(socket), first: s, cancel: cancel, sockets: map[string]string{}, sighting: map[string]sighting{}}
+	n.m = monitor.New(ctx, topAgain, n.heard)
+	n.follow(s.Name, n.home)
+	n.running.Go(func() { n.search(ctx) })
+	n.running.Go(func() { n.leases.Follow(ctx, n.m) })
+	n.running.Go(func() { n.views.Follow(ctx, n.m, n.anyone) })
+	return n
+}
+
+func (n *neighbours) close() {
+	n.cancel()
+	n.running.Wait()
+	n.m.Close()
+}
+
+// heard notes when an agent began, and when it went.
+func (n *neighbours) heard(name string, s api.Status, up bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now, was := time.Now(), n.sighting[name]
+	switch {
+	case up:
+		was.born = now.Add(-time.Duration(s.Uptime * float64(time.Second)))
+	case was.up:
+		was.ended = now
+	}
+	was.up = up
+	n.sighting[name] = was
+}
+
+func (n *neighbours) follow(name, socket string) {
+	n.mu.Lock()
+	n.sockets[name] = socket
+	n.mu.Unlock()
+	n.m.Follow(name, client.New(socket))
+}
+
+// search looks for more agents of the flock in the folder, until ctx ends.
+func (n *neighbours) search(ctx context.Context) {
+	tick := time.NewTicker(topSearch)
+	defer tick.Stop()
+	for {
+		folder := filepath.Dir(n.home)
+		files, _ := os.ReadDir(folder) // one that cannot be read has no neighbours for us
+		for _, file := range files {
+			path := filepath.Join(folder, file.Name())
+			if filepath.Ext(path) == ".sock" && file.Name() != client.DriverSocket && !n.follows(path) {
+				n.meet(ctx, path)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *neighbours) follows(path string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, known := range n.sockets {
+		if known == path {
+			return true
+		}
+	}
+	return false
+}
+
+// meet follows the agent at a socket if it is one of the flock.
+func (n *neighbours) meet(ctx context.Context, path string) {
+	ask, cancel := context.WithTimeout(ctx, topSearch)
+	defer cancel()
+	s, err := client.New(path).Status(ask)
+	if err == nil && ofOneFlock(&s, &n.first) && n.m.Client(s.Name) == nil {
+		n.follow(s.Name, path)
+	}
+}
+
+// ofOneFlock tells whether two agents are, or will be when they are founded.
+func ofOneFlock(a, b *api.Status) bool {
+	return a.Flock == b.Flock && (a.FlockID == b.FlockID || a.FlockID == "" || b.FlockID == "")
+}
+
+// anyone names an agent that answers, the one that was asked for if it does;
+// "": none does.
+func (n *neighbours) anyone() (name string) {
+	n.m.Look(func(up map[string]api.Status) {
+		if _, ok := up[n.first.Name]; ok {
+			name = n.first.Name
+			return
+		}
+		for other := range up {
+			if name == "" || other < name {
+				name = other
+			}
+		}
+	})
+	return name
+}
+
+// Client talks to an agent whose socket is here; nil: it is not.
+func (n *neighbours) Client(name string) *client.Client { return n.m.Client(name) }
+
+// Take gives the flock as it is now, and a channel that is closed when it
+// changes.
+func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
+	var up map[string]api.Status
+	changed := n.m.Look(func(latest map[string]api.Status) { up = maps.Clone(latest) })
+	view := n.views.Now()
+	p := top.Picture{At: time.Now(), Title: fmt.Sprintf("flock %s, %s", n.first.Flock, filepath.Dir(n.home))}
+	members := map[string]api.Member{}
+	for _, m := range view.Members {
+		members[m.Name] = m
+	}
+	n.mu.Lock()
+	if len(up) == 0 && len(n.sighting) > 0 {
+		p.Trouble = "nobody answers at " + n.home
+	}
+	for name, socket := range n.sockets {
+		s, answers := up[name]
+		m, listed := members[name]
+		if delete(members, name); answers || listed && m.State != api.StateLeft || exists(socket) || len(up) == 0 {
+			p.Agents = append(p.Agents, n.portrait(name, s, answers))
+		}
+	}
+	n.mu.Unlock()
+	for name, m := range members {
+		state := m.State
+		if len(up) == 0 {
+			state = top.StateUnknown
+		}
+		p.Agents = append(p.Agents, top.Agent{Name: name, State: state, Member: &m})
+	}
+	n.missing(&p)
+	slices.SortFunc(p.Agents, func(a, b top.Agent) int { return cmp.Compare(a.Name, b.Name) })
+	p.See(view)
+	return p, changed
+}
+
+// missing adds the voters that nobody lists: they count for a majority.
+func (n *neighbours) missing(p *top.Picture) {
+	listed := map[string]bool{}
+	for i := range p.Agents {
+		a := &p.Agents[i]
+		listed[a.Status.ID] = true
+		if a.Member != nil {
+			listed[a.Member.ID] = true
+		}
+	}
+	for _, v := range p.Voters() {
+		if !listed[v.ID] {
+			m := api.Member{Name: cmp.Or(v.Name, v.ID), ID: v.ID, Voter: true, Priority: v.Priority}
+			p.Agents = append(p.Agents, top.Agent{Name: m.Name, State: top.StateUnknown, Member: &m, Note: "a voter that gossip has not met"})
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil || !os.IsNotExist(err)
+}
+
+// portrait is what is known of an agent whose socket is here; mu is held.
+func (n *neighbours) portrait(name string, s api.Status, answers bool) top.Agent {
+	seen, heard := n.sighting[name]
+	a := top.Agent{Name: name, State: top.StateSilent, Local: heard}
+	switch {
+	case !heard:
+		a.State = top.StateStarting
+		return a
+	case !answers:
+		if !seen.ended.IsZero() {
+			a.Age = time.Since(seen.ended)
+		}
+		return a
+	}
+	a.State, a.Status, a.Age, a.Left = top.StateUp, s, time.Since(seen.born), n.leases.Left(name, &s)
+	if len(s.Warnings) > 0 {
+		a.Note = s.Warnings[0]
+	}
+	return a
+}
