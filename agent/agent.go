@@ -17,12 +17,12 @@ import (
 
 // Agent is one running agent. Make it with [New] and start it with [Agent.Run].
 type Agent struct {
+	*seat // in the default election
+
 	cfg      Config
 	disk     *store.Store
-	board    *board
 	counts   *counters
 	quiet    *quietLog
-	holders  *holders
 	meters   *meters
 	metrics  http.Handler
 	keys     atomic.Pointer[wire.Keyring]
@@ -56,7 +56,7 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger}, holders: &holders{},
+		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger},
 		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
@@ -65,7 +65,7 @@ func New(cfg Config) (*Agent, error) {
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
 	}
-	a.board = &board{clock: cfg.Clock, started: cfg.Clock(), counts: a.counters}
+	a.seat = a.newSeat("")
 	a.board.post(a.idleStatus(), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
@@ -217,7 +217,10 @@ func (a *Agent) StepDown(ctx context.Context, to string) error {
 }
 
 func (a *Agent) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
-	return ask(ctx, a, func(l *life, answer func(string, error)) error { return l.commandStepDown(to, force, answer) })
+	return ask(ctx, a, func(l *life, answer func(string, error)) error {
+		l.commandStepDown(to, force, answer)
+		return nil
+	})
 }
 
 // Leave takes this agent out of the voters, then out of the flock, and ends

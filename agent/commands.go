@@ -34,7 +34,7 @@ func (b backend) ForceLeave(ctx context.Context, name string) error     { return
 func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return b.a.Join(ctx, addrs) }
 
 func (b backend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
-	h := b.a.newHolder(fmt.Sprintf("process %d", peer.PID))
+	h := b.a.newHolder(b.a.seat, fmt.Sprintf("process %d", peer.PID))
 	h.grace = min(peer.Grace, MaxGrace)
 	if err := b.a.hold(ctx, h); err != nil {
 		return nil, err
@@ -56,15 +56,15 @@ func (b backend) Faults() api.Faults {
 func (a *Agent) hold(ctx context.Context, h *holder) error {
 	for {
 		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-			a.holders.add(h)
-			err := l.syncHolders()
-			if err == nil && l.node != nil && l.handing == nil {
-				if lease := l.node.Lease(); lease.Until > l.now() {
-					l.holders.renew(lease, false)
+			h.seat.holders.add(h)
+			if c := l.contestAt(h.seat); c != nil {
+				c.syncHolders()
+				if lease := h.seat.board.publishedLease(); c.handing == nil && lease.Until > l.now() {
+					h.seat.holders.renew(lease, false)
 				}
 			}
-			answer(struct{}{}, err)
-			return err
+			answer(struct{}{}, nil)
+			return nil
 		})
 		switch {
 		case err == nil:
@@ -73,7 +73,7 @@ func (a *Agent) hold(ctx context.Context, h *holder) error {
 			h.Close() // the loop may have taken it all the same
 			return err
 		}
-		a.holders.add(h) // the next life finds it; added twice it is one
+		h.seat.holders.add(h) // the next life finds it; added twice it is one
 		select {
 		case <-a.death.next():
 			return nil
@@ -82,38 +82,39 @@ func (a *Agent) hold(ctx context.Context, h *holder) error {
 	}
 }
 
-func (l *life) commandStepDown(to string, force bool, answer func(string, error)) error {
-	if l.node == nil || l.node.Role() != election.Leader {
-		answer("", l.notGoose())
-		return nil
+func (c *contest) commandStepDown(to string, force bool, answer func(string, error)) {
+	l := c.l
+	if c.node == nil || c.node.Role() != election.Leader {
+		answer("", c.notGoose())
+		return
 	}
 	if left := l.frozen(l.now()); left > 0 && !force {
 		answer("", api.Conflict("the flock is frozen for %s more (ddgoose thaw ends that, and ddgoose step-down --force hands over all the same)", thawsIn(left)))
-		return nil
+		return
 	}
 	var id election.ID
 	if to != "" {
 		p, ok := l.peerNamed(to)
 		if !ok {
 			answer("", api.Conflict("no agent is named %q (ddgoose members lists them)", to))
-			return nil
+			return
 		}
 		id = p.ID
 	}
-	return l.stepDown(id, answer)
+	c.beginStepDown(id, answer)
 }
 
-// stepDown begins a hand-over. It checks on a copy of the node whether it can,
+// beginStepDown begins a hand-over. It checks on a copy of the node whether it can,
 // so that no work is stopped for one that cannot.
-func (l *life) stepDown(to election.ID, done func(goose string, err error)) error {
-	trial := *l.node
+func (c *contest) beginStepDown(to election.ID, done func(goose string, err error)) {
+	trial := *c.node
 	var fx election.Effects
-	trial.Step(l.now(), election.StepDown{To: to}, &fx)
+	trial.Step(c.l.now(), election.StepDown{To: to}, &fx)
 	if fx.Err != nil {
-		done("", l.explain(fx.Err, to))
-		return nil
+		done("", c.explain(fx.Err, to))
+		return
 	}
-	return l.beginHandover(handover{cause: stopSteppedDown, to: to, done: done})
+	c.beginHandover(handover{cause: stopSteppedDown, to: to, done: done})
 }
 
 func (l *life) peerNamed(name string) (peer, bool) {

@@ -22,80 +22,79 @@ type handover struct {
 }
 
 // beginHandover starts a planned end. done is called once, on the loop.
-func (l *life) beginHandover(h handover) error {
-	if l.handing != nil {
+func (c *contest) beginHandover(h handover) {
+	if c.handing != nil {
 		h.done("", api.Conflict("a hand-over is already under way"))
-		return nil
+		return
 	}
-	h.grace = l.now() + l.holders.grace(l.cfg.Grace)
-	l.handing = &h
-	l.holders.stopAll(h.cause)
-	return l.progressHandover(l.now())
+	h.grace = c.l.now() + c.seat.holders.grace(c.l.cfg.Grace)
+	c.handing = &h
+	c.seat.holders.stopAll(h.cause)
+	c.progressHandover(c.l.now())
 }
 
 // progressHandover moves a planned end along: drain, give up, see the new goose.
-func (l *life) progressHandover(now time.Duration) error {
-	h := l.handing
+func (c *contest) progressHandover(now time.Duration) {
+	h := c.handing
 	if h == nil {
-		return nil
+		return
 	}
 	if h.given == 0 {
-		leads := l.node.Role() == election.Leader
-		if l.holders.working() > 0 && now < h.grace && leads {
-			return nil
+		leads := c.node.Role() == election.Leader
+		if c.seat.holders.working() > 0 && now < h.grace && leads {
+			return
 		}
 		h.given = now
-		if err := l.tellHolders(); err != nil {
-			return err
-		}
+		c.tellHolders()
 		if !leads { // the lead was lost while work ended: what was asked for happens by itself
-			return nil
+			return
 		}
 		var in election.Input = election.StepDown{To: h.to, Stop: h.stop}
 		if h.raiseTo != 0 {
 			in = election.RaiseTerm{Term: h.raiseTo}
 		}
-		if err := l.step(in); err != nil {
-			return err
-		}
-		if l.fx.Err != nil {
-			return l.endHandover("", l.explain(l.fx.Err, h.to))
+		c.step(in)
+		if c.fx.Err != nil {
+			c.endHandover("", c.explain(c.fx.Err, h.to))
+			return
 		}
 	}
-	if l.node.Role() != election.Leader || !l.node.HandingOver() {
-		switch id, _, heardAt := l.node.Heard(); {
-		case h.raiseTo != 0 && l.node.Role() == election.Leader:
-			return l.endHandover(l.cfg.Name, nil)
-		case id != l.id && !id.IsZero() && heardAt > h.given:
-			return l.endHandover(l.nameOf(id), nil)
+	if c.node.Role() != election.Leader || !c.node.HandingOver() {
+		switch id, _, heardAt := c.node.Heard(); {
+		case h.raiseTo != 0 && c.node.Role() == election.Leader:
+			c.endHandover(c.l.cfg.Name, nil)
+			return
+		case id != c.l.id && !id.IsZero() && heardAt > h.given:
+			c.endHandover(c.l.nameOf(id), nil)
+			return
 		case h.resigned:
-			return l.endHandover("", api.Timeout("no other agent took over; this one resigned, and the flock elects anew"))
+			c.endHandover("", api.Timeout("no other agent took over; this one resigned, and the flock elects anew"))
+			return
 		}
 	}
-	if bound := max(h.given, l.node.HandedTo()) + 2*l.cfg.Lease; now >= bound {
-		return l.endHandover("", api.Timeout("no other agent became goose within two leases (%v)", 2*l.cfg.Lease))
+	if lease := c.l.cfg.Lease; now >= max(h.given, c.node.HandedTo())+2*lease {
+		c.endHandover("", api.Timeout("no other agent became goose within two leases (%v)", 2*lease))
 	}
-	return nil
 }
 
-func (l *life) endHandover(goose string, err error) error {
-	h := l.handing
-	l.handing = nil
+func (c *contest) endHandover(goose string, err error) {
+	h := c.handing
+	c.handing = nil
 	h.done(goose, err)
-	return l.syncHolders()
+	c.syncHolders()
 }
 
 // explain turns a refusal of the rules into what a person can act on.
-func (l *life) explain(err error, to election.ID) error {
+func (c *contest) explain(err error, to election.ID) error {
 	switch err {
 	case election.ErrNotLeader:
-		return l.notGoose()
+		return c.notGoose()
 	case election.ErrNoSuccessor:
 		return api.Conflict("no other live voter of priority above 0 can take over: start another agent, or wait until it is a voter (ddgoose members)")
 	case election.ErrNotVoter:
-		return api.Conflict("%s is not a voter of priority above 0 and cannot take over (ddgoose members shows who is)", l.nameOf(to))
+		return api.Conflict("%s is not a voter of priority above 0 and cannot take over (ddgoose members shows who is)", c.l.nameOf(to))
 	case election.ErrUnreachable:
-		return api.Conflict("%s does not answer and cannot take over", l.nameOf(to))
+		return api.Conflict("%s does not answer and cannot take over", c.l.nameOf(to))
 	case election.ErrHandingOver:
 		return api.Conflict("a hand-over is already under way")
 	}
@@ -103,9 +102,10 @@ func (l *life) explain(err error, to election.ID) error {
 }
 
 // notGoose says who is, so that the command can be given there.
-func (l *life) notGoose() error {
-	if l.node != nil {
-		if id, _, heardAt := l.node.Heard(); !id.IsZero() && id != l.id && l.now() < heardAt+l.cfg.Lease {
+func (c *contest) notGoose() error {
+	if c.node != nil {
+		l := c.l
+		if id, _, heardAt := c.node.Heard(); !id.IsZero() && id != l.id && l.now() < heardAt+l.cfg.Lease {
 			if addr, ok := l.book.Addr(id); ok {
 				return api.Conflict("%s is the goose, at %s", l.nameOf(id), addr)
 			}
@@ -121,41 +121,51 @@ type stopping struct {
 	until   time.Duration
 }
 
-// beginStop hands over, if there is something to hand over, and ends the life.
-func (l *life) beginStop() error { return l.endLife(stopStopped) }
+// endLife hands over what there is to hand over, and ends the life.
+func (l *life) endLife(cause string) {
+	var grace time.Duration
+	for _, c := range l.contests {
+		grace = max(grace, c.seat.holders.grace(l.cfg.Grace))
+	}
+	l.leaving = stopping{started: true, until: l.now() + grace + 4*l.cfg.Lease}
+	for _, c := range l.contests {
+		c.end(cause)
+	}
+}
 
-func (l *life) endLife(cause string) error {
-	l.leaving = stopping{started: true, until: l.now() + l.holders.grace(l.cfg.Grace) + 4*l.cfg.Lease}
-	l.holders.stopAll(cause)
-	if l.node == nil || l.node.Role() != election.Leader {
-		l.leaving.done = true
-		return nil
+// end hands over, if this agent leads, as the life ends.
+func (c *contest) end(cause string) {
+	c.seat.holders.stopAll(cause)
+	if c.node == nil || c.node.Role() != election.Leader {
+		c.ended = true
+		return
 	}
 	ended := func(goose string, err error) {
 		if goose != "" {
-			l.log.Info("handed over", "goose", goose)
+			c.log().Info("handed over", "goose", goose)
 		}
-		l.leaving.done = true
+		c.ended = true
 	}
-	if h := l.handing; h != nil && (h.raiseTo == 0 || h.given != 0) {
+	if h := c.handing; h != nil && (h.raiseTo == 0 || h.given != 0) {
 		planned := h.done
 		h.stop, h.done = true, func(goose string, err error) {
 			planned(goose, err)
 			ended(goose, err)
 		}
-		return nil
+		return
 	}
-	l.handing = nil // it was only to come back at a higher term
-	return l.beginHandover(handover{cause: cause, stop: true, done: ended})
+	c.handing = nil // it was only to come back at a higher term
+	c.beginHandover(handover{cause: cause, stop: true, done: ended})
 }
 
 // progressStop moves planned ends along; it is called every turn.
-func (l *life) progressStop(now time.Duration) error {
-	if err := l.progressHandover(now); err != nil {
-		return err
+func (l *life) progressStop(now time.Duration) {
+	ended := true
+	for _, c := range l.contests {
+		c.progressHandover(now)
+		ended = ended && c.ended
 	}
-	if l.leaving.started && now >= l.leaving.until {
+	if l.leaving.started && (ended || now >= l.leaving.until) {
 		l.leaving.done = true
 	}
-	return nil
 }

@@ -30,6 +30,7 @@ type holders struct {
 // stop: a slow reader misses renewals, never a stop.
 type holder struct {
 	agent *Agent
+	seat  *seat
 	who   string        // for warnings: a process or a Lead
 	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
 
@@ -44,8 +45,8 @@ type holder struct {
 	note chan struct{} // capacity 1: something waits
 }
 
-func (a *Agent) newHolder(who string) *holder {
-	return &holder{agent: a, who: who, note: make(chan struct{}, 1)}
+func (a *Agent) newHolder(s *seat, who string) *holder {
+	return &holder{agent: a, seat: s, who: who, note: make(chan struct{}, 1)}
 }
 
 func (hs *holders) each(do func(*holder)) {
@@ -214,16 +215,14 @@ func (h *holder) Done() <-chan struct{} { return h.agent.closed }
 // Drained says that all work under token has ended; with stepDown it ended by itself.
 func (h *holder) Drained(token uint64, stepDown bool) {
 	ours := h.drained(token)
-	h.tell(func(l *life) error {
-		if err := l.syncHolders(); err != nil {
-			return err
+	h.tell(func(c *contest) {
+		c.syncHolders()
+		if !ours || !stepDown || c.node == nil || c.node.Lease().Token != token || c.handing != nil {
+			return
 		}
-		if !ours || !stepDown || l.node == nil || l.node.Lease().Token != token || l.handing != nil {
-			return nil
-		}
-		return l.stepDown(election.ID{}, func(goose string, err error) {
+		c.beginStepDown(election.ID{}, func(goose string, err error) {
 			if err != nil {
-				l.log.Info("work ended by itself, and nobody took over", "reason", err)
+				c.log().Info("work ended by itself, and nobody took over", "reason", err)
 			}
 		})
 	})
@@ -234,7 +233,7 @@ func (h *holder) Late(uint64) {
 	h.mu.Lock()
 	h.mu.late = true
 	h.mu.Unlock()
-	h.tell((*life).syncHolders)
+	h.tell((*contest).syncHolders)
 }
 
 // Close ends the session: nothing acts any more by what was handed out.
@@ -242,13 +241,20 @@ func (h *holder) Close() {
 	h.mu.Lock()
 	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
 	h.mu.Unlock()
-	h.agent.holders.remove(h)
-	h.tell((*life).syncHolders)
+	h.seat.holders.remove(h)
+	h.tell((*contest).syncHolders)
 }
 
-// tell runs f on the loop. Without one, dead or stopped, there is nothing to tell.
-func (h *holder) tell(f func(*life) error) {
-	if err := h.agent.do(context.Background(), f); err != nil {
+// tell runs f on the loop, for the contest that h holds by. Without one, dead or
+// stopped, there is nothing to tell.
+func (h *holder) tell(f func(*contest)) {
+	err := h.agent.do(context.Background(), func(l *life) error {
+		if c := l.contestAt(h.seat); c != nil {
+			f(c)
+		}
+		return nil
+	})
+	if err != nil {
 		h.agent.cfg.Logger.Debug("holder's word came too late", "holder", h.who, "error", err)
 	}
 }
@@ -263,32 +269,26 @@ func (l *life) tellWork() {
 
 // syncHolders tells the node what binds it, and moves a hand-over along that
 // waited for work to end.
-func (l *life) syncHolders() error {
-	if err := l.tellHolders(); err != nil {
-		return err
-	}
-	return l.progressHandover(l.now())
+func (c *contest) syncHolders() {
+	c.tellHolders()
+	c.progressHandover(c.l.now())
 }
 
 // tellHolders tells the node what binds it: whether deadlines are handed out,
 // whether all work has ended, and whether some goes on too long.
-func (l *life) tellHolders() error {
-	if l.node == nil {
-		return nil
+func (c *contest) tellHolders() {
+	if c.node == nil {
+		return
 	}
-	working := l.holders.working()
-	attached := working > 0 || l.handing == nil && l.holders.count() > 0
-	if err := l.step(election.Holders{Attached: attached}); err != nil {
-		return err
-	}
+	hs := c.seat.holders
+	working := hs.working()
+	attached := working > 0 || c.handing == nil && hs.count() > 0
+	c.step(election.Holders{Attached: attached})
 	if !attached {
-		if err := l.step(election.Drained{}); err != nil {
-			return err
-		}
+		c.step(election.Drained{})
 	}
-	if late := len(l.holders.late()) > 0; late != l.late {
-		l.late = late
-		return l.step(election.Busy{Late: late})
+	if late := len(hs.late()) > 0; late != c.late {
+		c.late = late
+		c.step(election.Busy{Late: late})
 	}
-	return nil
 }

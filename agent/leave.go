@@ -110,7 +110,7 @@ func (l *life) progressLeave(now time.Duration) error {
 	case self && l.handing == nil && !l.node.Successor(now).IsZero():
 		d.askAt = now + leaveRetry<<min(d.tries, 4) // one that fails must not change the goose again and again
 		d.tries++
-		return l.beginHandover(handover{cause: stopSteppedDown, done: func(string, error) {}})
+		l.beginHandover(handover{cause: stopSteppedDown, done: func(string, error) {}})
 	case self:
 		l.leaveAsked[l.id] = now // a sole voter: the autopilot adds a successor first
 	case !goose.IsZero():
@@ -127,15 +127,15 @@ func (l *life) progressLeave(now time.Duration) error {
 
 // receiveLeave books a leaver's wish, and answers once it is no voter any
 // more and a majority of the others knows.
-func (l *life) receiveLeave(m *election.Message) error {
+func (l *life) receiveLeave(m *election.Message) {
 	if l.node == nil || l.node.Role() != election.Leader {
-		return nil
+		return
 	}
 	l.leaveAsked[m.From] = l.now()
 	rec := l.node.Record()
 	if rec.Config.Has(m.From) || !l.node.Committed() {
 		l.choresAt = 0
-		return nil
+		return
 	}
 	l.leaveAsked[m.From] = l.now() + leaveSpreads
 	l.sendElection(&election.Message{
@@ -144,7 +144,6 @@ func (l *life) receiveLeave(m *election.Message) error {
 			FlockID: rec.FlockID, Generation: rec.Generation, To: m.From, Term: rec.Term, ConfigID: rec.Config.ConfigID,
 		},
 	})
-	return nil
 }
 
 // receiveLeaveReply ends a leaving: the removal is committed. It must be the
@@ -168,8 +167,7 @@ func (l *life) receiveLeaveReply(m *election.Message) error {
 
 // departed marks the disk, tells the others by gossip, and ends the life.
 func (l *life) departed(done func(error)) error {
-	l.board.setLease(election.Lease{})
-	l.holders.stopAll(stopSteppedDown)
+	l.silenceAll(stopSteppedDown)
 	st := l.disk.State()
 	st.Left = true
 	if err := l.saveState(st); err != nil {

@@ -34,13 +34,14 @@ type life struct {
 	inbox  *inbox
 	book   *addressBook
 
-	node     *election.Node // nil before this disk is bound to a flock
-	fx       election.Effects
-	wakeAt   time.Duration
+	contest             // the default election's
+	contests []*contest // all, the default one first
+	touched  []*contest // those that flush has something to do for
+	outbox   outbox
+
 	prober   prober
 	paths    pathMeters
 	sighted  sightings
-	judgeAt  time.Duration     // a late timeout is judged then; 0: none is late
 	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
 	founding *founding.Founder // nil unless --expect has still to be met
 	pilot    autopilot.Pilot
@@ -51,8 +52,6 @@ type life struct {
 	peers       []peer // gossip's view, as of the last change
 	names       map[election.ID]string
 	alive       int
-	audience    []election.ID // live agents that the node does not keep in view
-	contacts    []election.Contact
 	membersSeen uint64 // grows with every change of peers
 	leaveAsked  map[election.ID]time.Duration
 	forceOut    map[election.ID]forced
@@ -63,9 +62,7 @@ type life struct {
 	toldWork bool          // what the others were told of holders here
 	// toldFreeze is what they were told of a freeze.
 	toldFreeze freezeNotice
-	handing    *handover
 	unfitAt    time.Duration // when a goose that should be none tries to hand over again
-	late       bool          // told the node that work goes on past its deadline
 	spreadTo   []election.ID
 	byID       atomic.Pointer[map[election.ID]peer] // read by streams
 	reports    chan string                          // problems from other goroutines
@@ -83,11 +80,6 @@ type life struct {
 	// warningText is the warnings joined, for comparing.
 	warningText string
 	netem       string
-
-	shown      visible
-	shownToken uint64
-	shownOnce  bool
-	lapseAt    time.Duration
 
 	out      wire.Frame
 	body     []byte
@@ -133,6 +125,8 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"),
 		sendErrors: a.counts.of("send_errors"), noAddress: a.counts.of("no_address"),
 	}
+	l.contest = contest{l: l, seat: a.seat}
+	l.contests = []*contest{&l.contest}
 	l.book = newAddressBook(l.isKnown)
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
@@ -177,7 +171,7 @@ func (l *life) takePart(rec election.Record, fresh bool) error {
 	st := l.disk.State()
 	old, known := recordOf(st)
 	if !known || old != rec || st.Bound != rec.FlockID || st.Left {
-		setRecord(&st, rec)
+		setRecord(&st, 0, rec)
 		st.Bound, st.Left = rec.FlockID, false
 		if err := l.saveState(st); err != nil {
 			return err
@@ -190,13 +184,10 @@ func (l *life) takePart(rec election.Record, fresh bool) error {
 	l.founding = nil
 	l.log.Info("bound to flock", "flock_id", rec.FlockID, "term", rec.Term, "voters", rec.Config.N)
 	l.tellMeta()
-	if err := l.syncHolders(); err != nil {
-		return err
-	}
-	if err := l.membersChanged(); err != nil {
-		return err
-	}
-	return l.step(election.Tick{})
+	l.syncHolders()
+	l.membersChanged()
+	l.step(election.Tick{})
+	return nil
 }
 
 // flockID is the flock this disk is bound to; zero: none yet.
@@ -208,10 +199,16 @@ func (l *life) flockID() election.FlockID {
 	return rec.FlockID
 }
 
+// silenceAll makes this agent no goose of any election.
+func (l *life) silenceAll(cause string) {
+	for _, c := range l.contests {
+		c.silence(cause)
+	}
+}
+
 // fallSilent makes this agent no goose, then nothing comes or goes any more.
 func (l *life) fallSilent() {
-	l.board.setLease(election.Lease{})
-	l.holders.stopAll(stopLost)
+	l.silenceAll(stopLost)
 	if err := l.mux.Shutdown(); err != nil {
 		l.log.Debug("close network", "error", err)
 	}

@@ -36,23 +36,19 @@ func (l *life) loop(ctx context.Context) error {
 	for {
 		select {
 		case <-l.aborted:
-			l.holders.stopAll(stopStopped)
+			l.silenceAll(stopStopped)
 			return nil
 		case <-ctx.Done():
 			ctx = context.Background() // told once; the loop ends when the hand-over has
 			if !l.leaving.started {
-				if err := l.beginStop(); err != nil {
-					return err
-				}
+				l.endLife(stopStopped)
 			}
 		case a := <-l.inbox.frames:
 			if err := l.receive(a); err != nil {
 				return err
 			}
 		case <-l.gossip.Updates():
-			if err := l.membersChanged(); err != nil {
-				return err
-			}
+			l.membersChanged()
 		case h := <-l.pinged:
 			if err := l.nameTaken(h); err != nil {
 				return err
@@ -64,6 +60,9 @@ func (l *life) loop(ctx context.Context) error {
 		case <-timer.C:
 		}
 		done, err := l.turn()
+		if err == nil {
+			err = l.flush()
+		}
 		if done && l.moved && err == nil {
 			return errMoved
 		}
@@ -84,12 +83,10 @@ func (l *life) turn() (done bool, err error) {
 		}
 	}
 	now := l.now()
-	if err := l.checkClocks(); err != nil {
-		return false, err
-	}
-	if l.due(now) {
-		if err := l.step(election.Tick{}); err != nil {
-			return false, err
+	l.checkClocks()
+	for _, c := range l.contests {
+		if c.due(now) {
+			c.step(election.Tick{})
 		}
 	}
 	if now >= l.choresAt {
@@ -97,62 +94,44 @@ func (l *life) turn() (done bool, err error) {
 			return false, err
 		}
 	}
-	if err := l.progressStop(l.now()); err != nil {
-		return false, err
-	}
-	if l.lapsed() {
-		l.publish(l.now())
+	l.progressStop(l.now())
+	for _, c := range l.contests {
+		if c.lapsed() {
+			c.publish(l.now())
+		}
 	}
 	return l.leaving.done, nil
-}
-
-// due tells whether the node's timeout is to be judged now. A loop that woke
-// late, by a pause or a busy machine, first gives the reader a moment.
-func (l *life) due(now time.Duration) bool {
-	switch {
-	case l.node == nil || l.wakeAt == 0 || now < l.wakeAt:
-		l.judgeAt = 0
-		return false
-	case l.judgeAt == 0 && now-l.wakeAt >= l.cfg.Heartbeat:
-		l.judgeAt = now + readGrace
-		return false
-	case now < l.judgeAt:
-		return false
-	}
-	l.judgeAt = 0
-	return true
 }
 
 // sleep gives how long the loop may rest.
 func (l *life) sleep() time.Duration {
 	now := l.now()
 	at := now + min(idleWake, l.cfg.Lease/2)
-	if l.node != nil && l.wakeAt > 0 {
-		at = min(at, max(l.wakeAt, l.judgeAt))
-	}
 	at = min(at, l.choresAt)
+	for _, c := range l.contests {
+		at = c.restUntil(now, at)
+	}
 	if l.leaving.started && l.leaving.until > now {
 		at = min(at, l.leaving.until)
-	}
-	if l.lapseAt > now {
-		at = min(at, l.lapseAt)
 	}
 	return max(at-now, 0)
 }
 
 // checkClocks drops the lease when the machine slept (rule 17).
-func (l *life) checkClocks() error {
+func (l *life) checkClocks() {
 	ahead, ok := l.clocksApart()
 	if !ok {
-		return nil // too busy a moment to tell: the next turn looks again
+		return // too busy a moment to tell: the next turn looks again
 	}
 	jump := ahead - l.ahead
 	l.ahead = ahead
 	if jump < slept || l.node == nil {
-		return nil
+		return
 	}
 	l.log.Warn("the machine slept; the lease is dropped and earned anew", "for", jump, "clock", boottime.Name)
-	return l.step(election.ClockJump{})
+	for _, c := range l.contests {
+		c.step(election.ClockJump{})
+	}
 }
 
 // clocksApart gives by how much the boot clock is ahead of the monotonic one.
@@ -166,13 +145,6 @@ func (l *life) clocksApart() (ahead time.Duration, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// step tells the node one thing and carries out what follows.
-func (l *life) step(in election.Input) error {
-	now := l.now()
-	l.node.Step(now, in, &l.fx)
-	return l.perform(now)
 }
 
 // receive handles one datagram and gives its frame back.
@@ -224,7 +196,8 @@ func (l *life) receiveMessage(m *wire.Message) error {
 		l.counts.of("dropped_election").Add(1)
 		return nil
 	case m.Kind == election.Leave:
-		return l.receiveLeave(&m.Message)
+		l.receiveLeave(&m.Message)
+		return nil
 	case m.Kind == election.LeaveReply:
 		return l.receiveLeaveReply(&m.Message)
 	case l.node == nil:
@@ -232,5 +205,6 @@ func (l *life) receiveMessage(m *wire.Message) error {
 	}
 	l.paths.received(&m.Message)
 	l.sighted.answered(&m.Message)
-	return l.step(&m.Message)
+	l.step(&m.Message)
+	return nil
 }

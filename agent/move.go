@@ -35,7 +35,8 @@ func (l *life) checkAddress(now time.Duration) error {
 	}
 	l.log.Warn("this machine has another address: beginning anew", "old", l.mux.Advertised(), "new", next)
 	l.moved = true
-	return l.endLife(stopSteppedDown)
+	l.endLife(stopSteppedDown)
+	return nil
 }
 
 // hasAddress tells whether this machine still has an address; true when it cannot tell.

@@ -9,17 +9,17 @@ import (
 
 // preempt hands over to an agent of a higher priority that asks for it, when
 // its time has come; work is stopped first, as for a step-down.
-func (l *life) preempt(now time.Duration, v autopilot.View) error {
+func (l *life) preempt(now time.Duration, v autopilot.View) {
 	heir, due := l.preemption.Decide(now, v)
 	l.heir = heir
 	if !due || l.handing != nil || l.departure != nil || l.leaving.started {
-		return nil
+		return
 	}
 	l.preemption.Ask(now, heir.ID)
 	l.counts.of("preemptions").Add(1)
 	name := l.nameOf(heir.ID)
 	l.log.Info("handing over to a higher priority", "to", name, "priority", heir.Priority)
-	return l.stepDown(heir.ID, func(goose string, err error) {
+	l.beginStepDown(heir.ID, func(goose string, err error) {
 		if err != nil {
 			l.log.Warn("the higher priority did not take over", "to", name, "error", err)
 		}

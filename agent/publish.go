@@ -10,41 +10,47 @@ import (
 // publish posts what readers can tell apart from what stands, and notes when
 // time alone will change it next. It runs at every step, so it makes nothing
 // unless something has changed.
-func (l *life) publish(now time.Duration) {
+func (c *contest) publish(now time.Duration) {
+	l := c.l
 	v := visible{members: l.membersSeen, netem: l.netem, warnings: l.warningText}
 	var token uint64
-	l.lapseAt = 0
-	if l.node != nil {
-		v.role, v.record = l.node.Role(), l.node.Record()
+	c.lapseAt = 0
+	if c.node != nil {
+		v.role, v.record = c.node.Role(), c.node.Record()
 		v.record.PromiseMax, v.record.Vote = 0, election.ID{}
-		if lease := l.node.Lease(); lease.Token != 0 {
+		if lease := c.node.Lease(); lease.Token != 0 {
 			token = lease.Token
 			if lease.Until > now {
-				v.leased, l.lapseAt = true, lease.Until
+				v.leased, c.lapseAt = true, lease.Until
 			}
 		}
-		id, term, heardAt := l.node.Heard()
-		l.board.heardAt.Store(int64(heardAt))
+		id, term, heardAt := c.node.Heard()
+		c.seat.board.heardAt.Store(int64(heardAt))
 		if v.role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+l.cfg.Lease {
 			v.goose, v.token = id, v.record.Generation.Number<<40+term
-			l.lapseAt = heardAt + l.cfg.Lease
+			c.lapseAt = heardAt + l.cfg.Lease
 		}
 	}
-	l.meter(now, &v)
-	if l.shown == v && l.shownToken == token && l.shownOnce && !l.board.lapsed() {
+	if c.number == 0 {
+		l.meter(now, &v)
+	}
+	if c.shown == v && c.shownToken == token && c.shownOnce && !c.seat.board.lapsed() {
 		return
 	}
-	l.shown, l.shownToken, l.shownOnce = v, token, true
-	l.postMembers() // before those whom the notice wakes look at them
-	l.board.post(l.status(v), token, l.cfg.Lease)
+	c.shown, c.shownToken, c.shownOnce = v, token, true
+	if c.number == 0 {
+		l.postMembers() // before those whom the notice wakes look at them
+	}
+	c.seat.board.post(c.status(v), token, l.cfg.Lease)
 }
 
 // status builds the status that v stands for, with nothing run out yet.
-func (l *life) status(v visible) Status {
+func (c *contest) status(v visible) Status {
+	l := c.l
 	s := Status{
 		Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
 		Flock: l.cfg.Flock, FlockID: v.record.FlockID.String(), Role: api.RoleDuck,
-		Voter: v.record.Config.Has(l.id), Priority: l.priority(),
+		Voter: v.record.Config.Has(l.id), Priority: c.priority(),
 		Generation: v.record.Generation.Number, Term: v.record.Term,
 		Config:    api.Config{Term: v.record.Config.Term, Version: v.record.Config.Version, Voters: []api.Voter{}},
 		Heartbeat: millis(l.cfg.Heartbeat), LeaseMS: millis(l.cfg.Lease),
@@ -59,7 +65,7 @@ func (l *life) status(v visible) Status {
 		})
 	}
 	if !v.goose.IsZero() {
-		_, term, _ := l.node.Heard()
+		_, term, _ := c.node.Heard()
 		addr := ""
 		if a, ok := l.book.Addr(v.goose); ok {
 			addr = a.String()
@@ -71,15 +77,12 @@ func (l *life) status(v visible) Status {
 }
 
 // priority is the one that counts: the config's for a voter, the flag's for the rest.
-func (l *life) priority() uint8 {
-	if l.node != nil {
-		rec := l.node.Record()
-		if i := rec.Config.Index(l.id); i >= 0 {
+func (c *contest) priority() uint8 {
+	if c.node != nil {
+		rec := c.node.Record()
+		if i := rec.Config.Index(c.l.id); i >= 0 {
 			return rec.Config.Voters[i].Priority
 		}
 	}
-	return l.cfg.priority()
+	return c.l.cfg.priority()
 }
-
-// lapsed tells that time alone has changed what readers see.
-func (l *life) lapsed() bool { return l.lapseAt > 0 && l.now() >= l.lapseAt }

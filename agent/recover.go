@@ -89,7 +89,7 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	rec.Generation = election.Generation{Number: r.Generation, Tag: recoveryTag(rec.FlockID, r.Generation, ids)}
 	rec.Config, rec.Term, rec.Vote = config, rec.Term+1, election.ID{}
 	r.next = st
-	setRecord(&r.next, rec)
+	setRecord(&r.next, 0, rec)
 	return r, nil
 }
 

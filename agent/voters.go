@@ -17,26 +17,27 @@ const choresEvery = 200 * time.Millisecond
 const unfitEvery = 10 * time.Second
 
 // count books the events of a step.
-func (l *life) count() {
-	for _, e := range l.fx.Events {
+func (c *contest) count() {
+	l := c.l
+	for _, e := range c.fx.Events {
 		l.counts.of("election_" + eventCounter(e.Kind)).Add(1)
 		switch e.Kind {
 		case election.EventWon:
-			l.log.Info("won the election", "term", e.Term)
+			c.log().Info("won the election", "term", e.Term)
 		case election.EventDeposed, election.EventNotQuorate, election.EventResigned:
-			l.log.Info(e.Kind.String(), "term", e.Term)
-			if e.Kind == election.EventResigned && l.handing != nil {
-				l.handing.resigned = true
+			c.log().Info(e.Kind.String(), "term", e.Term)
+			if e.Kind == election.EventResigned && c.handing != nil {
+				c.handing.resigned = true
 			}
 		case election.EventTwoLeaders, election.EventForeign:
 			l.problem(l.nameOf(e.Peer) + ": " + e.Kind.String() + ": a copied data directory, or two recoveries of one flock (stop one of them)")
 		case election.EventVoters:
-			l.log.Info("voters changed", "term", e.Term, "voters", l.node.Record().Config.N)
+			c.log().Info("voters changed", "term", e.Term, "voters", c.node.Record().Config.N)
 			l.choresAt = 0 // others are kept in view now
 		case election.EventInstalled:
 			l.choresAt = 0
 		default:
-			l.log.Debug(e.Kind.String(), "term", e.Term, "peer", e.Peer)
+			c.log().Debug(e.Kind.String(), "term", e.Term, "peer", e.Peer)
 		}
 	}
 }
@@ -85,13 +86,13 @@ func (l *life) chores(now time.Duration) error {
 	if l.node != nil {
 		l.spread(now)
 		l.forgetLeavers(now)
-		l.listAudience()
+		for _, c := range l.contests {
+			c.listAudience()
+		}
 		if err := l.progressLeave(now); err != nil {
 			return err
 		}
-		if err := l.steerVoters(now); err != nil {
-			return err
-		}
+		l.steerVoters(now)
 		l.progressForced()
 	}
 	l.refreshWarnings(now)
@@ -102,42 +103,39 @@ func (l *life) chores(now time.Duration) error {
 }
 
 // steerVoters makes the one change of voters that the autopilot asks for.
-func (l *life) steerVoters(now time.Duration) error {
+func (l *life) steerVoters(now time.Duration) {
 	l.heir = autopilot.Heir{}
 	if l.node.Role() != election.Leader || l.node.HandingOver() || l.node.Lease().Until <= now {
-		return nil
+		return
 	}
 	rec := l.node.Record()
 	v := autopilot.View{
 		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.cfg.Voters,
 		Frozen: l.frozen(now) > 0, Members: l.pilotMembers(now),
 	}
-	if err := l.preempt(now, v); err != nil {
-		return err
-	}
+	l.preempt(now, v)
 	if autopilot.Unfit(v) && !v.Frozen && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
 		l.unfitAt = now + unfitEvery
-		return l.stepDown(election.ID{}, func(goose string, err error) {
+		l.beginStepDown(election.ID{}, func(goose string, err error) {
 			l.log.Info("a witness or observer hands over", "goose", goose, "error", err)
 		})
+		return
 	}
 	change, ok := l.pilot.Decide(now, v)
 	if !ok {
-		return nil
+		return
 	}
 	for _, c := range l.node.Contacts(nil) {
 		if c.ID == change.Voter.ID && !change.Remove && c.Term > rec.Term && l.handing == nil {
 			// It is ahead: be elected above its term first (rule 7).
-			return l.beginHandover(handover{cause: stopSteppedDown, raiseTo: c.Term, done: func(string, error) {}})
+			l.beginHandover(handover{cause: stopSteppedDown, raiseTo: c.Term, done: func(string, error) {}})
+			return
 		}
 	}
-	if err := l.step(change); err != nil {
-		return err
-	}
+	l.step(change)
 	if l.fx.Err != nil {
 		l.log.Debug("change of voters refused", "voter", l.nameOf(change.Voter.ID), "error", l.fx.Err)
 	}
-	return nil
 }
 
 func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
@@ -166,7 +164,7 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 }
 
 // membersChanged takes gossip's view in: addresses, names, who is kept in view.
-func (l *life) membersChanged() error {
+func (l *life) membersChanged() {
 	l.peers = l.gossip.Peers()
 	l.membersSeen++
 	l.alive = 0
@@ -194,18 +192,15 @@ func (l *life) membersChanged() error {
 	l.byID.Store(&byID)
 	l.hearFreezes()
 	l.choresAt = 0
-	if err := l.keepInView(); err != nil {
-		return err
-	}
+	l.keepInView()
 	l.publish(l.now())
-	return nil
 }
 
 // keepInView tells the node which observers may become voters; the others
 // hear its announcements only.
-func (l *life) keepInView() error {
+func (l *life) keepInView() {
 	if l.node == nil {
-		return nil
+		return
 	}
 	known := map[election.ID]bool{l.id: true}
 	for _, c := range l.node.Contacts(nil) {
@@ -223,23 +218,21 @@ func (l *life) keepInView() error {
 		default:
 			continue
 		}
-		if err := l.step(in); err != nil {
-			return err
-		}
+		l.step(in)
 	}
 	l.listAudience()
-	return nil
 }
 
 // listAudience lists the live agents of the flock that the node does not keep in view.
-func (l *life) listAudience() {
-	l.contacts = l.node.Contacts(l.contacts[:0])
-	l.audience = l.audience[:0]
+func (c *contest) listAudience() {
+	l := c.l
+	c.contacts = c.node.Contacts(c.contacts[:0])
+	c.audience = c.audience[:0]
 	flock := l.flockID()
 	for _, p := range l.peers {
-		inView := slices.ContainsFunc(l.contacts, func(c election.Contact) bool { return c.ID == p.ID })
+		inView := slices.ContainsFunc(c.contacts, func(known election.Contact) bool { return known.ID == p.ID })
 		if p.State == api.StateAlive && p.ID != l.id && !inView && p.Meta.FlockID == flock {
-			l.audience = append(l.audience, p.ID)
+			c.audience = append(c.audience, p.ID)
 		}
 	}
 }

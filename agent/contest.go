@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"log/slog"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
+)
+
+// seat is this agent's place in one election. It outlives simulated deaths, so
+// that readers and holders keep what they are attached to.
+type seat struct {
+	name    string // "": the default election
+	board   *board
+	holders *holders
+}
+
+func (a *Agent) newSeat(name string) *seat {
+	return &seat{
+		name: name, board: &board{clock: a.cfg.Clock, started: a.cfg.Clock(), counts: a.counters}, holders: &holders{},
+	}
+}
+
+// contest is this agent's part in one election, for one life. Its fields are the loop's own.
+type contest struct {
+	l      *life
+	seat   *seat
+	number uint64 // in the flock's table of elections; 0: the default one
+
+	node    *election.Node // nil before this disk is bound to a flock
+	fx      election.Effects
+	touched bool // flush has something to do for it
+	dirty   bool // its record is newer than the disk
+
+	wakeAt  time.Duration
+	judgeAt time.Duration // a late timeout is judged then; 0: none is late
+
+	audience []election.ID // live agents that the node does not keep in view
+	contacts []election.Contact
+
+	handing *handover
+	ended   bool // nothing keeps this life from ending any more
+	late    bool // told the node that work goes on past its deadline
+
+	shown      visible
+	shownToken uint64
+	shownOnce  bool
+	lapseAt    time.Duration
+}
+
+// step tells the node one thing. What follows waits for the end of the turn,
+// but for what takes goose-ship away (see flush).
+func (c *contest) step(in election.Input) {
+	c.node.Step(c.l.now(), in, &c.fx)
+	c.retract(c.node.Lease())
+	for i := range c.fx.Send {
+		c.sendElection(&c.fx.Send[i])
+	}
+	if c.fx.Announce {
+		for _, id := range c.audience {
+			m := &c.fx.Announcement
+			m.To = id
+			c.sendElection(m)
+		}
+	}
+	c.count()
+	c.wakeAt = c.fx.WakeAt
+	c.dirty = c.dirty || c.fx.Save
+	if !c.touched {
+		c.touched = true
+		c.l.touched = append(c.l.touched, c)
+	}
+}
+
+// sendElection sends one message of the election, at the end of the turn, to
+// the agent it names.
+func (c *contest) sendElection(m *election.Message) {
+	l := c.l
+	if c.number == 0 {
+		l.paths.sent(m)
+		l.sighted.asking(m, l.cfg.Clock)
+	}
+	l.outbox.add(m.To, wire.Message{Election: c.number, Message: *m})
+}
+
+// retract publishes the end of a lease before anything else happens (order 0).
+func (c *contest) retract(lease election.Lease) {
+	old := c.seat.board.publishedLease()
+	if old.Token == 0 || old.Token == lease.Token && old.Until <= lease.Until {
+		return
+	}
+	c.seat.board.setLease(election.Lease{})
+	c.seat.holders.stopAll(stopLost)
+	if lease.Token == 0 {
+		c.publish(c.l.now()) // a slow disk must not keep watchers waiting for the bad news
+	}
+}
+
+// grant publishes a lease that is new or lasts longer (order 3).
+func (c *contest) grant(lease election.Lease) {
+	if lease.Token == 0 || c.seat.board.publishedLease() == lease {
+		return
+	}
+	c.seat.board.setLease(lease)
+	c.seat.holders.renew(lease, c.handing != nil)
+}
+
+// due tells whether the node's timeout is to be judged now. A loop that woke
+// late, by a pause or a busy machine, first gives the reader a moment.
+func (c *contest) due(now time.Duration) bool {
+	switch {
+	case c.node == nil || c.wakeAt == 0 || now < c.wakeAt:
+		c.judgeAt = 0
+		return false
+	case c.judgeAt == 0 && now-c.wakeAt >= c.l.cfg.Heartbeat:
+		c.judgeAt = now + readGrace
+		return false
+	case now < c.judgeAt:
+		return false
+	}
+	c.judgeAt = 0
+	return true
+}
+
+// restUntil gives when the contest next needs the loop, at the latest at.
+func (c *contest) restUntil(now, at time.Duration) time.Duration {
+	if c.node != nil && c.wakeAt > 0 {
+		at = min(at, max(c.wakeAt, c.judgeAt))
+	}
+	if c.lapseAt > now {
+		at = min(at, c.lapseAt)
+	}
+	return at
+}
+
+// lapsed tells that time alone has changed what readers see.
+func (c *contest) lapsed() bool { return c.lapseAt > 0 && c.l.now() >= c.lapseAt }
+
+// silence makes this agent no goose.
+func (c *contest) silence(cause string) {
+	c.seat.board.setLease(election.Lease{})
+	c.seat.holders.stopAll(cause)
+}
+
+func (c *contest) log() *slog.Logger {
+	if c.number == 0 {
+		return c.l.cfg.Logger
+	}
+	return c.l.cfg.Logger.With("election", c.seat.name)
+}
+
+// contestAt gives this life's part in the election of a seat, nil when it takes none yet.
+func (l *life) contestAt(s *seat) *contest {
+	for _, c := range l.contests {
+		if c.seat == s {
+			return c
+		}
+	}
+	return nil
+}
