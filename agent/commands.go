@@ -42,6 +42,14 @@ func (b backend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error
 	return h, nil
 }
 
+// Elections are none but the default one, so far.
+func (b backend) Elections() []api.ElectionInfo {
+	s := b.a.Status()
+	return []api.ElectionInfo{s.Info(true)}
+}
+
+func (b backend) Election(name string) (api.ElectionBackend, error) { return nil, api.NoElection(name) }
+
 func (b backend) Faults() api.Faults {
 	f := b.a.faults.Load()
 	if f == nil {

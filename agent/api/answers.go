@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-func (h *handler) status(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, h.b.Status())
+func (h *handler) status(e ElectionBackend, w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, e.Status())
 	return nil
 }
 
@@ -43,8 +43,8 @@ func answer(w http.ResponseWriter, s Status, problem string) {
 
 func knowsGoose(s Status) bool { return s.Goose != nil && s.Role != RoleDead }
 
-func (h *handler) goose(w http.ResponseWriter, _ *http.Request) error {
-	s, problem := h.b.Status(), ""
+func (h *handler) goose(e ElectionBackend, w http.ResponseWriter, _ *http.Request) error {
+	s, problem := e.Status(), ""
 	if s.Role != RoleGoose || !s.Lease.Valid {
 		problem = "not the goose"
 	}
@@ -52,8 +52,8 @@ func (h *handler) goose(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (h *handler) duck(w http.ResponseWriter, _ *http.Request) error {
-	s, problem := h.b.Status(), ""
+func (h *handler) duck(e ElectionBackend, w http.ResponseWriter, _ *http.Request) error {
+	s, problem := e.Status(), ""
 	switch {
 	case s.Role != RoleDuck:
 		problem = "not a duck"
@@ -83,7 +83,7 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // watch streams statuses, one a line, until the reader or the agent goes.
-func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) watch(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	if r.Method == http.MethodHead {
 		return nil
@@ -92,7 +92,7 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) error {
 	defer stop()
 	flush := http.NewResponseController(w).Flush
 	lines := json.NewEncoder(w)
-	for s := range h.b.Watch(ctx) {
+	for s := range e.Watch(ctx) {
 		if lines.Encode(s) != nil || flush() != nil {
 			break // the reader has gone
 		}

@@ -11,14 +11,13 @@ import (
 // same time from many goroutines. Errors made by [Conflict], [NoMajority] and
 // their like choose the status code; others are 500.
 type Backend interface {
-	// Status is judged at the moment of the call.
-	Status() Status
+	// ElectionBackend is the default election's.
+	ElectionBackend
+	// Elections lists the flock's, the default one first, the others by name.
+	Elections() []ElectionInfo
+	// Election gives one by name; [NoElection] when the flock does not have it.
+	Election(name string) (ElectionBackend, error)
 	Members() []Member
-	// Watch yields a status at once, then after each change; a slow reader skips to the latest.
-	Watch(ctx context.Context) iter.Seq[Status]
-	// StepDown hands over to the voter named to ("": the first in rank) and returns
-	// when another is goose. A frozen flock refuses it without force.
-	StepDown(ctx context.Context, to string, force bool) (goose string, err error)
 	Freezer
 	Leave(ctx context.Context, force bool) error
 	ForceLeave(ctx context.Context, name string) error
@@ -29,8 +28,6 @@ type Backend interface {
 	Revive() error
 	// Healthy says what is wrong with the agent: dead, or its loop hangs. nil: nothing.
 	Healthy() error
-	// Lead registers a holder until its Close; ctx bounds the registration only.
-	Lead(ctx context.Context, peer LeadPeer) (Holder, error)
 	// Faults is nil when this agent has no netem.
 	Faults() Faults
 	Explainer
@@ -38,6 +35,19 @@ type Backend interface {
 	Clinic() Clinic
 	// Metrics serves Prometheus text.
 	Metrics() http.Handler
+}
+
+// ElectionBackend is what each election of the flock has of its own.
+type ElectionBackend interface {
+	// Status is judged at the moment of the call.
+	Status() Status
+	// Watch yields a status at once, then after each change; a slow reader skips to the latest.
+	Watch(ctx context.Context) iter.Seq[Status]
+	// StepDown hands over to the voter named to ("": the first in rank) and returns
+	// when another is goose. A frozen flock refuses it without force.
+	StepDown(ctx context.Context, to string, force bool) (goose string, err error)
+	// Lead registers a holder until its Close; ctx bounds the registration only.
+	Lead(ctx context.Context, peer LeadPeer) (Holder, error)
 }
 
 // Faults are the fault rules of a live agent: /v1/netem.

@@ -84,12 +84,12 @@ func duration(field, s string) (time.Duration, error) {
 	return d, nil
 }
 
-func (h *handler) stepDown(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) stepDown(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
 	var in StepDownRequest
 	if err := decode(w, r, &in); err != nil {
 		return err
 	}
-	goose, err := h.b.StepDown(r.Context(), in.To, in.Force)
+	goose, err := e.StepDown(r.Context(), in.To, in.Force)
 	return reply(w, StepDownReply{Goose: goose}, err)
 }
 

@@ -65,7 +65,7 @@ type session struct {
 
 // lead serves a holder's session until its connection ends. The holder counts
 // as drained when it has said so; otherwise see handler.outlive.
-func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
 	heirs, grace, err := parseLeadQuery(r.URL.RawQuery)
 	if err != nil {
 		expectNoMore(w)
@@ -76,7 +76,7 @@ func (h *handler) lead(w http.ResponseWriter, r *http.Request) error {
 	// Nobody reads the request meanwhile, so its own context does not end with
 	// the connection.
 	ctx, stop := h.whileOpen(r.Context())
-	holder, err := h.b.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: grace})
+	holder, err := e.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: grace})
 	stop()
 	if err != nil {
 		proc.close()

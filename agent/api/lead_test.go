@@ -40,8 +40,13 @@ type lead struct {
 // openLead opens a session of this process, and finds the agent's end of it.
 func openLead(t *testing.T, a *apitest.Agent, c *http.Client) *lead {
 	t.Helper()
+	return openLeadAt(t, "/v1/lead", a, c)
+}
+
+func openLeadAt(t *testing.T, path string, a *apitest.Agent, c *http.Client) *lead {
+	t.Helper()
 	r, w := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://agent/v1/lead", r)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://agent"+path, r)
 	require.NoError(t, err)
 	resp, err := c.Do(req)
 	require.NoError(t, err)

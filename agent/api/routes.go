@@ -24,26 +24,32 @@ const (
 // route is what one path answers, by method. HEAD is GET without its body;
 // OPTIONS tells the methods, but asks a probe the same question as GET.
 type route struct {
-	on     map[string]func(*handler, http.ResponseWriter, *http.Request) error
+	on     methods
 	public bool // offered over --http
 	probe  bool // load balancers ask by their method of choice
 }
 
-// routes is the whole surface. The methods are checked in ServeHTTP and nowhere else.
+// routes is the whole surface. The methods are checked in serve and nowhere else.
 var routes = map[string]route{
-	"/goose":   {on: get((*handler).goose), public: true, probe: true},
-	"/duck":    {on: get((*handler).duck), public: true, probe: true},
+	"/goose":   {on: get(byQuery((*handler).goose)), public: true, probe: true},
+	"/duck":    {on: get(byQuery((*handler).duck)), public: true, probe: true},
 	"/healthz": {on: get((*handler).healthz), public: true, probe: true},
 	"/readyz":  {on: get((*handler).readyz), public: true, probe: true},
 	"/metrics": {on: get((*handler).metrics), public: true},
 
-	"/v1/status":  {on: get((*handler).status), public: true},
-	"/v1/members": {on: get((*handler).members), public: true},
-	"/v1/watch":   {on: get((*handler).watch)},
-	"/v1/why":     {on: get((*handler).why)},
+	"/v1/status":    {on: get(byDefault((*handler).status)), public: true},
+	"/v1/watch":     {on: get(byDefault((*handler).watch))},
+	"/v1/lead":      {on: post(byDefault((*handler).lead))},
+	"/v1/step-down": {on: post(byDefault((*handler).stepDown))},
 
-	"/v1/lead":            {on: post((*handler).lead)},
-	"/v1/step-down":       {on: post((*handler).stepDown)},
+	"/v1/elections": {on: get((*handler).elections), public: true},
+	"/v1/elections/" + electionName + "/status":    {on: get(byPath((*handler).status)), public: true},
+	"/v1/elections/" + electionName + "/watch":     {on: get(byPath((*handler).watch))},
+	"/v1/elections/" + electionName + "/lead":      {on: post(byPath((*handler).lead))},
+	"/v1/elections/" + electionName + "/step-down": {on: post(byPath((*handler).stepDown))},
+
+	"/v1/members":         {on: get((*handler).members), public: true},
+	"/v1/why":             {on: get((*handler).why)},
 	"/v1/freeze":          {on: post((*handler).freeze)},
 	"/v1/thaw":            {on: post((*handler).thaw)},
 	"/v1/leave":           {on: post((*handler).leave)},
@@ -63,15 +69,13 @@ var routes = map[string]route{
 	}},
 }
 
-type methods = map[string]func(*handler, http.ResponseWriter, *http.Request) error
+type (
+	methods = map[string]routeDo
+	routeDo = func(*handler, http.ResponseWriter, *http.Request) error
+)
 
-func get(f func(*handler, http.ResponseWriter, *http.Request) error) methods {
-	return methods{http.MethodGet: f}
-}
-
-func post(f func(*handler, http.ResponseWriter, *http.Request) error) methods {
-	return methods{http.MethodPost: f}
-}
+func get(do routeDo) methods  { return methods{http.MethodGet: do} }
+func post(do routeDo) methods { return methods{http.MethodPost: do} }
 
 // allow lists the methods of a route as the Allow header has them.
 func (r *route) allow() string {
@@ -140,7 +144,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
-	route, ok := routes[r.URL.Path]
+	path, _ := routeOf(r.URL)
+	route, ok := routes[path]
 	if !ok || h.scope == Public && !route.public {
 		return h.unknown(r.URL.Path)
 	}

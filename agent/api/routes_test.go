@@ -95,7 +95,7 @@ func TestCodesThatAreNoneOfOursAreInternal(t *testing.T) {
 func TestUnknownPathNamesTheKnown(t *testing.T) {
 	got := ask(apitest.New(), api.Local, "GET", "/v1/stauts", "")
 	require.Equal(t, http.StatusNotFound, got.code)
-	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /duck /goose /healthz /metrics /readyz /v1/doctor /v1/force-leave /v1/freeze /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
+	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /duck /goose /healthz /metrics /readyz /v1/doctor /v1/elections /v1/elections/NAME/lead /v1/elections/NAME/status /v1/elections/NAME/step-down /v1/elections/NAME/watch /v1/force-leave /v1/freeze /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
 
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/status/", "//v1/status", "/V1/status"} {
 		got := ask(apitest.New(), api.Local, "GET", path, "")

@@ -29,7 +29,8 @@ type Status struct {
 	ID         string            `json:"id"`
 	Addr       string            `json:"addr"`
 	Flock      string            `json:"flock"`
-	FlockID    string            `json:"flock_id"` // "" before founding
+	FlockID    string            `json:"flock_id"`           // "" before founding
+	Election   string            `json:"election,omitempty"` // "": the default one
 	Role       string            `json:"role"`
 	Voter      bool              `json:"voter"`
 	Priority   uint8             `json:"priority"`

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +34,7 @@ type Agent struct {
 		hangs     bool
 		hanging   int
 		doctor    api.Doctor
+		elections map[string]*Agent
 	}
 }
 
@@ -44,6 +47,42 @@ func New() *Agent {
 	a.mu.next, a.mu.netem = make(chan struct{}), &api.Netem{Seed: 7}
 	a.mu.doctor = Doctor()
 	return a
+}
+
+// Found adds an election, which is an agent to the test: it has a status, holders
+// and failures of its own. This agent is its goose.
+func (a *Agent) Found(name string) *Agent {
+	e := New()
+	e.mu.status.Election = name
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.mu.elections == nil {
+		a.mu.elections = map[string]*Agent{}
+	}
+	a.mu.elections[name] = e
+	return e
+}
+
+// Elections are the default one, and those of Found.
+func (a *Agent) Elections() []api.ElectionInfo {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := []api.ElectionInfo{a.mu.status.Info(true)}
+	for _, name := range slices.Sorted(maps.Keys(a.mu.elections)) {
+		s := a.mu.elections[name].Status()
+		all = append(all, s.Info(true))
+	}
+	return all
+}
+
+// Election is one of Found.
+func (a *Agent) Election(name string) (api.ElectionBackend, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e := a.mu.elections[name]; e != nil {
+		return e, nil
+	}
+	return nil, api.NoElection(name)
 }
 
 // Change changes the status, and tells the watchers.
