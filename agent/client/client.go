@@ -36,9 +36,10 @@ type Client struct {
 	// has just been started. Default 0: it fails at once.
 	Wait time.Duration
 
-	socket  string
-	connect func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer's
-	http    *http.Transport
+	socket   string
+	election string                                                               // "": the default one
+	connect  func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer's
+	http     *http.Transport
 }
 
 // New makes a client for the agent at this socket. It does not connect yet.

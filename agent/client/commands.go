@@ -11,7 +11,7 @@ import (
 // Status tells what the agent knows, judged at the moment of its answer.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	var s api.Status
-	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	err := c.call(ctx, http.MethodGet, c.path("/status"), nil, &s)
 	return s, err
 }
 
@@ -31,7 +31,7 @@ func (c *Client) StepDown(ctx context.Context, to string) (goose string, err err
 
 func (c *Client) stepDown(ctx context.Context, in api.StepDownRequest) (goose string, err error) {
 	var out api.StepDownReply
-	err = c.call(ctx, http.MethodPost, "/v1/step-down", in, &out)
+	err = c.call(ctx, http.MethodPost, c.path("/step-down"), in, &out)
 	return out.Goose, err
 }
 

@@ -24,7 +24,7 @@ const (
 func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) {
 	var p api.Probe
 	err := c.retry(ctx, func() error {
-		resp, err := c.send(ctx, http.MethodGet, "/"+question, nil)
+		resp, err := c.send(ctx, http.MethodGet, c.probePath(question), nil)
 		if err != nil {
 			return err
 		}

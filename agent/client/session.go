@@ -29,8 +29,8 @@ type HoldOptions struct {
 	Grace time.Duration
 }
 
-// path is where a session is opened.
-func (o HoldOptions) path() string {
+// holdPath is where a session is opened.
+func (c *Client) holdPath(o HoldOptions) string {
 	query := url.Values{}
 	if o.Heirs {
 		query.Set(api.HeirsQuery, "true")
@@ -39,9 +39,9 @@ func (o HoldOptions) path() string {
 		query.Set(api.GraceQuery, o.Grace.String())
 	}
 	if len(query) == 0 {
-		return "/v1/lead"
+		return c.path("/lead")
 	}
-	return "/v1/lead?" + query.Encode()
+	return c.path("/lead") + "?" + query.Encode()
 }
 
 // Session is a holder's session over connections that may come and go. What
@@ -89,7 +89,7 @@ type conversation struct {
 // opening only: Close ends the session.
 func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
 	s := newSession(c)
-	s.path = opts.path()
+	s.path = c.holdPath(opts)
 	if err := s.begin(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -98,7 +98,7 @@ func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
 }
 
 func newSession(c *Client) *Session {
-	s := &Session{c: c, path: HoldOptions{}.path(), ready: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Session{c: c, path: c.holdPath(HoldOptions{}), ready: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

@@ -20,7 +20,7 @@ func (c *Client) Watch(ctx context.Context) iter.Seq2[api.Status, error] {
 		defer cancel()
 		var resp *http.Response
 		err := c.retry(ctx, func() (err error) {
-			resp, err = c.open(ctx, http.MethodGet, "/v1/watch", nil)
+			resp, err = c.open(ctx, http.MethodGet, c.path("/watch"), nil)
 			return err
 		})
 		if err != nil {
