@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// MaxElectionName is how many characters an election's name may have.
-	MaxElectionName = 32
+	// ElectionForm says what an election's name must be like.
+	ElectionForm = "want 1 to 32 of a-z 0-9 . _ -, as nightly-backup"
 	// ElectionQuery in the query of GET /goose and /duck names the election meant.
 	ElectionQuery = "election"
 	// electionName stands for a name in the paths of routes.
@@ -40,14 +40,11 @@ func (s *Status) Info(contested bool) ElectionInfo {
 	}
 }
 
-// CheckElection tells what is wrong with the name of an election; the default
-// one has none.
-func CheckElection(name string) error {
+// ValidElection tells whether an election may have this name, as [ElectionForm]
+// says it. The default one has none.
+func ValidElection(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789._-"
-	if name == "" || len(name) > MaxElectionName || strings.Trim(name, letters) != "" || name == "." || name == ".." {
-		return Input("election %.80q: want 1 to %d of a-z 0-9 . _ -, as nightly-backup", name, MaxElectionName)
-	}
-	return nil
+	return name != "" && len(name) <= 32 && strings.Trim(name, letters) == "" && name != "." && name != ".."
 }
 
 // NoElection is the error for a name that the flock does not have.
@@ -103,8 +100,8 @@ func byQuery(do electionDo) routeDo {
 }
 
 func (h *handler) election(name string) (ElectionBackend, error) {
-	if err := CheckElection(name); err != nil {
-		return nil, err
+	if !ValidElection(name) {
+		return nil, Input("election %.80q: %s", name, ElectionForm)
 	}
 	return h.b.Election(name)
 }

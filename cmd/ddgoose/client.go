@@ -18,10 +18,11 @@ const clientCodes = "Exit codes: 0 done, 1 the agent refused or failed, 2 wrong 
 
 // clientOptions are the flags of every command that talks to an agent.
 type clientOptions struct {
-	cmd     *cobra.Command
-	socket  string
-	timeout time.Duration
-	json    bool
+	cmd      *cobra.Command
+	socket   string
+	election string // "": the default one
+	timeout  time.Duration
+	json     bool
 }
 
 // flags adds --socket and --timeout.
@@ -44,7 +45,7 @@ func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
 	defer cancel()
-	return answered(f(ctx, client.New(path)))
+	return answered(f(ctx, client.New(path).Election(o.election)))
 }
 
 // find gives the agent's socket. When several agents run here, the error has

@@ -25,11 +25,12 @@ fencing token if so. The answer is true when it is given and binds nobody later:
 token with what you do, and let the receiver refuse lower ones; or use the client's Lead.
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
-		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json",
+		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, time.Second)
+	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
 }

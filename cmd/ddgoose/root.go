@@ -67,6 +67,7 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		newStatusCommand(env),
 		newMembersCommand(env),
 		newWatchCommand(env),
+		newElectionsCommand(env),
 		newTopCommand(env),
 		newIsGooseCommand(env),
 		newProbeCommand(env),

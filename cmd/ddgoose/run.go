@@ -17,9 +17,10 @@ import (
 )
 
 type runOptions struct {
-	socket  string
-	grace   time.Duration
-	restart bool
+	socket   string
+	election string
+	grace    time.Duration
+	restart  bool
 }
 
 func newRunCommand(env *environment) *cobra.Command {
@@ -31,7 +32,7 @@ func newRunCommand(env *environment) *cobra.Command {
 		Long: `Runs CMD, without a shell, whenever the agent on this machine is the goose, and ends it and all
 that it has started before another agent can be. CMD finds in its environment DDGOOSE_TOKEN (the
 fencing token: send it along with every act, see ddgoose fence), DDGOOSE_TERM, DDGOOSE_FLOCK_ID,
-DDGOOSE_NAME and DDGOOSE_SOCKET, and has this command's stdin, stdout and stderr. It runs in a process group of
+DDGOOSE_NAME and DDGOOSE_SOCKET, with --election DDGOOSE_ELECTION, and has this command's stdin, stdout and stderr. It runs in a process group of
 its own, in the background of a terminal: Ctrl-C is this command's to hear, and CMD cannot read a terminal.
 
 The lease is not renewed (the agent, its socket or this command is dead or stopped, or the
@@ -46,8 +47,10 @@ the next time. No agent answers: it waits for one, for ever. SIGTERM or SIGINT: 
 down, exit 0; a second one cuts the grace short.
 
 Exit codes: CMD's own (128 + N when signal N ended it), 126 CMD cannot be started, 127 there is no CMD,
-0 stopped by a signal, 1 the agent refuses (only root and the agent's user may), 2 wrong usage.`,
+0 stopped by a signal, 1 the agent refuses (only root and the agent's user may, and the flock must have the
+election), 2 wrong usage.`,
 		Example: `  ddgoose run -- /usr/local/bin/nightly-report
+  ddgoose run --election nightly-backup -- /usr/local/bin/backup
   ddgoose run --restart --grace 20s -- postgres-backup --loop
   ddgoose run -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN -- /srv/rotate'`,
 		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
@@ -55,6 +58,7 @@ Exit codes: CMD's own (128 + N when signal N ended it), 126 CMD cannot be starte
 	}
 	cmd.Flags().SetInterspersed(false) // CMD's flags are its own, also without --
 	cmd.Flags().StringVar(&o.socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
+	electionFlag(cmd, &o.election, &o.socket)
 	cmd.Flags().DurationVar(&o.grace, "grace", 5*time.Second, "how long CMD may take to end after SIGTERM, when the end is planned")
 	cmd.Flags().BoolVar(&o.restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
 	return cmd
@@ -75,7 +79,7 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 		return cannotTell(err)
 	}
 	opts := runner.Options{
-		Socket: socket, Command: command, Grace: o.grace, Restart: o.restart,
+		Socket: socket, Election: o.election, Command: command, Grace: o.grace, Restart: o.restart,
 		Guard: append([]string{"ddgoose", guardCommand, "--"}, command...),
 	}
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {

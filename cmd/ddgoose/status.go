@@ -27,11 +27,12 @@ func newStatusCommand(env *environment) *cobra.Command {
 of its lease is left, who votes, and what a person should do something about.
 
 ` + clientCodes,
-		Example: "  ddgoose status\n  ddgoose status --socket a --json",
+		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)
+	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
 }
@@ -92,6 +93,9 @@ func printStatus(out io.Writer, s api.Status) error {
 // headline is the one line that answers "who is the goose?".
 func headline(s api.Status) string {
 	name, flock := printable(s.Name), fmt.Sprintf("of flock %q", s.Flock)
+	if s.Election != "" {
+		flock = fmt.Sprintf("of election %q in flock %q", s.Election, s.Flock)
+	}
 	switch {
 	case s.Role == api.RoleDead:
 		return fmt.Sprintf("%s %s is dead by simulation (ddgoose simulate revive)", name, flock)

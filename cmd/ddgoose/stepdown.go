@@ -29,13 +29,14 @@ to the one named by --to. It returns when another is the goose, and prints its n
 Exit codes: 0 another is the goose, 1 refused (this agent is a duck or alone, --to does
 not vote, or the flock is frozen) or nobody took over within two leases, 2 wrong usage, no agent, or no answer
 within --timeout.`,
-		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b",
+		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b\n  ddgoose step-down --election nightly-backup",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	stringFlag(cmd.Flags(), &o.to, "to", "", "NAME", "the voter that takes over (default the one that ranks next)")
 	boolFlag(cmd.Flags(), &o.force, "force", "hand over although the flock is frozen (ddgoose freeze)")
 	o.flags(cmd, 5*time.Second)
+	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
 }

@@ -29,16 +29,17 @@ func newWaitCommand(*environment) *cobra.Command {
 		GroupID: groupAsk,
 		Short:   "Wait until a goose is known, or there are N voters",
 		Long: `Waits until it holds: "goose" that this agent knows a live goose, "voters=3" that there
-are exactly 3 voters, "voters>=3" that there are 3 or more. An agent that is not there
-yet is waited for too.
+are exactly 3 voters, "voters>=3" that there are 3 or more. An agent or an election that is not
+there yet is waited for too.
 
 Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
-		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s",
+		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s\n  ddgoose wait --for goose --election nightly-backup",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flagVar(cmd.Flags(), &o.what, "for", "", "goose|voters=N", "what to wait for", parseCondition)
 	o.flags(cmd, 5*time.Second)
+	o.electionFlag()
 	return cmd
 }
 
@@ -77,12 +78,13 @@ func (o *waitOptions) run(ctx context.Context) error {
 	for {
 		held, err := o.watch(ctx, &last)
 		var several *client.SeveralError
+		unfounded := o.election != "" && errors.Is(err, api.ErrNotFound)
 		switch {
 		case held:
 			return nil
 		case errors.As(err, &several): // waiting would not choose
 			return cannotTell(err)
-		case err != nil && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket):
+		case err != nil && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket) && !unfounded:
 			return answered(err)
 		}
 		pause := time.NewTimer(waitPause)
@@ -103,7 +105,7 @@ func (o *waitOptions) watch(ctx context.Context, last *string) (bool, error) {
 		*last = err.Error()
 		return false, err
 	}
-	for s, err := range client.New(path).Watch(ctx) {
+	for s, err := range client.New(path).Election(o.election).Watch(ctx) {
 		if err != nil {
 			*last = err.Error()
 			return false, err

@@ -25,11 +25,12 @@ one status document each. A renewal of the lease is no change, its lapse is. --t
 for the first line only.
 
 Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
-		Example: "  ddgoose watch\n  ddgoose watch --json | jq --unbuffered -r .role",
+		Example: "  ddgoose watch\n  ddgoose watch --election nightly-backup\n  ddgoose watch --json | jq --unbuffered -r .role",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)
+	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
 }
@@ -45,7 +46,7 @@ func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *c
 	if err != nil {
 		return cannotTell(err)
 	}
-	c := client.New(path)
+	c := client.New(path).Election(o.election)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(o.timeout, func() { cancel(&lateError{o.timeout}) })

@@ -35,6 +35,7 @@ type Agent struct {
 		hanging   int
 		doctor    api.Doctor
 		elections map[string]*Agent
+		missed    int
 	}
 }
 
@@ -82,7 +83,15 @@ func (a *Agent) Election(name string) (api.ElectionBackend, error) {
 	if e := a.mu.elections[name]; e != nil {
 		return e, nil
 	}
+	a.mu.missed++
 	return nil, api.NoElection(name)
+}
+
+// Missed is how often it was asked for an election that it does not have.
+func (a *Agent) Missed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.missed
 }
 
 // Change changes the status, and tells the watchers.

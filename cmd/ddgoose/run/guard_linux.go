@@ -65,7 +65,7 @@ func Guard(command []string, stderr io.Writer) int {
 		return 1 // run is gone
 	}
 	g.hello = *first.Hello
-	g.client = client.New(g.Socket)
+	g.client = client.New(g.Socket).Election(g.Election)
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

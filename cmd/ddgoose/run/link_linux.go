@@ -13,9 +13,10 @@ import (
 
 // hello is what run tells a new guard.
 type hello struct {
-	Socket  string        `json:"socket"`
-	Grace   time.Duration `json:"grace"`
-	Restart bool          `json:"restart"`
+	Socket   string        `json:"socket"`
+	Election string        `json:"election"`
+	Grace    time.Duration `json:"grace"`
+	Restart  bool          `json:"restart"`
 }
 
 // order is what run says to the guard.

@@ -7,8 +7,9 @@ import (
 
 // Options say what to run, and how it ends.
 type Options struct {
-	Socket  string   // the agent's
-	Command []string // CMD and its arguments, no shell
+	Socket   string   // the agent's
+	Election string   // whose goose the agent must be; "": the default one's
+	Command  []string // CMD and its arguments, no shell
 	// Grace is how long CMD may take to end after SIGTERM before SIGKILL, when
 	// the end is planned; the agent is told of it, and renews the lease for as
 	// long, an hour at the most. A lease that is not renewed cuts it short. 0:

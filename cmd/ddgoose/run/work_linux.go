@@ -78,6 +78,7 @@ func (g *guard) environment(s api.Status, token uint64) []string {
 		"DDGOOSE_FLOCK_ID": s.FlockID,
 		"DDGOOSE_NAME":     s.Name,
 		"DDGOOSE_SOCKET":   g.Socket,
+		"DDGOOSE_ELECTION": g.Election,
 	}
 	var env []string
 	for _, kv := range os.Environ() {
@@ -87,7 +88,9 @@ func (g *guard) environment(s api.Status, token uint64) []string {
 		}
 	}
 	for name, value := range ours {
-		env = append(env, name+"="+value)
+		if value != "" { // the default election has no name, and that of another run is not it
+			env = append(env, name+"="+value)
+		}
 	}
 	return env
 }

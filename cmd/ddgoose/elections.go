@@ -1,0 +1,115 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/client"
+)
+
+type electionsOptions struct{ clientOptions }
+
+func newElectionsCommand(env *environment) *cobra.Command {
+	var o electionsOptions
+	cmd := &cobra.Command{
+		Use:     "elections",
+		GroupID: groupAsk,
+		Short:   "List the elections of the flock, and their geese",
+		Long: `Lists the elections of the flock as one agent knows them: the default one, which every flock has,
+and those that agents were started with (ddgoose agent --election). Each has a goose, terms and
+tokens of its own. An agent that does not contest an election votes in it, and never becomes its goose.
+
+` + clientCodes,
+		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	o.flags(cmd, 5*time.Second)
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+func (o *electionsOptions) run(ctx context.Context, env *environment) error {
+	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		all, err := c.Elections(ctx)
+		switch {
+		case err != nil:
+			return err
+		case o.json:
+			return printJSON(env, api.Elections{Elections: all})
+		}
+		return printElections(env.stdout, all)
+	})
+}
+
+func printElections(out io.Writer, all []api.ElectionInfo) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "Election\tGoose\tTerm\tToken\tThis agent\tContests")
+	for _, e := range all {
+		goose, contests := "none", "no"
+		if e.Goose != nil {
+			goose = printable(e.Goose.Name)
+		}
+		if e.Contested {
+			contests = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cmp.Or(printable(e.Name), "(default)"), goose, e.Term, e.Token, e.Role, contests)
+	}
+	return w.Flush()
+}
+
+// electionFlag adds --election to a command that flags has given --socket.
+func (o *clientOptions) electionFlag() { electionFlag(o.cmd, &o.election, &o.socket) }
+
+// electionFlag adds --election, which a shell completes from the agent at socket.
+func electionFlag(cmd *cobra.Command, to, socket *string) {
+	const name = "election"
+	flagVar(cmd.Flags(), to, name, "", "NAME", "one of the flock's elections (ddgoose elections lists them; default the one without a name)", parseElection)
+	err := cmd.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return completeElection(cmd.Context(), *socket)
+	})
+	if err != nil {
+		panic(err) // the flag is there, and completed by nobody else
+	}
+}
+
+func parseElection(s string) (string, error) {
+	if !api.ValidElection(s) {
+		return "", fmt.Errorf("%s", api.ElectionForm)
+	}
+	return s, nil
+}
+
+// completeWait bounds how long a shell waits for its list.
+const completeWait = time.Second
+
+// completeElection lists elections for a shell; none when no agent tells.
+func completeElection(ctx context.Context, socket string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
+	path, err := client.FindSocket(socket)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(ctx, completeWait)
+	defer cancel()
+	all, err := client.New(path).Elections(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, e := range all {
+		switch {
+		case e.Name == "": // the default one is meant without the flag
+		case e.Goose == nil:
+			list = append(list, cobra.CompletionWithDesc(e.Name, "no goose"))
+		default:
+			list = append(list, cobra.CompletionWithDesc(e.Name, "goose "+printable(e.Goose.Name)))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp
+}
