@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // mayCampaign tells whether this node is one that may ever campaign now: a
 // voter of its own config with a priority above 0 (rules 3, 22), whose late
@@ -44,11 +47,29 @@ func (n *Node) ownRank() int {
 	}
 	rank := 0
 	for i, v := range c.Members() {
-		if v.Priority > c.Voters[own].Priority || v.Priority == c.Voters[own].Priority && i < own {
+		if v.Priority > c.Voters[own].Priority || v.Priority == c.Voters[own].Priority && n.first(i, own) {
 			rank++
 		}
 	}
 	return rank
+}
+
+// first tells whether voter i comes before voter j where nothing else tells them
+// apart: by ID, or in an order of this election's own.
+func (n *Node) first(i, j int) bool {
+	if n.set.Salt == 0 {
+		return i < j
+	}
+	a, b := n.salted(i), n.salted(j)
+	if a != b {
+		return a < b
+	}
+	return i < j
+}
+
+func (n *Node) salted(i int) uint64 {
+	id := &n.rec.Config.Voters[i].ID
+	return mix(mix(n.set.Salt^binary.BigEndian.Uint64(id[:8])) ^ binary.BigEndian.Uint64(id[8:]))
 }
 
 // resendEvery spaces the repeats of one question (rule 21).

@@ -8,7 +8,11 @@ type chance uint64
 
 func (c *chance) next() uint64 {
 	*c += 0x9e3779b97f4a7c15
-	z := uint64(*c)
+	return mix(uint64(*c))
+}
+
+// mix spreads z over 64 bits.
+func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31

@@ -14,10 +14,12 @@ type Input interface{ input() }
 type Tick struct{}
 
 // Change asks the leader to add a voter, to change a voter's priority or, with
-// Remove, to take one out (rule 5). Refused with an error in Effects.Err.
+// Remove, to take one out; or, with Table, to replace the table and no voter (rule
+// 5). Refused with an error in Effects.Err.
 type Change struct {
 	Voter  Voter
 	Remove bool
+	Table  Digest
 }
 
 // StepDown asks the leader to hand over (rule 16): to To, or to the voter that

@@ -122,6 +122,9 @@ func (h *hostile) step() {
 		h.take(h.message())
 	case 8:
 		h.take(Change{Voter: Voter{ID: h.id(), Priority: h.byte()}, Remove: h.byte()%4 == 0})
+		if h.byte()%8 == 0 {
+			h.take(Change{Table: Digest{h.byte()}})
+		}
 	case 9:
 		h.take(StepDown{To: pick(h, ID{}, h.id()), Stop: h.byte()%2 == 0})
 	case 10:

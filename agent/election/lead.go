@@ -83,11 +83,7 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 		asked = n.set.Lease
 	}
 	n.rounds[n.round%maxRounds] = round{now, asked}
-	if late := now - n.nextRound; late >= 0 && late < n.set.Heartbeat {
-		n.nextRound += n.set.Heartbeat
-	} else {
-		n.nextRound = now + n.set.Heartbeat
-	}
+	n.nextRound = n.roundAfter(now)
 	if asked > 0 {
 		n.selfExpiry = max(n.selfExpiry, now+n.worth(asked))
 	}
@@ -104,6 +100,19 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	fx.Announce, fx.Announcement = true, n.stamped(m)
 }
 
+// roundAfter gives when the round after one of now is due. Rounds keep their
+// rhythm: one that leaves late does not move the next.
+func (n *Node) roundAfter(now time.Duration) time.Duration {
+	h := n.set.Heartbeat
+	if n.set.Grid > 0 {
+		return now + h/4 + h - (now+h/4-n.set.Grid)%h
+	}
+	if late := now - n.nextRound; late >= 0 && late < h {
+		return n.nextRound + h
+	}
+	return now + h
+}
+
 // handleAck books a voter's promise. When the heartbeat left is looked up in
 // our own table, never taken from the ack.
 func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
@@ -118,7 +127,7 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 	p.ackAt = now
 	if m.Round > p.round {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
-		p.rtt = smooth(p.rtt, min(now-r.sentAt, n.set.Lease)) // a voter that was paused is not that far away
+		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a voter that was paused is not that far away
 	}
 	if d := min(r.asked, m.Promise); d > 0 {
 		p.expiry = max(p.expiry, r.sentAt+n.worth(d))
@@ -193,7 +202,7 @@ func (n *Node) before(now time.Duration, i, j int) bool {
 			return a[k] < b[k]
 		}
 	}
-	return i < j
+	return n.first(i, j)
 }
 
 // worthiness is what voters are ranked by, smaller first. Round trips count in

@@ -77,6 +77,9 @@ type Message struct {
 	// Heartbeat: the promise asked; 0 when the leader is not quorate or has
 	// given up. HeartbeatAck: the promise granted.
 	Promise time.Duration
+	// HeartbeatAck: how long it waited at its sender for company, by the sender's clock. The
+	// leader's estimate of the round trip leaves it out; the lease does not know it.
+	Held time.Duration
 	// Heartbeat: Ranks[i] is the place in the line of succession of voter i of
 	// the config that ConfigID names (rule 24).
 	Ranks [MaxVoters]uint8

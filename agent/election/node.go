@@ -47,6 +47,12 @@ type Settings struct {
 	Lease     time.Duration // default 500 ms; at most MaxPromise
 	Eps       time.Duration // taken off every lease, for timers that fire late; default Lease / 50
 	Seed      uint64        // of its jitter
+	// Grid makes heartbeats leave at Grid + k*Heartbeat on this node's clock, so that those
+	// of several elections leave together; 0: whenever they are due.
+	Grid time.Duration
+	// Salt orders voters that are equal in all else, so that several elections of
+	// the same voters do not all choose the same; 0: by ID.
+	Salt uint64
 }
 
 // Promise is what a voter has promised: to elect nobody else until End (rule 11).

@@ -23,7 +23,7 @@ func (n *Node) Committed() bool {
 	return count >= n.rec.Config.Quorum()
 }
 
-// change starts a change of exactly one voter (rule 5). It takes effect as
+// change starts a change of exactly one voter, or of the table (rule 5). It takes effect as
 // soon as a majority of the new members has answered a round sent now, and the
 // lease counted under them reaches as far as what was published; a change that
 // does not get there is dropped.
@@ -35,6 +35,13 @@ func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 		return ErrHandingOver
 	case n.hasPending || !n.Committed():
 		return ErrNotCommitted
+	case !c.Table.IsZero() && (c.Voter != Voter{} || c.Remove):
+		return fmt.Errorf("%w: it changes the table and a voter at once", ErrInvalid)
+	case !c.Table.IsZero() && c.Table == n.rec.Config.Table:
+		return fmt.Errorf("%w: nothing would change", ErrInvalid)
+	case !c.Table.IsZero() && n.rec.Config.Version < MaxTerm:
+		n.await(now, c, fx)
+		return nil
 	case c.Voter.ID.IsZero():
 		return fmt.Errorf("%w: it names no agent", ErrInvalid)
 	case c.Remove && i < 0:
@@ -54,17 +61,25 @@ func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 		return fmt.Errorf("%w: %s is at term %d, ahead of %d", ErrInvalid, c.Voter.ID, p.term, n.rec.Term)
 	}
 	n.observe(c.Voter.ID)
+	n.await(now, c, fx)
+	return nil
+}
+
+// await lets a change wait for a round that is sent now.
+func (n *Node) await(now time.Duration, c Change, fx *Effects) {
 	n.pending, n.hasPending, n.pendingAt, n.pendingRound = c, true, now, n.round+1
 	n.sendRound(now, fx)
-	return nil
 }
 
 // changed gives the config that a change leads to.
 func (n *Node) changed(c Change) Config {
 	next := n.rec.Config
-	if c.Remove {
+	switch {
+	case !c.Table.IsZero():
+		next.Table = c.Table
+	case c.Remove:
 		next = next.Without(c.Voter.ID)
-	} else {
+	default:
 		next = next.With(c.Voter)
 	}
 	next.Version++

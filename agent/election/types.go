@@ -85,12 +85,23 @@ type Voter struct {
 	Priority uint8 // 0: a witness, which votes and never leads
 }
 
+// Digest stands for a table of elections that an election decides on beside
+// its voters. The rules carry it and do not read it.
+type Digest [16]byte
+
+// String gives the Digest as 32 hexadecimal digits, "" when zero.
+func (d Digest) String() string { return FlockID(d).String() }
+
+// IsZero tells whether there is no table.
+func (d Digest) IsZero() bool { return d == Digest{} }
+
 // Config is a set of voters, ordered by its ConfigID. Voters[:N] are sorted by
 // ID; the rest is zero, so that configs compare with ==.
 type Config struct {
 	ConfigID
 	N      uint8
 	Voters [MaxVoters]Voter
+	Table  Digest // zero: none
 }
 
 // Members gives the voters, sorted by ID.
