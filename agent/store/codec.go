@@ -9,7 +9,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// The payload of format 1, big-endian, without gaps:
+// The payload of format 2, big-endian, without gaps:
 //
 //	id 16, start 8, left 1 (0 or 1), bound 16
 //	founding: flock id 16, coordinator 16, attempt 8, aborted 8, set: count 2, ids of 16
@@ -17,13 +17,15 @@ import (
 //	  number 8, flock id 16, generation: number 8, tag 8; term 8, vote 16
 //	  config: term 8, version 8, count 1, voters: id 16, priority 1
 //	  longest promise, in nanoseconds 8
+//	  config: table 16; created 8, started 1 (0 or 1), name: length 1, bytes
 //
-// A field more or less is a new format version.
+// A field more or less is a new format version. Format 1 has no last line.
 const (
 	idBytes       = 16
 	fixedBytes    = 16 + 8 + 1 + 16 + 16 + 16 + 8 + 8 + 2 + 2
-	electionBytes = 8 + 16 + 8 + 8 + 8 + 16 + 8 + 8 + 1 + election.MaxVoters*(idBytes+1) + 8
-	maxPayload    = fixedBytes + MaxFounders*idBytes + MaxElections*electionBytes
+	electionBytes = 8 + 16 + 8 + 8 + 8 + 16 + 8 + 8 + 1 + election.MaxVoters*(idBytes+1) + 8 +
+		16 + 8 + 1 + 1 + MaxName
+	maxPayload = fixedBytes + MaxFounders*idBytes + MaxElections*electionBytes
 )
 
 // A full state fits a slot, or this does not compile.
@@ -73,13 +75,22 @@ func appendElection(b []byte, e *Election) []byte {
 		b = append(b, v.ID[:]...)
 		b = append(b, v.Priority)
 	}
-	return be.AppendUint64(b, uint64(r.PromiseMax))
+	b = be.AppendUint64(b, uint64(r.PromiseMax))
+	b = append(b, r.Config.Table[:]...)
+	b = be.AppendUint64(b, e.Created)
+	started := byte(0)
+	if e.Started {
+		started = 1
+	}
+	b = append(b, started, byte(len(e.Name)))
+	return append(b, e.Name...)
 }
 
-// decodeState reads what appendState wrote, and refuses anything else.
-func decodeState(payload []byte) (State, error) {
+// decodeState reads what appendState wrote, in this version or an earlier one,
+// and refuses anything else.
+func decodeState(version uint32, payload []byte) (State, error) {
 	var s State
-	d := decoder{rest: payload}
+	d := decoder{rest: payload, version: version}
 	d.read(s.ID[:])
 	s.Start = d.uint64()
 	left := d.byte()
@@ -122,8 +133,9 @@ var errShort = errors.New("ends too early")
 
 // decoder reads fields until one fails; then all others read as zero.
 type decoder struct {
-	rest []byte
-	err  error
+	version uint32
+	rest    []byte
+	err     error
 }
 
 func (d *decoder) take(n int) []byte {
@@ -188,4 +200,14 @@ func (d *decoder) election(e *Election) {
 		r.Config.Voters[i].Priority = d.byte()
 	}
 	r.PromiseMax = time.Duration(d.uint64())
+	if d.version < 2 {
+		return
+	}
+	d.read(r.Config.Table[:])
+	e.Created = d.uint64()
+	started := d.byte()
+	if e.Started = started == 1; started > 1 {
+		d.err = fmt.Errorf("started mark %d: want 0 or 1", started)
+	}
+	e.Name = string(d.take(int(d.byte())))
 }

@@ -3,6 +3,9 @@ package store
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,50 +36,99 @@ func full(large bool) State {
 		for v := range voters {
 			r.Config = r.Config.With(election.Voter{ID: election.ID{byte(1 + v)}, Priority: uint8(100 * v)})
 		}
-		s.Elections = append(s.Elections, Election{Number: uint64(i), Record: r})
+		e := Election{Number: uint64(i), Record: r}
+		if i > 0 {
+			e.Created, e.Started, e.Name = 4, true, fmt.Sprintf("e%031d", i)
+		} else {
+			e.Record.Config.Table = election.Digest{0xD1}
+		}
+		s.Elections = append(s.Elections, e)
 	}
 	return s
 }
 
-// The bytes of format 1. A change here makes every disk unreadable.
+// slotOne is a slot of format 1, as the program wrote it that had no other.
+var slotOne = strings.Join([]string{
+	"4444475354415445", "00000001", "000000f8", "000000000000002a", "1bb6b3f160dfa066",
+	"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
+	"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
+	"0002", "a1000000000000000000000000000000", "c1000000000000000000000000000000",
+	"0001", "0000000000000001", "f1000000000000000000000000000000", "0000000000000006", "0000000000000007",
+	"0000000000000008", "b1000000000000000000000000000000", "0000000000000008", "0000000000000009",
+	"02", "01000000000000000000000000000000", "00", "02000000000000000000000000000000", "64",
+	"000000003b9aca00",
+}, "")
+
+func TestFormatOneIsReadAndBecomesTheNewest(t *testing.T) {
+	old, err := hex.DecodeString(slotOne)
+	require.NoError(t, err)
+	old = append(old, make([]byte, slotBytes-len(old))...)
+	d := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(d, StateFile), append(old, old...), 0o600))
+	st, err := Open(d, nil)
+	require.NoError(t, err)
+	want := full(false)
+	want.Elections = want.Elections[1:]
+	want.Elections[0].Name, want.Elections[0].Created, want.Elections[0].Started = "", 0, false
+	require.Equal(t, want, st.State())
+	require.NoError(t, st.Close())
+
+	now, err := os.ReadFile(filepath.Join(d, StateFile))
+	require.NoError(t, err)
+	for at := range 2 {
+		s := readSlot(now[at*slotBytes:])
+		require.NoError(t, s.damage)
+		require.EqualValues(t, formatVersion, s.version)
+		require.EqualValues(t, 43, s.seq, "of a crash in between the new one is left, and counts")
+	}
+	half := append(now[:slotBytes:slotBytes], old...)
+	require.NoError(t, os.WriteFile(filepath.Join(d, StateFile), half, 0o600))
+	st, err = Open(d, nil)
+	require.NoError(t, err)
+	require.Equal(t, want, st.State())
+	require.NoError(t, st.Close())
+}
+
+// The bytes of format 2. A change here makes every disk unreadable.
 func TestSlotBytes(t *testing.T) {
 	s := full(false)
 	s.Elections = s.Elections[1:]
+	s.Elections[0].Name = "x1"
 	want := strings.Join([]string{
-		"4444475354415445", "00000001", "000000f8", "000000000000002a", "1bb6b3f160dfa066",
+		"4444475354415445", "00000002", "00000114", "000000000000002a", "b7e6d97f8eea42ed",
 		"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
 		"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
 		"0002", "a1000000000000000000000000000000", "c1000000000000000000000000000000",
 		"0001", "0000000000000001", "f1000000000000000000000000000000", "0000000000000006", "0000000000000007",
 		"0000000000000008", "b1000000000000000000000000000000", "0000000000000008", "0000000000000009",
 		"02", "01000000000000000000000000000000", "00", "02000000000000000000000000000000", "64",
-		"000000003b9aca00",
+		"000000003b9aca00", "00000000000000000000000000000000", "0000000000000004", "01", "02", hex.EncodeToString([]byte("x1")),
 	}, "")
 	got := seal(42, appendState(nil, &s))
 	require.Len(t, got, sectorBytes)
-	require.Equal(t, want, strings.TrimRight(hex.EncodeToString(got), "0")+"00", "zeros up to a whole sector")
+	require.Equal(t, want, strings.TrimRight(hex.EncodeToString(got), "0"), "zeros up to a whole sector")
 }
 
 func TestStateComesBackAsItWas(t *testing.T) {
 	for _, s := range []State{{ID: election.ID{1}}, full(false), full(true)} {
 		require.NoError(t, s.valid())
 		b := appendState(nil, &s)
-		got, err := decodeState(b)
+		got, err := decodeState(formatVersion, b)
 		require.NoError(t, err)
 		require.Equal(t, s, got)
 	}
 	s := full(true)
-	require.Len(t, appendState(nil, &s), maxPayload)
+	require.Equal(t, maxPayload-MaxName, len(appendState(nil, &s)), "the default election has no name")
 }
 
 func TestDecodeRefusesWhatIsNotAState(t *testing.T) {
 	s := full(false)
 	b := appendState(nil, &s)
 	for n := range b {
-		_, err := decodeState(b[:n])
+		_, err := decodeState(formatVersion, b[:n])
 		require.Error(t, err, "%d bytes", n)
 	}
-	_, err := decodeState(append(b[:len(b):len(b)], 0))
+	_, err := decodeState(formatVersion, append(b[:len(b):len(b)], 0))
 	require.EqualError(t, err, "1 bytes too many")
 	for want, change := range map[string]func(b []byte){
 		"state without an id": func(b []byte) { b[0] = 0 },
@@ -85,7 +137,7 @@ func TestDecodeRefusesWhatIsNotAState(t *testing.T) {
 	} {
 		bad := append([]byte(nil), b...)
 		change(bad)
-		_, err := decodeState(bad)
+		_, err := decodeState(formatVersion, bad)
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -117,11 +169,11 @@ func TestForeignAndImpossibleFilesAreRefused(t *testing.T) {
 	require.NoError(t, withSlots(t, seal(2, other), seal(3, payload)))
 
 	later := seal(1, payload)
-	binary.BigEndian.PutUint32(later[8:], 2)
+	binary.BigEndian.PutUint32(later[8:], 3)
 	binary.BigEndian.PutUint64(later[24:], checksum(later, payload))
 	err := withSlots(t, seal(9, payload), later) // even in the older slot
 	require.ErrorIs(t, err, ErrVersion)
-	require.ErrorContains(t, err, "is of format 2, and this ddgoose reads format 1: start the ddgoose that wrote it, or a later one")
+	require.ErrorContains(t, err, "is of format 3, and this ddgoose reads format 2: start the ddgoose that wrote it, or a later one")
 
 	err = withSlots(t, seal(3, other), seal(3, payload))
 	require.ErrorIs(t, err, ErrCorrupt)
@@ -139,7 +191,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(appendState(nil, &s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := decodeState(b)
+		s, err := decodeState(formatVersion, b)
 		if err != nil {
 			require.Equal(t, State{}, s)
 			return

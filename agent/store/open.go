@@ -125,7 +125,7 @@ func (s *Store) load() error {
 	}
 	// Whoever wrote another format may have promised more than we can read.
 	for _, sl := range slots {
-		if sl.damage == nil && sl.version != formatVersion {
+		if sl.damage == nil && (sl.version < 1 || sl.version > formatVersion) {
 			return versionError(s.dir, sl.version)
 		}
 	}
@@ -135,11 +135,15 @@ func (s *Store) load() error {
 	}
 	// No crash leaves a right checksum over a wrong payload, so the other slot,
 	// which may be older, is no way out.
-	st, err := decodeState(slots[i].payload)
+	st, err := decodeState(slots[i].version, slots[i].payload)
 	if err != nil {
 		return corruptError(s.dir, fmt.Errorf("record %d: %w", slots[i].seq, err))
 	}
-	record := seal(slots[i].seq, slots[i].payload)
+	seq := slots[i].seq
+	if slots[i].version < formatVersion {
+		seq++ // a crash on the way leaves two that differ: the new one counts
+	}
+	record := seal(seq, appendState(nil, &st))
 	for _, at := range [...]int{i, 1 - i} {
 		if err := writeSlot(f, s.dir, at, record); err != nil {
 			return err
@@ -149,7 +153,7 @@ func (s *Store) load() error {
 	if err := s.fsys.SyncDir(s.dir); err != nil {
 		return explain(s.dir, "sync data directory", err)
 	}
-	s.records.seq, s.records.record, s.records.settled = slots[i].seq, record, true
+	s.records.seq, s.records.record, s.records.settled = seq, record, true
 	s.state.Store(&st)
 	s.fresh.Store(st.blank())
 	return nil

@@ -15,7 +15,7 @@ const (
 	slotA = 0 // the one Save writes
 	slotB = 1 // the one Settle writes
 
-	formatVersion = 1
+	formatVersion = 2 // and 1 is read still
 	magic         = "DDGSTATE"
 )
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -10,7 +12,9 @@ import (
 
 const (
 	// MaxElections bounds the records of one disk: so many always fit a slot.
-	MaxElections = 128
+	MaxElections = 112
+	// MaxName bounds the name of an election, in bytes.
+	MaxName = 32
 	// MaxFounders bounds a founding set.
 	MaxFounders = 64
 )
@@ -33,10 +37,54 @@ type State struct {
 	Elections []Election
 }
 
-// Election is one election's record. No two of a State share a number.
+// Election is one election's record. No two of a State share a number, or a name.
 type Election struct {
 	Number uint64 // 0: the default election
-	Record election.Record
+	Name   string // see ValidName; the default election has none
+	// Created is the version of the default election's config that founded it.
+	Created uint64
+	// Started: a majority of the voters has taken that config, so it may act.
+	Started bool
+	Record  election.Record
+}
+
+// ValidName tells whether an election beside the default one may have this
+// name: 1 to MaxName of a-z 0-9 . _ -, but not "." or "..".
+func ValidName(name string) bool {
+	if len(name) < 1 || len(name) > MaxName || name == "." || name == ".." {
+		return false
+	}
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// TableOf gives the digest of the elections beside the default one, in their
+// order: the first bytes of SHA-256 over numbers, names and Created. It is zero
+// when there are none.
+func TableOf(es []Election) (d election.Digest) {
+	h := sha256.New()
+	none := true
+	for i := range es {
+		e := &es[i]
+		if e.Number == 0 {
+			continue
+		}
+		none = false
+		h.Write(binary.BigEndian.AppendUint64(nil, e.Number))
+		h.Write(binary.BigEndian.AppendUint64(nil, e.Created))
+		h.Write([]byte{byte(len(e.Name))})
+		h.Write([]byte(e.Name))
+	}
+	if !none {
+		copy(d[:], h.Sum(nil))
+	}
+	return d
 }
 
 // Founding is an agent's part in a founding by several. Zero: none.
@@ -94,11 +142,24 @@ func (s *State) valid() error {
 		if i > 0 && s.Elections[i-1].Number >= e.Number {
 			return fmt.Errorf("election %d is recorded twice, or out of order", e.Number)
 		}
-		if err := validRecord(&e.Record); err != nil {
+		if err := e.valid(); err != nil {
 			return fmt.Errorf("election %d: %w", e.Number, err)
+		}
+		if e.Name != "" && slices.ContainsFunc(s.Elections[:i], func(o Election) bool { return o.Name == e.Name }) {
+			return fmt.Errorf("election %d: another is named %q too", e.Number, e.Name)
 		}
 	}
 	return nil
+}
+
+func (e *Election) valid() error {
+	switch {
+	case e.Number == 0 && (e.Name != "" || e.Created != 0 || e.Started):
+		return fmt.Errorf("the default election has no name %q", e.Name)
+	case e.Name != "" && !ValidName(e.Name):
+		return fmt.Errorf("name %q: want 1 to %d of a-z 0-9 . _ -", e.Name, MaxName)
+	}
+	return validRecord(&e.Record)
 }
 
 func validRecord(r *election.Record) error {

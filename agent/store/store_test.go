@@ -58,7 +58,7 @@ func TestOneDamagedSlotAtRestLosesNothing(t *testing.T) {
 			return d.Damage(stateFile, slot+12, []byte{255, 255, 255, 255})
 		},
 		"higher number": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+16, []byte{255}) },
-		"other version": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+11, []byte{2}) },
+		"other version": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+11, []byte{3}) },
 	}
 	for name, damage := range damages {
 		for _, slot := range []int64{0, slotBytes} {
@@ -243,7 +243,7 @@ func TestSaveRefusesWhatNoStateMayBe(t *testing.T) {
 		"this disk is":         func(s *store.State) { s.ID[0]++ },
 		"it was 1 already":     func(s *store.State) { s.Start-- },
 		"recorded twice":       func(s *store.State) { s.Elections = make([]store.Election, 2) },
-		"129 elections":        func(s *store.State) { s.Elections = make([]store.Election, 129) },
+		"113 elections":        func(s *store.State) { s.Elections = make([]store.Election, 113) },
 		"founding set of 65":   func(s *store.State) { s.Founding.Set = make([]election.ID, 65) },
 		"without an id":        func(s *store.State) { s.Founding.Set = make([]election.ID, 1) },
 		"term 1099511627776":   func(s *store.State) { s.Elections = []store.Election{{Record: election.Record{Term: 1 << 40}}} },
