@@ -36,6 +36,8 @@ func (m *Message) check() *DropError {
 	switch {
 	case !known(m.Kind):
 		return outOfRange("kind", uint64(m.Kind), uint64(election.LeaveReply))
+	case m.Election > MaxElection:
+		return outOfRange("election", m.Election, MaxElection)
 	case m.Generation.Number > election.MaxGeneration:
 		return outOfRange("generation", m.Generation.Number, election.MaxGeneration)
 	case max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm) > election.MaxTerm:
@@ -44,6 +46,8 @@ func (m *Message) check() *DropError {
 		return outOfRange("config version", max(m.ConfigID.Version, m.Config.Version), maxVersion)
 	case m.Remaining < 0 || m.Remaining > maxDuration:
 		return drop(DropRange, fmt.Sprintf("remaining promise of %v: want 0 to %v", m.Remaining, maxDuration))
+	case m.Held < 0 || m.Held > maxDuration:
+		return drop(DropRange, fmt.Sprintf("ack held for %v: want 0 to %v", m.Held, maxDuration))
 	case m.Promise < 0 || m.Promise > maxDuration:
 		return drop(DropRange, fmt.Sprintf("promise of %v: want 0 to %v", m.Promise, maxDuration))
 	}

@@ -38,7 +38,7 @@ func DecodeFrame(body []byte, f *Frame) error {
 }
 
 func (d *decoder) frame(f *Frame) {
-	*f = Frame{Messages: f.Messages[:0], Founding: Founding{Set: f.Founding.Set[:0]}}
+	*f = Frame{Messages: f.Messages[:0], Founding: Founding{Set: f.Founding.Set[:0]}, batches: f.batches[:0], packed: f.packed[:0]}
 	more := d.fields("frame", frameFields)
 	d.fixed("flock id", f.FlockID[:])
 	d.fixed("sender", f.From[:])
@@ -71,6 +71,10 @@ func (d *decoder) entry(f *Frame) {
 		d.probe(f, more)
 		return
 	}
+	if kind == packedBeats || kind == packedAcks {
+		d.packed(f, kind, more)
+		return
+	}
 	if kind > math.MaxUint8 || !known(election.Kind(kind)) {
 		d.skip(more)
 		f.Skipped++
@@ -91,6 +95,10 @@ func (d *decoder) entry(f *Frame) {
 	m.ConfigID.Term = d.uint("config's term", election.MaxTerm)
 	m.ConfigID.Version = d.uint("config's version", maxVersion)
 	d.kind(&m.Message)
+	if m.Kind == election.HeartbeatAck && more > 0 {
+		m.Held = d.duration("held")
+		more--
+	}
 	d.skip(more)
 	if d.fail == nil {
 		d.refuse(m.check())
@@ -182,6 +190,12 @@ func (d *decoder) config(c *election.Config) {
 	for i := range c.Voters[:c.N] {
 		v := d.voters[i*voterSize:]
 		c.Voters[i] = election.Voter{ID: election.ID(v[:idSize]), Priority: v[idSize]}
+	}
+	if more > 0 {
+		if !d.nothing() {
+			d.fixed("table", c.Table[:])
+		}
+		more--
 	}
 	d.skip(more)
 }

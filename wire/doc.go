@@ -40,7 +40,11 @@
 //
 //	frame     [flock id, from, to, start, life, seq, [entry...], founding or nil]
 //	entry     [election, kind, generation, its tag, term, config term, config version, fields of the kind...]
-//	config    [term, version, voters: 16 bytes of id and 1 of priority each] or nil
+//	config    [term, version, voters: 16 bytes of id and 1 of priority each, table: 16 bytes or nil] or nil
+//	packed    [0, 201, generation, its tag, promise, heartbeats] and [0, 202, generation, its tag, promise, held, acks]:
+//	          entries too, of several elections' messages, each as uvarints election, term, config version, round; a
+//	          heartbeat then ranks in 3 bytes, 3 bits each, and its round trip in quarter milliseconds, uvarint.
+//	          Its config's term is its term
 //	probe     [0, 200, word, session, number, heard, clock, padding]: one of the entries
 //	founding  [kind, flock id, attempt, expect, reason, set: 16 bytes of id each]
 //
@@ -50,7 +54,7 @@
 //	VoteRequest      transfer from (16 bytes or none), transfer term
 //	VoteReply        granted, reason, remaining, config
 //	Heartbeat        round, promise, ranks (7 bytes), round trip, config
-//	HeartbeatAck     round, promise
+//	HeartbeatAck     round, promise, held (if any)
 //	Reject           config
 //	TimeoutNow       -
 //	Resign           -

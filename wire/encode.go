@@ -43,12 +43,8 @@ func (f *Frame) checkOutgoing() *DropError {
 		return err
 	}
 	for i := range f.Messages {
-		m := &f.Messages[i]
-		if err := m.check(); err != nil {
+		if err := checkMessage(&f.Messages[i]); err != nil {
 			return err
-		}
-		if carried(&m.Message) != m.Message {
-			return drop(DropRange, fmt.Sprintf("message of kind %d has a field that this kind does not carry", m.Kind))
 		}
 	}
 	if f.Founding.Kind != 0 {
@@ -58,6 +54,16 @@ func (f *Frame) checkOutgoing() *DropError {
 	}
 	if f.Probe.Word != 0 {
 		return f.Probe.check()
+	}
+	return nil
+}
+
+func checkMessage(m *Message) *DropError {
+	if err := m.check(); err != nil {
+		return err
+	}
+	if carried(&m.Message) != m.Message {
+		return drop(DropRange, fmt.Sprintf("message of kind %d has a field that this kind does not carry", m.Kind))
 	}
 	return nil
 }
@@ -78,7 +84,7 @@ func carried(m *election.Message) election.Message {
 	case election.Heartbeat:
 		out.Round, out.Promise, out.Ranks, out.RTT, out.Config = m.Round, m.Promise, m.Ranks, m.RTT, m.Config
 	case election.HeartbeatAck:
-		out.Round, out.Promise = m.Round, m.Promise
+		out.Round, out.Promise, out.Held = m.Round, m.Promise, m.Held
 	case election.Reject:
 		out.Config = m.Config
 	case election.LeaveReply:
@@ -97,6 +103,13 @@ var encoders = sync.Pool{New: func() any {
 type encoder struct {
 	buf     []byte
 	msgpack *msgpack.Encoder
+
+	// The plan of the frame being written; no batches: all entries are plain.
+	batches []batch
+	packOf  []int16
+	// entries is how many there are by it.
+	entries int
+	own     []byte
 }
 
 // Write and WriteByte make the encoder the library's target.
@@ -129,15 +142,22 @@ func (e *encoder) frame(f *Frame) {
 	e.uint(f.Start)
 	e.uint(f.Life)
 	e.uint(f.Seq)
+	entries := len(f.Messages)
+	if len(e.batches) > 0 {
+		entries = e.entries
+	}
 	if f.Probe.Word == 0 {
-		e.array(len(f.Messages))
+		e.array(entries)
 	} else {
-		e.array(len(f.Messages) + 1)
+		e.array(entries + 1)
 		e.probe(&f.Probe)
 	}
 	for i := range f.Messages {
-		e.entry(&f.Messages[i])
+		if len(e.batches) == 0 || e.packOf[i] < 0 {
+			e.entry(&f.Messages[i])
+		}
 	}
+	e.packsOf(f.Messages)
 	if f.Founding.Kind == 0 {
 		e.none()
 		return
@@ -146,7 +166,11 @@ func (e *encoder) frame(f *Frame) {
 }
 
 func (e *encoder) entry(m *Message) {
-	e.array(entryFields + kindFields[m.Kind])
+	fields := entryFields + kindFields[m.Kind]
+	if m.Kind == election.HeartbeatAck && m.Held != 0 {
+		fields++
+	}
+	e.array(fields)
 	e.uint(m.Election)
 	e.uint(uint64(m.Kind))
 	e.uint(m.Generation.Number)
@@ -198,6 +222,9 @@ func (e *encoder) fields(m *election.Message) {
 	case election.HeartbeatAck:
 		e.uint(m.Round)
 		e.duration(m.Promise)
+		if m.Held != 0 {
+			e.duration(m.Held)
+		}
 	case election.Reject:
 		e.config(&m.Config)
 	case election.LeaveReply:
@@ -223,13 +250,20 @@ func (e *encoder) config(c *election.Config) {
 		e.none()
 		return
 	}
-	e.array(configFields)
+	if c.Table.IsZero() {
+		e.array(configFields)
+	} else {
+		e.array(configFields + 1)
+	}
 	e.uint(c.Term)
 	e.uint(c.Version)
 	_ = e.msgpack.EncodeBytesLen(int(c.N) * voterSize)
 	for i := range c.Voters[:c.N] {
 		e.buf = append(e.buf, c.Voters[i].ID[:]...)
 		e.buf = append(e.buf, c.Voters[i].Priority)
+	}
+	if !c.Table.IsZero() {
+		e.bytes(c.Table[:])
 	}
 }
 

@@ -1,11 +1,6 @@
 package wire
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-
-	"duckduckgoose/agent/election"
-)
+import "duckduckgoose/agent/election"
 
 const (
 	// FirstByte opens every datagram of ours. memberlist's open with 0 to 14 or 244.
@@ -35,24 +30,19 @@ type Frame struct {
 	Probe Probe
 	// Skipped counts the entries of unknown kinds that DecodeFrame left out.
 	Skipped int
+
+	// What came packed, see Each.
+	batches []batch
+	packed  []byte
+	one     Message
 }
 
 // Message is one entry of a frame. AppendFrame takes FlockID, From, To, Start,
 // Life and Seq of its Header from the frame, whatever the entry says;
 // DecodeFrame fills the whole Header.
 type Message struct {
-	Election uint64 // see ElectionNumber
+	Election uint64 // its number in the flock's table, at most MaxElection; 0: the default one
 	election.Message
-}
-
-// ElectionNumber gives the number by which entries name an election: 0 for the
-// default one, whose name is "", else the first 8 bytes of SHA-256 of the name.
-func ElectionNumber(name string) uint64 {
-	if name == "" {
-		return 0
-	}
-	sum := sha256.Sum256([]byte(name))
-	return binary.BigEndian.Uint64(sum[:])
 }
 
 // stamp gives m the header fields that all entries of a frame share.

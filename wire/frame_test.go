@@ -68,12 +68,13 @@ func (g generator) config() (c election.Config) {
 
 // message fills every field, then leaves those that the kind carries.
 func (g generator) message(f *Frame, kind election.Kind) (m Message) {
-	m.Election = g.number(1<<64 - 1)
+	m.Election = g.number(MaxElection)
 	m.Kind = kind
 	m.Generation = election.Generation{Number: g.number(election.MaxGeneration), Tag: g.Uint64()}
 	m.Term = g.number(election.MaxTerm)
 	m.ConfigID = election.ConfigID{Term: g.number(election.MaxTerm), Version: g.number(maxVersion)}
 	m.NextTerm, m.Nonce = g.number(election.MaxTerm), g.Uint64()
+	m.Held = g.duration()
 	m.Granted, m.Reason, m.Remaining = g.IntN(2) == 0, election.Reason(g.IntN(256)), g.duration()
 	if g.IntN(2) == 0 {
 		m.TransferFrom, m.TransferTerm = g.id(), g.number(election.MaxTerm)
@@ -383,12 +384,6 @@ func TestUnknownReasonStaysARefusal(t *testing.T) {
 	require.NoError(t, DecodeFrame(encode(t, f), &got))
 	require.Equal(t, election.Reason(200), got.Messages[0].Reason)
 	require.False(t, got.Messages[0].Granted)
-}
-
-func TestElectionNumberOfTheDefaultIsZero(t *testing.T) {
-	require.Zero(t, ElectionNumber(""))
-	require.Equal(t, uint64(0x2e7d2c03a9507ae2), ElectionNumber("c")) // first bytes of SHA-256("c")
-	require.NotEqual(t, ElectionNumber("a"), ElectionNumber("b"))
 }
 
 func TestFoundingIDTellsSetsAndAttemptsApart(t *testing.T) {

@@ -49,6 +49,9 @@ func FuzzDecodeFrame(f *testing.F) {
 	for _, body := range hostileBodies() {
 		f.Add(body)
 	}
+	steady, _, err := AppendMost(nil, steadyFrame(5))
+	require.NoError(f, err)
+	f.Add(steady)
 	f.Add(pack(f, flockID[:], fromID[:], toID[:], 1, 2, 3, []any{[]any{0, 99, "new"}}, []any{88}, "added"))
 	var got, again Frame
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -56,6 +59,15 @@ func FuzzDecodeFrame(f *testing.F) {
 			var drop *DropError
 			require.ErrorAs(t, err, &drop)
 			require.Contains(t, Reasons(), drop.Reason)
+			return
+		}
+		if got.Packed() {
+			all := everything(t, &got)
+			got.Messages = all
+			out, taken, err := AppendMost(nil, &got)
+			require.NoError(t, err)
+			require.NoError(t, DecodeFrame(out, &again))
+			require.ElementsMatch(t, all[:taken], everything(t, &again))
 			return
 		}
 		out, err := AppendFrame(nil, &got)

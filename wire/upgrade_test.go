@@ -36,7 +36,7 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	more := func(fields ...any) []any { return append(fields, added...) }
 	voters := append(append([]byte(nil), fromID[:]...), 100)
 	voters = append(append(voters, toID[:]...), 0)
-	config := []any{uint64(6), uint64(2), voters, "text", 3.5, nil} // depth 4: nothing can nest below
+	config := []any{uint64(6), uint64(2), voters, nil, "text", 3.5} // depth 4: nothing can nest below
 	heartbeat := more(uint64(0), uint64(election.Heartbeat), uint64(1), uint64(0xFEED), uint64(7), uint64(6), uint64(2),
 		uint64(41), uint64(500*time.Millisecond), []byte{1, 0, 0, 0, 0, 0, 0}, uint64(time.Millisecond), config)
 	heartbeat = append(heartbeat, []any{1, 2})

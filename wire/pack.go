@@ -1,0 +1,289 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+// Steady heartbeats and acks of many elections go into few bytes each: all that
+// they share stands once.
+
+const (
+	// MaxElection is the highest number of an election.
+	MaxElection = 111
+	// packedBeats and packedAcks are the kinds of packed entries, beyond those of messages.
+	packedBeats = 201
+	packedAcks  = 202
+	// A packed entry has the two fields that every entry has, and these.
+	packedBeatFields = 4
+	packedAckFields  = 5
+	// packUnit is what round trips are told in.
+	packUnit = time.Millisecond / 4
+	rankBits = 3
+)
+
+// batch is a packed entry: what its messages share, and the bytes of the rest.
+type batch struct {
+	kind       election.Kind
+	generation election.Generation
+	promise    time.Duration
+	held       time.Duration
+	from, to   int // of the frame's bytes
+}
+
+// packable tells whether a message can be packed: it says nothing that a packed
+// one has no place for.
+func packable(m *Message) bool {
+	switch m.Kind {
+	case election.Heartbeat:
+		return m.Config.N == 0 && m.ConfigID.Term == m.Term
+	case election.HeartbeatAck:
+		return m.ConfigID.Term == m.Term
+	}
+	return false
+}
+
+func (p *batch) takes(m *Message) bool {
+	return p.kind == m.Kind && p.generation == m.Generation && p.promise == m.Promise && p.held == m.Held
+}
+
+// appendPacked appends what is a message's own.
+func appendPacked(b []byte, m *Message) []byte {
+	b = binary.AppendUvarint(b, m.Election)
+	b = binary.AppendUvarint(b, m.Term)
+	b = binary.AppendUvarint(b, m.ConfigID.Version)
+	b = binary.AppendUvarint(b, m.Round)
+	if m.Kind == election.HeartbeatAck {
+		return b
+	}
+	var ranks uint32
+	for i, r := range m.Ranks {
+		ranks |= uint32(r) << (rankBits * i)
+	}
+	b = append(b, byte(ranks), byte(ranks>>8), byte(ranks>>16))
+	rtt := min(max(m.RTT, 0), maxDuration)
+	return binary.AppendUvarint(b, uint64((rtt+packUnit-1)/packUnit)) // rounded up: 0 is unknown
+}
+
+// nextPacked reads what appendPacked wrote, into the fields of m that are its own.
+func nextPacked(b []byte, m *Message) (rest []byte, err *DropError) {
+	d := packedDecoder{rest: b}
+	m.Election = d.uint("election", MaxElection)
+	m.Term = d.uint("term", election.MaxTerm)
+	m.ConfigID = election.ConfigID{Term: m.Term, Version: d.uint("config's version", maxVersion)}
+	m.Round = d.uint("round", 1<<64-1)
+	if m.Kind == election.HeartbeatAck {
+		return d.rest, d.fail
+	}
+	if len(d.rest) < 3 {
+		return nil, drop(DropMalformed, "packed heartbeat ends early")
+	}
+	ranks := uint32(d.rest[0]) | uint32(d.rest[1])<<8 | uint32(d.rest[2])<<16
+	d.rest = d.rest[3:]
+	for i := range m.Ranks {
+		m.Ranks[i] = uint8(ranks >> (rankBits * i) & (1<<rankBits - 1))
+		if m.Ranks[i] >= election.MaxVoters {
+			return nil, outOfRange("rank", uint64(m.Ranks[i]), election.MaxVoters-1)
+		}
+	}
+	m.RTT = time.Duration(d.uint("round trip", uint64(maxDuration/packUnit))) * packUnit
+	return d.rest, d.fail
+}
+
+type packedDecoder struct {
+	rest []byte
+	fail *DropError
+}
+
+func (d *packedDecoder) uint(what string, limit uint64) uint64 {
+	if d.fail != nil {
+		return 0
+	}
+	n, size := binary.Uvarint(d.rest)
+	switch {
+	case size <= 0:
+		d.fail = drop(DropMalformed, fmt.Sprintf("packed %s: want a number of at most 64 bits", what))
+		return 0
+	case n > limit:
+		d.fail = outOfRange(what, n, limit)
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+// Each calls do for every message of a decoded frame, packed ones included,
+// until it fails. Those share one Message: do keeps nothing of it.
+func (f *Frame) Each(do func(*Message) error) error {
+	for i := range f.Messages {
+		if err := do(&f.Messages[i]); err != nil {
+			return err
+		}
+	}
+	for i := range f.batches {
+		p := &f.batches[i]
+		for rest := f.packed[p.from:p.to]; len(rest) > 0; {
+			m := &f.one
+			*m = Message{Message: election.Message{Kind: p.kind, Promise: p.promise, Held: p.held}}
+			f.stamp(m)
+			m.Generation = p.generation
+			rest, _ = nextPacked(rest, m) // it was checked when the frame was decoded
+			if err := do(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Packed tells whether a decoded frame has packed messages.
+func (f *Frame) Packed() bool { return len(f.batches) > 0 }
+
+// AppendMost appends the body of a frame with as many of f.Messages, from the
+// first, as fit, and tells how many. Steady heartbeats and acks are packed when
+// there is more than one of a sort. It fails as [AppendFrame] does.
+func AppendMost(dst []byte, f *Frame) (body []byte, taken int, err error) {
+	if len(f.Messages) == 1 {
+		body, err = AppendFrame(dst, f)
+		return body, 1, err
+	}
+	for i := range f.Messages {
+		if err := checkMessage(&f.Messages[i]); err != nil {
+			return dst, i + 1, err.ours()
+		}
+	}
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	all := f.Messages
+	defer func() { f.Messages = all }()
+	for taken = len(all); ; taken = taken * 3 / 4 {
+		f.Messages = all[:taken]
+		e.plan(f.Messages)
+		if e.entries <= MaxMessages || taken == 1 {
+			e.buf = dst
+			e.frame(f)
+			body, e.buf = e.buf, nil // the pool keeps no caller's memory
+			e.batches = e.batches[:0]
+			if n := len(body) - len(dst); n <= MaxBody {
+				return body, taken, nil
+			} else if taken == 1 {
+				return body[:len(dst)], 1, outOfSize("frame", n, MaxBody).ours()
+			}
+			dst = body[:len(dst)]
+		}
+	}
+}
+
+// plan sorts messages into batches, and counts the entries that makes. packOf
+// says of each message which it goes into, -1 for none.
+func (e *encoder) plan(messages []Message) {
+	e.batches, e.packOf, e.entries = e.batches[:0], e.packOf[:0], 0
+	for i := range messages {
+		m := &messages[i]
+		e.packOf = append(e.packOf, -1)
+		if !packable(m) {
+			continue
+		}
+		at := -1
+		for j := range e.batches {
+			if e.batches[j].takes(m) {
+				at = j
+				break
+			}
+		}
+		if at < 0 {
+			at = len(e.batches)
+			e.batches = append(e.batches, batch{kind: m.Kind, generation: m.Generation, promise: m.Promise, held: m.Held})
+		}
+		e.batches[at].to++ // for now: how many it takes
+		e.packOf[i] = int16(at)
+	}
+	for _, p := range e.batches {
+		if p.to > 1 {
+			e.entries++
+		}
+	}
+	for i, at := range e.packOf {
+		if at >= 0 && e.batches[at].to == 1 {
+			e.packOf[i] = -1
+		}
+		if e.packOf[i] < 0 {
+			e.entries++
+		}
+	}
+}
+
+// packsOf writes the packed entries of a frame.
+func (e *encoder) packsOf(messages []Message) {
+	for at := range e.batches {
+		p := &e.batches[at]
+		if p.to < 2 {
+			continue
+		}
+		e.own = e.own[:0]
+		for i := range messages {
+			if e.packOf[i] == int16(at) {
+				e.own = appendPacked(e.own, &messages[i])
+			}
+		}
+		acks := p.kind == election.HeartbeatAck
+		if acks {
+			e.array(2 + packedAckFields)
+		} else {
+			e.array(2 + packedBeatFields)
+		}
+		e.uint(0) // no one election's
+		if acks {
+			e.uint(packedAcks)
+		} else {
+			e.uint(packedBeats)
+		}
+		e.uint(p.generation.Number)
+		e.uint(p.generation.Tag)
+		e.duration(p.promise)
+		if acks {
+			e.duration(p.held)
+		}
+		e.bytes(e.own)
+	}
+}
+
+// packed reads a packed entry: it is checked whole, and kept as it is.
+func (d *decoder) packed(f *Frame, kind uint64, more int) {
+	p := batch{kind: election.Heartbeat, from: len(f.packed)}
+	want := packedBeatFields
+	if kind == packedAcks {
+		p.kind, want = election.HeartbeatAck, packedAckFields
+	}
+	if more < want {
+		d.refuse(drop(DropMalformed, fmt.Sprintf("packed entry has too few fields: want %d", want)))
+		return
+	}
+	p.generation.Number = d.uint("generation", election.MaxGeneration)
+	p.generation.Tag = d.uint("generation's tag", 1<<64-1)
+	p.promise = d.duration("promise")
+	if kind == packedAcks {
+		p.held = d.duration("held")
+	}
+	n := d.size("packed messages")
+	if d.fail != nil {
+		return
+	}
+	for range n { // it fits: the structure was checked
+		f.packed = append(f.packed, 0)
+	}
+	d.read(f.packed[p.from:])
+	d.skip(more - want)
+	p.to = len(f.packed)
+	var m Message
+	for rest := f.packed[p.from:p.to]; len(rest) > 0 && d.fail == nil; {
+		m.Kind = p.kind
+		var err *DropError
+		rest, err = nextPacked(rest, &m)
+		d.refuse(err)
+	}
+	f.batches = append(f.batches, p)
+}
