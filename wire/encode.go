@@ -104,12 +104,10 @@ type encoder struct {
 	buf     []byte
 	msgpack *msgpack.Encoder
 
-	// The plan of the frame being written; no batches: all entries are plain.
-	batches []batch
-	packOf  []int16
-	// entries is how many there are by it.
-	entries int
-	own     []byte
+	// The plan of the frame being written; no lots: all entries are plain.
+	lots    []lot
+	lotOf   []int16 // of each message the lot it goes into; -1: it stays plain
+	scratch []byte
 }
 
 // Write and WriteByte make the encoder the library's target.
@@ -142,10 +140,7 @@ func (e *encoder) frame(f *Frame) {
 	e.uint(f.Start)
 	e.uint(f.Life)
 	e.uint(f.Seq)
-	entries := len(f.Messages)
-	if len(e.batches) > 0 {
-		entries = e.entries
-	}
+	entries := e.entries(f.Messages)
 	if f.Probe.Word == 0 {
 		e.array(entries)
 	} else {
@@ -153,11 +148,11 @@ func (e *encoder) frame(f *Frame) {
 		e.probe(&f.Probe)
 	}
 	for i := range f.Messages {
-		if len(e.batches) == 0 || e.packOf[i] < 0 {
+		if !e.packs(i) {
 			e.entry(&f.Messages[i])
 		}
 	}
-	e.packsOf(f.Messages)
+	e.packed(f.Messages)
 	if f.Founding.Kind == 0 {
 		e.none()
 		return

@@ -52,7 +52,11 @@ func goldenFrames() []struct {
 	heartbeat := election.Message{Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{2, 1, 0}, RTT: 1500 * time.Microsecond}
 	withConfig := heartbeat
 	withConfig.Config = config
+	withTable := withConfig
+	withTable.Config.Table = election.Digest{0xD1}
 	ack := election.Message{Kind: election.HeartbeatAck, Round: 41, Promise: 500 * time.Millisecond}
+	held := ack
+	held.Held = 20 * time.Millisecond
 	return []struct {
 		name  string
 		frame *Frame
@@ -67,7 +71,9 @@ func goldenFrames() []struct {
 		{"vote-reply-refused", frame(election.Message{Kind: election.VoteReply, Reason: election.OldConfig, Remaining: time.Hour, Config: config})},
 		{"heartbeat", frame(heartbeat)},
 		{"heartbeat-config", frame(withConfig)},
+		{"heartbeat-table", frame(withTable)},
 		{"heartbeat-ack", frame(ack)},
+		{"heartbeat-ack-held", frame(held)},
 		{"reject", frame(election.Message{Kind: election.Reject, Config: config})},
 		{"timeout-now", frame(election.Message{Kind: election.TimeoutNow})},
 		{"resign", frame(election.Message{Kind: election.Resign})},

@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"encoding/hex"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
 
 	"duckduckgoose/agent/election"
 )
@@ -181,6 +184,130 @@ func TestPackedMessagesAreSmallAndAllocateNothing(t *testing.T) {
 		_ = in.Each(count)
 	}))
 	require.NotZero(t, n)
+}
+
+// The longest run that fits is sent, found by trying all.
+func TestAppendMostTakesAsManyAsFit(t *testing.T) {
+	g := newGenerator(30)
+	dice := g.Rand
+	for range 80 {
+		f := g.header()
+		if dice.IntN(4) == 0 {
+			f.Probe = g.probe()
+		}
+		sorts := 1 + dice.IntN(40)
+		for range dice.IntN(200) {
+			m := Message{Election: uint64(dice.IntN(MaxElection + 1))}
+			m.Kind = []election.Kind{election.Heartbeat, election.HeartbeatAck, election.Resign}[dice.IntN(40)%3]
+			m.Term, m.Generation.Tag = g.number(election.MaxTerm), uint64(dice.IntN(sorts))
+			m.ConfigID.Term = m.Term
+			if m.Kind != election.Resign {
+				m.Round, m.Promise = g.number(1<<64-1), time.Duration(dice.IntN(1+sorts/10))*time.Second
+			}
+			if m.Kind == election.Heartbeat && dice.IntN(30) == 0 {
+				m.Config = g.config()
+			}
+			f.stamp(&m)
+			f.Messages = append(f.Messages, m)
+		}
+		body, taken, err := AppendMost(nil, f)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(body), MaxBody)
+		var got Frame
+		require.NoError(t, DecodeFrame(body, &got))
+		require.ElementsMatch(t, f.Messages[:taken], everything(t, &got))
+		for n := taken + 1; n <= len(f.Messages); n++ {
+			e := new(encoder)
+			e.msgpack = msgpack.NewEncoder(e)
+			part := *f
+			part.Messages = f.Messages[:n]
+			e.plan(&part, part.Messages, 0)
+			e.frame(&part) // as it is, whatever fits
+			entries := e.entries(part.Messages)
+			if f.Probe.Word != 0 {
+				entries++
+			}
+			require.True(t, len(e.buf) > MaxBody || entries > MaxMessages, "%d fit too, of which %d were taken", n, taken)
+		}
+	}
+}
+
+// What cannot be sent keeps nothing else from leaving, and nobody waiting.
+func TestAppendMostLeavesOutWhatIsAtFault(t *testing.T) {
+	f := steadyFrame(3)
+	f.Messages[4].Election = MaxElection + 1
+	body, taken, err := AppendMost(nil, f)
+	require.NoError(t, err)
+	require.Equal(t, 4, taken)
+	var got Frame
+	require.NoError(t, DecodeFrame(body, &got))
+	require.Equal(t, 4, len(everything(t, &got)))
+	f.Messages = f.Messages[4:]
+	body, taken, err = AppendMost([]byte("before"), f)
+	requireDrop(t, err, DropRange)
+	require.Equal(t, 1, taken)
+	require.Equal(t, "before", string(body))
+
+	g := newGenerator(31)
+	large := g.message(f, election.Reject)
+	for large.Config.N < election.MaxVoters {
+		large.Config = large.Config.With(election.Voter{ID: g.id()})
+	}
+	for name, spoil := range map[string]func(f *Frame){
+		"no sender":          func(f *Frame) { f.From = election.ID{} },
+		"unknown word":       func(f *Frame) { f.Probe.Word = ProbeAnswer + 1 },
+		"a bare one too big": func(f *Frame) { f.Probe = Probe{Word: ProbeQuestion, Padding: MaxBody} },
+	} {
+		for n := range 4 {
+			f := steadyFrame(2)
+			f.Messages = f.Messages[:n]
+			spoil(f)
+			body, taken, err := AppendMost([]byte("before"), f)
+			require.Error(t, err, name)
+			require.Contains(t, err.Error(), "cannot be sent", name)
+			require.Equal(t, n, taken, name)
+			require.Len(t, f.Messages, n)
+			require.Equal(t, "before", string(body), name)
+		}
+	}
+	f = steadyFrame(2)
+	f.Probe = Probe{Word: ProbeQuestion, Padding: 990}
+	f.Messages = append([]Message{large}, f.Messages...)
+	_, taken, err = AppendMost(nil, f)
+	requireDrop(t, err, DropTooLarge)
+	require.Equal(t, 1, taken)
+}
+
+// With a probe there is room for one entry less.
+func TestAProbeIsAnEntryToo(t *testing.T) {
+	f := newGenerator(32).header()
+	f.Probe = Probe{Word: ProbeAnswer}
+	for i := range 2 * MaxMessages {
+		m := Message{Election: uint64(i), Message: election.Message{Kind: election.Resign}}
+		f.stamp(&m)
+		f.Messages = append(f.Messages, m)
+	}
+	body, taken, err := AppendMost(nil, f)
+	require.NoError(t, err)
+	require.Equal(t, MaxMessages-1, taken)
+	var got Frame
+	require.NoError(t, DecodeFrame(body, &got))
+}
+
+// The bytes of packed entries. A change here breaks running flocks.
+func TestPackedBytesNeverChange(t *testing.T) {
+	body, _, err := AppendMost(nil, steadyFrame(2))
+	require.NoError(t, err)
+	head := "98" + "c410" + "f1" + strings.Repeat("00", 15) + "c410" + "a1" + strings.Repeat("00", 15) + "c410" + "b1" + strings.Repeat("00", 15) +
+		"03" + "cf0123456789abcdef" + "ce01000000"
+	require.Equal(t, head+"92"+
+		"96"+"00"+"ccc9"+"00"+"00"+"ce1dcd6500"+"c414"+
+		"01"+"1e"+"0c"+"808040"+"c42217"+"03"+
+		"03"+"1f"+"0c"+"818040"+"c42217"+"03"+
+		"97"+"00"+"ccca"+"00"+"00"+"ce1dcd6500"+"ce01312d00"+"c40c"+
+		"02"+"1e"+"0c"+"808040"+
+		"04"+"1f"+"0c"+"818040"+
+		"c0", hex.EncodeToString(body))
 }
 
 func BenchmarkPacked(b *testing.B) {
