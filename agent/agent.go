@@ -7,17 +7,23 @@ import (
 	"iter"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
 
 // Agent is one running agent. Make it with [New] and start it with [Agent.Run].
 type Agent struct {
-	*seat // in the default election
+	*seat          // in the default election
+	seats struct { // guards those in the others, by name
+		sync.Mutex
+		all []*seat
+	}
 
 	cfg      Config
 	disk     *store.Store
@@ -66,6 +72,18 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.Join(err, disk.Close())
 	}
 	a.seat = a.newSeat("")
+	a.seat.contested = true
+	for _, name := range cfg.Elections {
+		a.seatOf(name).contested = true
+	}
+	for _, e := range disk.State().Elections {
+		if e.Number != 0 {
+			a.seatOf(e.Name)
+		}
+	}
+	for _, s := range a.seats.all {
+		s.board.post(a.idleStatusOf(s.name), 0, cfg.Lease)
+	}
 	a.board.post(a.idleStatus(), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
@@ -201,26 +219,18 @@ func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, er
 
 // Status tells what the agent knows. Whether it is the goose is judged by the
 // boot clock at the call.
-func (a *Agent) Status() Status { return a.board.read() }
+func (a *Agent) Status() Status { return a.byDefault().Status() }
 
 // Watch yields the status at once and after every change that a reader can
 // tell, a lapse of the lease included; a slow reader skips to the latest. It
 // ends with ctx or with the agent.
-func (a *Agent) Watch(ctx context.Context) iter.Seq[Status] { return a.board.watch(ctx, a.closed) }
+func (a *Agent) Watch(ctx context.Context) iter.Seq[Status] { return a.byDefault().Watch(ctx) }
 
 // StepDown makes this agent hand over to the voter named to, or to the one that
 // ranks first when to is "". Work is stopped first. It returns when another
 // is the goose, or after two leases with an error. A frozen flock refuses it.
 func (a *Agent) StepDown(ctx context.Context, to string) error {
-	_, err := a.stepDown(ctx, to, false)
-	return err
-}
-
-func (a *Agent) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
-	return ask(ctx, a, func(l *life, answer func(string, error)) error {
-		l.commandStepDown(to, force, answer)
-		return nil
-	})
+	return a.byDefault().StepDown(ctx, to)
 }
 
 // Leave takes this agent out of the voters, then out of the flock, and ends
@@ -249,11 +259,20 @@ func (a *Agent) counters() map[string]uint64 {
 }
 
 // idleStatus is what an agent shows before its first life.
-func (a *Agent) idleStatus() Status {
+func (a *Agent) idleStatus() Status { return a.idleStatusOf("") }
+
+// idleStatusOf is what it shows of an election before it takes part in it.
+func (a *Agent) idleStatusOf(name string) Status {
 	st := a.disk.State()
 	rec, _ := recordOf(st)
+	if name != "" {
+		rec = election.Record{FlockID: rec.FlockID, Generation: rec.Generation}
+		if i := slices.IndexFunc(st.Elections, func(e store.Election) bool { return e.Number != 0 && e.Name == name }); i >= 0 {
+			rec = st.Elections[i].Record
+		}
+	}
 	s := Status{
-		Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
+		Election: name, Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
 		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.priority(), Generation: rec.Generation.Number,
 		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
 		Warnings: []string{}, Version: a.cfg.Version,

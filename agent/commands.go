@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -14,41 +13,61 @@ import (
 )
 
 // backend is the agent as the API's server sees it.
-type backend struct{ a *Agent }
+type backend struct {
+	electionBackend // the default one
+	a               *Agent
+}
+
+func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()}, a} }
 
 var _ api.Backend = backend{}
 
-func (b backend) Status() Status                             { return b.a.Status() }
-func (b backend) Healthy() error                             { return b.a.healthy() }
-func (b backend) Metrics() http.Handler                      { return b.a.metrics }
-func (b backend) Revive() error                              { return b.a.Revive() }
-func (b backend) Die(d time.Duration) error                  { return b.a.Die(d) }
-func (b backend) Members() []api.Member                      { return b.a.Members() }
-func (b backend) Watch(ctx context.Context) iter.Seq[Status] { return b.a.Watch(ctx) }
-func (b backend) Leave(ctx context.Context, f bool) error    { return b.a.Leave(ctx, f) }
+func (b backend) Healthy() error                          { return b.a.healthy() }
+func (b backend) Metrics() http.Handler                   { return b.a.metrics }
+func (b backend) Revive() error                           { return b.a.Revive() }
+func (b backend) Die(d time.Duration) error               { return b.a.Die(d) }
+func (b backend) Members() []api.Member                   { return b.a.Members() }
+func (b backend) Leave(ctx context.Context, f bool) error { return b.a.Leave(ctx, f) }
 
-func (b backend) StepDown(ctx context.Context, to string, force bool) (string, error) {
-	return b.a.stepDown(ctx, to, force)
-}
 func (b backend) ForceLeave(ctx context.Context, name string) error     { return b.a.ForceLeave(ctx, name) }
 func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return b.a.Join(ctx, addrs) }
 
-func (b backend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
-	h := b.a.newHolder(b.a.seat, fmt.Sprintf("process %d", peer.PID))
+func (b backend) Elections() []api.ElectionInfo {
+	s := b.a.Status()
+	infos := []api.ElectionInfo{s.Info(true)}
+	for _, seat := range b.a.allSeats() {
+		s := seat.board.read()
+		infos = append(infos, s.Info(seat.contested))
+	}
+	return infos
+}
+
+func (b backend) Election(name string) (api.ElectionBackend, error) {
+	e, err := b.a.Election(name)
+	if err != nil {
+		return nil, err
+	}
+	return electionBackend{e}, nil
+}
+
+// electionBackend is an election as the API's server sees it.
+type electionBackend struct{ e *Election }
+
+func (b electionBackend) Status() Status                             { return b.e.Status() }
+func (b electionBackend) Watch(ctx context.Context) iter.Seq[Status] { return b.e.Watch(ctx) }
+
+func (b electionBackend) StepDown(ctx context.Context, to string, force bool) (string, error) {
+	return b.e.stepDown(ctx, to, force)
+}
+
+func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
+	h := b.e.newHolder(fmt.Sprintf("process %d", peer.PID))
 	h.grace = min(peer.Grace, MaxGrace)
-	if err := b.a.hold(ctx, h); err != nil {
+	if err := b.e.hold(ctx, h); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
-
-// Elections are none but the default one, so far.
-func (b backend) Elections() []api.ElectionInfo {
-	s := b.a.Status()
-	return []api.ElectionInfo{s.Info(true)}
-}
-
-func (b backend) Election(name string) (api.ElectionBackend, error) { return nil, api.NoElection(name) }
 
 func (b backend) Faults() api.Faults {
 	f := b.a.faults.Load()
@@ -56,38 +75,6 @@ func (b backend) Faults() api.Faults {
 		return nil
 	}
 	return liveFaults{b.a, *f}
-}
-
-// hold registers a holder; from now on the deadlines of this agent bind it. That
-// happens on the loop, so that no deadline is handed out which the node does
-// not know to bind it; while the agent is dead there is none to hand out.
-func (a *Agent) hold(ctx context.Context, h *holder) error {
-	for {
-		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-			h.seat.holders.add(h)
-			if c := l.contestAt(h.seat); c != nil {
-				c.syncHolders()
-				if lease := h.seat.board.publishedLease(); c.handing == nil && lease.Until > l.now() {
-					h.seat.holders.renew(lease, false)
-				}
-			}
-			answer(struct{}{}, nil)
-			return nil
-		})
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, errIsDead):
-			h.Close() // the loop may have taken it all the same
-			return err
-		}
-		h.seat.holders.add(h) // the next life finds it; added twice it is one
-		select {
-		case <-a.death.next():
-			return nil
-		default: // revived meanwhile: that life may have looked before
-		}
-	}
 }
 
 func (c *contest) commandStepDown(to string, force bool, answer func(string, error)) {

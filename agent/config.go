@@ -67,12 +67,17 @@ type Config struct {
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
 	Priority *uint8
 	Observer bool // never a voter
+	// Elections are those that this agent contests beside the default one, by
+	// name: 1 to 32 of a-z 0-9 . _ -. The flock has all that any of its agents
+	// names, MaxElections at the most, for good; those that an agent does not name
+	// it only votes in.
+	Elections []string
 	// Preempt has this agent take over from a goose of a lower priority, once that
 	// goose has seen it be a steady voter for PreemptAfter: 1 s to MaxPreemptAfter,
 	// default DefaultPreemptAfter. Without it, priority counts at elections only.
 	Preempt      bool
 	PreemptAfter time.Duration
-	Tags         map[string]string // shown in members; name and tags share about 440 bytes
+	Tags         map[string]string // shown in members; name and tags share about 425 bytes
 	Grace        time.Duration     // how long a planned hand-over waits for work that does not say itself, at most MaxGrace; default DefaultGrace
 
 	Logger  *slog.Logger // default: discards
@@ -279,6 +284,7 @@ func (c Config) Validate() error {
 			bad("key of %d bytes: want %d (ddgoose keygen)", len(k), wire.KeySize)
 		}
 	}
+	c.validateElections(bad)
 	c.validateAddresses(bad)
 	return errors.Join(faults...)
 }

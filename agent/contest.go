@@ -11,9 +11,10 @@ import (
 // seat is this agent's place in one election. It outlives simulated deaths, so
 // that readers and holders keep what they are attached to.
 type seat struct {
-	name    string // "": the default election
-	board   *board
-	holders *holders
+	name      string // "": the default election
+	contested bool   // this agent may lead it; others it only votes in
+	board     *board
+	holders   *holders
 }
 
 func (a *Agent) newSeat(name string) *seat {
@@ -21,6 +22,10 @@ func (a *Agent) newSeat(name string) *seat {
 		name: name, board: &board{clock: a.cfg.Clock, started: a.cfg.Clock(), counts: a.counters}, holders: &holders{},
 	}
 }
+
+// configEvery is after how many rounds an announcement carries the config again:
+// agents that are no voters need it rarely.
+const configEvery = 20
 
 // contest is this agent's part in one election, for one life. Its fields are the loop's own.
 type contest struct {
@@ -39,6 +44,8 @@ type contest struct {
 	audience []election.ID // live agents that the node does not keep in view
 	contacts []election.Contact
 
+	acked   acked         // the last ack sent
+	movedAt time.Duration // when it was last handed over for its voters' sake
 	handing *handover
 	ended   bool // nothing keeps this life from ending any more
 	late    bool // told the node that work goes on past its deadline
@@ -53,13 +60,19 @@ type contest struct {
 // but for what takes goose-ship away (see flush).
 func (c *contest) step(in election.Input) {
 	c.node.Step(c.l.now(), in, &c.fx)
+	if c.number == 0 && c.fx.Save {
+		c.l.takeTable()
+	}
 	c.retract(c.node.Lease())
 	for i := range c.fx.Send {
 		c.sendElection(&c.fx.Send[i])
 	}
 	if c.fx.Announce {
+		m := &c.fx.Announcement
+		if c.number != 0 && m.Round%configEvery != 0 {
+			m.Config = election.Config{}
+		}
 		for _, id := range c.audience {
-			m := &c.fx.Announcement
 			m.To = id
 			c.sendElection(m)
 		}
@@ -81,7 +94,25 @@ func (c *contest) sendElection(m *election.Message) {
 		l.paths.sent(m)
 		l.sighted.asking(m, l.cfg.Clock)
 	}
-	l.outbox.add(m.To, wire.Message{Election: c.number, Message: *m})
+	l.outbox.add(l.now(), m.To, wire.Message{Election: c.number, Message: *m}, len(l.contests) > 1 && c.mayWait(m))
+}
+
+// acked is what an ack tells of the leader and the config that it answers.
+type acked struct {
+	leader election.ID
+	term   uint64
+	config election.ConfigID
+}
+
+// mayWait tells of an ack that tells its leader nothing new: it may wait for
+// company. The first of a leader or a config makes a goose, or lets it go on.
+func (c *contest) mayWait(m *election.Message) bool {
+	if m.Kind != election.HeartbeatAck || m.Promise == 0 {
+		return false
+	}
+	was := c.acked
+	c.acked = acked{m.To, m.Term, m.ConfigID}
+	return was == c.acked
 }
 
 // retract publishes the end of a lease before anything else happens (order 0).
@@ -136,6 +167,19 @@ func (c *contest) restUntil(now, at time.Duration) time.Duration {
 
 // lapsed tells that time alone has changed what readers see.
 func (c *contest) lapsed() bool { return c.lapseAt > 0 && c.l.now() >= c.lapseAt }
+
+// knownGoose gives the goose as readers see it, itself included.
+func (c *contest) knownGoose() (election.ID, bool) {
+	now := c.l.now()
+	if lease := c.node.Lease(); lease.Token != 0 && lease.Until > now {
+		return c.l.id, true
+	}
+	id, _, heardAt := c.node.Heard()
+	if heardAt != 0 && now < heardAt+c.l.cfg.Lease && id != c.l.id {
+		return id, false
+	}
+	return election.ID{}, false
+}
 
 // silence makes this agent no goose.
 func (c *contest) silence(cause string) {

@@ -181,7 +181,7 @@ func TestAnAgentAheadIsAddedAtAHigherTerm(t *testing.T) {
 			st := l.disk.State()
 			rec, _ := recordOf(st)
 			rec.Term += 100
-			setRecord(&st, 0, rec)
+			setRecord(&st, rec)
 			require.NoError(t, l.disk.Save(st))
 		}, f)
 		goose := f.goose()

@@ -294,7 +294,7 @@ func (l *life) topics() map[string]topic {
 	return map[string]topic{
 		keysTopic: desk.tell, keyChangeTopic: desk.change,
 		measureTopic: l.Agent.answerMeasure, checkupTopic: l.Agent.answerCheckup, pingTopic: answerPing, whyTopic: l.Agent.answerWhy,
-		freezeTopic: l.Agent.answerFreeze,
+		freezeTopic: l.Agent.answerFreeze, tableTopic: l.Agent.answerTable,
 	}
 }
 

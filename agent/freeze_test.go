@@ -63,7 +63,7 @@ func TestAFrozenGooseStepsDownByForceOnly(t *testing.T) {
 		require.Equal(t, goose, f.goose())
 
 		require.NoError(t, f.await(func() error {
-			_, err := backend{f.agents[goose].Agent}.StepDown(context.Background(), duck, true)
+			_, err := newBackend(f.agents[goose].Agent).StepDown(context.Background(), duck, true)
 			return err
 		}))
 		f.settle(3)

@@ -45,7 +45,7 @@ func (a *Agent) openFront() (*front, error) {
 }
 
 func (f *front) serve(a *Agent, ln net.Listener, scope api.Scope) {
-	s := api.NewServer(backend{a}, scope, a.cfg.Logger)
+	s := api.NewServer(newBackend(a), scope, a.cfg.Logger)
 	f.servers = append(f.servers, s)
 	f.ended.Add(1)
 	go func() {

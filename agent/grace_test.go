@@ -17,7 +17,7 @@ func (f *testFlock) leadWith(name string, grace, linger time.Duration) *worker {
 	f.t.Helper()
 	w := &worker{f: f, name: name, linger: linger, end: make(chan error), started: make(chan struct{}, 64)}
 	a := f.agents[name].Agent
-	h, err := backend{a}.Lead(context.Background(), api.LeadPeer{PID: 1, Grace: grace})
+	h, err := newBackend(a).Lead(context.Background(), api.LeadPeer{PID: 1, Grace: grace})
 	require.NoError(f.t, err)
 	go func() {
 		defer h.Close()
@@ -63,7 +63,7 @@ func TestNoGraceIsLongerThanAnHour(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
 		f.settle(1)
-		h, err := backend{f.agents["a"].Agent}.Lead(context.Background(), api.LeadPeer{PID: 1, Grace: 48 * time.Hour})
+		h, err := newBackend(f.agents["a"].Agent).Lead(context.Background(), api.LeadPeer{PID: 1, Grace: 48 * time.Hour})
 		require.NoError(t, err)
 		defer h.Close()
 		require.Equal(t, time.Hour, f.agents["a"].holders.grace(time.Second))

@@ -77,6 +77,14 @@ func (c *contest) progressHandover(now time.Duration) {
 	}
 }
 
+// endHandoverOf ends a planned end, if there is one, because nothing is left to end.
+func (c *contest) endHandoverOf(why string) {
+	if h := c.handing; h != nil {
+		c.handing = nil
+		h.done("", api.Conflict("%s", why))
+	}
+}
+
 func (c *contest) endHandover(goose string, err error) {
 	h := c.handing
 	c.handing = nil

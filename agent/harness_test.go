@@ -226,9 +226,9 @@ func (f *testFlock) await(command func() error) error {
 	return err
 }
 
-// judge asserts P1 to P3 as readers see them: of each flock at most one agent
-// answers goose, one agent has a token, and no goose has an older one than a
-// goose before it.
+// judge asserts P1 to P3 as readers see them: in each election of each flock at
+// most one agent answers goose, one agent has a token, and no goose has an older
+// one than a goose before it.
 func (f *testFlock) judge() {
 	now := f.clock()
 	var seen map[string]string
@@ -237,33 +237,41 @@ func (f *testFlock) judge() {
 		if a.Agent == nil {
 			continue
 		}
-		lease := a.board.publishedLease()
-		if lease.Token == 0 || lease.Until <= now {
-			continue
+		f.judgeSeat(name, a.seat, now, &seen)
+		for _, s := range a.allSeats() {
+			f.judgeSeat(name, s, now, &seen)
 		}
-		s := a.Status()
-		if s.Role != api.RoleGoose {
-			continue
-		}
-		if seen == nil {
-			seen = map[string]string{}
-		}
-		if other := seen[s.FlockID]; other != "" {
-			require.FailNow(f.t, "P2", "two geese of one flock at one moment, %s and %s:\n%s", other, name, f)
-		}
-		seen[s.FlockID] = name
-		if f.geese[s.FlockID] == nil {
-			f.geese[s.FlockID] = map[uint64]string{}
-		}
-		if other := f.geese[s.FlockID][s.Token]; other != "" && other != name {
-			require.FailNow(f.t, "P1", "%s and %s were goose with token %d:\n%s", other, name, s.Token, f)
-		}
-		f.geese[s.FlockID][s.Token] = name
-		if latest := f.latest[s.FlockID]; s.Token < latest {
-			require.FailNow(f.t, "P3", "%s has token %d after %d:\n%s", name, s.Token, latest, f)
-		}
-		f.latest[s.FlockID] = s.Token
 	}
+}
+
+func (f *testFlock) judgeSeat(name string, at *seat, now time.Duration, seen *map[string]string) {
+	lease := at.board.publishedLease()
+	if lease.Token == 0 || lease.Until <= now {
+		return
+	}
+	s := at.board.read()
+	if s.Role != api.RoleGoose {
+		return
+	}
+	if *seen == nil {
+		*seen = map[string]string{}
+	}
+	of := s.FlockID + "/" + at.name
+	if other := (*seen)[of]; other != "" {
+		require.FailNow(f.t, "P2", "two geese of one election at one moment, %s and %s in %s:\n%s", other, name, of, f)
+	}
+	(*seen)[of] = name
+	if f.geese[of] == nil {
+		f.geese[of] = map[uint64]string{}
+	}
+	if other := f.geese[of][s.Token]; other != "" && other != name {
+		require.FailNow(f.t, "P1", "%s and %s were goose with token %d in %s:\n%s", other, name, s.Token, of, f)
+	}
+	f.geese[of][s.Token] = name
+	if latest := f.latest[of]; s.Token < latest {
+		require.FailNow(f.t, "P3", "%s has token %d after %d in %s:\n%s", name, s.Token, latest, of, f)
+	}
+	f.latest[of] = s.Token
 }
 
 // goose gives the agent that answers goose, "" for none.

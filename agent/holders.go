@@ -45,8 +45,11 @@ type holder struct {
 	note chan struct{} // capacity 1: something waits
 }
 
-func (a *Agent) newHolder(s *seat, who string) *holder {
-	return &holder{agent: a, seat: s, who: who, note: make(chan struct{}, 1)}
+func (e *Election) newHolder(who string) *holder {
+	if e.seat.name != "" {
+		who += " in election " + e.seat.name
+	}
+	return &holder{agent: e.a, seat: e.seat, who: who, note: make(chan struct{}, 1)}
 }
 
 func (hs *holders) each(do func(*holder)) {
@@ -287,7 +290,7 @@ func (c *contest) tellHolders() {
 	if !attached {
 		c.step(election.Drained{})
 	}
-	if late := len(hs.late()) > 0; late != c.late {
+	if late := len(hs.late()) > 0 || !c.seat.contested; late != c.late {
 		c.late = late
 		c.step(election.Busy{Late: late})
 	}

@@ -34,10 +34,5 @@ var (
 // No context can stop work in a paused process: check Lease.Until before each
 // act, and send Lease.Token with it.
 func (a *Agent) Lead(ctx context.Context, work func(context.Context, Lease) error) error {
-	h := a.newHolder(a.seat, "Lead")
-	if err := a.hold(ctx, h); err != nil {
-		return err
-	}
-	defer h.Close()
-	return lead.Run(ctx, h, a.cfg.Clock, work)
+	return a.byDefault().Lead(ctx, work)
 }

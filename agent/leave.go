@@ -17,12 +17,17 @@ const (
 	leaveFresh = 2 * time.Second
 	// leaveSpreads is how long gossip may take to tell that a leaver is gone.
 	leaveSpreads = 30 * time.Second
+	// leaveElections is how long a leaver waits until it votes in no election any more.
+	leaveElections = 10 * time.Second
 )
 
 // departure is this agent's own leaving: out of the voters first, then out of
 // the flock (DESIGN: removal committed before the agent is gone).
 type departure struct {
 	askAt time.Duration
+	// outAt is when the goose said that this agent is no voter any more; 0: not
+	// yet. The other elections follow, and have their time.
+	outAt time.Duration
 	tries int // hand-overs so far
 	done  func(error)
 }
@@ -84,23 +89,17 @@ func (l *life) hasHeir(c election.Config) bool {
 	})
 }
 
-// knownGoose gives the goose as readers see it, itself included.
-func (l *life) knownGoose() (election.ID, bool) {
-	now := l.now()
-	if lease := l.node.Lease(); lease.Token != 0 && lease.Until > now {
-		return l.id, true
-	}
-	id, _, heardAt := l.node.Heard()
-	if heardAt != 0 && now < heardAt+l.cfg.Lease && id != l.id {
-		return id, false
-	}
-	return election.ID{}, false
-}
-
 // progressLeave moves the leaving along: a goose hands over first, a duck asks
 // the goose until it answers.
 func (l *life) progressLeave(now time.Duration) error {
 	d := l.departure
+	if d != nil && d.outAt != 0 {
+		if l.votesElsewhere() && now < d.outAt+leaveElections {
+			return nil
+		}
+		l.departure = nil
+		return l.departed(d.done)
+	}
 	if d == nil || now < d.askAt {
 		return nil
 	}
@@ -160,9 +159,18 @@ func (l *life) receiveLeaveReply(m *election.Message) error {
 		!l.book.Newest(m.From, m.Seq) {
 		return nil
 	}
-	done := l.departure.done
-	l.departure = nil
-	return l.departed(done)
+	if l.departure.outAt == 0 {
+		l.departure.outAt = l.now()
+	}
+	return l.progressLeave(l.now())
+}
+
+// votesElsewhere tells whether another election still counts on this agent.
+func (l *life) votesElsewhere() bool {
+	return slices.ContainsFunc(l.contests[1:], func(c *contest) bool {
+		config := c.node.Record().Config
+		return config.Has(l.id)
+	})
 }
 
 // departed marks the disk, tells the others by gossip, and ends the life.

@@ -39,6 +39,11 @@ type life struct {
 	touched  []*contest // those that flush has something to do for
 	outbox   outbox
 
+	table       table
+	contestants contestants
+	unevenAt    time.Duration // since when the elections are spread unevenly; 0: they are not
+	spreadAt    time.Duration // when the next may move
+
 	prober   prober
 	paths    pathMeters
 	sighted  sightings
@@ -131,6 +136,8 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
 	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
+	l.table.load(st)
+	l.outbox.heartbeat = a.cfg.Heartbeat
 	if err := l.openNetwork(st); err != nil {
 		return nil, err
 	}
@@ -171,23 +178,39 @@ func (l *life) takePart(rec election.Record, fresh bool) error {
 	st := l.disk.State()
 	old, known := recordOf(st)
 	if !known || old != rec || st.Bound != rec.FlockID || st.Left {
-		setRecord(&st, 0, rec)
+		if known && old.FlockID != rec.FlockID {
+			st.Elections = nil // another flock's
+			l.table = table{}
+		}
+		setRecord(&st, rec)
 		st.Bound, st.Left = rec.FlockID, false
 		if err := l.saveState(st); err != nil {
 			return err
 		}
 	}
-	node := election.New(election.Settings{
-		ID: l.id, Heartbeat: l.cfg.Heartbeat, Lease: l.cfg.Lease, Eps: l.cfg.Lease / 50, Seed: l.number,
-	}, rec, l.now(), fresh)
+	node := election.New(l.settings(), rec, l.now(), fresh)
 	l.node = &node
 	l.founding = nil
 	l.log.Info("bound to flock", "flock_id", rec.FlockID, "term", rec.Term, "voters", rec.Config.N)
 	l.tellMeta()
 	l.syncHolders()
+	for i := range l.table.entries {
+		if e := &l.table.entries[i]; e.Started {
+			l.startElection(e, false)
+		}
+	}
 	l.membersChanged()
 	l.step(election.Tick{})
 	return nil
+}
+
+// settings are the nodes' of all elections.
+func (l *life) settings() election.Settings {
+	h := l.cfg.Heartbeat
+	return election.Settings{
+		ID: l.id, Heartbeat: h, Lease: l.cfg.Lease, Eps: l.cfg.Lease / 50, Seed: l.number,
+		Grid: 1 + time.Duration(l.number%uint64(h)), // agents of one machine do not all send at once
+	}
 }
 
 // flockID is the flock this disk is bound to; zero: none yet.

@@ -111,6 +111,7 @@ func (l *life) sleep() time.Duration {
 	for _, c := range l.contests {
 		at = c.restUntil(now, at)
 	}
+	at = l.outbox.restUntil(at)
 	if l.leaving.started && l.leaving.until > now {
 		at = min(at, l.leaving.until)
 	}
@@ -169,7 +170,7 @@ func (l *life) receive(a *arrival) error {
 	if a.Probe.Word != 0 {
 		l.receiveProbe(a)
 	}
-	if len(a.Messages) == 0 {
+	if len(a.Messages) == 0 && !a.Packed() {
 		return nil
 	}
 	if a.FlockID != l.flockID() {
@@ -182,18 +183,18 @@ func (l *life) receive(a *arrival) error {
 			return nil
 		}
 	}
-	for i := range a.Messages {
-		if err := l.receiveMessage(&a.Messages[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.Each(l.receiveMessage)
 }
 
 func (l *life) receiveMessage(m *wire.Message) error {
 	switch {
 	case m.Election != 0:
-		l.counts.of("dropped_election").Add(1)
+		// One that has not begun here, or one of before a recovery, when numbers meant others.
+		if c := l.contestOf(m.Election); c == nil || c.node.Record().Generation != m.Generation {
+			l.counts.of("dropped_election").Add(1)
+		} else {
+			c.step(&m.Message)
+		}
 		return nil
 	case m.Kind == election.Leave:
 		l.receiveLeave(&m.Message)
@@ -205,6 +206,9 @@ func (l *life) receiveMessage(m *wire.Message) error {
 	}
 	l.paths.received(&m.Message)
 	l.sighted.answered(&m.Message)
+	if l.unknownTable(&m.Config, m.From) {
+		m.Config = election.Config{}
+	}
 	l.step(&m.Message)
 	return nil
 }

@@ -33,6 +33,7 @@ type peerMeta struct {
 
 	PreemptAfter time.Duration // it takes over from a goose of a lower priority, when it has been steady for so long; 0: it does not
 	Freeze       freezeNotice  // the newest that it knows of
+	Elections    uint64        // hash of those it contests; 0: none
 }
 
 const (

@@ -13,8 +13,10 @@ const (
 	wordMark    = "!"
 	preemptWord = wordMark + "p" // seconds, in base 36
 	freezeWord  = wordMark + "f" // stamp, point, seconds that are left, in base 36
+	// electionsWord is a hash, in base 36.
+	electionsWord = wordMark + "e"
 	// wordsRoom is what they may take at the most; it is kept free of tags.
-	wordsRoom = (1 + 2 + 1 + 4) + (1 + 2 + 1 + 12 + 1 + 4)
+	wordsRoom = (1 + 2 + 1 + 4) + (1 + 2 + 1 + 12 + 1 + 4) + (1 + 2 + 1 + 13)
 	wordsBase = 36
 )
 
@@ -27,6 +29,9 @@ func (p *peerMeta) appendWords(b []byte) []byte {
 		stamp := strconv.FormatUint(min(p.Freeze.Stamp, lastStamp), wordsBase)
 		b = appendText(appendText(b, freezeWord), stamp+"."+inSeconds(p.Freeze.Left, MaxFreeze))
 	}
+	if p.Elections > 0 {
+		b = appendText(appendText(b, electionsWord), strconv.FormatUint(p.Elections, wordsBase))
+	}
 	return b
 }
 
@@ -38,6 +43,8 @@ func (p *peerMeta) takeWord(key, value string) bool {
 	switch key {
 	case preemptWord:
 		p.PreemptAfter = ofSeconds(value, MaxPreemptAfter)
+	case electionsWord:
+		p.Elections, _ = strconv.ParseUint(value, wordsBase, 64)
 	case freezeWord:
 		stamp, left, _ := strings.Cut(value, ".")
 		if n, err := strconv.ParseUint(stamp, wordsBase, 64); err == nil && n <= lastStamp {

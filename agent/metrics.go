@@ -114,6 +114,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+	for _, seat := range c.a.allSeats() {
+		of := seat.board.read()
+		e.election(&of)
+	}
 	c.a.meters.saves.Collect(out)
 	e.counter("leaderless_seconds_total", "for how long this agent knew no live goose, in all", c.a.meters.leaderless(now).Seconds())
 	e.traffic(&c.a.counts.traffic, s.Counters)
@@ -142,6 +146,16 @@ func (e *exposition) metric(kind prometheus.ValueType, name, help string, v floa
 		names, values = append(names, labels[i]), append(values, labels[i+1])
 	}
 	e.out <- prometheus.MustNewConstMetric(prometheus.NewDesc("ddgoose_"+name, help, names, nil), kind, v, values...)
+}
+
+// election tells of one beside the default one.
+func (e *exposition) election(s *Status) {
+	of := []string{"election", s.Election}
+	e.gauge("election_is_goose", "1 while this agent is the goose of an election of --election", flag(s.Role == api.RoleGoose), of...)
+	e.gauge("election_has_goose", "1 while this agent knows a live goose of an election", flag(s.Goose != nil), of...)
+	e.gauge("election_term", "this agent's term in an election", float64(s.Term), of...)
+	e.gauge("election_token", "fencing token of the goose that this agent knows of an election, 0 for none", float64(s.Token), of...)
+	e.gauge("election_lease_remaining_seconds", "what is left of this agent's own lease in an election", s.Lease.RemainingMS/1000, of...)
 }
 
 // traffic tells what was sent and received, by kind; gossip is counted elsewhere.

@@ -20,7 +20,7 @@ import (
 func (f *testFlock) scrape(name string) (text string, of map[string]float64) {
 	f.t.Helper()
 	w := httptest.NewRecorder()
-	backend{f.agents[name].Agent}.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	newBackend(f.agents[name].Agent).Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	require.Equal(f.t, 200, w.Code, w.Body.String())
 	text = w.Body.String()
 	of = map[string]float64{}

@@ -40,21 +40,16 @@ func (l *life) flush() error {
 
 // saveRecords makes the records durable that have changed (order 1).
 func (l *life) saveRecords() (saved bool, err error) {
-	var st store.State
 	for _, c := range l.touched {
-		if !c.dirty {
-			continue
-		}
-		if !saved {
-			saved, st = true, l.disk.State()
-		}
-		setRecord(&st, c.number, c.node.Record())
+		saved = saved || c.dirty
 		c.dirty = false
 	}
-	if saved {
-		err = l.saveState(st)
+	if !saved {
+		return false, nil
 	}
-	return saved, err
+	st := l.disk.State()
+	st.Elections = l.rows()
+	return true, l.saveState(st)
 }
 
 // saveState makes any change of the state durable; an agent whose disk fails
@@ -73,15 +68,15 @@ func (l *life) failedDisk(err error) error {
 	return fmt.Errorf("save to %s: %w: this agent can no longer vote or lead, and stops", l.cfg.DataDir, err)
 }
 
-// setRecord puts an election's record into a state.
-func setRecord(st *store.State, number uint64, rec election.Record) {
+// setRecord puts the default election's record into a state.
+func setRecord(st *store.State, rec election.Record) {
 	for i := range st.Elections {
-		if st.Elections[i].Number == number {
+		if st.Elections[i].Number == 0 {
 			st.Elections[i].Record = rec
 			return
 		}
 	}
-	st.Elections = append(st.Elections, store.Election{Number: number, Record: rec})
+	st.Elections = append(st.Elections, store.Election{Record: rec})
 }
 
 // recordOf gives the default election's record of a state.

@@ -48,7 +48,7 @@ func (c *contest) publish(now time.Duration) {
 func (c *contest) status(v visible) Status {
 	l := c.l
 	s := Status{
-		Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
+		Election: c.seat.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
 		Flock: l.cfg.Flock, FlockID: v.record.FlockID.String(), Role: api.RoleDuck,
 		Voter: v.record.Config.Has(l.id), Priority: c.priority(),
 		Generation: v.record.Generation.Number, Term: v.record.Term,

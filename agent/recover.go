@@ -89,7 +89,10 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	rec.Generation = election.Generation{Number: r.Generation, Tag: recoveryTag(rec.FlockID, r.Generation, ids)}
 	rec.Config, rec.Term, rec.Vote = config, rec.Term+1, election.ID{}
 	r.next = st
-	setRecord(&r.next, 0, rec)
+	// Survivors may know different tables: all other elections are founded anew, in
+	// the new generation, so their tokens grow.
+	r.next.Elections = nil
+	setRecord(&r.next, rec)
 	return r, nil
 }
 

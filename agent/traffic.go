@@ -43,7 +43,7 @@ func trafficKind(f *wire.Frame) int {
 		return trafficFounding
 	case f.Probe.Word != 0:
 		return trafficProbe
-	case len(f.Messages) > 1:
+	case len(f.Messages) > 1 || f.Packed():
 		return trafficBatch
 	case len(f.Messages) == 1 && f.Messages[0].Kind <= election.LeaveReply:
 		return int(f.Messages[0].Kind)

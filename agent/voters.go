@@ -86,9 +86,14 @@ func (l *life) chores(now time.Duration) error {
 	if l.node != nil {
 		l.spread(now)
 		l.forgetLeavers(now)
-		for _, c := range l.contests {
-			c.listAudience()
+		l.tendTable(now)
+		l.tendContestants(now)
+		for _, c := range l.contests[1:] {
+			c.keepInView()
+			c.followVoters(now)
 		}
+		l.spreadElections(now)
+		l.listAudience()
 		if err := l.progressLeave(now); err != nil {
 			return err
 		}
@@ -96,6 +101,9 @@ func (l *life) chores(now time.Duration) error {
 		l.progressForced()
 	}
 	l.refreshWarnings(now)
+	for _, c := range l.contests[1:] {
+		c.publish(now)
+	}
 	l.postMembers()
 	l.postMeters(now)
 	l.publish(now)
@@ -192,35 +200,40 @@ func (l *life) membersChanged() {
 	l.byID.Store(&byID)
 	l.hearFreezes()
 	l.choresAt = 0
-	l.keepInView()
-	l.publish(l.now())
+	for _, c := range l.contests {
+		c.keepInView()
+		c.publish(l.now())
+	}
 }
 
-// keepInView tells the node which observers may become voters; the others
-// hear its announcements only.
-func (l *life) keepInView() {
-	if l.node == nil {
+// keepInView tells the node which agents may become voters: live ones that are
+// no observers or, for the other elections, the default election's voters. The
+// rest hears its announcements only.
+func (c *contest) keepInView() {
+	l := c.l
+	if c.node == nil {
 		return
 	}
 	known := map[election.ID]bool{l.id: true}
-	for _, c := range l.node.Contacts(nil) {
-		known[c.ID] = true
+	for _, contact := range c.node.Contacts(nil) {
+		known[contact.ID] = true
 	}
+	flock, voters := l.flockID(), l.node.Record().Config
 	for _, p := range l.peers {
 		var in election.Input
 		switch {
 		case p.ID == l.id:
 			continue
-		case p.State == api.StateAlive && !known[p.ID] && p.Meta.FlockID == l.flockID() && !p.Meta.Observer:
+		case p.State == api.StateAlive && !known[p.ID] && p.Meta.FlockID == flock && !p.Meta.Observer && (c.number == 0 || voters.Has(p.ID)):
 			in = election.Observe{ID: p.ID}
-		case p.State != api.StateAlive && known[p.ID]:
+		case known[p.ID] && (p.State != api.StateAlive || c.number != 0 && !voters.Has(p.ID)):
 			in = election.Forget{ID: p.ID} // voters stay in view whatever gossip says
 		default:
 			continue
 		}
-		l.step(in)
+		c.step(in)
 	}
-	l.listAudience()
+	c.listAudience()
 }
 
 // listAudience lists the live agents of the flock that the node does not keep in view.

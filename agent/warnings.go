@@ -106,8 +106,10 @@ func (l *life) refreshWarnings(now time.Duration) {
 	if left := l.frozen(now); left > 0 {
 		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", thawsIn(left))
 	}
-	for _, who := range l.holders.late() {
-		warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
+	for _, c := range l.contests {
+		for _, who := range c.seat.holders.late() {
+			warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
+		}
 	}
 	if l.nameWarned {
 		warn("another agent is named %s too: start one of them with another --name, or wait until it counts as dead", l.cfg.Name)
@@ -125,8 +127,33 @@ func (l *life) refreshWarnings(now time.Duration) {
 	l.warnings, l.warningText = ws, strings.Join(ws, "\n")
 }
 
+// gooseless names the other elections that this agent contests and that have no
+// goose, though the flock has one.
+func (l *life) gooseless(now time.Duration) (names []string) {
+	if goose, _ := l.knownGoose(); goose.IsZero() || now-l.born < joinPatience+4*l.cfg.Lease {
+		return nil
+	}
+	for _, name := range l.cfg.Elections {
+		c := l.contestAt(l.seatOf(name))
+		if c != nil {
+			if goose, _ := c.knownGoose(); !goose.IsZero() {
+				continue
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	rec := l.node.Record()
+	if names := l.gooseless(now); len(names) > 0 {
+		remedy := "ddgoose status --election " + names[0]
+		if !rec.Config.Has(l.id) {
+			remedy = "this agent is no voter yet, and no voter contests them: start the voters with --election " + names[0] + " too, or wait until this agent is one"
+		}
+		warn("no goose in %d elections: %s: %s", len(names), strings.Join(names[:min(len(names), 5)], " "), remedy)
+	}
 	if _, self := l.knownGoose(); self && l.holders.count() == 0 {
 		for _, p := range l.peers {
 			if p.ID != l.id && p.State == api.StateAlive && p.Meta.Holders {

@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/lead"
+	"duckduckgoose/agent/store"
+)
+
+// MaxElections bounds the elections of a flock beside the default one.
+const MaxElections = store.MaxElections - 1
+
+// ValidElection tells whether an election may have this name: 1 to 32 of a-z
+// 0-9 . _ -, but not "." or "..".
+func ValidElection(name string) bool { return api.ValidElection(name) }
+
+// Election is one of the elections of an agent's flock: the default one, or one
+// of Config.Elections. Each has its own goose, terms, tokens and leases.
+type Election struct {
+	a    *Agent
+	seat *seat
+}
+
+// Election gives an election by name: one that this agent contests, or one that
+// its flock has. "" is the default one.
+func (a *Agent) Election(name string) (*Election, error) {
+	if name == "" {
+		return a.byDefault(), nil
+	}
+	a.seats.Lock()
+	defer a.seats.Unlock()
+	i := slices.IndexFunc(a.seats.all, func(s *seat) bool { return s.name == name })
+	if i < 0 {
+		return nil, api.NoElection(name)
+	}
+	return &Election{a, a.seats.all[i]}, nil
+}
+
+func (a *Agent) byDefault() *Election { return &Election{a, a.seat} }
+
+// Status tells what this agent knows of the election: see [Agent.Status].
+func (e *Election) Status() Status { return e.seat.board.read() }
+
+// Watch yields the status at once and after every change: see [Agent.Watch].
+func (e *Election) Watch(ctx context.Context) iter.Seq[Status] {
+	return e.seat.board.watch(ctx, e.a.closed)
+}
+
+// Lead calls work once per time this agent is the goose of this election: see
+// [Agent.Lead]. An agent that does not contest the election refuses.
+func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) error) error {
+	h := e.newHolder("Lead")
+	if err := e.hold(ctx, h); err != nil {
+		return err
+	}
+	defer h.Close()
+	return lead.Run(ctx, h, e.a.cfg.Clock, work)
+}
+
+// hold registers a holder; from now on the deadlines of this agent bind it. That
+// happens on the loop, so that no deadline is handed out which the node does
+// not know to bind it; while the agent is dead there is none to hand out.
+func (e *Election) hold(ctx context.Context, h *holder) error {
+	a := e.a
+	if !e.seat.contested {
+		return api.Conflict("%s", e.seat.uncontested())
+	}
+	for {
+		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+			h.seat.holders.add(h)
+			if c := l.contestAt(h.seat); c != nil {
+				c.syncHolders()
+				if lease := h.seat.board.publishedLease(); c.handing == nil && lease.Until > l.now() {
+					h.seat.holders.renew(lease, false)
+				}
+			}
+			answer(struct{}{}, nil)
+			return nil
+		})
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, errIsDead):
+			h.Close() // the loop may have taken it all the same
+			return err
+		}
+		h.seat.holders.add(h) // the next life finds it; added twice it is one
+		select {
+		case <-a.death.next():
+			return nil
+		default: // revived meanwhile: that life may have looked before
+		}
+	}
+}
+
+// StepDown makes this agent hand over this election: see [Agent.StepDown].
+func (e *Election) StepDown(ctx context.Context, to string) error {
+	_, err := e.stepDown(ctx, to, false)
+	return err
+}
+
+func (e *Election) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
+	return ask(ctx, e.a, func(l *life, answer func(string, error)) error {
+		if c := l.contestAt(e.seat); c != nil {
+			c.commandStepDown(to, force, answer)
+		} else {
+			answer("", api.Conflict("election %q has not begun yet at this agent", e.seat.name))
+		}
+		return nil
+	})
+}
+
+// seatOf gives the seat in an election, a new one for one that is heard of first now.
+func (a *Agent) seatOf(name string) *seat {
+	a.seats.Lock()
+	defer a.seats.Unlock()
+	for _, s := range a.seats.all {
+		if s.name == name {
+			return s
+		}
+	}
+	s := a.newSeat(name)
+	s.board.post(a.idleStatusOf(name), 0, a.cfg.Lease)
+	a.seats.all = append(a.seats.all, s)
+	slices.SortFunc(a.seats.all, func(x, y *seat) int { return strings.Compare(x.name, y.name) })
+	return s
+}
+
+// allSeats gives those beside the default election's, by name.
+func (a *Agent) allSeats() []*seat {
+	a.seats.Lock()
+	defer a.seats.Unlock()
+	return slices.Clone(a.seats.all)
+}
+
+// validateElections is a part of Config.Validate.
+func (c *Config) validateElections(bad func(string, ...any)) {
+	if len(c.Elections) > MaxElections {
+		bad("%d elections: at most %d", len(c.Elections), MaxElections)
+	}
+	for i, name := range c.Elections {
+		switch {
+		case !ValidElection(name):
+			bad("election %q: %s", name, api.ElectionForm)
+		case slices.Contains(c.Elections[:i], name):
+			bad("election %q is named twice", name)
+		}
+	}
+}
+
+// uncontested says of an election that nobody named at this agent.
+func (s *seat) uncontested() string {
+	return fmt.Sprintf("this agent votes in election %q, and does not contest it: --election %s makes it", s.name, s.name)
+}

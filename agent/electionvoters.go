@@ -1,0 +1,223 @@
+package agent
+
+import (
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+)
+
+const (
+	// unevenFor is how long elections must be spread unevenly before one is moved,
+	// and moveElectionEvery is the pace.
+	unevenFor         = 5 * time.Second
+	moveElectionEvery = time.Second
+	// contestsEvery spaces the questions about what the others contest.
+	contestsEvery = time.Second
+)
+
+// contestants is what this agent knows of which elections the others contest:
+// gossip tells a hash of the list, and who has another than this agent is asked.
+type contestants struct {
+	of     map[election.ID]contestList
+	asking bool
+	askAt  time.Duration
+}
+
+type contestList struct {
+	hash  uint64
+	names []string
+}
+
+// contestHash stands for a list of elections; 0: none.
+func contestHash(names []string) uint64 {
+	if len(names) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	h := fnv.New64a()
+	for _, name := range sorted {
+		h.Write([]byte(name))
+		h.Write([]byte{0})
+	}
+	return max(h.Sum64(), 1)
+}
+
+// contests tells whether an agent contests an election, and whether that is known.
+func (l *life) doesContest(p *peer, name string) (does, known bool) {
+	switch p.Meta.Elections {
+	case 0:
+		return false, true
+	case contestHash(l.cfg.Elections):
+		return slices.Contains(l.cfg.Elections, name), true
+	}
+	list, ok := l.contestants.of[p.ID]
+	return slices.Contains(list.names, name), ok && list.hash == p.Meta.Elections
+}
+
+// tendContestants asks one agent whose list is not known.
+func (l *life) tendContestants(now time.Duration) {
+	cs := &l.contestants
+	if cs.asking || now < cs.askAt || len(l.contests) == 1 {
+		return
+	}
+	own := contestHash(l.cfg.Elections)
+	for _, p := range l.peers {
+		hash := p.Meta.Elections
+		if p.State != api.StateAlive || p.ID == l.id || hash == 0 || hash == own || cs.of[p.ID].hash == hash {
+			continue
+		}
+		cs.asking, cs.askAt = true, now+contestsEvery
+		l.askTable(p, tableQuestion{}, func(l *life, got *tableAnswer, _ []store.Election) {
+			cs.asking = false
+			if got == nil || contestHash(got.Contests) != hash {
+				return
+			}
+			if cs.of == nil || len(cs.of) >= sightingsMost {
+				cs.of = map[election.ID]contestList{}
+			}
+			cs.of[p.ID] = contestList{hash, got.Contests}
+		})
+		return
+	}
+}
+
+// followVoters makes the one change of voters by which this election's come
+// nearer to the default election's: who is missing and answers, who is too
+// many, and who may lead. It never asks for more than rule 5 allows.
+func (c *contest) followVoters(now time.Duration) {
+	l := c.l
+	if c.node.Role() != election.Leader || c.node.HandingOver() || c.handing != nil || c.node.Lease().Until <= now || !c.node.Committed() {
+		return
+	}
+	target := l.node.Record().Config
+	own := c.node.Record()
+	if target.N == 0 {
+		return
+	}
+	if !target.Has(l.id) {
+		if !c.node.Successor(now).IsZero() && now >= c.movedAt+unfitEvery {
+			c.movedAt = now
+			c.beginStepDown(election.ID{}, func(string, error) {})
+		}
+		return
+	}
+	for _, contact := range c.contacts {
+		i := target.Index(contact.ID)
+		if i < 0 || own.Config.Has(contact.ID) || own.Config.N == election.MaxVoters {
+			continue
+		}
+		switch {
+		case contact.Term > own.Term: // it is ahead: be elected above its term first (rule 7)
+			c.beginHandover(handover{cause: stopSteppedDown, raiseTo: contact.Term, done: func(string, error) {}})
+			return
+		case contact.InTerm && now-contact.AckAt < l.cfg.Lease:
+			c.change(election.Change{Voter: target.Voters[i]})
+			return
+		}
+	}
+	for _, v := range own.Config.Members() {
+		if !target.Has(v.ID) {
+			c.change(election.Change{Voter: v, Remove: true})
+			return
+		}
+	}
+	for _, v := range own.Config.Members() {
+		if want, ok := c.wantedPriority(v.ID, target); ok && want != v.Priority {
+			c.change(election.Change{Voter: election.Voter{ID: v.ID, Priority: want}})
+			return
+		}
+	}
+}
+
+// wantedPriority is the default election's, but 0 for a voter that does not contest this one.
+func (c *contest) wantedPriority(id election.ID, target election.Config) (uint8, bool) {
+	l := c.l
+	priority := target.Voters[target.Index(id)].Priority
+	if id == l.id {
+		return priority, c.seat.contested && priority > 0
+	}
+	i := slices.IndexFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == api.StateAlive })
+	if i < 0 {
+		return 0, false
+	}
+	does, known := l.doesContest(&l.peers[i], c.seat.name)
+	if !does {
+		priority = 0
+	}
+	return priority, known
+}
+
+func (c *contest) change(in election.Change) {
+	c.step(in)
+	if c.fx.Err != nil {
+		c.log().Debug("change of voters refused", "voter", c.l.nameOf(in.Voter.ID), "error", c.fx.Err)
+	}
+}
+
+// spreadElections hands one election over when this agent leads at least two
+// more than another that could lead it, and has for a while. Those without
+// work go first.
+func (l *life) spreadElections(now time.Duration) {
+	if len(l.contests) < 3 || l.frozen(now) > 0 || l.leaving.started || l.departure != nil || now < l.spreadAt {
+		return
+	}
+	leads := map[election.ID]int{}
+	for _, c := range l.contests[1:] {
+		if goose, _ := c.knownGoose(); !goose.IsZero() {
+			leads[goose]++
+		}
+	}
+	var give *contest
+	var to election.ID
+	for _, c := range l.contests[1:] {
+		if c.handing != nil || c.node.Role() != election.Leader || c.node.Lease().Until <= now || give != nil && c.seat.holders.count() > 0 {
+			continue
+		}
+		best, ok := c.leastBusy(now, leads)
+		if !ok || leads[best]+2 > leads[l.id] {
+			continue
+		}
+		if give == nil || leads[best] < leads[to] || give.seat.holders.count() > 0 && c.seat.holders.count() == 0 {
+			give, to = c, best
+		}
+	}
+	switch {
+	case give == nil:
+		l.unevenAt = 0
+	case l.unevenAt == 0:
+		l.unevenAt = now
+	case now-l.unevenAt >= unevenFor:
+		l.spreadAt = now + moveElectionEvery
+		l.log.Info("an election moves to an agent that leads fewer", "election", give.seat.name, "to", l.nameOf(to))
+		give.beginStepDown(to, func(goose string, err error) {
+			if err != nil {
+				l.log.Info("the election did not move", "election", give.seat.name, "reason", err)
+			}
+		})
+	}
+}
+
+// leastBusy gives the voter that leads the fewest elections, among those that
+// could take this one over and rank no lower than this agent.
+func (c *contest) leastBusy(now time.Duration, leads map[election.ID]int) (best election.ID, ok bool) {
+	rec := c.node.Record()
+	own := rec.Config.Index(c.l.id)
+	for _, contact := range c.contacts {
+		i := rec.Config.Index(contact.ID)
+		if i < 0 || own < 0 || !contact.InTerm || now-contact.AckAt >= c.l.cfg.Lease {
+			continue
+		}
+		priority := rec.Config.Voters[i].Priority
+		if priority == 0 || priority < rec.Config.Voters[own].Priority {
+			continue
+		}
+		if !ok || leads[contact.ID] < leads[best] {
+			best, ok = contact.ID, true
+		}
+	}
+	return best, ok
+}
