@@ -44,11 +44,13 @@ type contest struct {
 	audience []election.ID // live agents that the node does not keep in view
 	contacts []election.Contact
 
-	acked   acked         // the last ack sent
-	movedAt time.Duration // when it was last handed over for its voters' sake
-	handing *handover
-	ended   bool // nothing keeps this life from ending any more
-	late    bool // told the node that work goes on past its deadline
+	acked    acked         // the last ack sent
+	movedAt  time.Duration // when it was last handed over for its voters' sake
+	cares    bool          // leads, or may, though it does not contest it
+	goosedAt time.Duration // when a goose was last known, at one that does not contest it
+	handing  *handover
+	ended    bool // nothing keeps this life from ending any more
+	late     bool // told the node that work goes on past its deadline
 
 	shown      visible
 	shownToken uint64

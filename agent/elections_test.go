@@ -195,7 +195,7 @@ func TestAnElectionIsAddedToAFlockThatRuns(t *testing.T) {
 		f.until(time.Minute, "the others may not lead it", func() bool {
 			s := f.statusOf("d", "late")
 			for _, v := range s.Config.Voters {
-				if (v.Priority == 0) == (v.Name == "d") {
+				if (v.Priority == caretaker) == (v.Name == "d") {
 					return false
 				}
 			}

@@ -87,7 +87,7 @@ func (l *life) tendContestants(now time.Duration) {
 
 // followVoters makes the one change of voters by which this election's come
 // nearer to the default election's: who is missing and answers, who is too
-// many, and who may lead. It never asks for more than rule 5 allows.
+// many, and who is to lead. It never asks for more than rule 5 allows.
 func (c *contest) followVoters(now time.Duration) {
 	l := c.l
 	if c.node.Role() != election.Leader || c.node.HandingOver() || c.handing != nil || c.node.Lease().Until <= now || !c.node.Committed() {
@@ -125,6 +125,10 @@ func (c *contest) followVoters(now time.Duration) {
 			return
 		}
 	}
+	if !c.seat.contested {
+		c.handToContestant(now)
+		return
+	}
 	for _, v := range own.Config.Members() {
 		if want, ok := c.wantedPriority(v.ID, target); ok && want != v.Priority {
 			c.change(election.Change{Voter: election.Voter{ID: v.ID, Priority: want}})
@@ -133,22 +137,78 @@ func (c *contest) followVoters(now time.Duration) {
 	}
 }
 
-// wantedPriority is the default election's, but 0 for a voter that does not contest this one.
-func (c *contest) wantedPriority(id election.ID, target election.Config) (uint8, bool) {
+// wantedPriority is the default election's, but the lowest for a voter that does
+// not contest this one: it must be able to care for it.
+func (c *contest) wantedPriority(id election.ID, target election.Config) (priority uint8, ok bool) {
+	priority = target.Voters[target.Index(id)].Priority
+	if priority == 0 {
+		return 0, id != c.l.id
+	}
+	does, known := c.contestedBy(id)
+	if !does {
+		return caretaker, known
+	}
+	return max(priority, caretaker+1), known
+}
+
+// caretaker is the priority of voters that do not contest an election.
+const caretaker = 1
+
+// contestedBy tells whether a live agent contests this election, and whether that is known.
+func (c *contest) contestedBy(id election.ID) (does, known bool) {
 	l := c.l
-	priority := target.Voters[target.Index(id)].Priority
 	if id == l.id {
-		return priority, c.seat.contested && priority > 0
+		return c.seat.contested, true
 	}
 	i := slices.IndexFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == api.StateAlive })
 	if i < 0 {
-		return 0, false
+		return false, false
 	}
-	does, known := l.doesContest(&l.peers[i], c.seat.name)
-	if !does {
-		priority = 0
+	return l.doesContest(&l.peers[i], c.seat.name)
+}
+
+// takeCare lets an agent that does not contest an election campaign for it when
+// nobody else can: when no voter contests it, and an agent that does is to
+// become a voter. It makes it one, and hands over.
+func (c *contest) takeCare(now time.Duration) {
+	if c.seat.contested {
+		return
 	}
-	return priority, known
+	if goose, _ := c.knownGoose(); !goose.IsZero() || c.goosedAt == 0 {
+		c.goosedAt = now
+	}
+	care := c.node.Role() == election.Leader
+	if !care && now-c.goosedAt >= careAfter*c.l.cfg.Lease {
+		voters, heirs := c.node.Record().Config, c.l.node.Record().Config
+		byVoter, byHeir := false, false
+		for _, p := range c.l.peers {
+			if does, _ := c.contestedBy(p.ID); does {
+				byVoter = byVoter || voters.Has(p.ID)
+				byHeir = byHeir || heirs.Has(p.ID)
+			}
+		}
+		care = byHeir && !byVoter
+	}
+	if care != c.cares {
+		c.cares = care
+		c.tellHolders()
+	}
+}
+
+// careAfter is for how many leases an election must have had no goose before one
+// that does not contest it cares for it.
+const careAfter = 6
+
+func (c *contest) handToContestant(now time.Duration) {
+	for _, contact := range c.contacts {
+		does, _ := c.contestedBy(contact.ID)
+		config := c.node.Record().Config
+		if i := config.Index(contact.ID); does && i >= 0 && config.Voters[i].Priority > 0 && contact.InTerm && now-contact.AckAt < c.l.cfg.Lease && now >= c.movedAt+moveElectionEvery {
+			c.movedAt = now
+			c.beginStepDown(contact.ID, func(string, error) {})
+			return
+		}
+	}
 }
 
 func (c *contest) change(in election.Change) {

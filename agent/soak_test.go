@@ -27,10 +27,10 @@ func TestVirtualSoak(t *testing.T) {
 	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			inFlock(t, func(t *testing.T, f *testFlock) {
-				s := &soak{f: f, dice: rand.New(rand.NewPCG(seed, 0)), struck: map[string]int{}, moved: map[string]int{}}
+				s := &soak{f: f, dice: rand.New(rand.NewPCG(seed, 0)), struck: map[string]int{}, moved: map[string]int{}, works: map[string]*works{"": {}}}
 				s.run(long(*soakFor))
 				t.Logf("struck %v, %d goose periods, %d works; again with: go test ./agent -run VirtualSoak -soak.seed %d -soak.for %v",
-					s.struck, s.periods(), s.works.begun, seed, *soakFor)
+					s.struck, s.periods(), s.begun(), seed, *soakFor)
 			})
 		})
 	}
@@ -42,11 +42,14 @@ type soak struct {
 	f      *testFlock
 	dice   *rand.Rand
 	struck map[string]int
-	moved  map[string]int // addresses that an agent has had
-	works  works
+	moved  map[string]int    // addresses that an agent has had
+	works  map[string]*works // by election
 }
 
 const soakAgents = 5
+
+// soakElections are contested beside the default one.
+var soakElections = []string{"x", "y", "z"}
 
 func (s *soak) run(d time.Duration) {
 	for i := range soakAgents {
@@ -63,10 +66,17 @@ func (s *soak) run(d time.Duration) {
 // start runs an agent with work that waits for it to be the goose.
 func (s *soak) start(name string, changes ...func(*Config)) {
 	s.f.t.Helper()
-	a := s.f.start(name, append([]func(*Config){joining(s.seeds()...)}, changes...)...)
-	go func() {
-		_ = a.Lead(context.Background(), func(ctx context.Context, l Lease) error { return s.works.work(ctx, name, l) })
-	}()
+	a := s.f.start(name, append([]func(*Config){joining(s.seeds()...), contesting(soakElections...)}, changes...)...)
+	for _, of := range append([]string{""}, soakElections...) {
+		if s.works[of] == nil {
+			s.works[of] = &works{}
+		}
+		e, err := a.Election(of)
+		require.NoError(s.f.t, err)
+		go func(w *works) {
+			_ = e.Lead(context.Background(), func(ctx context.Context, l Lease) error { return w.work(ctx, name, l) })
+		}(s.works[of])
+	}
 }
 
 // seeds are the addresses that agents are given: two of them, as a person would.
@@ -114,7 +124,7 @@ func (s *soak) sleep(d time.Duration) {
 
 func (s *soak) judge() {
 	s.f.judge()
-	if problem := s.works.judge(); problem != "" {
+	if problem := s.problem(); problem != "" {
 		require.FailNow(s.f.t, "P2, P3", "%s\n%s", problem, s.f)
 	}
 }
@@ -225,8 +235,30 @@ func (s *soak) whole() {
 				return false
 			}
 		}
+		for _, of := range soakElections {
+			if s.f.gooseOf(of) == "" || !s.f.agreedOn(of) || s.f.votersOf(s.f.gooseOf(of), of) != soakAgents {
+				return false
+			}
+		}
 		return s.f.agreed(s.f.live()...) && s.f.goose() != ""
 	})
+}
+
+func (s *soak) begun() (n int) {
+	for _, w := range s.works {
+		n += w.begun
+	}
+	return n
+}
+
+// problem gives what any election's works did that may not be.
+func (s *soak) problem() string {
+	for of, w := range s.works {
+		if p := w.judge(); p != "" {
+			return strings.TrimSpace("election " + of + ": " + p)
+		}
+	}
+	return ""
 }
 
 func (s *soak) periods() (n int) {

@@ -90,6 +90,7 @@ func (l *life) chores(now time.Duration) error {
 		l.tendContestants(now)
 		for _, c := range l.contests[1:] {
 			c.keepInView()
+			c.takeCare(now)
 			c.followVoters(now)
 		}
 		l.spreadElections(now)
