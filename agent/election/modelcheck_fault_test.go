@@ -16,6 +16,9 @@ func TestModelCheckCatches(t *testing.T) {
 	untimed := func(f mcFault, terms, versions uint64, c Config) mcRules {
 		return &mcUntimed{mcHarness: mcHarness{f}, configs: []Config{c}, terms: terms, versions: versions}
 	}
+	tables := func(f mcFault) mcRules {
+		return &mcUntimed{mcHarness: mcHarness{f}, configs: []Config{abc}, terms: 2, versions: 2, tables: true, fixed: true}
+	}
 	timed := func(f mcFault, m mcTimed) mcRules {
 		m.fault, m.lease = f, 2
 		if m.configs == nil {
@@ -48,6 +51,8 @@ func TestModelCheckCatches(t *testing.T) {
 		{"overlap", untimed(quorumUnchecked, 3, 3, abc)},
 		{"overlap", untimed(otherAcksCounted, 3, 3, abc)},
 		{"overlap", untimed(twoVotersAtOnce, 2, 2, abc)},
+		{"table", tables(otherAcksCounted)},
+		{"table", tables(configOrderIgnored)},
 		{"vote", untimed(twoVotes, 2, 1, abc)},
 		{"elected", untimed(oldVoteCounted, 2, 1, abc)},
 		{"P2", timed(leaseTooLong, quiet)},

@@ -30,13 +30,15 @@ type mcSummary struct {
 	term   uint64
 	config ConfigID
 	voters uint8 // a bit per agent; 0: no config
+	table  Digest
+	begun  mcBegun
 	geese  [3]uint64
 	ngeese int
 }
 
 func mcSummarize(a *mcAgent) mcSummary {
 	r := &a.node.rec
-	s := mcSummary{term: r.Term, config: r.Config.ConfigID, voters: mcVoters(&r.Config)}
+	s := mcSummary{term: r.Term, config: r.Config.ConfigID, voters: mcVoters(&r.Config), table: r.Config.Table, begun: a.ghost.begun}
 	for _, l := range []Lease{a.ghost.handed[0], a.ghost.handed[1], a.shownLease()} {
 		if l.Until <= mcNow || s.ngeese > 0 && s.geese[s.ngeese-1] == l.Token || s.ngeese > 1 && s.geese[0] == l.Token {
 			continue
@@ -66,7 +68,8 @@ func mcVoters(c *Config) (mask uint8) {
 //
 //	P2        at most one goose: valid deadlines of holders, crashed agents'
 //	          and deposed ones' too, and leases as answered, by token
-//	config    a ConfigID names one set of voters
+//	config    a ConfigID names one set of voters, and one table
+//	table     every config above one by which elections have begun has them still
 //	overlap   any two active configs' majorities overlap (Schultz et al. 2021,
 //	          ActiveConfigsOverlap); active: some majority knows no newer one
 //	elected   every majority of an active config knows of every term that won
@@ -85,6 +88,17 @@ func (v *mcView) broken(g *mcState) string {
 		for j := range i {
 			if s[i].config == s[j].config && s[i].voters != s[j].voters && s[i].voters != 0 && s[j].voters != 0 {
 				return fmt.Sprintf("config: %s and %s know two of %v", mcNames[i], mcNames[j], s[i].config)
+			}
+			if s[i].config == s[j].config && s[i].table != s[j].table && s[i].voters != 0 && s[j].voters != 0 {
+				return fmt.Sprintf("config: %s and %s know two tables of %v", mcNames[i], mcNames[j], s[i].config)
+			}
+		}
+	}
+	for i := range s {
+		for j := range s {
+			b := &s[i].begun
+			if s[j].voters != 0 && s[j].config.Compare(b.config) > 0 && !mcHolds(s[j].table, b.table) {
+				return fmt.Sprintf("table: %s let begin what %v of %s has not", mcNames[i], s[j].config, mcNames[j])
 			}
 		}
 	}
@@ -118,6 +132,16 @@ func (v *mcView) broken(g *mcState) string {
 		}
 	}
 	return ""
+}
+
+// mcHolds tells whether a table has all that another has: tables only grow.
+func mcHolds(table, other Digest) bool {
+	for i := range table {
+		if table[i] < other[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // mcQuorumWithout tells whether a majority of the voters has no member that is so.

@@ -22,11 +22,20 @@ func mcRename(id ID, p int) ID {
 }
 
 func mcPermuteConfig(c *Config, p int) {
-	out := Config{ConfigID: c.ConfigID}
+	out := Config{ConfigID: c.ConfigID, Table: mcRenameTable(c.Table, p)}
 	for _, v := range c.Members() {
 		out = out.With(Voter{mcRename(v.ID, p), v.Priority})
 	}
 	*c = out
+}
+
+// mcRenameTable renames the agents in a table of a model, which counts what each
+// has added to it.
+func mcRenameTable(d Digest, p int) (out Digest) {
+	for i := range mcAgents {
+		out[mcPerms[p][i]] = d[i]
+	}
+	return out
 }
 
 func mcPermuteRecord(r *Record, p int) {
@@ -48,6 +57,8 @@ func (a *mcAgent) permute(p int) {
 	} {
 		*id = mcRename(*id, p)
 	}
+	n.pending.Table = mcRenameTable(n.pending.Table, p)
+	a.ghost.begun.table = mcRenameTable(a.ghost.begun.table, p)
 	mcPermuteRecord(&n.rec, p)
 	mcPermuteRecord(&a.disk, p)
 	for i := range n.peers[:n.npeers] {

@@ -25,10 +25,17 @@ type mcGhost struct {
 	term   uint64   // the highest term it was ever in
 	vote   ID       // its vote in that term
 	config ConfigID // the newest config it ever had
+	begun  mcBegun
 	rate   time.Duration
 	handed [2]Lease // deadlines that holders on this machine may still act by, by token
 	shown  Lease    // what readers are shown, when that differs from the node's lease
 	lags   bool
+}
+
+// mcBegun is the newest table by which an agent has, as the leader, let elections begin.
+type mcBegun struct {
+	config ConfigID
+	table  Digest
 }
 
 // mcMove is what one agent does: something by itself, or taking a message.
@@ -339,6 +346,9 @@ func mcTellConfig(c *Config) string {
 	s := fmt.Sprintf("%d.%d", c.Term, c.Version)
 	for _, v := range c.Members() {
 		s += nameOf(v.ID)
+	}
+	if !c.Table.IsZero() {
+		s += fmt.Sprintf(" table %v", c.Table[:mcAgents])
 	}
 	return s
 }

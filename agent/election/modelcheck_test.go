@@ -39,6 +39,25 @@ func TestModelCheckUntimed(t *testing.T) {
 	}
 }
 
+// TestModelCheckTables does the same while leaders also add to the table: an
+// election that a leader has let begin, as a majority had taken the table, is in
+// every later one, whoever leads and however the voters change.
+func TestModelCheckTables(t *testing.T) {
+	type bounds struct {
+		terms, versions uint64
+		fixed           bool
+	}
+	for _, b := range mcBounds([]bounds{{2, 2, true}}, []bounds{{2, 3, false}, {3, 2, true}}, []bounds{{2, 4, false}, {3, 3, true}, {3, 3, false}}) {
+		t.Run(fmt.Sprintf("%d terms, %d versions, the same voters: %v", b.terms, b.versions, b.fixed), func(t *testing.T) {
+			u := &mcUntimed{configs: []Config{configOf("a", "b", "c")}, terms: b.terms, versions: b.versions, tables: true, fixed: b.fixed}
+			r := mcRun(t, u, 100_000_000)
+			t.Log(r)
+			require.Empty(t, r.violation)
+			require.True(t, r.complete)
+		})
+	}
+}
+
 // mcRates are the ways to give each of three clocks one of the extreme rates.
 func mcRates() (all [][mcAgents]time.Duration) {
 	for k := range 8 {

@@ -20,6 +20,8 @@ type mcUntimed struct {
 	configs  []Config
 	terms    uint64
 	versions uint64
+	tables   bool // leaders add to the table, too
+	fixed    bool // no voter is added or removed
 }
 
 func (u *mcUntimed) limits() mcLimits      { return mcLimits{crashes: -1} }
@@ -60,14 +62,22 @@ func (u *mcUntimed) moves(a *mcAgent) []mcMove {
 		mvs = append(mvs, mcMove{what: "stands down"})
 	case Leader:
 		mvs = append(mvs, mcMove{what: "resigns"})
+		if u.tables {
+			mvs = append(mvs, mcMove{what: "adds to the table"})
+		}
 		for i := range mcAgents {
 			id := mcID(i)
 			if id == n.set.ID {
 				continue
 			}
-			if n.rec.Config.Has(id) {
-				mvs = append(mvs, mcMove{what: "removes", arg: i}, mcMove{what: "steps down for", arg: i})
-			} else {
+			has := n.rec.Config.Has(id)
+			if has {
+				mvs = append(mvs, mcMove{what: "steps down for", arg: i})
+			}
+			if has && !u.fixed {
+				mvs = append(mvs, mcMove{what: "removes", arg: i})
+			}
+			if !has && !u.fixed {
 				mvs = append(mvs, mcMove{what: "adds", arg: i})
 			}
 		}
@@ -96,6 +106,10 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		sent = u.do(a, Tick{}, nil)
 	case "removes", "adds":
 		sent = u.change(a, Change{Voter: Voter{mcID(mv.arg), 100}, Remove: mv.what == "removes"})
+	case "adds to the table":
+		table := n.rec.Config.Table
+		table[mcIndex(n.set.ID)]++
+		sent = u.change(a, Change{Table: table})
 	case "steps down for":
 		for i := range n.peers[:n.npeers] {
 			n.peers[i].round, n.peers[i].ackAt = 1, mcNow
@@ -106,6 +120,9 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	}
 	if n.rec.Term > u.terms || n.rec.Config.Version > u.versions {
 		return nil, false
+	}
+	if c := &n.rec.Config; u.tables && n.Committed() && !c.Table.IsZero() {
+		a.ghost.begun = mcBegun{c.ConfigID, c.Table}
 	}
 	u.settle(a)
 	return mcPlain(sent), true
@@ -126,10 +143,12 @@ func (h *mcHarness) campaign(a *mcAgent, sent []Message) []Message {
 	return sent
 }
 
-// change lets a leader change its voters while everybody's promise is good.
+// change lets a leader change its voters, or the table, while everybody's promise is good.
 func (u *mcUntimed) change(a *mcAgent, c Change) []Message {
 	n := &a.node
-	n.observe(c.Voter.ID)
+	if c.Table.IsZero() {
+		n.observe(c.Voter.ID)
+	}
 	n.selfExpiry = mcNow + 1
 	for i := range n.peers[:n.npeers] {
 		n.peers[i].expiry = mcNow + 1
