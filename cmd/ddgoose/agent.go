@@ -37,8 +37,13 @@ founder with --join from its second start on.
 Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
 underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
 the YAML file --config. A flag beats the environment, which beats the file. In the file
-join is a list, tag a map, and on a map of events to commands or lists of commands.
+join and election are lists, tag a map, and on a map of events to commands or lists of commands.
 DDGOOSE_ON has one EVENT=CMD a line.
+
+Agents with --election NAME contest an election of that name beside the default one: one flock for
+many programs, each with a goose, tokens and leases of its own, spread over the agents. All voters
+of the flock vote in it. It is founded when the goose hears of it, and stays when nobody contests it
+any more; a flock has at most 111 of them.
 
 --on EVENT=CMD gives CMD to /bin/sh at every event goose (this agent became the goose), duck (it
 is a duck: at its start, and when it was the goose), change (it knows another goose, or none) or
@@ -56,6 +61,7 @@ Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
 		Example: `  ddgoose agent
   ddgoose agent --name b --bind 127.0.0.1:0 --join 127.0.0.1
   ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2
+  ddgoose agent --election nightly-backup,reports
   ddgoose agent --on 'change=logger "goose is $DDGOOSE_GOOSE_NAME"'`,
 		Args: noArguments,
 	}

@@ -5,11 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 )
@@ -78,6 +82,25 @@ func electionFlag(cmd *cobra.Command, to, socket *string) {
 	if err != nil {
 		panic(err) // the flag is there, and completed by nobody else
 	}
+}
+
+// electionListFlag adds --election where several may be named.
+func electionListFlag(flags *pflag.FlagSet, to *[]string, help string) {
+	flags.Var(&listFlag{kind: "NAME,...", add: func(word string) error {
+		for _, name := range strings.Split(word, ",") {
+			name = strings.TrimSpace(name)
+			switch {
+			case !api.ValidElection(name):
+				return fmt.Errorf("election %q: %s", name, api.ElectionForm)
+			case slices.Contains(*to, name):
+				return fmt.Errorf("election %q is named twice: want each once", name)
+			case len(*to) == agent.MaxElections:
+				return fmt.Errorf("election %q is one too many: want %d at the most", name, agent.MaxElections)
+			}
+			*to = append(*to, name)
+		}
+		return nil
+	}}, "election", help)
 }
 
 func parseElection(s string) (string, error) {

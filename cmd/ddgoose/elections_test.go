@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/api/apitest"
 )
@@ -94,6 +95,12 @@ func TestNamesOfElectionsAreJudgedBeforeAnybodyIsAsked(t *testing.T) {
 			require.Equal(t, 2, got.code, "%v %q", args, name)
 			require.Contains(t, got.stderr, api.ElectionForm, "%v %q", args, name)
 		}
+	}
+}
+
+func TestAgentAndItsAPIAgreeOnNames(t *testing.T) {
+	for _, name := range []string{"", ".", "..", "...", "a", "A", "a.b", "a_b-c", "a/b", "a b", "ä", "0", strings.Repeat("x", 32), strings.Repeat("x", 33), "a\x00"} {
+		require.Equal(t, agent.ValidElection(name), api.ValidElection(name), "%q", name)
 	}
 }
 

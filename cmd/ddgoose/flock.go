@@ -25,6 +25,8 @@ type flockOptions struct {
 	profile  string
 	lifetime flock.Lifetime
 	httpBase uint64
+
+	elections []string
 }
 
 func newFlockCommand(env *environment) *cobra.Command {
@@ -44,7 +46,7 @@ agents' disks are kept for the next time; the default folder is emptied at each 
 With --lifetime each agent is killed after a random life, as by a crash, and started again.
 
 Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
-		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s",
+		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s\n  ddgoose flock --election nightly-backup,reports",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
@@ -54,6 +56,7 @@ Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage
 	profileFlag(flags, &o.profile)
 	flagVar(flags, &o.lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
 	numberFlag(flags, &o.httpBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
+	electionListFlag(flags, &o.elections, "have all agents contest this election beside the default one; repeatable, comma lists")
 	cmd.AddCommand(
 		newFlockVerb(flockVerb{
 			use: "partition SHAPE", short: "Cut the flock's network",
@@ -114,7 +117,7 @@ func (o *flockOptions) run(ctx context.Context, env *environment) error {
 	}
 	command := commandName(binary)
 	opts := flock.RunOptions{
-		Options: flock.Options{Binary: binary, Dir: o.dir, Agents: o.agents, Profile: o.profile, HTTPBase: int(o.httpBase)},
+		Options: flock.Options{Binary: binary, Dir: o.dir, Agents: o.agents, Profile: o.profile, HTTPBase: int(o.httpBase), Elections: o.elections},
 		Empty:   o.dir == "", Lifetime: o.lifetime, Out: env.terminal(), Colour: env.colour(), Status: statusText, Why: whyText, Command: command,
 	}
 	if o.dir == "" {

@@ -76,7 +76,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 	words := map[string]string{
 		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
 		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
-		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
+		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "election": "backup, reports", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
 		"netem": "*: cut", "netem-seed": "18446744073709551615",
 	}
 	env, file := map[string]string{}, ""
@@ -109,6 +109,7 @@ func TestFileTakesListsMapsAndPlainWords(t *testing.T) {
 	s, err := settingsOf(t, []string{"--config", writeFile(t, `
 join: [10.0.0.1, "b:3825"]
 tag: {zone: x, note: "a,b=c"}
+election: [backup, "reports,etl"]
 on:
   goose: echo one, two
   change: [first, 'second=2']
@@ -118,6 +119,7 @@ observer: true
 `)}, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"10.0.0.1", "b:3825"}, s.join)
+	require.Equal(t, []string{"backup", "reports", "etl"}, s.elections)
 	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.tags)
 	require.Equal(t, []hooks.Hook{{On: "goose", Command: "echo one, two"}, {On: "change", Command: "first"}, {On: "change", Command: "second=2"}}, s.hooks)
 	require.EqualValues(t, 0o640, s.socketMode)

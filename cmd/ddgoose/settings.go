@@ -37,6 +37,7 @@ type agentSettings struct {
 	preempt               bool
 	preemptAfter          time.Duration
 	observer              bool
+	elections             []string
 	tags                  map[string]string
 	hooks                 []hooks.Hook
 	hookTimeout           time.Duration
@@ -75,6 +76,7 @@ func (s *agentSettings) flags() {
 	boolFlag(f, &s.preempt, "preempt", "take over from a goose of a lower --priority, which hands over; otherwise priority counts at elections only")
 	durationFlag(f, &s.preemptAfter, "preempt-after", agent.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
 	boolFlag(f, &s.observer, "observer", "never be a voter")
+	electionListFlag(f, &s.elections, "contest this election beside the default one (ddgoose elections); repeatable, comma lists")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")
 	f.Var(&listFlag{kind: "EVENT=CMD", add: func(w string) error {
 		h, err := hooks.Parse(w)
@@ -122,7 +124,7 @@ func (s *agentSettings) config() (agent.Config, error) {
 		DataDir: s.dataDir, SocketMode: s.socketMode, HTTP: s.http,
 		Flock: s.flock, KeyFile: s.keyFile, Insecure: s.insecure,
 		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease, Grace: s.grace,
-		Voters: int(s.voters), Priority: &priority, Preempt: s.preempt, PreemptAfter: s.preemptAfter, Observer: s.observer, Tags: s.tags,
+		Voters: int(s.voters), Priority: &priority, Preempt: s.preempt, PreemptAfter: s.preemptAfter, Observer: s.observer, Elections: s.elections, Tags: s.tags,
 	}
 	var err error
 	if cfg.Socket, err = socketPath(s.socket); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,12 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"agent --expect 1000", []string{"expect 1000", "want 1 to"}},
 		{"agent --voters 4", []string{"voters 4", "want 1, 3, 5 or 7"}},
 		{"agent --voters 0", []string{"voters 0", "want 1, 3, 5 or 7"}},
+		{"agent --election Backup", []string{`election "Backup"`, "want 1 to 32 of a-z 0-9 . _ -, as nightly-backup"}},
+		{"agent --election a,,b", []string{`election ""`, "want 1 to 32"}},
+		{"agent --election ..", []string{`election ".."`, "want 1 to 32"}},
+		{"agent --election a,b --election a", []string{`election "a" is named twice`, "want each once"}},
+		{"agent --election " + namesOfElections(112), []string{`election "e111" is one too many`, "want 111 at the most"}},
+		{"flock --election a,a", []string{`election "a" is named twice`}},
 		{"agent --voters many", []string{`"many"`, "want a number"}},
 		{"agent --priority 256", []string{`"256"`, "from 0 to 255"}},
 		{"agent --socket a.sock", []string{`"a.sock"`, "./a.sock"}},
@@ -95,6 +102,15 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		}
 		require.NoDirExists(t, filepath.Join(dir, "data"), c.line)
 	}
+}
+
+// namesOfElections is a comma list of so many.
+func namesOfElections(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("e", i)
+	}
+	return strings.Join(names, ",")
 }
 
 func TestKeygenWritesAKeyThatOnlyItsOwnerReads(t *testing.T) {

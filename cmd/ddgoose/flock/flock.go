@@ -32,7 +32,8 @@ type Options struct {
 	// Lease override it when above 0.
 	Profile          string
 	Heartbeat, Lease time.Duration
-	HTTPBase         int // the first agent's --http port, the others follow; 0: none
+	HTTPBase         int      // the first agent's --http port, the others follow; 0: none
+	Elections        []string // that every agent contests beside the default one
 	LogLevel         string
 	Extra            []string // further agent flags
 }
@@ -170,6 +171,9 @@ func (f *Flock) args(a *Agent) []string {
 	}
 	if a.HTTP != "" {
 		args = append(args, "--http", a.HTTP)
+	}
+	if len(f.opts.Elections) > 0 {
+		args = append(args, "--election", strings.Join(f.opts.Elections, ","))
 	}
 	if rules := f.rules(a.Name); rules != "" {
 		args = append(args, "--netem", rules)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func fakeAgent(args []string) int {
 	socket := flags.String("socket", "", "")
 	rules := flags.String("netem", "", "")
 	fail := flags.Bool("fail", false, "")
+	elections := flags.String("election", "", "")
 	for _, ignored := range []string{"bind", "data-dir", "join", "flock", "log-level", "profile", "expect", "http"} {
 		flags.String(ignored, "", "")
 	}
@@ -59,6 +61,11 @@ func fakeAgent(args []string) int {
 			s.Role = api.RoleDuck
 		}
 	})
+	if *elections != "" {
+		for _, e := range strings.Split(*elections, ",") {
+			a.Found(e)
+		}
+	}
 	if *rules != "" {
 		if err := a.Faults().Set(*rules, 0); err != nil {
 			return 2

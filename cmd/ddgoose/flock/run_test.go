@@ -48,6 +48,21 @@ func TestDriverKillsAndStarts(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoFlock)
 }
 
+func TestAgentsAreGivenTheElections(t *testing.T) {
+	opts := fakes(shortDir(t))
+	opts.Elections = []string{"backup", "reports"}
+	r := startDriver(t, RunOptions{Options: opts})
+	for name := range r.pids(t) {
+		c := client.New(filepath.Join(r.dir, name+".sock"))
+		c.Wait = soon
+		all, err := c.Elections(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 3)
+		require.Equal(t, "backup", all[1].Name)
+		require.Equal(t, "reports", all[2].Name)
+	}
+}
+
 func TestDriverRefusesWhatItCannotDo(t *testing.T) {
 	r := startDriver(t, RunOptions{Options: fakes(shortDir(t))})
 	for _, tt := range []struct {
