@@ -59,6 +59,8 @@ func (c *Checker) take(e *Event) *Violation {
 		c.flock(e.Flock).release(e.Agent, e.Holder)
 	case Recorded:
 		return cmp.Or(c.disk(e).record(e), c.flock(e.Flock).config(e))
+	case Agreed:
+		return c.flock(e.Flock).agree(e)
 	case Due:
 		c.goose.due(e.At, e.Bound)
 	case Excused:
@@ -105,7 +107,7 @@ func (c *Checker) Goose(now time.Duration) bool { return c.goose.end() > now }
 func (c *Checker) flock(id string) *flock {
 	f := c.flocks[id]
 	if f == nil {
-		f = &flock{leaders: map[uint64]string{}, configs: map[configKey]string{}}
+		f = &flock{leaders: map[uint64]string{}, configs: map[configKey]Config{}}
 		c.flocks[id] = f
 	}
 	return f

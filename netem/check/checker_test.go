@@ -41,6 +41,17 @@ func recorded(at int, agent string, r check.Record) check.Event {
 	return check.Event{At: time.Duration(at) * ms, Kind: check.Recorded, Agent: agent, Flock: "f", Record: r}
 }
 
+func agreed(at int, agent string, r check.Record) check.Event {
+	e := recorded(at, agent, r)
+	e.Kind = check.Agreed
+	return e
+}
+
+func withTable(r check.Record, table string) check.Record {
+	r.Config.Table = table
+	return r
+}
+
 func due(at, bound int) check.Event {
 	return check.Event{At: time.Duration(at) * ms, Kind: check.Due, Bound: time.Duration(bound) * ms}
 }
@@ -124,6 +135,21 @@ func TestEachPromiseCanBeBroken(t *testing.T) {
 		{"a recovery forgotten", "P6", []check.Event{
 			recorded(0, "a", recovered), recorded(1, "a", record(5, "", 4, 7, "a b c"))}},
 
+		{"two tables under one version", "P1", []check.Event{
+			recorded(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", withTable(record(2, "", 2, 2, "a b"), "y"))}},
+		{"a table grows", "", []check.Event{
+			agreed(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", withTable(record(3, "", 3, 2, "a b"), "x y"))}},
+		{"a table that a majority had taken is lost", "P6", []check.Event{
+			agreed(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", withTable(record(3, "", 3, 2, "a b"), "y"))}},
+		{"it was lost already when the majority took it", "P6", []check.Event{
+			recorded(0, "b", withTable(record(3, "", 3, 2, "a b"), "y")), agreed(1, "a", withTable(record(2, "", 2, 2, "a b"), "x"))}},
+		{"a table that no majority had taken is lost", "", []check.Event{
+			recorded(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", withTable(record(3, "", 3, 2, "a b"), "y"))}},
+		{"an older config comes late", "", []check.Event{
+			agreed(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", record(2, "", 2, 1, "a b"))}},
+		{"a recovery begins the table anew", "", []check.Event{
+			agreed(0, "a", withTable(record(2, "", 2, 2, "a b"), "x")), recorded(1, "b", recovered)}},
+
 		{"a goose in time", "", []check.Event{due(0, 100), published(100, "a", 1, 500), published(590, "a", 1, 900)}},
 		{"no goose in time", "P4", []check.Event{due(0, 100), published(101, "a", 1, 500)}},
 		{"nobody owes one", "", []check.Event{published(101, "a", 1, 500), led(2000, "b", 2)}},
@@ -189,13 +215,14 @@ func TestEventsComeInOrder(t *testing.T) {
 
 func TestEventsAndViolationsReadWell(t *testing.T) {
 	for want, e := range map[string]check.Event{
-		"1ms a led token 3":                                             led(1, "a", 3),
-		"1ms a published token 3 until 5ms":                             published(1, "a", 3, 5),
-		"2ms a answered token 3, asked at 1ms":                          answered(1, 2, "a", 3),
-		"1ms a handed out to h token 3 until 5ms":                       handedOut(1, "a", "h", 3, 5),
-		"1ms a drained h":                                               drained(1, "a", "h"),
-		`1ms a recorded generation 0 term 2 vote "b" config (1, 4) a b`: recorded(1, "a", record(2, "b", 1, 4, "a b")),
-		"1ms a retracted":                                               retracted(1, "a"),
+		"1ms a led token 3":                                                   led(1, "a", 3),
+		"1ms a published token 3 until 5ms":                                   published(1, "a", 3, 5),
+		"2ms a answered token 3, asked at 1ms":                                answered(1, 2, "a", 3),
+		"1ms a handed out to h token 3 until 5ms":                             handedOut(1, "a", "h", 3, 5),
+		"1ms a drained h":                                                     drained(1, "a", "h"),
+		`1ms a recorded generation 0 term 2 vote "b" config (1, 4) a b`:       recorded(1, "a", record(2, "b", 1, 4, "a b")),
+		`1ms a agreed generation 0 term 2 vote "b" config (1, 4) a b table x`: agreed(1, "a", withTable(record(2, "b", 1, 4, "a b"), "x")),
+		"1ms a retracted":                                                     retracted(1, "a"),
 	} {
 		require.Equal(t, want, e.String())
 	}

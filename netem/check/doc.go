@@ -6,7 +6,8 @@
 //	P2  never two geese at one moment
 //	P3  tokens of one flock only grow, over periods, crashes and recoveries
 //	P4  a goose within the bound, whenever the driver says that one is due
-//	P6  nothing that was shown is forgotten: terms, votes, configs
+//	P6  nothing that was shown is forgotten: terms, votes, configs,
+//	    and what a majority has agreed on beside the voters
 //
 // A deadline handed to a holder counts as a goose until it passes or is
 // drained, across crashes and step-downs. What readers are told is a snapshot:

@@ -26,6 +26,8 @@ const (
 	Drained
 	// Recorded: the agent shows, or reads from its disk, Record.
 	Recorded
+	// Agreed: the agent, as the goose, says that a majority has taken the config of Record.
+	Agreed
 	// Due: a goose is due within Bound from now on, and whenever one is lost.
 	Due
 	// Excused: from now on nobody owes a goose.
@@ -34,7 +36,7 @@ const (
 
 var kindNames = [...]string{
 	Led: "led", Published: "published", Retracted: "retracted", Answered: "answered", HandedOut: "handed out",
-	Drained: "drained", Recorded: "recorded", Due: "due", Excused: "excused",
+	Drained: "drained", Recorded: "recorded", Agreed: "agreed", Due: "due", Excused: "excused",
 }
 
 // String names the kind.
@@ -68,6 +70,8 @@ type Record struct {
 type Config struct {
 	Term, Version uint64
 	Voters        string // any text that is the same for the same voters and priorities; "": no config, or not seen
+	// Table is what was decided on beside the voters; it grows at its end.
+	Table string
 }
 
 // String tells the event in one line.
@@ -84,10 +88,13 @@ func (e Event) String() string {
 		s += fmt.Sprintf(" to %s token %d until %v", e.Holder, e.Token, e.Until)
 	case Drained:
 		s += " " + e.Holder
-	case Recorded:
+	case Recorded, Agreed:
 		r := e.Record
 		s += fmt.Sprintf(" generation %d term %d vote %q config (%d, %d) %s",
 			r.Generation, r.Term, r.Vote, r.Config.Term, r.Config.Version, r.Config.Voters)
+		if r.Config.Table != "" {
+			s += " table " + r.Config.Table
+		}
 	case Due:
 		s += fmt.Sprintf(" within %v", e.Bound)
 	}

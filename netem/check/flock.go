@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,7 +16,8 @@ type flock struct {
 	acts    []act
 	highs   []high // grows in both fields
 	periods int
-	configs map[configKey]string // -> voters
+	configs map[configKey]Config
+	agreed  agreed
 }
 
 // act is somebody's right to be taken for the goose.
@@ -32,6 +35,23 @@ type high struct {
 }
 
 type configKey struct{ generation, term, version uint64 }
+
+func keyOf(r *Record) configKey { return configKey{r.Generation, r.Config.Term, r.Config.Version} }
+
+func (k configKey) compare(o configKey) int {
+	return cmp.Or(cmp.Compare(k.generation, o.generation), cmp.Compare(k.term, o.term), cmp.Compare(k.version, o.version))
+}
+
+// agreed is the newest table that a majority has taken.
+type agreed struct {
+	key   configKey
+	table string
+}
+
+// keptBy tells whether a config has the table still. A recovery begins anew.
+func (a *agreed) keptBy(k configKey, table string) bool {
+	return k.generation != a.key.generation || k.compare(a.key) <= 0 || strings.HasPrefix(table, a.table)
+}
 
 // lead is P1.
 func (f *flock) lead(e *Event) *Violation {
@@ -125,21 +145,50 @@ func (f *flock) order(e *Event, since time.Duration) *Violation {
 	return nil
 }
 
-// config holds that one place in the order of configs is one set of voters.
+// config holds that one place in the order of configs is one set of voters and
+// one table, and that no later one has lost what a majority had taken.
 func (f *flock) config(e *Event) *Violation {
-	c := e.Record.Config
+	c, k := e.Record.Config, keyOf(&e.Record)
 	if c.Voters == "" {
 		return nil
 	}
-	k := configKey{e.Record.Generation, c.Term, c.Version}
 	old, known := f.configs[k]
-	if !known {
-		f.configs[k] = c.Voters
-		return nil
-	}
-	if old != c.Voters {
+	switch {
+	case !known:
+		f.configs[k] = c
+	case old.Voters != c.Voters:
 		return broken("P1", e, "config (%d, %d) of generation %d has voters %s at %s, and %s elsewhere",
-			c.Term, c.Version, k.generation, c.Voters, e.Agent, old)
+			c.Term, c.Version, k.generation, c.Voters, e.Agent, old.Voters)
+	case old.Table != c.Table:
+		return broken("P1", e, "config (%d, %d) of generation %d has table %q at %s, and %q elsewhere",
+			c.Term, c.Version, k.generation, c.Table, e.Agent, old.Table)
+	}
+	if !f.agreed.keptBy(k, c.Table) {
+		return f.lost(e, k, c.Table, f.agreed)
 	}
 	return nil
+}
+
+// agree takes that a majority has a config, so that its table may be acted upon.
+func (f *flock) agree(e *Event) *Violation {
+	a := agreed{keyOf(&e.Record), e.Record.Config.Table}
+	var first configKey
+	found := false
+	for k, c := range f.configs {
+		if !a.keptBy(k, c.Table) && (!found || k.compare(first) < 0) {
+			first, found = k, true
+		}
+	}
+	if a.key.compare(f.agreed.key) > 0 {
+		f.agreed = a
+	}
+	if found {
+		return f.lost(e, first, f.configs[first].Table, a)
+	}
+	return nil
+}
+
+func (f *flock) lost(e *Event, k configKey, table string, a agreed) *Violation {
+	return broken("P6", e, "config (%d, %d) of generation %d has table %q, while a majority had taken %q with (%d, %d)",
+		k.term, k.version, k.generation, table, a.table, a.key.term, a.key.version)
 }

@@ -46,7 +46,9 @@ type life struct {
 	handing  *handover
 	late     bool
 	unfitAt  time.Duration
-	leaves   bool // it wants to leave the flock
+	tableAt  time.Duration     // when this goose next adds to the table
+	agreed   election.ConfigID // the config that it last said a majority had taken
+	leaves   bool              // it wants to leave the flock
 	askAt    time.Duration
 	stopping stopping
 	choresAt time.Duration

@@ -35,6 +35,12 @@ func (unsyncedFile) Sync() error { return nil }
 func TestPlantedFaultsAreFound(t *testing.T) {
 	counted := map[*life][2]time.Duration{} // the lease as it should be, and as the ack has it
 	newest := map[*life]uint64{}            // round sent
+	unordered := bugs{reads: func(l *life, m *election.Message) {
+		rec := l.node.Record()
+		if (m.Kind == election.VoteRequest || m.Kind == election.PreVoteRequest) && m.ConfigID.Compare(rec.Config.ConfigID) < 0 {
+			m.ConfigID = election.ConfigID{Term: rec.Config.Term, Version: rec.Config.Version + 1}
+		}
+	}}
 	isHeartbeat := func(m *election.Message) bool { return m.Kind == election.Heartbeat }
 	for _, tt := range []struct {
 		name   string
@@ -42,6 +48,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		bugs   bugs
 		only   string   // the scenario that is run, "": random schedules
 		faults []string // of random schedules; nil: any
+		tables bool     // geese decide on tables
 		from   uint64   // a seed shortly before the one that finds it; -sim.long begins at 0
 	}{
 		{name: "vote not persisted", class: Safety, from: 15, bugs: bugs{writes: func(_, rec election.Record) election.Record {
@@ -108,12 +115,8 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 				}, rec, l.now(), true)
 			}
 		}}},
-		{name: "voter ignores the order of configs", class: Safety, from: 160, faults: []string{"leave", "partition", "crash", "wipe", "stop"}, bugs: bugs{reads: func(l *life, m *election.Message) {
-			rec := l.node.Record()
-			if (m.Kind == election.VoteRequest || m.Kind == election.PreVoteRequest) && m.ConfigID.Compare(rec.Config.ConfigID) < 0 {
-				m.ConfigID = election.ConfigID{Term: rec.Config.Term, Version: rec.Config.Version + 1}
-			}
-		}}},
+		{name: "voter ignores the order of configs", class: Safety, from: 160, faults: []string{"leave", "partition", "crash", "wipe", "stop"}, bugs: unordered},
+		{name: "voter ignores the order of configs, so a table is lost", class: Safety, tables: true, faults: []string{"partition", "crash", "stop"}, bugs: unordered},
 		{name: "a token forgets its generation and term", class: Safety, bugs: bugs{posts: func(_ *life, lease election.Lease) election.Lease {
 			lease.Token %= 4
 			return lease
@@ -141,7 +144,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			if raceEnabled && tt.from > 0 {
 				t.Skip("takes many seeds, and is run without the race detector")
 			}
-			r, seeds := hunt(tt.only, tt.bugs, tt.class, tt.from, Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
+			r, seeds := hunt(tt.only, tt.tables, tt.bugs, tt.class, tt.from, Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
 			require.NotNil(t, r, "not found in %d seeds", seeds)
 			t.Logf("%s: found with %d seeds: %v", tt.name, seeds, r.Err)
 		})
@@ -149,14 +152,14 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 }
 
 // hunt runs seeds until one breaks a promise of the class.
-func hunt(scenario string, b bugs, class Class, from uint64, p Plan) (*Result, uint64) {
+func hunt(scenario string, tables bool, b bugs, class Class, from uint64, p Plan) (*Result, uint64) {
 	const most = 600
 	if *long {
 		from = 0
 	}
 	for seed := from; seed < from+most; seed++ {
 		set := Drawn(seed, p)
-		set.Heal = false
+		set.Heal, set.Tables = false, tables
 		for _, s := range Scenarios() {
 			if s.Name == scenario {
 				set = s.Settings

@@ -98,7 +98,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 	return s, nil
 }
 
-const headerWords = "agents voters together expect heartbeat lease latency for holders steady seed timing priority observer absent alone gap gooseless elections"
+const headerWords = "agents voters together expect heartbeat lease latency for holders tables steady seed timing priority observer absent alone gap gooseless elections"
 
 // set takes one line of the header.
 func (s *Scenario) set(word, value string) (err error) {
@@ -138,6 +138,8 @@ func (s *Scenario) set(word, value string) (err error) {
 		duration(&s.MaxGap)
 	case "seed":
 		set.Seed, err = strconv.ParseUint(value, 10, 64)
+	case "tables":
+		set.Tables = true
 	case "steady":
 		set.Steady = true
 	case "timing": // a 25ms 250ms
@@ -191,6 +193,9 @@ func (s *Settings) header() []string {
 		lines = append(lines, fmt.Sprintf("expect %d", s.Expect))
 	} else {
 		lines = append(lines, fmt.Sprintf("together %d", s.Together))
+	}
+	if s.Tables {
+		lines = append(lines, "tables")
 	}
 	if s.Steady {
 		lines = append(lines, "steady")

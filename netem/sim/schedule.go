@@ -76,6 +76,8 @@ func Drawn(seed uint64, p Plan) Settings {
 			}
 		}
 	}
+	tables := netem.NewDice(seed, netem.Out, "tables") // of its own: schedules stay what they were
+	set.Tables = oneIn(&tables, 3)
 	set.Ops = kept(drawOps(&d, &set, p), p.Only)
 	return set
 }

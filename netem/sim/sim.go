@@ -22,6 +22,7 @@ type Sim struct {
 	disks  map[election.ID]string // names of all disks there ever were
 	names  map[election.FlockID]string
 	moves  int
+	tables map[election.Digest]string // contents of all tables there ever were
 
 	checker *check.Checker
 	trace   trace
@@ -54,6 +55,7 @@ type Settings struct {
 	Observers  map[string]bool
 	Absent     map[string]bool // not started at the beginning
 	Alone      map[string]bool // founds a flock of its own
+	Tables     bool            // geese decide on more than voters, now and then
 	Holders    int             // sessions that wait at each agent
 	Steady     bool            // all clocks run true
 	Ops        []Op
@@ -64,7 +66,7 @@ type Settings struct {
 // newSim makes the machines of a run, and nothing has started yet.
 func newSim(set Settings, b bugs) *Sim {
 	s := &Sim{
-		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{},
+		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{}, tables: map[election.Digest]string{},
 		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}}, bugs: b,
 	}
 	script := s.dice("script")
@@ -226,14 +228,21 @@ func (s *Sim) emit(e check.Event) {
 // record has the checker see what an agent shows from now on.
 func (s *Sim) record(l *life, rec election.Record) {
 	l.agent.rec = rec
-	e := check.Event{Kind: check.Recorded, Agent: l.ident, Flock: s.flockName(rec.FlockID)}
+	s.trace.mix(rec.Term, rec.Config.Term, rec.Config.Version)
+	s.emit(s.seen(check.Recorded, l, rec))
+}
+
+// seen makes an event of a record.
+func (s *Sim) seen(kind check.Kind, l *life, rec election.Record) check.Event {
+	e := check.Event{Kind: kind, Agent: l.ident, Flock: s.flockName(rec.FlockID)}
 	e.Record = check.Record{Generation: rec.Generation.Number, Term: rec.Term}
 	if !rec.Vote.IsZero() {
 		e.Record.Vote = s.nameOf(rec.Vote)
 	}
-	e.Record.Config = check.Config{Term: rec.Config.Term, Version: rec.Config.Version, Voters: s.votersOf(&rec.Config)}
-	s.trace.mix(rec.Term, rec.Config.Term, rec.Config.Version)
-	s.emit(e)
+	e.Record.Config = check.Config{
+		Term: rec.Config.Term, Version: rec.Config.Version, Voters: s.votersOf(&rec.Config), Table: s.tables[rec.Config.Table],
+	}
+	return e
 }
 
 func (s *Sim) votersOf(c *election.Config) string {

@@ -25,7 +25,7 @@ func (l *life) steerVoters(now time.Duration) error {
 	}
 	change, ok := l.pilot.Decide(now, v)
 	if !ok {
-		return nil
+		return l.steerTable(now)
 	}
 	for _, c := range l.contacts {
 		if c.ID == change.Voter.ID && !change.Remove && c.Term > rec.Term && l.handing == nil {
