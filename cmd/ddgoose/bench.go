@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -42,7 +43,7 @@ two geese.
 		Args:    cobra.ArbitraryArgs,
 	}
 	cmd.RunE = group(cmd)
-	cmd.AddCommand(newBenchFailoverCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env))
+	cmd.AddCommand(newBenchFailoverCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env))
 	return cmd
 }
 
@@ -118,6 +119,36 @@ answer. It measures until a majority names another goose, too.
 	return cmd
 }
 
+func newBenchElectionsCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	var elections uint64
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use:   "elections",
+		Short: "Compare what many elections cost with what one does",
+		Long: `Measures what a flock costs while nothing happens with one election, with as many as it has
+agents, and with many: datagrams, bytes and CPU of all agents together. The flocks run one after
+the other; each is measured when every election has a goose and all voters, and the geese are
+spread evenly over the agents. The ratios are shown beside their targets.
+
+` + benchCodes,
+		Example: "  ddgoose bench elections\n  ddgoose bench elections --elections 20 --agents 3 --for 10s --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.agents < 2 || elections <= uint64(o.agents) {
+				return usage("elections %d of %d agents: want 2 agents or more, and more elections than agents", elections, o.agents)
+			}
+			return o.measure(cmd.Context(), env, func(ctx context.Context, of flock.Options, say func(string)) (benchReport, error) {
+				return bench.Elections(ctx, bench.ElectionsOptions{Flock: of, Elections: int(elections), For: lasts, Load: int(o.load), Progress: say})
+			})
+		},
+	}
+	numberFlag(cmd.Flags(), &elections, "elections", "100", agent.MaxElections+1, "how many elections, the default one counted")
+	durationFlag(cmd.Flags(), &lasts, "for", "30s", "how long each flock is measured")
+	o.flags(cmd.Flags())
+	return cmd
+}
+
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&o.agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
 	profileFlag(flags, &o.profile)
@@ -127,10 +158,24 @@ func (o *benchOptions) flags(flags *pflag.FlagSet) {
 	boolFlag(flags, &o.json, "json", "print JSON, for programs")
 }
 
+// benchReport is what a bench has measured.
+type benchReport interface {
+	Table(io.Writer) error
+	Breaches() []string
+}
+
 func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Options) error {
 	if o.agents < 3 && opts.Kills+opts.StepDowns+opts.Pauses > 0 {
 		return usage("agents %d: want 3 or more, for another to become the goose", o.agents)
 	}
+	return o.measure(ctx, env, func(ctx context.Context, of flock.Options, say func(string)) (benchReport, error) {
+		opts.Flock, opts.Load, opts.Progress = of, int(o.load), say
+		return bench.Run(ctx, opts)
+	})
+}
+
+// measure lets do measure flocks of these options, and prints the report.
+func (o *benchOptions) measure(ctx context.Context, env *environment, do func(context.Context, flock.Options, func(string)) (benchReport, error)) error {
 	timing := agent.Config{Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease}.Default()
 	if err := timing.Validate(); err != nil {
 		return usage("%w", err)
@@ -144,21 +189,21 @@ func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Opt
 		return fmt.Errorf("make a folder for the flock: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	opts.Flock = flock.Options{
+	of := flock.Options{
 		Binary: binary, Dir: dir, Agents: o.agents, Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease, LogLevel: "warn",
 	}
-	if err := opts.Flock.Check(); err != nil {
+	if err := of.Check(); err != nil {
 		return usage("%w", err)
 	}
-	opts.Load = int(o.load)
+	say := func(string) {}
 	if top.IsTerminal(env.stderr) {
-		opts.Progress = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
+		say = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
 		defer fmt.Fprint(env.stderr, "\r\x1b[K")
 	}
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	report, err := bench.Run(ctx, opts)
+	report, err := do(ctx, of, say)
 	if err != nil {
 		return err
 	}
@@ -167,8 +212,8 @@ func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Opt
 	} else {
 		err = report.Table(env.stdout)
 	}
-	if err == nil && len(report.Impossible) > 0 {
-		return fmt.Errorf("a promise was broken %d times: %s", len(report.Impossible), report.Impossible[0])
+	if broken := report.Breaches(); err == nil && len(broken) > 0 {
+		return fmt.Errorf("a promise was broken %d times: %s", len(broken), broken[0])
 	}
 	return err
 }

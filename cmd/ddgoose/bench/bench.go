@@ -46,6 +46,9 @@ type Report struct {
 	Impossible []string `json:"impossible"`
 }
 
+// Breaches are the promises that were seen to be broken.
+func (r *Report) Breaches() []string { return r.Impossible }
+
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	say := opts.Progress

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // Idle is what each agent costs while nothing happens, and the worst of them.
@@ -51,24 +52,36 @@ func (w *watch) idle(ctx context.Context, o *Options, r *Report, say func(string
 		return nil
 	}
 	say(fmt.Sprintf("idle for %v", o.Idle))
-	before, err := w.uses(ctx)
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	if err := sleep(ctx, o.Idle); err != nil {
-		return err
-	}
-	seconds := time.Since(start).Seconds()
-	after, err := w.uses(ctx)
+	all, seconds, err := costs(ctx, w.f, o.Idle)
 	if err != nil {
 		return err
 	}
 	r.Idle = &Idle{Seconds: seconds, Mean: AgentCost{Name: "mean"}, Worst: AgentCost{Name: "worst"}}
-	for _, name := range w.f.Names() {
-		r.Idle.add(cost(name, before[name], after[name], seconds), len(w.f.Names()))
+	for _, c := range all {
+		r.Idle.add(c, len(all))
 	}
 	return nil
+}
+
+// costs measures what each agent costs for a while.
+func costs(ctx context.Context, f *flock.Flock, lasts time.Duration) (all []AgentCost, seconds float64, err error) {
+	before, err := uses(ctx, f)
+	if err != nil {
+		return nil, 0, err
+	}
+	start := time.Now()
+	if err := sleep(ctx, lasts); err != nil {
+		return nil, 0, err
+	}
+	seconds = time.Since(start).Seconds()
+	after, err := uses(ctx, f)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range f.Names() {
+		all = append(all, cost(name, before[name], after[name], seconds))
+	}
+	return all, seconds, nil
 }
 
 func (i *Idle) add(c AgentCost, of int) {
@@ -94,10 +107,10 @@ func cost(name string, before, after use, seconds float64) AgentCost {
 	}
 }
 
-func (w *watch) uses(ctx context.Context) (map[string]use, error) {
+func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 	all := map[string]use{}
-	for _, name := range w.f.Names() {
-		a, err := w.f.Agent(name)
+	for _, name := range f.Names() {
+		a, err := f.Agent(name)
 		if err != nil {
 			return nil, err
 		}

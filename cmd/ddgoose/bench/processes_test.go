@@ -12,15 +12,46 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// TestProcessesOfABench measures a little of everything on real processes. How fast
-// they are is not a test's affair.
-func TestProcessesOfABench(t *testing.T) {
+// build makes the real ddgoose, in a folder for sockets.
+func build(t *testing.T) (dir, binary string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "be")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	binary := filepath.Join(dir, "ddgoose")
+	binary = filepath.Join(dir, "ddgoose")
 	out, err := exec.Command("go", "build", "-o", binary, "duckduckgoose/cmd/ddgoose").CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return dir, binary
+}
+
+// TestProcessesOfABenchOfElections compares flocks of real processes. What the
+// ratios are is not a test's affair.
+func TestProcessesOfABenchOfElections(t *testing.T) {
+	dir, binary := build(t)
+	r, err := Elections(t.Context(), ElectionsOptions{
+		Flock:     flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
+		Elections: 7, For: time.Second, Progress: func(string) {},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Impossible)
+	require.Len(t, r.Flocks, 3)
+	for i, n := range []int{1, 3, 7} {
+		c := r.Flocks[i]
+		require.Equal(t, n, c.Elections)
+		require.Positive(t, c.Datagrams)
+		require.Positive(t, c.Bytes)
+	}
+	require.Equal(t, []int{0, 0, 1}, r.Flocks[0].Geese)
+	require.Equal(t, []int{1, 1, 1}, r.Flocks[1].Geese)
+	require.Equal(t, []int{2, 2, 3}, r.Flocks[2].Geese)
+	require.Positive(t, r.HeartbeatMS)
+	require.NotNil(t, r.Ratios[0].Ratio)
+}
+
+// TestProcessesOfABench measures a little of everything on real processes. How fast
+// they are is not a test's affair.
+func TestProcessesOfABench(t *testing.T) {
+	dir, binary := build(t)
 	var said []string
 	r, err := Run(t.Context(), Options{
 		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},

@@ -27,14 +27,19 @@ func (r *Report) Table(w io.Writer) error {
 	if r.Samples > 0 {
 		fmt.Fprintf(w, "\n%d answers were taken while geese were paused\n", r.Samples)
 	}
+	return verdict(w, r.Impossible)
+}
+
+// verdict ends every report for people.
+func verdict(w io.Writer, impossible []string) (err error) {
 	fmt.Fprintln(w)
-	for _, what := range r.Impossible {
+	for _, what := range impossible {
 		fmt.Fprintln(w, "IMPOSSIBLE:", what)
 	}
-	if len(r.Impossible) == 0 {
-		fmt.Fprintln(w, "Never two geese.")
+	if len(impossible) == 0 {
+		_, err = fmt.Fprintln(w, "Never two geese.")
 	}
-	return nil
+	return err
 }
 
 func (r *Report) times(w io.Writer) {

@@ -123,15 +123,20 @@ func (w *watch) goose() (name string, token uint64) {
 // settleWait bounds how long a flock may take to heal whole.
 const settleWait = time.Minute
 
+// votersOf is how many voters a flock of so many agents has.
+func votersOf(agents int) int {
+	switch {
+	case agents < 3:
+		return 1
+	case agents < 5:
+		return 3
+	}
+	return 5
+}
+
 // settled waits until every agent is alive, knows the same goose and the full set of voters.
 func (w *watch) settled(ctx context.Context) error {
-	voters := 5
-	switch {
-	case w.n < 3:
-		voters = 1
-	case w.n < 5:
-		voters = 3
-	}
+	voters := votersOf(w.n)
 	return w.until(ctx, "the flock to settle", settleWait, func(up map[string]api.Status) bool {
 		if name, _ := named(up, w.n); name == "" {
 			return false
