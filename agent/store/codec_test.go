@@ -47,8 +47,8 @@ func full(large bool) State {
 	return s
 }
 
-// slotOne is a slot of format 1, as the program wrote it that had no other.
-var slotOne = strings.Join([]string{
+// SlotOne is a slot of format 1 in hexadecimal, as the program wrote it that had no other.
+var SlotOne = strings.Join([]string{
 	"4444475354415445", "00000001", "000000f8", "000000000000002a", "1bb6b3f160dfa066",
 	"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
 	"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
@@ -60,7 +60,7 @@ var slotOne = strings.Join([]string{
 }, "")
 
 func TestFormatOneIsReadAndBecomesTheNewest(t *testing.T) {
-	old, err := hex.DecodeString(slotOne)
+	old, err := hex.DecodeString(SlotOne)
 	require.NoError(t, err)
 	old = append(old, make([]byte, slotBytes-len(old))...)
 	d := t.TempDir()

@@ -141,7 +141,10 @@ func (s *Store) load() error {
 	}
 	seq := slots[i].seq
 	if slots[i].version < formatVersion {
-		seq++ // a crash on the way leaves two that differ: the new one counts
+		// A crash on the way leaves two that differ: the new one counts. Writing over
+		// the old one tears nothing: format 1 has no election but the default one, so
+		// all that format 2 adds are zeros, and only the first sector changes.
+		seq++
 	}
 	record := seal(seq, appendState(nil, &st))
 	for _, at := range [...]int{i, 1 - i} {
