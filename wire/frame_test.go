@@ -144,6 +144,10 @@ func requireSame(t testing.TB, want, got *Frame) {
 	require.True(t, slices.Equal(a.Messages, b.Messages), "want %+v\n got %+v", a.Messages, b.Messages)
 	require.True(t, slices.Equal(a.Founding.Set, b.Founding.Set))
 	a.Messages, b.Messages, a.Founding.Set, b.Founding.Set = nil, nil, nil, nil
+	for _, f := range []*Frame{&a, &b} {
+		require.Empty(t, f.batches)
+		f.batches, f.packed, f.one = nil, nil, Message{}
+	}
 	require.Equal(t, a, b)
 }
 
