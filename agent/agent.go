@@ -39,10 +39,12 @@ type Agent struct {
 	started  atomic.Bool
 	lastTurn atomic.Int64 // boot clock of the loop's last turn
 
-	death   death
-	faults  atomic.Pointer[Faults]
-	freeze  atomic.Pointer[freeze] // written by the loop; nil: none was heard of
-	members atomic.Pointer[[]api.Member]
+	death  death
+	faults atomic.Pointer[Faults]
+	// contestsHash stands for Config.Elections.
+	contestsHash uint64
+	freeze       atomic.Pointer[freeze] // written by the loop; nil: none was heard of
+	members      atomic.Pointer[[]api.Member]
 }
 
 // New validates the configuration and opens the data directory, which it
@@ -72,7 +74,7 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.Join(err, disk.Close())
 	}
 	a.seat = a.newSeat("")
-	a.seat.contested = true
+	a.seat.contested, a.contestsHash = true, contestHash(cfg.Elections)
 	for _, name := range cfg.Elections {
 		a.seatOf(name).contested = true
 	}

@@ -182,7 +182,7 @@ func (l *life) meta() peerMeta {
 		Name: l.cfg.Name, FlockID: l.flockID(), Start: l.start, Life: l.number, Priority: l.cfg.priority(),
 		Expect: uint8(l.cfg.Expect), Observer: l.cfg.Observer, Tags: l.cfg.Tags,
 		Accepted: l.founding != nil && l.founding.Bound(), Settled: l.settled, Holders: l.toldWork,
-		PreemptAfter: l.cfg.preemptAfter(), Freeze: l.freezeTold(), Elections: contestHash(l.cfg.Elections),
+		PreemptAfter: l.cfg.preemptAfter(), Freeze: l.freezeTold(), Elections: l.contestsHash,
 	}
 }
 

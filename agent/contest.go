@@ -35,8 +35,10 @@ type contest struct {
 
 	node    *election.Node // nil before this disk is bound to a flock
 	fx      election.Effects
-	touched bool // flush has something to do for it
-	dirty   bool // its record is newer than the disk
+	touched bool           // flush has something to do for it
+	dirty   bool           // its record is newer than the disk
+	changed bool           // its record is newer than what readers see
+	lease   election.Lease // as published
 
 	wakeAt  time.Duration
 	judgeAt time.Duration // a late timeout is judged then; 0: none is late
@@ -46,28 +48,33 @@ type contest struct {
 
 	acked    acked         // the last ack sent
 	movedAt  time.Duration // when it was last handed over for its voters' sake
+	viewed   view          // what keepInView last looked at
 	cares    bool          // leads, or may, though it does not contest it
-	goosedAt time.Duration // when a goose was last known, at one that does not contest it
+	goosedAt time.Duration // when a goose was last known
 	handing  *handover
 	ended    bool // nothing keeps this life from ending any more
 	late     bool // told the node that work goes on past its deadline
 
-	shown      visible
-	shownToken uint64
-	shownOnce  bool
-	lapseAt    time.Duration
+	shown       visible
+	shownRecord election.Record
+	shownToken  uint64
+	shownOnce   bool
+	lapseAt     time.Duration
 }
 
 // step tells the node one thing. What follows waits for the end of the turn,
 // but for what takes goose-ship away (see flush).
-func (c *contest) step(in election.Input) {
-	c.node.Step(c.l.now(), in, &c.fx)
+func (c *contest) step(in election.Input) { c.stepAt(c.l.now(), in) }
+
+// stepAt is step for a loop that has just looked at the clock.
+func (c *contest) stepAt(now time.Duration, in election.Input) {
+	c.node.Step(now, in, &c.fx)
 	if c.number == 0 && c.fx.Save {
 		c.l.takeTable()
 	}
 	c.retract(c.node.Lease())
 	for i := range c.fx.Send {
-		c.sendElection(&c.fx.Send[i])
+		c.sendAt(now, &c.fx.Send[i])
 	}
 	if c.fx.Announce {
 		m := &c.fx.Announcement
@@ -76,12 +83,12 @@ func (c *contest) step(in election.Input) {
 		}
 		for _, id := range c.audience {
 			m.To = id
-			c.sendElection(m)
+			c.sendAt(now, m)
 		}
 	}
 	c.count()
 	c.wakeAt = c.fx.WakeAt
-	c.dirty = c.dirty || c.fx.Save
+	c.dirty, c.changed = c.dirty || c.fx.Save, c.changed || c.fx.Save
 	if !c.touched {
 		c.touched = true
 		c.l.touched = append(c.l.touched, c)
@@ -90,13 +97,21 @@ func (c *contest) step(in election.Input) {
 
 // sendElection sends one message of the election, at the end of the turn, to
 // the agent it names.
-func (c *contest) sendElection(m *election.Message) {
+func (c *contest) sendElection(m *election.Message) { c.sendAt(c.l.now(), m) }
+
+func (c *contest) sendAt(now time.Duration, m *election.Message) {
 	l := c.l
 	if c.number == 0 {
 		l.paths.sent(m)
 		l.sighted.asking(m, l.cfg.Clock)
 	}
-	l.outbox.add(l.now(), m.To, wire.Message{Election: c.number, Message: *m}, len(l.contests) > 1 && c.mayWait(m))
+	l.outbox.add(now, m.To, wire.Message{Election: c.number, Message: *m}, len(l.contests) > 1 && c.mayWait(m))
+}
+
+// view is all that decides whom an election keeps in view.
+type view struct {
+	members     uint64
+	config, own election.ConfigID
 }
 
 // acked is what an ack tells of the leader and the config that it answers.
@@ -119,12 +134,11 @@ func (c *contest) mayWait(m *election.Message) bool {
 
 // retract publishes the end of a lease before anything else happens (order 0).
 func (c *contest) retract(lease election.Lease) {
-	old := c.seat.board.publishedLease()
+	old := c.lease
 	if old.Token == 0 || old.Token == lease.Token && old.Until <= lease.Until {
 		return
 	}
-	c.seat.board.setLease(election.Lease{})
-	c.seat.holders.stopAll(stopLost)
+	c.silence(stopLost)
 	if lease.Token == 0 {
 		c.publish(c.l.now()) // a slow disk must not keep watchers waiting for the bad news
 	}
@@ -132,9 +146,10 @@ func (c *contest) retract(lease election.Lease) {
 
 // grant publishes a lease that is new or lasts longer (order 3).
 func (c *contest) grant(lease election.Lease) {
-	if lease.Token == 0 || c.seat.board.publishedLease() == lease {
+	if lease.Token == 0 || c.lease == lease {
 		return
 	}
+	c.lease = lease
 	c.seat.board.setLease(lease)
 	c.seat.holders.renew(lease, c.handing != nil)
 }
@@ -167,9 +182,6 @@ func (c *contest) restUntil(now, at time.Duration) time.Duration {
 	return at
 }
 
-// lapsed tells that time alone has changed what readers see.
-func (c *contest) lapsed() bool { return c.lapseAt > 0 && c.l.now() >= c.lapseAt }
-
 // knownGoose gives the goose as readers see it, itself included.
 func (c *contest) knownGoose() (election.ID, bool) {
 	now := c.l.now()
@@ -185,6 +197,7 @@ func (c *contest) knownGoose() (election.ID, bool) {
 
 // silence makes this agent no goose.
 func (c *contest) silence(cause string) {
+	c.lease = election.Lease{}
 	c.seat.board.setLease(election.Lease{})
 	c.seat.holders.stopAll(cause)
 }

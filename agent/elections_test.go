@@ -188,7 +188,7 @@ func TestAnElectionIsAddedToAFlockThatRuns(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.start("d", joining("10.0.0.1"), contesting("late"))
-		f.warns(time.Minute, "d", "no goose in 1 elections: late: this agent is no voter yet")
+		f.warns(time.Minute, "d", "no goose in election late: this agent is no voter yet")
 		f.start("e", joining("10.0.0.1"))
 		f.until(time.Minute, "five voters", func() bool { return len(f.agents["a"].Status().Config.Voters) == 5 })
 		f.until(time.Minute, "a goose", func() bool { return f.gooseOf("late") == "d" })

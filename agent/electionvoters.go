@@ -51,7 +51,7 @@ func (l *life) doesContest(p *peer, name string) (does, known bool) {
 	switch p.Meta.Elections {
 	case 0:
 		return false, true
-	case contestHash(l.cfg.Elections):
+	case l.contestsHash:
 		return slices.Contains(l.cfg.Elections, name), true
 	}
 	list, ok := l.contestants.of[p.ID]
@@ -64,7 +64,7 @@ func (l *life) tendContestants(now time.Duration) {
 	if cs.asking || now < cs.askAt || len(l.contests) == 1 {
 		return
 	}
-	own := contestHash(l.cfg.Elections)
+	own := l.contestsHash
 	for _, p := range l.peers {
 		hash := p.Meta.Elections
 		if p.State != api.StateAlive || p.ID == l.id || hash == 0 || hash == own || cs.of[p.ID].hash == hash {
@@ -93,6 +93,7 @@ func (c *contest) followVoters(now time.Duration) {
 	if c.node.Role() != election.Leader || c.node.HandingOver() || c.handing != nil || c.node.Lease().Until <= now || !c.node.Committed() {
 		return
 	}
+	c.contacts = c.node.Contacts(c.contacts[:0])
 	target := l.node.Record().Config
 	own := c.node.Record()
 	if target.N == 0 {
@@ -171,11 +172,11 @@ func (c *contest) contestedBy(id election.ID) (does, known bool) {
 // nobody else can: when no voter contests it, and an agent that does is to
 // become a voter. It makes it one, and hands over.
 func (c *contest) takeCare(now time.Duration) {
-	if c.seat.contested {
-		return
-	}
 	if goose, _ := c.knownGoose(); !goose.IsZero() || c.goosedAt == 0 {
 		c.goosedAt = now
+	}
+	if c.seat.contested {
+		return
 	}
 	care := c.node.Role() == election.Leader
 	if !care && now-c.goosedAt >= careAfter*c.l.cfg.Lease {

@@ -38,6 +38,7 @@ type life struct {
 	contests []*contest // all, the default one first
 	touched  []*contest // those that flush has something to do for
 	outbox   outbox
+	frameAt  time.Duration // when the frame being read was taken up
 
 	table       table
 	contestants contestants

@@ -86,7 +86,7 @@ func (l *life) turn() (done bool, err error) {
 	l.checkClocks()
 	for _, c := range l.contests {
 		if c.due(now) {
-			c.step(election.Tick{})
+			c.stepAt(now, election.Tick{})
 		}
 	}
 	if now >= l.choresAt {
@@ -95,9 +95,10 @@ func (l *life) turn() (done bool, err error) {
 		}
 	}
 	l.progressStop(l.now())
+	now = l.now()
 	for _, c := range l.contests {
-		if c.lapsed() {
-			c.publish(l.now())
+		if c.lapseAt > 0 && now >= c.lapseAt { // time alone has changed what readers see
+			c.publish(now)
 		}
 	}
 	return l.leaving.done, nil
@@ -183,6 +184,7 @@ func (l *life) receive(a *arrival) error {
 			return nil
 		}
 	}
+	l.frameAt = l.now()
 	return a.Each(l.receiveMessage)
 }
 
@@ -190,10 +192,10 @@ func (l *life) receiveMessage(m *wire.Message) error {
 	switch {
 	case m.Election != 0:
 		// One that has not begun here, or one of before a recovery, when numbers meant others.
-		if c := l.contestOf(m.Election); c == nil || c.node.Record().Generation != m.Generation {
+		if c := l.contestOf(m.Election); c == nil || c.node.Generation() != m.Generation {
 			l.counts.of("dropped_election").Add(1)
 		} else {
-			c.step(&m.Message)
+			c.stepAt(l.frameAt, &m.Message)
 		}
 		return nil
 	case m.Kind == election.Leave:
@@ -209,6 +211,6 @@ func (l *life) receiveMessage(m *wire.Message) error {
 	if l.unknownTable(&m.Config, m.From) {
 		m.Config = election.Config{}
 	}
-	l.step(&m.Message)
+	l.stepAt(l.frameAt, &m.Message)
 	return nil
 }

@@ -15,9 +15,9 @@ func (c *contest) publish(now time.Duration) {
 	v := visible{members: l.membersSeen, netem: l.netem, warnings: l.warningText}
 	var token uint64
 	c.lapseAt = 0
+	renewed := c.renewRecord()
 	if c.node != nil {
-		v.role, v.record = c.node.Role(), c.node.Record()
-		v.record.PromiseMax, v.record.Vote = 0, election.ID{}
+		v.role = c.node.Role()
 		if lease := c.node.Lease(); lease.Token != 0 {
 			token = lease.Token
 			if lease.Until > now {
@@ -27,14 +27,14 @@ func (c *contest) publish(now time.Duration) {
 		id, term, heardAt := c.node.Heard()
 		c.seat.board.heardAt.Store(int64(heardAt))
 		if v.role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+l.cfg.Lease {
-			v.goose, v.token = id, v.record.Generation.Number<<40+term
+			v.goose, v.token = id, c.shownRecord.Generation.Number<<40+term
 			c.lapseAt = heardAt + l.cfg.Lease
 		}
 	}
 	if c.number == 0 {
 		l.meter(now, &v)
 	}
-	if c.shown == v && c.shownToken == token && c.shownOnce && !c.seat.board.lapsed() {
+	if c.shown == v && !renewed && c.shownToken == token && c.shownOnce && !c.seat.board.lapsed() {
 		return
 	}
 	c.shown, c.shownToken, c.shownOnce = v, token, true
@@ -44,22 +44,38 @@ func (c *contest) publish(now time.Duration) {
 	c.seat.board.post(c.status(v), token, l.cfg.Lease)
 }
 
+// renewRecord takes over what readers see of the node's record, and tells whether
+// that is something new. Most steps change nothing of it.
+func (c *contest) renewRecord() bool {
+	if c.node == nil || !c.changed && c.shownOnce {
+		return false
+	}
+	c.changed = false
+	record := c.node.Record()
+	record.PromiseMax, record.Vote = 0, election.ID{}
+	if record == c.shownRecord {
+		return false
+	}
+	c.shownRecord = record
+	return true
+}
+
 // status builds the status that v stands for, with nothing run out yet.
 func (c *contest) status(v visible) Status {
-	l := c.l
+	l, record := c.l, &c.shownRecord
 	s := Status{
 		Election: c.seat.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
-		Flock: l.cfg.Flock, FlockID: v.record.FlockID.String(), Role: api.RoleDuck,
-		Voter: v.record.Config.Has(l.id), Priority: c.priority(),
-		Generation: v.record.Generation.Number, Term: v.record.Term,
-		Config:    api.Config{Term: v.record.Config.Term, Version: v.record.Config.Version, Voters: []api.Voter{}},
+		Flock: l.cfg.Flock, FlockID: record.FlockID.String(), Role: api.RoleDuck,
+		Voter: record.Config.Has(l.id), Priority: c.priority(),
+		Generation: record.Generation.Number, Term: record.Term,
+		Config:    api.Config{Term: record.Config.Term, Version: record.Config.Version, Voters: []api.Voter{}},
 		Heartbeat: millis(l.cfg.Heartbeat), LeaseMS: millis(l.cfg.Lease),
 		Alive: l.alive, Netem: l.netem, Warnings: append([]string{}, l.warnings...), Version: l.cfg.Version,
 	}
 	if v.role == election.PreCandidate || v.role == election.Candidate {
 		s.Role = api.RoleCandidate
 	}
-	for _, voter := range v.record.Config.Members() {
+	for _, voter := range record.Config.Members() {
 		s.Config.Voters = append(s.Config.Voters, api.Voter{
 			ID: voter.ID.String(), Name: l.nameOf(voter.ID), Priority: voter.Priority,
 		})

@@ -47,7 +47,6 @@ type visible struct {
 	leased   bool
 	goose    election.ID
 	token    uint64
-	record   election.Record
 	members  uint64
 	netem    string
 	warnings string

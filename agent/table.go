@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -374,14 +373,10 @@ func (l *life) startElection(e *store.Election, fresh bool) {
 
 // contestOf gives this agent's part in an election by its number.
 func (l *life) contestOf(number uint64) *contest {
-	if number == 0 {
-		return &l.contest
-	}
-	i, ok := slices.BinarySearchFunc(l.contests, number, func(c *contest, n uint64) int { return cmp.Compare(c.number, n) })
-	if !ok {
+	if number >= uint64(len(l.contests)) {
 		return nil
 	}
-	return l.contests[i]
+	return l.contests[number] // they begin in the order of their numbers
 }
 
 // rows gives the records of all elections as they are to be saved.

@@ -89,7 +89,10 @@ func (l *life) chores(now time.Duration) error {
 		l.tendTable(now)
 		l.tendContestants(now)
 		for _, c := range l.contests[1:] {
-			c.keepInView()
+			if at := (view{l.membersSeen, l.node.Record().Config.ConfigID, c.node.Record().Config.ConfigID}); at != c.viewed {
+				c.viewed = at
+				c.keepInView()
+			}
 			c.takeCare(now)
 			c.followVoters(now)
 		}

@@ -134,13 +134,10 @@ func (l *life) gooseless(now time.Duration) (names []string) {
 		return nil
 	}
 	for _, name := range l.cfg.Elections {
-		c := l.contestAt(l.seatOf(name))
-		if c != nil {
-			if goose, _ := c.knownGoose(); !goose.IsZero() {
-				continue
-			}
+		// One that changes its goose is without one for a moment.
+		if c := l.contestAt(l.seatOf(name)); c == nil || now-c.goosedAt >= careAfter*l.cfg.Lease {
+			names = append(names, name)
 		}
-		names = append(names, name)
 	}
 	return names
 }
@@ -152,7 +149,7 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 		if !rec.Config.Has(l.id) {
 			remedy = "this agent is no voter yet, and no voter contests them: start the voters with --election " + names[0] + " too, or wait until this agent is one"
 		}
-		warn("no goose in %d elections: %s: %s", len(names), strings.Join(names[:min(len(names), 5)], " "), remedy)
+		warn("no goose in election %s: %s", strings.Join(names[:min(len(names), 5)], ", "), remedy)
 	}
 	if _, self := l.knownGoose(); self && l.holders.count() == 0 {
 		for _, p := range l.peers {

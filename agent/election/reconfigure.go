@@ -39,7 +39,10 @@ func (n *Node) change(now time.Duration, c Change, fx *Effects) error {
 		return fmt.Errorf("%w: it changes the table and a voter at once", ErrInvalid)
 	case !c.Table.IsZero() && c.Table == n.rec.Config.Table:
 		return fmt.Errorf("%w: nothing would change", ErrInvalid)
-	case !c.Table.IsZero() && n.rec.Config.Version < MaxTerm:
+	case !c.Table.IsZero():
+		if n.rec.Config.Version >= MaxTerm {
+			return fmt.Errorf("%w: no version is left in term %d", ErrInvalid, n.rec.Config.Term)
+		}
 		n.await(now, c, fx)
 		return nil
 	case c.Voter.ID.IsZero():

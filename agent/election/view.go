@@ -5,6 +5,9 @@ import "time"
 // Record gives what is durable as of the last step.
 func (n *Node) Record() Record { return n.rec }
 
+// Generation gives the record's, without the rest of it.
+func (n *Node) Generation() Generation { return n.rec.Generation }
+
 // Role gives the node's role.
 func (n *Node) Role() Role { return n.role }
 
