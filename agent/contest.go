@@ -40,6 +40,9 @@ type contest struct {
 	changed bool           // its record is newer than what readers see
 	lease   election.Lease // as published
 
+	// others wait until notBefore, so that the first in line leads from the beginning; 0: no more.
+	notBefore time.Duration
+
 	wakeAt  time.Duration
 	judgeAt time.Duration // a late timeout is judged then; 0: none is late
 
@@ -183,8 +186,9 @@ func (c *contest) restUntil(now, at time.Duration) time.Duration {
 }
 
 // knownGoose gives the goose as readers see it, itself included.
-func (c *contest) knownGoose() (election.ID, bool) {
-	now := c.l.now()
+func (c *contest) knownGoose() (election.ID, bool) { return c.knownGooseAt(c.l.now()) }
+
+func (c *contest) knownGooseAt(now time.Duration) (election.ID, bool) {
 	if lease := c.node.Lease(); lease.Token != 0 && lease.Until > now {
 		return c.l.id, true
 	}

@@ -172,9 +172,10 @@ func (c *contest) contestedBy(id election.ID) (does, known bool) {
 // nobody else can: when no voter contests it, and an agent that does is to
 // become a voter. It makes it one, and hands over.
 func (c *contest) takeCare(now time.Duration) {
-	if goose, _ := c.knownGoose(); !goose.IsZero() || c.goosedAt == 0 {
+	if goose, _ := c.knownGooseAt(now); !goose.IsZero() || c.goosedAt == 0 {
 		c.goosedAt = now
 	}
+	c.endHeadStart(now)
 	if c.seat.contested {
 		return
 	}
@@ -192,6 +193,17 @@ func (c *contest) takeCare(now time.Duration) {
 	}
 	if care != c.cares {
 		c.cares = care
+		c.tellHolders()
+	}
+}
+
+// endHeadStart lets this agent campaign once the first in line has had its time, or leads.
+func (c *contest) endHeadStart(now time.Duration) {
+	if c.notBefore == 0 {
+		return
+	}
+	if goose, _ := c.knownGooseAt(now); now >= c.notBefore || !goose.IsZero() {
+		c.notBefore = 0
 		c.tellHolders()
 	}
 }
@@ -228,7 +240,7 @@ func (l *life) spreadElections(now time.Duration) {
 	}
 	leads := map[election.ID]int{}
 	for _, c := range l.contests[1:] {
-		if goose, _ := c.knownGoose(); !goose.IsZero() {
+		if goose, _ := c.knownGooseAt(now); !goose.IsZero() {
 			leads[goose]++
 		}
 	}

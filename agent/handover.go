@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -29,6 +30,7 @@ func (c *contest) beginHandover(h handover) {
 	}
 	h.grace = c.l.now() + c.seat.holders.grace(c.l.cfg.Grace)
 	c.handing = &h
+	c.l.handings++
 	c.seat.holders.stopAll(h.cause)
 	c.progressHandover(c.l.now())
 }
@@ -80,14 +82,19 @@ func (c *contest) progressHandover(now time.Duration) {
 // endHandoverOf ends a planned end, if there is one, because nothing is left to end.
 func (c *contest) endHandoverOf(why string) {
 	if h := c.handing; h != nil {
-		c.handing = nil
+		c.dropHandover()
 		h.done("", api.Conflict("%s", why))
 	}
 }
 
+func (c *contest) dropHandover() {
+	c.handing = nil
+	c.l.handings--
+}
+
 func (c *contest) endHandover(goose string, err error) {
 	h := c.handing
-	c.handing = nil
+	c.dropHandover()
 	h.done(goose, err)
 	c.syncHolders()
 }
@@ -162,18 +169,24 @@ func (c *contest) end(cause string) {
 		}
 		return
 	}
-	c.handing = nil // it was only to come back at a higher term
+	if c.handing != nil {
+		c.dropHandover() // it was only to come back at a higher term
+	}
 	c.beginHandover(handover{cause: cause, stop: true, done: ended})
 }
 
 // progressStop moves planned ends along; it is called every turn.
 func (l *life) progressStop(now time.Duration) {
-	ended := true
-	for _, c := range l.contests {
-		c.progressHandover(now)
-		ended = ended && c.ended
+	if l.handings > 0 {
+		for _, c := range l.contests {
+			c.progressHandover(now)
+		}
 	}
-	if l.leaving.started && (ended || now >= l.leaving.until) {
+	if !l.leaving.started {
+		return
+	}
+	unended := slices.ContainsFunc(l.contests, func(c *contest) bool { return !c.ended })
+	if !unended || now >= l.leaving.until {
 		l.leaving.done = true
 	}
 }

@@ -39,6 +39,8 @@ type life struct {
 	touched  []*contest // those that flush has something to do for
 	outbox   outbox
 	frameAt  time.Duration // when the frame being read was taken up
+	restAt   time.Duration // no contest needs a turn before, but for what comes in
+	handings int           // hand-overs under way
 
 	table       table
 	contestants contestants

@@ -84,9 +84,12 @@ func (l *life) turn() (done bool, err error) {
 	}
 	now := l.now()
 	l.checkClocks()
-	for _, c := range l.contests {
-		if c.due(now) {
-			c.stepAt(now, election.Tick{})
+	late := now >= l.restAt
+	if late {
+		for _, c := range l.contests {
+			if c.due(now) {
+				c.stepAt(now, election.Tick{})
+			}
 		}
 	}
 	if now >= l.choresAt {
@@ -95,10 +98,14 @@ func (l *life) turn() (done bool, err error) {
 		}
 	}
 	l.progressStop(l.now())
-	now = l.now()
-	for _, c := range l.contests {
-		if c.lapseAt > 0 && now >= c.lapseAt { // time alone has changed what readers see
-			c.publish(now)
+	if late {
+		now = l.now()
+		l.restAt = now + idleWake
+		for _, c := range l.contests {
+			if c.lapseAt > 0 && now >= c.lapseAt { // time alone has changed what readers see
+				c.publish(now)
+			}
+			l.restAt = c.restUntil(now, l.restAt)
 		}
 	}
 	return l.leaving.done, nil
@@ -108,10 +115,7 @@ func (l *life) turn() (done bool, err error) {
 func (l *life) sleep() time.Duration {
 	now := l.now()
 	at := now + min(idleWake, l.cfg.Lease/2)
-	at = min(at, l.choresAt)
-	for _, c := range l.contests {
-		at = c.restUntil(now, at)
-	}
+	at = min(at, l.choresAt, l.restAt)
 	at = l.outbox.restUntil(at)
 	if l.leaving.started && l.leaving.until > now {
 		at = min(at, l.leaving.until)
@@ -196,6 +200,7 @@ func (l *life) receiveMessage(m *wire.Message) error {
 			l.counts.of("dropped_election").Add(1)
 		} else {
 			c.stepAt(l.frameAt, &m.Message)
+			c.endHeadStart(l.frameAt)
 		}
 		return nil
 	case m.Kind == election.Leave:

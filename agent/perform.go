@@ -27,6 +27,7 @@ func (l *life) flush() error {
 	for _, c := range l.touched {
 		c.grant(c.node.Lease())
 		c.publish(now)
+		l.restAt = c.restUntil(now, l.restAt)
 		c.touched = false
 	}
 	l.touched = l.touched[:0]

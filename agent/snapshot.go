@@ -23,6 +23,8 @@ type board struct {
 	started time.Duration
 	heardAt atomic.Int64 // boot clock of the last heartbeat that named a goose
 	counts  func() map[string]uint64
+	// told is that watchers were told of a lapse that the loop has not seen yet.
+	told atomic.Bool
 
 	mu struct { // guards what follows; held for moments only
 		sync.Mutex
@@ -107,6 +109,7 @@ func (b *board) post(s Status, token uint64, horizon time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.replace(&notice{status: s, token: token, horizon: horizon})
+	b.told.Store(false)
 }
 
 // replace puts a notice up; mu is held.
@@ -131,6 +134,7 @@ func (b *board) lapse(n *notice) {
 	next := *n
 	next.lapsed = true
 	b.replace(&next)
+	b.told.Store(true)
 }
 
 // watch yields the status at once and after every change; a slow reader skips
@@ -168,11 +172,7 @@ func (b *board) watch(ctx context.Context, closed <-chan struct{}) iter.Seq[Stat
 }
 
 // lapsed tells that the watchers were told of a lapse before the loop saw it.
-func (b *board) lapsed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.mu.notice != nil && b.mu.notice.lapsed
-}
+func (b *board) lapsed() bool { return b.told.Load() }
 
 func millis(d time.Duration) float64 {
 	return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond)

@@ -24,6 +24,9 @@ const (
 	tablesKept = 4
 	// wantedFor is how long the goose keeps what another asked for.
 	wantedFor = 10 * time.Second
+	// headStart is what the first in line of a new election has, so that all agents
+	// have begun when the others would campaign.
+	headStart = time.Second
 )
 
 // table is the flock's list of elections beside the default one, which only grows. It is
@@ -366,6 +369,9 @@ func (l *life) startElection(e *store.Election, fresh bool) {
 	c.node = &node
 	l.contests = append(l.contests, c)
 	c.dirty = true // its record, and that it has begun, are saved before anything leaves
+	if fresh && node.Rank() > 0 {
+		c.notBefore = l.now() + headStart
+	}
 	c.syncHolders()
 	c.keepInView()
 	c.step(election.Tick{})

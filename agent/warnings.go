@@ -130,7 +130,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 // gooseless names the other elections that this agent contests and that have no
 // goose, though the flock has one.
 func (l *life) gooseless(now time.Duration) (names []string) {
-	if goose, _ := l.knownGoose(); goose.IsZero() || now-l.born < joinPatience+4*l.cfg.Lease {
+	if goose, _ := l.knownGooseAt(now); goose.IsZero() || now-l.born < joinPatience+4*l.cfg.Lease {
 		return nil
 	}
 	for _, name := range l.cfg.Elections {

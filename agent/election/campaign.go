@@ -47,29 +47,22 @@ func (n *Node) ownRank() int {
 	}
 	rank := 0
 	for i, v := range c.Members() {
-		if v.Priority > c.Voters[own].Priority || v.Priority == c.Voters[own].Priority && n.first(i, own) {
+		if v.Priority > c.Voters[own].Priority || v.Priority == c.Voters[own].Priority && n.place(i) < n.place(own) {
 			rank++
 		}
 	}
 	return rank
 }
 
-// first tells whether voter i comes before voter j where nothing else tells them
-// apart: by ID, or in an order of this election's own.
-func (n *Node) first(i, j int) bool {
+// place orders voters that nothing else tells apart: by ID, or in an order of
+// this election's own.
+func (n *Node) place(i int) uint64 {
 	if n.set.Salt == 0 {
-		return i < j
+		return uint64(i)
 	}
-	a, b := n.salted(i), n.salted(j)
-	if a != b {
-		return a < b
-	}
-	return i < j
-}
-
-func (n *Node) salted(i int) uint64 {
 	id := &n.rec.Config.Voters[i].ID
-	return mix(mix(n.set.Salt^binary.BigEndian.Uint64(id[:8])) ^ binary.BigEndian.Uint64(id[8:]))
+	salted := mix(mix(n.set.Salt^binary.BigEndian.Uint64(id[:8])) ^ binary.BigEndian.Uint64(id[8:]))
+	return salted&^(MaxVoters) | uint64(i) // whose ends are alike are told apart
 }
 
 // resendEvery spaces the repeats of one question (rule 21).

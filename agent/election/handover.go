@@ -49,14 +49,14 @@ func (n *Node) raiseTerm(now time.Duration, term uint64, fx *Effects) error {
 
 // Successor gives the voter that would be asked to take over, zero for none.
 func (n *Node) Successor(now time.Duration) ID {
-	best := -1
+	best, worthiest := -1, worth{}
 	for i, v := range n.rec.Config.Members() {
 		p := n.peerOf(v.ID)
 		if v.ID == n.set.ID || v.Priority == 0 || p == nil || !n.answers(now, p) {
 			continue
 		}
-		if best < 0 || n.before(now, i, best) {
-			best = i
+		if w := n.worthiness(now, i); best < 0 || w.before(&worthiest) {
+			best, worthiest = i, w
 		}
 	}
 	if best < 0 {

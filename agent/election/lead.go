@@ -183,34 +183,42 @@ func (n *Node) publish() {
 // freshest acks, then shortest round trip. Itself and, for a while, the goose
 // it took over from come last.
 func (n *Node) rank24(now time.Duration) (ranks [MaxVoters]uint8) {
-	c := &n.rec.Config
-	for i := range c.Members() {
-		for j := range c.Members() {
-			if j != i && n.before(now, j, i) {
+	var worths [MaxVoters]worth
+	count := int(n.rec.Config.N)
+	for i := range count {
+		worths[i] = n.worthiness(now, i)
+	}
+	for i := range count {
+		for j := range i {
+			if worths[j].before(&worths[i]) {
 				ranks[i]++
+			} else {
+				ranks[j]++
 			}
 		}
 	}
 	return ranks
 }
 
-// before tells whether voter i succeeds ahead of voter j: a total order.
-func (n *Node) before(now time.Duration, i, j int) bool {
-	a, b := n.worthiness(now, i), n.worthiness(now, j)
-	for k := range a {
-		if a[k] != b[k] {
-			return a[k] < b[k]
+// worth is what voters are ranked by, smaller first.
+type worth [5]uint64
+
+func (w *worth) before(other *worth) bool {
+	for k := range w {
+		if w[k] != other[k] {
+			return w[k] < other[k]
 		}
 	}
-	return n.first(i, j)
+	return false
 }
 
-// worthiness is what voters are ranked by, smaller first. Round trips count in
-// steps of the rank floor, so that noise does not shuffle the order.
-func (n *Node) worthiness(now time.Duration, i int) [4]uint64 {
-	v := n.rec.Config.Voters[i]
+// worthiness gives a voter's: no two of a config have the same. Round trips
+// count in steps of the rank floor, so that noise does not shuffle the order.
+func (n *Node) worthiness(now time.Duration, i int) worth {
+	v := &n.rec.Config.Voters[i]
+	place := n.place(i)
 	if v.ID == n.set.ID {
-		return [4]uint64{2}
+		return worth{2, 0, 0, 0, place}
 	}
 	last := uint64(0)
 	if v.ID == n.former && now < n.formerUntil || v.Priority == 0 {
@@ -218,7 +226,7 @@ func (n *Node) worthiness(now time.Duration, i int) [4]uint64 {
 	}
 	p := n.peerOf(v.ID)
 	if p == nil {
-		return [4]uint64{last, 255 - uint64(v.Priority), 1 << 62, 0}
+		return worth{last, 255 - uint64(v.Priority), 1 << 62, 0, place}
 	}
-	return [4]uint64{last, 255 - uint64(v.Priority), (n.round - p.round) / 2, uint64(p.rtt / rankFloor)}
+	return worth{last, 255 - uint64(v.Priority), (n.round - p.round) / 2, uint64(p.rtt / rankFloor), place}
 }

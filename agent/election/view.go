@@ -8,6 +8,9 @@ func (n *Node) Record() Record { return n.rec }
 // Generation gives the record's, without the rest of it.
 func (n *Node) Generation() Generation { return n.rec.Generation }
 
+// Rank gives this node's place in the line of succession, from 0 (rule 24).
+func (n *Node) Rank() int { return n.ownRank() }
+
 // Role gives the node's role.
 func (n *Node) Role() Role { return n.role }
 
