@@ -26,6 +26,7 @@ type Agent struct {
 	meters   *meters
 	metrics  http.Handler
 	keys     atomic.Pointer[wire.Keyring]
+	keyTurn  chan struct{} // held by whoever changes the keys, or the key file (keys.go)
 	commands chan func(*life) error
 	closed   chan struct{} // closed when the last life has ended
 	aborted  chan struct{} // closed by Abort
@@ -57,7 +58,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger}, holders: &holders{},
-		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
+		keyTurn: make(chan struct{}, 1), commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
 	a.meters, a.metrics = newMeters(cfg.Clock()), a.metricsHandler()
