@@ -105,10 +105,10 @@ func sameFlock(a, b string) bool {
 	return errS == nil && errT == nil && ofOneFlock(&s, &t)
 }
 
-// colour tells whether colours are wanted.
+// colour tells whether colours are wanted: an empty NO_COLOR is none.
 func (env *environment) colour() bool {
-	_, plain := env.lookup("NO_COLOR")
-	return !plain
+	plain, _ := env.lookup("NO_COLOR")
+	return plain == ""
 }
 
 // statusText and whyText write for a screen what status and why print.
