@@ -3,6 +3,7 @@ package monitor
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,14 @@ const (
 
 // Fresh tells whether a view is as new as views are at a moment when all is well.
 func (v *View) Fresh(at time.Time) bool { return at.Sub(v.At) <= viewEvery+viewWait/4 }
+
+// Unheard tells whether the viewer is a goose to whom a voter has promised nothing:
+// it has not answered for a lease.
+func (v *View) Unheard(m *api.Member) bool {
+	_, promised := v.Promises[m.ID]
+	leads := slices.ContainsFunc(v.Members, func(o api.Member) bool { return o.Name == v.From && o.Role == api.RoleGoose })
+	return leads && len(v.Promises) > 0 && m.Voter && m.Name != v.From && !promised
+}
 
 // Old tells whether what a view says of paths is worth nothing any more.
 func (v *View) Old(at time.Time) bool { return at.Sub(v.At) > viewEvery+2*viewWait }
@@ -134,10 +143,19 @@ func patient(ctx context.Context, f func(context.Context) error) error {
 	return f(ctx)
 }
 
+// peerPrefix begins the names of the metrics that tell of paths.
+const peerPrefix = "ddgoose_peer_"
+
 // measure takes what the metrics tell of paths.
 func (v *View) measure(text []byte) {
+	var paths []byte // the few lines of many that tell of them: to parse all takes most of a screen's time
+	for l := range bytes.Lines(text) {
+		if bytes.Contains(l, []byte(peerPrefix)) {
+			paths = append(paths, l...)
+		}
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(paths))
 	if err != nil {
 		return // of another version: its members have round trip times as well
 	}
@@ -148,8 +166,8 @@ func (v *View) measure(text []byte) {
 			}
 		}
 	}
-	each("ddgoose_peer_rtt_seconds", func(id string, s float64) { v.RTT[id] = time.Duration(s * float64(time.Second)) })
-	each("ddgoose_peer_loss_ratio", func(id string, ratio float64) { v.Loss[id] = ratio })
+	each(peerPrefix+"rtt_seconds", func(id string, s float64) { v.RTT[id] = time.Duration(s * float64(time.Second)) })
+	each(peerPrefix+"loss_ratio", func(id string, ratio float64) { v.Loss[id] = ratio })
 }
 
 func labelOf(m *dto.Metric, name string) string {

@@ -172,6 +172,7 @@ func (p *Picture) See(v monitor.View) {
 	if p.From = v.From; old {
 		p.From = ""
 	}
+	led := p.Goose().Token != 0 // without heartbeats nothing measures a path
 	by := map[string]*api.Member{}
 	for i := range v.Members {
 		by[v.Members[i].Name] = &v.Members[i]
@@ -181,25 +182,32 @@ func (p *Picture) See(v monitor.View) {
 		if a.Member == nil {
 			a.Member = by[a.Name]
 		}
-		if a.Member != nil && a.live() && !old {
-			a.see(&v, p.At)
+		if a.Member == nil || !a.live() || old {
+			continue
+		}
+		a.seePromise(&v, p.At)
+		switch seen := a.Member.State; {
+		case seen == StateSuspect || seen == StateFailed:
+			a.Seen = seen
+		case led && !v.Unheard(a.Member):
+			a.seePath(&v)
 		}
 	}
 }
 
-// see adds what is known of the path to an agent, and of its promise.
-func (a *Agent) see(v *monitor.View, at time.Time) {
-	if pr, ok := v.Promises[a.Member.ID]; ok {
-		if !v.Fresh(at) { // until a newer one comes it can only run out
-			pr.Left -= at.Sub(v.At)
-			pr.Waits -= at.Sub(v.At)
-		}
-		a.Promise = &pr
+func (a *Agent) seePromise(v *monitor.View, at time.Time) {
+	p, ok := v.Promises[a.Member.ID]
+	if !ok {
+		return
 	}
-	if seen := a.Member.State; seen == StateSuspect || seen == StateFailed {
-		a.Seen = seen
-		return // what was measured is of better times
+	if !v.Fresh(at) { // until a newer one comes it can only run out
+		p.Left -= at.Sub(v.At)
+		p.Waits -= at.Sub(v.At)
 	}
+	a.Promise = &p
+}
+
+func (a *Agent) seePath(v *monitor.View) {
 	if d, ok := v.RTT[a.Member.ID]; ok {
 		a.RTT = &d
 	}

@@ -227,11 +227,12 @@ func TestColumnsStandStill(t *testing.T) {
 }
 
 func TestWhatOneAgentSeesGrowsOld(t *testing.T) {
+	promises := map[string]monitor.Promise{"id-b": {To: "a", Left: 5 * time.Second}}
 	view := monitor.View{
 		From: "a", At: noon, Members: []api.Member{{Name: "b", ID: "id-b", State: StateAlive}, {Name: "c", ID: "id-c", State: StateFailed}},
 		RTT:      map[string]time.Duration{"id-b": time.Millisecond, "id-c": time.Millisecond},
 		Loss:     map[string]float64{"id-b": 0, "id-c": 0},
-		Promises: map[string]monitor.Promise{"id-b": {To: "a", Left: 5 * time.Second}},
+		Promises: promises,
 	}
 	look := func(after time.Duration) (Picture, *Agent, *Agent) {
 		p := shot(after, "", up("a", "a", 6), up("b", "a", 6), up("c", "", 6))
@@ -245,6 +246,22 @@ func TestWhatOneAgentSeesGrowsOld(t *testing.T) {
 	require.Equal(t, StateFailed, c.Seen)
 	require.Nil(t, c.RTT, "it was measured when there still was a path")
 	require.Nil(t, c.Loss)
+
+	view.Members = append(view.Members, api.Member{Name: "a", ID: "id-a", Role: api.RoleGoose})
+	view.Members[0].Voter = true
+	_, b, _ = look(time.Second)
+	require.NotNil(t, b.RTT)
+	view.Promises = map[string]monitor.Promise{"id-z": {To: "a", Left: time.Second}}
+	_, b, _ = look(time.Second)
+	require.Nil(t, b.RTT, "a voter that promises its goose nothing has not been heard for a lease")
+	view.Members[0].Voter = false
+	_, b, _ = look(time.Second)
+	require.NotNil(t, b.RTT, "an observer promises nothing anyhow")
+
+	leaderless := shot(time.Second, "", up("a", "", 6), up("b", "", 6))
+	leaderless.See(view)
+	require.Nil(t, leaderless.Agents[1].RTT, "nothing measures it now")
+	view.Promises = promises
 
 	_, b, _ = look(3 * time.Second)
 	require.Equal(t, 2*time.Second, b.Promise.Left, "it runs out")
