@@ -32,6 +32,7 @@ type Agent struct {
 	meters   *meters
 	metrics  http.Handler
 	keys     atomic.Pointer[wire.Keyring]
+	keyTurn  chan struct{} // held by whoever changes the keys, or the key file (keys.go)
 	commands chan func(*life) error
 	closed   chan struct{} // closed when the last life has ended
 	aborted  chan struct{} // closed by Abort
@@ -65,7 +66,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger},
-		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
+		keyTurn: make(chan struct{}, 1), commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
 	a.meters, a.metrics = newMeters(cfg.Clock()), a.metricsHandler()
@@ -83,9 +84,6 @@ func New(cfg Config) (*Agent, error) {
 			a.seatOf(e.Name)
 		}
 	}
-	for _, s := range a.seats.all {
-		s.board.post(a.idleStatusOf(s.name), 0, cfg.Lease)
-	}
 	a.board.post(a.idleStatus(), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
@@ -95,6 +93,9 @@ func New(cfg Config) (*Agent, error) {
 func (a *Agent) startable() error {
 	st := a.disk.State()
 	rec, _ := recordOf(st)
+	if table := store.TableOf(st.Elections); rec.Config.N > 0 && rec.Config.Table != table {
+		return fmt.Errorf("data directory %s: its elections are not those that its config names: it was put together of two; empty it, and the agent joins anew", a.cfg.DataDir)
+	}
 	switch {
 	case len(a.cfg.Join) > 0 || a.cfg.Expect > 0 && !st.Left:
 		return nil

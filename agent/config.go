@@ -58,7 +58,7 @@ type Config struct {
 	HTTP       string        // read-only HTTP, HOST:PORT; "": off
 	Flock      string        // label: agents of another never mix; default "default"
 	Keys       [][]byte      // 32 bytes each; the first seals, all open
-	KeyFile    string        // read into Keys by New when Keys is empty
+	KeyFile    string        // read into Keys when that is empty; a change of keys while the agent runs is written to it
 	Insecure   bool          // allows a bind that is not loopback without a key
 	Profile    string        // lan (default), local or wan
 	Heartbeat  time.Duration // default: the profile's

@@ -63,6 +63,7 @@ type gossip struct {
 	list    *memberlist.Memberlist
 	keyring *memberlist.Keyring // nil without keys
 	updates chan struct{}
+	telling chan struct{} // of capacity 1: held while memberlist is told of new metadata
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -77,7 +78,7 @@ type gossip struct {
 
 // startGossip makes memberlist run over a mux.
 func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error) {
-	g := &gossip{opts: opts, updates: make(chan struct{}, 1)}
+	g := &gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
 	g.mu.peers = map[election.ID]*peer{}
 	g.asks = newAsker(g)
 	meta, err := opts.Meta.encode()
@@ -166,7 +167,12 @@ func (g *gossip) SetMeta(meta peerMeta) error {
 	if same {
 		return nil
 	}
-	g.join.background(func(context.Context) { _ = g.list.UpdateNode(metaWait) }) // it is spread by push/pull in any case
+	g.join.background(func(context.Context) {
+		// memberlist takes no two at once: the older could win, for good.
+		g.telling <- struct{}{}
+		defer func() { <-g.telling }()
+		_ = g.list.UpdateNode(metaWait) // it is spread by push/pull in any case
+	})
 	return nil
 }
 

@@ -31,7 +31,7 @@ const (
 type keyDesk struct {
 	a *Agent
 
-	mu struct { // held while a change is made; guards what follows
+	mu struct { // guards what follows
 		sync.Mutex
 		tickets map[string]time.Time
 	}
@@ -93,6 +93,15 @@ func (d *keyDesk) ticket(now time.Time) (string, error) {
 	return t, nil
 }
 
+// redeem takes a ticket back, and tells whether it was good.
+func (d *keyDesk) redeem(ticket string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	given, ok := d.mu.tickets[ticket]
+	delete(d.mu.tickets, ticket)
+	return ok && now.Sub(given) < ticketFor
+}
+
 // change makes one change, first in the key file, then in the ring: a change
 // that could not be kept is not made.
 func (d *keyDesk) change(ctx context.Context, from election.ID, body json.RawMessage) (any, error) {
@@ -100,34 +109,35 @@ func (d *keyDesk) change(ctx context.Context, from election.ID, body json.RawMes
 	if err := json.Unmarshal(body, &c); err != nil {
 		return nil, fmt.Errorf("read the change: %w", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	given, ok := d.mu.tickets[c.Ticket]
-	delete(d.mu.tickets, c.Ticket)
-	if !ok || time.Since(given) >= ticketFor {
+	if !d.redeem(c.Ticket, time.Now()) {
 		return nil, fmt.Errorf("the change of keys is older than %v, or was made already", ticketFor)
 	}
-	old, err := ask(ctx, d.a, func(l *life, answer func([][]byte, error)) error {
-		answer(l.cfg.Keys, nil)
+	done, err := d.a.takeKeyTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	type kept struct {
+		keys [][]byte
+		file string
+	}
+	old, err := ask(ctx, d.a, func(l *life, answer func(kept, error)) error {
+		answer(kept{l.cfg.Keys, l.cfg.KeyFile}, nil)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	next, removed, err := c.apply(old)
-	if err != nil || slices.EqualFunc(old, next, bytes.Equal) {
+	next, removed, err := c.apply(old.keys)
+	if err != nil || slices.EqualFunc(old.keys, next, bytes.Equal) {
 		return struct{}{}, err
 	}
-	if file := d.a.cfg.KeyFile; file != "" {
-		if err := rewriteKeys(file, next, removed); err != nil {
+	if old.file != "" {
+		if err := rewriteKeys(old.file, next, removed); err != nil {
 			return nil, err
 		}
 	}
 	_, err = ask(ctx, d.a, func(l *life, answer func(struct{}, error)) error {
-		if !slices.EqualFunc(l.cfg.Keys, old, bytes.Equal) {
-			answer(struct{}{}, fmt.Errorf("the keys were changed at the same moment by a reload: ask again"))
-			return nil
-		}
 		err := l.setKeys(next)
 		if err == nil {
 			l.log.Info("keys changed", "keys", l.keys.Load().KeyIDs(), "asked_by", l.nameOf(from))

@@ -16,11 +16,27 @@ import (
 // old one, then before it, then alone. It cannot begin or end sealing, which
 // needs a restart of the whole flock.
 func (a *Agent) SetKeys(ctx context.Context, keys [][]byte) error {
-	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+	done, err := a.takeKeyTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, err = ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		answer(struct{}{}, l.setKeys(keys))
 		return nil
 	})
 	return err
+}
+
+// takeKeyTurn waits until nobody else changes the keys: a key file and the ring
+// that it was read into, or is written from, go together.
+func (a *Agent) takeKeyTurn(ctx context.Context) (done func(), err error) {
+	select {
+	case a.keyTurn <- struct{}{}:
+		return func() { <-a.keyTurn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the keys are being changed already: %w", ctx.Err())
+	}
 }
 
 func (l *life) setKeys(keys [][]byte) error {

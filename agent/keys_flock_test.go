@@ -213,6 +213,95 @@ func TestAChangeThatCannotBeKeptIsNotMade(t *testing.T) {
 	})
 }
 
+func TestAReloadOfAnotherKeyFileMakesThatTheOneWhichIsKept(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		dir := t.TempDir()
+		one, two, three := testKey(1), testKey(2), testKey(3)
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), withKeyFile(t, dir, one))
+		}
+		f.settle(3)
+		f.allAlive()
+		read := func(file string) string {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			return string(text)
+		}
+		line := func(k []byte) string { return base64.StdEncoding.EncodeToString(k) + "\n" }
+		old, next := filepath.Join(dir, "b.key"), filepath.Join(dir, "elsewhere.key")
+		require.NoError(t, os.WriteFile(next, []byte("# elsewhere\n"+line(one)), 0o600))
+		oldText := read(old)
+		moved := func(file string) func(*Config) { return func(c *Config) { c.Keys, c.KeyFile = nil, file } }
+		f.reload("b", moved(next)) // the same key, from elsewhere
+
+		_, err := f.install("a", two)
+		require.NoError(t, err)
+		_, err = f.use("c", wire.KeyID(two))
+		require.NoError(t, err)
+		require.Equal(t, line(two)+"# elsewhere\n"+line(one), read(next))
+		require.Equal(t, oldText, read(old), "what is no longer named is left alone")
+
+		// A file of other keys counts for both: what opens, and what is kept.
+		last := filepath.Join(dir, "last.key")
+		require.NoError(t, os.WriteFile(last, []byte(line(two)+line(three)), 0o600))
+		f.reload("b", moved(last))
+		require.Equal(t, []string{wire.KeyID(two), wire.KeyID(three)}, f.agents["b"].keys.Load().KeyIDs())
+		_, err = f.install("a", three)
+		require.NoError(t, err)
+		_, err = f.use("a", wire.KeyID(three))
+		require.NoError(t, err)
+		require.Equal(t, line(three)+line(two), read(last))
+
+		// One that cannot be read changes nothing.
+		cfg := f.config(f.agents["b"])
+		moved(filepath.Join(dir, "none.key"))(&cfg)
+		_, err = f.agents["b"].Reload(context.Background(), cfg)
+		require.ErrorContains(t, err, "none.key: no such file or directory")
+		_, err = f.remove("c", wire.KeyID(two))
+		require.NoError(t, err)
+		require.Equal(t, line(three), read(last))
+
+		// Keys without a file are kept nowhere, and said so.
+		f.reload("b", func(c *Config) { c.Keys, c.KeyFile = [][]byte{three}, "" })
+		k := f.listKeys("a")
+		require.Equal(t, []string{"b: no --key-file was given: a restart forgets what is changed here"}, k.Warnings)
+		require.Equal(t, []string{"a", "b", "c"}, k.Keys[0].Sealing)
+	})
+}
+
+// A reload that read the file before a change and set the ring after it would
+// lose the change.
+func TestAReloadWaitsForAChangeOfKeysAndReadsWhatItWrote(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		dir := t.TempDir()
+		f.start("a", withKeyFile(t, dir, testKey(1)))
+		f.settle(1)
+		a := f.agents["a"]
+		done, err := a.takeKeyTurn(context.Background())
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		cfg := f.config(a)
+		withKeyFile(t, dir)(&cfg)
+		_, err = a.Reload(ctx, cfg)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "the keys are being changed already")
+		require.ErrorIs(t, a.SetKeys(ctx, [][]byte{testKey(2)}), context.DeadlineExceeded)
+
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := a.Reload(context.Background(), cfg)
+			waiting <- err
+		}()
+		f.sleep(time.Second)
+		require.Empty(t, waiting)
+		require.NoError(t, rewriteKeys(cfg.KeyFile, [][]byte{testKey(1), testKey(2)}, nil))
+		done()
+		require.NoError(t, f.await(func() error { return <-waiting }))
+		require.Len(t, a.keys.Load().KeyIDs(), 2)
+	})
+}
+
 func TestAChangeOfKeysIsMadeOncePerTicket(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.withKeys(1)

@@ -23,8 +23,6 @@ const (
 	gossipQueue = 256
 	// prefaceWait is how long an accepted stream has to name its sender.
 	prefaceWait = 2 * time.Second
-	// halfOpen bounds the accepted streams that have not yet done so.
-	halfOpen = 64
 )
 
 // mux shares one Transport between our datagrams, which go to the inbox on the
@@ -44,7 +42,7 @@ type mux struct {
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
-	opening chan struct{}
+	in      *inflow
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -61,7 +59,7 @@ var _ memberlist.NodeAwareTransport = (*mux)(nil)
 func (m *mux) start() {
 	m.packets = make(chan *memberlist.Packet, gossipQueue)
 	m.streams = make(chan net.Conn)
-	m.opening = make(chan struct{}, halfOpen)
+	m.in = &inflow{counts: m.counts, quiet: m.quiet}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.mu.open = map[net.Conn]struct{}{}
 	m.net.Receive(m.packet, m.stream)
@@ -95,21 +93,14 @@ func (m *mux) packet(b []byte, from netip.AddrPort) {
 // stream takes an accepted stream: its preface names the sender before
 // memberlist reads a byte.
 func (m *mux) stream(raw net.Conn) {
-	select {
-	case m.opening <- struct{}{}:
-	default:
-		m.counts.of("dropped_stream_full").Add(1)
-		_ = raw.Close()
-		return
-	}
 	if !m.track(raw) {
-		<-m.opening
 		return
 	}
+	conn := &accepted{tracked: tracked{Conn: raw, m: m}, in: m.in, host: hostPrefix(raw.RemoteAddr())}
+	conn.guard = newGuard(raw, true, func(n int) error { return m.in.grow(conn, n) })
+	m.in.take(conn)
 	go func() {
 		defer m.ended.Done()
-		defer func() { <-m.opening }()
-		conn := &tracked{Conn: raw, m: m}
 		if err := m.admit(raw); err != nil {
 			_ = conn.Close()
 			return
@@ -227,25 +218,37 @@ func hostOf(addr string) string {
 // from an agent that refused us.
 type dialed struct {
 	tracked
-	to   string
-	read bool
+	to    string
+	guard guard
+	read  bool
 }
 
 func (d *dialed) Read(b []byte) (int, error) {
-	n, err := d.Conn.Read(b)
-	if d.read || n == 0 {
-		return n, err
+	if !d.read {
+		d.read = true
+		if first, err := d.guard.r.Peek(1); err == nil && first[0] == labelByte {
+			return 0, d.refused()
+		}
 	}
-	d.read = true
-	if b[0] != labelByte {
-		return n, err
+	n, err := d.guard.Read(b)
+	if reason := unfit(err); reason != "" {
+		d.m.counts.of("dropped_stream_" + reason).Add(1)
 	}
-	if label, ok := wire.FlockLabelOf(b[:n]); ok && label != d.m.label {
+	return n, err
+}
+
+// refused says why, by the label that the other end answers with.
+func (d *dialed) refused() error {
+	var b []byte
+	if head, err := d.guard.r.Peek(2); err == nil {
+		b, _ = d.guard.r.Peek(2 + int(head[1])) // cut short, it is no label
+	}
+	if label, ok := wire.FlockLabelOf(b); ok && label != d.m.label {
 		d.m.foreign(d.to, label)
 	} else {
 		d.m.mismatch(hostOf(d.to), fmt.Sprintf("%s refuses our streams: it holds other keys (%s)", d.to, held(d.m.keys.Load())))
 	}
-	return 0, fmt.Errorf("%s refused the stream", d.to)
+	return fmt.Errorf("%s refused the stream", d.to)
 }
 
 // held says which keys we hold.
@@ -303,7 +306,7 @@ func (m *mux) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) 
 		return nil, net.ErrClosed
 	}
 	defer m.ended.Done()
-	conn := &dialed{tracked: tracked{Conn: raw, m: m}, to: addr}
+	conn := &dialed{tracked: tracked{Conn: raw, m: m}, to: addr, guard: newGuard(raw, false, oneStream())}
 	if err = conn.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
 		err = wire.WritePreface(conn, m.keys.Load(), m.self)
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,9 +55,12 @@ func TestAHigherPriorityTakesOverWhenItHasBeenSteadyForAMinute(t *testing.T) {
 		old := f.goose()
 		w, _ := f.lead(context.Background(), old, 3*time.Second)
 		f.until(20*time.Second, "why tells of it at the goose", func() bool { return len(f.reasons(old, api.WhyPreempted)) == 1 })
-		require.Regexp(t, "^"+top+` has a higher priority \(200\) and asks to take over: it is handed the lead in \d+(\.\d)?s, once it has been a steady voter for 1m0s$`, f.reasons(old, api.WhyPreempted)[0])
+		require.Regexp(t, "^"+top+` has a higher priority \(200\) and asks to take over: it is handed the lead in (1m0s|\d+(\.\d)?s), once it has been a steady voter for 1m0s$`, f.reasons(old, api.WhyPreempted)[0])
 		require.Equal(t, []string{"its priority is higher (200, and " + old + " has 100) and it asks to take over: " + old + " hands over once it has seen it be a steady voter for 1m0s"},
 			f.reasons(top, api.WhyPreempts))
+
+		f.warns(time.Second, old, top+" (priority 200) takes over from this goose once it has been a steady voter for 1m0s (ddgoose why tells when, ddgoose freeze prevents it)")
+		f.warns(time.Second, top, "this agent (priority 200) takes over from "+old+" (priority 100) once that has seen it be a steady voter for 1m0s")
 
 		f.until(70*time.Second, "work is stopped first", func() bool { return w.cause.Load() != nil })
 		require.Equal(t, old, f.goose())
@@ -69,6 +73,9 @@ func TestAHigherPriorityTakesOverWhenItHasBeenSteadyForAMinute(t *testing.T) {
 		f.sleep(10 * time.Second)
 		require.Equal(t, token, f.agents[top].Status().Token)
 		require.Empty(t, f.reasons(top, api.WhyPreempted))
+		for _, name := range f.live() {
+			require.NotContains(t, strings.Join(f.agents[name].Status().Warnings, "\n"), "take", name)
+		}
 		require.EqualValues(t, 1, f.agents[old].Status().Counters["preemptions"])
 	})
 }
@@ -83,6 +90,8 @@ func TestAHigherPriorityAloneTakesNothingOver(t *testing.T) {
 		f.sleep(30 * time.Second)
 		require.Equal(t, token, f.agents[goose].Status().Token, "off by default")
 		require.Empty(t, f.reasons(goose, api.WhyPreempted))
+		require.Empty(t, f.agents[goose].Status().Warnings)
+		require.Empty(t, f.agents[top].Status().Warnings)
 
 		f.reload(top, preferring(5*time.Second)) // as after a SIGHUP
 		f.until(20*time.Second, "it has taken over", func() bool { return f.goose() == top })
@@ -110,6 +119,7 @@ func TestOneThatFailsToTakeOverIsNotAskedAgainForFiveMinutes(t *testing.T) {
 		f.sleep(20 * time.Second)
 		require.Equal(t, goose, f.goose())
 		require.Regexp(t, top+` has a higher priority \(200\) and asks to take over; it was asked to lately, and is not again for \d+m\d+s`, f.reasons(goose, api.WhyPreempted)[0])
+		f.warns(time.Second, goose, top+" (priority 200) is to take over from this goose, but did not when it was asked: it is asked again within 5m0s (ddgoose why)")
 		if raced {
 			return // five minutes are long there
 		}

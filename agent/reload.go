@@ -6,11 +6,16 @@ import (
 	"slices"
 )
 
-// Reload takes a new configuration, as after a SIGHUP: Keys, Join, Tags,
+// Reload takes a new configuration, as after a SIGHUP: Keys, KeyFile, Join, Tags,
 // Priority, Preempt, PreemptAfter, Observer, Voters and Grace count from now on, and the flock hears
 // of them. What differs of the rest needs a new start: its flags are listed,
 // and the old values stay. A configuration with a fault changes nothing.
 func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
+	done, err := a.takeKeyTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	cfg, err = cfg.complete()
 	if err != nil {
 		return nil, err
@@ -25,7 +30,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		c := &l.Agent.cfg
 		restart := c.fixed(&cfg)
 		c.Join, c.Tags, c.Priority, c.Observer = cfg.Join, maps.Clone(cfg.Tags), cfg.Priority, cfg.Observer
-		c.Voters, c.Grace = cfg.Voters, cfg.Grace
+		c.KeyFile, c.Voters, c.Grace = cfg.KeyFile, cfg.Voters, cfg.Grace
 		c.Preempt, c.PreemptAfter = cfg.Preempt, cfg.PreemptAfter
 		l.gossip.Seed(c.Join)
 		l.tellMeta()

@@ -11,7 +11,12 @@ import (
 type sightings struct {
 	of      map[election.ID]*sighting
 	askedAt time.Duration // when this agent last asked for votes; 0: never
+	// askedSince is when it began to, after it had not for askingPause.
+	askedSince time.Duration
 }
+
+// askingPause is longer than any promise that a campaign waits for.
+const askingPause = 15 * time.Second
 
 type sighting struct {
 	heardAt time.Duration
@@ -58,6 +63,20 @@ func (s *sightings) answered(m *election.Message) {
 // asking books a request for votes.
 func (s *sightings) asking(m *election.Message, now func() time.Duration) {
 	if m.Kind == election.PreVoteRequest || m.Kind == election.VoteRequest {
-		s.askedAt = now()
+		at := now()
+		if s.askedAt == 0 || at-s.askedAt > askingPause {
+			s.askedSince = at
+		}
+		s.askedAt = at
 	}
+}
+
+// unanswered is for how long an agent has been silent though it was asked: a
+// duck has nothing to say to a duck before a campaign.
+func (s *sightings) unanswered(id election.ID, now time.Duration) time.Duration {
+	since := s.askedSince
+	if at := s.of[id]; at != nil {
+		since = max(since, at.heardAt)
+	}
+	return now - since
 }

@@ -101,6 +101,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		}
 	}
 	if l.node != nil {
+		l.warnPreemption(now, warn)
 		l.warnFlock(now, warn)
 	}
 	if left := l.frozen(now); left > 0 {

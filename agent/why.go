@@ -133,6 +133,7 @@ func (l *life) facts(now time.Duration) why.Facts {
 			v.Addr = addr.String()
 		}
 		v.Promise = left(contacts[m.ID].Expiry)
+		v.Unanswered = l.sighted.unanswered(m.ID, now)
 		if s := l.sighted.of[m.ID]; s != nil {
 			v.Heard = now - s.heardAt
 			if s.answeredAt > max(0, recent) {

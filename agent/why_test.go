@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,34 @@ func TestTheSurvivorOfThreeNamesWhoIsMissing(t *testing.T) {
 		w = f.why(left)
 		require.Contains(t, reason(t, w, api.WhyNoMajority).Text, "gossip counts it as failed")
 		require.Contains(t, reason(t, w, api.WhyNoMajority).Remedy, "again")
+	})
+}
+
+// Gossip is slowest where most have died at once: nobody is left to confirm a
+// suspicion. Until it knows, nobody is to be sent to look at a network that is well.
+func TestAsLongAsGossipCountsTheDeadAliveTheyMayJustHaveDied(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		left := f.ducks()[0]
+		for _, name := range f.others(left) {
+			f.crash(name)
+		}
+		f.sleep(3 * time.Second) // it has asked for votes, and nobody has answered
+		seen := 0
+		for alive := true; alive; f.sleep(time.Second) {
+			alive = false
+			for _, r := range f.why(left).Reasons {
+				if r.Kind != api.WhyNoMajority || !strings.Contains(r.Text, "gossip counts it alive") {
+					continue
+				}
+				alive = true
+				seen++
+				require.Contains(t, r.Remedy, "it may just have died: start ", r.Text)
+				require.Contains(t, r.Remedy, "; else look at UDP between the two", r.Text)
+			}
+		}
+		require.Positive(t, seen)
 	})
 }
 

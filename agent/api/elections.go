@@ -24,7 +24,8 @@ type ElectionInfo struct {
 	Goose *Goose `json:"goose"` // nil when none was heard for a lease
 	// LeaseValid tells that this agent is the goose of the election.
 	LeaseValid bool `json:"lease_valid"`
-	// Contested tells that this agent may become its goose: others vote only.
+	// Contested tells that this agent was given its name: others vote, and care for
+	// it while none that was can lead it.
 	Contested bool `json:"contested"`
 }
 

@@ -6,9 +6,9 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// triedLately is for how long the goose does not ask an agent again to take over
+// TriedLately is for how long the goose does not ask an agent again to take over
 // for its priority: one that cannot hold the lead must not get it again and again.
-const triedLately = 5 * time.Minute
+const TriedLately = 5 * time.Minute
 
 // Preemption decides when the goose hands over to an agent of a higher priority
 // that asks for it. It is kept by one that may be goose again and again: whom it
@@ -49,8 +49,8 @@ func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
 			continue
 		}
 		h := Heir{ID: m.ID, Priority: m.Priority, After: m.PreemptAfter, At: since + m.PreemptAfter}
-		if asked, ok := p.asked[m.ID]; ok && asked+triedLately > h.At {
-			h.At, h.Asked = asked+triedLately, true
+		if asked, ok := p.asked[m.ID]; ok && asked+TriedLately > h.At {
+			h.At, h.Asked = asked+TriedLately, true
 		}
 		if next.ID.IsZero() || h.before(next) {
 			next = h
@@ -92,7 +92,7 @@ func (p *Preemption) observe(now time.Duration, v View) {
 		}
 	}
 	for id, at := range p.asked {
-		if now-at >= triedLately {
+		if now-at >= TriedLately {
 			delete(p.asked, id)
 		}
 	}

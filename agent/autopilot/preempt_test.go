@@ -116,10 +116,10 @@ func TestOneThatWasAskedIsNotAskedAgainForFiveMinutes(t *testing.T) {
 	f.view.Term += 2 // it failed, and this one is the goose again
 	heir, due := p.Decide(f.now, f.view)
 	require.False(t, due)
-	require.Equal(t, Heir{ID: id("b"), Priority: 200, After: time.Minute, At: first + triedLately, Asked: true}, heir)
+	require.Equal(t, Heir{ID: id("b"), Priority: 200, After: time.Minute, At: first + TriedLately, Asked: true}, heir)
 	who, again := f.preempts(&p, 10*time.Minute)
 	require.Equal(t, "b", who)
-	require.Equal(t, triedLately, again-first)
+	require.Equal(t, TriedLately, again-first)
 
 	f.prefers("c", 150) // a lower one is not kept from it
 	f.view.Term++

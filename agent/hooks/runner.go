@@ -15,8 +15,8 @@ import (
 // DefaultTimeout is how long a hook may take.
 const DefaultTimeout = 30 * time.Second
 
-// killAfter is how long a group that got its SIGTERM has until its SIGKILL.
-const killAfter = 2 * time.Second
+// KillAfter is how long a group that got its SIGTERM has until its SIGKILL.
+const KillAfter = 2 * time.Second
 
 // Source is the agent that hooks are told of.
 type Source interface {
@@ -58,7 +58,7 @@ func New(opts Options) *Runner {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Runner{opts: opts, killAfter: killAfter, after: time.After, role: newLane(), member: newLane()}
+	r := &Runner{opts: opts, killAfter: KillAfter, after: time.After, role: newLane(), member: newLane()}
 	r.Set(opts.Hooks, opts.Timeout)
 	return r
 }

@@ -52,6 +52,7 @@ type Voter struct {
 	Priority       uint8
 	State          string        // by gossip; "" while unknown
 	Heard          time.Duration // since its last datagram; below 0: none has come
+	Unanswered     time.Duration // for how long it has said nothing although it was asked
 	// Promise is for how long its promise to this agent, the leader, counts; 0: not.
 	Promise time.Duration
 	// Answer is what it said to the last campaign; nil: nothing lately.

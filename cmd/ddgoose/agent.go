@@ -201,8 +201,10 @@ func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agen
 	// Signals wait meanwhile, and the loop may hang on its disk.
 	ctx, cancel := context.WithTimeout(ctx, reloadWait)
 	defer cancel()
+	keys = len(cfg.Keys)
+	cfg.Keys = nil              // read again when nobody changes the file: keys install may be under way
 	_, err = a.Reload(ctx, cfg) // the flags that need a restart are named by their words, as they were given
-	return now, len(cfg.Keys), err
+	return now, keys, err
 }
 
 func (c *agentCommand) openLog() {

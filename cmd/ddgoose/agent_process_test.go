@@ -142,6 +142,45 @@ func TestProcessHupReloadsLogLevelAndKeys(t *testing.T) {
 	a.until("all are there", func(s api.Status) bool { return s.Alive == 3 && s.Goose != nil })
 }
 
+func TestProcessHupTakesAnotherKeyFile(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	config, old, next := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "old.key"), filepath.Join(dir, "next.key")
+	line := func(c string) string {
+		return base64.StdEncoding.EncodeToString([]byte(strings.Repeat(c, 32))) + "\n"
+	}
+	write := func(path, text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
+	write(old, line("1"))
+	write(next, line("1"))
+	write(config, "key-file: "+old+"\n")
+	a := startAgent(t, dir, "a", "--config", config)
+	a.until("goose", isGoose)
+	write(config, "key-file: "+next+"\n")
+	a.signal(syscall.SIGHUP)
+	eventually(t, func() bool { return strings.Contains(a.log.String(), "msg=reloaded") }, "it has reloaded: %s", a.log)
+	require.NotContains(t, a.log.String(), "at the next start only")
+
+	key := strings.TrimSpace(line("2"))
+	for _, do := range []string{"install", "use"} {
+		got := call(t, "keys", do, key, "--socket", a.socket)
+		require.Zero(t, got.code, got.stderr)
+	}
+	text, err := os.ReadFile(next)
+	require.NoError(t, err)
+	require.Equal(t, line("2")+line("1"), string(text))
+	text, err = os.ReadFile(old)
+	require.NoError(t, err)
+	require.Equal(t, line("1"), string(text), "what is no longer named is left alone")
+
+	// What was changed is there after a restart.
+	a.signal(syscall.SIGTERM)
+	require.Zero(t, a.exit(), a.log)
+	a.start("--config", config)
+	a.until("goose again", isGoose)
+	require.Contains(t, call(t, "keys", "list", "--json", "--socket", a.socket).stdout, `"sealing":["a"],"holding":["a"]`)
+	require.Zero(t, call(t, "keys", "remove", strings.TrimSpace(line("1")), "--socket", a.socket).code)
+}
+
 func TestProcessFaultRulesOutliveASimulatedDeath(t *testing.T) {
 	t.Parallel()
 	a := startAgent(t, shortDir(t), "a", "--netem", "*:  loss 10%", "--netem-seed", "7")

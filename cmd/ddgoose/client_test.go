@@ -50,6 +50,12 @@ func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
 	}
 }
 
+func TestAFreezeOfMoreThanADayIsRefusedHere(t *testing.T) {
+	a, socket := fake(t)
+	require.Equal(t, outcome{code: 2, stderr: "ddgoose: for 25h0m0s: want 24h0m0s at the most\n"}, run(t, "freeze", "--for", "25h", "--socket", socket))
+	require.Empty(t, a.Heard())
+}
+
 func TestNetemShowsRulesAndHowLongTheyStand(t *testing.T) {
 	_, socket := fake(t)
 	require.Equal(t, outcome{stdout: "no fault rules\n"}, run(t, "netem", "show", "--socket", socket))

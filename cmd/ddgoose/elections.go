@@ -28,7 +28,8 @@ func newElectionsCommand(env *environment) *cobra.Command {
 		Short:   "List the elections of the flock, and their geese",
 		Long: `Lists the elections of the flock as one agent knows them: the default one, which every flock has,
 and those that agents were started with (ddgoose agent --election). Each has a goose, terms and
-tokens of its own. An agent that does not contest an election votes in it, and never becomes its goose.
+tokens of its own. An agent that does not contest an election votes in it; it is its goose, if ever, only until
+one that contests it can be, and hands nothing out to work for it.
 
 ` + clientCodes,
 		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,8 +40,16 @@ func TestProcessesOfSeveralElections(t *testing.T) {
 	b := startAgent(t, dir, "b", "--expect", "3", "--election", "backup", "--join", a.addr())
 	c := startAgent(t, dir, "c", "--expect", "3", "--join", a.addr()) // votes in them
 	flock := []*process{a, b, c}
+	t.Cleanup(func() {
+		for _, p := range flock {
+			if t.Failed() {
+				t.Logf("%s:\n%s", p.name, p.log)
+			}
+		}
+	})
 	for _, p := range flock {
-		require.Equal(t, outcome{}, call(t, "wait", "--for", "goose", "--election", "reports", "--socket", p.socket, "--timeout", soon.String()))
+		got := call(t, "wait", "--for", "goose", "--election", "reports", "--socket", p.socket, "--timeout", (soon / 2).String())
+		require.Equal(t, outcome{}, got, p.name)
 	}
 	all := electionsOf(t, 3, flock...)
 	require.Equal(t, []string{"", "backup", "reports"}, []string{all[0].Name, all[1].Name, all[2].Name})
@@ -53,19 +62,23 @@ func TestProcessesOfSeveralElections(t *testing.T) {
 	got = call(t, "run", "--socket", a.socket, "--election", "no-such", "--", "true")
 	require.Equal(t, outcome{code: 1, stderr: "ddgoose: no election \"no-such\" in this flock (ddgoose elections lists them)\n"}, got)
 
-	// A step-down of one leaves the other where it is.
+	// A step-down of one leaves the others where they are. It goes to a contestant,
+	// once the goose knows who is none.
 	require.Equal(t, 1, call(t, "is-goose", "--election", "backup", "--socket", c.socket).code)
 	var goose *process
 	eventually(t, func() bool {
 		goose = nil
 		for _, p := range flock[:2] {
-			if call(t, "is-goose", "--election", "backup", "--socket", p.socket).code == 0 {
+			s, err := client.New(p.socket).Election("backup").Status(t.Context())
+			below := slices.ContainsFunc(s.Config.Voters, func(v api.Voter) bool { return v.Name == "c" && v.Priority < 100 })
+			if err == nil && isGoose(s) && below && len(s.Config.Voters) == 3 {
 				goose = p
 			}
 		}
 		return goose != nil
-	}, "a goose of backup")
+	}, "a goose of backup, and c ranks below those that contest it")
 	got = call(t, "step-down", "--election", "backup", "--socket", goose.socket, "--timeout", soon.String())
 	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, []string{"a", "b"}, strings.TrimSpace(got.stdout))
 	require.NotEqual(t, goose.name, strings.TrimSpace(got.stdout))
 }

@@ -36,7 +36,12 @@ func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
 		require.Equal(t, 1, got.code, got.stdout)
 		return strings.Contains(got.stderr, "ddgoose step-down --force")
 	}, "it is refused")
-	require.Contains(t, call(t, "why", "--socket", duck.socket).stdout, "frozen")
+	require.Contains(t, call(t, "why", "--socket", duck.socket).stdout, "the flock is frozen for ")
+	require.Contains(t, call(t, "status", "--socket", duck.socket).stdout, "the flock is frozen for 20m more: its goose changes on failure only (ddgoose thaw)")
+	eventually(t, func() bool {
+		goose, _ = gooseOf(t, 0, flock...)
+		return call(t, "step-down", "--force", "--socket", goose.socket).code == 0
+	}, "forced, another is the goose")
 
 	got = call(t, "thaw", "--socket", duck.socket)
 	require.Equal(t, outcome{stdout: "thawed: a b c\n"}, got)
@@ -61,4 +66,22 @@ func TestProcessHupMakesAnAgentTakeOverForItsPriority(t *testing.T) {
 	require.NoError(t, os.WriteFile(config, []byte("priority: 200\npreempt: true\npreempt-after: 2s\n"), 0o600))
 	top.signal(syscall.SIGHUP)
 	top.until("it has taken over", isGoose)
+
+	// A long wait is told of, by status and why, at both.
+	next := without(flock[1:], top)[0]
+	require.NoError(t, os.WriteFile(config, []byte("priority: 250\npreempt: true\npreempt-after: 1h\n"), 0o600))
+	next.signal(syscall.SIGHUP)
+	eventually(t, func() bool {
+		goose, _ := gooseOf(t, 0, flock...)
+		if goose == next {
+			return true // by a failure, on a busy machine
+		}
+		told := goose.name == top.name
+		for _, p := range []*process{goose, next} {
+			status := call(t, "status", "--socket", p.socket).stdout
+			told = told && strings.Contains(status, "(priority 250) takes over from ") && strings.Contains(status, "a steady voter for 1h0m0s")
+		}
+		return told && strings.Contains(call(t, "why", "--socket", goose.socket).stdout, next.name+" has a higher priority (250) and asks to take over: it is handed the lead in ") &&
+			strings.Contains(call(t, "why", "--socket", next.socket).stdout, "its priority is higher (250, and "+goose.name+" has 200) and it asks to take over")
+	}, "it waits for its hour")
 }

@@ -32,16 +32,18 @@ counters that move. ? lists the keys, q quits.
 
 It asks the agent at the socket, and those of the same flock whose sockets are in the same folder;
 of the others it shows what these know. Round trips and losses are the goose's where its socket
-is at hand. An agent that goes is waited for.
+is at hand. An agent that goes is waited for; one that hangs is shown so after a second.
 
 It needs a terminal: elsewhere ddgoose watch prints a line at every change, and ddgoose members
 --watch the members. NO_COLOR takes the colours away.
 
 Exit codes: 0 quit (q, Ctrl-C, SIGTERM), 1 the terminal failed, 2 wrong usage, no terminal, no
 agent, or no answer within --timeout at the start.`,
-		Example: "  ddgoose top\n  ddgoose top --socket a",
-		Args:    noArguments,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		Example: `  ddgoose top
+  ddgoose top --socket a                       # the agent a of those that run here, and its flock
+  ddgoose flock                                # in one terminal, and then in another: ddgoose top`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)
 	return cmd
@@ -105,10 +107,10 @@ func sameFlock(a, b string) bool {
 	return errS == nil && errT == nil && ofOneFlock(&s, &t)
 }
 
-// colour tells whether colours are wanted.
+// colour tells whether colours are wanted: an empty NO_COLOR is none.
 func (env *environment) colour() bool {
-	_, plain := env.lookup("NO_COLOR")
-	return !plain
+	plain, _ := env.lookup("NO_COLOR")
+	return plain == ""
 }
 
 // statusText and whyText write for a screen what status and why print.

@@ -32,7 +32,7 @@ type neighbours struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	m       *monitor.Monitor
-	leases  monitor.Leases
+	pulse   *monitor.Pulse
 	views   monitor.Views
 
 	mu       sync.Mutex // guards what follows
@@ -52,10 +52,19 @@ func watchNeighbours(ctx context.Context, socket string, s api.Status) *neighbou
 	ctx, cancel := context.WithCancel(ctx)
 	n := &neighbours{home: filepath.Clean(socket), first: s, cancel: cancel, sockets: map[string]string{}, sighting: map[string]sighting{}}
 	n.m = monitor.New(ctx, topAgain, n.heard)
+	n.m.Rescue = top.Rescue
+	n.pulse = monitor.NewPulse(n.m)
 	n.follow(s.Name, n.home)
-	n.running.Go(func() { n.search(ctx) })
-	n.running.Go(func() { n.leases.Follow(ctx, n.m) })
-	n.running.Go(func() { n.views.Follow(ctx, n.m, n.anyone) })
+	for _, f := range []func(){
+		func() { n.search(ctx) },
+		func() { n.pulse.Follow(ctx) },
+		func() { n.views.Follow(ctx, n.pulse, s.Name) },
+	} {
+		n.running.Go(func() {
+			defer top.Rescue()
+			f()
+		})
+	}
 	return n
 }
 
@@ -134,23 +143,6 @@ func ofOneFlock(a, b *api.Status) bool {
 	return a.Flock == b.Flock && (a.FlockID == b.FlockID || a.FlockID == "" || b.FlockID == "")
 }
 
-// anyone names an agent that answers, the one that was asked for if it does;
-// "": none does.
-func (n *neighbours) anyone() (name string) {
-	n.m.Look(func(up map[string]api.Status) {
-		if _, ok := up[n.first.Name]; ok {
-			name = n.first.Name
-			return
-		}
-		for other := range up {
-			if name == "" || other < name {
-				name = other
-			}
-		}
-	})
-	return name
-}
-
 // Client talks to an agent whose socket is here; nil: it is not.
 func (n *neighbours) Client(name string) *client.Client { return n.m.Client(name) }
 
@@ -160,7 +152,7 @@ func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
 	var up map[string]api.Status
 	changed := n.m.Look(func(latest map[string]api.Status) { up = maps.Clone(latest) })
 	view := n.views.Now()
-	p := top.Picture{At: time.Now(), Title: fmt.Sprintf("flock %s, %s", n.first.Flock, filepath.Dir(n.home))}
+	p := top.Picture{At: time.Now(), Title: fmt.Sprintf("flock %s, sockets in %s", n.first.Flock, filepath.Dir(n.home))}
 	members := map[string]api.Member{}
 	for _, m := range view.Members {
 		members[m.Name] = m
@@ -184,9 +176,9 @@ func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
 		}
 		p.Agents = append(p.Agents, top.Agent{Name: name, State: state, Member: &m})
 	}
+	p.See(view)
 	n.missing(&p)
 	slices.SortFunc(p.Agents, func(a, b top.Agent) int { return cmp.Compare(a.Name, b.Name) })
-	p.See(view)
 	return p, changed
 }
 
@@ -195,13 +187,17 @@ func (n *neighbours) missing(p *top.Picture) {
 	listed := map[string]bool{}
 	for i := range p.Agents {
 		a := &p.Agents[i]
-		listed[a.Status.ID] = true
-		if a.Member != nil {
+		switch {
+		case a.Status.ID != "":
+			listed[a.Status.ID] = true
+		case a.Member != nil:
 			listed[a.Member.ID] = true
+		default: // of one that has not answered yet only the name is known
+			listed[a.Name] = true
 		}
 	}
 	for _, v := range p.Voters() {
-		if !listed[v.ID] {
+		if !listed[v.ID] && !listed[v.Name] {
 			m := api.Member{Name: cmp.Or(v.Name, v.ID), ID: v.ID, Voter: true, Priority: v.Priority}
 			p.Agents = append(p.Agents, top.Agent{Name: m.Name, State: top.StateUnknown, Member: &m, Note: "a voter that gossip has not met"})
 		}
@@ -227,7 +223,12 @@ func (n *neighbours) portrait(name string, s api.Status, answers bool) top.Agent
 		}
 		return a
 	}
-	a.State, a.Status, a.Age, a.Left = top.StateUp, s, time.Since(seen.born), n.leases.Left(name, &s)
+	a.Age = time.Since(seen.born)
+	if n.pulse.Hangs(name) {
+		a.Note = top.Hangs
+		return a
+	}
+	a.State, a.Status, a.Left = top.StateUp, s, n.pulse.Left(name, &s)
 	if len(s.Warnings) > 0 {
 		a.Note = s.Warnings[0]
 	}

@@ -6,6 +6,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/cmd/ddgoose/monitor"
+	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // Monitor follows what every agent of a flock publishes, through its restarts.
@@ -19,6 +20,7 @@ const reconnect = 10 * time.Millisecond
 // has stopped answering. It must not call the monitor.
 func NewMonitor(ctx context.Context, f *Flock, see func(name string, s api.Status, up bool)) *Monitor {
 	m := monitor.New(ctx, reconnect, see)
+	m.Rescue = top.Rescue
 	for _, name := range f.names {
 		m.Follow(name, f.agents[name].Client())
 	}

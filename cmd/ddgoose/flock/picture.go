@@ -16,36 +16,31 @@ import (
 
 // gallery makes pictures of a flock, for one goroutine.
 type gallery struct {
-	f      *Flock
-	m      *Monitor
-	leases monitor.Leases
-	views  monitor.Views
-	odd    map[string]time.Time // since when an agent has rules that it did not get from us
+	f     *Flock
+	m     *Monitor
+	pulse *monitor.Pulse
+	views monitor.Views
+	odd   map[string]time.Time // since when an agent has rules that it did not get from us
 }
 
 // oddAfter is how long an agent may take to show the rules that it got.
 const oddAfter = time.Second
 
 func newGallery(f *Flock, m *Monitor) *gallery {
-	return &gallery{f: f, m: m, odd: map[string]time.Time{}}
+	return &gallery{f: f, m: m, pulse: monitor.NewPulse(m), odd: map[string]time.Time{}}
 }
 
 // follow asks for what a screen shows and no watch tells, until ctx ends.
 func (g *gallery) follow(ctx context.Context, running *sync.WaitGroup) {
-	running.Go(func() { g.leases.Follow(ctx, g.m) })
-	running.Go(func() { g.views.Follow(ctx, g.m, g.anyone) })
-}
-
-// anyone names an agent that answers; "": none does.
-func (g *gallery) anyone() (name string) {
-	g.m.Look(func(up map[string]api.Status) {
-		for n := range up {
-			if name == "" || n < name {
-				name = n
-			}
-		}
-	})
-	return name
+	for _, f := range []func(){
+		func() { g.pulse.Follow(ctx) },
+		func() { g.views.Follow(ctx, g.pulse, "") },
+	} {
+		running.Go(func() {
+			defer top.Rescue()
+			f()
+		})
+	}
 }
 
 // Take gives the flock as it is now, and a channel that is closed when it
@@ -75,8 +70,11 @@ func (g *gallery) portrait(a *Agent, s api.Status, up bool) top.Agent {
 	a.mu.Unlock()
 	p.Age = time.Since(born)
 	switch {
+	case runs && up && g.pulse.Hangs(a.Name):
+		p.State, p.Status, p.Note = top.StateSilent, api.Status{}, top.Hangs
+		return p
 	case runs && up:
-		p.Left = g.leases.Left(a.Name, &s)
+		p.Left = g.pulse.Left(a.Name, &s)
 		p.Note = g.note(&p)
 		return p
 	case runs:

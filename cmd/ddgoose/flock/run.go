@@ -66,7 +66,10 @@ func Run(ctx context.Context, opts RunOptions) error {
 	defer cancel()
 	if opts.Lifetime.Max > 0 {
 		for _, name := range f.names {
-			running.Go(func() { f.lives(ctx, name, opts.Lifetime) })
+			running.Go(func() {
+				defer top.Rescue()
+				f.lives(ctx, name, opts.Lifetime)
+			})
 		}
 	}
 	m := NewMonitor(ctx, f, nil)

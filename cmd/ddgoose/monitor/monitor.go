@@ -13,6 +13,10 @@ import (
 
 // Monitor follows what agents publish, through their restarts.
 type Monitor struct {
+	// Rescue, when it is set before the first Follow, is deferred by all goroutines: a
+	// panic of one of them ends the process, and somebody may have to tidy up.
+	Rescue func()
+
 	ctx    context.Context
 	cancel context.CancelFunc
 	ended  sync.WaitGroup
@@ -42,7 +46,10 @@ func (m *Monitor) Follow(name string, c *client.Client) {
 	defer m.mu.Unlock()
 	if m.clients[name] == nil {
 		m.clients[name] = c
-		m.ended.Go(func() { m.follow(name, c) })
+		m.ended.Go(func() {
+			defer m.rescuer()()
+			m.follow(name, c)
+		})
 	}
 }
 
@@ -105,14 +112,10 @@ func (m *Monitor) Look(f func(up map[string]api.Status)) (changed <-chan struct{
 	return m.changed
 }
 
-// goose names the agent that calls itself goose, by the highest token; "": none.
-func (m *Monitor) goose() (goose string) {
-	m.Look(func(up map[string]api.Status) {
-		for name, s := range up {
-			if s.Role == api.RoleGoose && (goose == "" || s.Token > up[goose].Token) {
-				goose = name
-			}
-		}
-	})
-	return goose
+// rescuer gives what a goroutine has to defer.
+func (m *Monitor) rescuer() func() {
+	if m.Rescue == nil {
+		return func() {}
+	}
+	return m.Rescue
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 
 // View is the flock as one agent sees it: what no watch tells.
 type View struct {
-	From    string // who was asked; "": nobody has answered yet
+	From    string    // who was asked; "": nobody has answered yet
+	At      time.Time // when the last of it came
 	Members []api.Member
 	// By the members' ids; what is unknown is missing.
 	RTT      map[string]time.Duration
@@ -37,12 +39,26 @@ type Views struct {
 	now View
 }
 
-// viewEvery is how often an agent is asked for its view, and viewWait how long
-// its answer may take: without a goose it asks all voters first.
+// viewEvery is how often an agent is asked for its view, and viewWait how long each
+// answer may take: without a goose it asks all voters first.
 const (
 	viewEvery = time.Second
-	viewWait  = 3 * time.Second
+	viewWait  = 2 * time.Second
 )
+
+// Fresh tells whether a view is as new as views are at a moment when all is well.
+func (v *View) Fresh(at time.Time) bool { return at.Sub(v.At) <= viewEvery+viewWait/4 }
+
+// Unheard tells whether the viewer is a goose to whom a voter has promised nothing:
+// it has not answered for a lease.
+func (v *View) Unheard(m *api.Member) bool {
+	_, promised := v.Promises[m.ID]
+	leads := slices.ContainsFunc(v.Members, func(o api.Member) bool { return o.Name == v.From && o.Role == api.RoleGoose })
+	return leads && len(v.Promises) > 0 && m.Voter && m.Name != v.From && !promised
+}
+
+// Old tells whether what a view says of paths is worth nothing any more.
+func (v *View) Old(at time.Time) bool { return at.Sub(v.At) > viewEvery+2*viewWait }
 
 // Now gives the newest view. It must not be changed.
 func (v *Views) Now() View {
@@ -51,32 +67,49 @@ func (v *Views) Now() View {
 	return v.now
 }
 
-// Follow asks, until ctx ends, the goose where its socket is at hand: it hears all
-// voters; else whom choose names ("": nobody).
-func (v *Views) Follow(ctx context.Context, m *Monitor, choose func() string) {
-	every(ctx, viewEvery, func() {
-		name := m.goose()
-		if name == "" {
-			name = choose()
+// Follow asks, until ctx ends, whom p chooses; another as soon as that one is
+// chosen.
+func (v *Views) Follow(ctx context.Context, p *Pulse, preferred string) {
+	tick := time.NewTicker(viewEvery)
+	defer tick.Stop()
+	for {
+		asked := p.choose(preferred)
+		v.ask(ctx, p.m, asked)
+		for due := false; !due; {
+			changed := p.m.Look(func(map[string]api.Status) {})
+			if p.choose(preferred) != asked {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				due = true
+			case <-changed:
+			}
 		}
-		c := m.Client(name)
-		if c == nil {
-			return
-		}
-		ask, cancel := context.WithTimeout(ctx, viewWait)
-		defer cancel()
-		if now, err := look(ask, name, c); err == nil {
-			v.mu.Lock()
-			v.now = now
-			v.mu.Unlock()
-		}
-	})
+	}
+}
+
+// ask takes an agent's view, if it has one.
+func (v *Views) ask(ctx context.Context, m *Monitor, name string) {
+	if name == "" {
+		return
+	}
+	if now, err := look(ctx, name, m.Client(name)); err == nil {
+		v.mu.Lock()
+		v.now = now
+		v.mu.Unlock()
+	}
 }
 
 func look(ctx context.Context, name string, c *client.Client) (View, error) {
 	v := View{From: name, RTT: map[string]time.Duration{}, Loss: map[string]float64{}, Promises: map[string]Promise{}}
-	var err error
-	if v.Members, err = c.Members(ctx); err != nil {
+	err := patient(ctx, func(ctx context.Context) (err error) {
+		v.Members, err = c.Members(ctx)
+		return err
+	})
+	if err != nil {
 		return v, err
 	}
 	for _, m := range v.Members {
@@ -85,19 +118,44 @@ func look(ctx context.Context, name string, c *client.Client) (View, error) {
 		}
 	}
 	// One that has members is asked for the rest in vain at worst.
-	if text, err := c.Metrics(ctx); err == nil {
-		v.measure(text)
-	}
-	if why, err := c.Why(ctx); err == nil {
-		v.promises(&why)
-	}
+	_ = patient(ctx, func(ctx context.Context) error {
+		text, err := c.Metrics(ctx)
+		if err == nil {
+			v.measure(text)
+		}
+		return err
+	})
+	_ = patient(ctx, func(ctx context.Context) error {
+		why, err := c.Why(ctx)
+		if err == nil {
+			v.promises(&why)
+		}
+		return err
+	})
+	v.At = time.Now()
 	return v, nil
 }
 
+// patient lets f wait for an answer, for so long.
+func patient(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, viewWait)
+	defer cancel()
+	return f(ctx)
+}
+
+// peerPrefix begins the names of the metrics that tell of paths.
+const peerPrefix = "ddgoose_peer_"
+
 // measure takes what the metrics tell of paths.
 func (v *View) measure(text []byte) {
+	var paths []byte // the few lines of many that tell of them: to parse all takes most of a screen's time
+	for l := range bytes.Lines(text) {
+		if bytes.Contains(l, []byte(peerPrefix)) {
+			paths = append(paths, l...)
+		}
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(paths))
 	if err != nil {
 		return // of another version: its members have round trip times as well
 	}
@@ -108,8 +166,8 @@ func (v *View) measure(text []byte) {
 			}
 		}
 	}
-	each("ddgoose_peer_rtt_seconds", func(id string, s float64) { v.RTT[id] = time.Duration(s * float64(time.Second)) })
-	each("ddgoose_peer_loss_ratio", func(id string, ratio float64) { v.Loss[id] = ratio })
+	each(peerPrefix+"rtt_seconds", func(id string, s float64) { v.RTT[id] = time.Duration(s * float64(time.Second)) })
+	each(peerPrefix+"loss_ratio", func(id string, ratio float64) { v.Loss[id] = ratio })
 }
 
 func labelOf(m *dto.Metric, name string) string {

@@ -97,6 +97,14 @@ func apart(left, right line, width int) line {
 	return left
 }
 
+// spell writes what a line says with the signs that the terminal has.
+func (l line) spell(g *glyphs) line {
+	for i := range l.spans {
+		l.spans[i].text = strings.ReplaceAll(l.spans[i].text, unicodeGlyphs.micro, g.micro)
+	}
+	return l
+}
+
 // fold breaks a text where it does not fit, between words where that can be;
 // what follows is as far from the left as the first word, and a bit more.
 func fold(text string, width int) (lines []string) {
@@ -134,11 +142,11 @@ func clean(s string) string {
 
 // glyphs are the signs that not every terminal has.
 type glyphs struct {
-	more, dot, up, down, arrows    string
-	full, empty, beam, broken, gap string
+	more, dot, up, down, arrows           string
+	full, empty, beam, broken, gap, micro string
 }
 
 var (
-	unicodeGlyphs = glyphs{"…", " · ", "▲", "▼", "↑↓", "█", "░", "━", "╳", "·"}
-	asciiGlyphs   = glyphs{"~", ", ", "^", "v", "jk", "#", ".", "=", "x", "."}
+	unicodeGlyphs = glyphs{"…", " · ", "▲", "▼", "↑↓", "█", "░", "━", "╳", "·", "µ"}
+	asciiGlyphs   = glyphs{"~", ", ", "^", "v", "jk", "#", ".", "=", "x", ".", "u"}
 )

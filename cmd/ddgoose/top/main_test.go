@@ -62,7 +62,7 @@ func busy(after time.Duration) Picture {
 	p := shot(after, "partition a/b,c", up("a", "", 6), up("b", "b", 7), gone("c", StateKilled, ""), observer,
 		gone("e", StateEnded, "agent e ended by itself: its last line"))
 	p.See(monitor.View{
-		From:    "b",
+		From: "b", At: p.At.Add(-time.Second),
 		Members: []api.Member{{Name: "a", ID: "id-a"}, {Name: "d", ID: "id-d", Tags: map[string]string{"rack": "seven"}}},
 		RTT:     map[string]time.Duration{"id-a": 12345 * time.Microsecond, "id-d": 391 * time.Microsecond},
 		Loss:    map[string]float64{"id-a": 0.25, "id-d": 0},

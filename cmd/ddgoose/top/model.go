@@ -32,13 +32,15 @@ type model struct {
 	looking  string // the agent that is looked into; "": the table is shown
 	inside   inside
 	scroll   int // of lines that do not fit
+	steady   steady
 }
 
 // scene is the flock as it is shown.
 type scene struct {
 	picture Picture
 	history history
-	recent  []string // the latest lines of news, oldest first
+	recent  []string  // the latest lines of news, oldest first
+	noted   time.Time // when an agent last had a note
 }
 
 // recentKept bounds the lines of news.
@@ -55,6 +57,9 @@ func (m *model) see(p Picture) (urgent bool) {
 	}
 	m.now.recent = m.now.recent[max(0, len(m.now.recent)-recentKept):]
 	m.now.picture = p
+	if slices.ContainsFunc(p.Agents, func(a Agent) bool { return a.Note != "" }) {
+		m.now.noted = p.At
+	}
 	return urgent && m.frozen == nil
 }
 

@@ -147,6 +147,8 @@ func TestScrollEndsWhereTheLinesDo(t *testing.T) {
 }
 
 func TestGooseByItsOwnWordWhereThatIsAtHand(t *testing.T) {
+	lapsed := up("a", "a", 3)
+	lapsed.Left = 0
 	follows := func(name, goose string, term uint64) Agent { return up(name, goose, term) }
 	for _, tt := range []struct {
 		what   string
@@ -156,6 +158,7 @@ func TestGooseByItsOwnWordWhereThatIsAtHand(t *testing.T) {
 		{"nobody", []Agent{up("a", "", 3)}, ""},
 		{"its own word", []Agent{up("a", "a", 3), up("b", "a", 3)}, "a"},
 		{"the highest token", []Agent{up("a", "a", 3), up("b", "b", 4)}, "b"},
+		{"one whose lease has run out is none", []Agent{lapsed, up("b", "a", 3)}, ""},
 		{"one that is killed is none, whatever others heard", []Agent{gone("a", StateKilled, ""), follows("b", "a", 3)}, ""},
 		{"one elsewhere, by those that follow it", []Agent{remote("a", StateAlive), follows("b", "a", 3)}, "a"},
 		{"one elsewhere that nobody lists yet", []Agent{follows("b", "a", 3)}, "a"},

@@ -25,6 +25,7 @@ type Agent struct {
 	Local  bool
 	Status api.Status    // of one that is up
 	Member *api.Member   // as another sees it by gossip
+	Seen   string        // by gossip: suspect or failed, where another cannot reach it
 	Left   time.Duration // of its own lease
 	Age    time.Duration // of its process, or since that has ended
 	RTT    *time.Duration
@@ -50,6 +51,10 @@ const (
 	StateFailed  = api.StateFailed
 	StateLeft    = api.StateLeft
 )
+
+// Hangs is the note of an agent that leaves the questions at its open socket
+// unanswered.
+const Hangs = "it hangs: no answers"
 
 // role is what the table calls the agent: what it does, or why it does nothing.
 func (a *Agent) role(g Goose) string {
@@ -106,8 +111,8 @@ type Goose struct {
 	Term, Token uint64
 }
 
-// Goose finds the goose: the agent that calls itself so by the highest token,
-// or, when its socket is not at hand, that others follow.
+// Goose finds the goose: the agent that calls itself so by the highest token and
+// has a lease, or, when its socket is not at hand, that others follow.
 func (p *Picture) Goose() (g Goose) {
 	local := map[string]bool{}
 	for i := range p.Agents {
@@ -118,7 +123,7 @@ func (p *Picture) Goose() (g Goose) {
 		s := &a.Status
 		switch {
 		case a.State != StateUp || s.Token <= g.Token:
-		case s.Role == api.RoleGoose:
+		case s.Role == api.RoleGoose && a.Left > 0:
 			g = Goose{a.Name, s.Term, s.Token}
 		case s.Goose != nil && s.Role != api.RoleDead && !local[s.Goose.Name]:
 			g = Goose{s.Goose.Name, s.Goose.Term, s.Token}
@@ -163,7 +168,11 @@ func newer(s, than *api.Status) bool {
 
 // See adds what one agent sees of the others.
 func (p *Picture) See(v monitor.View) {
-	p.From = v.From
+	old := v.Old(p.At)
+	if p.From = v.From; old {
+		p.From = ""
+	}
+	led := p.Goose().Token != 0 // without heartbeats nothing measures a path
 	by := map[string]*api.Member{}
 	for i := range v.Members {
 		by[v.Members[i].Name] = &v.Members[i]
@@ -173,17 +182,36 @@ func (p *Picture) See(v monitor.View) {
 		if a.Member == nil {
 			a.Member = by[a.Name]
 		}
-		if a.Member == nil || !a.live() {
+		if a.Member == nil || !a.live() || old {
 			continue
 		}
-		if d, ok := v.RTT[a.Member.ID]; ok {
-			a.RTT = &d
+		a.seePromise(&v, p.At)
+		switch seen := a.Member.State; {
+		case seen == StateSuspect || seen == StateFailed:
+			a.Seen = seen
+		case led && !v.Unheard(a.Member):
+			a.seePath(&v)
 		}
-		if l, ok := v.Loss[a.Member.ID]; ok {
-			a.Loss = &l
-		}
-		if pr, ok := v.Promises[a.Member.ID]; ok {
-			a.Promise = &pr
-		}
+	}
+}
+
+func (a *Agent) seePromise(v *monitor.View, at time.Time) {
+	p, ok := v.Promises[a.Member.ID]
+	if !ok {
+		return
+	}
+	if !v.Fresh(at) { // until a newer one comes it can only run out
+		p.Left -= at.Sub(v.At)
+		p.Waits -= at.Sub(v.At)
+	}
+	a.Promise = &p
+}
+
+func (a *Agent) seePath(v *monitor.View) {
+	if d, ok := v.RTT[a.Member.ID]; ok {
+		a.RTT = &d
+	}
+	if l, ok := v.Loss[a.Member.ID]; ok {
+		a.Loss = &l
 	}
 }

@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) error {
 		asked, busy = time.Now(), true
 		name, c := m.looking, o.Source.Client(m.looking)
 		asking.Go(func() {
-			defer t.rescue()
+			defer Rescue()
 			answers <- o.question(ctx, name, c)
 		})
 	}
@@ -175,15 +175,6 @@ func (t *terminal) suspend() error {
 		return err
 	}
 	return t.Resume()
-}
-
-// rescue gives the terminal back before a panic of another goroutine ends the
-// process; the loop's own does so by itself.
-func (t *terminal) rescue() {
-	if p := recover(); p != nil {
-		t.Fini()
-		panic(p)
-	}
 }
 
 // after gives a channel that is closed when d has passed.

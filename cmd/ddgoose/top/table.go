@@ -2,7 +2,6 @@ package top
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,20 +16,21 @@ type column struct {
 	name  string
 	right bool
 	drop  int // in a narrow window the greatest goes first; 0: never
+	least int // the width of what it often has, so that it stands still
 	cell  func(m *model, a *Agent, g Goose) string
 }
 
 var columns = []column{
-	{"AGENT", false, 0, func(_ *model, a *Agent, _ Goose) string { return a.Name }},
-	{"ROLE", false, 0, func(_ *model, a *Agent, g Goose) string { return a.role(g) }},
-	{"LEASE", false, 7, leaseBar},
-	{"LEFT", true, 1, func(_ *model, a *Agent, _ Goose) string {
+	{"AGENT", false, 0, 0, func(_ *model, a *Agent, _ Goose) string { return a.Name }},
+	{"ROLE", false, 0, len("no answer"), func(_ *model, a *Agent, g Goose) string { return a.role(g) }},
+	{"LEASE", false, 7, leaseWidth, leaseBar},
+	{"LEFT", true, 1, len("999 ms"), func(_ *model, a *Agent, _ Goose) string {
 		if a.State != StateUp || a.Status.Role != api.RoleGoose {
 			return ""
 		}
 		return fmt.Sprintf("%d ms", a.Left.Milliseconds())
 	}},
-	{"FOLLOWS", false, 2, func(_ *model, a *Agent, _ Goose) string {
+	{"FOLLOWS", false, 2, 0, func(_ *model, a *Agent, _ Goose) string {
 		switch {
 		case a.State != StateUp:
 			return ""
@@ -39,16 +39,16 @@ var columns = []column{
 		}
 		return a.Status.Goose.Name
 	}},
-	{"TERM", true, 4, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Term, 10) })},
-	{"TOKEN", true, 10, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
-	{"VOTERS", true, 11, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
-	{"PROMISE", false, 9, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
-	{"RTT", true, 3, func(_ *model, a *Agent, _ Goose) string { return rtt(a.RTT) }},
-	{"LOSS", true, 5, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
-	{"AGE", true, 6, func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
-	{"PID", true, 12, func(_ *model, a *Agent, _ Goose) string { return number(a.PID) }},
-	{"ADDRESS", false, 8, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
-	{"", false, 0, func(_ *model, a *Agent, _ Goose) string { return a.Note }},
+	{"TERM", true, 4, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Term, 10) })},
+	{"TOKEN", true, 10, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
+	{"VOTERS", true, 11, 0, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
+	{"PROMISE", false, 9, 0, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
+	{"RTT", true, 3, len("suspect"), func(_ *model, a *Agent, _ Goose) string { return orElse(a.Seen, rtt(a.RTT)) }},
+	{"LOSS", true, 5, 0, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
+	{"AGE", true, 6, len("59m59s"), func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
+	{"PID", true, 12, 0, func(_ *model, a *Agent, _ Goose) string { return number(a.PID) }},
+	{"ADDRESS", false, 8, 0, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
+	{"", false, 0, 0, func(_ *model, a *Agent, _ Goose) string { return a.Note }},
 }
 
 func ifUp(f func(*api.Status) string) func(*model, *Agent, Goose) string {
@@ -59,10 +59,6 @@ func ifUp(f func(*api.Status) string) func(*model, *Agent, Goose) string {
 		return f(&a.Status)
 	}
 }
-
-// noteLeast is how much of a note is worth more than a column, in a window of noteFrom
-// and more; it takes what is left.
-const noteLeast, noteFrom = 20, 60
 
 // leaseWidth is how many columns a whole lease takes.
 const leaseWidth = 8
@@ -181,6 +177,8 @@ func cellStyle(a *Agent, column string, g Goose) style {
 		return notice
 	case column == "LOSS" && a.Loss != nil && *a.Loss >= 0.05:
 		return notice
+	case column == "RTT" && a.Seen != "":
+		return notice
 	case column == "FOLLOWS" && a.State == StateUp && a.Status.Goose == nil:
 		return bad
 	case role == api.RoleGoose && a.Name != g.Name: // another leads by a higher token
@@ -195,71 +193,4 @@ func cellStyle(a *Agent, column string, g Goose) style {
 		return faint
 	}
 	return plain
-}
-
-// layout chooses the columns that fit, and gives their cells, the head's first,
-// and their widths. What no row has is left out.
-func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells [][]string, widths []int) {
-	shown = slices.Clone(columns)
-	all := make([][]string, len(rows)+1)
-	for _, c := range columns {
-		name := c.name
-		if c.name != "" && c.name == orders[m.order].column {
-			name += m.sign()
-		}
-		all[0] = append(all[0], name)
-		for r, a := range rows {
-			all[r+1] = append(all[r+1], clean(c.cell(m, a, g)))
-		}
-	}
-	cells = all
-	take := func(i int) {
-		shown = slices.Delete(shown, i, i+1)
-		for r := range cells {
-			cells[r] = slices.Delete(cells[r], i, i+1)
-		}
-	}
-	for i := len(shown) - 2; i > 0; i-- {
-		if !slices.ContainsFunc(cells[1:], func(row []string) bool { return row[i] != "" }) {
-			take(i)
-		}
-	}
-	for {
-		widths = widest(cells)
-		total := 0
-		if width >= noteFrom {
-			total = min(widths[len(widths)-1], noteLeast)
-		}
-		for _, w := range widths[:len(widths)-1] {
-			total += w + 2
-		}
-		worst := 0
-		for i, c := range shown {
-			if c.drop > shown[worst].drop {
-				worst = i
-			}
-		}
-		if total <= width || worst == 0 {
-			return shown, cells, widths
-		}
-		take(worst)
-	}
-}
-
-// sign shows which way the rows are sorted.
-func (m *model) sign() string {
-	if m.reverse {
-		return m.glyphs.down
-	}
-	return m.glyphs.up
-}
-
-func widest(cells [][]string) []int {
-	widths := make([]int, len(cells[0]))
-	for _, row := range cells {
-		for i, text := range row {
-			widths[i] = max(widths[i], displaywidth.String(text))
-		}
-	}
-	return widths
 }

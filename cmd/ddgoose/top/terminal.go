@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gdamore/tcell/v3"
 	"github.com/gdamore/tcell/v3/color"
@@ -38,6 +39,7 @@ func openTerminal(tty tcell.Tty, colour bool) (*terminal, error) {
 	if colour {
 		t.styles = &colours
 	}
+	taken.Store(t)
 	return t, nil
 }
 
@@ -57,6 +59,26 @@ var (
 		badBadge:  ink.Foreground(color.White).Background(color.Maroon).Bold(true),
 	}
 )
+
+// taken is the terminal that is ours now: a process has one.
+var taken atomic.Pointer[terminal]
+
+// Fini gives the terminal back. It may be called again.
+func (t *terminal) Fini() {
+	t.Screen.Fini()
+	taken.CompareAndSwap(t, nil)
+}
+
+// Rescue gives the terminal back when the goroutine that defers it panics, which
+// ends the process. The loop's own does so by itself.
+func Rescue() {
+	if p := recover(); p != nil {
+		if t := taken.Load(); t != nil {
+			t.Fini()
+		}
+		panic(p)
+	}
+}
 
 // glyphs are those that the terminal's character set has.
 func (t *terminal) glyphs() *glyphs {

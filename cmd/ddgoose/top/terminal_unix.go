@@ -4,7 +4,9 @@ package top
 
 import (
 	"os"
+	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,24 @@ func inForeground(f *os.File) bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
+// stopWait is how long a stop may take to strike. Without a shell that could let
+// us go on, the kernel does not stop us at all.
+const stopWait = 250 * time.Millisecond
+
 // stop stops this process and those that the shell started with it, as the
-// terminal's own key does, until the shell lets them go on.
-func stop() error { return syscall.Kill(0, syscall.SIGTSTP) }
+// terminal's own key does, and returns when the shell lets them go on. The signal
+// may strike after Kill has returned: whoever takes the terminal back before that
+// takes it from the shell.
+func stop() error {
+	goOn := make(chan os.Signal, 1)
+	signal.Notify(goOn, syscall.SIGCONT)
+	defer signal.Stop(goOn)
+	if err := syscall.Kill(0, syscall.SIGTSTP); err != nil {
+		return err
+	}
+	select {
+	case <-goOn:
+	case <-time.After(stopWait):
+	}
+	return nil
+}

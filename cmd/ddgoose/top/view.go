@@ -26,7 +26,7 @@ func (m *model) view(width, height int) []line {
 	}
 	lines = lines[:min(len(lines), height)]
 	for i, l := range lines {
-		lines[i] = l.clip(width, m.glyphs)
+		lines[i] = l.clip(width, m.glyphs).spell(m.glyphs)
 	}
 	return append(lines, make([]line, height-len(lines))...)
 }

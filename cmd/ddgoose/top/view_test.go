@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/monitor"
 )
 
 // golden draws a screen as a file shows it: each line, and below it, where they are
@@ -139,7 +140,7 @@ func TestEveryScreenFitsEveryWindow(t *testing.T) {
 func TestSmallWindowsKeepWhatMatters(t *testing.T) {
 	m := newModel()
 	narrow := golden(m, 30, 20)
-	require.Contains(t, narrow, "b       goose     412 ms")
+	require.Contains(t, narrow, "b       goose      412 ms")
 	require.NotContains(t, narrow, "TOKEN")
 	low := m.view(80, 3)
 	require.True(t, strings.HasPrefix(low[0].text(), "AGENT"))
@@ -184,4 +185,89 @@ func TestFold(t *testing.T) {
 	} {
 		require.Equal(t, tt.lines, fold(tt.text, tt.width), "%q", tt.text)
 	}
+}
+
+func TestColumnsStandStill(t *testing.T) {
+	heads := func(m *model) (at string) {
+		for _, l := range m.view(100, 24) {
+			if strings.HasPrefix(l.text(), "AGENT") {
+				at = strings.TrimRight(l.text(), " ")
+			}
+		}
+		return at
+	}
+	seen := func(after time.Duration, rtt time.Duration, agents ...Agent) Picture {
+		p := shot(after, "", agents...)
+		p.See(monitor.View{From: "b", At: p.At, Members: []api.Member{{Name: "b", ID: "id-b"}}, RTT: map[string]time.Duration{"id-b": rtt}})
+		return p
+	}
+	m := &model{glyphs: &asciiGlyphs}
+	m.see(seen(0, 300*time.Microsecond, up("a", "a", 6), up("b", "a", 6)))
+	all := heads(m)
+	require.Contains(t, all, "LEASE")
+	for i, p := range []Picture{
+		seen(time.Second, 1234*time.Microsecond, up("a", "", 6), up("b", "", 6)),
+		seen(2*time.Second, time.Millisecond, gone("a", StateSilent, ""), up("b", "", 7)),
+		seen(3*time.Second, 500*time.Millisecond, gone("a", StateSilent, ""), up("b", "b", 7)),
+	} {
+		m.see(p)
+		require.Equal(t, all, heads(m), "%d", i)
+	}
+
+	// A note takes the place of columns, and does not give it back at once.
+	m.see(seen(4*time.Second, 0, gone("a", StateEnded, "it ended by itself"), up("b", "b", 7)))
+	less := heads(m)
+	require.NotEqual(t, all, less)
+	m.see(seen(5*time.Second, 0, up("a", "b", 7), up("b", "b", 7)))
+	require.Equal(t, less, heads(m))
+	m.see(seen(20*time.Second, 0, up("a", "b", 7), up("b", "b", 7)))
+	require.Equal(t, all, heads(m))
+	m.see(seen(21*time.Second, 0, up("b", "", 7)))
+	require.NotEqual(t, all, heads(m), "another flock has other columns")
+}
+
+func TestWhatOneAgentSeesGrowsOld(t *testing.T) {
+	promises := map[string]monitor.Promise{"id-b": {To: "a", Left: 5 * time.Second}}
+	view := monitor.View{
+		From: "a", At: noon, Members: []api.Member{{Name: "b", ID: "id-b", State: StateAlive}, {Name: "c", ID: "id-c", State: StateFailed}},
+		RTT:      map[string]time.Duration{"id-b": time.Millisecond, "id-c": time.Millisecond},
+		Loss:     map[string]float64{"id-b": 0, "id-c": 0},
+		Promises: promises,
+	}
+	look := func(after time.Duration) (Picture, *Agent, *Agent) {
+		p := shot(after, "", up("a", "a", 6), up("b", "a", 6), up("c", "", 6))
+		p.See(view)
+		return p, &p.Agents[1], &p.Agents[2]
+	}
+	p, b, c := look(time.Second)
+	require.Equal(t, "a", p.From)
+	require.Equal(t, 5*time.Second, b.Promise.Left, "as new as it can be")
+	require.NotNil(t, b.RTT)
+	require.Equal(t, StateFailed, c.Seen)
+	require.Nil(t, c.RTT, "it was measured when there still was a path")
+	require.Nil(t, c.Loss)
+
+	view.Members = append(view.Members, api.Member{Name: "a", ID: "id-a", Role: api.RoleGoose})
+	view.Members[0].Voter = true
+	_, b, _ = look(time.Second)
+	require.NotNil(t, b.RTT)
+	view.Promises = map[string]monitor.Promise{"id-z": {To: "a", Left: time.Second}}
+	_, b, _ = look(time.Second)
+	require.Nil(t, b.RTT, "a voter that promises its goose nothing has not been heard for a lease")
+	view.Members[0].Voter = false
+	_, b, _ = look(time.Second)
+	require.NotNil(t, b.RTT, "an observer promises nothing anyhow")
+
+	leaderless := shot(time.Second, "", up("a", "", 6), up("b", "", 6))
+	leaderless.See(view)
+	require.Nil(t, leaderless.Agents[1].RTT, "nothing measures it now")
+	view.Promises = promises
+
+	_, b, _ = look(3 * time.Second)
+	require.Equal(t, 2*time.Second, b.Promise.Left, "it runs out")
+	p, b, c = look(8 * time.Second)
+	require.Empty(t, p.From)
+	require.Nil(t, b.Promise)
+	require.Nil(t, b.RTT)
+	require.Empty(t, c.Seen)
 }

@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// inflowBench is an inflow and streams of it that come from nowhere.
+type inflowBench struct {
+	*inflow
+	t *testing.T
+	m *mux
+}
+
+func newInflowBench(t *testing.T) *inflowBench {
+	counts, quiet := &counters{}, &quietLog{log: slog.New(slog.DiscardHandler)}
+	in := &inflow{counts: counts, quiet: quiet}
+	m := &mux{counts: counts, quiet: quiet, in: in}
+	m.mu.open = map[net.Conn]struct{}{}
+	return &inflowBench{in, t, m}
+}
+
+func (b *inflowBench) stream(host string) *accepted {
+	ours, theirs := net.Pipe()
+	b.t.Cleanup(func() { require.NoError(b.t, theirs.Close()) })
+	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, "7"))
+	require.NoError(b.t, err)
+	s := &accepted{tracked: tracked{Conn: ours, m: b.m}, in: b.inflow, host: hostPrefix(addr)}
+	b.take(s)
+	return s
+}
+
+func (b *inflowBench) closed(s *accepted) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return s.gone
+}
+
+func TestTheHostWithTheMostStreamsGivesUpItsOldest(t *testing.T) {
+	b := newInflowBench(t)
+	honest := []*accepted{b.stream("10.0.0.1"), b.stream("10.0.0.2"), b.stream("10.0.0.2")}
+	var greedy []*accepted
+	for range 3 * streamsMost {
+		greedy = append(greedy, b.stream("10.0.0.9"))
+	}
+	for _, s := range honest {
+		require.False(t, b.closed(s))
+	}
+	for i, s := range greedy {
+		require.Equal(t, i < len(greedy)-(streamsMost-len(honest)), b.closed(s), "stream %d", i)
+	}
+	require.Len(t, b.mu.open, streamsMost)
+	require.EqualValues(t, 2*streamsMost+len(honest), b.counts.of("dropped_stream_full").Load())
+	late := b.stream("10.0.0.3")
+	require.False(t, b.closed(late), "one that comes when all places are taken has one all the same")
+	_, err := greedy[0].Conn.Write([]byte{1})
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+
+	// Whoever closes gives its place free.
+	for _, s := range greedy {
+		require.NoError(t, s.Close())
+	}
+	require.Len(t, b.mu.open, len(honest)+1)
+}
+
+func TestAHostOfManyIPv6AddressesIsOneHost(t *testing.T) {
+	b := newInflowBench(t)
+	honest := b.stream("2001:db8:1::1")
+	for i := range 2 * streamsMost {
+		b.stream(fmt.Sprintf("2001:db8:2::%x", i+1))
+	}
+	require.False(t, b.closed(honest))
+}
+
+func TestTheHostThatHoldsTheMostMemoryGivesUpItsLargestStream(t *testing.T) {
+	b := newInflowBench(t)
+	honest := b.stream("10.0.0.1")
+	require.NoError(t, b.grow(honest, streamMost)) // the largest single one of all
+	small := b.stream("10.0.0.9")
+	require.NoError(t, b.grow(small, 10))
+	var large []*accepted
+	for range inflowMost / (streamMost / 2) {
+		s := b.stream("10.0.0.9")
+		_ = b.grow(s, streamMost/2)
+		large = append(large, s)
+	}
+	require.False(t, b.closed(honest))
+	require.False(t, b.closed(small))
+	for i, s := range large { // of 16 halves 13 fit beside the others
+		require.Equal(t, i < 3, b.closed(s), "stream %d", i)
+	}
+	require.EqualValues(t, 3, b.counts.of("dropped_stream_memory").Load())
+	require.ErrorIs(t, b.grow(large[0], 1), errStreamEvicted)
+	require.LessOrEqual(t, b.mu.held, inflowMost)
+
+	for _, s := range append(large, honest, small) {
+		require.NoError(t, s.Close())
+		require.NoError(t, s.Close(), "twice")
+	}
+	require.Zero(t, b.mu.held)
+	require.Empty(t, b.mu.open)
+}
+
+func TestOneStreamIsBounded(t *testing.T) {
+	b := newInflowBench(t)
+	s := b.stream("10.0.0.1")
+	require.NoError(t, b.grow(s, streamMost))
+	require.ErrorIs(t, b.grow(s, 1), errStreamLarge)
+	grow := oneStream()
+	require.NoError(t, grow(streamMost))
+	require.ErrorIs(t, grow(1), errStreamLarge)
+}

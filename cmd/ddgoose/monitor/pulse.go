@@ -1,0 +1,171 @@
+package monitor
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
+)
+
+// Pulse asks agents again and again: a watch tells of no renewal of a lease, and
+// nothing at all of an agent that hangs.
+type Pulse struct {
+	m   *Monitor
+	ask func(ctx context.Context, name string) (api.Status, error)
+
+	mu    sync.Mutex // guards what follows
+	beats map[string]*beat
+}
+
+// beat is what has come of asking one agent.
+type beat struct {
+	asking      bool
+	waits       int           // ticks that the question has waited for its answer
+	rests       int           // ticks since the last answer
+	until, left time.Duration // of its lease: the end by the boot clock, and what was left when it answered
+}
+
+const (
+	// beatEvery is how often a goose is asked, and restTicks how many times less
+	// often the others are.
+	beatEvery = 250 * time.Millisecond
+	restTicks = 4
+	// hangTicks is how long an agent may leave a question open. It is counted in ticks
+	// of ours, so that our own sleep accuses nobody.
+	hangTicks = 4
+	// beatWait ends a question, so that an agent that hangs for long is not left
+	// with a heap of them.
+	beatWait = 10 * time.Second
+)
+
+// NewPulse is the pulse of the agents that m follows, once Follow runs.
+func NewPulse(m *Monitor) *Pulse {
+	return &Pulse{m: m, beats: map[string]*beat{}, ask: func(ctx context.Context, name string) (api.Status, error) {
+		return m.Client(name).Status(ctx)
+	}}
+}
+
+// Follow asks until ctx ends.
+func (p *Pulse) Follow(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		for name, b := range p.due() {
+			asking.Go(func() {
+				defer p.m.rescuer()()
+				ask, cancel := context.WithTimeout(ctx, beatWait)
+				defer cancel()
+				s, err := p.ask(ask, name)
+				p.answered(b, &s, err == nil)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// due gives whom to ask now, and counts this tick.
+func (p *Pulse) due() map[string]*beat {
+	roles := map[string]string{}
+	p.m.Look(func(up map[string]api.Status) {
+		for name, s := range up {
+			roles[name] = s.Role
+		}
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range p.beats {
+		if _, up := roles[name]; !up {
+			delete(p.beats, name)
+		}
+	}
+	due := map[string]*beat{}
+	for name, role := range roles {
+		b := p.beats[name]
+		if b == nil {
+			b = &beat{rests: restTicks}
+			p.beats[name] = b
+		}
+		switch {
+		case b.asking:
+			b.waits++
+		case role == api.RoleGoose || b.rests+1 >= restTicks:
+			b.asking = true
+			due[name] = b
+		default:
+			b.rests++
+		}
+	}
+	return due
+}
+
+func (p *Pulse) answered(b *beat, s *api.Status, well bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b.asking = false; !well {
+		return // it has gone, or hangs for beatWait by now: waits stays
+	}
+	b.waits, b.rests = 0, 0
+	b.until, b.left = time.Duration(s.Lease.UntilBoottimeNS), ms(s.Lease.RemainingMS)
+}
+
+// Hangs tells whether an agent whose socket is open leaves our questions open.
+func (p *Pulse) Hangs(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.beats[name]
+	return b != nil && b.waits >= hangTicks
+}
+
+// Left gives what is left of the lease of an agent on this machine, by its last
+// word; while it owes us an answer, by the clock.
+func (p *Pulse) Left(name string, s *api.Status) time.Duration {
+	if s.Role != api.RoleGoose {
+		return 0
+	}
+	until, left := time.Duration(s.Lease.UntilBoottimeNS), ms(s.Lease.RemainingMS)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.beats[name]
+	if b != nil && b.until > until {
+		until, left = b.until, b.left
+	}
+	if b != nil && b.waits > 0 {
+		left = until - boottime.Now()
+	}
+	return max(left, 0)
+}
+
+// choose names the agent that tells most of the flock: the goose, who hears all
+// voters, by the highest token; else the preferred one; else the first by name.
+// "": nobody answers.
+func (p *Pulse) choose(preferred string) (name string) {
+	p.m.Look(func(up map[string]api.Status) {
+		best := uint64(0)
+		weigh := func(name string, s *api.Status) uint64 {
+			switch {
+			case s.Role == api.RoleGoose:
+				return s.Token + 1
+			case name == preferred:
+				return 1
+			}
+			return 0
+		}
+		for _, other := range slices.Sorted(maps.Keys(up)) {
+			s := up[other]
+			if w := weigh(other, &s); !p.Hangs(other) && (name == "" || w > best) {
+				name, best = other, w
+			}
+		}
+	})
+	return name
+}
