@@ -41,7 +41,7 @@ test-sim:
 
 ## test-virtual: whole agents in virtual time, tormented by a few seeds
 test-virtual:
-	$(GO) test -count=1 -timeout 5m -run VirtualSoak ./agent -soak.seeds 3
+	$(GO) test -count=1 -timeout 5m -run 'VirtualSoak|AHundredElections' ./agent -soak.seeds 2
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:

@@ -113,7 +113,7 @@ func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
 	for ; ; most++ {
 		m.Tags["b"] = strings.Repeat("x", most)
 		if _, err := m.encode(); err != nil {
-			require.ErrorContains(t, err, "tags are 1 bytes too many: name and tags together may take 443 bytes")
+			require.ErrorContains(t, err, "tags are 1 bytes too many: name and tags together may take 426 bytes")
 			break
 		}
 	}
