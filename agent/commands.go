@@ -102,6 +102,12 @@ func (c *contest) commandStepDown(to string, force bool, answer func(string, err
 // beginStepDown begins a hand-over. It checks on a copy of the node whether it can,
 // so that no work is stopped for one that cannot.
 func (c *contest) beginStepDown(to election.ID, done func(goose string, err error)) {
+	if c.number != 0 && to.IsZero() {
+		if to = c.heir(c.l.now()); to.IsZero() {
+			done("", api.Conflict("no other live voter contests election %s: start another agent with --election %s, or wait until it answers", c.seat.name, c.seat.name))
+			return
+		}
+	}
 	trial := *c.node
 	var fx election.Effects
 	trial.Step(c.l.now(), election.StepDown{To: to}, &fx)

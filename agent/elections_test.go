@@ -417,3 +417,60 @@ func TestAHundredElectionsCostLittleMoreThanFive(t *testing.T) {
 	require.LessOrEqual(t, hundred, 1.5*five)
 	require.LessOrEqual(t, hundredBytes, 10*oneBytes)
 }
+
+// While one table is under way, another that is wanted waits: what the node
+// takes is what it proposed first.
+func TestElectionsWantedAtOnceAreAllFounded(t *testing.T) {
+	for range 10 {
+		inFlock(t, func(t *testing.T, f *testFlock) {
+			f.start("a", joining("10.0.0.1"), expecting(3), contesting("backup", "reports"))
+			f.start("b", joining("10.0.0.1"), expecting(3), contesting("backup"))
+			f.start("c", joining("10.0.0.1"), expecting(3))
+			f.settle(3)
+			f.allLed("backup", "reports")
+			want := func(name string) {
+				_, err := ask(context.Background(), f.agents[f.goose()].Agent, func(l *life, answer func(struct{}, error)) error {
+					l.table.want(name, l.now())
+					l.tendTable(l.now())
+					answer(struct{}{}, nil)
+					return nil
+				})
+				require.NoError(t, err)
+			}
+			want("third")
+			want("fourth") // the change for the third is not made yet
+			f.until(time.Minute, "both are founded", func() bool {
+				for _, name := range []string{"third", "fourth"} {
+					for _, a := range f.live() {
+						if _, err := f.agents[a].Election(name); err != nil {
+							return false
+						}
+					}
+				}
+				return true
+			})
+		})
+	}
+}
+
+func TestAStepDownGoesToOneThatContests(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a", joining("10.0.0.1"), expecting(3), contesting("x"))
+		f.start("b", joining("10.0.0.1"), expecting(3), contesting("x"))
+		f.start("c", joining("10.0.0.1"), expecting(3))
+		f.settle(3)
+		for range 6 {
+			f.until(time.Minute, "a goose", func() bool { return f.gooseOf("x") != "" })
+			goose := f.gooseOf("x")
+			f.until(time.Minute, "a contestant that answers", func() bool {
+				err := f.await(func() error { return f.in(goose, "x").StepDown(context.Background(), "") })
+				if err != nil {
+					require.ErrorContains(t, err, "no other live voter contests election x")
+				}
+				return err == nil
+			})
+			f.until(time.Minute, "another goose", func() bool { g := f.gooseOf("x"); return g != "" && g != goose })
+			require.NotEqual(t, "c", f.gooseOf("x"))
+		}
+	})
+}

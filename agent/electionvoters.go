@@ -213,15 +213,32 @@ func (c *contest) endHeadStart(now time.Duration) {
 const careAfter = 6
 
 func (c *contest) handToContestant(now time.Duration) {
-	for _, contact := range c.contacts {
-		does, _ := c.contestedBy(contact.ID)
-		config := c.node.Record().Config
-		if i := config.Index(contact.ID); does && i >= 0 && config.Voters[i].Priority > 0 && contact.InTerm && now-contact.AckAt < c.l.cfg.Lease && now >= c.movedAt+moveElectionEvery {
-			c.movedAt = now
-			c.beginStepDown(contact.ID, func(string, error) {})
-			return
+	if to := c.heir(now); !to.IsZero() && now >= c.movedAt+moveElectionEvery {
+		c.movedAt = now
+		c.beginStepDown(to, func(string, error) {})
+	}
+}
+
+// heir gives the voter that an election other than the default one is handed to:
+// one that contests it, if any can take over. Their priorities may not say so yet.
+// Zero: whoever ranks first.
+func (c *contest) heir(now time.Duration) (best election.ID) {
+	if c.number == 0 {
+		return best
+	}
+	if first := c.node.Successor(now); !first.IsZero() {
+		if does, _ := c.contestedBy(first); does {
+			return first
 		}
 	}
+	config := c.node.Record().Config
+	for _, contact := range c.node.Contacts(nil) {
+		i := config.Index(contact.ID)
+		if does, _ := c.contestedBy(contact.ID); does && i >= 0 && config.Voters[i].Priority > 0 && contact.InTerm && now-contact.AckAt < c.l.cfg.Lease {
+			return contact.ID
+		}
+	}
+	return best
 }
 
 func (c *contest) change(in election.Change) {

@@ -51,7 +51,11 @@ func (c *contest) progressHandover(now time.Duration) {
 		if !leads { // the lead was lost while work ended: what was asked for happens by itself
 			return
 		}
-		var in election.Input = election.StepDown{To: h.to, Stop: h.stop}
+		to := h.to
+		if to.IsZero() {
+			to = c.heir(now)
+		}
+		var in election.Input = election.StepDown{To: to, Stop: h.stop}
 		if h.raiseTo != 0 {
 			in = election.RaiseTerm{Term: h.raiseTo}
 		}

@@ -282,9 +282,11 @@ func (l *life) foundElections(now time.Duration, own []string) {
 	if len(entries) == len(t.entries) {
 		return
 	}
+	before := t.proposed
 	t.proposed = entries
 	l.step(election.Change{Table: store.TableOf(entries)})
 	if l.fx.Err != nil {
+		t.proposed = before // which may be the one that the node is about to take
 		l.log.Debug("founding of elections refused", "error", l.fx.Err)
 	}
 }
