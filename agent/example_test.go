@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"time"
 
@@ -19,30 +20,119 @@ func dataDir() string {
 	return dir
 }
 
-// An agent inside a program of one's own: it founds a flock, or joins the one
-// that Join names, and runs until its context ends.
+// An agent inside a program of one's own, in ten lines: it founds a flock, or
+// joins the one that Join names, and runs until its context ends.
 func Example() {
+	dir := dataDir()
+	defer os.RemoveAll(dir)
+
+	a, err := agent.New(agent.Config{Name: "a", Bind: "127.0.0.1:0", DataDir: dir, Socket: agent.NoSocket})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go a.Lead(ctx, func(ctx context.Context, lease agent.Lease) error {
+		fmt.Println("acting for the goose with token", lease.Token())
+		stop() // as a SIGTERM would
+		<-ctx.Done()
+		return nil
+	})
+	fmt.Println("run:", a.Run(ctx))
+	// Output:
+	// acting for the goose with token 1
+	// run: <nil>
+}
+
+// Watch yields the status at once and at every change: who is the goose, and
+// whether it is this agent inside its lease. It binds nobody; Lead does.
+func ExampleAgent_Watch() {
 	dir := dataDir()
 	defer os.RemoveAll(dir)
 	a, err := agent.New(agent.Config{Name: "a", Bind: "127.0.0.1:0", DataDir: dir, Socket: agent.NoSocket})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
+		defer stop()
 		for s := range a.Watch(ctx) {
 			if s.Goose != nil {
 				fmt.Println(s.Goose.Name, "is the goose of", s.Flock)
-				stop()
 				return
 			}
 		}
 	}()
 	if err := a.Run(ctx); err != nil {
-		fmt.Println(err)
+		log.Fatal(err)
 	}
 	// Output: a is the goose of default
+}
+
+// callbacks are those of client-go's leaderelection.
+type callbacks struct {
+	OnStartedLeading func(context.Context)
+	OnStoppedLeading func()
+	OnNewLeader      func(identity string)
+}
+
+// runOrDie is RunOrDie for those who come from there: OnStartedLeading is what
+// Lead calls, OnStoppedLeading is how that ends, and OnNewLeader comes from Watch.
+//
+// What differs: nobody else leads before OnStartedLeading has returned, or the
+// lease has run out, so it must return when its context ends; after a lost lease
+// Lead waits for the next time, where RunOrDie returns; OnStoppedLeading is called
+// only after OnStartedLeading; and there is a token, to be sent with each act.
+func runOrDie(ctx context.Context, a *agent.Agent, c callbacks) error {
+	go func() {
+		last := ""
+		for s := range a.Watch(ctx) {
+			if s.Goose != nil && s.Goose.ID != last {
+				last = s.Goose.ID
+				c.OnNewLeader(s.Goose.Name)
+			}
+		}
+	}()
+	return a.Lead(ctx, func(ctx context.Context, _ agent.Lease) error {
+		defer c.OnStoppedLeading()
+		c.OnStartedLeading(ctx)
+		return nil // before ctx has ended this would end Lead: the work is done
+	})
+}
+
+// The callbacks of client-go's leaderelection, by Lead and Watch.
+func Example_clientGoCallbacks() {
+	dir := dataDir()
+	defer os.RemoveAll(dir)
+	a, err := agent.New(agent.Config{Name: "a", Bind: "127.0.0.1:0", DataDir: dir, Socket: agent.NoSocket})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+
+	known := make(chan struct{})
+	err = runOrDie(ctx, a, callbacks{
+		OnStartedLeading: func(ctx context.Context) {
+			fmt.Println("started leading")
+			<-known
+			stop() // the program ends
+			<-ctx.Done()
+		},
+		OnStoppedLeading: func() { fmt.Println("stopped leading") },
+		OnNewLeader: func(identity string) {
+			fmt.Println("new leader:", identity)
+			close(known)
+		},
+	})
+	fmt.Println("lead:", err)
+	fmt.Println("run:", <-ended)
+	// Unordered output:
+	// started leading
+	// new leader: a
+	// stopped leading
+	// lead: context canceled
+	// run: <nil>
 }
 
 // Lead calls work while this agent is the goose. Work stops when its context
@@ -53,8 +143,7 @@ func ExampleAgent_Lead() {
 	defer os.RemoveAll(dir)
 	a, err := agent.New(agent.Config{Name: "a", Bind: "127.0.0.1:0", DataDir: dir, Socket: agent.NoSocket})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -1,5 +1,28 @@
 package agent
 
+// What Lead promises, sentence by sentence, and where it is shown: here, in
+// lead (agent/lead/run_test.go), in client (agent/client), in grace_test.go.
+//
+//	calls work once per time this agent is goose   TestLeadWorksOncePerPeriodAndStopsBeforeItsLeaseEnds, lead TestWorkIsCalledOncePerGoosePeriod
+//	  the same period, earned back                 lead TestLapseRegainedInThePeriodCallsWorkAgainWithItsToken
+//	  it waits, before Run has started too         TestLeadBeforeRunAndAfter
+//	never twice at once                            lead TestWorkIsNeverRunTwiceAtOnce
+//	work's context is a child of the caller's      lead TestContextOfWorkIsAChildOfTheCallers
+//	context.Cause says why it ended                lead TestCauseSaysWhyWorkEnds, TestEveryPlannedEndHandsOverWhenAllWorksHaveReturned
+//	unrenewed lease: cancelled at 40 % left        lead TestUnrenewedLeaseIsCancelledAt40PercentLeft, TestASlowDiskEndsWorkByTheLeaseNotByTheLoop
+//	step-down, Leave, stop: cancelled first, the   TestEveryPlannedEndHandsOverWhenAllWorksHaveReturned,
+//	  lease renewed, transfer after all returned   lead TestPlannedEndRenewsUntilWorkHasReturnedAndThenDrains
+//	  up to Config.Grace                           TestGraceEndsAHandOverButNotTheLease, grace TestTheLongestGraceOfThoseThatWorkCounts
+//	late after a lapse: no campaign, a warning     TestLateWorkKeepsItsAgentFromCampaigning
+//	returns by itself: step down, work's error     TestWorkThatReturnsStepsDown, lead TestWorkThatReturnsByItselfStepsDownAndEndsLead
+//	returns after a cancel: the next period        TestLeadWaitsForTheNextPeriodAfterAStepDown, lead TestWorkThatReturnsAfterACancelWaitsForTheNextPeriod
+//	the caller's context ends: cancel, wait,       TestTheCallersEndIsAStepDownOnceWorkHasReturned,
+//	  step down, ctx.Err()                         lead TestCallersContextEndsWorkIsAwaitedAndTheAgentStepsDown
+//	a panic steps down, then goes on               TestAPanicStepsDownThenGoesOn, lead TestPanicInWorkStepsDownAndGoesOn
+//	Until: the time left by the boot clock         lead TestUntilIsTheTimeLeftAndStaysOver, lead TestTheBootClockJudgesTheLease
+//	a paused process: check Until before each act  client TestStoppedProcessActsNoMoreOnceItsLeaseIsOver
+//	the token goes with each act                   ExampleAgent_Lead; agent/fence is who looks at it
+
 import (
 	"context"
 	"errors"
@@ -112,6 +135,85 @@ func TestStepDownDrainsWorkFirstAndRenewsMeanwhile(t *testing.T) {
 		require.InDelta(t, 3, time.Since(at).Seconds(), 0.1)
 		f.settle(3)
 		require.NotEqual(t, a, f.goose())
+	})
+}
+
+func TestEveryPlannedEndHandsOverWhenAllWorksHaveReturned(t *testing.T) {
+	for what, c := range map[string]struct {
+		end   func(a *testAgent) error
+		cause error
+	}{
+		"step-down": {func(a *testAgent) error { return a.StepDown(context.Background(), "") }, ErrSteppedDown},
+		"leave":     {func(a *testAgent) error { return a.Leave(context.Background(), false) }, ErrSteppedDown},
+		"stop":      {func(a *testAgent) error { a.cancel(); return nil }, ErrStopped},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inFlock(t, func(t *testing.T, f *testFlock) {
+				f.found(5)
+				f.allAlive()
+				a := f.goose()
+				quick, _ := f.lead(context.Background(), a, time.Second)
+				slow, _ := f.lead(context.Background(), a, 3*time.Second)
+				f.until(time.Second, "both work", func() bool { return quick.running.Load() && slow.running.Load() })
+				token, at := f.agents[a].Status().Token, time.Now()
+				ended := make(chan error, 1)
+				go func() { ended <- c.end(f.agents[a]) }()
+				f.until(100*time.Millisecond, "both are cancelled first", func() bool { return quick.cause.Load() != nil && slow.cause.Load() != nil })
+				require.ErrorIs(t, quick.ended(t), c.cause)
+				require.ErrorIs(t, slow.ended(t), c.cause)
+				for slow.running.Load() {
+					s := f.agents[a].Status()
+					require.True(t, s.Lease.Valid, "renewed meanwhile, %v after", time.Since(at))
+					require.Equal(t, token, s.Token)
+					require.Equal(t, a, f.goose())
+					f.sleep(20 * time.Millisecond)
+				}
+				require.InDelta(t, 3, time.Since(at).Seconds(), 0.1)
+				f.until(time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
+				require.False(t, quick.running.Load())
+				require.Less(t, time.Since(at), 3400*time.Millisecond, "handed over, and not by the end of the lease")
+				require.NoError(t, f.await(func() error { return <-ended }))
+			})
+		})
+	}
+}
+
+func TestLeadWaitsForTheNextPeriodAfterAStepDown(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a, b := f.goose(), f.ducks()[0]
+		w, done := f.lead(context.Background(), a, 0)
+		f.until(time.Second, "work", w.running.Load)
+		token := w.token.Load()
+		require.NoError(t, f.await(func() error { return f.agents[a].StepDown(context.Background(), b) }))
+		require.ErrorIs(t, w.ended(t), ErrSteppedDown)
+		f.settle(3)
+		f.sleep(5 * time.Second)
+		require.Empty(t, done, "Lead goes on")
+		require.False(t, w.running.Load())
+		require.NoError(t, f.await(func() error { return f.agents[b].StepDown(context.Background(), a) }))
+		f.until(time.Second, "work again", w.running.Load)
+		require.Greater(t, w.token.Load(), token)
+	})
+}
+
+func TestTheCallersEndIsAStepDownOnceWorkHasReturned(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		a := f.goose()
+		ctx, cancel := context.WithCancel(context.Background())
+		w, done := f.lead(ctx, a, 2*time.Second)
+		f.until(time.Second, "work", w.running.Load)
+		cancel()
+		f.until(10*time.Millisecond, "cancelled", func() bool { return w.cause.Load() != nil })
+		require.ErrorIs(t, w.ended(t), context.Canceled)
+		for w.running.Load() {
+			require.Empty(t, done, "Lead waits for it")
+			require.Equal(t, a, f.goose())
+			f.sleep(20 * time.Millisecond)
+		}
+		require.ErrorIs(t, f.await(func() error { return <-done }), context.Canceled)
+		f.until(time.Second, "it has stepped down", func() bool { return f.goose() != "" && f.goose() != a })
 	})
 }
 
