@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,8 +109,29 @@ func (b *board) judge(n *notice, l election.Lease) (s Status, until time.Duratio
 func (b *board) post(s Status, token uint64, horizon time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.replace(&notice{status: s, token: token, horizon: horizon})
+	n := &notice{status: s, token: token, horizon: horizon}
 	b.told.Store(false)
+	if old := b.mu.notice; old != nil && old.lapsed && b.looksLike(old, n) {
+		// The watchers were told already: this is what they saw.
+		n.status.Seq, n.next = old.status.Seq, old.next
+		b.mu.notice = n
+		return
+	}
+	b.replace(n)
+}
+
+// looksLike tells that readers cannot tell two notices apart now; mu is held.
+func (b *board) looksLike(old, next *notice) bool {
+	seen := func(n *notice) Status {
+		s, _ := b.judge(n, b.mu.lease)
+		s.Seq, s.Uptime, s.Counters = 0, 0, nil
+		s.Lease.RemainingMS, s.Lease.UntilBoottimeNS = 0, 0
+		if s.Goose != nil {
+			s.Goose.HeardMS = 0 // judge gives a copy
+		}
+		return s
+	}
+	return reflect.DeepEqual(seen(old), seen(next))
 }
 
 // replace puts a notice up; mu is held.
