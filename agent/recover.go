@@ -88,6 +88,9 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	}
 	rec.Generation = election.Generation{Number: r.Generation, Tag: recoveryTag(rec.FlockID, r.Generation, ids)}
 	rec.Config, rec.Term, rec.Vote = config, rec.Term+1, election.ID{}
+	for _, e := range st.Elections {
+		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax) // what was promised in those that end here is kept too
+	}
 	r.next = st
 	// Survivors may know different tables: all other elections are founded anew, in
 	// the new generation, so their tokens grow.

@@ -42,6 +42,7 @@ type table struct {
 	// proposed is this goose's own, for as long as its change is under way.
 	proposed []store.Election
 	wanted   map[string]time.Duration // what others asked for, and when
+	promised time.Duration            // the longest promise that may run in an election that has ended
 
 	learning election.Digest // being asked for; zero: nothing is
 	asking   bool            // the goose is
@@ -58,7 +59,9 @@ type tableQuestion struct {
 type tableAnswer struct {
 	Entries   []tableEntry `json:"entries"`
 	Committed bool         `json:"committed"` // the goose says: a majority has taken it
-	Contests  []string     `json:"contests,omitempty"`
+	// Generation is what Committed speaks of: tables of two may look alike.
+	Generation election.Generation `json:"generation"`
+	Contests   []string            `json:"contests,omitempty"`
 }
 
 type tableEntry struct {
@@ -187,6 +190,9 @@ func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMes
 			Entries: []tableEntry{}, Contests: a.cfg.Elections,
 			Committed: l.node != nil && l.node.Committed() && l.node.Record().Config.Table == l.table.digest,
 		}
+		if l.node != nil {
+			out.Generation = l.node.Generation()
+		}
 		for _, e := range l.table.entries {
 			out.Entries = append(out.Entries, tableEntry{e.Name, e.Created})
 		}
@@ -253,7 +259,7 @@ func (l *life) tendTable(now time.Duration) {
 		if got == nil {
 			return
 		}
-		if digest := l.table.learn(entries); got.Committed && digest == l.table.digest && l.table.waiting() {
+		if digest := l.table.learn(entries); got.Committed && got.Generation == l.node.Generation() && digest == l.table.digest && l.table.waiting() {
 			l.startElections()
 		}
 	})
@@ -297,27 +303,32 @@ func (l *life) foundElections(now time.Duration, own []string) {
 func (l *life) takeTable() {
 	rec := l.node.Record()
 	t := &l.table
-	if rec.Config.Table == t.digest {
+	if rec.Config.Table == t.digest && t.isOf(rec.Generation) {
 		return
 	}
 	contents, _ := t.contents(rec.Config.Table) // it is at hand: see unknownTable
 	next := slices.Clone(contents)
 	same := 0 // so many stay
-	for i := range next {
+	for same < min(len(next), len(t.entries)) && isSame(&t.entries[same], &next[same], rec.Generation) {
+		next[same] = t.entries[same]
+		same++
+	}
+	l.dropElections(uint64(same))
+	for i := same; i < len(next); i++ {
 		e := &next[i]
-		if same == i && i < len(t.entries) && isSame(&t.entries[i], e, rec.Generation) {
-			*e = t.entries[i]
-			same++
-			continue
-		}
-		e.Record = election.Record{FlockID: rec.FlockID, Generation: rec.Generation, PromiseMax: rec.PromiseMax}
+		e.Started = false
+		e.Record = election.Record{FlockID: rec.FlockID, Generation: rec.Generation, PromiseMax: max(rec.PromiseMax, t.promised)}
 		if e.Created == rec.Config.Version {
 			e.Record.Config = election.Config{ConfigID: election.ConfigID{Version: 1}, N: rec.Config.N, Voters: rec.Config.Voters}
 		}
 	}
-	l.dropElections(uint64(same))
 	t.entries, t.digest = next, rec.Config.Table
 	l.choresAt = 0
+}
+
+// isOf tells whether the table is of a generation: those of two may look alike.
+func (t *table) isOf(generation election.Generation) bool {
+	return len(t.entries) == 0 || t.entries[0].Record.Generation == generation
 }
 
 // isSame tells whether an entry of another table is this one. A recovery founds
@@ -336,6 +347,8 @@ func (l *life) dropElections(above uint64) {
 		for _, gone := range l.contests[i:] {
 			gone.log().Warn("the election ends here: the flock's table of elections is another one now")
 			gone.silence(stopLost)
+			rec := gone.node.Record()
+			l.table.promised = max(l.table.promised, rec.PromiseMax)
 			gone.endHandoverOf("the election has ended")
 			gone.seat.board.post(l.idleStatusOf(gone.seat.name), 0, l.cfg.Lease)
 		}

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/store"
+)
+
+// onLoop runs f on an agent's loop.
+func (f *testFlock) onLoop(name string, do func(*life)) {
+	f.t.Helper()
+	_, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
+		do(l)
+		answer(struct{}{}, nil)
+		return nil
+	})
+	require.NoError(f.t, err)
+}
+
+// A recovery founds all elections anew, and its table may look like the old one.
+func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x")
+		f.sleep(2 * time.Second)
+		table := f.record("a").Config.Table
+		for _, name := range []string{"a", "b", "c"} {
+			f.crash(name)
+		}
+		for _, name := range []string{"a", "b"} {
+			_, err := f.recover(name, "a", "b")
+			require.NoError(t, err)
+		}
+		for _, name := range []string{"a", "b"} {
+			f.start(name, contesting("x"))
+		}
+		f.allLed("x")
+		require.Equal(t, table, f.record("a").Config.Table, "only the generation tells them apart")
+		f.start("c", contesting("x"))
+		f.until(time.Minute, "c follows", func() bool { return f.agreedOn("x") && f.agreed(f.live()...) })
+		require.EqualValues(t, 1, f.statusOf("c", "x").Generation)
+		f.until(time.Minute, "it votes again", func() bool { return f.votersOf(f.gooseOf("x"), "x") == 3 })
+
+		var st store.State
+		f.onLoop("c", func(l *life) { st = l.disk.State() })
+		require.EqualValues(t, 1, st.Elections[1].Record.Generation.Number)
+	})
+}
+
+// What was promised in any election is kept when a recovery ends it.
+func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x")
+		f.sleep(2 * time.Second)
+		f.crash("a")
+		disk, err := store.Open("/data", f.agents["a"].disk)
+		require.NoError(t, err)
+		st := disk.State()
+		st.Elections[1].Record.PromiseMax = 5 * time.Second
+		require.NoError(t, disk.Save(st))
+		r, err := planRecovery(disk, []string{"a"})
+		require.NoError(t, err)
+		rec, _ := recordOf(r.next)
+		require.Equal(t, 5*time.Second, rec.PromiseMax)
+		require.NoError(t, disk.Close())
+	})
+}
