@@ -2,12 +2,16 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
 )
 
 // onLoop runs f on an agent's loop.
@@ -47,6 +51,30 @@ func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 		var st store.State
 		f.onLoop("c", func(l *life) { st = l.disk.State() })
 		require.EqualValues(t, 1, st.Elections[1].Record.Generation.Number)
+	})
+}
+
+// What strangers send is answered, and then forgotten.
+func TestStrangersTakeNoPlaceInTheOutbox(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x")
+		rec := f.record("a")
+		for range 20 {
+			f.onLoop("a", func(l *life) {
+				for range 200 {
+					m := election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: election.Header{
+						FlockID: rec.FlockID, Generation: rec.Generation, To: l.id, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+					}}
+					_, _ = rand.Read(m.From[:])
+					a := l.inbox.free.Get().(*arrival)
+					a.Frame = wire.Frame{FlockID: rec.FlockID, From: m.From, To: l.id, Start: 1, Life: 1, Seq: 1, Messages: []wire.Message{{Message: m}}}
+					a.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 9, 9}), 1)
+					require.NoError(t, l.receive(a))
+				}
+			})
+		}
+		f.sleep(time.Second)
+		f.onLoop("a", func(l *life) { require.LessOrEqual(t, len(l.outbox.parcels), parcelsKept) })
 	})
 }
 

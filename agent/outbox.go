@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/election"
@@ -11,6 +12,10 @@ import (
 // ackSlack is what an ack waits beyond the moment at which the next heartbeat to
 // the same agent is due: timers fire late.
 const ackSlack = 2 * time.Millisecond
+
+// parcelsKept is how many agents' parcels are kept for their next messages. Anybody
+// may ask this agent something, and be answered; more are forgotten when they have left.
+const parcelsKept = 64
 
 // outbox gathers what the elections have to say in a turn, so that all that goes
 // to one agent shares a datagram. An ack that is not urgent waits for the next
@@ -78,6 +83,11 @@ func (l *life) post() {
 		}
 		l.sendParcel(p, now)
 		p.messages, p.urgent = p.messages[:0], false
+	}
+	if len(l.outbox.parcels) > parcelsKept {
+		l.outbox.parcels = slices.DeleteFunc(l.outbox.parcels, func(p parcel) bool {
+			return len(p.messages) == 0 && now-p.beatAt > l.outbox.heartbeat+ackSlack
+		})
 	}
 }
 
