@@ -84,14 +84,20 @@ func newRig(tb testing.TB, keys [][]byte) *rig {
 // turn lets a tenth of a heartbeat pass: what is due is sent, and all answers come.
 func (r *rig) turn(tb testing.TB) {
 	r.now += r.l.cfg.Heartbeat / 10
-	if _, err := r.l.turn(); err != nil {
-		tb.Fatal(err)
-	}
+	r.loop(tb)
 	for i := range r.n {
 		r.l.inbox.take(r.sent[i], netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 4000))
 	}
 	r.n = 0
+	r.loop(tb)
+}
+
+// loop is one pass of the life's.
+func (r *rig) loop(tb testing.TB) {
 	if _, err := r.l.turn(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := r.l.flush(); err != nil {
 		tb.Fatal(err)
 	}
 }
