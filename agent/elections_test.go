@@ -474,3 +474,16 @@ func TestAStepDownGoesToOneThatContests(t *testing.T) {
 		}
 	})
 }
+
+func TestMetricsTellOfEachElection(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x", "y")
+		goose := f.gooseOf("x")
+		_, of := f.scrape(goose)
+		require.EqualValues(t, 1, of[`ddgoose_election_is_goose{election="x"}`])
+		require.EqualValues(t, 1, of[`ddgoose_election_has_goose{election="y"}`])
+		require.EqualValues(t, f.statusOf(goose, "x").Token, of[`ddgoose_election_token{election="x"}`])
+		require.Positive(t, of[`ddgoose_election_term{election="x"}`])
+		require.Positive(t, of[`ddgoose_election_lease_remaining_seconds{election="x"}`])
+	})
+}
