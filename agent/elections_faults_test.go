@@ -54,6 +54,67 @@ func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 	})
 }
 
+// Voters come and go while nobody contests an election; it must not lose its majority by that.
+func TestVotersOfAnElectionThatNobodyContestsFollowAllTheSame(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for _, name := range []string{"a", "b"} {
+			f.start(name, joining("10.0.0.1"), expecting(3))
+		}
+		f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
+		f.settle(3)
+		f.allLed("x")
+		f.stop("c")
+		f.start("c", joining("10.0.0.1"))
+		for _, name := range []string{"d", "e"} {
+			f.start(name, joining("10.0.0.1", "10.0.0.3"))
+		}
+		f.settle(5)
+		for _, name := range []string{"a", "b"} {
+			f.sleep(5 * time.Second)
+			require.NoError(t, f.await(func() error { return f.agents[name].Leave(context.Background(), false) }))
+			require.NoError(t, f.wait(name))
+		}
+		f.sleep(20 * time.Second)
+		require.Empty(t, f.gooseOf("x"), "nobody contests it")
+		f.stop("d")
+		f.start("d", joining("10.0.0.3"), contesting("x"))
+		f.until(time.Minute, "it has a goose", func() bool { return f.gooseOf("x") == "d" })
+	})
+}
+
+// A witness may contest an election and cannot lead it: that keeps nobody from caring for it.
+func TestAWitnessThatContestsStandsInNobodysWay(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for _, name := range []string{"a", "b"} {
+			f.start(name, joining("10.0.0.1"), expecting(3))
+		}
+		f.start("c", joining("10.0.0.1"), expecting(3), withPriority(0), contesting("x"))
+		f.settle(3)
+		f.until(time.Minute, "x is founded", func() bool { return f.votersOf("a", "x") == 3 })
+		f.sleep(10 * time.Second)
+		require.Empty(t, f.gooseOf("x"))
+		for _, name := range []string{"d", "e"} {
+			f.start(name, joining("10.0.0.1"), contesting("x"))
+		}
+		f.settle(5)
+		f.until(time.Minute, "it has a goose", func() bool { g := f.gooseOf("x"); return g == "d" || g == "e" })
+	})
+}
+
+func TestAWitnessThatIsOneNoMoreLeadsWhatItContests(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for _, name := range []string{"a", "b"} {
+			f.start(name, joining("10.0.0.1"), expecting(3))
+		}
+		f.start("c", joining("10.0.0.1"), expecting(3), withPriority(0), contesting("x"))
+		f.settle(3)
+		f.until(time.Minute, "x is founded", func() bool { return f.votersOf("a", "x") == 3 })
+		f.stop("c")
+		f.start("c", joining("10.0.0.1"), contesting("x"))
+		f.until(time.Minute, "it leads", func() bool { return f.gooseOf("x") == "c" })
+	})
+}
+
 // What strangers send is answered, and then forgotten.
 func TestStrangersTakeNoPlaceInTheOutbox(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
@@ -94,5 +155,37 @@ func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 		rec, _ := recordOf(r.next)
 		require.Equal(t, 5*time.Second, rec.PromiseMax)
 		require.NoError(t, disk.Close())
+	})
+}
+
+// A goose that is no voter of the flock any more, and cannot hand over, keeps the voters in step all the same.
+func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		three := func(c *Config) { c.Voters = 3 }
+		for _, name := range []string{"a", "b"} {
+			f.start(name, joining("10.0.0.1"), expecting(3), three)
+		}
+		f.start("c", joining("10.0.0.1"), expecting(3), three, contesting("x"))
+		f.settle(3)
+		f.allLed("x")
+		f.until(time.Minute, "c is no goose but of x", func() bool {
+			_ = f.await(func() error { return f.agents["c"].StepDown(context.Background(), "") })
+			return f.goose() != "c" && f.goose() != ""
+		})
+		f.start("d", joining("10.0.0.1"), three, withPriority(200))
+		f.allAlive()
+		f.sleep(15 * time.Second)
+		id, err := election.ParseID(f.agents["c"].Status().ID)
+		require.NoError(t, err)
+		f.onLoop(f.goose(), func(l *life) {
+			l.step(election.Change{Voter: election.Voter{ID: id}, Remove: true})
+			require.NoError(t, l.fx.Err)
+		})
+		f.until(time.Minute, "d votes in c's place", func() bool {
+			return !f.voter("c") && f.voter("d")
+		})
+		f.until(time.Minute, "all the flock's voters are in x", func() bool { return f.votersOf("c", "x") == 4 })
+		f.sleep(15 * time.Second)
+		require.Equal(t, "c", f.gooseOf("x"))
 	})
 }

@@ -99,11 +99,9 @@ func (c *contest) followVoters(now time.Duration) {
 	if target.N == 0 {
 		return
 	}
-	if !target.Has(l.id) {
-		if !c.node.Successor(now).IsZero() && now >= c.movedAt+unfitEvery {
-			c.movedAt = now
-			c.beginStepDown(election.ID{}, func(string, error) {})
-		}
+	if !target.Has(l.id) && now >= c.movedAt+unfitEvery && !c.heir(now).IsZero() {
+		c.movedAt = now
+		c.beginStepDown(election.ID{}, func(string, error) {})
 		return
 	}
 	for _, contact := range c.contacts {
@@ -121,13 +119,12 @@ func (c *contest) followVoters(now time.Duration) {
 		}
 	}
 	for _, v := range own.Config.Members() {
-		if !target.Has(v.ID) {
+		if !target.Has(v.ID) && v.ID != l.id { // a goose cannot take itself out: another does
 			c.change(election.Change{Voter: v, Remove: true})
 			return
 		}
 	}
-	if !c.seat.contested {
-		c.handToContestant(now)
+	if !c.seat.contested && c.handToContestant(now) {
 		return
 	}
 	for _, v := range own.Config.Members() {
@@ -136,12 +133,19 @@ func (c *contest) followVoters(now time.Duration) {
 			return
 		}
 	}
+	if !c.seat.contested && !c.needsCare() {
+		c.beginHandover(handover{cause: stopSteppedDown, stop: true, done: func(string, error) {}})
+	}
 }
 
 // wantedPriority is the default election's, but the lowest for a voter that does
 // not contest this one: it must be able to care for it.
 func (c *contest) wantedPriority(id election.ID, target election.Config) (priority uint8, ok bool) {
-	priority = target.Voters[target.Index(id)].Priority
+	i := target.Index(id)
+	if i < 0 {
+		return 0, false
+	}
+	priority = target.Voters[i].Priority
 	if priority == 0 {
 		return 0, id != c.l.id
 	}
@@ -169,8 +173,7 @@ func (c *contest) contestedBy(id election.ID) (does, known bool) {
 }
 
 // takeCare lets an agent that does not contest an election campaign for it when
-// nobody else can: when no voter contests it, and an agent that does is to
-// become a voter. It makes it one, and hands over.
+// nobody else can, and there is something to do for it. Then it hands over, or resigns.
 func (c *contest) takeCare(now time.Duration) {
 	if goose, _ := c.knownGooseAt(now); !goose.IsZero() || c.goosedAt == 0 {
 		c.goosedAt = now
@@ -181,20 +184,39 @@ func (c *contest) takeCare(now time.Duration) {
 	}
 	care := c.node.Role() == election.Leader
 	if !care && now-c.goosedAt >= careAfter*c.l.cfg.Lease {
-		voters, heirs := c.node.Record().Config, c.l.node.Record().Config
-		byVoter, byHeir := false, false
-		for _, p := range c.l.peers {
-			if does, _ := c.contestedBy(p.ID); does {
-				byVoter = byVoter || voters.Has(p.ID)
-				byHeir = byHeir || heirs.Has(p.ID)
-			}
-		}
-		care = byHeir && !byVoter
+		care = c.needsCare()
 	}
 	if care != c.cares {
 		c.cares = care
 		c.tellHolders()
 	}
+}
+
+// needsCare tells that none of the voters may lead an election and contests it,
+// and that there is something to do all the same: an agent that contests it is to
+// become one who may, or the voters are not the default election's any more.
+// They must follow even then: those that go take its majority with them.
+func (c *contest) needsCare() bool {
+	voters, target := c.node.Record().Config, c.l.node.Record().Config
+	heirs := false
+	for _, p := range c.l.peers {
+		if does, _ := c.contestedBy(p.ID); does {
+			if mayLead(&voters, p.ID) {
+				return false
+			}
+			heirs = heirs || mayLead(&target, p.ID)
+		}
+	}
+	return heirs || target.N > 0 && !sameVoters(&voters, &target)
+}
+
+func mayLead(c *election.Config, id election.ID) bool {
+	i := c.Index(id)
+	return i >= 0 && c.Voters[i].Priority > 0
+}
+
+func sameVoters(a, b *election.Config) bool {
+	return slices.EqualFunc(a.Members(), b.Members(), func(v, w election.Voter) bool { return v.ID == w.ID })
 }
 
 // endHeadStart lets this agent campaign once the first in line has had its time, or leads.
@@ -212,11 +234,14 @@ func (c *contest) endHeadStart(now time.Duration) {
 // that does not contest it cares for it.
 const careAfter = 6
 
-func (c *contest) handToContestant(now time.Duration) {
-	if to := c.heir(now); !to.IsZero() && now >= c.movedAt+moveElectionEvery {
+// handToContestant tells whether there is an agent to hand over to.
+func (c *contest) handToContestant(now time.Duration) bool {
+	to := c.heir(now)
+	if !to.IsZero() && now >= c.movedAt+moveElectionEvery {
 		c.movedAt = now
 		c.beginStepDown(to, func(string, error) {})
 	}
+	return !to.IsZero()
 }
 
 // heir gives the voter that an election other than the default one is handed to:
