@@ -15,6 +15,7 @@ import (
 
 	"duckduckgoose/agent"
 	"duckduckgoose/agent/client"
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // reloadWait bounds how long a running agent may take for its new settings.
@@ -133,6 +134,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	manager := startNotifier(c.env.lookup, a, self, c.log)
 	defer manager.close()
 	stopping := false
+	var repeat runner.Repeat
 	var result error
 	var over <-chan struct{} // set when the agent has ended: its hooks have then, too
 	for {
@@ -152,6 +154,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 				done := manager.reloading()
 				c.reload(ctx, a)
 				done()
+			case repeat.Of(sig, time.Now()):
 			case stopping && over != nil:
 				c.log.Warn("hooks are killed by a second signal", "signal", sig.String())
 				c.hooks.kill()

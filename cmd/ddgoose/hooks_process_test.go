@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,7 +68,7 @@ func TestProcessASecondSignalEndsHooksToo(t *testing.T) {
 	holds(t, begun, "begun")
 	a.signal(syscall.SIGTERM)
 	eventually(t, func() bool { return strings.Contains(a.log.String(), "a second signal stops at once") }, "it stops")
-	a.signal(syscall.SIGTERM) // the hook would keep it from ending for minutes
+	a.signal(syscall.SIGINT) // the hook would keep it from ending for minutes
 	a.exit()
 	eventually(t, func() bool {
 		f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
@@ -76,6 +77,29 @@ func TestProcessASecondSignalEndsHooksToo(t *testing.T) {
 		}
 		return errors.Is(err, syscall.ENXIO)
 	}, "nobody holds the pipe any more: %s", a.log)
+}
+
+func TestProcessASignalHeardTwiceIsNoSecondOne(t *testing.T) {
+	t.Parallel()
+	ended := func() bool {
+		dir := shortDir(t)
+		begun, over := filepath.Join(dir, "begun"), filepath.Join(dir, "over")
+		a := startAgent(t, dir, "a", "--on", "goose=echo begun > "+begun+"; sleep 2; echo over > "+over)
+		holds(t, begun, "begun")
+		for range 10 { // the kernel makes one of those that it has not delivered yet
+			a.signal(syscall.SIGTERM)
+			time.Sleep(time.Millisecond)
+		}
+		a.exit()
+		_, err := os.Stat(over)
+		return err == nil
+	}
+	for range 5 { // a machine that stands still may make a second signal of one
+		if ended() {
+			return
+		}
+	}
+	require.Fail(t, "the hook was killed")
 }
 
 func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {

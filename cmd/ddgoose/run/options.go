@@ -22,7 +22,7 @@ type Options struct {
 	// Stdin, Stdout and Stderr are passed to CMD as they are.
 	Stdin, Stdout, Stderr *os.File
 	// Signals end the run: the first as planned, the second without grace, the
-	// third without even telling the agent.
+	// third without even telling the agent. One that Repeat knows does not count.
 	Signals <-chan os.Signal
 }
 

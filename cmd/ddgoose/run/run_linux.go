@@ -16,9 +16,10 @@ import (
 
 // runner is the process that a person or a service manager started.
 type runner struct {
-	opts  Options
-	brood *brood
-	asked int // to stop, how often
+	opts   Options
+	brood  *brood
+	asked  int // to stop, how often
+	repeat Repeat
 }
 
 // warden is run's view of one guard.
@@ -141,8 +142,10 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 				break
 			}
 			w.hear(m)
-		case <-r.opts.Signals:
-			r.stop(w)
+		case sig := <-r.opts.Signals:
+			if !r.repeat.Of(sig, time.Now()) {
+				r.stop(w)
+			}
 		case <-done:
 			done = nil
 			r.stop(w)
