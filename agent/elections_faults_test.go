@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
@@ -136,6 +137,109 @@ func TestStrangersTakeNoPlaceInTheOutbox(t *testing.T) {
 		}
 		f.sleep(time.Second)
 		f.onLoop("a", func(l *life) { require.LessOrEqual(t, len(l.outbox.parcels), parcelsKept) })
+	})
+}
+
+// One agent whose list cannot be had keeps nobody from learning the lists of the others.
+func TestContestantsAreAskedInTurn(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a", joining("10.0.0.1"), expecting(5), contesting("x"))
+		for i, name := range []string{"b", "c", "d", "e"} {
+			f.start(name, joining("10.0.0.1"), expecting(5), contesting("x", nth(i)))
+		}
+		f.settle(5)
+		f.allLed("x")
+		for i, liar := range []string{"b", "d"} {
+			f.onLoop(liar, func(l *life) {
+				l.contestsHash = uint64(1 + i)
+				l.tellMeta()
+			})
+		}
+		f.onLoop("a", func(l *life) { l.contestants.of = nil })
+		f.until(time.Minute, "a knows what the honest contest", func() bool {
+			known := 0
+			f.onLoop("a", func(l *life) {
+				for _, p := range l.peers {
+					does, is := l.doesContest(&p, "x")
+					if does && is && (p.Meta.Name == "c" || p.Meta.Name == "e") {
+						known++
+					}
+				}
+			})
+			return known == 2
+		})
+	})
+}
+
+// One that stops for long, for one election's work, takes up no other one meanwhile.
+func TestAnAgentThatStopsTakesUpNoElection(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x", "y")
+		lead := func(name, to string) {
+			f.until(time.Minute, to+" leads "+name, func() bool {
+				g := f.gooseOf(name)
+				if g != "" && g != to {
+					_ = f.await(func() error { return f.in(g, name).StepDown(context.Background(), to) })
+				}
+				return g == to
+			})
+		}
+		f.sleep(15 * time.Second) // nothing moves for the spread's sake any more
+		lead("x", "a")
+		lead("y", "b")
+		release := make(chan struct{})
+		begun, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- f.in("a", "x").Lead(context.Background(), func(ctx context.Context, _ Lease) error {
+				close(begun)
+				<-release
+				return nil
+			})
+		}()
+		f.until(time.Minute, "work", func() bool {
+			select {
+			case <-begun:
+				return true
+			default:
+				return false
+			}
+		})
+		f.agents["a"].cancel()
+		f.sleep(100 * time.Millisecond)
+		_ = f.await(func() error { return f.in("b", "y").StepDown(context.Background(), "a") })
+		for range 2000 {
+			f.sleep(time.Millisecond)
+			require.NotEqual(t, "a", f.gooseOf("y"))
+		}
+		close(release)
+		require.NoError(t, f.wait("a"))
+		<-ended
+		f.allLed("x", "y")
+	})
+}
+
+func TestOneThatIsRevivedIsNotDeadInElectionsThatHaveNotBegun(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a", joining("10.0.0.9"), contesting("x"))
+		f.sleep(time.Second)
+		require.NoError(t, f.agents["a"].Die(time.Second))
+		require.Equal(t, api.RoleDead, f.statusOf("a", "x").Role)
+		f.sleep(3 * time.Second)
+		require.Equal(t, api.RoleDuck, f.statusOf("a", "x").Role)
+	})
+}
+
+// One that has joined a flock shows which, though nobody has shown it a config.
+func TestOneThatJoinsAFlockWithoutAGooseShowsTheFlock(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.crash("b")
+		f.crash("c")
+		f.start("d", joining("10.0.0.1"))
+		f.until(time.Minute, "d is bound", func() bool { return !f.record("d").FlockID.IsZero() })
+		f.sleep(time.Second)
+		require.Equal(t, f.record("d").FlockID.String(), f.agents["d"].Status().FlockID)
 	})
 }
 

@@ -25,6 +25,7 @@ type contestants struct {
 	of     map[election.ID]contestList
 	asking bool
 	askAt  time.Duration
+	last   election.ID // who was asked last: one that does not answer keeps nobody waiting
 }
 
 type contestList struct {
@@ -64,25 +65,40 @@ func (l *life) tendContestants(now time.Duration) {
 	if cs.asking || now < cs.askAt || len(l.contests) == 1 {
 		return
 	}
-	own := l.contestsHash
-	for _, p := range l.peers {
+	var next *peer // the first after the last one, or the first of all
+	for i := range l.peers {
+		p := &l.peers[i]
 		hash := p.Meta.Elections
-		if p.State != api.StateAlive || p.ID == l.id || hash == 0 || hash == own || cs.of[p.ID].hash == hash {
+		if p.State != api.StateAlive || p.ID == l.id || hash == 0 || hash == l.contestsHash || cs.of[p.ID].hash == hash {
 			continue
 		}
-		cs.asking, cs.askAt = true, now+contestsEvery
-		l.askTable(p, tableQuestion{}, func(l *life, got *tableAnswer, _ []store.Election) {
-			cs.asking = false
-			if got == nil || contestHash(got.Contests) != hash {
-				return
-			}
-			if cs.of == nil || len(cs.of) >= sightingsMost {
-				cs.of = map[election.ID]contestList{}
-			}
-			cs.of[p.ID] = contestList{hash, got.Contests}
-		})
+		if next == nil || isAfter(p.ID, cs.last, next.ID) {
+			next = p
+		}
+	}
+	if next == nil {
 		return
 	}
+	id, hash := next.ID, next.Meta.Elections
+	cs.asking, cs.askAt, cs.last = true, now+contestsEvery, id
+	l.askTable(*next, tableQuestion{}, func(l *life, got *tableAnswer, _ []store.Election) {
+		cs.asking = false
+		if got == nil || len(got.Contests) > MaxElections || contestHash(got.Contests) != hash {
+			return
+		}
+		if cs.of == nil || len(cs.of) >= sightingsMost {
+			cs.of = map[election.ID]contestList{}
+		}
+		cs.of[id] = contestList{hash, got.Contests}
+	})
+}
+
+// isAfter tells whether a comes sooner after last than b does, in a circle.
+func isAfter(a, last, b election.ID) bool {
+	if past := a.Compare(last) > 0; past != (b.Compare(last) > 0) {
+		return past
+	}
+	return a.Compare(b) < 0
 }
 
 // followVoters makes the one change of voters by which this election's come

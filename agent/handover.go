@@ -156,14 +156,14 @@ func (l *life) endLife(cause string) {
 func (c *contest) end(cause string) {
 	c.seat.holders.stopAll(cause)
 	if c.node == nil || c.node.Role() != election.Leader {
-		c.ended = true
+		c.endsHere()
 		return
 	}
 	ended := func(goose string, err error) {
 		if goose != "" {
 			c.log().Info("handed over", "goose", goose)
 		}
-		c.ended = true
+		c.endsHere()
 	}
 	if h := c.handing; h != nil && (h.raiseTo == 0 || h.given != 0) {
 		planned := h.done
@@ -177,6 +177,13 @@ func (c *contest) end(cause string) {
 		c.dropHandover() // it was only to come back at a higher term
 	}
 	c.beginHandover(handover{cause: cause, stop: true, done: ended})
+}
+
+// endsHere books that nothing of this election keeps the life from ending. While
+// another does, this agent is not elected again.
+func (c *contest) endsHere() {
+	c.ended = true
+	c.tellHolders()
 }
 
 // progressStop moves planned ends along; it is called every turn.

@@ -290,7 +290,7 @@ func (c *contest) tellHolders() {
 	if !attached {
 		c.step(election.Drained{})
 	}
-	if late := len(hs.late()) > 0 || !c.seat.contested && !c.cares || c.notBefore != 0; late != c.late {
+	if late := len(hs.late()) > 0 || !c.seat.contested && !c.cares || c.notBefore != 0 || c.ended; late != c.late {
 		c.late = late
 		c.step(election.Busy{Late: late})
 	}

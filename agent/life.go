@@ -148,6 +148,11 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 		l.close()
 		return nil, err
 	}
+	for _, s := range a.allSeats() {
+		if l.contestAt(s) == nil {
+			s.board.post(a.idleStatusOf(s.name), 0, a.cfg.Lease) // after a death it says so still
+		}
+	}
 	return l, nil
 }
 
@@ -193,6 +198,7 @@ func (l *life) takePart(rec election.Record, fresh bool) error {
 	}
 	node := election.New(l.settings(), rec, l.now(), fresh)
 	l.node = &node
+	l.changed = true
 	l.founding = nil
 	l.log.Info("bound to flock", "flock_id", rec.FlockID, "term", rec.Term, "voters", rec.Config.N)
 	l.tellMeta()

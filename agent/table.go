@@ -382,6 +382,7 @@ func (l *life) startElection(e *store.Election, fresh bool) {
 	set.Seed ^= set.Salt
 	node := election.New(set, rec, l.now(), fresh)
 	c.node = &node
+	c.ended = l.leaving.started
 	l.contests = append(l.contests, c)
 	c.dirty = true // its record, and that it has begun, are saved before anything leaves
 	if fresh && node.Rank() > 0 {
