@@ -28,13 +28,13 @@ const (
 // darwin, the closing zero included.
 var maxSocketPath = len(unix.RawSockaddrUnix{}.Path)
 
-// CheckSocketPath refuses a path that no unix socket can have.
+// CheckSocketPath refuses a path that no unix socket can have, as wrong input.
 func CheckSocketPath(path string) error {
 	switch {
 	case path == "":
-		return errors.New("the socket's path is empty: name one with --socket")
+		return Input("the socket's path is empty: name one with --socket")
 	case len(path) >= maxSocketPath:
-		return fmt.Errorf("socket path %s has %d bytes, and this system allows %d: name a shorter one with --socket",
+		return Input("socket path %s has %d bytes, and this system allows %d: name a shorter one with --socket",
 			path, len(path), maxSocketPath-1)
 	}
 	return nil

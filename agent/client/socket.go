@@ -59,7 +59,7 @@ func FindSocket(named string) (string, error) {
 		named = os.Getenv(socketEnv)
 	}
 	if strings.Contains(named, "/") {
-		return named, nil
+		return named, api.CheckSocketPath(named)
 	}
 	folders := []string{RuntimeDir(), filepath.Join(RuntimeDir(), FlockFolder)}
 	for _, folder := range folders {

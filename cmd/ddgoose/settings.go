@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/hooks"
 )
@@ -146,7 +147,12 @@ func (s *agentSettings) config() (agent.Config, error) {
 // socketPath reads --socket as the client commands do: a word without a slash is a name.
 func socketPath(word string) (string, error) {
 	switch {
-	case word == "" || strings.Contains(word, "/"):
+	case word == "":
+		return "", nil
+	case strings.Contains(word, "/"):
+		if err := api.CheckSocketPath(word); err != nil {
+			return "", usage("%w", err)
+		}
 		return word, nil
 	case strings.HasSuffix(word, ".sock"):
 		return "", usage("socket %q: want a path with a slash, as ./%s, or a name without .sock, as %s", word, word, strings.TrimSuffix(word, ".sock"))
