@@ -1,6 +1,7 @@
 package flock
 
 import (
+	"context"
 	"bufio"
 	"os"
 	"os/exec"
@@ -127,6 +128,16 @@ func TestPartitionLeavesOtherRulesAloneAndHoldsForThoseStartedLater(t *testing.T
 	require.NoError(t, r.Netem(t.Context(), ""))
 	require.Empty(t, rules("b"))
 	r.said(t, "faults: none")
+}
+
+func TestWhoAsksTheDriverHearsWhichAgentHangs(t *testing.T) {
+	r := startDriver(t, RunOptions{Options: fakes(shortDir(t))})
+	b := r.pids(t)["b"]
+	require.NoError(t, syscall.Kill(b, syscall.SIGSTOP))
+	t.Cleanup(func() { _ = syscall.Kill(b, syscall.SIGCONT) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // what ddgoose waits by default
+	defer cancel()
+	require.ErrorContains(t, r.Partition(ctx, "a/b,c"), "agent b: ")
 }
 
 func TestOneFlockAFolder(t *testing.T) {

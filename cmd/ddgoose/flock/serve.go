@@ -18,8 +18,9 @@ import (
 const (
 	// headerTime bounds how long a request's header may take.
 	headerTime = 5 * time.Second
-	// commandTime bounds a command: agents that hang must not hold it for ever.
-	commandTime = 10 * time.Second
+	// commandTime bounds a command: agents that hang must not hold it for ever,
+	// and who has asked is to hear which, within the 10 s that ddgoose waits.
+	commandTime = 5 * time.Second
 	// bodyBytes bounds a request's body.
 	bodyBytes = 64 << 10
 )
