@@ -34,6 +34,14 @@ func (s *Sim) healMajority() {
 	}
 	s.flapsTo = 0
 	s.stir(m)
+	// One whose address has changed while it was away can talk to nobody that has
+	// not heard of it: the bound counts from then.
+	for end := s.now + rejoinMost*3/2; s.err == nil && s.now < end && s.stands(m) && !meet(m); {
+		s.run(min(end, s.now+20*time.Millisecond))
+	}
+	if !meet(m) {
+		return
+	}
 	if s.err == nil {
 		s.emit(check.Event{Kind: check.Due, Bound: s.bound(m)})
 	}
@@ -41,6 +49,21 @@ func (s *Sim) healMajority() {
 		s.run(min(end, s.now+20*time.Millisecond))
 	}
 	s.emit(check.Event{Kind: check.Excused})
+}
+
+// meet tells whether all of them know where each of them is.
+func meet(m []*agent) bool {
+	for _, a := range m {
+		for _, b := range m {
+			if a == b || b.id.IsZero() {
+				continue
+			}
+			if a.life == nil || a.life.book[b.id].addr != b.addr {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // drawMajority draws agents among whom a goose is due: of the newest config
