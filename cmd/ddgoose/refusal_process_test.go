@@ -57,6 +57,16 @@ func TestProcessSecondStartPrintsACommandThatWorks(t *testing.T) {
 	b.until("joined", func(s api.Status) bool { return s.Goose != nil && s.Alive == 3 })
 }
 
+func TestProcessSecondStartOnAnyPortPrintsNoCommand(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	a := startAgent(t, dir, "a", "--bind", "127.0.0.1:0")
+	a.until("goose", isGoose)
+	line := refused(t, startAgent(t, dir, "a", "--bind", "127.0.0.1:0"))
+	require.Contains(t, line, "start the second agent with --data-dir OTHER")
+	require.NotContains(t, line, "--join", "nobody can join port 0")
+}
+
 func TestProcessSecondNameIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

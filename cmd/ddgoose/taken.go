@@ -16,6 +16,8 @@ func (c *agentCommand) taken(err error, cfg agent.Config) error {
 	line := c.layers.line
 	var is *agent.TakenError
 	switch {
+	case errors.Is(err, store.ErrLocked) && len(cfg.Join) == 0 && cfg.Expect == 0 && anyPort(cfg.Bind) == cfg.Bind:
+		return err // the first one's port, which the second had to join, is not known
 	case errors.Is(err, store.ErrLocked):
 		line = beside(line, cfg)
 	case !errors.As(err, &is):

@@ -1,8 +1,8 @@
 package flock
 
 import (
-	"context"
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
