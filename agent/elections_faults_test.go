@@ -293,3 +293,50 @@ func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
 		require.Equal(t, "c", f.gooseOf("x"))
 	})
 }
+
+// A goose that leaves, and cannot hand over, takes no majority with it.
+func TestTheOnlyContestantLeaves(t *testing.T) {
+	for range 4 {
+		inFlock(t, func(t *testing.T, f *testFlock) {
+			for _, name := range []string{"a", "b"} {
+				f.start(name, joining("10.0.0.1"), expecting(3))
+			}
+			f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
+			f.settle(3)
+			f.allLed("x")
+			require.NoError(t, f.await(func() error { return f.agents["c"].Leave(context.Background(), false) }))
+			require.NoError(t, f.wait("c"))
+			f.sleep(20 * time.Second)
+			voter := f.goose()
+			f.stop(voter)
+			f.start(voter, joining("10.0.0.1", "10.0.0.2"), contesting("x"))
+			f.until(time.Minute, "it has a goose", func() bool { return f.gooseOf("x") == voter })
+		})
+	}
+}
+
+// Nobody contests an election while most of its voters go.
+func TestAVoterThatIsLeftAloneCares(t *testing.T) {
+	for range 6 {
+		inFlock(t, func(t *testing.T, f *testFlock) {
+			for _, name := range []string{"a", "b"} {
+				f.start(name, joining("10.0.0.1"), expecting(3))
+			}
+			f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
+			f.settle(3)
+			f.allLed("x")
+			f.stop("c")
+			f.start("c", joining("10.0.0.1", "10.0.0.2"))
+			f.settle(3)
+			f.allAlive()
+			dead := f.ducks()[0]
+			f.crash(dead)
+			goose := f.goose()
+			f.until(time.Minute, "it is taken out", func() bool {
+				return f.await(func() error { return f.agents[goose].ForceLeave(context.Background(), dead) }) == nil
+			})
+			f.until(time.Minute, "one voter", func() bool { return len(f.agents[goose].Status().Config.Voters) == 1 })
+			f.until(time.Minute, "x follows", func() bool { return f.votersOf(goose, "x") == 1 })
+		})
+	}
+}

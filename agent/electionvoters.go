@@ -134,11 +134,9 @@ func (c *contest) followVoters(now time.Duration) {
 			return
 		}
 	}
-	for _, v := range own.Config.Members() {
-		if !target.Has(v.ID) && v.ID != l.id { // a goose cannot take itself out: another does
-			c.change(election.Change{Voter: v, Remove: true})
-			return
-		}
+	if v, ok := c.tooMany(now, &own.Config, &target); ok {
+		c.change(election.Change{Voter: v, Remove: true})
+		return
 	}
 	if !c.seat.contested && c.handToContestant(now) {
 		return
@@ -149,9 +147,41 @@ func (c *contest) followVoters(now time.Duration) {
 			return
 		}
 	}
-	if !c.seat.contested && !c.needsCare() {
+	if !c.seat.contested && !c.mayCare() {
 		c.beginHandover(handover{cause: stopSteppedDown, stop: true, done: func(string, error) {}})
 	}
+}
+
+// tooMany gives the voter that is to go next: one that does not answer first, as
+// the others may be needed to take it out. A goose cannot take itself out; while
+// it is one too many it leaves those in who must do without it.
+func (c *contest) tooMany(now time.Duration, own, target *election.Config) (next election.Voter, ok bool) {
+	for _, v := range own.Members() {
+		if target.Has(v.ID) || v.ID == c.l.id {
+			continue
+		}
+		if !c.answers(now, v.ID) {
+			return v, true
+		}
+		rest := own.Without(v.ID)
+		stay := 0
+		for _, w := range rest.Members() {
+			if target.Has(w.ID) {
+				stay++
+			}
+		}
+		if !ok && (target.Has(c.l.id) || stay >= rest.Quorum()) {
+			next, ok = v, true
+		}
+	}
+	return next, ok
+}
+
+// answers tells whether an agent has acknowledged a heartbeat within a lease.
+func (c *contest) answers(now time.Duration, id election.ID) bool {
+	return slices.ContainsFunc(c.contacts, func(k election.Contact) bool {
+		return k.ID == id && k.InTerm && now-k.AckAt < c.l.cfg.Lease
+	})
 }
 
 // wantedPriority is the default election's, but the lowest for a voter that does
@@ -200,12 +230,21 @@ func (c *contest) takeCare(now time.Duration) {
 	}
 	care := c.node.Role() == election.Leader
 	if !care && now-c.goosedAt >= careAfter*c.l.cfg.Lease {
-		care = c.needsCare()
+		care = c.mayCare()
 	}
 	if care != c.cares {
 		c.cares = care
 		c.tellHolders()
 	}
+}
+
+// mayCare tells that this election needs care, and that none is nearer to do it: one
+// that is a voter of the flock comes before one that is to go.
+func (c *contest) mayCare() bool {
+	voters, target := c.node.Record().Config, c.l.node.Record().Config
+	return c.needsCare() && (target.Has(c.l.id) || !slices.ContainsFunc(c.l.peers, func(p peer) bool {
+		return p.State == api.StateAlive && p.ID != c.l.id && target.Has(p.ID) && mayLead(&voters, p.ID)
+	}))
 }
 
 // needsCare tells that none of the voters may lead an election and contests it,

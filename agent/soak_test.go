@@ -44,6 +44,8 @@ type soak struct {
 	struck map[string]int
 	moved  map[string]int    // addresses that an agent has had
 	works  map[string]*works // by election
+	// contests is what each agent contests, drawn anew at its starts; nil: soakElections.
+	contests map[string][]string
 }
 
 const soakAgents = 5
@@ -66,8 +68,12 @@ func (s *soak) run(d time.Duration) {
 // start runs an agent with work that waits for it to be the goose.
 func (s *soak) start(name string, changes ...func(*Config)) {
 	s.f.t.Helper()
-	a := s.f.start(name, append([]func(*Config){joining(s.seeds()...), contesting(soakElections...)}, changes...)...)
-	for _, of := range append([]string{""}, soakElections...) {
+	names := soakElections
+	if s.contests != nil {
+		names = s.drawn(name)
+	}
+	a := s.f.start(name, append([]func(*Config){joining(s.seeds()...), contesting(names...)}, changes...)...)
+	for _, of := range append([]string{""}, names...) {
 		if s.works[of] == nil {
 			s.works[of] = &works{}
 		}
@@ -235,6 +241,9 @@ func (s *soak) whole() {
 				return false
 			}
 		}
+		if s.contests != nil {
+			return s.f.agreed(s.f.live()...) && s.f.goose() != ""
+		}
 		for _, of := range soakElections {
 			if s.f.gooseOf(of) == "" || !s.f.agreedOn(of) || s.f.votersOf(s.f.gooseOf(of), of) != soakAgents {
 				return false
@@ -242,6 +251,9 @@ func (s *soak) whole() {
 		}
 		return s.f.agreed(s.f.live()...) && s.f.goose() != ""
 	})
+	if s.contests != nil {
+		s.led()
+	}
 }
 
 func (s *soak) begun() (n int) {

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestVirtualSoakOfFlags torments agents that contest other elections at each of
+// their starts, some that the flock does not have yet: what somebody contests has
+// a goose in the end, and the voters of all follow.
+func TestVirtualSoakOfFlags(t *testing.T) {
+	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			inFlock(t, func(t *testing.T, f *testFlock) {
+				s := &soak{f: f, dice: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{}, moved: map[string]int{}, works: map[string]*works{"": {}}}
+				s.contests = map[string][]string{}
+				s.run(long(*soakFor) / 2) // each of its strikes takes longer to heal
+				t.Logf("struck %v, %d goose periods, %d works; again with: go test ./agent -run VirtualSoakOfFlags -soak.seed %d -soak.for %v",
+					s.struck, s.periods(), s.begun(), seed, *soakFor)
+			})
+		})
+	}
+}
+
+// drawn gives what an agent contests from now on.
+func (s *soak) drawn(name string) (names []string) {
+	for i := range 6 {
+		if s.dice.IntN(3) == 0 {
+			names = append(names, fmt.Sprintf("job-%d", i))
+		}
+	}
+	s.contests[name] = names
+	return names
+}
+
+// led demands a goose that contests it for each election that any agent contests.
+func (s *soak) led() {
+	s.f.t.Helper()
+	for i := range 6 {
+		name := fmt.Sprintf("job-%d", i)
+		if !slices.ContainsFunc(s.f.live(), func(a string) bool { return slices.Contains(s.contests[a], name) }) {
+			continue
+		}
+		s.f.until(3*time.Minute, "a goose of "+name, func() bool {
+			s.judge()
+			goose := s.f.gooseOf(name)
+			return goose != "" && slices.Contains(s.contests[goose], name) && s.f.votersOf(goose, name) == soakAgents
+		})
+	}
+}
+
+// A recovery, while those that were lost come back one after the other with the
+// elections of before: no two geese at one moment, and tokens that only grow.
+func TestRecoveriesOfElections(t *testing.T) {
+	for seed := range long(10) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			inFlock(t, func(t *testing.T, f *testFlock) {
+				dice := rand.New(rand.NewPCG(uint64(seed), 2))
+				pause := func(most time.Duration) { f.sleep(time.Duration(dice.Int64N(int64(most)))) }
+				names := []string{"x", "y"}
+				f.foundWith(5, names...)
+				pause(10 * time.Second)
+				for _, name := range []string{"a", "b", "c", "d", "e"} {
+					f.crash(name)
+				}
+				for _, name := range []string{"a", "b"} {
+					if _, err := f.recover(name, "a", "b"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, i := range dice.Perm(5) {
+					f.start(nth(i), joining("10.0.0.1", "10.0.0.2"), contesting(names[:1+dice.IntN(2)]...))
+					pause(4 * time.Second)
+				}
+				f.until(2*time.Minute, "all follow", func() bool {
+					for _, a := range f.live() {
+						if f.agents[a].Status().Generation != 1 || len(f.agents[a].Status().Config.Voters) != 5 {
+							return false
+						}
+						if s := f.statusOf(a, "x"); s.Goose == nil || s.Generation != 1 || len(s.Config.Voters) != 5 {
+							return false
+						}
+					}
+					return f.agreed(f.live()...) && f.agreedOn("x")
+				})
+			})
+		})
+	}
+}
