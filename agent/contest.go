@@ -54,6 +54,7 @@ type contest struct {
 	viewed   view          // what keepInView last looked at
 	cares    bool          // leads, or may, though it does not contest it
 	goosedAt time.Duration // when a goose was last known
+	askedAt  time.Duration // when its config was last asked for
 	handing  *handover
 	ended    bool // nothing keeps this life from ending any more
 	late     bool // told the node that work goes on past its deadline

@@ -340,3 +340,25 @@ func TestAVoterThatIsLeftAloneCares(t *testing.T) {
 		})
 	}
 }
+
+// One that learns of an election late, while it has no goose, is shown its voters by the others.
+func TestTheOnlyContestantMissedTheFounding(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.sleep(2 * time.Second)
+		again := func(name string, names ...string) {
+			f.stop(name)
+			f.start(name, joining("10.0.0.1", "10.0.0.2"), contesting(names...))
+			f.until(time.Minute, "a goose", func() bool { return f.agreed(name) })
+		}
+		f.stop("c")
+		again("a", "x")
+		f.until(time.Minute, "x", func() bool { return f.gooseOf("x") == "a" })
+		again("b", "y")
+		f.until(time.Minute, "y", func() bool { return f.gooseOf("y") == "b" })
+		again("a")
+		f.start("c", joining("10.0.0.1", "10.0.0.2"), contesting("x"))
+		f.until(time.Minute, "it leads", func() bool { return f.gooseOf("x") == "c" })
+	})
+}

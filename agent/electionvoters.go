@@ -225,6 +225,7 @@ func (c *contest) takeCare(now time.Duration) {
 		c.goosedAt = now
 	}
 	c.endHeadStart(now)
+	c.askConfig(now)
 	if c.seat.contested {
 		return
 	}
@@ -235,6 +236,28 @@ func (c *contest) takeCare(now time.Duration) {
 	if care != c.cares {
 		c.cares = care
 		c.tellHolders()
+	}
+}
+
+// askConfig asks the voters for the config of an election that this agent learnt of
+// too late to know who votes in it. Its goose would show it, but this agent may be
+// the only one that can be the goose. The answer to an old config is the newer one.
+func (c *contest) askConfig(now time.Duration) {
+	rec := c.node.Record()
+	if rec.Config.N > 0 || now-c.goosedAt < careAfter*c.l.cfg.Lease || now < c.askedAt+contestsEvery {
+		return
+	}
+	c.askedAt = now
+	target := c.l.node.Record().Config
+	for _, v := range target.Members() {
+		if v.ID != c.l.id {
+			c.sendElection(&election.Message{
+				Kind: election.PreVoteRequest, NextTerm: rec.Term + 1,
+				Header: election.Header{
+					FlockID: rec.FlockID, Generation: rec.Generation, From: c.l.id, To: v.ID, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+				},
+			})
+		}
 	}
 }
 
