@@ -134,6 +134,7 @@ func (l *life) progressStop(now time.Duration) error {
 
 const (
 	leaveEvery   = 100 * time.Millisecond
+	leaveRetry   = time.Second
 	leaveFresh   = 2 * time.Second
 	leaveSpreads = 30 * time.Second
 )
@@ -195,6 +196,8 @@ func (l *life) progressLeave(now time.Duration) error {
 	l.askAt = now + leaveEvery
 	switch goose := l.knownGoose(); {
 	case goose == l.id && l.handing == nil && !l.node.Successor(now).IsZero():
+		l.askAt = now + leaveRetry<<min(l.leaveTries, 4) // one that fails must not change the goose again and again
+		l.leaveTries++
 		return l.beginHandover(handover{})
 	case goose == l.id:
 		l.leaveAsked[l.id] = now

@@ -41,17 +41,18 @@ type life struct {
 	spreadTo   []election.ID
 	contacts   []election.Contact
 
-	board    election.Lease // as readers see it
-	holders  []*holder
-	handing  *handover
-	late     bool
-	unfitAt  time.Duration
-	tableAt  time.Duration     // when this goose next adds to the table
-	agreed   election.ConfigID // the config that it last said a majority had taken
-	leaves   bool              // it wants to leave the flock
-	askAt    time.Duration
-	stopping stopping
-	choresAt time.Duration
+	board      election.Lease // as readers see it
+	holders    []*holder
+	handing    *handover
+	late       bool
+	unfitAt    time.Duration
+	tableAt    time.Duration     // when this goose next adds to the table
+	agreed     election.ConfigID // the config that it last said a majority had taken
+	leaves     bool              // it wants to leave the flock
+	askAt      time.Duration
+	leaveTries int // hand-overs of a goose that leaves
+	stopping   stopping
+	choresAt   time.Duration
 
 	sessions  int // made in this life
 	inbox     []*flight

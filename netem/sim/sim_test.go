@@ -56,11 +56,12 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		345:    "agent: a restarted voter knew no address until gossip had joined",
 		200898: "autopilot: the goose stayed the only voter that may lead, and lost its disk",
 		305237: "election: one asked again at the moment in which the successor went, and their votes split",
+		507462: "simulator: two voters of two that left handed over to each other without a pause, which agents make",
 		502570: "simulator: a goose was due though nobody had heard where a voter had moved to",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
 		set := Drawn(seed, Plan{})
-		set.Tables = set.Tables && seed == 502570 // there were none before
+		set.Tables = set.Tables && seed > 500_000 // there were none before
 		r := Run(set, nil)
 		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
 	}
