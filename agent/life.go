@@ -39,6 +39,7 @@ type life struct {
 	touched  []*contest // those that flush has something to do for
 	outbox   outbox
 	frameAt  time.Duration // when the frame being read was taken up
+	broken   error         // why nothing may be saved or sent any more
 	restAt   time.Duration // no contest needs a turn before, but for what comes in
 	handings int           // hand-overs under way
 

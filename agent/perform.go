@@ -18,6 +18,10 @@ import (
 //
 // All elections share one save and one datagram to each other agent.
 func (l *life) flush() error {
+	if l.broken != nil {
+		l.silenceAll(stopLost)
+		return l.broken
+	}
 	saved, err := l.saveRecords()
 	if err != nil {
 		return err

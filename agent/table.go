@@ -306,7 +306,11 @@ func (l *life) takeTable() {
 	if rec.Config.Table == t.digest && t.isOf(rec.Generation) {
 		return
 	}
-	contents, _ := t.contents(rec.Config.Table) // it is at hand: see unknownTable
+	contents, ok := t.contents(rec.Config.Table)
+	if !ok { // see unknownTable: it would have been asked for
+		l.broken = fmt.Errorf("a config names table %s of elections, which is not at hand: this is a bug, and the agent stops before it saves that", rec.Config.Table)
+		return
+	}
 	next := slices.Clone(contents)
 	same := 0 // so many stay
 	for same < min(len(next), len(t.entries)) && isSame(&t.entries[same], &next[same], rec.Generation) {
