@@ -358,6 +358,7 @@ func (l *life) spreadElections(now time.Duration) {
 	if len(l.contests) < 3 || l.frozen(now) > 0 || l.leaving.started || l.departure != nil || now < l.spreadAt {
 		return
 	}
+	l.spreadAt = now + moveElectionEvery
 	leads := map[election.ID]int{}
 	for _, c := range l.contests[1:] {
 		if goose, _ := c.knownGooseAt(now); !goose.IsZero() {
@@ -384,7 +385,6 @@ func (l *life) spreadElections(now time.Duration) {
 	case l.unevenAt == 0:
 		l.unevenAt = now
 	case now-l.unevenAt >= unevenFor:
-		l.spreadAt = now + moveElectionEvery
 		l.log.Info("an election moves to an agent that leads fewer", "election", give.seat.name, "to", l.nameOf(to))
 		give.beginStepDown(to, func(goose string, err error) {
 			if err != nil {

@@ -41,6 +41,9 @@ type table struct {
 	known map[election.Digest][]store.Election
 	// proposed is this goose's own, for as long as its change is under way.
 	proposed []store.Election
+	// missing is what this agent contests and the table that lookedAt names lacks.
+	missing  []string
+	lookedAt *election.Digest
 	wanted   map[string]time.Duration // what others asked for, and when
 	promised time.Duration            // the longest promise that may run in an election that has ended
 
@@ -217,13 +220,20 @@ func (t *table) want(name string, now time.Duration) {
 }
 
 // missing gives the elections that this agent contests and the flock does not have yet.
-func (l *life) missing() (names []string) {
+func (l *life) missing() []string {
+	t := &l.table
+	if t.lookedAt != nil && *t.lookedAt == t.digest {
+		return t.missing
+	}
+	t.missing = nil
 	for _, name := range l.cfg.Elections {
-		if l.table.find(name) == nil {
-			names = append(names, name)
+		if t.find(name) == nil {
+			t.missing = append(t.missing, name)
 		}
 	}
-	return names
+	digest := t.digest
+	t.lookedAt = &digest
+	return t.missing
 }
 
 // waiting tells whether some election of the table has not begun here.

@@ -134,13 +134,18 @@ func (l *life) gooseless(now time.Duration) (names []string) {
 	if goose, _ := l.knownGooseAt(now); goose.IsZero() || now-l.born < joinPatience+4*l.cfg.Lease {
 		return nil
 	}
-	for _, name := range l.cfg.Elections {
+	for _, c := range l.contests[1:] {
 		// One that changes its goose is without one for a moment.
-		if c := l.contestAt(l.seatOf(name)); c == nil || now-c.goosedAt >= careAfter*l.cfg.Lease {
-			names = append(names, name)
+		if c.seat.contested && now-c.goosedAt >= careAfter*l.cfg.Lease {
+			names = append(names, c.seat.name)
 		}
 	}
-	return names
+	for i := range l.table.entries {
+		if e := &l.table.entries[i]; !e.Started && slices.Contains(l.cfg.Elections, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return append(names, l.missing()...)
 }
 
 func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
