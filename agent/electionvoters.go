@@ -47,7 +47,7 @@ func contestHash(names []string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// contests tells whether an agent contests an election, and whether that is known.
+// doesContest tells whether an agent contests an election, and whether that is known.
 func (l *life) doesContest(p *peer, name string) (does, known bool) {
 	switch p.Meta.Elections {
 	case 0:
@@ -129,7 +129,7 @@ func (c *contest) followVoters(now time.Duration) {
 		case contact.Term > own.Term: // it is ahead: be elected above its term first (rule 7)
 			c.beginHandover(handover{cause: stopSteppedDown, raiseTo: contact.Term, done: func(string, error) {}})
 			return
-		case contact.InTerm && now-contact.AckAt < l.cfg.Lease:
+		case contact.Answers(now, l.cfg.Lease):
 			c.change(election.Change{Voter: target.Voters[i]})
 			return
 		}
@@ -180,7 +180,7 @@ func (c *contest) tooMany(now time.Duration, own, target *election.Config) (next
 // answers tells whether an agent has acknowledged a heartbeat within a lease.
 func (c *contest) answers(now time.Duration, id election.ID) bool {
 	return slices.ContainsFunc(c.contacts, func(k election.Contact) bool {
-		return k.ID == id && k.InTerm && now-k.AckAt < c.l.cfg.Lease
+		return k.ID == id && k.Answers(now, c.l.cfg.Lease)
 	})
 }
 
@@ -336,8 +336,7 @@ func (c *contest) heir(now time.Duration) (best election.ID) {
 	}
 	config := c.node.Record().Config
 	for _, contact := range c.node.Contacts(nil) {
-		i := config.Index(contact.ID)
-		if does, _ := c.contestedBy(contact.ID); does && i >= 0 && config.Voters[i].Priority > 0 && contact.InTerm && now-contact.AckAt < c.l.cfg.Lease {
+		if does, _ := c.contestedBy(contact.ID); does && mayLead(&config, contact.ID) && contact.Answers(now, c.l.cfg.Lease) {
 			return contact.ID
 		}
 	}
@@ -401,7 +400,7 @@ func (c *contest) leastBusy(now time.Duration, leads map[election.ID]int) (best 
 	own := rec.Config.Index(c.l.id)
 	for _, contact := range c.contacts {
 		i := rec.Config.Index(contact.ID)
-		if i < 0 || own < 0 || !contact.InTerm || now-contact.AckAt >= c.l.cfg.Lease {
+		if i < 0 || own < 0 || !contact.Answers(now, c.l.cfg.Lease) {
 			continue
 		}
 		priority := rec.Config.Voters[i].Priority

@@ -167,7 +167,7 @@ func (l *life) pilotMembers(now time.Duration) []autopilot.Member {
 		members = append(members, autopilot.Member{
 			ID: p.ID, Alive: p.State == api.StateAlive,
 			// One that is ahead acks nothing, but answers (rule 7); to add it takes another term.
-			Acks:     c.InTerm && now-c.AckAt < l.cfg.Lease || c.Term > term && !frozen,
+			Acks:     c.Answers(now, l.cfg.Lease) || c.Term > term && !frozen,
 			Observer: p.Meta.Observer, Priority: p.Meta.Priority, PreemptAfter: p.Meta.PreemptAfter,
 			Leaving: l.wantsOut(p.ID), Forced: forced,
 		})

@@ -67,6 +67,9 @@ type Contact struct {
 	Term    uint64        // a term above ours that it showed while no voter; 0: none
 }
 
+// Answers tells whether it has acknowledged a heartbeat of this term within a lease.
+func (c *Contact) Answers(now, lease time.Duration) bool { return c.InTerm && now-c.AckAt < lease }
+
 // Contacts appends what is known of the agents in view to dst.
 func (n *Node) Contacts(dst []Contact) []Contact {
 	for i := range n.peers[:n.npeers] {
