@@ -1,0 +1,109 @@
+package member
+
+import (
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+)
+
+// act carries out what the inputs of a turn asked for. This order is the safety
+// of the flock:
+//
+//	0  retract whatever takes the goose's right away or shortens it: at the step
+//	   itself, in [Election.retract]
+//	1  save the records; if that fails, be no goose, send nothing, stop
+//	2  send
+//	3  grant whatever gives or lengthens the goose's right, publish, and settle
+//	   the disk's second copy
+//
+// So no datagram and no lease shows anything that the disk could still lose.
+// All elections share one save, and one datagram to each other agent.
+func (m *Member) act() error {
+	if m.broken != nil {
+		m.retractAll(LeaseLost)
+		return m.broken
+	}
+	saved, err := m.saveRecords()
+	if err != nil {
+		return err
+	}
+	m.sendQueued()
+	now := m.host.Now()
+	for _, e := range m.touched {
+		e.grant(e.node.Lease())
+		e.publish(now)
+		m.restAt = e.restUntil(now, m.restAt)
+		e.touched = false
+	}
+	m.touched = m.touched[:0]
+	if saved {
+		return m.settle()
+	}
+	return nil
+}
+
+// saveRecords saves the records that have changed, all in one (order 1).
+func (m *Member) saveRecords() (saved bool, err error) {
+	for _, e := range m.touched {
+		saved = saved || e.dirty
+		e.dirty = false
+	}
+	if !saved {
+		return false, nil
+	}
+	st := m.state
+	st.Elections = m.rows()
+	return true, m.save(st)
+}
+
+// save makes any change of the state durable. After a failure this agent may
+// not answer anybody any more: what a failed sync has lost, nobody can tell.
+func (m *Member) save(st store.State) error {
+	if err := m.host.Save(st); err != nil {
+		m.retractAll(LeaseLost)
+		return err
+	}
+	m.state = st
+	return nil
+}
+
+func (m *Member) settle() error {
+	if err := m.host.Settle(); err != nil {
+		m.retractAll(LeaseLost)
+		return err
+	}
+	return nil
+}
+
+// retract shows the end of a lease before anything else happens (order 0).
+func (e *Election) retract(lease election.Lease) {
+	old := e.lease
+	if old.Token == 0 || old.Token == lease.Token && old.Until <= lease.Until {
+		return
+	}
+	e.endLease(LeaseLost)
+	if lease.Token == 0 {
+		e.publish(e.m.host.Now()) // a slow disk must not keep watchers waiting for the bad news
+	}
+}
+
+// grant shows a lease that is new or lasts longer (order 3).
+func (e *Election) grant(lease election.Lease) {
+	if lease.Token == 0 || e.lease == lease {
+		return
+	}
+	e.lease = lease
+	e.local.Grant(lease, e.handover != nil)
+}
+
+// endLease makes this agent no goose of the election, for readers and holders.
+func (e *Election) endLease(cause Cause) {
+	e.lease = election.Lease{}
+	e.local.Retract(cause)
+}
+
+// retractAll makes this agent no goose of any election.
+func (m *Member) retractAll(cause Cause) {
+	for _, e := range m.elections {
+		e.endLease(cause)
+	}
+}

@@ -1,0 +1,235 @@
+package member
+
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
+)
+
+const (
+	// idleWake bounds how long a member rests, so that its host can tell a
+	// hung loop from one with nothing to do.
+	idleWake = 250 * time.Millisecond
+	// readGrace is what a member that woke late gives its host to read the
+	// datagrams that wait in the socket, before it judges a timeout (rule 17).
+	readGrace = 5 * time.Millisecond
+	// configEvery is after how many rounds an announcement carries the config
+	// again: agents that are not voters need it rarely.
+	configEvery = 20
+)
+
+// Election is this agent's part in one election, for one life.
+type Election struct {
+	m         *Member
+	local     Local
+	name      string // "": the default election
+	number    uint64 // in the flock's table of elections; 0: the default one
+	contested bool   // this agent may lead it; in the others it only votes
+
+	node    *election.Node // nil before this disk is bound to a flock
+	fx      election.Effects
+	touched bool           // act has something to do for it
+	dirty   bool           // its record is newer than the disk
+	changed bool           // its record is newer than what readers see
+	lease   election.Lease // as granted to readers
+
+	wakeAt  time.Duration
+	judgeAt time.Duration // a late timeout is judged then; 0: none is late
+	lapseAt time.Duration // when time alone changes what readers see; 0: never
+
+	audience []election.ID // live agents that the node does not keep in view
+	contacts []election.Contact
+	viewed   viewed    // what keepInView last looked at
+	acked    lastAck   // the last ack sent
+	handover *handover // a planned end under way
+	ended    bool      // nothing keeps this life from ending any more
+	busy     bool      // the node was told that it may not campaign
+
+	// Elections other than the default one.
+	notBefore time.Duration // others wait until then, so that the first in line leads first; 0: not any more
+	movedAt   time.Duration // when it was last handed over for its voters' sake
+	goosedAt  time.Duration // when a goose was last known
+	askedAt   time.Duration // when its config was last asked for
+	cares     bool          // it leads, or may, though this agent does not contest it
+
+	record  election.Record // as readers see it
+	version uint64          // grows with every change of record
+}
+
+// viewed is all that decides whom an election keeps in view.
+type viewed struct {
+	members     uint64
+	config, own election.ConfigID
+}
+
+// lastAck is what an ack tells about the leader and the config it answers.
+type lastAck struct {
+	leader election.ID
+	term   uint64
+	config election.ConfigID
+}
+
+// step tells the node one thing. What follows waits for the end of the turn,
+// but for what takes the goose's right away (see act).
+func (e *Election) step(in election.Input) { e.stepAt(e.m.host.Now(), in) }
+
+// stepAt is step for a caller that has just read the clock.
+func (e *Election) stepAt(now time.Duration, in election.Input) {
+	e.node.Step(now, in, &e.fx)
+	if e.number == 0 && e.fx.Save {
+		e.m.takeTable()
+	}
+	e.retract(e.node.Lease())
+	for i := range e.fx.Send {
+		e.sendAt(now, &e.fx.Send[i])
+	}
+	if e.fx.Announce {
+		msg := &e.fx.Announcement
+		if e.number != 0 && msg.Round%configEvery != 0 {
+			msg.Config = election.Config{}
+		}
+		for _, id := range e.audience {
+			msg.To = id
+			e.sendAt(now, msg)
+		}
+	}
+	e.tellEvents()
+	e.wakeAt = e.fx.WakeAt
+	e.dirty, e.changed = e.dirty || e.fx.Save, e.changed || e.fx.Save
+	e.touch()
+}
+
+// touch has act look at the election.
+func (e *Election) touch() {
+	if !e.touched {
+		e.touched = true
+		e.m.touched = append(e.m.touched, e)
+	}
+}
+
+// send sends one message at the end of the turn, to the agent it names.
+func (e *Election) send(msg *election.Message) { e.sendAt(e.m.host.Now(), msg) }
+
+func (e *Election) sendAt(now time.Duration, msg *election.Message) {
+	if e.number == 0 {
+		e.m.sightings.asking(msg, now)
+	}
+	e.m.outbox.add(now, msg.To, wire.Message{Election: e.number, Message: *msg}, len(e.m.elections) > 1 && e.mayWait(msg))
+}
+
+// mayWait tells of an ack that tells its leader nothing new: it may wait for
+// company. The first ack of a leader or a config is awaited.
+func (e *Election) mayWait(msg *election.Message) bool {
+	if msg.Kind != election.HeartbeatAck || msg.Promise == 0 {
+		return false
+	}
+	was := e.acked
+	e.acked = lastAck{msg.To, msg.Term, msg.ConfigID}
+	return was == e.acked
+}
+
+// tellEvents tells what a step says has happened.
+func (e *Election) tellEvents() {
+	m := e.m
+	for _, ev := range e.fx.Events {
+		m.host.Count("election_" + counterOf(ev.Kind))
+		if ev.Kind == election.EventResigned && e.handover != nil {
+			e.handover.resigned = true
+		}
+		if ev.Kind == election.EventVoters || ev.Kind == election.EventInstalled {
+			m.LookNow() // others are kept in view now
+		}
+		m.host.Tell(Event{Kind: EventElection, Election: e.name, What: ev.Kind, Term: ev.Term, Peer: ev.Peer, Voters: int(e.node.Record().Config.N)})
+	}
+}
+
+// due tells whether the node's timeout is to be judged now. After a late wake,
+// by a pause or a busy machine, the host's reader first gets a moment.
+func (e *Election) due(now time.Duration) bool {
+	switch {
+	case e.node == nil || e.wakeAt == 0 || now < e.wakeAt:
+		e.judgeAt = 0
+		return false
+	case e.judgeAt == 0 && now-e.wakeAt >= e.m.set.Heartbeat:
+		e.judgeAt = now + readGrace
+		return false
+	case now < e.judgeAt:
+		return false
+	}
+	e.judgeAt = 0
+	return true
+}
+
+// restUntil gives when the election next needs a turn, at the latest at.
+func (e *Election) restUntil(now, at time.Duration) time.Duration {
+	if e.node != nil && e.wakeAt > 0 {
+		at = min(at, max(e.wakeAt, e.judgeAt))
+	}
+	if e.lapseAt > now {
+		at = min(at, e.lapseAt)
+	}
+	return at
+}
+
+// goose gives the goose as readers see it, this agent included; zero: none.
+func (e *Election) goose() (id election.ID, self bool) { return e.gooseAt(e.m.host.Now()) }
+
+func (e *Election) gooseAt(now time.Duration) (id election.ID, self bool) {
+	if lease := e.node.Lease(); lease.Token != 0 && lease.Until > now {
+		return e.m.id, true
+	}
+	id, _, heardAt := e.node.Heard()
+	if heardAt != 0 && now < heardAt+e.m.set.Lease && id != e.m.id {
+		return id, false
+	}
+	return election.ID{}, false
+}
+
+// HoldersChanged tells the node what binds it, and moves a hand-over along that
+// waited for work to end. The host calls it when the holders of an election change.
+func (m *Member) HoldersChanged(e *Election) {
+	e.tellHolders()
+	e.progressHandover(m.host.Now())
+}
+
+// HolderAttached is HoldersChanged for a new holder, which gets the deadline
+// that stands. From now on the deadlines of this agent bind it.
+func (m *Member) HolderAttached(e *Election) {
+	m.HoldersChanged(e)
+	if e.handover == nil && e.lease.Until > m.host.Now() {
+		e.local.Grant(e.lease, false)
+	}
+}
+
+// WorkEnded says that all work under a token has ended by itself: this agent
+// steps down, if it is still the goose of that token.
+func (m *Member) WorkEnded(e *Election, token uint64) {
+	if e.node == nil || e.node.Lease().Token != token || e.handover != nil {
+		return
+	}
+	e.stepDown(election.ID{}, func(_ election.ID, err error) {
+		if err != nil {
+			m.host.Tell(Event{Kind: EventWorkEnded, Election: e.name, Err: err})
+		}
+	})
+}
+
+// tellHolders tells the node what binds it: whether deadlines are handed out,
+// whether all work has ended, and whether this agent may not campaign.
+func (e *Election) tellHolders() {
+	if e.node == nil {
+		return
+	}
+	holders := e.local.Holders()
+	attached := holders.Working > 0 || e.handover == nil && holders.Attached > 0
+	e.step(election.Holders{Attached: attached})
+	if !attached {
+		e.step(election.Drained{})
+	}
+	busy := holders.Late > 0 || !e.contested && !e.cares || e.notBefore != 0 || e.ended
+	if busy != e.busy {
+		e.busy = busy
+		e.step(election.Busy{Late: busy})
+	}
+}

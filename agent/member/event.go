@@ -1,0 +1,82 @@
+package member
+
+import (
+	"net/netip"
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+// EventKind names what an [Event] tells.
+type EventKind uint8
+
+// The events, with the fields that they fill in besides Election.
+const (
+	EventBound            EventKind = 1 + iota // this disk belongs to a flock: FlockID, Term, Voters
+	EventFoundsAlone                           // it founds a flock of one
+	EventFounded                               // it founded a flock with others: FlockID, Agents, Voters
+	EventElection                              // the election's own event: What, Term, Peer, Voters
+	EventStale                                 // Peer at Addr runs from an old copy of its disk: Start, Known
+	EventClone                                 // Peer runs twice, at Other and at Addr
+	EventForeignFlock                          // Peer at Addr is of FlockID
+	EventHandedOver                            // a stopping agent handed over to Peer
+	EventPreempted                             // hands over to Peer for its Priority
+	EventNotPreempted                          // Peer did not take over: Err
+	EventUnfit                                 // a witness or observer hands over to Peer, or fails to: Err
+	EventWorkEnded                             // work ended by itself and nobody took over: Err
+	EventChangeRefused                         // a change of voters, of Peer, was refused: Err
+	EventFrozen                                // for For
+	EventThawed                                //
+	EventElectionBegins                        //
+	EventElectionEnds                          // the flock has another table of elections since a recovery
+	EventTooManyElections                      // Name is not founded: the flock has Agents already
+	EventFoundingRefused                       // the founding of elections was refused: Err
+	EventMoves                                 // the election moves to Peer, which leads fewer
+	EventNotMoved                              // it did not move: Err
+)
+
+// Event is something that happened, for logs and warnings.
+type Event struct {
+	Kind        EventKind
+	Election    string // by name; "": the default one
+	What        election.EventKind
+	Term        uint64
+	Peer        election.ID
+	Addr, Other netip.AddrPort
+	FlockID     election.FlockID
+	Start       uint64
+	Known       uint64
+	Voters      int
+	Agents      int
+	Priority    uint8
+	Name        string
+	For         time.Duration
+	Err         error
+}
+
+// counterOf names the counter of an election's event.
+func counterOf(k election.EventKind) string {
+	switch k {
+	case election.EventCampaign:
+		return "campaigns"
+	case election.EventWon:
+		return "won"
+	case election.EventSplit:
+		return "stood_down"
+	case election.EventDeposed:
+		return "deposed"
+	case election.EventNotQuorate:
+		return "not_quorate"
+	case election.EventResigned:
+		return "resigned"
+	case election.EventInstalled:
+		return "configs_installed"
+	case election.EventVoters:
+		return "voter_changes"
+	case election.EventTwoLeaders:
+		return "second_leaders"
+	case election.EventForeign:
+		return "foreign_generations"
+	}
+	return "votes_given"
+}

@@ -1,0 +1,106 @@
+package member
+
+import (
+	"net/netip"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// Host carries out what a [Member] asks for. Its methods are called from the
+// goroutine that calls the member, and must not call the member back, but for
+// the answers that AskTable promises.
+type Host interface {
+	// Now reads the boot clock. An effect such as Save may take long, so the
+	// time at the start of a turn is not the time of its last effect.
+	Now() time.Duration
+
+	// Save makes the state durable. After an error nothing may be sent or
+	// granted any more, and the member stops.
+	Save(store.State) error
+	// Settle lets the disk bring its second copy up to date with the last Save.
+	Settle() error
+	// Send sends a datagram with as many of the frame's messages as fit, and
+	// tells how many it took. A message that cannot be sent counts as taken.
+	Send(netip.AddrPort, *wire.Frame) (taken int)
+
+	// Local gives the programs on this machine that follow an election, by its
+	// name; "": the default election.
+	Local(name string) Local
+
+	// TellGossip tells the other agents what has changed about this one.
+	TellGossip(Meta)
+	// MarkLeft books that a failed agent was removed for good.
+	MarkLeft(election.ID)
+	// AskTable asks another agent for its table of elections. Later, and once,
+	// then is called like any input, with nil when no answer came.
+	AskTable(to election.ID, q TableQuestion, then func(*TableAnswer))
+
+	// Heard is called with each message of an election before it is handled.
+	Heard(number uint64, msg *election.Message)
+	// Tell tells what has happened, for logs and warnings.
+	Tell(Event)
+	// Count counts one more of what the counter's name says.
+	Count(counter string)
+}
+
+// Local is the programs on this machine that follow one election: readers, who
+// see its state, and holders, who act for the goose by deadlines handed to them.
+type Local interface {
+	// Retract tells readers that this agent is not the goose, and holders to
+	// stop. Nothing may delay it.
+	Retract(Cause)
+	// Grant shows readers a lease and hands its deadline to the holders. While
+	// the lead is ending, only holders that already work get it.
+	Grant(lease election.Lease, ending bool)
+	// Stop tells holders to stop their work while the lease still stands.
+	Stop(Cause)
+	// Publish shows readers the state of the election. It is called at every
+	// step; v is valid during the call.
+	Publish(now time.Duration, v *View)
+	// Close says that this agent's part in the election has ended.
+	Close()
+	// Holders tells what the holders do now.
+	Holders() Holders
+}
+
+// Holders is the state of those that act for the goose of one election.
+type Holders struct {
+	Attached int           // sessions, working or waiting
+	Working  int           // handed a deadline, and not yet done
+	Late     int           // still working past their deadline
+	Grace    time.Duration // the longest that working ones may take to end when it is planned
+}
+
+// Cause tells holders why they must stop.
+type Cause uint8
+
+// The causes.
+const (
+	LeaseLost Cause = iota
+	SteppedDown
+	Stopped
+)
+
+// View is what readers see of one election. Two equal views, but for HeardAt
+// and Lapses, look the same to readers.
+type View struct {
+	Role   election.Role
+	Leased bool   // this agent's own lease is valid
+	Token  uint64 // of its own lease; 0: none
+	// The goose that this agent follows, as long as it was heard within a lease. Zero: none.
+	Goose      election.ID
+	GooseTerm  uint64
+	GooseToken uint64
+	HeardAt    time.Duration // when a heartbeat last named a goose
+	// Lapses is when time alone changes the view; 0: never.
+	Lapses time.Duration
+	// Record is what this agent knows of the election, without vote and promises.
+	// Version grows whenever it changes.
+	Record  *election.Record
+	Version uint64
+	Members uint64 // grows with every change of the members
+	Outside uint64 // grows with every call of Republish
+}

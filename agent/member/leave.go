@@ -1,0 +1,195 @@
+package member
+
+import (
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+const (
+	// leaveEvery spaces a leaver's requests.
+	leaveEvery = 100 * time.Millisecond
+	// leaveRetry is when a goose that leaves first tries to hand over again.
+	leaveRetry = time.Second
+	// leaveFresh is how long the goose acts on a request that is not repeated.
+	leaveFresh = 2 * time.Second
+	// leaveSpreads is how long gossip may take to tell that a leaver is gone.
+	leaveSpreads = 30 * time.Second
+	// leaveElections is how long a leaver waits until it votes in no other election.
+	leaveElections = 10 * time.Second
+)
+
+// leaving is this agent's own leaving: out of the voters first, then out of the
+// flock, so that the removal is committed before the agent is gone.
+type leaving struct {
+	askAt time.Duration
+	// outAt is when the goose said that this agent is not a voter any more; 0:
+	// not yet. The other elections follow, and have their time.
+	outAt time.Duration
+	tries int // hand-overs so far
+	done  func(error)
+}
+
+// Leave begins to leave the flock; done is called once. With force the agent
+// goes at once, whatever that costs the flock.
+func (m *Member) Leave(force bool, done func(error)) error {
+	if m.leaving != nil {
+		done(refused(LeavingAlready))
+		return nil
+	}
+	if force || m.node() == nil || m.node().Record().Config.N == 0 {
+		return m.depart(done)
+	}
+	if err := m.mayLeave(); err != nil {
+		done(err)
+		return nil
+	}
+	m.leaving = &leaving{done: done}
+	return m.progressLeave(m.host.Now())
+}
+
+// mayLeave refuses what would end the flock, or cost it its majority (P8).
+func (m *Member) mayLeave() error {
+	if m.alive <= 1 {
+		return refused(LastAgent)
+	}
+	goose, self := m.byDefault().goose()
+	if goose.IsZero() {
+		return refused(NoGoose)
+	}
+	c := m.node().Record().Config
+	if !c.Has(m.id) {
+		return nil
+	}
+	if self && !m.hasHeir(c) {
+		return refused(NoOtherLeader)
+	}
+	live := 0
+	for _, v := range c.Members() {
+		if v.ID != m.id && m.isAlive(v.ID) {
+			live++
+		}
+	}
+	if rest := c.Without(m.id); rest.N > 0 && live < rest.Quorum() {
+		return &Refusal{Code: CostsMajority, Have: live, Need: int(rest.N)}
+	}
+	return nil
+}
+
+// hasHeir tells whether another agent can take over, as a voter or once the
+// sole voter has made it one.
+func (m *Member) hasHeir(c election.Config) bool {
+	if c.N > 1 {
+		return !m.node().Successor(m.host.Now()).IsZero()
+	}
+	return slices.ContainsFunc(m.peers, func(p Peer) bool {
+		return p.ID != m.id && p.State == Alive && !p.Meta.Observer && p.Meta.Priority > 0
+	})
+}
+
+// progressLeave moves the leaving along: a goose hands over first, a duck asks
+// the goose until it answers.
+func (m *Member) progressLeave(now time.Duration) error {
+	l := m.leaving
+	if l != nil && l.outAt != 0 {
+		if m.votesElsewhere() && now < l.outAt+leaveElections {
+			return nil
+		}
+		m.leaving = nil
+		return m.depart(l.done)
+	}
+	if l == nil || now < l.askAt {
+		return nil
+	}
+	l.askAt = now + leaveEvery
+	e := m.byDefault()
+	goose, self := e.goose()
+	switch {
+	case self && e.handover == nil && !e.node.Successor(now).IsZero():
+		l.askAt = now + leaveRetry<<min(l.tries, 4) // one that fails must not change the goose again and again
+		l.tries++
+		e.beginHandover(handover{cause: SteppedDown, done: func(election.ID, error) {}})
+	case self:
+		m.leaveAsked[m.id] = now // a sole voter: the autopilot adds a successor first
+	case !goose.IsZero():
+		e.send(&election.Message{Kind: election.Leave, Header: e.header(goose)})
+	}
+	return nil
+}
+
+// receiveLeave books a leaver's wish, and answers once it is not a voter any
+// more and a majority of the others knows.
+func (m *Member) receiveLeave(msg *election.Message) {
+	e := m.byDefault()
+	if e.node == nil || e.node.Role() != election.Leader {
+		return
+	}
+	now := m.host.Now()
+	m.leaveAsked[msg.From] = now
+	if rec := e.node.Record(); rec.Config.Has(msg.From) || !e.node.Committed() {
+		m.LookNow()
+		return
+	}
+	m.leaveAsked[msg.From] = now + leaveSpreads
+	e.send(&election.Message{Kind: election.LeaveReply, Granted: true, Header: e.header(msg.From)})
+}
+
+// receiveLeaveReply ends a leaving: the removal is committed. It must be the
+// newest word of the present goose: a late or repeated answer to an earlier
+// leave would let a voter go that still is one.
+func (m *Member) receiveLeaveReply(msg *election.Message) error {
+	if m.leaving == nil || !msg.Granted || m.node() == nil {
+		return nil
+	}
+	rec := m.node().Record()
+	goose, _ := m.byDefault().goose()
+	if goose != msg.From || msg.Generation != rec.Generation || msg.Term < rec.Term ||
+		msg.ConfigID.Compare(rec.Config.ConfigID) < 0 || msg.ConfigID == rec.Config.ConfigID && rec.Config.Has(m.id) ||
+		!m.addresses.Newest(msg.From, msg.Seq) {
+		return nil
+	}
+	if m.leaving.outAt == 0 {
+		m.leaving.outAt = m.host.Now()
+	}
+	return m.progressLeave(m.host.Now())
+}
+
+// votesElsewhere tells whether another election still counts on this agent.
+func (m *Member) votesElsewhere() bool {
+	return slices.ContainsFunc(m.elections[1:], func(e *Election) bool {
+		config := e.node.Record().Config
+		return config.Has(m.id)
+	})
+}
+
+// depart marks the disk, tells the others by gossip, and ends the life.
+func (m *Member) depart(done func(error)) error {
+	m.retractAll(SteppedDown)
+	st := m.state
+	st.Left = true
+	if err := m.save(st); err != nil {
+		done(err)
+		return err
+	}
+	m.stop = stopping{started: true, done: true}
+	m.gone = true
+	done(nil)      // the rest is courtesy, and takes gossip a while
+	m.tellGossip() // that it has left
+	return nil
+}
+
+// forgetLeavers drops requests that were not repeated.
+func (m *Member) forgetLeavers(now time.Duration) {
+	for id, at := range m.leaveAsked {
+		if now-at >= leaveFresh {
+			delete(m.leaveAsked, id)
+		}
+	}
+}
+
+// wantsOut tells who has asked to leave lately.
+func (m *Member) wantsOut(id election.ID, now time.Duration) bool {
+	at, ok := m.leaveAsked[id]
+	return ok && now-at < leaveFresh
+}

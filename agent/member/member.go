@@ -1,0 +1,213 @@
+package member
+
+import (
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/autopilot"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// Settings are what an agent is configured with. [Member.Reload] changes those
+// that may change while it runs.
+type Settings struct {
+	Name      string
+	Life      uint64           // random per life (rule 10)
+	FlockID   election.FlockID // drawn by the host, for a flock that this agent founds alone
+	Fresh     bool             // the disk was made at this start: it has promised nothing
+	Heartbeat time.Duration
+	Lease     time.Duration
+	Expect    int      // found a flock together with Expect-1 others; 0: no
+	Elections []string // contested besides the default one
+
+	Joins        bool // it has somebody to join, so it never founds alone
+	Voters       int  // how many voters to keep as goose
+	Priority     uint8
+	Observer     bool
+	Tags         map[string]string
+	PreemptAfter time.Duration // 0: it does not preempt
+
+	Freeze Freeze // known to this process from a former life
+}
+
+// Member is one agent. It is for one goroutine. Make it with [New].
+type Member struct {
+	set   Settings
+	host  Host
+	state store.State // as last saved
+	id    election.ID
+	seq   uint64 // of the last datagram sent
+
+	elections []*Election // the default one first, then by number
+	touched   []*Election // those that act has something to do for
+	outbox    outbox
+	frame     wire.Frame // the one being sent
+	frameAt   time.Duration
+	broken    error // why nothing may be saved or sent any more
+	restAt    time.Duration
+	lookAt    time.Duration // when look is next due
+	looks     uint64        // so often it ran
+	outside   uint64
+
+	addresses  addressBook
+	peers      []Peer // gossip's view, sorted by id
+	membersNow uint64 // grows with every change of peers
+	alive      int
+	sightings  sightings
+
+	founder  *founding.Founder // nil unless --expect has still to be met
+	founders []election.ID     // who must still be shown the config of the founding
+
+	pilot      autopilot.Pilot
+	preemption autopilot.Preemption
+	heir       autopilot.Heir // as last decided, while this agent leads
+	unfitAt    time.Duration  // when a goose that should not lead tries again to hand over
+
+	table        table
+	contestants  contestants
+	contestsHash uint64
+	unevenSince  time.Duration // 0: the elections are spread evenly
+	spreadAt     time.Duration // when the next may move
+
+	freeze     Freeze
+	leaveAsked map[election.ID]time.Duration
+	forced     []forcedLeave
+	leaving    *leaving
+	stop       stopping
+	handovers  int  // under way
+	gone       bool // has left the flock
+	told       told
+}
+
+// told is what the others were last told of this agent that changes as it runs.
+type told struct {
+	holders bool
+	freeze  FreezeNotice
+	config  election.ConfigID
+}
+
+// New makes a member from what is on its disk. It has no effect before [Member.Begin].
+func New(set Settings, host Host, st store.State) *Member {
+	m := &Member{
+		set: set, host: host, state: st, id: st.ID, freeze: set.Freeze,
+		leaveAsked: map[election.ID]time.Duration{}, contestsHash: contestsHash(set.Elections),
+	}
+	m.addresses = addressBook{pages: map[election.ID]*page{}, keeps: m.isKnown}
+	m.outbox.heartbeat = set.Heartbeat
+	m.elections = []*Election{{m: m, local: host.Local(""), contested: true}}
+	m.table.load(st)
+	return m
+}
+
+// Begin takes part in the election from the disk, or looks for a flock.
+func (m *Member) Begin() error {
+	rec, known := recordOf(m.state)
+	switch {
+	case known && !m.state.Bound.IsZero():
+		if rec.Config.Term == 0 && m.state.Founding.Coordinator == m.id && m.state.Founding.FlockID == rec.FlockID {
+			m.founders = slices.Clone(m.state.Founding.Set) // it founded, and may not have told the others yet
+		}
+		return m.takePart(rec, false)
+	case m.set.Expect > 0 || !m.state.Founding.FlockID.IsZero(): // an acceptance binds whatever the flags say now
+		m.founder = founding.New(founding.Settings{Self: m.id, Expect: m.set.Expect, Voters: m.set.Voters}, m.state.Founding)
+		m.tellGossip()
+	case !m.set.Joins:
+		return m.foundAlone()
+	}
+	m.byDefault().publish(m.host.Now())
+	return nil
+}
+
+// takePart begins the default election from a record, which is durable before
+// this agent acts on it.
+func (m *Member) takePart(rec election.Record, fresh bool) error {
+	rec.PromiseMax = max(rec.PromiseMax, m.set.Lease)
+	old, known := recordOf(m.state)
+	if !known || old != rec || m.state.Bound != rec.FlockID || m.state.Left {
+		st := m.state
+		if known && old.FlockID != rec.FlockID {
+			st.Elections = nil // another flock's
+			m.table = table{}
+		}
+		st.Elections = withRecord(st.Elections, rec)
+		st.Bound, st.Left = rec.FlockID, false
+		if err := m.save(st); err != nil {
+			return err
+		}
+	}
+	e := m.byDefault()
+	node := election.New(m.nodeSettings(), rec, m.host.Now(), fresh)
+	e.node = &node
+	e.changed = true
+	m.founder = nil
+	m.host.Tell(Event{Kind: EventBound, FlockID: rec.FlockID, Term: rec.Term, Voters: int(rec.Config.N)})
+	m.tellGossip()
+	m.HoldersChanged(e)
+	for i := range m.table.entries {
+		if entry := &m.table.entries[i]; entry.Started {
+			m.startElection(entry, false)
+		}
+	}
+	m.peersChanged()
+	e.step(election.Tick{})
+	return nil
+}
+
+// nodeSettings are those of the nodes of all elections.
+func (m *Member) nodeSettings() election.Settings {
+	h := m.set.Heartbeat
+	return election.Settings{
+		ID: m.id, Heartbeat: h, Lease: m.set.Lease, Eps: m.set.Lease / 50, Seed: m.set.Life,
+		Grid: 1 + time.Duration(m.set.Life%uint64(h)), // agents on one machine do not all send at once
+	}
+}
+
+// Reload takes those settings that may change while the agent runs.
+func (m *Member) Reload(set Settings) {
+	m.set.Joins, m.set.Voters, m.set.Priority, m.set.Observer = set.Joins, set.Voters, set.Priority, set.Observer
+	m.set.Tags, m.set.PreemptAfter = set.Tags, set.PreemptAfter
+	m.tellGossip()
+	m.LookNow()
+}
+
+// Silence makes this agent no goose of any election, at once: it is about to die or to stop.
+func (m *Member) Silence(cause Cause) { m.retractAll(cause) }
+
+func (m *Member) byDefault() *Election { return m.elections[0] }
+
+// node is the default election's; nil before this disk is bound to a flock.
+func (m *Member) node() *election.Node { return m.elections[0].node }
+
+// flockID is the flock this disk is bound to; zero: none yet.
+func (m *Member) flockID() election.FlockID {
+	if m.node() == nil {
+		return election.FlockID{}
+	}
+	rec := m.node().Record()
+	return rec.FlockID
+}
+
+// recordOf gives the default election's record of a state.
+func recordOf(st store.State) (election.Record, bool) {
+	for _, e := range st.Elections {
+		if e.Number == 0 {
+			return e.Record, true
+		}
+	}
+	return election.Record{}, false
+}
+
+// withRecord gives the elections with another record of the default one.
+func withRecord(all []store.Election, rec election.Record) []store.Election {
+	all = slices.Clone(all)
+	for i := range all {
+		if all[i].Number == 0 {
+			all[i].Record = rec
+			return all
+		}
+	}
+	return append(all, store.Election{Record: rec})
+}

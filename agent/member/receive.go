@@ -1,0 +1,105 @@
+package member
+
+import (
+	"net/netip"
+	"slices"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/founding"
+	"duckduckgoose/wire"
+)
+
+// Receive handles one datagram. It tells whether the sender is believed: the
+// host may use what else the frame carries only then.
+func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err error) {
+	if !m.admit(f, from) {
+		m.host.Count("dropped_identity")
+		return false, nil
+	}
+	m.saw(f.From)
+	if f.Founding.Kind != 0 {
+		if err := m.receiveFounding(f.From, f.Founding); err != nil {
+			return true, err
+		}
+	}
+	if len(f.Messages) == 0 && !f.Packed() {
+		return true, nil
+	}
+	if f.FlockID != m.flockID() {
+		if err := m.obeyFounding(f.FlockID); err != nil {
+			return true, err
+		}
+		if f.FlockID != m.flockID() {
+			m.host.Count("dropped_flock")
+			if !m.flockID().IsZero() && !f.FlockID.IsZero() {
+				m.host.Tell(Event{Kind: EventForeignFlock, Peer: f.From, Addr: from, FlockID: f.FlockID})
+			}
+			return true, nil
+		}
+	}
+	m.frameAt = m.host.Now()
+	return true, f.Each(m.receiveMessage)
+}
+
+// admit learns where the sender is, and tells whether to believe it (rule 10).
+func (m *Member) admit(f *wire.Frame, from netip.AddrPort) bool {
+	v, before := m.addresses.Admit(f.From, f.Start, f.Life, f.Seq, from)
+	switch v {
+	case isStale:
+		m.host.Tell(Event{Kind: EventStale, Peer: f.From, Addr: from, Start: f.Start, Known: before.start})
+	case isClone:
+		m.host.Tell(Event{Kind: EventClone, Peer: f.From, Addr: from, Other: before.from})
+	}
+	return v == believed
+}
+
+func (m *Member) receiveMessage(msg *wire.Message) error {
+	if msg.Election != 0 {
+		// One that has not begun here, or one of before a recovery, when numbers meant others.
+		e := m.numbered(msg.Election)
+		if e == nil || e.node.Generation() != msg.Generation {
+			m.host.Count("dropped_election")
+			return nil
+		}
+		m.host.Heard(msg.Election, &msg.Message)
+		e.stepAt(m.frameAt, &msg.Message)
+		e.endHeadStart(m.frameAt)
+		return nil
+	}
+	m.host.Heard(0, &msg.Message)
+	switch {
+	case msg.Kind == election.Leave:
+		m.receiveLeave(&msg.Message)
+		return nil
+	case msg.Kind == election.LeaveReply:
+		return m.receiveLeaveReply(&msg.Message)
+	case m.node() == nil:
+		return nil
+	}
+	m.sightings.answered(&msg.Message)
+	if m.lacksTable(&msg.Config, msg.From) {
+		msg.Config = election.Config{}
+	}
+	m.byDefault().stepAt(m.frameAt, &msg.Message)
+	return nil
+}
+
+func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
+	w.Set = slices.Clone(w.Set)
+	switch {
+	case m.founder != nil:
+		return m.performFounding(m.founder.Receive(m.host.Now(), from, &w))
+	case m.node() == nil && w.Attempt > m.state.Founding.Aborted:
+		return nil
+	case m.node() != nil && w.FlockID == m.flockID():
+		if w.Kind == wire.FoundAccept {
+			m.byDefault().showConfig(from) // founded, and it has not heard
+		}
+		return nil
+	}
+	// Of another flock, or of an attempt of this agent's that it does not go on with.
+	if word, ok := founding.Elsewhere(m.id, from, &w); ok {
+		m.sendFounding(&word)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package member
+
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+)
+
+// lookEvery is how often a member looks at what no message or timeout brings up.
+const lookEvery = 200 * time.Millisecond
+
+// Turn judges timeouts, moves along what takes time, and carries out the
+// effects of all inputs since the last turn. The host first hands over every
+// datagram that waits (rule 17). done says that this life has ended.
+func (m *Member) Turn(now time.Duration) (done bool, err error) {
+	late := now >= m.restAt
+	if late {
+		for _, e := range m.elections {
+			if e.due(now) {
+				e.stepAt(now, election.Tick{})
+			}
+		}
+	}
+	if now >= m.lookAt {
+		if err := m.look(now); err != nil {
+			return false, err
+		}
+	}
+	m.progressStop(m.host.Now())
+	if late {
+		now = m.host.Now()
+		m.restAt = now + idleWake
+		for _, e := range m.elections {
+			if e.lapseAt > 0 && now >= e.lapseAt { // time alone has changed what readers see
+				e.publish(now)
+			}
+			m.restAt = e.restUntil(now, m.restAt)
+		}
+	}
+	return m.stop.done, m.act()
+}
+
+// WakeAt gives when the next turn is due, if nothing comes in before.
+func (m *Member) WakeAt() time.Duration {
+	at := min(m.lookAt, m.restAt)
+	at = m.outbox.restUntil(at)
+	if m.stop.started {
+		at = min(at, m.stop.until)
+	}
+	return at
+}
+
+// Slept says that the machine slept: leases are dropped and earned anew (rule 17).
+func (m *Member) Slept() {
+	for _, e := range m.elections {
+		if e.node != nil {
+			e.step(election.ClockJump{})
+		}
+	}
+}
+
+// LookNow has the next turn look at everything.
+func (m *Member) LookNow() { m.lookAt = 0 }
+
+// Looks counts how often the member has looked at everything. A host that
+// refreshes what it shows besides does so when this has grown.
+func (m *Member) Looks() uint64 { return m.looks }
+
+// look is what no message or timeout of a node brings up: founding, voters,
+// leaves, the other elections.
+func (m *Member) look(now time.Duration) error {
+	m.lookAt = now + lookEvery
+	m.looks++
+	if err := m.seek(now); err != nil {
+		return err
+	}
+	m.tellChanges()
+	if m.node() == nil {
+		return nil
+	}
+	m.showFounders()
+	m.forgetLeavers(now)
+	m.tendTable(now)
+	m.learnContestants(now)
+	for _, e := range m.elections[1:] {
+		at := viewed{m.membersNow, m.node().Record().Config.ConfigID, e.node.Record().Config.ConfigID}
+		if at != e.viewed {
+			e.viewed = at
+			e.keepInView()
+		}
+		e.takeCare(now)
+		e.followVoters(now)
+	}
+	m.spreadElections(now)
+	m.byDefault().listAudience()
+	if err := m.progressLeave(now); err != nil {
+		return err
+	}
+	m.steerVoters(now)
+	m.progressForced()
+	return nil
+}
+
+// Republish shows readers all elections again: something that the host shows
+// besides has changed.
+func (m *Member) Republish(now time.Duration) {
+	m.outside++
+	for _, e := range m.elections {
+		e.publish(now)
+	}
+}
+
+// tellChanges tells the others what has changed about this agent as it ran.
+func (m *Member) tellChanges() {
+	now := told{holders: m.byDefault().local.Holders().Attached > 0, freeze: m.freezeNotice()}
+	if m.node() != nil {
+		now.config = m.node().Record().Config.ConfigID
+	}
+	if now != m.told {
+		m.told = now
+		m.tellGossip()
+	}
+}
+
+// tellGossip tells the other agents about this one.
+func (m *Member) tellGossip() { m.host.TellGossip(m.Meta()) }
+
+// Meta is what the others are told about this agent.
+func (m *Member) Meta() Meta {
+	flock := m.flockID()
+	if bound, known := recordOf(m.state); m.node() == nil && known && m.founder == nil {
+		flock = bound.FlockID
+	}
+	return Meta{
+		Name: m.set.Name, FlockID: flock, Start: m.state.Start, Life: m.set.Life, Priority: m.set.Priority,
+		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags,
+		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Holders: m.told.holders,
+		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(), Elections: m.contestsHash,
+	}
+}
