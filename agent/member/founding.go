@@ -104,13 +104,13 @@ func (m *Member) showFounders() {
 	if len(m.founders) == 0 {
 		return
 	}
-	if goose, _ := m.byDefault().goose(); !goose.IsZero() {
+	if goose, _ := m.Default().goose(); !goose.IsZero() {
 		m.founders = nil
 		return
 	}
 	for _, id := range m.founders {
 		if id != m.id {
-			m.byDefault().showConfig(id)
+			m.Default().showConfig(id)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (m *Member) mayLeave() error {
 	if m.alive <= 1 {
 		return refused(LastAgent)
 	}
-	goose, self := m.byDefault().goose()
+	goose, self := m.Default().goose()
 	if goose.IsZero() {
 		return refused(NoGoose)
 	}
@@ -103,7 +103,7 @@ func (m *Member) progressLeave(now time.Duration) error {
 		return nil
 	}
 	l.askAt = now + leaveEvery
-	e := m.byDefault()
+	e := m.Default()
 	goose, self := e.goose()
 	switch {
 	case self && e.handover == nil && !e.node.Successor(now).IsZero():
@@ -121,7 +121,7 @@ func (m *Member) progressLeave(now time.Duration) error {
 // receiveLeave books a leaver's wish, and answers once it is not a voter any
 // more and a majority of the others knows.
 func (m *Member) receiveLeave(msg *election.Message) {
-	e := m.byDefault()
+	e := m.Default()
 	if e.node == nil || e.node.Role() != election.Leader {
 		return
 	}
@@ -143,7 +143,7 @@ func (m *Member) receiveLeaveReply(msg *election.Message) error {
 		return nil
 	}
 	rec := m.node().Record()
-	goose, _ := m.byDefault().goose()
+	goose, _ := m.Default().goose()
 	if goose != msg.From || msg.Generation != rec.Generation || msg.Term < rec.Term ||
 		msg.ConfigID.Compare(rec.Config.ConfigID) < 0 || msg.ConfigID == rec.Config.ConfigID && rec.Config.Has(m.id) ||
 		!m.addresses.Newest(msg.From, msg.Seq) {

@@ -117,7 +117,7 @@ func (m *Member) Begin() error {
 	case !m.set.Joins:
 		return m.foundAlone()
 	}
-	m.byDefault().publish(m.host.Now())
+	m.Default().publish(m.host.Now())
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (m *Member) takePart(rec election.Record, fresh bool) error {
 			return err
 		}
 	}
-	e := m.byDefault()
+	e := m.Default()
 	node := election.New(m.nodeSettings(), rec, m.host.Now(), fresh)
 	e.node = &node
 	e.changed = true
@@ -175,8 +175,6 @@ func (m *Member) Reload(set Settings) {
 
 // Silence makes this agent no goose of any election, at once: it is about to die or to stop.
 func (m *Member) Silence(cause Cause) { m.retractAll(cause) }
-
-func (m *Member) byDefault() *Election { return m.elections[0] }
 
 // node is the default election's; nil before this disk is bound to a flock.
 func (m *Member) node() *election.Node { return m.elections[0].node }

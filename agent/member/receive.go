@@ -80,7 +80,7 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 	if m.lacksTable(&msg.Config, msg.From) {
 		msg.Config = election.Config{}
 	}
-	m.byDefault().stepAt(m.frameAt, &msg.Message)
+	m.Default().stepAt(m.frameAt, &msg.Message)
 	return nil
 }
 
@@ -93,7 +93,7 @@ func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
 		return nil
 	case m.node() != nil && w.FlockID == m.flockID():
 		if w.Kind == wire.FoundAccept {
-			m.byDefault().showConfig(from) // founded, and it has not heard
+			m.Default().showConfig(from) // founded, and it has not heard
 		}
 		return nil
 	}

@@ -235,7 +235,7 @@ func (m *Member) Missing() []string {
 func (m *Member) tendTable(now time.Duration) {
 	missing := m.Missing()
 	t := &m.table
-	goose, self := m.byDefault().goose()
+	goose, self := m.Default().goose()
 	if self {
 		m.foundElections(now, missing)
 		if t.waiting() && m.node().Committed() {
@@ -267,7 +267,7 @@ func (m *Member) tendTable(now time.Duration) {
 
 // foundElections makes the goose add to the table what is wanted.
 func (m *Member) foundElections(now time.Duration, own []string) {
-	t, e := &m.table, m.byDefault()
+	t, e := &m.table, m.Default()
 	t.wanted = slices.DeleteFunc(t.wanted, func(w wantedElection) bool {
 		return now-w.at >= wantedFor || t.find(w.name) != nil
 	})

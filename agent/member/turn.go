@@ -92,7 +92,7 @@ func (m *Member) look(now time.Duration) error {
 		e.followVoters(now)
 	}
 	m.spreadElections(now)
-	m.byDefault().listAudience()
+	m.Default().listAudience()
 	if err := m.progressLeave(now); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (m *Member) Republish(now time.Duration) {
 
 // tellChanges tells the others what has changed about this agent as it ran.
 func (m *Member) tellChanges() {
-	now := told{holders: m.byDefault().local.Holders().Attached > 0, freeze: m.freezeNotice()}
+	now := told{holders: m.Default().local.Holders().Attached > 0, freeze: m.freezeNotice()}
 	if m.node() != nil {
 		now.config = m.node().Record().Config.ConfigID
 	}

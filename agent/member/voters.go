@@ -18,7 +18,7 @@ const (
 // steerVoters makes the one change of voters that the autopilot asks for.
 func (m *Member) steerVoters(now time.Duration) {
 	m.heir = autopilot.Heir{}
-	e := m.byDefault()
+	e := m.Default()
 	if e.node.Role() != election.Leader || e.node.HandingOver() || e.node.Lease().Until <= now {
 		return
 	}
@@ -62,7 +62,7 @@ func (e *Election) change(in election.Change) {
 }
 
 func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
-	e := m.byDefault()
+	e := m.Default()
 	contacts := map[election.ID]election.Contact{}
 	for _, c := range e.node.Contacts(nil) {
 		contacts[c.ID] = c
@@ -88,7 +88,7 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 // preempt hands over to an agent of a higher priority that asks for it, when
 // its time has come. Work is stopped first, as for a step-down.
 func (m *Member) preempt(now time.Duration, v autopilot.View) {
-	e := m.byDefault()
+	e := m.Default()
 	heir, due := m.preemption.Decide(now, v)
 	m.heir = heir
 	if !due || e.handover != nil || m.leaving != nil || m.stop.started {
@@ -114,7 +114,7 @@ type forcedLeave struct {
 // ForceLeave takes a voter that will never return out of the voters. It is
 // given to the goose; done is called once.
 func (m *Member) ForceLeave(id election.ID, done func(error)) {
-	e, now := m.byDefault(), m.host.Now()
+	e, now := m.Default(), m.host.Now()
 	switch {
 	case !m.Leads(now):
 		done(e.notGoose())
@@ -149,7 +149,7 @@ func (m *Member) endForced(i int, err error) {
 
 // progressForced answers those whose forced leave is committed, or cannot be.
 func (m *Member) progressForced() {
-	e := m.byDefault()
+	e := m.Default()
 	rec := e.node.Record()
 	for i := len(m.forced) - 1; i >= 0; i-- {
 		f := m.forced[i]

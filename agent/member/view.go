@@ -1,0 +1,128 @@
+package member
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"duckduckgoose/agent/autopilot"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/store"
+)
+
+// Default gives this agent's part in the default election.
+func (m *Member) Default() *Election { return m.elections[0] }
+
+// Elections gives all elections that have begun here, the default one first.
+// The slice is for reading, until the next input.
+func (m *Member) Elections() []*Election { return m.elections }
+
+// Named gives an election by its name, nil when it has not begun here.
+func (m *Member) Named(name string) *Election {
+	i := slices.IndexFunc(m.elections, func(e *Election) bool { return e.name == name })
+	if i < 0 {
+		return nil
+	}
+	return m.elections[i]
+}
+
+// ID names this agent's disk.
+func (m *Member) ID() election.ID { return m.id }
+
+// FlockID is the flock this disk is bound to; zero: none yet.
+func (m *Member) FlockID() election.FlockID { return m.flockID() }
+
+// State is what the disk holds. It is for reading.
+func (m *Member) State() store.State { return m.state }
+
+// Founder is the founding that is under way; nil: none.
+func (m *Member) Founder() *founding.Founder { return m.founder }
+
+// Heir is the agent that is to take over for its priority; zero ID: none.
+func (m *Member) Heir() autopilot.Heir { return m.heir }
+
+// Stopping tells whether the end of this life was asked for.
+func (m *Member) Stopping() bool { return m.stop.started }
+
+// Alive counts the live agents, this one included.
+func (m *Member) Alive() int { return m.alive }
+
+// IsAlive tells whether gossip counts an agent as alive.
+func (m *Member) IsAlive(id election.ID) bool { return m.isAlive(id) }
+
+// IsKnown tells whether an id is one that gossip knows, or a voter.
+func (m *Member) IsKnown(id election.ID) bool { return m.isKnown(id) }
+
+// Addr gives where an agent is.
+func (m *Member) Addr(id election.ID) (netip.AddrPort, bool) { return m.addresses.Addr(id) }
+
+// Remember takes an address of a former life, for as long as nothing newer is
+// known: voters can talk before gossip has found them.
+func (m *Member) Remember(id election.ID, addr netip.AddrPort) { m.addresses.Gossiped(id, 0, addr) }
+
+// Gooseless gives the elections that this agent contests and that have had no
+// goose for a while, though the default one has.
+func (m *Member) Gooseless(now time.Duration) (names []string) {
+	if m.node() == nil {
+		return nil
+	}
+	if goose, _ := m.Default().gooseAt(now); goose.IsZero() {
+		return nil
+	}
+	for _, e := range m.elections[1:] {
+		// One that changes its goose has none for a moment.
+		if e.contested && now-e.goosedAt >= careAfter*m.set.Lease {
+			names = append(names, e.name)
+		}
+	}
+	for i := range m.table.entries {
+		if entry := &m.table.entries[i]; !entry.Started && slices.Contains(m.set.Elections, entry.Name) {
+			names = append(names, entry.Name)
+		}
+	}
+	return append(names, m.Missing()...)
+}
+
+// Sighting is when an agent was last heard, and its last answer to a campaign.
+type Sighting struct {
+	HeardAt    time.Duration // 0: never
+	AnsweredAt time.Duration // 0: never
+	Granted    bool
+	Reason     election.Reason
+	Remaining  time.Duration
+	// Unanswered is how long it has been silent though it was asked.
+	Unanswered time.Duration
+}
+
+// Sighting tells what this agent has heard of a voter.
+func (m *Member) Sighting(id election.ID, now time.Duration) Sighting {
+	s := Sighting{Unanswered: m.sightings.unanswered(id, now)}
+	if at := m.sightings.of[id]; at != nil {
+		s.HeardAt, s.AnsweredAt = at.heardAt, at.answeredAt
+		s.Granted, s.Reason, s.Remaining = at.granted, at.reason, at.remaining
+	}
+	return s
+}
+
+// AskedAt is when this agent last asked for votes; 0: never.
+func (m *Member) AskedAt() time.Duration { return m.sightings.askedAt }
+
+// Name is the election's; "": the default one.
+func (e *Election) Name() string { return e.name }
+
+// Node holds the election's rules; nil before this disk is bound to a flock. It is for reading.
+func (e *Election) Node() *election.Node { return e.node }
+
+// HandingOver tells whether a planned end of the lead is under way.
+func (e *Election) HandingOver() bool {
+	return e.handover != nil || e.node != nil && e.node.HandingOver()
+}
+
+// Goose gives the goose as readers see it, and whether it is this agent; zero: none.
+func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
+	if e.node == nil {
+		return id, false
+	}
+	return e.gooseAt(now)
+}
