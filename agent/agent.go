@@ -13,16 +13,17 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
 
 // Agent is one running agent. Make it with [New] and start it with [Agent.Run].
 type Agent struct {
-	*seat          // in the default election
-	seats struct { // guards those in the others, by name
+	main   *local   // of the default election
+	locals struct { // guards those of the others, by name
 		sync.Mutex
-		all []*seat
+		all []*local
 	}
 
 	cfg      Config
@@ -40,12 +41,10 @@ type Agent struct {
 	started  atomic.Bool
 	lastTurn atomic.Int64 // boot clock of the loop's last turn
 
-	death  death
-	faults atomic.Pointer[Faults]
-	// contestsHash stands for Config.Elections.
-	contestsHash uint64
-	freeze       atomic.Pointer[freeze] // written by the loop; nil: none was heard of
-	members      atomic.Pointer[[]api.Member]
+	death   death
+	faults  atomic.Pointer[Faults]
+	freeze  atomic.Pointer[member.Freeze] // written by the loop; nil: none was heard of
+	members atomic.Pointer[[]api.Member]
 }
 
 // New validates the configuration and opens the data directory, which it
@@ -74,17 +73,17 @@ func New(cfg Config) (*Agent, error) {
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
 	}
-	a.seat = a.newSeat("")
-	a.seat.contested, a.contestsHash = true, contestHash(cfg.Elections)
+	a.main = a.newLocal("")
+	a.main.contested = true
 	for _, name := range cfg.Elections {
-		a.seatOf(name).contested = true
+		a.localOf(name).contested = true
 	}
 	for _, e := range disk.State().Elections {
 		if e.Number != 0 {
-			a.seatOf(e.Name)
+			a.localOf(e.Name)
 		}
 	}
-	a.board.post(a.idleStatus(), 0, cfg.Lease)
+	a.main.snapshots.post(a.idleStatus(), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
 }
@@ -92,7 +91,7 @@ func New(cfg Config) (*Agent, error) {
 // startable refuses a data directory that has no flock and no way to find one.
 func (a *Agent) startable() error {
 	st := a.disk.State()
-	rec, _ := recordOf(st)
+	rec, _ := st.Record()
 	if table := store.TableOf(st.Elections); rec.Config.N > 0 && rec.Config.Table != table {
 		return fmt.Errorf("data directory %s: its elections are not those that its config names: it was put together of two; empty it, and the agent joins anew", a.cfg.DataDir)
 	}
@@ -241,7 +240,7 @@ func (a *Agent) StepDown(ctx context.Context, to string) error {
 // force is set: then the agent goes at once.
 func (a *Agent) Leave(ctx context.Context, force bool) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		return l.beginLeave(force, func(err error) { answer(struct{}{}, err) })
+		return l.member.Leave(force, func(err error) { answer(struct{}{}, l.explained(err)) })
 	})
 	return err
 }
@@ -267,7 +266,7 @@ func (a *Agent) idleStatus() Status { return a.idleStatusOf("") }
 // idleStatusOf is what it shows of an election before it takes part in it.
 func (a *Agent) idleStatusOf(name string) Status {
 	st := a.disk.State()
-	rec, _ := recordOf(st)
+	rec, _ := st.Record()
 	if name != "" {
 		rec = election.Record{FlockID: rec.FlockID, Generation: rec.Generation}
 		if i := slices.IndexFunc(st.Elections, func(e store.Election) bool { return e.Number != 0 && e.Name == name }); i >= 0 {

@@ -232,9 +232,9 @@ func (l *life) report(session uint64) doctor.Report {
 	if host, _, err := net.SplitHostPort(l.cfg.Bind); err == nil {
 		r.Loopback = isLoopback(host)
 	}
-	if l.node != nil {
-		rec := l.node.Record()
-		r.Term, r.Waits = rec.Term, max(0, l.node.WaitUntil()-l.now())
+	if n := l.node(); n != nil {
+		rec := n.Record()
+		r.Term, r.Waits = rec.Term, max(0, n.WaitUntil()-l.now())
 		r.Config = doctor.Config{Term: rec.Config.Term, Version: rec.Config.Version}
 		for _, v := range rec.Config.Members() {
 			r.Config.Voters = append(r.Config.Voters, doctor.Voter{ID: v.ID.String(), Name: l.nameOf(v.ID), Priority: v.Priority})

@@ -10,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 )
 
 // backend is the agent as the API's server sees it.
@@ -35,9 +36,9 @@ func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return
 func (b backend) Elections() []api.ElectionInfo {
 	s := b.a.Status()
 	infos := []api.ElectionInfo{s.Info(true)}
-	for _, seat := range b.a.allSeats() {
-		s := seat.board.read()
-		infos = append(infos, s.Info(seat.contested))
+	for _, at := range b.a.otherLocals() {
+		s := at.snapshots.read()
+		infos = append(infos, s.Info(at.contested))
 	}
 	return infos
 }
@@ -77,18 +78,9 @@ func (b backend) Faults() api.Faults {
 	return liveFaults{b.a, *f}
 }
 
-func (c *contest) commandStepDown(to string, force bool, answer func(string, error)) {
-	l := c.l
-	if c.node == nil || c.node.Role() != election.Leader {
-		answer("", c.notGoose())
-		return
-	}
-	if left := l.frozen(l.now()); left > 0 && !force {
-		answer("", api.Conflict("the flock is frozen for %s more (ddgoose thaw ends that, and ddgoose step-down --force hands over all the same)", thawsIn(left)))
-		return
-	}
+func (l *life) stepDown(e *member.Election, to string, force bool, answer func(string, error)) {
 	var id election.ID
-	if to != "" {
+	if to != "" && e.Node() != nil && e.Node().Role() == election.Leader {
 		p, ok := l.peerNamed(to)
 		if !ok {
 			answer("", api.Conflict("no agent is named %q (ddgoose members lists them)", to))
@@ -96,26 +88,9 @@ func (c *contest) commandStepDown(to string, force bool, answer func(string, err
 		}
 		id = p.ID
 	}
-	c.beginStepDown(id, answer)
-}
-
-// beginStepDown begins a hand-over. It checks on a copy of the node whether it can,
-// so that no work is stopped for one that cannot.
-func (c *contest) beginStepDown(to election.ID, done func(goose string, err error)) {
-	if c.number != 0 && to.IsZero() {
-		if to = c.heir(c.l.now()); to.IsZero() {
-			done("", api.Conflict("no other live voter contests election %s: start another agent with --election %s, or wait until it answers", c.seat.name, c.seat.name))
-			return
-		}
-	}
-	trial := *c.node
-	var fx election.Effects
-	trial.Step(c.l.now(), election.StepDown{To: to}, &fx)
-	if fx.Err != nil {
-		done("", c.explain(fx.Err, to))
-		return
-	}
-	c.beginHandover(handover{cause: stopSteppedDown, to: to, done: done})
+	l.member.StepDown(e, id, force, func(goose election.ID, err error) {
+		answer(l.nameOrNone(goose), l.explained(err))
+	})
 }
 
 func (l *life) peerNamed(name string) (peer, bool) {
@@ -133,26 +108,12 @@ func (l *life) peerNamed(name string) (peer, bool) {
 // given to the goose.
 func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		done := func(err error) { answer(struct{}{}, err) }
-		if l.node == nil || l.node.Role() != election.Leader || l.node.Lease().Until <= l.now() {
-			done(l.notGoose())
+		id, ok := l.idNamed(name)
+		if !ok && l.member.Leads(l.now()) {
+			answer(struct{}{}, api.Conflict("no agent is named %q (ddgoose members lists them)", name))
 			return nil
 		}
-		id, ok := l.idNamed(name)
-		switch {
-		case !ok:
-			done(api.Conflict("no agent is named %q (ddgoose members lists them)", name))
-		case id == l.id:
-			done(api.Conflict("%s is this agent, the goose: ddgoose leave takes it out", name))
-		case l.isAlive(id):
-			done(api.Conflict("%s is alive: ddgoose leave, given to it, takes it out", name))
-		default:
-			if old := l.forceOut[id].done; old != nil {
-				old(api.Conflict("%s was forced out once more", name))
-			}
-			l.forceOut[id] = forced{done, l.now() + forceFor}
-			l.choresAt = 0
-		}
+		l.member.ForceLeave(id, func(err error) { answer(struct{}{}, l.explained(err)) })
 		return nil
 	})
 	return err
@@ -163,47 +124,16 @@ func (l *life) idNamed(name string) (election.ID, bool) {
 	if p, ok := l.peerNamed(name); ok {
 		return p.ID, true
 	}
-	rec := l.node.Record()
+	if l.node() == nil {
+		return election.ID{}, false
+	}
+	rec := l.node().Record()
 	for _, v := range rec.Config.Members() {
 		if l.nameOf(v.ID) == name || v.ID.String() == name {
 			return v.ID, true
 		}
 	}
 	return election.ID{}, false
-}
-
-// forceFor is how long a forced leave is tried.
-const forceFor = 10 * time.Second
-
-// forced is a forced leave under way.
-type forced struct {
-	done  func(error)
-	until time.Duration
-}
-
-// progressForced answers those whose forced leave is committed, or cannot be.
-func (l *life) progressForced() {
-	if len(l.forceOut) == 0 {
-		return
-	}
-	rec := l.node.Record()
-	for id, f := range l.forceOut {
-		out := !rec.Config.Has(id)
-		switch {
-		case out && l.node.Committed():
-			l.gossip.MarkLeft(id)
-			f.done(nil)
-		case l.node.Role() != election.Leader:
-			f.done(l.notGoose())
-		case !out && l.isAlive(id):
-			f.done(api.Conflict("%s is alive again: ddgoose leave, given to it, takes it out", l.nameOf(id)))
-		case l.now() >= f.until:
-			f.done(api.NoMajority("the voters that would be left without %s do not all answer: a majority of them must", l.nameOf(id)))
-		default:
-			continue
-		}
-		delete(l.forceOut, id)
-	}
 }
 
 // Join calls more agents, and gives how many answered; this one never counts.
@@ -240,10 +170,10 @@ func (l *life) postMembers() {
 	var list []api.Member
 	config := election.Config{}
 	rtt := map[election.ID]time.Duration{}
-	if l.node != nil {
-		rec := l.node.Record()
+	if n := l.node(); n != nil {
+		rec := n.Record()
 		config = rec.Config
-		for _, c := range l.node.Contacts(nil) {
+		for _, c := range n.Contacts(nil) {
 			rtt[c.ID] = c.RTT
 		}
 	}
@@ -311,12 +241,12 @@ func (l liveFaults) Show() api.Netem {
 	return n
 }
 
-// lookAgain makes the loop see now what it would see at its next chores.
+// lookAgain makes the loop see now what it would see a moment later.
 func (a *Agent) lookAgain() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, _ = ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		err := l.chores(l.now())
+		err := l.tend(l.now())
 		answer(struct{}{}, err)
 		return err
 	})

@@ -118,7 +118,7 @@ func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
 		}
 	}
 	m.Tags["b"] = strings.Repeat("x", most-1)
-	m.PreemptAfter, m.Freeze = MaxPreemptAfter, freezeNotice{Stamp: lastStamp, Left: MaxFreeze}
+	m.PreemptAfter, m.Freeze = MaxPreemptAfter, freezeNotice{Stamp: (1 << 61), Left: MaxFreeze}
 	b, err := m.encode()
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(b), metaRoom)

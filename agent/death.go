@@ -50,11 +50,11 @@ func (a *Agent) Die(d time.Duration) error {
 	defer cancel()
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		l.fallSilent()
-		for _, seat := range append(a.allSeats(), a.seat) {
-			s := seat.board.read()
+		for _, at := range append(a.otherLocals(), a.main) {
+			s := at.snapshots.read()
 			s.Role, s.Goose, s.Token, s.Lease = api.RoleDead, nil, 0, api.Lease{}
 			s.Warnings = []string{"dead by simulation: ddgoose simulate revive starts it again"}
-			seat.board.post(s, 0, a.cfg.Lease)
+			at.snapshots.post(s, 0, a.cfg.Lease)
 		}
 		answer(struct{}{}, nil)
 		a.death.begin(d)

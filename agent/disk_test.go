@@ -179,9 +179,9 @@ func TestAnAgentAheadIsAddedAtAHigherTerm(t *testing.T) {
 		// What it holds of terms is far ahead, as of one that campaigned alone.
 		f.agents[gone].edit(t, func(l *life) {
 			st := l.disk.State()
-			rec, _ := recordOf(st)
+			rec, _ := st.Record()
 			rec.Term += 100
-			setRecord(&st, rec)
+			st = st.WithRecord(rec)
 			require.NoError(t, l.disk.Save(st))
 		}, f)
 		goose := f.goose()

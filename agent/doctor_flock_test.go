@@ -269,7 +269,7 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 		}
 		var question arrival
 		onLoop("a", func(l *life) {
-			question.From, question.FlockID, question.To = l.id, l.flockID(), l.id
+			question.From, question.FlockID, question.To = l.id, l.member.FlockID(), l.id
 			question.Probe = wire.Probe{Word: wire.ProbeQuestion, Session: 7, Padding: wire.MinProbePadding}
 		})
 		answered := func() uint64 { return f.agents["b"].counts.of("probes_answered").Load() }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/lead"
@@ -23,8 +22,8 @@ func ValidElection(name string) bool { return api.ValidElection(name) }
 // Election is one of the elections of an agent's flock: the default one, or one
 // of Config.Elections. Each has its own goose, terms, tokens and leases.
 type Election struct {
-	a    *Agent
-	seat *seat
+	a  *Agent
+	at *local
 }
 
 // Election gives an election by name: one that this agent contests, or one that
@@ -33,23 +32,23 @@ func (a *Agent) Election(name string) (*Election, error) {
 	if name == "" {
 		return a.byDefault(), nil
 	}
-	a.seats.Lock()
-	defer a.seats.Unlock()
-	i := slices.IndexFunc(a.seats.all, func(s *seat) bool { return s.name == name })
+	a.locals.Lock()
+	defer a.locals.Unlock()
+	i := slices.IndexFunc(a.locals.all, func(at *local) bool { return at.name == name })
 	if i < 0 {
 		return nil, api.NoElection(name)
 	}
-	return &Election{a, a.seats.all[i]}, nil
+	return &Election{a, a.locals.all[i]}, nil
 }
 
-func (a *Agent) byDefault() *Election { return &Election{a, a.seat} }
+func (a *Agent) byDefault() *Election { return &Election{a, a.main} }
 
 // Status tells what this agent knows of the election: see [Agent.Status].
-func (e *Election) Status() Status { return e.seat.board.read() }
+func (e *Election) Status() Status { return e.at.snapshots.read() }
 
 // Watch yields the status at once and after every change: see [Agent.Watch].
 func (e *Election) Watch(ctx context.Context) iter.Seq[Status] {
-	return e.seat.board.watch(ctx, e.a.closed)
+	return e.at.snapshots.watch(ctx, e.a.closed)
 }
 
 // Lead calls work once per time this agent is the goose of this election: see
@@ -68,17 +67,14 @@ func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) e
 // not know to bind it; while the agent is dead there is none to hand out.
 func (e *Election) hold(ctx context.Context, h *holder) error {
 	a := e.a
-	if !e.seat.contested {
-		return api.Conflict("%s", e.seat.uncontested())
+	if !e.at.contested {
+		return api.Conflict("%s", e.at.uncontested())
 	}
 	for {
 		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-			h.seat.holders.add(h)
-			if c := l.contestAt(h.seat); c != nil {
-				c.syncHolders()
-				if lease := h.seat.board.publishedLease(); c.handing == nil && lease.Until > l.now() {
-					h.seat.holders.renew(lease, false)
-				}
+			h.at.holders.add(h)
+			if part := l.member.Named(h.at.name); part != nil {
+				l.member.HolderAttached(part)
 			}
 			answer(struct{}{}, nil)
 			return nil
@@ -90,7 +86,7 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 			h.Close() // the loop may have taken it all the same
 			return err
 		}
-		h.seat.holders.add(h) // the next life finds it; added twice it is one
+		h.at.holders.add(h) // the next life finds it; added twice it is one
 		select {
 		case <-a.death.next():
 			return nil
@@ -107,36 +103,14 @@ func (e *Election) StepDown(ctx context.Context, to string) error {
 
 func (e *Election) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
 	return ask(ctx, e.a, func(l *life, answer func(string, error)) error {
-		if c := l.contestAt(e.seat); c != nil {
-			c.commandStepDown(to, force, answer)
-		} else {
-			answer("", api.Conflict("election %q has not begun yet at this agent", e.seat.name))
+		part := l.member.Named(e.at.name)
+		if part == nil {
+			answer("", api.Conflict("election %q has not begun yet at this agent", e.at.name))
+			return nil
 		}
+		l.stepDown(part, to, force, answer)
 		return nil
 	})
-}
-
-// seatOf gives the seat in an election, a new one for one that is heard of first now.
-func (a *Agent) seatOf(name string) *seat {
-	a.seats.Lock()
-	defer a.seats.Unlock()
-	for _, s := range a.seats.all {
-		if s.name == name {
-			return s
-		}
-	}
-	s := a.newSeat(name)
-	s.board.post(a.idleStatusOf(name), 0, a.cfg.Lease)
-	a.seats.all = append(a.seats.all, s)
-	slices.SortFunc(a.seats.all, func(x, y *seat) int { return strings.Compare(x.name, y.name) })
-	return s
-}
-
-// allSeats gives those beside the default election's, by name.
-func (a *Agent) allSeats() []*seat {
-	a.seats.Lock()
-	defer a.seats.Unlock()
-	return slices.Clone(a.seats.all)
 }
 
 // validateElections is a part of Config.Validate.
@@ -155,6 +129,6 @@ func (c *Config) validateElections(bad func(string, ...any)) {
 }
 
 // uncontested says of an election that nobody named at this agent.
-func (s *seat) uncontested() string {
-	return fmt.Sprintf("this agent votes in election %q, and does not contest it: --election %s makes it", s.name, s.name)
+func (at *local) uncontested() string {
+	return fmt.Sprintf("this agent votes in election %q, and does not contest it: --election %s makes it", at.name, at.name)
 }

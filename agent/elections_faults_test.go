@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
-	"duckduckgoose/wire"
 )
 
 // onLoop runs f on an agent's loop.
@@ -116,61 +113,6 @@ func TestAWitnessThatIsOneNoMoreLeadsWhatItContests(t *testing.T) {
 	})
 }
 
-// What strangers send is answered, and then forgotten.
-func TestStrangersTakeNoPlaceInTheOutbox(t *testing.T) {
-	inFlock(t, func(t *testing.T, f *testFlock) {
-		f.foundWith(3, "x")
-		rec := f.record("a")
-		for range 20 {
-			f.onLoop("a", func(l *life) {
-				for range 200 {
-					m := election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: election.Header{
-						FlockID: rec.FlockID, Generation: rec.Generation, To: l.id, Term: rec.Term, ConfigID: rec.Config.ConfigID,
-					}}
-					_, _ = rand.Read(m.From[:])
-					a := l.inbox.free.Get().(*arrival)
-					a.Frame = wire.Frame{FlockID: rec.FlockID, From: m.From, To: l.id, Start: 1, Life: 1, Seq: 1, Messages: []wire.Message{{Message: m}}}
-					a.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 9, 9}), 1)
-					require.NoError(t, l.receive(a))
-				}
-			})
-		}
-		f.sleep(time.Second)
-		f.onLoop("a", func(l *life) { require.LessOrEqual(t, len(l.outbox.parcels), parcelsKept) })
-	})
-}
-
-// One agent whose list cannot be had keeps nobody from learning the lists of the others.
-func TestContestantsAreAskedInTurn(t *testing.T) {
-	inFlock(t, func(t *testing.T, f *testFlock) {
-		f.start("a", joining("10.0.0.1"), expecting(5), contesting("x"))
-		for i, name := range []string{"b", "c", "d", "e"} {
-			f.start(name, joining("10.0.0.1"), expecting(5), contesting("x", nth(i)))
-		}
-		f.settle(5)
-		f.allLed("x")
-		for i, liar := range []string{"b", "d"} {
-			f.onLoop(liar, func(l *life) {
-				l.contestsHash = uint64(1 + i)
-				l.tellMeta()
-			})
-		}
-		f.onLoop("a", func(l *life) { l.contestants.of = nil })
-		f.until(time.Minute, "a knows what the honest contest", func() bool {
-			known := 0
-			f.onLoop("a", func(l *life) {
-				for _, p := range l.peers {
-					does, is := l.doesContest(&p, "x")
-					if does && is && (p.Meta.Name == "c" || p.Meta.Name == "e") {
-						known++
-					}
-				}
-			})
-			return known == 2
-		})
-	})
-}
-
 // One that stops for long, for one election's work, takes up no other one meanwhile.
 func TestAnAgentThatStopsTakesUpNoElection(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
@@ -256,7 +198,7 @@ func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 		require.NoError(t, disk.Save(st))
 		r, err := planRecovery(disk, []string{"a"})
 		require.NoError(t, err)
-		rec, _ := recordOf(r.next)
+		rec, _ := r.next.Record()
 		require.Equal(t, 5*time.Second, rec.PromiseMax)
 		require.NoError(t, disk.Close())
 	})
@@ -282,8 +224,9 @@ func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
 		id, err := election.ParseID(f.agents["c"].Status().ID)
 		require.NoError(t, err)
 		f.onLoop(f.goose(), func(l *life) {
-			l.step(election.Change{Voter: election.Voter{ID: id}, Remove: true})
-			require.NoError(t, l.fx.Err)
+			var fx election.Effects
+			l.node().Step(l.now(), election.Change{Voter: election.Voter{ID: id}, Remove: true}, &fx)
+			require.NoError(t, fx.Err)
 		})
 		f.until(time.Minute, "d votes in c's place", func() bool {
 			return !f.voter("c") && f.voter("d")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 )
 
@@ -61,7 +62,7 @@ func (f *testFlock) gooseOf(name string) string {
 	now := f.clock()
 	for _, a := range f.live() {
 		if e, err := f.agents[a].Election(name); err == nil {
-			if lease := e.seat.board.publishedLease(); lease.Token != 0 && lease.Until > now {
+			if lease := e.at.snapshots.publishedLease(); lease.Token != 0 && lease.Until > now {
 				return a
 			}
 		}
@@ -199,7 +200,7 @@ func TestAnElectionIsAddedToAFlockThatRuns(t *testing.T) {
 		f.until(time.Minute, "the others may not lead it", func() bool {
 			s := f.statusOf("d", "late")
 			for _, v := range s.Config.Voters {
-				if (v.Priority == caretaker) == (v.Name == "d") {
+				if (v.Priority == 1) == (v.Name == "d") {
 					return false
 				}
 			}
@@ -332,8 +333,7 @@ func TestATableThatWasNotTakenIsOverridden(t *testing.T) {
 		f.found(3)
 		old := f.goose()
 		_, err := ask(context.Background(), f.agents[old].Agent, func(l *life, answer func(struct{}, error)) error {
-			l.table.want("lost", l.now())
-			l.choresAt = 0
+			l.member.AnswerTable(member.TableQuestion{Wanted: []string{"lost"}})
 			answer(struct{}{}, nil)
 			return nil
 		})
@@ -346,8 +346,7 @@ func TestATableThatWasNotTakenIsOverridden(t *testing.T) {
 		f.until(10*time.Second, "another goose", func() bool { g := f.goose(); return g != "" && g != old })
 		other := f.goose()
 		_, err = ask(context.Background(), f.agents[other].Agent, func(l *life, answer func(struct{}, error)) error {
-			l.table.want("kept", l.now())
-			l.choresAt = 0
+			l.member.AnswerTable(member.TableQuestion{Wanted: []string{"kept"}})
 			answer(struct{}{}, nil)
 			return nil
 		})
@@ -430,8 +429,7 @@ func TestElectionsWantedAtOnceAreAllFounded(t *testing.T) {
 			f.allLed("backup", "reports")
 			want := func(name string) {
 				_, err := ask(context.Background(), f.agents[f.goose()].Agent, func(l *life, answer func(struct{}, error)) error {
-					l.table.want(name, l.now())
-					l.tendTable(l.now())
+					l.member.AnswerTable(member.TableQuestion{Wanted: []string{name}})
 					answer(struct{}{}, nil)
 					return nil
 				})

@@ -33,8 +33,8 @@ func (l *life) roll() roll {
 			r.absent = append(r.absent, p)
 		}
 	}
-	if l.node != nil {
-		rec := l.node.Record()
+	if l.node() != nil {
+		rec := l.node().Record()
 		for _, v := range rec.Config.Members() {
 			if !slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == v.ID }) {
 				r.absent = append(r.absent, peer{ID: v.ID, State: api.StateFailed, Meta: peerMeta{Name: l.nameOf(v.ID)}})

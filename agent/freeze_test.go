@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/member"
 )
 
 // frozen tells whether an agent warns of a freeze.
@@ -239,10 +240,10 @@ func TestTheNewestFreezeIsTheLastCommandWhateverTheClock(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
-		ahead := freezeNotice{Stamp: uint64(time.Now().Add(10 * 365 * 24 * time.Hour).UnixNano()), Left: time.Hour}
-		take := func(n freezeNotice) (taken bool) {
+		ahead := member.FreezeNotice{Stamp: uint64(time.Now().Add(10 * 365 * 24 * time.Hour).UnixNano()), Left: time.Hour}
+		take := func(n member.FreezeNotice) (taken bool) {
 			taken, err := ask(context.Background(), f.agents["a"].Agent, func(l *life, answer func(bool, error)) error {
-				answer(l.takeFreeze(n), nil)
+				answer(l.member.TakeFreeze(n), nil)
 				return nil
 			})
 			require.NoError(t, err)
@@ -253,8 +254,8 @@ func TestTheNewestFreezeIsTheLastCommandWhateverTheClock(t *testing.T) {
 		f.thaws("b")
 		f.allFrozen(false)
 		require.False(t, take(ahead), "a repeated one is old")
-		require.False(t, take(freezeNotice{Stamp: lastStamp + 1, Left: time.Hour}), "no command could be newer")
-		require.False(t, take(freezeNotice{}))
+		require.False(t, take(member.FreezeNotice{Stamp: (1 << 61) + 1, Left: time.Hour}), "no command could be newer")
+		require.False(t, take(member.FreezeNotice{}))
 		f.sleep(10 * time.Second)
 		f.allFrozen(false)
 	})

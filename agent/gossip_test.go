@@ -21,7 +21,7 @@ func TestTheNewestOfManyChangesOfMetadataIsTheOneThatStays(t *testing.T) {
 			require.NoError(t, f.agents["a"].do(context.Background(), func(l *life) error {
 				for k := range 5 {
 					l.Agent.cfg.Tags = map[string]string{"n": fmt.Sprint(i, " ", k)}
-					l.tellMeta()
+					l.member.Reload(l.settings())
 				}
 				return nil
 			}))

@@ -66,7 +66,7 @@ func TestNoGraceIsLongerThanAnHour(t *testing.T) {
 		h, err := newBackend(f.agents["a"].Agent).Lead(context.Background(), api.LeadPeer{PID: 1, Grace: 48 * time.Hour})
 		require.NoError(t, err)
 		defer h.Close()
-		require.Equal(t, time.Hour, f.agents["a"].holders.grace(time.Second))
+		require.Equal(t, time.Hour, f.agents["a"].main.holders.state(time.Second).Grace)
 	})
 }
 

@@ -237,19 +237,19 @@ func (f *testFlock) judge() {
 		if a.Agent == nil {
 			continue
 		}
-		f.judgeSeat(name, a.seat, now, &seen)
-		for _, s := range a.allSeats() {
-			f.judgeSeat(name, s, now, &seen)
+		f.judgeLocal(name, a.main, now, &seen)
+		for _, s := range a.otherLocals() {
+			f.judgeLocal(name, s, now, &seen)
 		}
 	}
 }
 
-func (f *testFlock) judgeSeat(name string, at *seat, now time.Duration, seen *map[string]string) {
-	lease := at.board.publishedLease()
+func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *map[string]string) {
+	lease := at.snapshots.publishedLease()
 	if lease.Token == 0 || lease.Until <= now {
 		return
 	}
-	s := at.board.read()
+	s := at.snapshots.read()
 	if s.Role != api.RoleGoose {
 		return
 	}
@@ -404,9 +404,9 @@ func (f *testFlock) String() string {
 			for _, p := range l.peers {
 				fmt.Fprintf(&b, "%s sees %s %s %v flock %s addr %v\n", name, p.Meta.Name, p.State, p.ID, p.Meta.FlockID, p.Addr)
 			}
-			if l.node != nil {
-				fmt.Fprintf(&b, "%s lease %+v promise %+v\n", name, l.node.Lease(), l.node.Promise())
-				for _, c := range l.node.Contacts(nil) {
+			if n := l.node(); n != nil {
+				fmt.Fprintf(&b, "%s lease %+v promise %+v\n", name, n.Lease(), n.Promise())
+				for _, c := range n.Contacts(nil) {
 					fmt.Fprintf(&b, "%s contact %+v\n", name, c)
 				}
 			}
@@ -421,8 +421,8 @@ func (f *testFlock) String() string {
 // record gives an agent's record as its node has it.
 func (f *testFlock) record(name string) (rec election.Record) {
 	_, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
-		if l.node != nil {
-			rec = l.node.Record()
+		if l.node() != nil {
+			rec = l.node().Record()
 		}
 		answer(struct{}{}, nil)
 		return nil

@@ -7,13 +7,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
-)
-
-// Why holders must stop.
-const (
-	stopLost        = api.StopLost
-	stopSteppedDown = api.StopSteppedDown
-	stopStopped     = api.StopStopped
+	"duckduckgoose/agent/member"
 )
 
 // holders are those who act for the goose by deadlines handed to them. The
@@ -30,7 +24,7 @@ type holders struct {
 // stop: a slow reader misses renewals, never a stop.
 type holder struct {
 	agent *Agent
-	seat  *seat
+	at    *local
 	who   string        // for warnings: a process or a Lead
 	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
 
@@ -46,10 +40,10 @@ type holder struct {
 }
 
 func (e *Election) newHolder(who string) *holder {
-	if e.seat.name != "" {
-		who += " in election " + e.seat.name
+	if e.at.name != "" {
+		who += " in election " + e.at.name
 	}
-	return &holder{agent: e.a, seat: e.seat, who: who, note: make(chan struct{}, 1)}
+	return &holder{agent: e.a, at: e.at, who: who, note: make(chan struct{}, 1)}
 }
 
 func (hs *holders) each(do func(*holder)) {
@@ -89,40 +83,28 @@ func (hs *holders) remove(h *holder) {
 	delete(hs.mu.all, h)
 }
 
-func (hs *holders) count() int {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	return len(hs.mu.all)
-}
-
-// working counts the holders that were handed a token and have not drained.
-func (hs *holders) working() int {
-	n := 0
+// state sums up what the holders do. unsaid is the grace of those that do not
+// say how long their work takes to end.
+func (hs *holders) state(unsaid time.Duration) (all member.Holders) {
 	hs.each(func(h *holder) {
 		h.mu.Lock()
-		if h.mu.token != 0 {
-			n++
-		}
+		works, late := h.mu.token != 0, h.mu.late
 		h.mu.Unlock()
-	})
-	return n
-}
-
-// grace is how long a planned end waits for those that work; unsaid stands for
-// those that do not say.
-func (hs *holders) grace(unsaid time.Duration) (longest time.Duration) {
-	hs.each(func(h *holder) {
-		h.mu.Lock()
-		works := h.mu.token != 0
-		h.mu.Unlock()
-		switch {
-		case works && h.grace == 0:
-			longest = max(longest, unsaid)
-		case works:
-			longest = max(longest, h.grace)
+		all.Attached++
+		if late {
+			all.Late++
 		}
+		if !works {
+			return
+		}
+		all.Working++
+		grace := h.grace
+		if grace == 0 {
+			grace = unsaid
+		}
+		all.Grace = max(all.Grace, grace)
 	})
-	return longest
+	return all
 }
 
 // late names the holders whose work went on past its deadline.
@@ -218,16 +200,11 @@ func (h *holder) Done() <-chan struct{} { return h.agent.closed }
 // Drained says that all work under token has ended; with stepDown it ended by itself.
 func (h *holder) Drained(token uint64, stepDown bool) {
 	ours := h.drained(token)
-	h.tell(func(c *contest) {
-		c.syncHolders()
-		if !ours || !stepDown || c.node == nil || c.node.Lease().Token != token || c.handing != nil {
-			return
+	h.tell(func(m *member.Member, e *member.Election) {
+		m.HoldersChanged(e)
+		if ours && stepDown {
+			m.WorkEnded(e, token)
 		}
-		c.beginStepDown(election.ID{}, func(goose string, err error) {
-			if err != nil {
-				c.log().Info("work ended by itself, and nobody took over", "reason", err)
-			}
-		})
 	})
 }
 
@@ -236,7 +213,7 @@ func (h *holder) Late(uint64) {
 	h.mu.Lock()
 	h.mu.late = true
 	h.mu.Unlock()
-	h.tell((*contest).syncHolders)
+	h.tell((*member.Member).HoldersChanged)
 }
 
 // Close ends the session: nothing acts any more by what was handed out.
@@ -244,54 +221,20 @@ func (h *holder) Close() {
 	h.mu.Lock()
 	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
 	h.mu.Unlock()
-	h.seat.holders.remove(h)
-	h.tell((*contest).syncHolders)
+	h.at.holders.remove(h)
+	h.tell((*member.Member).HoldersChanged)
 }
 
-// tell runs f on the loop, for the contest that h holds by. Without one, dead or
-// stopped, there is nothing to tell.
-func (h *holder) tell(f func(*contest)) {
+// tell runs f on the loop, for the election that h holds by. An agent that is
+// dead or stopped needs no word.
+func (h *holder) tell(f func(*member.Member, *member.Election)) {
 	err := h.agent.do(context.Background(), func(l *life) error {
-		if c := l.contestAt(h.seat); c != nil {
-			f(c)
+		if e := l.member.Named(h.at.name); e != nil {
+			f(l.member, e)
 		}
 		return nil
 	})
 	if err != nil {
 		h.agent.cfg.Logger.Debug("holder's word came too late", "holder", h.who, "error", err)
-	}
-}
-
-// tellWork tells the others, by gossip, whether work is attached here.
-func (l *life) tellWork() {
-	if has := l.holders.count() > 0; has != l.toldWork {
-		l.toldWork = has
-		l.tellMeta()
-	}
-}
-
-// syncHolders tells the node what binds it, and moves a hand-over along that
-// waited for work to end.
-func (c *contest) syncHolders() {
-	c.tellHolders()
-	c.progressHandover(c.l.now())
-}
-
-// tellHolders tells the node what binds it: whether deadlines are handed out,
-// whether all work has ended, and whether some goes on too long.
-func (c *contest) tellHolders() {
-	if c.node == nil {
-		return
-	}
-	hs := c.seat.holders
-	working := hs.working()
-	attached := working > 0 || c.handing == nil && hs.count() > 0
-	c.step(election.Holders{Attached: attached})
-	if !attached {
-		c.step(election.Drained{})
-	}
-	if late := len(hs.late()) > 0 || !c.seat.contested && !c.cares || c.notBefore != 0 || c.ended; late != c.late {
-		c.late = late
-		c.step(election.Busy{Late: late})
 	}
 }

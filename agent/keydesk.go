@@ -60,7 +60,7 @@ func (d *keyDesk) tell(ctx context.Context, _ election.ID, _ json.RawMessage) (a
 	r, err := ask(ctx, d.a, func(l *life, answer func(ring, error)) error {
 		r := ring{Keys: l.keys.Load().KeyIDs(), Kept: l.cfg.KeyFile != "", Alive: map[string]string{}}
 		for _, p := range l.peers {
-			if l.isAlive(p.ID) {
+			if l.member.IsAlive(p.ID) {
 				r.Alive[p.ID.String()] = p.Meta.Name
 			}
 		}

@@ -10,97 +10,44 @@ import (
 	"sync/atomic"
 	"time"
 
-	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
-	"duckduckgoose/agent/store"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
 )
 
-// life is one life of an agent. Its fields are the loop's own, but for those
-// that say otherwise.
+// life is one life of an agent, from a start or a simulated revival to a stop or
+// a simulated death. The member decides; a life is what it acts with. Its fields
+// are the loop's own, but for those that say otherwise.
 type life struct {
 	*Agent // the fixed parts, and those that are safe to share
 
 	log    *slog.Logger
+	member *member.Member
 	id     election.ID
-	start  uint64 // process starts of this disk (rule 10)
-	number uint64 // random per life (rule 10)
-	seq    uint64 // datagrams sent in this life
 
 	net    Transport
 	mux    *mux
 	gossip *gossip
 	inbox  *inbox
-	book   *addressBook
+	ahead  time.Duration // boot clock less monotonic clock, at the last turn
 
-	contest             // the default election's
-	contests []*contest // all, the default one first
-	touched  []*contest // those that flush has something to do for
-	outbox   outbox
-	frameAt  time.Duration // when the frame being read was taken up
-	broken   error         // why nothing may be saved or sent any more
-	restAt   time.Duration // no contest needs a turn before, but for what comes in
-	handings int           // hand-overs under way
+	// What gossip shows, as of the last change.
+	peers []peer
+	names map[election.ID]string
+	byID  atomic.Pointer[map[election.ID]peer] // read by streams
 
-	table       table
-	contestants contestants
-	unevenAt    time.Duration // since when the elections are spread unevenly; 0: they are not
-	spreadAt    time.Duration // when the next may move
-
+	name     nameCheck
+	address  addressCheck
+	warnings warnings
 	prober   prober
 	paths    pathMeters
-	sighted  sightings
-	ahead    time.Duration     // boot clock less monotonic clock, at the last turn
-	founding *founding.Founder // nil unless --expect has still to be met
-	pilot    autopilot.Pilot
+	looks    uint64 // of the member, when tend last ran
+	born     time.Duration
 
-	preemption autopilot.Preemption
-	heir       autopilot.Heir // as it was last decided, while this agent leads
-
-	peers       []peer // gossip's view, as of the last change
-	names       map[election.ID]string
-	alive       int
-	membersSeen uint64 // grows with every change of peers
-	leaveAsked  map[election.ID]time.Duration
-	forceOut    map[election.ID]forced
-
-	moveAt   time.Duration // when the own address is next looked at
-	movedFor int           // how often in a row it was gone
-	moved    bool          // this life ends for another address
-	toldWork bool          // what the others were told of holders here
-	// toldFreeze is what they were told of a freeze.
-	toldFreeze freezeNotice
-	unfitAt    time.Duration // when a goose that should be none tries to hand over again
-	spreadTo   []election.ID
-	byID       atomic.Pointer[map[election.ID]peer] // read by streams
-	reports    chan string                          // problems from other goroutines
-	settled    bool                                 // an elder by name (names.go)
-	pinging    bool
-	pinged     chan nameHolder
-	born       time.Duration
-	departure  *departure
-	leaving    stopping
-
-	choresAt   time.Duration
-	nameWarned bool
-	problems   []timedWarning
-	warnings   []string
-	// warningText is the warnings joined, for comparing.
-	warningText string
-	netem       string
-
-	out      wire.Frame
 	body     []byte
 	datagram []byte
 
-	sent, sentBytes, sendErrors, noAddress *atomic.Uint64
-}
-
-// timedWarning is a warning about something that happened, shown for a while.
-type timedWarning struct {
-	text  string
-	until time.Duration
+	sent, sentBytes, sendErrors *atomic.Uint64
 }
 
 // newLife opens the port, raises the disk's start count and begins to gossip.
@@ -122,126 +69,59 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start on %s: %w", a.cfg.DataDir, err)
 	}
-	var number [8]byte
-	if _, err := crand.Read(number[:]); err != nil {
+	var drawn [8 + len(election.FlockID{})]byte
+	if _, err := crand.Read(drawn[:]); err != nil {
 		return nil, fmt.Errorf("draw a life number: %w", err)
 	}
 	l := &life{
-		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, start: st.Start, number: binary.BigEndian.Uint64(number[:]),
-		names: map[election.ID]string{}, leaveAsked: map[election.ID]time.Duration{},
-		forceOut: map[election.ID]forced{}, reports: make(chan string, problemsKept), pinged: make(chan nameHolder),
+		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, names: map[election.ID]string{},
+		name: nameCheck{pinged: make(chan nameHolder)}, warnings: warnings{reports: make(chan string, problemsKept)},
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
-		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"),
-		sendErrors: a.counts.of("send_errors"), noAddress: a.counts.of("no_address"),
+		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"), sendErrors: a.counts.of("send_errors"),
 	}
-	l.contest = contest{l: l, seat: a.seat}
-	l.contests = []*contest{&l.contest}
-	l.book = newAddressBook(l.isKnown)
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
 	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
-	l.table.load(st)
-	l.outbox.heartbeat = a.cfg.Heartbeat
-	if err := l.openNetwork(st); err != nil {
+	set := l.settings()
+	set.Life, set.FlockID, set.Fresh = binary.BigEndian.Uint64(drawn[:8]), election.FlockID(drawn[8:]), a.disk.Fresh()
+	if f := a.freeze.Load(); f != nil {
+		set.Freeze = *f
+	}
+	l.member = member.New(set, host{l}, st)
+	if err := l.openNetwork(); err != nil {
 		return nil, err
 	}
-	if err := l.begin(st); err != nil {
+	if err := l.member.Begin(); err != nil {
 		l.close()
 		return nil, err
 	}
-	for _, s := range a.allSeats() {
-		if l.contestAt(s) == nil {
-			s.board.post(a.idleStatusOf(s.name), 0, a.cfg.Lease) // after a death it says so still
+	for _, at := range a.otherLocals() {
+		if l.member.Named(at.name) == nil {
+			at.snapshots.post(a.idleStatusOf(at.name), 0, a.cfg.Lease) // after a death it says so still
 		}
 	}
 	return l, nil
 }
 
+// settings are the member's, from the configuration as it is now.
+func (l *life) settings() member.Settings {
+	c := &l.cfg
+	return member.Settings{
+		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, Expect: c.Expect, Elections: c.Elections,
+		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.priority(), Observer: c.Observer, Tags: c.Tags,
+		PreemptAfter: c.preemptAfter(),
+	}
+}
+
 func (l *life) now() time.Duration       { return l.cfg.Clock() }
 func (l *life) monotonic() time.Duration { return l.cfg.MonotonicClock() }
 
-// begin takes part in the election from the disk, or looks for a flock.
-func (l *life) begin(st store.State) error {
-	rec, ok := recordOf(st)
-	switch {
-	case ok && !st.Bound.IsZero():
-		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
-			l.spreadTo = slices.Clone(st.Founding.Set) // it founded, and may not have told the others yet
-		}
-		return l.takePart(rec, false)
-	case l.cfg.Expect > 0 || !st.Founding.FlockID.IsZero(): // an acceptance binds whatever the flags say now
-		l.founding = founding.New(l.founderSettings(), st.Founding)
-		l.tellMeta()
-	case len(l.cfg.Join) == 0:
-		return l.foundAlone()
-	}
-	l.publish(l.now())
-	return nil
-}
-
-// takePart makes the node of a record; the record is durable before it acts.
-func (l *life) takePart(rec election.Record, fresh bool) error {
-	if rec.PromiseMax < l.cfg.Lease {
-		rec.PromiseMax = l.cfg.Lease
-	}
-	st := l.disk.State()
-	old, known := recordOf(st)
-	if !known || old != rec || st.Bound != rec.FlockID || st.Left {
-		if known && old.FlockID != rec.FlockID {
-			st.Elections = nil // another flock's
-			l.table = table{}
-		}
-		setRecord(&st, rec)
-		st.Bound, st.Left = rec.FlockID, false
-		if err := l.saveState(st); err != nil {
-			return err
-		}
-	}
-	node := election.New(l.settings(), rec, l.now(), fresh)
-	l.node = &node
-	l.changed = true
-	l.founding = nil
-	l.log.Info("bound to flock", "flock_id", rec.FlockID, "term", rec.Term, "voters", rec.Config.N)
-	l.tellMeta()
-	l.syncHolders()
-	for i := range l.table.entries {
-		if e := &l.table.entries[i]; e.Started {
-			l.startElection(e, false)
-		}
-	}
-	l.membersChanged()
-	l.step(election.Tick{})
-	return nil
-}
-
-// settings are the nodes' of all elections.
-func (l *life) settings() election.Settings {
-	h := l.cfg.Heartbeat
-	return election.Settings{
-		ID: l.id, Heartbeat: h, Lease: l.cfg.Lease, Eps: l.cfg.Lease / 50, Seed: l.number,
-		Grid: 1 + time.Duration(l.number%uint64(h)), // agents of one machine do not all send at once
-	}
-}
-
-// flockID is the flock this disk is bound to; zero: none yet.
-func (l *life) flockID() election.FlockID {
-	if l.node == nil {
-		return election.FlockID{}
-	}
-	rec := l.node.Record()
-	return rec.FlockID
-}
-
-// silenceAll makes this agent no goose of any election.
-func (l *life) silenceAll(cause string) {
-	for _, c := range l.contests {
-		c.silence(cause)
-	}
-}
+// node is the default election's rules; nil before this disk is bound to a flock.
+func (l *life) node() *election.Node { return l.member.Default().Node() }
 
 // fallSilent makes this agent no goose, then nothing comes or goes any more.
 func (l *life) fallSilent() {
-	l.silenceAll(stopLost)
+	l.member.Silence(member.LeaseLost)
 	if err := l.mux.Shutdown(); err != nil {
 		l.log.Debug("close network", "error", err)
 	}
@@ -251,4 +131,27 @@ func (l *life) fallSilent() {
 func (l *life) close() {
 	l.fallSilent()
 	l.gossip.Shutdown()
+}
+
+// membersChanged takes gossip's view in.
+func (l *life) membersChanged() {
+	l.peers = l.gossip.Peers()
+	l.learnNames()
+	byID := make(map[election.ID]peer, len(l.peers))
+	seen := make([]member.Peer, 0, len(l.peers))
+	for _, p := range l.peers {
+		byID[p.ID] = p
+		seen = append(seen, p.seen())
+	}
+	l.byID.Store(&byID)
+	l.member.SetPeers(seen)
+}
+
+// peerAlive gives a live agent by its id.
+func (l *life) peerAlive(id election.ID) (peer, bool) {
+	i := slices.IndexFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == stateAlive })
+	if i < 0 {
+		return peer{}, false
+	}
+	return l.peers[i], true
 }

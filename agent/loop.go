@@ -6,17 +6,10 @@ import (
 	"time"
 
 	"duckduckgoose/agent/boottime"
-	"duckduckgoose/agent/election"
-	"duckduckgoose/wire"
+	"duckduckgoose/agent/member"
 )
 
 const (
-	// idleWake bounds how long the loop sleeps, with half a lease, so that
-	// /healthz can tell a hung loop from one with nothing to do.
-	idleWake = 250 * time.Millisecond
-	// readGrace is what a loop that woke late gives the reading goroutine to
-	// fetch what waits in the socket, before it judges a timeout (rule 17).
-	readGrace = 5 * time.Millisecond
 	// clockTries bounds the tries to read two clocks at one moment, and
 	// clockApart is how long such a reading may take to be believed.
 	clockTries = 3
@@ -29,27 +22,25 @@ const (
 // errDead ends a life by simulated death.
 var errDead = errors.New("simulated death")
 
-// loop is the one goroutine that owns the election. It ends when the life does.
+// loop is the one goroutine that owns the member. It ends when the life does.
 func (l *life) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-l.aborted:
-			l.silenceAll(stopStopped)
+			l.member.Silence(member.Stopped)
 			return nil
 		case <-ctx.Done():
 			ctx = context.Background() // told once; the loop ends when the hand-over has
-			if !l.leaving.started {
-				l.endLife(stopStopped)
-			}
+			l.member.Stop(member.Stopped)
 		case a := <-l.inbox.frames:
 			if err := l.receive(a); err != nil {
 				return err
 			}
 		case <-l.gossip.Updates():
 			l.membersChanged()
-		case h := <-l.pinged:
+		case h := <-l.name.pinged:
 			if err := l.nameTaken(h); err != nil {
 				return err
 			}
@@ -60,10 +51,7 @@ func (l *life) loop(ctx context.Context) error {
 		case <-timer.C:
 		}
 		done, err := l.turn()
-		if err == nil {
-			err = l.flush()
-		}
-		if done && l.moved && err == nil {
+		if done && l.address.moved && err == nil {
 			return errMoved
 		}
 		if done || err != nil {
@@ -74,8 +62,8 @@ func (l *life) loop(ctx context.Context) error {
 	}
 }
 
-// turn does what time asks for. It first drains the inbox, so that a loop that
-// woke late does not judge a timeout by what it has not read yet (rule 17).
+// turn has the member act. It first drains the inbox, so that a loop that woke
+// late does not judge a timeout by what it has not read yet (rule 17).
 func (l *life) turn() (done bool, err error) {
 	for range len(l.inbox.frames) {
 		if err := l.receive(<-l.inbox.frames); err != nil {
@@ -84,42 +72,37 @@ func (l *life) turn() (done bool, err error) {
 	}
 	now := l.now()
 	l.checkClocks()
-	late := now >= l.restAt
-	if late {
-		for _, c := range l.contests {
-			if c.due(now) {
-				c.stepAt(now, election.Tick{})
-			}
-		}
+	done, err = l.member.Turn(now)
+	if done || err != nil {
+		return done, err
 	}
-	if now >= l.choresAt {
-		if err := l.chores(now); err != nil {
-			return false, err
-		}
+	if looks := l.member.Looks(); looks != l.looks {
+		l.looks = looks
+		return false, l.tend(l.now())
 	}
-	l.progressStop(l.now())
-	if late {
-		now = l.now()
-		l.restAt = now + idleWake
-		for _, c := range l.contests {
-			if c.lapseAt > 0 && now >= c.lapseAt { // time alone has changed what readers see
-				c.publish(now)
-			}
-			l.restAt = c.restUntil(now, l.restAt)
-		}
+	return false, nil
+}
+
+// tend looks at what is around the member: the agent's name and address, the
+// warnings, and what readers see of it all.
+func (l *life) tend(now time.Duration) error {
+	if err := l.checkName(now); err != nil {
+		return err
 	}
-	return l.leaving.done, nil
+	if err := l.checkAddress(now); err != nil {
+		return err
+	}
+	l.refreshWarnings(now)
+	l.postMembers()
+	l.postMeters(now)
+	l.member.Republish(now)
+	return nil
 }
 
 // sleep gives how long the loop may rest.
 func (l *life) sleep() time.Duration {
 	now := l.now()
-	at := now + min(idleWake, l.cfg.Lease/2)
-	at = min(at, l.choresAt, l.restAt)
-	at = l.outbox.restUntil(at)
-	if l.leaving.started && l.leaving.until > now {
-		at = min(at, l.leaving.until)
-	}
+	at := min(l.member.WakeAt(), now+l.cfg.Lease/2)
 	return max(at-now, 0)
 }
 
@@ -131,13 +114,11 @@ func (l *life) checkClocks() {
 	}
 	jump := ahead - l.ahead
 	l.ahead = ahead
-	if jump < slept || l.node == nil {
+	if jump < slept || l.node() == nil {
 		return
 	}
 	l.log.Warn("the machine slept; the lease is dropped and earned anew", "for", jump, "clock", boottime.Name)
-	for _, c := range l.contests {
-		c.step(election.ClockJump{})
-	}
+	l.member.Slept()
 }
 
 // clocksApart gives by how much the boot clock is ahead of the monotonic one.
@@ -156,66 +137,9 @@ func (l *life) clocksApart() (ahead time.Duration, ok bool) {
 // receive handles one datagram and gives its frame back.
 func (l *life) receive(a *arrival) error {
 	defer l.inbox.free.Put(a)
-	if v, before := l.book.Admit(a.From, a.Start, a.Life, a.Seq, a.from); v != believed {
-		l.counts.of("dropped_identity").Add(1)
-		switch v {
-		case isStale:
-			l.problem(staleText(l.nameOf(a.From), a.From, a.from, a.Start, before.start))
-		case isClone:
-			l.problem(cloneText(l.nameOf(a.From), a.From, before.from, a.from))
-		}
-		return nil
-	}
-	l.saw(a.From)
-	if a.Founding.Kind != 0 {
-		if err := l.receiveFounding(a); err != nil {
-			return err
-		}
-	}
-	if a.Probe.Word != 0 {
+	believed, err := l.member.Receive(&a.Frame, a.from)
+	if believed && a.Probe.Word != 0 {
 		l.receiveProbe(a)
 	}
-	if len(a.Messages) == 0 && !a.Packed() {
-		return nil
-	}
-	if a.FlockID != l.flockID() {
-		if err := l.obeyFounding(a); err != nil {
-			return err
-		}
-		if a.FlockID != l.flockID() {
-			l.counts.of("dropped_flock").Add(1)
-			l.foreignFlock(a)
-			return nil
-		}
-	}
-	l.frameAt = l.now()
-	return a.Each(l.receiveMessage)
-}
-
-func (l *life) receiveMessage(m *wire.Message) error {
-	switch {
-	case m.Election != 0:
-		// One that has not begun here, or one of before a recovery, when numbers meant others.
-		if c := l.contestOf(m.Election); c == nil || c.node.Generation() != m.Generation {
-			l.counts.of("dropped_election").Add(1)
-		} else {
-			c.stepAt(l.frameAt, &m.Message)
-			c.endHeadStart(l.frameAt)
-		}
-		return nil
-	case m.Kind == election.Leave:
-		l.receiveLeave(&m.Message)
-		return nil
-	case m.Kind == election.LeaveReply:
-		return l.receiveLeaveReply(&m.Message)
-	case l.node == nil:
-		return nil
-	}
-	l.paths.received(&m.Message)
-	l.sighted.answered(&m.Message)
-	if l.unknownTable(&m.Config, m.From) {
-		m.Config = election.Config{}
-	}
-	l.stepAt(l.frameAt, &m.Message)
-	return nil
+	return err
 }

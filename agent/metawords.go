@@ -26,7 +26,7 @@ func (p *peerMeta) appendWords(b []byte) []byte {
 		b = appendText(appendText(b, preemptWord), inSeconds(p.PreemptAfter, MaxPreemptAfter))
 	}
 	if p.Freeze.Stamp > 0 {
-		stamp := strconv.FormatUint(min(p.Freeze.Stamp, lastStamp), wordsBase)
+		stamp := strconv.FormatUint(min(p.Freeze.Stamp, 1<<61), wordsBase)
 		b = appendText(appendText(b, freezeWord), stamp+"."+inSeconds(p.Freeze.Left, MaxFreeze))
 	}
 	if p.Elections > 0 {
@@ -47,7 +47,7 @@ func (p *peerMeta) takeWord(key, value string) bool {
 		p.Elections, _ = strconv.ParseUint(value, wordsBase, 64)
 	case freezeWord:
 		stamp, left, _ := strings.Cut(value, ".")
-		if n, err := strconv.ParseUint(stamp, wordsBase, 64); err == nil && n <= lastStamp {
+		if n, err := strconv.ParseUint(stamp, wordsBase, 64); err == nil && n <= 1<<61 {
 			p.Freeze = freezeNotice{Stamp: n, Left: ofSeconds(left, MaxFreeze)}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 )
 
 // meters is what the loop notes for the metrics beyond what status shows. A
@@ -64,13 +65,14 @@ func (m *meters) leaderless(now time.Duration) time.Duration {
 }
 
 // meter books what a step changed.
-func (l *life) meter(now time.Duration, v *visible) {
-	l.meters.noteGoose(now, v.leased || !v.goose.IsZero(), l.lapseAt)
-	if l.node == nil {
+func (l *life) meter(now time.Duration, v *member.View) {
+	l.meters.noteGoose(now, v.Leased || !v.Goose.IsZero(), v.Lapses)
+	n := l.node()
+	if n == nil {
 		return
 	}
-	l.meters.promiseEnd.Store(int64(l.node.Promise().End))
-	l.meters.promisedAt.Store(int64(l.node.PromisedAt(now)))
+	l.meters.promiseEnd.Store(int64(n.Promise().End))
+	l.meters.promisedAt.Store(int64(n.PromisedAt(now)))
 }
 
 const (
@@ -181,6 +183,14 @@ func (p *pathMeters) loss(id election.ID) float64 {
 	return math.NaN()
 }
 
+// contacts are what a leader knows of the agents in view.
+func (l *life) contacts() []election.Contact {
+	if l.node() == nil {
+		return nil
+	}
+	return l.node().Contacts(nil)
+}
+
 // postMeters shows the metrics what only the loop knows.
 func (l *life) postMeters(now time.Duration) {
 	l.paths.roll(now, l.cfg.Heartbeat)
@@ -192,7 +202,7 @@ func (l *life) postMeters(now time.Duration) {
 		}
 	}
 	var list []pathMetric
-	for _, c := range l.contacts {
+	for _, c := range l.contacts() {
 		m := pathMetric{name: l.nameOf(c.ID), id: c.ID.String(), rtt: c.RTT, loss: l.paths.loss(c.ID)}
 		if m.rtt == 0 {
 			m.rtt = rtt[c.ID]

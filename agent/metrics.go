@@ -68,7 +68,7 @@ var gauges = []struct {
 func promiseAge(a *Agent, _ *Status, now time.Duration) float64 {
 	at := a.meters.promisedAt.Load()
 	if at == 0 {
-		at = a.board.heardAt.Load()
+		at = a.main.snapshots.heardAt.Load()
 	}
 	if at == 0 {
 		return math.NaN()
@@ -114,8 +114,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for _, seat := range c.a.allSeats() {
-		of := seat.board.read()
+	for _, at := range c.a.otherLocals() {
+		of := at.snapshots.read()
 		e.election(&of)
 	}
 	c.a.meters.saves.Collect(out)

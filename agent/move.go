@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"duckduckgoose/agent/member"
 )
 
 // moveEvery is how often an agent that is bound to all addresses looks whether
@@ -19,23 +21,30 @@ const (
 // others of another one, and a new life can. It keeps its vote, and obeys rule 13.
 var errMoved = errors.New("this machine has another address")
 
+// addressCheck is how this agent sees that its address has gone.
+type addressCheck struct {
+	at    time.Duration // when it is next looked at
+	gone  int           // how often in a row it was gone
+	moved bool          // this life ends for another address
+}
+
 // checkAddress begins to end this life when its address is gone and there is another.
 func (l *life) checkAddress(now time.Duration) error {
-	if l.cfg.Advertise != "" || !l.net.LocalAddr().Addr().IsUnspecified() || now < l.moveAt || l.leaving.started {
+	if l.cfg.Advertise != "" || !l.net.LocalAddr().Addr().IsUnspecified() || now < l.address.at || l.member.Stopping() {
 		return nil
 	}
-	l.moveAt = now + moveEvery
+	l.address.at = now + moveEvery
 	next, err := advertised("", l.net.LocalAddr())
 	if err != nil || next == l.mux.Advertised() || hasAddress(l.mux.Advertised().Addr()) {
-		l.movedFor = 0
+		l.address.gone = 0
 		return nil
 	}
-	if l.movedFor++; l.movedFor < moveSure {
+	if l.address.gone++; l.address.gone < moveSure {
 		return nil
 	}
 	l.log.Warn("this machine has another address: beginning anew", "old", l.mux.Advertised(), "new", next)
-	l.moved = true
-	l.endLife(stopSteppedDown)
+	l.address.moved = true
+	l.member.Stop(member.SteppedDown)
 	return nil
 }
 

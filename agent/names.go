@@ -3,9 +3,9 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 )
 
@@ -13,26 +13,35 @@ import (
 // elder one of its name; from then on it is an elder itself.
 const nameWindow = 3 * time.Second
 
+// nameCheck is how this agent comes to keep its name.
+type nameCheck struct {
+	settled bool // it keeps the name against others
+	shared  bool // another live agent has it too
+	pinging bool // that one
+	pinged  chan nameHolder
+}
+
 // checkName gives way to another agent of this one's name that answers a
 // ping: the second one exits. Of two that have just started the lower id stays.
 func (l *life) checkName(now time.Duration) error {
-	if !l.settled && now-l.born > nameWindow {
-		l.settled = true
-		l.tellMeta()
+	n := &l.name
+	if !n.settled && now-l.born > nameWindow {
+		n.settled = true
+		host{l}.TellGossip(l.member.Meta())
 	}
-	l.nameWarned = false
+	n.shared = false
 	for _, p := range l.peers {
-		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != api.StateAlive {
+		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != stateAlive {
 			continue
 		}
-		l.nameWarned = true
-		if l.settled || l.pinging || !p.Meta.Settled && l.id.Compare(p.ID) < 0 {
+		n.shared = true
+		if n.settled || n.pinging || !p.Meta.Settled && l.id.Compare(p.ID) < 0 {
 			continue
 		}
-		l.pinging = l.gossip.join.background(func(ctx context.Context) {
+		n.pinging = l.gossip.join.background(func(ctx context.Context) {
 			h := nameHolder{peer: p, answers: l.gossip.Answers(p)}
 			select {
-			case l.pinged <- h:
+			case n.pinged <- h:
 			case <-ctx.Done():
 			}
 		})
@@ -49,7 +58,7 @@ type nameHolder struct {
 // nameTaken ends this agent when the holder of its name answers. One that does
 // not is dead, or soon will count as such: its name is ours then.
 func (l *life) nameTaken(h nameHolder) error {
-	l.pinging = false
+	l.name.pinging = false
 	if !h.answers {
 		return nil
 	}
@@ -77,12 +86,23 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s %s is taken%s: choose another with --%s", e.What, e.Value, by, e.Flag)
 }
 
-// forgetNames drops what gossip has forgotten, but for the voters.
-func (l *life) forgetNames() {
+// learnNames takes the names that gossip tells, also for fault rules. It drops
+// those that gossip has forgotten, but for the voters'.
+func (l *life) learnNames() {
 	for id := range l.names {
-		if !l.isKnown(id) {
+		if !l.member.IsKnown(id) {
 			delete(l.names, id)
 		}
+	}
+	byAddr := map[netip.AddrPort]string{}
+	for _, p := range l.peers {
+		l.names[p.ID] = p.Meta.Name
+		if p.State == stateAlive && p.ID != l.id {
+			byAddr[p.Addr] = p.Meta.Name
+		}
+	}
+	if f := l.faults.Load(); f != nil {
+		(*f).Learn(byAddr)
 	}
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -116,16 +117,21 @@ func (l *life) probe(session uint64) (more bool) {
 		f.Probe.Padding = largePadding
 	}
 	for _, t := range run.targets {
-		addr, ok := l.book.Addr(t.id)
+		addr, ok := l.member.Addr(t.id)
 		if !ok {
 			continue
 		}
 		t.sent |= 1 << n
 		t.at[n].sent = l.now()
-		f.FlockID, f.To = l.flockID(), t.id
-		l.sendFrame(f, addr)
+		f.FlockID, f.To = l.member.FlockID(), t.id
+		l.sendProbe(f, addr)
 	}
 	return run.next < probeSmall+probeLarge
+}
+
+func (l *life) sendProbe(f *wire.Frame, addr netip.AddrPort) {
+	l.member.Stamp(f)
+	host{l}.Send(addr, f)
 }
 
 // largePadding makes a sealed probe as large as any datagram of ours can be:
@@ -139,7 +145,7 @@ func isLarge(n int) bool { return n%(probeSmall/probeLarge+1) == probeSmall/prob
 // books an answer.
 func (l *life) receiveProbe(a *arrival) {
 	q := &a.Probe
-	if a.FlockID != l.flockID() || !l.isKnown(a.From) {
+	if a.FlockID != l.member.FlockID() || !l.member.IsKnown(a.From) {
 		l.counts.of("dropped_probe").Add(1)
 		return
 	}
@@ -148,7 +154,7 @@ func (l *life) receiveProbe(a *arrival) {
 		return
 	}
 	h := l.hearing(heardKey{a.From, q.Session})
-	addr, ok := l.book.Addr(a.From)
+	addr, ok := l.member.Addr(a.From)
 	if h == nil || !ok || h.got&(1<<q.Number) != 0 {
 		l.counts.of("dropped_probe").Add(1)
 		return
@@ -156,9 +162,9 @@ func (l *life) receiveProbe(a *arrival) {
 	h.got |= 1 << q.Number
 	l.counts.of("probes_answered").Add(1)
 	f := &l.prober.out
-	f.FlockID, f.To = l.flockID(), a.From
+	f.FlockID, f.To = l.member.FlockID(), a.From
 	f.Probe = wire.Probe{Word: wire.ProbeAnswer, Session: q.Session, Number: q.Number, Heard: h.got, At: max(l.now(), 0)}
-	l.sendFrame(f, addr)
+	l.sendProbe(f, addr)
 }
 
 // hearing gives the counting of a session, made anew when there is room.

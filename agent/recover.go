@@ -48,7 +48,7 @@ func PlanRecovery(dir string, keep []string) (*Recovery, error) {
 
 func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	st := disk.State()
-	rec, ok := recordOf(st)
+	rec, ok := st.Record()
 	switch {
 	case !ok || rec.FlockID.IsZero() || rec.Config.N == 0:
 		return nil, errors.New("this agent knows no voters: run recover on an agent that was one")
@@ -95,7 +95,7 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	// Survivors may know different tables: all other elections are founded anew, in
 	// the new generation, so their tokens grow.
 	r.next.Elections = nil
-	setRecord(&r.next, rec)
+	r.next = r.next.WithRecord(rec)
 	return r, nil
 }
 

@@ -33,8 +33,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		c.KeyFile, c.Voters, c.Grace = cfg.KeyFile, cfg.Voters, cfg.Grace
 		c.Preempt, c.PreemptAfter = cfg.Preempt, cfg.PreemptAfter
 		l.gossip.Seed(c.Join)
-		l.tellMeta()
-		l.choresAt = 0
+		l.member.Reload(l.settings())
 		answer(restart, nil)
 		return nil
 	})

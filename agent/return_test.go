@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
 )
 
 // oneLeavesAndComesBack: five voters, two of them cut off for so long that they
@@ -83,15 +85,19 @@ func TestOldAnswerEndsNoLeave(t *testing.T) {
 		c := f.ducks()[0]
 		f.cut([]string{c}, []string{f.goose(), f.ducks()[1]}) // its Leave does not come through
 		rec := f.record(c)
-		_, err := ask(context.Background(), f.agents[c].Agent, func(l *life, answer func(struct{}, error)) error {
+		goose, err := election.ParseID(f.agents[c].Status().Goose.ID)
+		require.NoError(t, err)
+		_, err = ask(context.Background(), f.agents[c].Agent, func(l *life, answer func(struct{}, error)) error {
 			answer(struct{}{}, nil)
-			left := make(chan error, 1)
-			l.departure = &departure{done: func(err error) { left <- err }}
+			if err := l.member.Leave(false, func(error) {}); err != nil {
+				return err
+			}
 			m := election.Message{Kind: election.LeaveReply, Granted: true}
-			m.FlockID, m.From, m.To = rec.FlockID, rec.Config.Voters[0].ID, l.id
+			m.FlockID, m.From, m.To, m.Start, m.Life, m.Seq = rec.FlockID, goose, l.id, 99, 1, 1
 			m.Term, m.ConfigID = rec.Term-1, election.ConfigID{Term: rec.Term - 1, Version: 1} // of an older term and config
-			err := l.receiveLeaveReply(&m)
-			if l.departure == nil {
+			frame := wire.Frame{FlockID: m.FlockID, From: m.From, To: m.To, Start: m.Start, Life: m.Life, Seq: m.Seq, Messages: []wire.Message{{Message: m}}}
+			_, err := l.member.Receive(&frame, netip.MustParseAddrPort("10.9.9.9:1"))
+			if l.member.State().Left {
 				t.Errorf("it left by an answer of term %d and config %v while at term %d, voter of config %v", m.Term, m.ConfigID, rec.Term, rec.Config.ConfigID)
 			}
 			return err
@@ -108,7 +114,7 @@ func TestAbandonedHoldLeavesNoHolder(t *testing.T) {
 		f.start("a", func(c *Config) {
 			clock := c.Clock
 			c.Clock = func() time.Duration {
-				if a := agent.Load(); a != nil && a.holders.count() > 0 {
+				if a := agent.Load(); a != nil && a.main.Holders().Attached > 0 {
 					cancel() // the caller goes while the loop takes its hold
 					time.Sleep(time.Microsecond)
 				}
@@ -122,7 +128,7 @@ func TestAbandonedHoldLeavesNoHolder(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		agent.Store(nil)
 		f.sleep(time.Second)
-		require.Zero(t, a.holders.count(), "holders left behind; working %d", a.holders.working())
+		require.Zero(t, a.main.Holders().Attached, "holders left behind; working %d", a.main.Holders().Working)
 	})
 }
 

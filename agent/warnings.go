@@ -11,6 +11,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 )
 
@@ -23,20 +24,35 @@ const (
 	joinPatience = 1500 * time.Millisecond
 )
 
+// warnings is what a person should do something about.
+type warnings struct {
+	around            // as readers see it
+	shown    []string // the same warnings, one by one
+	problems []timedWarning
+	reports  chan string // problems from other goroutines
+}
+
+// timedWarning is a warning about something that happened, shown for a while.
+type timedWarning struct {
+	text  string
+	until time.Duration
+}
+
 // problem keeps something a person should know among the warnings for a while,
 // and logs it.
 func (l *life) problem(text string) {
 	until := l.now() + problemShown
-	for i := range l.problems {
-		if l.problems[i].text == text {
-			l.problems[i].until = until
+	w := &l.warnings
+	for i := range w.problems {
+		if w.problems[i].text == text {
+			w.problems[i].until = until
 			return
 		}
 	}
 	l.quiet.warn("problem "+text, text)
-	if len(l.problems) < problemsKept {
-		l.problems = append(l.problems, timedWarning{text, until})
-		l.choresAt = 0
+	if len(w.problems) < problemsKept {
+		w.problems = append(w.problems, timedWarning{text, until})
+		l.member.LookNow()
 	}
 }
 
@@ -44,7 +60,7 @@ func (l *life) problem(text string) {
 // memberlist calls it under its lock.
 func (l *life) reportProblem(text string) {
 	select {
-	case l.reports <- text:
+	case l.warnings.reports <- text:
 	default:
 		l.quiet.warn("problem "+text, text) // at least the log has it
 	}
@@ -63,56 +79,47 @@ func (l *life) otherKeys(host, text string) {
 	}
 }
 
-func (l *life) foreignFlock(a *arrival) {
-	if l.flockID().IsZero() || a.FlockID.IsZero() {
-		return
-	}
-	if l.quiet.due("flock " + a.From.String() + a.FlockID.String()) {
-		l.problem(foreignText(l.nameOf(a.From), a.from.String(), a.FlockID, l.flockID()))
-	}
-}
-
 // refreshWarnings lists what a person should do something about, each with its remedy.
 func (l *life) refreshWarnings(now time.Duration) {
 	var ws []string
 	warn := func(format string, args ...any) { ws = append(ws, fmt.Sprintf(format, args...)) }
 	for {
 		select {
-		case text := <-l.reports:
+		case text := <-l.warnings.reports:
 			l.problem(text)
 			continue
 		default:
 		}
 		break
 	}
-	l.netem = l.netemRules()
-	if l.netem != "" {
-		warn("fault rules are in force: %s (ddgoose netem clear)", l.netem)
+	netem := l.netemRules()
+	if netem != "" {
+		warn("fault rules are in force: %s (ddgoose netem clear)", netem)
 	}
-	if l.founding != nil && l.node == nil {
-		warn("%s", l.founding.Status(l.nameOf))
-	} else if l.node == nil {
+	if f := l.member.Founder(); f != nil && l.node() == nil {
+		warn("%s", f.Status(l.nameOf))
+	} else if l.node() == nil {
 		warn("bound to no flock yet: waiting for one of %s to answer", strings.Join(l.cfg.Join, " "))
 	}
-	if now-l.born > joinPatience && l.alive <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
+	if now-l.born > joinPatience && l.member.Alive() <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
 		warn("nobody answers at %s: check the address, the port (UDP and TCP), --flock and the key", strings.Join(l.cfg.Join, " "))
 		for _, fault := range l.gossip.SeedFaults() {
 			warn("join: %s", fault)
 		}
 	}
-	if l.node != nil {
+	if l.node() != nil {
 		l.warnPreemption(now, warn)
 		l.warnFlock(now, warn)
 	}
 	if left := l.frozen(now); left > 0 {
 		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", thawsIn(left))
 	}
-	for _, c := range l.contests {
-		for _, who := range c.seat.holders.late() {
+	for _, e := range l.member.Elections() {
+		for _, who := range l.localAt(e).holders.late() {
 			warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
 		}
 	}
-	if l.nameWarned {
+	if l.name.shared {
 		warn("another agent is named %s too: start one of them with another --name, or wait until it counts as dead", l.cfg.Name)
 	}
 	if runtime.GOOS != "linux" {
@@ -121,35 +128,32 @@ func (l *life) refreshWarnings(now time.Duration) {
 	if err := l.disk.PeersErr(); err != nil {
 		warn("last known addresses: %v", err)
 	}
-	l.problems = slices.DeleteFunc(l.problems, func(w timedWarning) bool { return now >= w.until })
-	for _, p := range l.problems {
+	w := &l.warnings
+	w.problems = slices.DeleteFunc(w.problems, func(p timedWarning) bool { return now >= p.until })
+	for _, p := range w.problems {
 		ws = append(ws, p.text)
 	}
-	l.warnings, l.warningText = ws, strings.Join(ws, "\n")
+	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}
 }
 
-// gooseless names the other elections that this agent contests and that have no
-// goose, though the flock has one.
-func (l *life) gooseless(now time.Duration) (names []string) {
-	if goose, _ := l.knownGooseAt(now); goose.IsZero() || now-l.born < joinPatience+4*l.cfg.Lease {
+// localAt gives the programs that follow an election.
+func (l *life) localAt(e *member.Election) *local {
+	if e.Name() == "" {
+		return l.main
+	}
+	return l.localOf(e.Name())
+}
+
+// gooseless gives the elections without a goose, once there was time to elect one.
+func (l *life) gooseless(now time.Duration) []string {
+	if now-l.born < joinPatience+4*l.cfg.Lease {
 		return nil
 	}
-	for _, c := range l.contests[1:] {
-		// One that changes its goose is without one for a moment.
-		if c.seat.contested && now-c.goosedAt >= careAfter*l.cfg.Lease {
-			names = append(names, c.seat.name)
-		}
-	}
-	for i := range l.table.entries {
-		if e := &l.table.entries[i]; !e.Started && slices.Contains(l.cfg.Elections, e.Name) {
-			names = append(names, e.Name)
-		}
-	}
-	return append(names, l.missing()...)
+	return l.member.Gooseless(now)
 }
 
 func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
-	rec := l.node.Record()
+	rec := l.node().Record()
 	if names := l.gooseless(now); len(names) > 0 {
 		remedy := "ddgoose status --election " + names[0]
 		if !rec.Config.Has(l.id) {
@@ -157,7 +161,8 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 		}
 		warn("no goose in election %s: %s", strings.Join(names[:min(len(names), 5)], ", "), remedy)
 	}
-	if _, self := l.knownGoose(); self && l.holders.count() == 0 {
+	goose, self := l.member.Default().Goose(now)
+	if self && l.main.Holders().Attached == 0 {
 		for _, p := range l.peers {
 			if p.ID != l.id && p.State == api.StateAlive && p.Meta.Holders {
 				warn("the goose has no work attached while %s has: attach some here (ddgoose run), or ddgoose step-down --to %s", p.Meta.Name, p.Meta.Name)
@@ -165,18 +170,18 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 			}
 		}
 	}
-	if rec.Config.N == 1 && l.alive == 2 {
+	if rec.Config.N == 1 && l.member.Alive() == 2 {
 		warn("a flock of two has one voter and no automatic failover: start a third agent, or a witness (--priority 0)")
 	}
-	if goose, _ := l.knownGoose(); !goose.IsZero() || rec.Config.N == 0 {
+	if !goose.IsZero() || rec.Config.N == 0 {
 		return
 	}
-	if wait := l.node.WaitUntil() - now; wait > 0 {
+	if wait := l.node().WaitUntil() - now; wait > 0 {
 		return // just started: rule 13
 	}
 	var gone []string
 	for _, v := range rec.Config.Members() {
-		if v.ID != l.id && !l.isAlive(v.ID) {
+		if v.ID != l.id && !l.member.IsAlive(v.ID) {
 			gone = append(gone, l.nameOf(v.ID))
 		}
 	}

@@ -84,7 +84,7 @@ func (a *Agent) roleFacts() why.Facts {
 	f := why.Facts{
 		Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
 		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem,
-		Late: a.holders.late(), Working: a.holders.working(), Frozen: a.frozen(a.cfg.Clock()),
+		Late: a.main.holders.late(), Working: a.main.Holders().Working, Frozen: a.frozen(a.cfg.Clock()),
 	}
 	if s.Goose != nil {
 		f.Goose, f.Heard = s.Goose.Name, time.Duration(s.Goose.HeardMS*float64(time.Millisecond))
@@ -96,27 +96,28 @@ func (a *Agent) roleFacts() why.Facts {
 func (l *life) facts(now time.Duration) why.Facts {
 	f := l.roleFacts()
 	f.Join, f.Observer = l.cfg.Join, l.cfg.Observer // a reload changes them on the loop
-	if l.node == nil {
+	n := l.node()
+	if n == nil {
 		f.Bound = false
-		if l.founding != nil {
-			f.Founding = l.founding.Status(l.nameOf)
+		if founder := l.member.Founder(); founder != nil {
+			f.Founding = founder.Status(l.nameOf)
 		}
 		return f
 	}
 	left := func(end time.Duration) time.Duration { return max(0, end-now) }
-	rec, promise := l.node.Record(), l.node.Promise()
-	f.Bound, f.Leads = true, l.node.Role() == election.Leader
-	f.HandingOver = l.handing != nil || l.node.HandingOver()
-	f.Waits, f.HandedOut, f.Silent = left(l.node.WaitUntil()), left(l.node.HandedTo()), left(l.node.QuietUntil())
+	rec, promise := n.Record(), n.Promise()
+	f.Bound, f.Leads = true, n.Role() == election.Leader
+	f.HandingOver = l.member.Default().HandingOver()
+	f.Waits, f.HandedOut, f.Silent = left(n.WaitUntil()), left(n.HandedTo()), left(n.QuietUntil())
 	if f.Promised = left(promise.End); f.Promised > 0 {
 		f.PromisedTo = l.nameOf(promise.To)
 	}
 	f.Heir = l.heirFact(now)
 	f.PreemptAfter = l.cfg.preemptAfter()
 	recent := now - answersKept*l.cfg.Lease
-	f.Asked = l.sighted.askedAt > max(0, recent)
+	f.Asked = l.member.AskedAt() > max(0, recent)
 	contacts := map[election.ID]election.Contact{}
-	for _, c := range l.node.Contacts(nil) {
+	for _, c := range n.Contacts(nil) {
 		contacts[c.ID] = c
 	}
 	for _, m := range rec.Config.Members() {
@@ -126,19 +127,20 @@ func (l *life) facts(now time.Duration) why.Facts {
 				v.State = p.State
 			}
 		}
-		switch addr, ok := l.book.Addr(m.ID); {
+		switch addr, ok := l.member.Addr(m.ID); {
 		case v.Self:
 			v.Addr = l.mux.Advertised().String()
 		case ok:
 			v.Addr = addr.String()
 		}
 		v.Promise = left(contacts[m.ID].Expiry)
-		v.Unanswered = l.sighted.unanswered(m.ID, now)
-		if s := l.sighted.of[m.ID]; s != nil {
-			v.Heard = now - s.heardAt
-			if s.answeredAt > max(0, recent) {
-				v.Answer = &why.Answer{Granted: s.granted, Reason: refusals[s.reason], Until: left(s.answeredAt + s.remaining)}
-			}
+		s := l.member.Sighting(m.ID, now)
+		v.Unanswered = s.Unanswered
+		if s.HeardAt > 0 {
+			v.Heard = now - s.HeardAt
+		}
+		if s.AnsweredAt > max(0, recent) {
+			v.Answer = &why.Answer{Granted: s.Granted, Reason: refusals[s.Reason], Until: left(s.AnsweredAt + s.Remaining)}
 		}
 		f.Voters = append(f.Voters, v)
 	}

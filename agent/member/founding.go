@@ -60,7 +60,7 @@ func (m *Member) foundedFlock() (election.FlockID, bool) {
 // recordFor gives what this disk knows of a flock: nothing, unless it was of
 // that flock before it left.
 func (m *Member) recordFor(id election.FlockID) election.Record {
-	if rec, ok := recordOf(m.state); ok && rec.FlockID == id {
+	if rec, ok := m.state.Record(); ok && rec.FlockID == id {
 		return rec
 	}
 	return election.Record{FlockID: id}

@@ -102,5 +102,4 @@ type View struct {
 	Record  *election.Record
 	Version uint64
 	Members uint64 // grows with every change of the members
-	Outside uint64 // grows with every call of Republish
 }

@@ -50,7 +50,6 @@ type Member struct {
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
 	looks     uint64        // so often it ran
-	outside   uint64
 
 	addresses  addressBook
 	peers      []Peer // gossip's view, sorted by id
@@ -104,7 +103,7 @@ func New(set Settings, host Host, st store.State) *Member {
 
 // Begin takes part in the election from the disk, or looks for a flock.
 func (m *Member) Begin() error {
-	rec, known := recordOf(m.state)
+	rec, known := m.state.Record()
 	switch {
 	case known && !m.state.Bound.IsZero():
 		if rec.Config.Term == 0 && m.state.Founding.Coordinator == m.id && m.state.Founding.FlockID == rec.FlockID {
@@ -125,14 +124,14 @@ func (m *Member) Begin() error {
 // this agent acts on it.
 func (m *Member) takePart(rec election.Record, fresh bool) error {
 	rec.PromiseMax = max(rec.PromiseMax, m.set.Lease)
-	old, known := recordOf(m.state)
+	old, known := m.state.Record()
 	if !known || old != rec || m.state.Bound != rec.FlockID || m.state.Left {
 		st := m.state
 		if known && old.FlockID != rec.FlockID {
 			st.Elections = nil // another flock's
 			m.table = table{}
 		}
-		st.Elections = withRecord(st.Elections, rec)
+		st = st.WithRecord(rec)
 		st.Bound, st.Left = rec.FlockID, false
 		if err := m.save(st); err != nil {
 			return err
@@ -186,26 +185,4 @@ func (m *Member) flockID() election.FlockID {
 	}
 	rec := m.node().Record()
 	return rec.FlockID
-}
-
-// recordOf gives the default election's record of a state.
-func recordOf(st store.State) (election.Record, bool) {
-	for _, e := range st.Elections {
-		if e.Number == 0 {
-			return e.Record, true
-		}
-	}
-	return election.Record{}, false
-}
-
-// withRecord gives the elections with another record of the default one.
-func withRecord(all []store.Election, rec election.Record) []store.Election {
-	all = slices.Clone(all)
-	for i := range all {
-		if all[i].Number == 0 {
-			all[i].Record = rec
-			return all
-		}
-	}
-	return append(all, store.Election{Record: rec})
 }

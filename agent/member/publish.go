@@ -10,7 +10,7 @@ import (
 // will change that.
 func (e *Election) publish(now time.Duration) {
 	e.renewRecord()
-	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow, Outside: e.m.outside}
+	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow}
 	if e.node != nil {
 		v.Role = e.node.Role()
 		if lease := e.node.Lease(); lease.Token != 0 {

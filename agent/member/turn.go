@@ -101,10 +101,9 @@ func (m *Member) look(now time.Duration) error {
 	return nil
 }
 
-// Republish shows readers all elections again: something that the host shows
-// besides has changed.
+// Republish shows readers all elections again: what the host shows besides may
+// have changed.
 func (m *Member) Republish(now time.Duration) {
-	m.outside++
 	for _, e := range m.elections {
 		e.publish(now)
 	}
@@ -128,7 +127,7 @@ func (m *Member) tellGossip() { m.host.TellGossip(m.Meta()) }
 // Meta is what the others are told about this agent.
 func (m *Member) Meta() Meta {
 	flock := m.flockID()
-	if bound, known := recordOf(m.state); m.node() == nil && known && m.founder == nil {
+	if bound, known := m.state.Record(); m.node() == nil && known && m.founder == nil {
 		flock = bound.FlockID
 	}
 	return Meta{

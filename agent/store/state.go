@@ -96,6 +96,29 @@ type Founding struct {
 	Set         []election.ID // the founders, at most MaxFounders
 }
 
+// Record gives the default election's record, if there is one.
+func (s *State) Record() (election.Record, bool) {
+	for _, e := range s.Elections {
+		if e.Number == 0 {
+			return e.Record, true
+		}
+	}
+	return election.Record{}, false
+}
+
+// WithRecord gives the state with another record of the default election.
+func (s State) WithRecord(rec election.Record) State {
+	s.Elections = slices.Clone(s.Elections)
+	for i := range s.Elections {
+		if s.Elections[i].Number == 0 {
+			s.Elections[i].Record = rec
+			return s
+		}
+	}
+	s.Elections = append(s.Elections, Election{Record: rec})
+	return s
+}
+
 // clone shares nothing with s. Empty lists are nil, so that what is read back
 // equals what was saved.
 func (s State) clone() State {

@@ -1,8 +1,9 @@
-package agent
+package member
 
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,14 +14,7 @@ import (
 func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func newTestBook(known ...election.ID) *addressBook {
-	return newAddressBook(func(id election.ID) bool {
-		for _, k := range known {
-			if k == id {
-				return true
-			}
-		}
-		return false
-	})
+	return &addressBook{pages: map[election.ID]*page{}, keeps: func(id election.ID) bool { return slices.Contains(known, id) }}
 }
 
 func whereIs(t *testing.T, b *addressBook, id election.ID) netip.AddrPort {

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/wire"
+)
+
+// host carries out what the member of a life asks for.
+type host struct{ l *life }
+
+var _ member.Host = host{}
+
+func (h host) Now() time.Duration { return h.l.now() }
+
+// Save makes the state durable. A failed sync cannot be repeated, so the agent stops.
+func (h host) Save(st store.State) error {
+	start := time.Now()
+	if err := h.l.disk.Save(st); err != nil {
+		return h.failed(err)
+	}
+	h.l.meters.saves.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+func (h host) Settle() error {
+	if err := h.l.disk.Settle(); err != nil {
+		return h.failed(err)
+	}
+	return nil
+}
+
+func (h host) failed(err error) error {
+	return fmt.Errorf("save to %s: %w: this agent can no longer vote or lead, and stops", h.l.cfg.DataDir, err)
+}
+
+func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
+	l := h.l
+	body, taken, err := wire.AppendMost(l.body[:0], f)
+	if err != nil {
+		l.notSent(to, err)
+		return max(taken, 1)
+	}
+	for i := range f.Messages[:taken] {
+		if msg := &f.Messages[i]; msg.Election == 0 {
+			l.paths.sent(&msg.Message)
+		}
+	}
+	sealed, err := l.keys.Load().Seal(l.datagram[:0], body)
+	if err != nil {
+		l.notSent(to, err)
+		return taken
+	}
+	l.sent.Add(1)
+	l.sentBytes.Add(uint64(len(sealed)))
+	l.counts.traffic.count(trafficSent, f, len(sealed))
+	if err := l.net.WriteTo(sealed, to); err != nil {
+		l.notSent(to, err)
+	}
+	return taken
+}
+
+func (l *life) notSent(to netip.AddrPort, err error) {
+	l.sendErrors.Add(1)
+	l.quiet.warn("send "+to.String(), "datagram not sent", "to", to, "error", err)
+}
+
+// Local gives the programs that follow an election, tied to this life.
+func (h host) Local(name string) member.Local {
+	at := h.l.main
+	if name != "" {
+		at = h.l.localOf(name)
+	}
+	at.l, at.shown, at.shownOnce = h.l, member.View{}, false
+	return at
+}
+
+func (h host) TellGossip(meta member.Meta) {
+	if meta.Left {
+		h.l.gossip.Leave(leaveTold)
+		return
+	}
+	meta.Settled = h.l.name.settled
+	if err := h.l.gossip.SetMeta(metaOf(meta)); err != nil {
+		h.l.problem(err.Error())
+	}
+}
+
+// leaveTold is how long an agent that leaves waits for the others to be told.
+const leaveTold = 2 * time.Second
+
+func (h host) MarkLeft(id election.ID) { h.l.gossip.MarkLeft(id) }
+
+// tableTopic asks an agent for the table of elections, and tells it what is wanted.
+const tableTopic = "elections"
+
+// AskTable asks another agent on a stream; the answer comes back through the loop.
+func (h host) AskTable(to election.ID, q member.TableQuestion, then func(*member.TableAnswer)) {
+	l := h.l
+	p, ok := l.peerAlive(to)
+	if !ok || !l.gossip.join.background(func(over context.Context) {
+		answer := l.askTable(over, p, q)
+		_ = l.do(over, func(now *life) error { // a life that ends needs none
+			if now == l {
+				then(answer)
+			}
+			return nil
+		})
+	}) {
+		then(nil)
+	}
+}
+
+func (l *life) askTable(over context.Context, p peer, q member.TableQuestion) *member.TableAnswer {
+	ctx, cancel := context.WithTimeout(over, askWait)
+	defer cancel()
+	body, err := l.gossip.asks.ask(ctx, p, tableTopic, q)
+	if err != nil {
+		return nil
+	}
+	var answer member.TableAnswer
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil
+	}
+	return &answer
+}
+
+// answerTable tells other agents the table, and takes what they want.
+func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
+	var q member.TableQuestion
+	if err := json.Unmarshal(body, &q); err != nil {
+		return nil, fmt.Errorf("read the question: %w", err)
+	}
+	return ask(ctx, a, func(l *life, answer func(member.TableAnswer, error)) error {
+		answer(l.member.AnswerTable(q), nil)
+		return nil
+	})
+}
+
+func (h host) Heard(number uint64, msg *election.Message) {
+	if number == 0 {
+		h.l.paths.received(msg)
+	}
+}
+
+func (h host) Count(counter string) { h.l.counts.of(counter).Add(1) }
