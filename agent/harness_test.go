@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +48,31 @@ type testAgent struct {
 	faults *transport.Transport
 	cancel context.CancelFunc
 	ended  chan error
+	power  powerCut
+}
+
+// powerCut is a power cut that is to strike as an agent sends.
+type powerCut struct {
+	armed atomic.Int64 // datagrams until it strikes; 0: not armed
+	off   atomic.Bool  // nothing leaves any more
+}
+
+// failing is the network of a machine whose power may fail.
+type failing struct {
+	Transport
+	a *testAgent
+}
+
+func (n failing) WriteTo(b []byte, to netip.AddrPort) error {
+	p := &n.a.power
+	if p.off.Load() {
+		return nil
+	}
+	if p.armed.Load() > 0 && p.armed.Add(-1) == 0 {
+		p.off.Store(true)
+		n.a.disk.PowerCut()
+	}
+	return n.Transport.WriteTo(b, to)
 }
 
 // inFlock runs a test of a flock in virtual time.
@@ -88,7 +114,7 @@ func (f *testFlock) config(a *testAgent) Config {
 			if err != nil {
 				return nil, nil, err
 			}
-			a.faults = transport.Wrap(e, uint64(a.addr.Addr().As4()[3]))
+			a.faults = transport.Wrap(failing{e, a}, uint64(a.addr.Addr().As4()[3]))
 			return a.faults, a.faults, nil
 		},
 	}
@@ -161,6 +187,26 @@ func (f *testFlock) crash(name string) {
 	require.NoError(f.t, f.agents[name].Die(0))
 	f.agents[name].cancel()
 	require.NoError(f.t, f.wait(name))
+}
+
+// cutPower cuts the power of a machine at its next disk operations, or as its
+// agent sends: what was not synced is lost, and nothing leaves any more.
+func (f *testFlock) cutPower(name string, ops, sends int) {
+	f.t.Helper()
+	a := f.agents[name]
+	if ops > 0 {
+		a.disk.CutAt(a.disk.Ops() + ops)
+	}
+	a.power.armed.Store(int64(sends))
+	f.sleep(time.Second) // an agent sends several times a second, and saves when something happens
+	a.power.off.Store(true)
+	a.disk.PowerCut()
+	a.Abort()
+	_ = f.wait(name) // its disk may have failed first
+	a.power.armed.Store(0)
+	a.power.off.Store(false)
+	a.disk.CutAt(0)
+	a.disk.PowerOn()
 }
 
 func (f *testFlock) close() {

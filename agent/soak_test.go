@@ -97,7 +97,7 @@ func (s *soak) strike() {
 		weight int
 		do     func()
 	}{
-		{"crash", 5, s.crash}, {"stop", 3, s.stop}, {"death", 3, s.death}, {"step-down", 4, s.stepDown},
+		{"crash", 5, s.crash}, {"power cut", 5, s.powerCut}, {"stop", 3, s.stop}, {"death", 3, s.death}, {"step-down", 4, s.stepDown},
 		{"partition", 5, s.partition}, {"one-way", 3, s.oneWay}, {"network", 4, s.network},
 		{"leave", 1, s.leave}, {"move", 2, s.move}, {"long cut", 1, s.longCut},
 	}
@@ -146,6 +146,18 @@ func (s *soak) one() string {
 func (s *soak) crash() {
 	name := s.one()
 	s.f.crash(name)
+	s.sleep(s.between(time.Millisecond, 20*time.Second))
+	s.start(name)
+}
+
+// powerCut cuts a machine's power amid what its agent does.
+func (s *soak) powerCut() {
+	name := s.one()
+	ops, sends := 1+s.dice.IntN(6), 0
+	if s.dice.IntN(2) == 0 {
+		ops, sends = 0, 1+s.dice.IntN(20)
+	}
+	s.f.cutPower(name, ops, sends)
 	s.sleep(s.between(time.Millisecond, 20*time.Second))
 	s.start(name)
 }
