@@ -14,6 +14,8 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -28,9 +30,9 @@ type Agent struct {
 
 	cfg      Config
 	disk     *store.Store
-	counts   *counters
-	quiet    *quietLog
-	meters   *meters
+	counts   *meters.Counters
+	quiet    *quietlog.Log
+	meters   *meters.Meters
 	metrics  http.Handler
 	keys     atomic.Pointer[wire.Keyring]
 	keyTurn  chan struct{} // held by whoever changes the keys, or the key file (keys.go)
@@ -64,11 +66,12 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, disk: disk, counts: &counters{}, quiet: &quietLog{log: cfg.Logger},
+		cfg: cfg, disk: disk, counts: &meters.Counters{}, quiet: &quietlog.Log{Out: cfg.Logger},
 		keyTurn: make(chan struct{}, 1), commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
-	a.meters, a.metrics = newMeters(cfg.Clock()), a.metricsHandler()
+	a.meters = meters.New(cfg.Clock())
+	a.metrics = a.Collector().Handler()
 	a.keys.Store(keys)
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
@@ -248,7 +251,7 @@ func (a *Agent) Leave(ctx context.Context, force bool) error {
 // counters gives what was counted, the network emulator's work and the
 // program's own included.
 func (a *Agent) counters() map[string]uint64 {
-	all := a.counts.all()
+	all := a.counts.All()
 	if a.cfg.Counters != nil {
 		maps.Copy(all, a.cfg.Counters())
 	}

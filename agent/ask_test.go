@@ -14,6 +14,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/meters"
 )
 
 // gossipOf gives an agent's gossip.
@@ -41,7 +42,7 @@ func TestHostileLettersAreDroppedAndCounted(t *testing.T) {
 		f.allAlive()
 		a, b := f.gossipOf("a"), f.gossipOf("b")
 		to := f.peerOf("a", "b")
-		dropped := func(why string) uint64 { return f.agents["b"].counts.of("dropped_ask_" + why).Load() }
+		dropped := func(why string) uint64 { return f.agents["b"].counts.Of("dropped_ask_" + why).Load() }
 		send := func(text []byte) {
 			require.NoError(t, a.list.SendReliable(nodeOf(to.ID, to.Addr), text))
 			f.sleep(100 * time.Millisecond)
@@ -77,7 +78,7 @@ func TestHostileLettersAreDroppedAndCounted(t *testing.T) {
 		send(text)
 		require.EqualValues(t, 1, dropped("late"), "an answer that nobody waits for")
 
-		answered := func() uint64 { return f.agents["b"].counts.of("questions_answered").Load() }
+		answered := func() uint64 { return f.agents["b"].counts.Of("questions_answered").Load() }
 		before := answered()
 		text, err = json.Marshal(good)
 		require.NoError(t, err)
@@ -93,11 +94,11 @@ func TestHostileLettersAreDroppedAndCounted(t *testing.T) {
 }
 
 func TestAFullInboxOfLettersDropsAndNeverBlocks(t *testing.T) {
-	a := newAsker(&gossip{opts: gossipOptions{Counts: &counters{}}}) // whose reader hangs
+	a := newAsker(&gossip{opts: gossipOptions{Counts: &meters.Counters{}}}) // whose reader hangs
 	for range 2 * askInbox {
 		a.take([]byte("{}"))
 	}
-	require.EqualValues(t, askInbox, a.g.opts.Counts.of("dropped_ask_full").Load())
+	require.EqualValues(t, askInbox, a.g.opts.Counts.Of("dropped_ask_full").Load())
 }
 
 func TestAnswersAreTakenFromTheAskedAgentOnly(t *testing.T) {
@@ -127,7 +128,7 @@ func TestAnswersAreTakenFromTheAskedAgentOnly(t *testing.T) {
 		a.asks.mu.Unlock()
 		err := <-asked
 		require.ErrorContains(t, err, "it does not answer")
-		require.EqualValues(t, 1, f.agents["a"].counts.of("dropped_ask_late").Load())
+		require.EqualValues(t, 1, f.agents["a"].counts.Of("dropped_ask_late").Load())
 		require.Empty(t, a.asks.mu.waiting)
 	})
 }

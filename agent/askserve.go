@@ -37,7 +37,7 @@ func (a *asker) take(b []byte) {
 }
 
 // drop counts what came and is not taken.
-func (a *asker) drop(why string) { a.g.opts.Counts.of("dropped_ask_" + why).Add(1) }
+func (a *asker) drop(why string) { a.g.opts.Counts.Of("dropped_ask_" + why).Add(1) }
 
 // read takes letters one by one until the life ends.
 func (a *asker) read(ctx context.Context) {
@@ -78,7 +78,7 @@ func (a *asker) open(b []byte) {
 		a.drop("busy")
 		return
 	}
-	a.g.opts.Counts.of("questions_answered").Add(1)
+	a.g.opts.Counts.Of("questions_answered").Add(1)
 	if !a.g.join.background(func(ctx context.Context) {
 		defer func() { <-a.serving }()
 		a.serve(ctx, from, &l)

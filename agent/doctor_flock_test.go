@@ -272,7 +272,7 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 			question.From, question.FlockID, question.To = l.id, l.member.FlockID(), l.id
 			question.Probe = wire.Probe{Word: wire.ProbeQuestion, Session: 7, Padding: wire.MinProbePadding}
 		})
-		answered := func() uint64 { return f.agents["b"].counts.of("probes_answered").Load() }
+		answered := func() uint64 { return f.agents["b"].counts.Of("probes_answered").Load() }
 		onLoop("b", func(l *life) {
 			for range 3 {
 				l.receiveProbe(&question) // a repeat, as a replay is
@@ -293,7 +293,7 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 			stranger.FlockID = election.FlockID{0xEE}
 			l.receiveProbe(&stranger)
 			require.Equal(t, before, answered())
-			require.NotZero(t, l.counts.of("dropped_probe").Load())
+			require.NotZero(t, l.counts.Of("dropped_probe").Load())
 		})
 	})
 }

@@ -29,7 +29,7 @@ func (h host) Tell(ev member.Event) {
 	case member.EventClone:
 		l.problem(cloneText(l.nameOf(ev.Peer), ev.Peer, ev.Other, ev.Addr))
 	case member.EventForeignFlock:
-		if l.quiet.due("flock " + ev.Peer.String() + ev.FlockID.String()) {
+		if l.quiet.Due("flock " + ev.Peer.String() + ev.FlockID.String()) {
 			l.problem(foreignText(l.nameOf(ev.Peer), ev.Addr.String(), ev.FlockID, l.member.FlockID()))
 		}
 	case member.EventHandedOver:

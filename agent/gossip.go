@@ -15,6 +15,8 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
 )
 
 const (
@@ -49,10 +51,10 @@ type gossipOptions struct {
 	Join    []string
 	Known   []knownPeer           // from the disk
 	At      func() netip.AddrPort // where the others are told this agent is
-	Quiet   *quietLog
+	Quiet   *quietlog.Log
 	Problem func(string)
 	Save    func([]knownPeer)
-	Counts  *counters
+	Counts  *meters.Counters
 	Topics  map[string]topic // what others may ask
 }
 
@@ -294,7 +296,7 @@ func (g *gossip) acceptable(n *memberlist.Node) error {
 	defer g.mu.Unlock()
 	if own := g.mu.own.FlockID; foreign(own, p.Meta.FlockID) {
 		text := foreignText(p.Meta.Name, n.Address(), p.Meta.FlockID, own)
-		if g.opts.Quiet.due("flock " + n.Name + " " + n.Address()) {
+		if g.opts.Quiet.Due("flock " + n.Name + " " + n.Address()) {
 			g.opts.Problem(text)
 		}
 		return errors.New(text)
@@ -337,11 +339,11 @@ func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
 	}
 	switch {
 	case a.Meta.Start == b.Meta.Start && a.Meta.Life != b.Meta.Life:
-		if g.opts.Quiet.due("clone " + existing.Name) {
+		if g.opts.Quiet.Due("clone " + existing.Name) {
 			g.opts.Problem(cloneText(a.Meta.Name, a.ID, a.Addr, b.Addr))
 		}
 	case a.ID == g.opts.ID && b.Meta.Start > a.Meta.Start:
-		if g.opts.Quiet.due("clone " + existing.Name) {
+		if g.opts.Quiet.Due("clone " + existing.Name) {
 			g.opts.Problem(staleText(a.Meta.Name, a.ID, a.Addr, a.Meta.Start, b.Meta.Start))
 		}
 	case a.ID != g.opts.ID && b.Meta.Start > a.Meta.Start:

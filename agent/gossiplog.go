@@ -3,6 +3,8 @@ package agent
 import (
 	"log/slog"
 	"strings"
+
+	"duckduckgoose/agent/quietlog"
 )
 
 // gossipLog takes memberlist's log lines, "[WARN] memberlist: ...", and keeps
@@ -10,7 +12,7 @@ import (
 // what arrived by network.
 type gossipLog struct {
 	log   *slog.Logger
-	quiet *quietLog
+	quiet *quietlog.Log
 	over  <-chan struct{} // closed: the network is, and what fails by it is no news
 }
 
@@ -33,7 +35,7 @@ func (w *gossipLog) Write(b []byte) (int, error) {
 	case "DEBUG", "INFO":
 		w.log.Debug(text, "from", "gossip")
 	default:
-		w.quiet.warn("gossip "+template(text), text, "from", "gossip")
+		w.quiet.Warn("gossip "+template(text), text, "from", "gossip")
 	}
 	return len(b), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -26,7 +27,7 @@ func (h host) Save(st store.State) error {
 	if err := h.l.disk.Save(st); err != nil {
 		return h.failed(err)
 	}
-	h.l.meters.saves.Observe(time.Since(start).Seconds())
+	h.l.meters.NoteSave(time.Since(start))
 	return nil
 }
 
@@ -50,7 +51,7 @@ func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 	}
 	for i := range f.Messages[:taken] {
 		if msg := &f.Messages[i]; msg.Election == 0 {
-			l.paths.sent(&msg.Message)
+			l.paths.Sent(&msg.Message)
 		}
 	}
 	sealed, err := l.keys.Load().Seal(l.datagram[:0], body)
@@ -60,7 +61,7 @@ func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 	}
 	l.sent.Add(1)
 	l.sentBytes.Add(uint64(len(sealed)))
-	l.counts.traffic.count(trafficSent, f, len(sealed))
+	l.counts.Traffic.Count(meters.Sent, f, len(sealed))
 	if err := l.net.WriteTo(sealed, to); err != nil {
 		l.notSent(to, err)
 	}
@@ -69,7 +70,7 @@ func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 
 func (l *life) notSent(to netip.AddrPort, err error) {
 	l.sendErrors.Add(1)
-	l.quiet.warn("send "+to.String(), "datagram not sent", "to", to, "error", err)
+	l.quiet.Warn("send "+to.String(), "datagram not sent", "to", to, "error", err)
 }
 
 // Local gives the programs that follow an election, tied to this life.
@@ -146,8 +147,8 @@ func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMes
 
 func (h host) Heard(number uint64, msg *election.Message) {
 	if number == 0 {
-		h.l.paths.received(msg)
+		h.l.paths.Received(msg)
 	}
 }
 
-func (h host) Count(counter string) { h.l.counts.of(counter).Add(1) }
+func (h host) Count(counter string) { h.l.counts.Of(counter).Add(1) }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/wire"
 )
 
@@ -21,8 +23,8 @@ type inbox struct {
 	keys   *atomic.Pointer[wire.Keyring]
 	frames chan *arrival
 	free   sync.Pool
-	counts *counters
-	quiet  *quietLog
+	counts *meters.Counters
+	quiet  *quietlog.Log
 	// mismatch reports an agent of other keys.
 	mismatch func(host, text string)
 	full     *atomic.Uint64
@@ -37,18 +39,18 @@ type arrival struct {
 	from netip.AddrPort
 }
 
-func newInbox(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *counters, quiet *quietLog, mismatch func(host, text string)) *inbox {
+func newInbox(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *meters.Counters, quiet *quietlog.Log, mismatch func(host, text string)) *inbox {
 	in := &inbox{
 		self: self, keys: keys, counts: counts, quiet: quiet, mismatch: mismatch,
 		frames:  make(chan *arrival, inboxSize),
-		full:    counts.of("dropped_inbox_full"),
-		arrived: counts.of("datagrams_received"),
-		bytes:   counts.of("bytes_received"),
+		full:    counts.Of("dropped_inbox_full"),
+		arrived: counts.Of("datagrams_received"),
+		bytes:   counts.Of("bytes_received"),
 		body:    make([]byte, 0, wire.MaxDatagram),
 	}
 	in.free.New = func() any { return new(arrival) }
 	for _, reason := range wire.Reasons() {
-		counts.of("dropped_" + reason)
+		counts.Of("dropped_" + reason)
 	}
 	return in
 }
@@ -59,26 +61,26 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 	in.bytes.Add(uint64(len(b)))
 	body, err := in.keys.Load().Open(in.body[:0], b)
 	if err != nil {
-		in.counts.traffic.count(trafficReceived, nil, len(b))
+		in.counts.Traffic.Count(meters.Received, nil, len(b))
 		in.dropped(err, from)
 		return
 	}
 	a := in.free.Get().(*arrival)
 	if err := wire.DecodeFrame(body, &a.Frame); err != nil {
-		in.counts.traffic.count(trafficReceived, nil, len(b))
+		in.counts.Traffic.Count(meters.Received, nil, len(b))
 		in.dropped(err, from)
 		in.free.Put(a)
 		return
 	}
-	in.counts.traffic.count(trafficReceived, &a.Frame, len(b))
+	in.counts.Traffic.Count(meters.Received, &a.Frame, len(b))
 	if a.Skipped > 0 {
-		in.counts.of("dropped_" + wire.DropUnknownKind).Add(uint64(a.Skipped))
+		in.counts.Of("dropped_" + wire.DropUnknownKind).Add(uint64(a.Skipped))
 	}
 	switch {
 	case a.From == in.self:
-		in.counts.of("dropped_own").Add(1)
+		in.counts.Of("dropped_own").Add(1)
 	case a.To != in.self:
-		in.counts.of("dropped_not_for_us").Add(1)
+		in.counts.Of("dropped_not_for_us").Add(1)
 	default:
 		a.from = from
 		select {
@@ -97,14 +99,14 @@ func (in *inbox) dropped(err error, from netip.AddrPort) {
 	if !errors.As(err, &drop) {
 		drop = &wire.DropError{Reason: wire.DropMalformed, Detail: err.Error()}
 	}
-	in.counts.of("dropped_" + drop.Reason).Add(1)
+	in.counts.Of("dropped_" + drop.Reason).Add(1)
 	host := from.Addr().String()
 	switch {
 	case ofKeys(drop.Reason):
-		if in.quiet.thirdTime("key "+host, drop.KeyID) {
+		if in.quiet.ThirdTime("key "+host, drop.KeyID) {
 			in.mismatch(host, host+" "+drop.Error())
 		}
-	case in.quiet.due("drop " + drop.Reason + " " + host):
-		in.quiet.log.Warn("datagram dropped: " + from.String() + " " + drop.Error())
+	case in.quiet.Due("drop " + drop.Reason + " " + host):
+		in.quiet.Out.Warn("datagram dropped: " + from.String() + " " + drop.Error())
 	}
 }

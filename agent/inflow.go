@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
 )
 
 const (
@@ -28,8 +31,8 @@ var (
 // number. Where there is too much, a stream of the host that has the most goes,
 // so that a hostile one is in its own way and not in the others'.
 type inflow struct {
-	counts *counters
-	quiet  *quietLog
+	counts *meters.Counters
+	quiet  *quietlog.Log
 
 	mu struct { // guards what follows, and the fields of all accepted
 		sync.Mutex
@@ -122,8 +125,8 @@ func (in *inflow) evict(s *accepted, reason string) {
 	if s == nil {
 		return
 	}
-	in.counts.of("dropped_stream_" + reason).Add(1)
-	in.quiet.warn("stream "+reason+" "+s.host.String(), "a stream was closed", "from", s.host, "reason", reason)
+	in.counts.Of("dropped_stream_" + reason).Add(1)
+	in.quiet.Warn("stream "+reason+" "+s.host.String(), "a stream was closed", "from", s.host, "reason", reason)
 	_ = s.Conn.Close() // its reader sees that, and closes the rest
 }
 

@@ -7,6 +7,9 @@ import (
 	"net"
 	"testing"
 
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,7 +21,7 @@ type inflowBench struct {
 }
 
 func newInflowBench(t *testing.T) *inflowBench {
-	counts, quiet := &counters{}, &quietLog{log: slog.New(slog.DiscardHandler)}
+	counts, quiet := &meters.Counters{}, &quietlog.Log{Out: slog.New(slog.DiscardHandler)}
 	in := &inflow{counts: counts, quiet: quiet}
 	m := &mux{counts: counts, quiet: quiet, in: in}
 	m.mu.open = map[net.Conn]struct{}{}
@@ -55,7 +58,7 @@ func TestTheHostWithTheMostStreamsGivesUpItsOldest(t *testing.T) {
 		require.Equal(t, i < len(greedy)-(streamsMost-len(honest)), b.closed(s), "stream %d", i)
 	}
 	require.Len(t, b.mu.open, streamsMost)
-	require.EqualValues(t, 2*streamsMost+len(honest), b.counts.of("dropped_stream_full").Load())
+	require.EqualValues(t, 2*streamsMost+len(honest), b.counts.Of("dropped_stream_full").Load())
 	late := b.stream("10.0.0.3")
 	require.False(t, b.closed(late), "one that comes when all places are taken has one all the same")
 	_, err := greedy[0].Conn.Write([]byte{1})
@@ -94,7 +97,7 @@ func TestTheHostThatHoldsTheMostMemoryGivesUpItsLargestStream(t *testing.T) {
 	for i, s := range large { // of 16 halves 13 fit beside the others
 		require.Equal(t, i < 3, b.closed(s), "stream %d", i)
 	}
-	require.EqualValues(t, 3, b.counts.of("dropped_stream_memory").Load())
+	require.EqualValues(t, 3, b.counts.Of("dropped_stream_memory").Load())
 	require.ErrorIs(t, b.grow(large[0], 1), errStreamEvicted)
 	require.LessOrEqual(t, b.mu.held, inflowMost)
 

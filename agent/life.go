@@ -12,6 +12,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/meters"
 	"duckduckgoose/wire"
 )
 
@@ -40,7 +41,7 @@ type life struct {
 	address  addressCheck
 	warnings warnings
 	prober   prober
-	paths    pathMeters
+	paths    meters.PathLoss
 	looks    uint64 // of the member, when tend last ran
 	born     time.Duration
 
@@ -77,7 +78,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, names: map[election.ID]string{},
 		name: nameCheck{pinged: make(chan nameHolder)}, warnings: warnings{reports: make(chan string, problemsKept)},
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
-		sent: a.counts.of("datagrams_sent"), sentBytes: a.counts.of("bytes_sent"), sendErrors: a.counts.of("send_errors"),
+		sent: a.counts.Of("datagrams_sent"), sentBytes: a.counts.Of("bytes_sent"), sendErrors: a.counts.Of("send_errors"),
 	}
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop

@@ -1,234 +1,74 @@
 package agent
 
 import (
-	"maps"
-	"math"
-	"net/http"
-	"runtime"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/meters"
 )
 
-// Collector gives the agent's metrics, ddgoose_ and a name each, to a program
-// that embeds it and has a Prometheus registry of its own. An agent's /metrics
-// shows the same, with those of its process. A scrape does not wait for the loop.
-func (a *Agent) Collector() prometheus.Collector { return collector{a} }
-
-// metricsHandler serves a registry of this agent's own: a program may embed several.
-func (a *Agent) metricsHandler() http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collector{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+// Collector gives the agent's metrics to a program that embeds it and has a
+// Prometheus registry of its own. An agent's /metrics shows the same, with
+// those of its process. A scrape does not wait for the loop.
+func (a *Agent) Collector() meters.Collector {
+	return meters.NewCollector(a.meters, a.counts, metricSource{a})
 }
 
-type collector struct{ a *Agent }
+// metricSource is the agent as its metrics see it.
+type metricSource struct{ a *Agent }
 
-// gauges are what status and the loop's last notes show.
-var gauges = []struct {
-	name, help string
-	of         func(a *Agent, s *Status, now time.Duration) float64 // NaN: left out
-}{
-	{"is_goose", "1 while this agent is the goose inside its lease", func(_ *Agent, s *Status, _ time.Duration) float64 {
-		return flag(s.Role == api.RoleGoose)
-	}},
-	{"has_goose", "1 while this agent knows a live goose", func(_ *Agent, s *Status, _ time.Duration) float64 { return flag(s.Goose != nil) }},
-	{"is_voter", "1 while this agent is a voter of its config", func(_ *Agent, s *Status, _ time.Duration) float64 { return flag(s.Voter) }},
-	{"term", "this agent's term", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(s.Term) }},
-	{"token", "fencing token of the goose this agent knows, 0 for none", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(s.Token) }},
-	{"lease_remaining_seconds", "what is left of this agent's own lease", func(_ *Agent, s *Status, _ time.Duration) float64 {
-		return s.Lease.RemainingMS / 1000
-	}},
-	{"promise_remaining_seconds", "for how long this agent has promised to elect nobody but the goose it heard", func(a *Agent, _ *Status, now time.Duration) float64 {
-		return max(0, time.Duration(a.meters.promiseEnd.Load())-now).Seconds()
-	}},
-	{"promise_age_seconds", "since the majority's promises that a leader counts on, or since the last heartbeat that a duck promised by", promiseAge},
-	{"voters", "voters in this agent's config", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(len(s.Config.Voters)) }},
-	{"warnings", "warnings that status shows", func(_ *Agent, s *Status, _ time.Duration) float64 { return float64(len(s.Warnings)) }},
-	{"freeze_remaining_seconds", "for how long the goose still changes on failure only, 0 when the flock is not frozen", func(a *Agent, _ *Status, now time.Duration) float64 {
-		return a.frozen(now).Seconds()
-	}},
-	{"netem_active", "1 while fault rules are in force", func(_ *Agent, s *Status, _ time.Duration) float64 { return flag(s.Netem != "") }},
-	{"gossip_health_score", "memberlist's judgement of this agent's own health, 0 for well, growing while its probes fail", func(a *Agent, _ *Status, _ time.Duration) float64 {
-		return float64(a.meters.health.Load())
-	}},
-	{"loop_age_seconds", "since the agent's loop last turned; it turns several times a second", func(a *Agent, _ *Status, now time.Duration) float64 {
-		return max(0, now-time.Duration(a.lastTurn.Load())).Seconds()
-	}},
-	{"uptime_seconds", "since the process started", func(_ *Agent, s *Status, _ time.Duration) float64 { return s.Uptime }},
-	{"goroutines", "goroutines of the process", func(*Agent, *Status, time.Duration) float64 { return float64(runtime.NumGoroutine()) }},
+func (s metricSource) Now() time.Duration      { return s.a.cfg.Clock() }
+func (s metricSource) Status() api.Status      { return s.a.Status() }
+func (s metricSource) Members() []api.Member   { return s.a.Members() }
+func (s metricSource) LastTurn() time.Duration { return time.Duration(s.a.lastTurn.Load()) }
+func (s metricSource) HeardAt() time.Duration {
+	return time.Duration(s.a.main.snapshots.heardAt.Load())
 }
 
-func promiseAge(a *Agent, _ *Status, now time.Duration) float64 {
-	at := a.meters.promisedAt.Load()
-	if at == 0 {
-		at = a.main.snapshots.heardAt.Load()
+func (s metricSource) FrozenFor(now time.Duration) time.Duration { return s.a.frozen(now) }
+
+func (s metricSource) Elections() (all []api.Status) {
+	for _, at := range s.a.otherLocals() {
+		all = append(all, at.snapshots.read())
 	}
-	if at == 0 {
-		return math.NaN()
-	}
-	return max(0, now-time.Duration(at)).Seconds()
+	return all
 }
 
-func flag(b bool) float64 {
-	if b {
-		return 1
+// meter notes what a step changed.
+func (l *life) meter(now time.Duration, v *member.View) {
+	l.meters.NoteGoose(now, v.Leased || !v.Goose.IsZero(), v.Lapses)
+	if n := l.node(); n != nil {
+		l.meters.NotePromise(n.Promise().End, n.PromisedAt(now))
 	}
-	return 0
 }
 
-// Describe says nothing: which counters there are shows as things happen.
-func (collector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect gives the metrics as they are now.
-func (c collector) Collect(out chan<- prometheus.Metric) {
-	now, s := c.a.cfg.Clock(), c.a.Status()
-	e := exposition{out: out, names: map[string]bool{}}
-	e.gauge("build_info", "always 1; the versions of what runs", 1, "version", label(s.Version), "goversion", runtime.Version())
-	for _, g := range gauges {
-		if v := g.of(c.a, &s, now); !math.IsNaN(v) {
-			e.gauge(g.name, g.help, v)
+// postMeters gives the metrics what only the loop knows.
+func (l *life) postMeters(now time.Duration) {
+	l.paths.Roll(now, l.cfg.Heartbeat)
+	l.meters.NoteHealth(l.gossip.list.GetHealthScore())
+	rtt := map[election.ID]time.Duration{}
+	for _, p := range l.peers {
+		if p.State == api.StateAlive {
+			rtt[p.ID] = p.RTT
 		}
 	}
-	states := map[string]int{api.StateAlive: 0, api.StateSuspect: 0, api.StateFailed: 0, api.StateLeft: 0}
-	for _, m := range c.a.Members() {
-		states[m.State]++
-	}
-	for _, state := range slices.Sorted(maps.Keys(states)) {
-		e.gauge("members", "agents by gossip, this one included, by state; failed ones for a day", float64(states[state]), "state", state)
-	}
-	if paths := c.a.meters.paths.Load(); paths != nil {
-		for _, p := range *paths {
-			who := []string{"peer", label(p.name), "id", p.id}
-			if p.rtt > 0 {
-				e.gauge("peer_rtt_seconds", "round trip to an agent that votes or may", p.rtt.Seconds(), who...)
-			}
-			if !math.IsNaN(p.loss) {
-				e.gauge("peer_loss_ratio", "share of lost heartbeats in the last 10 s or more: at a leader of those sent to the peer and not acknowledged, else of the leader's", p.loss, who...)
-			}
+	var list []meters.Path
+	for _, c := range l.contacts() {
+		m := meters.Path{Name: l.nameOf(c.ID), ID: c.ID.String(), RTT: c.RTT, Loss: l.paths.Loss(c.ID)}
+		if m.RTT == 0 {
+			m.RTT = rtt[c.ID]
 		}
+		list = append(list, m)
 	}
-	for _, at := range c.a.otherLocals() {
-		of := at.snapshots.read()
-		e.election(&of)
+	l.meters.NotePaths(list)
+}
+
+// contacts are what a leader knows of the agents in view.
+func (l *life) contacts() []election.Contact {
+	if l.node() == nil {
+		return nil
 	}
-	c.a.meters.saves.Collect(out)
-	e.counter("leaderless_seconds_total", "for how long this agent knew no live goose, in all", c.a.meters.leaderless(now).Seconds())
-	e.traffic(&c.a.counts.traffic, s.Counters)
-	e.counters(s.Counters)
-}
-
-// exposition writes metrics, and keeps the names that are taken.
-type exposition struct {
-	out   chan<- prometheus.Metric
-	names map[string]bool
-}
-
-func (e *exposition) gauge(name, help string, v float64, labels ...string) {
-	e.metric(prometheus.GaugeValue, name, help, v, labels)
-}
-
-func (e *exposition) counter(name, help string, v float64, labels ...string) {
-	e.metric(prometheus.CounterValue, name, help, v, labels)
-}
-
-// metric takes labels as names and values in turn.
-func (e *exposition) metric(kind prometheus.ValueType, name, help string, v float64, labels []string) {
-	e.names[name] = true
-	var names, values []string
-	for i := 0; i < len(labels); i += 2 {
-		names, values = append(names, labels[i]), append(values, labels[i+1])
-	}
-	e.out <- prometheus.MustNewConstMetric(prometheus.NewDesc("ddgoose_"+name, help, names, nil), kind, v, values...)
-}
-
-// election tells of one beside the default one.
-func (e *exposition) election(s *Status) {
-	of := []string{"election", s.Election}
-	e.gauge("election_is_goose", "1 while this agent is the goose of an election of --election", flag(s.Role == api.RoleGoose), of...)
-	e.gauge("election_has_goose", "1 while this agent knows a live goose of an election", flag(s.Goose != nil), of...)
-	e.gauge("election_term", "this agent's term in an election", float64(s.Term), of...)
-	e.gauge("election_token", "fencing token of the goose that this agent knows of an election, 0 for none", float64(s.Token), of...)
-	e.gauge("election_lease_remaining_seconds", "what is left of this agent's own lease in an election", s.Lease.RemainingMS/1000, of...)
-}
-
-// traffic tells what was sent and received, by kind; gossip is counted elsewhere.
-func (e *exposition) traffic(t *traffic, counts map[string]uint64) {
-	datagrams := func(direction, kind string, n, bytes uint64) {
-		e.counter("datagrams_total", "datagrams, by direction and kind", float64(n), "direction", direction, "kind", kind)
-		e.counter("datagram_bytes_total", "bytes of datagrams, by direction and kind", float64(bytes), "direction", direction, "kind", kind)
-	}
-	for d, direction := range [trafficDirections]string{trafficSent: "sent", trafficReceived: "received"} {
-		for kind := range trafficKinds {
-			datagrams(direction, trafficName(kind), t[d][kind].datagrams.Load(), t[d][kind].bytes.Load())
-		}
-		datagrams(direction, "gossip", counts["gossip_"+direction], counts["gossip_bytes_"+direction])
-	}
-}
-
-// shownAlready are the counters whose sums the traffic by kind tells.
-var shownAlready = []string{
-	"datagrams_sent", "bytes_sent", "datagrams_received", "bytes_received",
-	"gossip_sent", "gossip_bytes_sent", "gossip_received", "gossip_bytes_received",
-}
-
-// families are the counters that differ in the end of their name: it is a label.
-var families = []struct{ prefix, name, label, help string }{
-	{"dropped_", "dropped_total", "reason", "what came and was dropped, by reason"},
-	{"refused_stream_", "refused_streams_total", "reason", "streams refused, by reason"},
-	{"netem_", "netem_faults_total", "fault", "how often a fault rule struck, by fault"},
-}
-
-// elections are the counters of the election's events.
-var elections = map[string]struct{ name, label, value, help string }{
-	"election_campaigns":           {"campaigns_total", "", "", "campaigns of this agent for votes"},
-	"election_won":                 {"elections_total", "outcome", "won", electionsHelp},
-	"election_stood_down":          {"elections_total", "outcome", "stood_down", electionsHelp},
-	"election_deposed":             {"leads_ended_total", "cause", "deposed", leadsHelp},
-	"election_not_quorate":         {"leads_ended_total", "cause", "not_quorate", leadsHelp},
-	"election_resigned":            {"leads_ended_total", "cause", "resigned", leadsHelp},
-	"election_votes_given":         {"votes_given_total", "", "", "votes given to others"},
-	"election_configs_installed":   {"configs_installed_total", "", "", "newer sets of voters taken from others"},
-	"election_voter_changes":       {"voter_changes_total", "", "", "changes of the voters made here as the goose"},
-	"election_second_leaders":      {"second_leaders_total", "", "", "claims of another agent to lead this agent's own term: a copied disk"},
-	"election_foreign_generations": {"foreign_generations_total", "", "", "messages from another recovery of this flock"},
-}
-
-const (
-	electionsHelp = "asking for votes or whether there would be any, by outcome at this agent"
-	leadsHelp     = "leads of this agent that ended otherwise than by a hand-over, by cause"
-)
-
-// counters tells all that was counted, each of the election's also before it
-// happened first, so that its first time is a change.
-func (e *exposition) counters(counts map[string]uint64) {
-	for _, name := range slices.Sorted(maps.Keys(elections)) {
-		c := elections[name]
-		var labels []string
-		if c.label != "" {
-			labels = []string{c.label, c.value}
-		}
-		e.counter(c.name, c.help, float64(counts[name]), labels...)
-	}
-others:
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		if _, told := elections[name]; told || slices.Contains(shownAlready, name) {
-			continue
-		}
-		for _, f := range families {
-			if value, ok := strings.CutPrefix(name, f.prefix); ok {
-				e.counter(f.name, f.help, float64(counts[name]), f.label, value)
-				continue others
-			}
-		}
-		if !e.names[name+"_total"] { // the program's own may be named as it likes
-			e.counter(name+"_total", name+" among the counters of ddgoose status --json", float64(counts[name]))
-		}
-	}
+	return l.node().Contacts(nil)
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
-
-	"duckduckgoose/agent/election"
-	"duckduckgoose/wire"
 )
 
 // scrape gives an agent's metrics, as text and by series.
@@ -168,44 +165,4 @@ func TestTheProgramsOwnCountersCannotSpoilTheMetrics(t *testing.T) {
 		require.EqualValues(t, 3, at["ddgoose_hooks_run_total"])
 		require.NotContains(t, at, "ddgoose_datagrams_total")
 	})
-}
-
-func TestALeaderlessTimeNeverFalls(t *testing.T) {
-	m := newMeters(0)
-	require.Equal(t, 3*time.Second, m.leaderless(3*time.Second))
-	m.noteGoose(4*time.Second, true, 5*time.Second)
-	require.Equal(t, 4*time.Second, m.leaderless(5*time.Second))
-	require.Equal(t, 6*time.Second, m.leaderless(7*time.Second), "a loop that hangs changes nothing")
-	m.noteGoose(8*time.Second, true, 9*time.Second)
-	require.Equal(t, 7*time.Second, m.leaderless(8*time.Second))
-	m.noteGoose(8500*time.Millisecond, false, 0)
-	require.Equal(t, 7500*time.Millisecond, m.leaderless(9*time.Second))
-}
-
-func TestHeartbeatsOfOneAgentAreOnePath(t *testing.T) {
-	var p pathMeters
-	id := func(n int) election.ID { return election.ID{1, byte(n)} }
-	for n := range 2 * pathsMost {
-		p.sent(&election.Message{Kind: election.Heartbeat, Header: election.Header{To: id(n)}})
-	}
-	require.Nil(t, p.of(id(pathsMost)), "there is no more room")
-	p.roll(time.Hour, time.Millisecond)
-	require.EqualValues(t, 1, p.loss(id(0)))
-	p.roll(2*time.Hour, time.Millisecond)
-	require.NotNil(t, p.of(id(pathsMost)), "who was silent makes room")
-}
-
-func TestTheHeartbeatsPathIsMeteredWithoutGarbage(t *testing.T) {
-	var p pathMeters
-	var c counters
-	m := election.Message{Kind: election.Heartbeat, Header: election.Header{To: election.ID{1}, From: election.ID{2}}, Round: 1}
-	frame := wire.Frame{Messages: []wire.Message{{Message: m}}}
-	meter := newMeters(0)
-	require.Zero(t, testing.AllocsPerRun(100, func() {
-		m.Round++
-		p.sent(&m)
-		p.received(&m)
-		c.traffic.count(trafficSent, &frame, 100)
-		meter.noteGoose(1, true, 2)
-	}))
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/wire"
 )
 
@@ -32,8 +34,8 @@ type mux struct {
 	self      election.ID
 	label     string
 	keys      *atomic.Pointer[wire.Keyring]
-	counts    *counters
-	quiet     *quietLog
+	counts    *meters.Counters
+	quiet     *quietlog.Log
 	ours      func(b []byte, from netip.AddrPort)
 	foreign   func(addr, label string)                      // an agent of another label was met
 	mismatch  func(host, text string)                       // an agent of other keys was met
@@ -74,19 +76,19 @@ func (m *mux) packet(b []byte, from netip.AddrPort) {
 		return
 	}
 	if label, ok := wire.FlockLabelOf(b); ok && label != m.label {
-		m.counts.of("dropped_label").Add(1)
-		if m.quiet.thirdTime("label "+from.Addr().String(), label) {
+		m.counts.Of("dropped_label").Add(1)
+		if m.quiet.ThirdTime("label "+from.Addr().String(), label) {
 			m.foreign(from.String(), label)
 		}
 		return
 	}
-	m.counts.of("gossip_received").Add(1)
-	m.counts.of("gossip_bytes_received").Add(uint64(len(b)))
+	m.counts.Of("gossip_received").Add(1)
+	m.counts.Of("gossip_bytes_received").Add(uint64(len(b)))
 	p := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}
 	select {
 	case m.packets <- p:
 	default:
-		m.counts.of("dropped_gossip_full").Add(1)
+		m.counts.Of("dropped_gossip_full").Add(1)
 	}
 }
 
@@ -168,7 +170,7 @@ func (m *mux) refuse(conn net.Conn, from string, err error) {
 	if errors.As(err, &drop) {
 		reason = drop.Reason
 	}
-	m.counts.of("refused_stream_" + reason).Add(1)
+	m.counts.Of("refused_stream_" + reason).Add(1)
 	if drop == nil {
 		return // it said nothing that could be answered
 	}
@@ -179,7 +181,7 @@ func (m *mux) refuse(conn net.Conn, from string, err error) {
 	case ofKeys(reason):
 		m.mismatch(hostOf(from), hostOf(from)+" "+drop.Error())
 	default:
-		m.quiet.warn("stream "+reason+" "+hostOf(from), "stream refused: "+from+" "+drop.Error())
+		m.quiet.Warn("stream "+reason+" "+hostOf(from), "stream refused: "+from+" "+drop.Error())
 	}
 	_, _ = conn.Write(append([]byte{labelByte, byte(len(m.label))}, m.label...))
 }
@@ -232,7 +234,7 @@ func (d *dialed) Read(b []byte) (int, error) {
 	}
 	n, err := d.guard.Read(b)
 	if reason := unfit(err); reason != "" {
-		d.m.counts.of("dropped_stream_" + reason).Add(1)
+		d.m.counts.Of("dropped_stream_" + reason).Add(1)
 	}
 	return n, err
 }
@@ -282,8 +284,8 @@ func (m *mux) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	m.counts.of("gossip_sent").Add(1)
-	m.counts.of("gossip_bytes_sent").Add(uint64(len(b)))
+	m.counts.Of("gossip_sent").Add(1)
+	m.counts.Of("gossip_bytes_sent").Add(uint64(len(b)))
 	return time.Now(), m.net.WriteTo(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 }
 

@@ -146,7 +146,7 @@ func isLarge(n int) bool { return n%(probeSmall/probeLarge+1) == probeSmall/prob
 func (l *life) receiveProbe(a *arrival) {
 	q := &a.Probe
 	if a.FlockID != l.member.FlockID() || !l.member.IsKnown(a.From) {
-		l.counts.of("dropped_probe").Add(1)
+		l.counts.Of("dropped_probe").Add(1)
 		return
 	}
 	if q.Word == wire.ProbeAnswer {
@@ -156,11 +156,11 @@ func (l *life) receiveProbe(a *arrival) {
 	h := l.hearing(heardKey{a.From, q.Session})
 	addr, ok := l.member.Addr(a.From)
 	if h == nil || !ok || h.got&(1<<q.Number) != 0 {
-		l.counts.of("dropped_probe").Add(1)
+		l.counts.Of("dropped_probe").Add(1)
 		return
 	}
 	h.got |= 1 << q.Number
-	l.counts.of("probes_answered").Add(1)
+	l.counts.Of("probes_answered").Add(1)
 	f := &l.prober.out
 	f.FlockID, f.To = l.member.FlockID(), a.From
 	f.Probe = wire.Probe{Word: wire.ProbeAnswer, Session: q.Session, Number: q.Number, Heard: h.got, At: max(l.now(), 0)}
@@ -209,13 +209,13 @@ func (l *life) forgetProbes() {
 func (l *life) bookProbe(a *arrival) {
 	run := l.prober.runs[a.Probe.Session]
 	if run == nil {
-		l.counts.of("dropped_probe").Add(1)
+		l.counts.Of("dropped_probe").Add(1)
 		return
 	}
 	i := slices.IndexFunc(run.targets, func(t *probeTarget) bool { return t.id == a.From })
 	n := a.Probe.Number
 	if i < 0 || run.targets[i].sent&(1<<n) == 0 || run.targets[i].answered&(1<<n) != 0 {
-		l.counts.of("dropped_probe").Add(1)
+		l.counts.Of("dropped_probe").Add(1)
 		return
 	}
 	t := run.targets[i]

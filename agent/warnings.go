@@ -49,7 +49,7 @@ func (l *life) problem(text string) {
 			return
 		}
 	}
-	l.quiet.warn("problem "+text, text)
+	l.quiet.Warn("problem "+text, text)
 	if len(w.problems) < problemsKept {
 		w.problems = append(w.problems, timedWarning{text, until})
 		l.member.LookNow()
@@ -62,19 +62,19 @@ func (l *life) reportProblem(text string) {
 	select {
 	case l.warnings.reports <- text:
 	default:
-		l.quiet.warn("problem "+text, text) // at least the log has it
+		l.quiet.Warn("problem "+text, text) // at least the log has it
 	}
 }
 
 func (l *life) foreignLabel(addr, label string) {
-	if l.quiet.due("label " + hostOf(addr)) {
+	if l.quiet.Due("label " + hostOf(addr)) {
 		l.reportProblem(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
 	}
 }
 
 // otherKeys reports an agent that seals with other keys; any goroutine.
 func (l *life) otherKeys(host, text string) {
-	if l.quiet.due("keys " + host) {
+	if l.quiet.Due("keys " + host) {
 		l.reportProblem(text + ": give both the same --key-file")
 	}
 }
@@ -220,6 +220,6 @@ func (l *life) savePeers(known []knownPeer) {
 	slices.SortFunc(ps, func(a, b store.Peer) int { return a.ID.Compare(b.ID) })
 	ps = slices.Insert(ps, 0, store.Peer{ID: l.id, Name: l.cfg.Name, Addr: l.net.LocalAddr().String()})
 	if err := l.disk.SavePeers(ps); err != nil {
-		l.quiet.warn("peers", "last known addresses not saved", "error", err)
+		l.quiet.Warn("peers", "last known addresses not saved", "error", err)
 	}
 }

@@ -62,7 +62,7 @@ func (b backend) Why(ctx context.Context) (api.Why, error) { return b.a.Why(ctx)
 func (a *Agent) postedFacts() why.Facts {
 	f := a.roleFacts()
 	f.Stale = max(a.cfg.Clock()-time.Duration(a.lastTurn.Load()), time.Millisecond)
-	f.Promised = max(0, time.Duration(a.meters.promiseEnd.Load())-a.cfg.Clock())
+	f.Promised = max(0, a.meters.PromiseEnd()-a.cfg.Clock())
 	f.PromisedTo = "the goose it last heard"
 	members := map[string]api.Member{}
 	for _, m := range a.Members() {

@@ -1,4 +1,4 @@
-package agent
+package meters
 
 import (
 	"sync/atomic"
@@ -17,20 +17,23 @@ const (
 	trafficKinds
 )
 
+// Direction tells which way a datagram went.
+type Direction uint8
+
 // The directions of traffic.
 const (
-	trafficSent = iota
-	trafficReceived
-	trafficDirections
+	Sent Direction = iota
+	Received
+	directions
 )
 
-// traffic counts our datagrams by direction and kind. Its place is the
-// heartbeat's path: two additions a datagram, and no lock.
-type traffic [trafficDirections][trafficKinds]struct{ datagrams, bytes atomic.Uint64 }
+// Traffic counts our datagrams by direction and kind. Each heartbeat passes
+// here, so one costs two additions and no lock.
+type Traffic [directions][trafficKinds]struct{ datagrams, bytes atomic.Uint64 }
 
-// count books one datagram; a nil frame is one that could not be read.
-func (t *traffic) count(direction int, f *wire.Frame, bytes int) {
-	c := &t[direction][trafficKind(f)]
+// Count counts one datagram; a nil frame is one that could not be read.
+func (t *Traffic) Count(d Direction, f *wire.Frame, bytes int) {
+	c := &t[d][trafficKind(f)]
 	c.datagrams.Add(1)
 	c.bytes.Add(uint64(bytes))
 }
