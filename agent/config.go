@@ -20,6 +20,7 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -168,7 +169,7 @@ func (c Config) Default() Config {
 	}
 	if c.Listen == nil {
 		c.Listen = func(bind string) (Transport, Faults, error) {
-			t, err := ListenUDP(bind)
+			t, err := port.ListenUDP(bind)
 			return t, nil, err
 		}
 	}
@@ -314,13 +315,13 @@ func (c *Config) validateTiming(bad func(string, ...any)) {
 }
 
 func (c *Config) validateAddresses(bad func(string, ...any)) {
-	host, port, err := net.SplitHostPort(c.Bind)
+	host, bindPort, err := net.SplitHostPort(c.Bind)
 	if err != nil {
 		bad("bind %q: want HOST[:PORT], as %s", c.Bind, DefaultBind)
 		return
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		bad("bind %q: port %q: want 0 to 65535", c.Bind, port)
+	if n, err := strconv.ParseUint(bindPort, 10, 16); err != nil {
+		bad("bind %q: port %q: want 0 to 65535", c.Bind, bindPort)
 	} else if n == 0 && c.Advertise != "" && !strings.Contains(c.Advertise, ":") {
 		bad("advertise %q: name the port too when --bind takes any", c.Advertise)
 	}
@@ -345,7 +346,7 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 		}
 	}
 	if c.Advertise != "" {
-		if _, err := advertised(c.Advertise, netip.AddrPortFrom(netip.IPv4Unspecified(), 1)); err != nil {
+		if _, err := port.Advertised(c.Advertise, netip.AddrPortFrom(netip.IPv4Unspecified(), 1)); err != nil {
 			bad("%w", err)
 		}
 	}

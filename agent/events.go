@@ -21,7 +21,7 @@ func (h host) Tell(ev member.Event) {
 	case member.EventBound:
 		log.Info("bound to flock", "flock_id", ev.FlockID, "term", ev.Term, "voters", ev.Voters)
 	case member.EventFoundsAlone:
-		log.Info("founding a flock of one; give the next agents --join " + l.mux.Advertised().String())
+		log.Info("founding a flock of one; give the next agents --join " + l.port.Advertised().String())
 	case member.EventFounded:
 		log.Info("founded a flock", "flock_id", ev.FlockID, "agents", ev.Agents, "voters", ev.Voters)
 	case member.EventStale:

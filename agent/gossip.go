@@ -16,6 +16,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/quietlog"
 )
 
@@ -79,7 +80,7 @@ type gossip struct {
 }
 
 // startGossip makes memberlist run over a mux.
-func startGossip(opts gossipOptions, m *mux, logger *gossipLog) (*gossip, error) {
+func startGossip(opts gossipOptions, m *port.Port, logger *gossipLog) (*gossip, error) {
 	g := &gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
 	g.mu.peers = map[election.ID]*peer{}
 	g.asks = newAsker(g)

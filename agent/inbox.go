@@ -8,6 +8,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/wire"
 )
@@ -102,7 +103,7 @@ func (in *inbox) dropped(err error, from netip.AddrPort) {
 	in.counts.Of("dropped_" + drop.Reason).Add(1)
 	host := from.Addr().String()
 	switch {
-	case ofKeys(drop.Reason):
+	case port.OfKeys(drop.Reason):
 		if in.quiet.ThirdTime("key "+host, drop.KeyID) {
 			in.mismatch(host, host+" "+drop.Error())
 		}

@@ -13,6 +13,7 @@ import (
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/wire"
 )
 
@@ -27,7 +28,7 @@ type life struct {
 	id     election.ID
 
 	net    Transport
-	mux    *mux
+	port   *port.Port
 	gossip *gossip
 	inbox  *inbox
 	ahead  time.Duration // boot clock less monotonic clock, at the last turn
@@ -123,7 +124,7 @@ func (l *life) node() *election.Node { return l.member.Default().Node() }
 // fallSilent makes this agent no goose, then nothing comes or goes any more.
 func (l *life) fallSilent() {
 	l.member.Silence(member.LeaseLost)
-	if err := l.mux.Shutdown(); err != nil {
+	if err := l.port.Shutdown(); err != nil {
 		l.log.Debug("close network", "error", err)
 	}
 }

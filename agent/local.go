@@ -106,7 +106,7 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 func (at *local) status(v *member.View) Status {
 	l, record := at.l, v.Record
 	s := Status{
-		Election: at.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.mux.Advertised().String(),
+		Election: at.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.port.Advertised().String(),
 		Flock: l.cfg.Flock, FlockID: record.FlockID.String(), Role: api.RoleDuck,
 		Voter: record.Config.Has(l.id), Priority: l.cfg.priority(),
 		Generation: record.Generation.Number, Term: record.Term,

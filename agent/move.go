@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/port"
 )
 
 // moveEvery is how often an agent that is bound to all addresses looks whether
@@ -34,15 +35,15 @@ func (l *life) checkAddress(now time.Duration) error {
 		return nil
 	}
 	l.address.at = now + moveEvery
-	next, err := advertised("", l.net.LocalAddr())
-	if err != nil || next == l.mux.Advertised() || hasAddress(l.mux.Advertised().Addr()) {
+	next, err := port.Advertised("", l.net.LocalAddr())
+	if err != nil || next == l.port.Advertised() || hasAddress(l.port.Advertised().Addr()) {
 		l.address.gone = 0
 		return nil
 	}
 	if l.address.gone++; l.address.gone < moveSure {
 		return nil
 	}
-	l.log.Warn("this machine has another address: beginning anew", "old", l.mux.Advertised(), "new", next)
+	l.log.Warn("this machine has another address: beginning anew", "old", l.port.Advertised(), "new", next)
 	l.address.moved = true
 	l.member.Stop(member.SteppedDown)
 	return nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"syscall"
+
+	"duckduckgoose/agent/port"
 )
 
 // listen opens the port.
@@ -23,11 +25,10 @@ func (a *Agent) listen() (Transport, error) {
 
 // openNetwork begins to receive, and to gossip.
 func (l *life) openNetwork() (err error) {
-	l.mux = &mux{
-		net: l.net, self: l.id, label: l.cfg.Flock, keys: &l.keys, counts: l.counts, quiet: l.quiet,
-		ours: l.inbox.take, advertise: l.cfg.Advertise, foreign: l.foreignLabel, mismatch: l.otherKeys, peer: l.peerBehind,
-	}
-	l.mux.start()
+	l.port = port.Open(port.Options{
+		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
+		Datagram: l.inbox.take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, Sender: l.peerBehind,
+	})
 	var known []knownPeer
 	for _, p := range l.disk.Peers() {
 		if addr, err := netip.ParseAddrPort(p.Addr); err == nil && p.ID != l.id {
@@ -38,10 +39,10 @@ func (l *life) openNetwork() (err error) {
 	l.savePeers(known)
 	l.gossip, err = startGossip(gossipOptions{
 		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: metaOf(l.member.Meta()), Join: l.cfg.Join, Known: known,
-		At: l.mux.Advertised, Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Topics: l.topics(),
-	}, l.mux, &gossipLog{log: l.log, quiet: l.quiet, over: l.mux.ctx.Done()})
+		At: l.port.Advertised, Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Topics: l.topics(),
+	}, l.port, &gossipLog{log: l.log, quiet: l.quiet, over: l.port.Closed()})
 	if err != nil {
-		_ = l.mux.Shutdown()
+		_ = l.port.Shutdown()
 		return err
 	}
 	return nil

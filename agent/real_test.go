@@ -14,6 +14,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/port"
 )
 
 // runReal runs an agent on real sockets, and stops it when the test ends.
@@ -72,17 +73,17 @@ func TestAFlockOverIPv6(t *testing.T) {
 }
 
 func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
-	port := freePort(t)
-	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", port), Advertise: "127.0.0.1", Insecure: true})
+	at := freePort(t)
+	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", at), Advertise: "127.0.0.1", Insecure: true})
 	eventually(t, "a goose", isGoose(a))
-	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", port), a.Status().Addr)
+	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", at), a.Status().Addr)
 	b, _ := runReal(t, Config{Name: "b", Bind: "127.0.0.1:0", Join: []string{a.Status().Addr}})
 	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" })
 }
 
 // freePort gives a port that was free a moment ago.
 func freePort(t *testing.T) uint16 {
-	s, err := ListenUDP("0.0.0.0:0")
+	s, err := port.ListenUDP("0.0.0.0:0")
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	return s.LocalAddr().Port()

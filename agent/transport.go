@@ -1,24 +1,14 @@
 package agent
 
 import (
-	"context"
-	"net"
 	"net/netip"
 	"time"
+
+	"duckduckgoose/agent/port"
 )
 
-// Transport is one agent's network: datagrams and streams on one port. The
-// real one is [ListenUDP]; tests use one in memory.
-type Transport interface {
-	// Receive starts delivery; it is called once. packet is called from the
-	// reading goroutine, and b is valid until it returns. stream owns the conn.
-	Receive(packet func(b []byte, from netip.AddrPort), stream func(net.Conn))
-	WriteTo(b []byte, to netip.AddrPort) error
-	Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
-	LocalAddr() netip.AddrPort
-	// Close ends delivery. It is safe twice; no callback runs once it has returned.
-	Close() error
-}
+// Transport is one agent's network. The real one is [port.ListenUDP].
+type Transport = port.Transport
 
 // Faults is the network emulator as an agent sees it.
 type Faults interface {

@@ -12,6 +12,7 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/store"
 )
 
@@ -67,7 +68,7 @@ func (l *life) reportProblem(text string) {
 }
 
 func (l *life) foreignLabel(addr, label string) {
-	if l.quiet.Due("label " + hostOf(addr)) {
+	if l.quiet.Due("label " + port.Host(addr)) {
 		l.reportProblem(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
 	}
 }

@@ -129,7 +129,7 @@ func (l *life) facts(now time.Duration) why.Facts {
 		}
 		switch addr, ok := l.member.Addr(m.ID); {
 		case v.Self:
-			v.Addr = l.mux.Advertised().String()
+			v.Addr = l.port.Advertised().String()
 		case ok:
 			v.Addr = addr.String()
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/transport"
 )
@@ -35,7 +36,7 @@ func newFaultyNetwork(rules string, seed uint64) (*faultyNetwork, error) {
 
 // listen is [agent.Config]'s Listen.
 func (n *faultyNetwork) listen(bind string) (agent.Transport, agent.Faults, error) {
-	base, err := agent.ListenUDP(bind)
+	base, err := port.ListenUDP(bind)
 	if err != nil {
 		return nil, nil, err
 	}

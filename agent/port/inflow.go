@@ -1,4 +1,4 @@
-package agent
+package port
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 const (
 	// streamsMost bounds the accepted streams that are open at once.
 	streamsMost = 64
-	// streamMost bounds what one stream brings, or makes memberlist allocate: the
-	// state of a flock of about 1500 agents.
+	// streamMost bounds what one stream brings, or makes memberlist allocate. The
+	// state of about 1500 agents fits.
 	streamMost = 1 << 20
 	// inflowMost bounds the same of all accepted streams together.
 	inflowMost = 8 << 20
@@ -26,10 +26,10 @@ var (
 	errStreamEvicted = errors.New("stream closed: too many at once, and its host has the most")
 )
 
-// inflow holds the accepted streams, and bounds what they can make this agent
-// hold: memberlist alone would take 20 MiB or a million members from each of any
-// number. Where there is too much, a stream of the host that has the most goes,
-// so that a hostile one is in its own way and not in the others'.
+// inflow holds the accepted streams, and bounds the memory that they can take.
+// memberlist alone would accept any number of them, each with 20 MiB or a
+// million members. When there is too much, a stream of the host that has the
+// most is closed, so that a hostile host only harms itself.
 type inflow struct {
 	counts *meters.Counters
 	quiet  *quietlog.Log
@@ -41,7 +41,7 @@ type inflow struct {
 	}
 }
 
-// accepted is a stream that another agent opened, or whoever says so.
+// accepted is a stream that another agent opened, or somebody who claims to be one.
 type accepted struct {
 	tracked
 	in     *inflow
@@ -53,7 +53,7 @@ type accepted struct {
 	gone bool // closed, or about to be
 }
 
-// take takes a stream in; another goes for it when there are too many.
+// take adds a stream. When there are too many, another one is closed.
 func (in *inflow) take(s *accepted) {
 	in.mu.Lock()
 	in.mu.open = append(in.mu.open, s)
@@ -66,7 +66,7 @@ func (in *inflow) take(s *accepted) {
 	in.evict(victim, "full")
 }
 
-// grow books n more bytes that a stream has this agent hold.
+// grow adds n bytes to what a stream makes this agent hold.
 func (in *inflow) grow(s *accepted, n int) error {
 	in.mu.Lock()
 	switch {
@@ -92,8 +92,8 @@ func (in *inflow) grow(s *accepted, n int) error {
 	return nil
 }
 
-// worst finds the stream that has most of something, the oldest of several, of
-// the host that has most of it. mu is held.
+// worst finds the host that has most of something, and gives its stream that has
+// most of it; of several the oldest. mu is held.
 func (in *inflow) worst(of func(*accepted) int) *accepted {
 	sums := make(map[netip.Prefix]int, len(in.mu.open))
 	most := 0
@@ -120,14 +120,14 @@ func (in *inflow) remove(s *accepted) {
 	in.mu.open = slices.DeleteFunc(in.mu.open, func(o *accepted) bool { return o == s })
 }
 
-// evict breaks a stream, if any, and counts why.
+// evict closes a stream, if any, and counts why.
 func (in *inflow) evict(s *accepted, reason string) {
 	if s == nil {
 		return
 	}
 	in.counts.Of("dropped_stream_" + reason).Add(1)
 	in.quiet.Warn("stream "+reason+" "+s.host.String(), "a stream was closed", "from", s.host, "reason", reason)
-	_ = s.Conn.Close() // its reader sees that, and closes the rest
+	_ = s.Conn.Close() // its reader sees that, and cleans up
 }
 
 func (s *accepted) Read(b []byte) (int, error) {
@@ -139,7 +139,7 @@ func (s *accepted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close is memberlist's.
+// Close is called by memberlist.
 func (s *accepted) Close() error {
 	s.in.mu.Lock()
 	s.in.remove(s)
@@ -147,7 +147,7 @@ func (s *accepted) Close() error {
 	return s.tracked.Close()
 }
 
-// unfit says by which fault of its content a stream ends, if by any.
+// unfit names the fault of its content that ended a stream; "": none.
 func unfit(err error) (reason string) {
 	switch {
 	case errors.Is(err, errStreamLarge):
@@ -158,7 +158,8 @@ func unfit(err error) (reason string) {
 	return ""
 }
 
-// hostPrefix is whom an address is counted to: an IPv6 host may have a network.
+// hostPrefix gives the host that an address counts for. An IPv6 host may own a
+// whole network of 64 bits.
 func hostPrefix(addr net.Addr) netip.Prefix {
 	at, err := netip.ParseAddrPort(addr.String())
 	if err != nil {

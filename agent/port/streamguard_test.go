@@ -1,4 +1,4 @@
-package agent
+package port
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ func TestWhatAgentsSayPassesUnchanged(t *testing.T) {
 	for _, n := range []int{0, 1, 127, 128, 255, 256, 1000} {
 		for _, message := range [][]byte{
 			compact(t, gossipPushPull, "Nodes", n, "UserStateLen", 0, "Join", n%2 == 0), announce(gossipPushPull, "Nodes", n, "UserStateLen", 0),
-			compact(t, gossipUser, "UserMsgLen", n), compact(t, gossipUser, "UserMsgLen", askMost),
+			compact(t, gossipUser, "UserMsgLen", n), compact(t, gossipUser, "UserMsgLen", 256<<10),
 			{gossipPing, 0x82}, {gossipAck}, {gossipErr, 0x81}, {gossipEncrypt, 0, 0, 1, 0, 7},
 		} {
 			message = append(message, bytes.Repeat([]byte{9}, n)...)

@@ -1,8 +1,7 @@
-package agent
+package port_test
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -14,35 +13,32 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/port"
 	"duckduckgoose/wire"
 )
 
-// announce is a header of memberlist's: a map of fields to 32-bit numbers.
-func announce(kind byte, fields ...any) []byte {
-	b := []byte{kind, 0x80 | byte(len(fields)/2)}
-	for i := 0; i < len(fields); i += 2 {
-		name := fields[i].(string)
-		b = append(append(b, 0xa0|byte(len(name))), name...)
-		b = binary.BigEndian.AppendUint32(append(b, 0xce), uint32(fields[i+1].(int)))
-	}
-	return b
+// run runs an agent on real sockets, and stops it when the test ends.
+func run(t *testing.T, cfg agent.Config) *agent.Agent {
+	t.Helper()
+	cfg.DataDir, cfg.Socket = t.TempDir(), agent.NoSocket
+	cfg.Profile = "wan" // a busy machine
+	a, err := agent.New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return a
 }
 
-// bigMessages are what a hostile peer sends on a stream; zeros follow each.
-var bigMessages = map[string][]byte{
-	"the largest user message":              announce(gossipUser, "UserMsgLen", 20<<20),
-	"a million members announced":           announce(gossipPushPull, "Nodes", 1<<20, "UserStateLen", 0, "Join", 0),
-	"a state announced":                     announce(gossipPushPull, "Nodes", 0, "UserStateLen", 20<<20, "Join", 0),
-	"as much as is allowed":                 announce(gossipUser, "UserMsgLen", 500<<10),
-	"as many members as are allowed":        announce(gossipPushPull, "Nodes", 7000, "UserStateLen", 0, "Join", 0),
-	"one member of an endless name":         append(announce(gossipPushPull, "Nodes", 1, "UserStateLen", 0, "Join", 0), 0x81, 0xa4, 'N', 'a', 'm', 'e', 0xdb, 0x7f, 0xff, 0xff, 0xff),
-	"what seems to be sealed and endless":   {gossipEncrypt, 0x01, 0x40, 0, 0},
-	"what seems to be sealed and is short":  {gossipEncrypt, 0, 0x0f, 0, 0},
-	"something compressed":                  {gossipCompress, 0x82, 0xa4, 'A', 'l', 'g', 'o', 0, 0xa3, 'B', 'u', 'f', 0xc6, 0x01, 0x40, 0, 0},
-	"nothing":                               nil,
-	"no preface":                            nil,
-	"a member of unknown and nested fields": append(announce(gossipPushPull, "Nodes", 1, "UserStateLen", 0, "Join", 0), 0x81, 0xa1, 'x', 0xdd, 0x7f, 0xff, 0xff, 0xff),
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
 }
 
 // hostile keeps opening streams from an address, each with one of the messages,
@@ -64,7 +60,7 @@ func (h *hostile) attack(ctx context.Context, from, to, what string, message []b
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		if what != "no preface" {
 			_ = wire.WritePreface(conn, must(wire.NewKeyring("default", nil)), election.ID{1, byte(h.opened.Load())})
-			_, err = conn.Write(append(append([]byte{labelByte, 7}, "default"...), message...))
+			_, err = conn.Write(append(append([]byte{port.LabelByte, 7}, "default"...), message...))
 		}
 		if message == nil {
 			_, err = io.Copy(io.Discard, conn) // it holds a place
@@ -95,14 +91,14 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 			if from == "127.0.0.2" && runtime.GOOS != "linux" {
 				t.Skip("127.0.0.2 is no address here")
 			}
-			var flock []*Agent
+			var flock []*agent.Agent
 			first := ""
-			start := func(name string, expect int) *Agent {
-				cfg := Config{Name: name, Bind: "127.0.0.1:0", Expect: expect}
+			start := func(name string, expect int) *agent.Agent {
+				cfg := agent.Config{Name: name, Bind: "127.0.0.1:0", Expect: expect}
 				if first != "" {
 					cfg.Join = []string{first}
 				}
-				a, _ := runReal(t, cfg)
+				a := run(t, cfg)
 				eventually(t, "its port", func() bool { return a.Status().Addr != "127.0.0.1:0" })
 				flock = append(flock, a)
 				return a
@@ -132,7 +128,7 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 			before, peak := heap(), uint64(0)
 			ctx, cancel := context.WithCancel(context.Background())
 			var h hostile
-			for what, message := range bigMessages {
+			for what, message := range port.BigMessages {
 				for range streamsAtOnce {
 					h.ended.Go(func() { h.attack(ctx, from, first, what, message) })
 				}

@@ -1,4 +1,4 @@
-package agent
+package port
 
 import (
 	"bufio"
@@ -30,9 +30,9 @@ const (
 // errStreamMalformed is a stream that no agent sends.
 var errStreamMalformed = errors.New("malformed stream")
 
-// guard stands between a stream and memberlist, which believes what a header
-// announces: 30 bytes make it allocate 150 MB. It looks at the header first, and
-// books what is announced and what comes.
+// guard reads a stream before memberlist does. memberlist believes what a header
+// announces: 30 bytes make it allocate 150 MB. The guard checks the header first,
+// and counts both what is announced and what comes.
 type guard struct {
 	r       *bufio.Reader
 	labeled bool // a label comes first
@@ -41,13 +41,13 @@ type guard struct {
 	err     error
 }
 
-// booked reads from a stream and books what came.
-type booked struct {
+// counted reads from a stream and counts what came.
+type counted struct {
 	io.Reader
 	grow func(n int) error
 }
 
-func (b booked) Read(p []byte) (int, error) {
+func (b counted) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if n > 0 {
 		if over := b.grow(n); over != nil {
@@ -57,13 +57,13 @@ func (b booked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newGuard guards an accepted stream, where a label comes first, or the answer
-// on one that we opened.
+// newGuard guards an accepted stream, which opens with a label, or the answer on
+// a stream that we opened, which has none.
 func newGuard(r io.Reader, labeled bool, grow func(int) error) guard {
-	return guard{r: bufio.NewReaderSize(booked{r, grow}, guardBuffer), labeled: labeled, grow: grow}
+	return guard{r: bufio.NewReaderSize(counted{r, grow}, guardBuffer), labeled: labeled, grow: grow}
 }
 
-// oneStream books what a stream of ours brings back.
+// oneStream bounds what a stream of ours brings back.
 func oneStream() func(n int) error {
 	held := 0
 	return func(n int) error {
@@ -85,7 +85,7 @@ func (g *guard) Read(b []byte) (int, error) {
 	return g.r.Read(b)
 }
 
-// look reads the header, and leaves it to be read again.
+// look checks the header, and leaves it to be read again.
 func (g *guard) look() error {
 	h := header{r: g.r}
 	if g.labeled {
@@ -128,7 +128,7 @@ func (g *guard) look() error {
 	return fmt.Errorf("%w: message type %d", errStreamMalformed, kind)
 }
 
-// header is read without being taken from the stream.
+// header reads ahead in a stream without consuming it.
 type header struct {
 	r  *bufio.Reader
 	at int
@@ -155,7 +155,7 @@ func (h *header) next() (byte, error) {
 	return b[0], nil
 }
 
-// announced books what a header's fields announce, each by its cost.
+// announced counts what the fields of a header announce, each by its cost.
 func (h *header) announced(grow func(int) error, costs map[string]uint64) error {
 	n, err := h.next()
 	if err != nil {

@@ -1,4 +1,4 @@
-package agent
+package port
 
 import (
 	"fmt"
@@ -16,16 +16,14 @@ import (
 // inflowBench is an inflow and streams of it that come from nowhere.
 type inflowBench struct {
 	*inflow
-	t *testing.T
-	m *mux
+	t    *testing.T
+	port *Port
 }
 
 func newInflowBench(t *testing.T) *inflowBench {
 	counts, quiet := &meters.Counters{}, &quietlog.Log{Out: slog.New(slog.DiscardHandler)}
-	in := &inflow{counts: counts, quiet: quiet}
-	m := &mux{counts: counts, quiet: quiet, in: in}
-	m.mu.open = map[net.Conn]struct{}{}
-	return &inflowBench{in, t, m}
+	p := newPort(Options{Counts: counts, Quiet: quiet})
+	return &inflowBench{p.in, t, p}
 }
 
 func (b *inflowBench) stream(host string) *accepted {
@@ -33,7 +31,7 @@ func (b *inflowBench) stream(host string) *accepted {
 	b.t.Cleanup(func() { require.NoError(b.t, theirs.Close()) })
 	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, "7"))
 	require.NoError(b.t, err)
-	s := &accepted{tracked: tracked{Conn: ours, m: b.m}, in: b.inflow, host: hostPrefix(addr)}
+	s := &accepted{tracked: tracked{Conn: ours, port: b.port}, in: b.inflow, host: hostPrefix(addr)}
 	b.take(s)
 	return s
 }

@@ -1,4 +1,4 @@
-package agent
+package port
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"net/netip"
 )
 
-// advertised picks what to tell the others: what the user says, else the bound
-// address, else the first private one.
-func advertised(flag string, bound netip.AddrPort) (netip.AddrPort, error) {
+// Advertised picks the address that the others are told: the flag if it is set,
+// else the bound address, else the first private one of this machine.
+func Advertised(flag string, bound netip.AddrPort) (netip.AddrPort, error) {
 	if flag != "" {
 		if a, err := netip.ParseAddrPort(flag); err == nil {
 			return a, nil
