@@ -41,6 +41,9 @@ type peer struct {
 	Meta  peerMeta
 	Since time.Time // of the state
 	RTT   time.Duration
+
+	keptName string // the name that it settled under, in this or an earlier life; "": it never settled
+	refused  bool   // another agent has its name, and it has not settled since (names.go)
 }
 
 // gossipOptions is what gossip is started with.
@@ -135,12 +138,22 @@ func (g *gossip) changed() {
 	}
 }
 
-// Peers gives every agent known, this one included, failed ones for a day.
+// Peers gives every agent known, this one included, failed ones for a day. An
+// agent that is refused its name is not given.
 func (g *gossip) Peers() []peer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.refuseNames()
 	all := make([]peer, 0, len(g.mu.peers))
 	for id, p := range g.mu.peers {
+		if p.refused {
+			if shown, ok := p.beforeRefusal(); ok {
+				all = append(all, shown)
+			} else if p.State != api.StateAlive {
+				delete(g.mu.peers, id)
+			}
+			continue
+		}
 		if p.State != api.StateAlive && time.Since(p.Since) > failedListed {
 			delete(g.mu.peers, id)
 			g.changed()
@@ -199,6 +212,10 @@ func (g *gossip) Leave(wait time.Duration) {
 	_ = g.list.UpdateNode(wait)
 	_ = g.list.Leave(wait)
 }
+
+// Withdraw tells the others that this agent stops now, so that they need not
+// find out. Unlike Leave it does not say that the agent goes for good.
+func (g *gossip) Withdraw(wait time.Duration) { _ = g.list.Leave(wait) }
 
 // Shutdown stops gossip without a word, as a crash would.
 func (g *gossip) Shutdown() {
@@ -264,6 +281,10 @@ func (g *gossip) note(n *memberlist.Node, state string) {
 		if old.State == p.State {
 			p.Since = old.Since
 		}
+		p.keptName, p.refused = old.keptName, old.refused && old.Meta.Life == p.Meta.Life
+	}
+	if p.Meta.Settled {
+		p.keptName, p.refused = p.Meta.Name, false
 	}
 	g.mu.peers[id] = &p
 	g.mu.Unlock()

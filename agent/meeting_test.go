@@ -218,6 +218,7 @@ func TestADeadHoldersNameIsTakenInTheEnd(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
+		f.sleep(2 * nameWindow) // until then x may be the one that keeps the name
 		duck := f.ducks()[0]
 		f.crash(duck)
 		f.start("x", joining(f.agents[f.goose()].addr.String()), func(c *Config) { c.Name = duck })

@@ -6,12 +6,18 @@ import (
 	"net/netip"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 )
 
 // nameWindow is for how long after its start an agent still gives way to an
 // elder one of its name; from then on it is an elder itself.
 const nameWindow = 3 * time.Second
+
+// withdrawWait bounds how long a refused agent waits until the others have heard
+// that it stops. If they do not, they find out.
+const withdrawWait = time.Second
 
 // nameCheck is how this agent comes to keep its name.
 type nameCheck struct {
@@ -62,7 +68,47 @@ func (l *life) nameTaken(h nameHolder) error {
 	if !h.answers {
 		return nil
 	}
+	l.member.Silence(member.Stopped)
+	l.gossip.Withdraw(withdrawWait)
 	return &TakenError{What: "name", Value: l.cfg.Name, Holder: h.Addr.String(), Flag: "name"}
+}
+
+// refuseNames marks the agents whose name another live agent has: those must
+// exit (checkName). Until an agent has settled, it may be one of them, so it is
+// not shown, nor counted or elected. The mark stays for that life, since the
+// one that has the name may fail before the refused one does. mu is held.
+func (g *gossip) refuseNames() {
+	holders := map[string]*peer{}
+	for _, p := range g.mu.peers {
+		if h := holders[p.Meta.Name]; p.State == api.StateAlive && (h == nil || p.precedes(h)) {
+			holders[p.Meta.Name] = p
+		}
+	}
+	for id, p := range g.mu.peers {
+		h := holders[p.Meta.Name]
+		if h != nil && h != p && id != g.opts.ID && p.State == api.StateAlive && !p.Meta.Settled && h.precedes(p) {
+			p.refused = true
+		}
+	}
+}
+
+// precedes tells whether a name that two agents have is p's rather than q's.
+func (p *peer) precedes(q *peer) bool {
+	if p.Meta.Settled != q.Meta.Settled {
+		return p.Meta.Settled
+	}
+	if kept, other := p.keptName == p.Meta.Name, q.keptName == q.Meta.Name; kept != other {
+		return kept // it restarted, and the other one is new
+	}
+	return p.ID.Compare(q.ID) < 0
+}
+
+// beforeRefusal gives what a refused agent is shown as: a member that stopped,
+// under the name that it had; false: it never was a member.
+func (p *peer) beforeRefusal() (peer, bool) {
+	shown := *p
+	shown.State, shown.Meta.Name = api.StateFailed, p.keptName
+	return shown, p.keptName != ""
 }
 
 // TakenError says that something an agent needs for itself is another's.
