@@ -85,6 +85,7 @@ type gossip struct {
 // startGossip makes memberlist run over a mux.
 func startGossip(opts gossipOptions, m *port.Port, logger *gossipLog) (*gossip, error) {
 	g := &gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
+	g.join.met = make(chan struct{}, 1)
 	g.mu.peers = map[election.ID]*peer{}
 	g.asks = newAsker(g)
 	meta, err := opts.Meta.encode()
@@ -134,6 +135,10 @@ func (g *gossip) Updates() <-chan struct{} { return g.updates }
 func (g *gossip) changed() {
 	select {
 	case g.updates <- struct{}{}:
+	default:
+	}
+	select {
+	case g.join.met <- struct{}{}:
 	default:
 	}
 }

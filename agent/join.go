@@ -47,7 +47,8 @@ type joiner struct {
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
 	saved    map[election.ID]knownPeer
-	answered atomic.Bool // another agent was met in this life
+	answered atomic.Bool   // another agent was met in this life
+	met      chan struct{} // of capacity 1: gossip's view has changed
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -106,12 +107,27 @@ func (j *joiner) forever(ctx context.Context) {
 			next = time.Now().Add(wait/2 + rand.N(wait))
 			wait = min(2*wait, rejoinMost)
 		}
-		timer := time.NewTimer(rejoinFirst)
+		if !j.rest(ctx) {
+			return
+		}
+	}
+}
+
+// rest waits for the next look. The first address is saved as soon as it is
+// known: an agent that crashes before would find nobody after its restart.
+func (j *joiner) rest(ctx context.Context) bool {
+	timer := time.NewTimer(rejoinFirst)
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return
+			return false
 		case <-timer.C:
+			return true
+		case <-j.met:
+			if len(j.saved) == 0 {
+				j.remember()
+			}
 		}
 	}
 }

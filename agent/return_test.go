@@ -176,3 +176,17 @@ func TestSecondRecoveryWithTheSameSurvivors(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAgentThatCrashesRightAfterItJoinedKnowsWhereToCall(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.start("a")
+		f.settle(1)
+		id := f.record("a").Config.Voters[0].ID
+		f.start("b", joining("10.0.0.1"))
+		f.until(time.Second, "b has joined", func() bool { return f.agents["b"].Status().Alive == 2 && f.agreed("b") })
+		f.crash("b")
+		b, err := New(f.config(f.agents["b"]))
+		require.NoError(t, err)
+		require.Equal(t, "a", diskNames(b.disk)[id])
+	})
+}
