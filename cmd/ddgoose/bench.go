@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
+	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
@@ -200,7 +201,7 @@ func (o *benchOptions) measure(ctx context.Context, env *environment, do func(co
 		say = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
 		defer fmt.Fprint(env.stderr, "\r\x1b[K")
 	}
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	report, err := do(ctx, of, say)

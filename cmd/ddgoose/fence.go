@@ -126,7 +126,7 @@ func (env *environment) perform(cmd *exec.Cmd) error {
 		return err
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, os.Interrupt)
+	signal.Notify(signals, runner.StopSignals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return notStarted(err)

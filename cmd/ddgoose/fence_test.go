@@ -120,6 +120,20 @@ func TestFenceStaysClosedWhileTheCommandLives(t *testing.T) {
 	require.Equal(t, "acted\n", out.String())
 }
 
+func TestFenceLeavesAHangUpIgnoredBelowNohup(t *testing.T) {
+	over := filepath.Join(t.TempDir(), "over")
+	cmd := exec.Command("sh", "-c", `trap "" HUP; exec "$@"`, "nohup", binary(t), "fence", "--file", over+".state", "--token", "5", "--", "sh", "-c", `kill -HUP $$; echo begun; until [ -e "$0" ]; do sleep 0.02; done; exit 7`, over)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = out.Read(make([]byte, 10))
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, os.WriteFile(over, nil, 0o600))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, 7, cmd.ProcessState.ExitCode())
+}
+
 func TestFencePassesSignalsOn(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	cmd := exec.Command(binary(t), "fence", "--file", state, "--token", "5", "--", "sh", "-c", `trap "exit 5" TERM; echo begun; while :; do sleep 0.02; done`)

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 
 	"duckduckgoose/agent/client"
 	"duckduckgoose/cmd/ddgoose/flock"
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 type flockOptions struct {
@@ -129,7 +129,7 @@ func (o *flockOptions) run(ctx context.Context, env *environment) error {
 		return usage("%w", err)
 	}
 	// A second signal ends the driver at once, and the kernel its agents.
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	err = flock.Run(ctx, opts)
@@ -137,16 +137,6 @@ func (o *flockOptions) run(ctx context.Context, env *environment) error {
 		return fmt.Errorf("%w: act on that one (%s flock --help), or start a second one beside it: %s flock --dir ./flock2", err, command, command)
 	}
 	return err
-}
-
-// stopSignals are the signals that stop a flock or a bench in order. A hang-up
-// that our parent made us ignore (nohup) stays ignored.
-func stopSignals() []os.Signal {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	return signals
 }
 
 // terminal gives what stdout really is: only a file can be a terminal.

@@ -38,9 +38,9 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name) // settings of who runs the tests are not theirs
 		}
 	}
-	signals := make(chan os.Signal, 1) // package signal has a goroutine for ever, once it is used
-	signal.Notify(signals, syscall.SIGHUP)
-	signal.Stop(signals)
+	// What a test starts gets a hang-up's default, even below nohup: only ignored signals are inherited. It also starts
+	// the goroutine of package signal, which never ends.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	code := apitest.Main(m)
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)

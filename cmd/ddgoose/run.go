@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,7 +85,7 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 		return err
 	}
 	signals := make(chan os.Signal, 3)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	signal.Notify(signals, runner.StopSignals()...)
 	defer signal.Stop(signals)
 	opts.Signals = signals
 	code, err := runner.Run(ctx, opts)

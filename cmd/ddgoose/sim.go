@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent"
+	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/netem/sim"
 )
 
@@ -111,7 +112,7 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000) + 1
 	}
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second one ends it at once
 	switch {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/cmd/ddgoose/flock"
+	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/soak"
 	"duckduckgoose/cmd/ddgoose/top"
 )
@@ -104,7 +105,7 @@ func (o *soakOptions) run(ctx context.Context, env *environment) error {
 	if o.out == "" {
 		o.out = fmt.Sprintf("ddgoose-soak-%d", o.seed)
 	}
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second one ends it at once
 	report, err := o.soak(ctx, env, scenario)

@@ -14,6 +14,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
@@ -63,7 +64,7 @@ func (o *topOptions) run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return answered(err)
 	}
-	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	source := watchNeighbours(ctx, path, s)
 	defer source.close()

@@ -79,10 +79,10 @@ func Guard(command []string, stderr io.Writer) int {
 }
 
 // heed takes a signal for an order to stop. Others, which a terminal sends, are
-// caught so that they do nothing; ignored ones CMD would inherit.
+// caught so that they do nothing; CMD would inherit ignored ones.
 func (g *guard) heed(cancel context.CancelCauseFunc) (stop func()) {
 	ends, dull := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(ends, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	signal.Notify(ends, StopSignals()...)
 	signal.Notify(dull, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE)
 	done := make(chan struct{})
 	go func() {

@@ -118,6 +118,19 @@ func TestSignalStopsTheCommandWithGraceAndIsNoError(t *testing.T) {
 	}
 }
 
+func TestHangUpStaysIgnoredBelowNohup(t *testing.T) {
+	f := alone(t)
+	nohup := filepath.Join(f.dir, "nohup")
+	require.NoError(t, os.WriteFile(nohup, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+f.binary+"' \"$@\"\n"), 0o700))
+	f.binary = nohup
+	over := filepath.Join(f.dir, "over")
+	p := f.start("a", nil, "sh", "-c", `kill -HUP $$; echo begun > "$0.begun"; until [ -e "$0" ]; do sleep 0.02; done; exit 7`, over)
+	f.text(over + ".begun")
+	require.NoError(t, p.cmd.Process.Signal(unix.SIGHUP))
+	require.NoError(t, os.WriteFile(over, nil, 0o600))
+	require.Equal(t, 7, f.ended(p), f.log())
+}
+
 func TestASignalHeardTwiceLeavesTheGrace(t *testing.T) {
 	f := alone(t)
 	kept := func(try int) bool {
