@@ -83,7 +83,7 @@ func (l *life) stepDown(e *member.Election, to string, force bool, answer func(s
 	if to != "" && e.Node() != nil && e.Node().Role() == election.Leader {
 		p, ok := l.peerNamed(to)
 		if !ok {
-			answer("", api.Conflict("no agent is named %q (ddgoose members lists them)", to))
+			answer("", noAgent(to))
 			return
 		}
 		id = p.ID
@@ -91,6 +91,10 @@ func (l *life) stepDown(e *member.Election, to string, force bool, answer func(s
 	l.member.StepDown(e, id, force, func(goose election.ID, err error) {
 		answer(l.nameOrNone(goose), l.explained(err))
 	})
+}
+
+func noAgent(name string) error {
+	return api.WithCode(api.CodeNoAgent, api.Conflict("no agent is named %q", name))
 }
 
 func (l *life) peerNamed(name string) (peer, bool) {
@@ -110,7 +114,7 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		id, ok := l.idNamed(name)
 		if !ok && l.member.Leads(l.now()) {
-			answer(struct{}{}, api.Conflict("no agent is named %q (ddgoose members lists them)", name))
+			answer(struct{}{}, noAgent(name))
 			return nil
 		}
 		l.member.ForceLeave(id, func(err error) { answer(struct{}{}, l.explained(err)) })
@@ -255,7 +259,7 @@ func (a *Agent) lookAgain() {
 // healthy tells what is wrong: dead, or a loop that hangs.
 func (a *Agent) healthy() error {
 	if a.Status().Role == api.RoleDead {
-		return api.Conflict("dead by simulation (ddgoose simulate revive)")
+		return errIsDead
 	}
 	if stale := a.cfg.Clock() - time.Duration(a.lastTurn.Load()); stale > a.cfg.Lease {
 		return fmt.Errorf("the loop has not turned for %v", stale.Round(time.Millisecond))

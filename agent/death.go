@@ -9,7 +9,7 @@ import (
 )
 
 // errIsDead answers commands while the agent is dead.
-var errIsDead = api.Conflict("this agent is dead by simulation (ddgoose simulate revive)")
+var errIsDead = api.WithCode(api.CodeDead, api.Conflict("this agent is dead by simulation"))
 
 // death is the switch between lives.
 type death struct {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -68,7 +67,7 @@ func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) e
 func (e *Election) hold(ctx context.Context, h *holder) error {
 	a := e.a
 	if !e.at.contested {
-		return api.Conflict("%s", e.at.uncontested())
+		return api.WithCode(api.CodeUncontested, api.Conflict("this agent votes in election %q, and does not contest it", e.at.name))
 	}
 	for {
 		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
@@ -126,9 +125,4 @@ func (c *Config) validateElections(bad func(string, ...any)) {
 			bad("election %q is named twice", name)
 		}
 	}
-}
-
-// uncontested says of an election that nobody named at this agent.
-func (at *local) uncontested() string {
-	return fmt.Sprintf("this agent votes in election %q, and does not contest it: --election %s makes it", at.name, at.name)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
@@ -15,57 +16,59 @@ func (l *life) explained(err error) error {
 	if !errors.As(err, &r) {
 		return err
 	}
+	kind, text := api.ErrConflict, ""
 	name := l.nameOf(r.Agent)
 	switch r.Code {
 	case member.HandoverUnderWay:
-		return api.Conflict("a hand-over is already under way")
+		text = "a hand-over is already under way"
 	case member.NotGoose:
-		if r.Agent.IsZero() {
-			return api.Conflict("this agent is not the goose, and knows none")
+		text = "this agent is not the goose, and knows none"
+		if !r.Agent.IsZero() {
+			text = fmt.Sprintf("%s is the goose, at %s", name, r.Addr)
 		}
-		return api.Conflict("%s is the goose, at %s", name, r.Addr)
 	case member.NoSuccessor:
-		return api.Conflict("no other live voter of priority above 0 can take over: start another agent, or wait until it is a voter (ddgoose members)")
+		text = "no other live voter of priority above 0 can take over: start another agent, or wait until it is a voter"
 	case member.NotVoter:
-		return api.Conflict("%s is not a voter of priority above 0 and cannot take over (ddgoose members shows who is)", name)
+		text = name + " is not a voter of priority above 0 and cannot take over"
 	case member.Unreachable:
-		return api.Conflict("%s does not answer and cannot take over", name)
+		text = name + " does not answer and cannot take over"
 	case member.NobodyTookOver:
-		return api.Timeout("no other agent became goose within two leases (%v)", r.For)
+		kind, text = api.ErrTimeout, fmt.Sprintf("no other agent became goose within two leases (%v)", r.For)
 	case member.NobodyResigned:
-		return api.Timeout("no other agent took over; this one resigned, and the flock elects anew")
+		kind, text = api.ErrTimeout, "no other agent took over; this one resigned, and the flock elects anew"
 	case member.ElectionEnded:
-		return api.Conflict("the election has ended")
+		text = "the election has ended"
 	case member.FlockFrozen:
-		return api.Conflict("the flock is frozen for %s more (ddgoose thaw ends that, and ddgoose step-down --force hands over all the same)", thawsIn(r.For))
+		text = fmt.Sprintf("the flock is frozen for %s more", thawsIn(r.For))
 	case member.NoContestant:
-		return api.Conflict("no other live voter contests election %s: start another agent with --election %s, or wait until it answers", r.Election, r.Election)
+		text = fmt.Sprintf("no other live voter contests election %s: start another agent that does, or wait until it answers", r.Election)
 	case member.LeavingAlready:
-		return api.Conflict("this agent is leaving already")
+		text = "this agent is leaving already"
 	case member.LastAgent:
-		return api.Conflict("this is the last live agent: leaving ends the flock (ddgoose leave --force does it all the same)")
+		text = "this is the last live agent: leaving ends the flock"
 	case member.NoGoose:
-		return api.NoMajority("there is no goose to take this agent out of the voters (--force leaves all the same)")
+		kind, text = api.ErrNoMajority, "there is no goose to take this agent out of the voters"
 	case member.NoOtherLeader:
-		return api.Conflict("no other agent can be the goose: start one that is no witness and no observer, or wait until it answers (--force leaves all the same)")
+		text = "no other agent can be the goose: start one that is no witness and no observer, or wait until it answers"
 	case member.CostsMajority:
-		return api.NoMajority("only %d of the %d voters that would be left are alive: leaving costs the flock its majority (--force leaves all the same)", r.Have, r.Need)
+		kind = api.ErrNoMajority
+		text = fmt.Sprintf("only %d of the %d voters that would be left are alive: leaving costs the flock its majority", r.Have, r.Need)
 	case member.IsSelf:
-		return api.Conflict("%s is this agent, the goose: ddgoose leave takes it out", name)
+		text = name + " is this agent, the goose"
 	case member.IsAlive:
-		return api.Conflict("%s is alive: ddgoose leave, given to it, takes it out", name)
+		text = name + " is alive"
 	case member.IsAliveAgain:
-		return api.Conflict("%s is alive again: ddgoose leave, given to it, takes it out", name)
+		text = name + " is alive again"
 	case member.ForcedAgain:
-		return api.Conflict("%s was forced out once more", name)
+		text = name + " was forced out once more"
 	case member.VotersSilent:
-		return api.NoMajority("the voters that would be left without %s do not all answer: a majority of them must", name)
+		kind, text = api.ErrNoMajority, "the voters that would be left without "+name+" do not all answer: a majority of them must"
 	case member.NoFlock:
-		return api.Conflict("this agent is of no flock yet: there is nothing to freeze")
+		text = "this agent is of no flock yet: there is nothing to freeze"
 	case member.StampTooLarge:
-		return errors.New("the stamp of a freeze would be out of bounds: set this machine's clock right")
+		kind, text = api.ErrInternal, "the stamp of a freeze would be out of bounds: set this machine's clock right"
 	}
-	return err
+	return &api.Failure{Kind: kind, Code: string(r.Code), Text: text}
 }
 
 // nameOrNone is nameOf, "" for nobody.

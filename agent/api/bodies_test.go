@@ -59,8 +59,8 @@ func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		{"DELETE", "/v1/netem", `{"rules": ""}`, `unknown field "rules"`},
 		{"POST", "/v1/doctor", `{"for": "5"}`, `field "for": "5" is no duration above 0, such as 10s or 250ms`},
 		{"POST", "/v1/doctor", `{"for": "1m"}`, `field "for": 1m0s: want 1s to 20s`},
-		{"POST", "/v1/keys/install", ``, `field "key": want the base64 of 32 bytes, and no other field (ddgoose keygen makes one)`},
-		{"POST", "/v1/keys/install", `{"key": "AAAA"}`, `field "key": want the base64 of 32 bytes, and no other field (ddgoose keygen makes one)`},
+		{"POST", "/v1/keys/install", ``, `field "key": want the base64 of 32 bytes, and no other field`},
+		{"POST", "/v1/keys/install", `{"key": "AAAA"}`, `field "key": want the base64 of 32 bytes, and no other field`},
 		{"POST", "/v1/keys/use", `{"key_id": "9C0A41F2"}`, `field "key_id": "9C0A41F2": want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field`},
 		{"POST", "/v1/keys/remove", `{"key_id": ""}`, `field "key_id": "": want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field`},
 	} {

@@ -176,7 +176,7 @@ func (h *handler) netemSet(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := f.Set(in.Rules, d); err != nil {
-		return &Failure{ErrInput, err.Error()}
+		return &Failure{Kind: ErrInput, Text: err.Error()}
 	}
 	return reply(w, f.Show(), nil)
 }

@@ -50,7 +50,7 @@ func ValidElection(name string) bool {
 
 // NoElection is the error for a name that the flock does not have.
 func NoElection(name string) error {
-	return NotFound("no election %q in this flock (ddgoose elections lists them)", name)
+	return WithCode(CodeNoElection, NotFound("no election %q in this flock", name))
 }
 
 func (h *handler) elections(w http.ResponseWriter, _ *http.Request) error {

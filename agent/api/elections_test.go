@@ -114,7 +114,7 @@ func TestElectionThatTheFlockDoesNotHaveIsNotFound(t *testing.T) {
 	} {
 		got := ask(a, api.Local, c.method, c.path, "")
 		require.Equal(t, http.StatusNotFound, got.code, c.path)
-		require.JSONEq(t, `{"error": "no election \"bakcup\" in this flock (ddgoose elections lists them)"}`, got.body, c.path)
+		require.JSONEq(t, `{"error": "no election \"bakcup\" in this flock", "code": "no-election"}`, got.body, c.path)
 		require.Empty(t, a.Heard())
 	}
 }

@@ -37,10 +37,20 @@ var codes = []struct {
 	{ErrInternal, http.StatusInternalServerError},
 }
 
+// The codes of this package and of the agent. Package member has those of the
+// commands that the rules refuse.
+const (
+	CodeDead        = "dead"        // by simulation
+	CodeNoAgent     = "no-agent"    // of that name
+	CodeNoElection  = "no-election" // of that name
+	CodeUncontested = "uncontested" // this agent only votes in the election
+)
+
 // Failure is one of the errors above with a text for people, which says what was
 // wrong, with the value, and what would be right.
 type Failure struct {
-	Kind error // ErrInput, ErrConflict, ...
+	Kind error  // ErrInput, ErrConflict, ...
+	Code string // for programs, which of the kind it is; "": no code of its own
 	Text string
 }
 
@@ -82,12 +92,30 @@ func Code(err error) int {
 	return http.StatusInternalServerError
 }
 
-// FromCode gives the error that an answer with this status and text stands for.
-func FromCode(code int, text string) error {
+// WithCode gives an error of one of the kinds above a code for programs.
+func WithCode(code string, err error) error {
+	var f *Failure
+	if errors.As(err, &f) {
+		return &Failure{Kind: f.Kind, Code: code, Text: f.Text}
+	}
+	return err
+}
+
+// CodeOf gives the code of an error; "": it has none.
+func CodeOf(err error) string {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return ""
+}
+
+// FromCode gives the error that an answer with this status stands for.
+func FromCode(status int, e Error) error {
 	for _, c := range codes {
-		if c.code == code {
-			return &Failure{Kind: c.kind, Text: text}
+		if c.code == status {
+			return &Failure{Kind: c.kind, Code: e.Code, Text: e.Error}
 		}
 	}
-	return &Failure{Kind: ErrInternal, Text: fmt.Sprintf("%s (status %d)", text, code)}
+	return &Failure{Kind: ErrInternal, Code: e.Code, Text: fmt.Sprintf("%s (status %d)", e.Error, status)}
 }

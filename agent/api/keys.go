@@ -87,7 +87,7 @@ func (h *handler) keyInstall(w http.ResponseWriter, r *http.Request) error {
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(in.Key)
 	if err != nil || len(key) != keySize || in.KeyID != "" {
-		return Input("field \"key\": want the base64 of %d bytes, and no other field (ddgoose keygen makes one)", keySize)
+		return Input("field \"key\": want the base64 of %d bytes, and no other field", keySize)
 	}
 	keys, err := h.b.Clinic().InstallKey(r.Context(), key)
 	return reply(w, keys, err)

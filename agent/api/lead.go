@@ -193,7 +193,7 @@ func (s *session) finish(lines *json.Encoder) {
 		_ = lines.Encode(LeadEvent{Drained: token}) // the holder may have gone with its last word
 	}
 	if s.mu.fault != nil {
-		_ = lines.Encode(Error{Error: s.mu.fault.Error()})
+		_ = lines.Encode(ErrorOf(s.mu.fault))
 	}
 }
 

@@ -161,7 +161,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	do, ok := route.on[method]
 	if !ok {
 		w.Header().Set("Allow", route.allow())
-		return &Failure{ErrMethod, fmt.Sprintf("%.20q is no method of %s: it takes %s", r.Method, r.URL.Path, route.allow())}
+		return &Failure{Kind: ErrMethod, Text: fmt.Sprintf("%.20q is no method of %s: it takes %s", r.Method, r.URL.Path, route.allow())}
 	}
 	if method != http.MethodGet {
 		if err := h.mayChange(r); err != nil {
@@ -193,7 +193,7 @@ func expectNoMore(w http.ResponseWriter) {
 }
 
 func writeError(w http.ResponseWriter, err error) {
-	writeJSON(w, Code(err), Error{Error: err.Error()})
+	writeJSON(w, Code(err), ErrorOf(err))
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -79,7 +79,7 @@ func TestErrorsOfTheAgentChooseTheCode(t *testing.T) {
 			require.Equal(t, c.code, got.code, path)
 			require.JSONEq(t, fmt.Sprintf(`{"error": %q}`, c.text), got.body)
 
-			back := api.FromCode(got.code, c.text)
+			back := api.FromCode(got.code, api.Error{Error: c.text})
 			require.Equal(t, c.code, api.Code(back), "the client finds the error again")
 			require.EqualError(t, back, c.text)
 		}
@@ -87,7 +87,7 @@ func TestErrorsOfTheAgentChooseTheCode(t *testing.T) {
 }
 
 func TestCodesThatAreNoneOfOursAreInternal(t *testing.T) {
-	err := api.FromCode(http.StatusTeapot, "short and stout")
+	err := api.FromCode(http.StatusTeapot, api.Error{Error: "short and stout"})
 	require.ErrorIs(t, err, api.ErrInternal)
 	require.EqualError(t, err, "short and stout (status 418)")
 }

@@ -177,7 +177,11 @@ type DeathRequest struct {
 // Error is the body of every answer that is not 2xx.
 type Error struct {
 	Error string `json:"error"`
+	Code  string `json:"code,omitempty"` // for programs; "": the status says it all
 }
+
+// ErrorOf gives the body that tells of an error.
+func ErrorOf(err error) Error { return Error{Error: err.Error(), Code: CodeOf(err)} }
 
 // LeadEvent is one line the agent streams to a holder over POST /v1/lead: a
 // deadline (Token, Until, Lease), a stop (Stop, Token), or Drained.

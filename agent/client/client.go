@@ -149,7 +149,7 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 	if json.Unmarshal(text, &told) != nil || told.Error == "" {
 		return nil, fmt.Errorf("what answers at %s with status %d is no agent: %.80q", c.socket, resp.StatusCode, strings.TrimSpace(string(text)))
 	}
-	return nil, api.FromCode(resp.StatusCode, told.Error)
+	return nil, api.FromCode(resp.StatusCode, told)
 }
 
 // send sends a request and gives the answer, whatever its status.

@@ -39,7 +39,7 @@ func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) 
 		}
 		switch yes := resp.StatusCode == http.StatusOK; {
 		case !yes && resp.StatusCode != http.StatusServiceUnavailable:
-			return api.FromCode(resp.StatusCode, p.Error)
+			return api.FromCode(resp.StatusCode, api.Error{Error: p.Error})
 		case p.Role == "":
 			return c.noAgent(errors.New("it names no role"))
 		case yes != (p.Error == ""):

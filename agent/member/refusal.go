@@ -8,34 +8,34 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Code says why a command was refused, or did not succeed.
-type Code uint8
+// Code says why a command was refused, or did not succeed. It is part of the
+// API: programs may compare it.
+type Code string
 
 // The codes, with the fields of a [Refusal] that they fill in.
 const (
-	HandoverUnderWay Code = 1 + iota
-	NotGoose              // Agent and Addr: who is, if that is known
-	NoSuccessor           // no other live voter may lead
-	NotVoter              // Agent
-	Unreachable           // Agent
-	NobodyTookOver        // within For
-	NobodyResigned        // nobody took over, and this agent resigned
-	ElectionEnded
-	FlockFrozen  // For
-	NoContestant // Election: no other live voter contests it
-	LeavingAlready
-	LastAgent
-	NoGoose
-	NoOtherLeader // no other agent may be the goose
-	CostsMajority // Have of the Need voters left would be alive
-	IsSelf
-	IsAlive       // Agent
-	IsAliveAgain  // Agent
-	ForcedAgain   // Agent
-	VotersSilent  // without Agent
-	NoFlock       // bound to no flock yet
-	StampTooLarge // of a freeze: a clock is wrong
-	NotBegun      // Election has not begun at this agent
+	HandoverUnderWay Code = "handover-under-way"
+	NotGoose         Code = "not-goose"        // Agent and Addr: who is, if that is known
+	NoSuccessor      Code = "no-successor"     // no other live voter may lead
+	NotVoter         Code = "not-a-voter"      // Agent
+	Unreachable      Code = "unreachable"      // Agent
+	NobodyTookOver   Code = "nobody-took-over" // within For
+	NobodyResigned   Code = "resigned"         // nobody took over, and this agent resigned
+	ElectionEnded    Code = "election-ended"
+	FlockFrozen      Code = "frozen"        // For
+	NoContestant     Code = "no-contestant" // Election: no other live voter contests it
+	LeavingAlready   Code = "leaving"
+	LastAgent        Code = "last-agent"
+	NoGoose          Code = "no-goose"
+	NoOtherLeader    Code = "no-other-leader" // no other agent may be the goose
+	CostsMajority    Code = "costs-majority"  // Have of the Need voters left would be alive
+	IsSelf           Code = "is-self"         // Agent
+	IsAlive          Code = "is-alive"        // Agent
+	IsAliveAgain     Code = "is-alive-again"  // Agent
+	ForcedAgain      Code = "forced-again"    // Agent
+	VotersSilent     Code = "voters-silent"   // without Agent
+	NoFlock          Code = "no-flock"        // bound to none yet
+	StampTooLarge    Code = "stamp-too-large" // of a freeze: a clock is wrong
 )
 
 // Refusal is the error of a command that the rules refuse. It carries values
@@ -50,37 +50,12 @@ type Refusal struct {
 	For      time.Duration
 }
 
-// Error tells the code and the values, for logs.
+// Error gives the code, and the agent that it is about.
 func (r *Refusal) Error() string {
-	text := map[Code]string{
-		HandoverUnderWay: "a hand-over is under way",
-		NotGoose:         "this agent is not the goose",
-		NoSuccessor:      "no other live voter may lead",
-		NotVoter:         "not a voter that may lead",
-		Unreachable:      "the agent does not answer",
-		NobodyTookOver:   "no other agent took over in time",
-		NobodyResigned:   "no other agent took over; this one resigned",
-		ElectionEnded:    "the election has ended",
-		FlockFrozen:      "the flock is frozen",
-		NoContestant:     "no other live voter contests the election",
-		LeavingAlready:   "this agent is leaving already",
-		LastAgent:        "this is the last live agent",
-		NoGoose:          "there is no goose",
-		NoOtherLeader:    "no other agent may be the goose",
-		CostsMajority:    "the flock would lose its majority",
-		IsSelf:           "this agent is meant",
-		IsAlive:          "the agent is alive",
-		IsAliveAgain:     "the agent is alive again",
-		ForcedAgain:      "the agent was forced out once more",
-		VotersSilent:     "the voters that are left do not all answer",
-		NoFlock:          "this agent belongs to no flock yet",
-		StampTooLarge:    "the stamp of the freeze is out of bounds",
-		NotBegun:         "the election has not begun at this agent",
-	}[r.Code]
-	if !r.Agent.IsZero() {
-		text += fmt.Sprintf(" (agent %s)", r.Agent)
+	if r.Agent.IsZero() {
+		return string(r.Code)
 	}
-	return text
+	return fmt.Sprintf("%s: agent %s", r.Code, r.Agent)
 }
 
 // refused gives the error of a code that needs no values.

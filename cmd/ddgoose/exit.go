@@ -60,7 +60,7 @@ func (env *environment) exit(err error) int {
 	case !env.running: // cobra refused the command line
 		code = exitUsage
 	}
-	if text := oneLine(err.Error()); text != "" {
+	if text := oneLine(withAdvice(err)); text != "" {
 		fmt.Fprintln(env.stderr, "ddgoose: "+text)
 	}
 	return code

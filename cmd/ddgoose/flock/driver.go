@@ -137,7 +137,7 @@ func (d *Driver) call(ctx context.Context, method, path string, in, out any) err
 		if json.Unmarshal(text, &told) != nil || told.Error == "" {
 			return fmt.Errorf("what answers in %s with status %d is no flock's driver", d.dir, resp.StatusCode)
 		}
-		return api.FromCode(resp.StatusCode, told.Error)
+		return api.FromCode(resp.StatusCode, told)
 	}
 	if out == nil {
 		return nil

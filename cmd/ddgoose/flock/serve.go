@@ -76,7 +76,7 @@ func (s *server) answer(do func(*http.Request) (any, error)) http.HandlerFunc {
 		code := http.StatusOK
 		switch {
 		case err != nil:
-			code, out = api.Code(err), api.Error{Error: err.Error()}
+			code, out = api.Code(err), api.ErrorOf(err)
 		case out == nil:
 			out = struct{}{}
 		}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/member"
+)
+
+// advice tells which command helps, by the code of an error. An agent's errors
+// say what is wrong; a program that embeds it has no commands.
+var advice = map[string]string{
+	api.CodeDead:        "ddgoose simulate revive",
+	api.CodeNoAgent:     "ddgoose members lists them",
+	api.CodeNoElection:  "ddgoose elections lists them",
+	api.CodeUncontested: "--election NAME makes the agent contest it",
+
+	string(member.NoSuccessor):   "ddgoose members",
+	string(member.NotVoter):      "ddgoose members shows who is",
+	string(member.FlockFrozen):   "ddgoose thaw ends that, and ddgoose step-down --force hands over all the same",
+	string(member.NoContestant):  "--election NAME makes an agent contest it",
+	string(member.LastAgent):     "ddgoose leave --force does it all the same",
+	string(member.NoGoose):       "--force leaves all the same",
+	string(member.NoOtherLeader): "--force leaves all the same",
+	string(member.CostsMajority): "--force leaves all the same",
+	string(member.IsSelf):        "ddgoose leave takes it out",
+	string(member.IsAlive):       "ddgoose leave, given to it, takes it out",
+	string(member.IsAliveAgain):  "ddgoose leave, given to it, takes it out",
+}
+
+// withAdvice gives the text of an error, and what helps.
+func withAdvice(err error) string {
+	text := err.Error()
+	if help := advice[api.CodeOf(err)]; help != "" {
+		text += " (" + help + ")"
+	}
+	return text
+}
