@@ -65,8 +65,30 @@ func (n *Node) place(i int) uint64 {
 	return salted&^(MaxVoters) | uint64(i) // whose ends are alike are told apart
 }
 
-// resendEvery spaces the repeats of one question (rule 21).
-func (n *Node) resendEvery() time.Duration { return max(resendFloor, 2*n.roundTrip()) }
+// pause is the wait before one voter is asked again (rule 21): two of its own
+// round trips. While those are unknown the pauses grow, as the answer to the
+// first question may take as long as half a lease; and for one that is silent for long.
+func (n *Node) pause(p *peer) time.Duration {
+	longest := max(resendFloor, n.set.Lease/8)
+	switch {
+	case p.rtt == 0:
+		return min(resendFloor<<(p.asks-1), longest)
+	case p.asks > maxResends:
+		return max(longest, 2*p.rtt)
+	}
+	return max(resendFloor, 2*p.rtt)
+}
+
+// pathTime is how long a voter may take to answer before it counts as silent
+// (rule 21): 8 repeats where its round trip is short, half a lease where that is
+// long or unknown, and three round trips at least.
+func (n *Node) pathTime(p *peer) time.Duration {
+	half := max((maxResends+1)*resendFloor, n.set.Lease/2)
+	if p.rtt == 0 {
+		return half
+	}
+	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*p.rtt))
+}
 
 // campaign opens a round of PreVote (rule 19): it asks whether a majority
 // would vote for this node in the next term, and burns no term by asking.
@@ -77,7 +99,14 @@ func (n *Node) campaign(now time.Duration, fx *Effects) {
 	}
 	n.role = PreCandidate
 	n.leader = ID{}
-	n.nonce = n.dice.next()
+	// Nonces tell when their request left, those of earlier rounds too: answers
+	// that come too late to count still tell how long they took.
+	if n.nonce == 0 {
+		n.nonce = n.dice.next()
+	} else {
+		n.nonce += uint64(now - n.nonceAt)
+	}
+	n.nonceAt = now
 	n.startAsking(now, fx)
 	if n.grants() >= n.rec.Config.Quorum() {
 		n.becomeCandidate(now, n.rec.Term+1, ID{}, 0, fx)
@@ -108,55 +137,78 @@ func (n *Node) becomeCandidate(now time.Duration, term uint64, transferFrom ID, 
 }
 
 func (n *Node) startAsking(now time.Duration, fx *Effects) {
-	n.eachVoter(func(p *peer) { p.granted, p.refused, p.retryAt = false, false, 0 })
-	n.resends = 0
-	n.resendAt = now + n.resendEvery()
-	n.ask(now, true, fx)
+	n.eachVoter(func(p *peer) { p.granted, p.refused, p.retryAt, p.asks, p.askAt = false, false, 0, 0, now })
+	n.askedAt, n.standAt = now, 0
+	n.ask(now, fx)
 }
 
-// patience is how often a question is repeated in one term. A vote is saved
+// patience stretches the time that voters have to answer. A vote is saved
 // before it is given, so on slow disks it comes late: a candidate that failed
 // before waits longer while nobody has refused it, or it would burn one term
 // after the other. A refusal tells of a rival: then standing down is quicker (R3).
-func (n *Node) patience() uint8 {
-	if n.role != Candidate || n.refusals() > 0 {
-		return maxResends
+// A PreVote waits longer until anybody answers.
+func (n *Node) patience(d time.Duration) time.Duration {
+	answered := n.refusals() > 0
+	if n.role == PreCandidate {
+		n.eachVoter(func(p *peer) { answered = answered || !p.silent() })
 	}
-	return maxResends << n.failures
+	if answered {
+		return d
+	}
+	return max(d, min(d<<n.failures, 2*n.set.Lease))
 }
 
-// askAgain repeats the question in the same term: to the silent ones at every
-// resend, to those that named a time when it has come (rules 21, 23).
+// askingEnds is when every voter has had its time to answer (rule 21).
+func (n *Node) askingEnds() time.Duration {
+	end := n.askedAt + n.patience((maxResends+1)*resendFloor)
+	n.eachVoter(func(p *peer) {
+		if p.silent() {
+			end = max(end, p.firstAt+n.patience(n.pathTime(p)))
+		}
+	})
+	return end
+}
+
+// askAgain repeats the question in the same term: to the silent ones after
+// their pause, to those that named a time when it has come (rules 21, 23).
+// When all have had their time it stands down, after its stagger.
 func (n *Node) askAgain(now time.Duration, fx *Effects) {
-	if now < n.resendAt {
-		n.ask(now, false, fx)
-		return
+	if now >= n.askingEnds() {
+		if n.standAt == 0 {
+			n.standAt = now + n.stagger()
+		}
+		if now >= n.standAt {
+			n.standDown(now, fx)
+			return
+		}
 	}
-	most := n.patience()
-	if n.resends++; n.resends > most {
-		n.standDown(now, fx)
-		return
-	}
-	n.resendAt = now + n.resendEvery()
-	if n.resends == most {
-		n.resendAt += n.stagger()
-	}
-	n.ask(now, true, fx)
+	n.ask(now, fx)
 }
 
-// ask sends the question to every voter that has not answered for good and
-// did not name a later time; without silent, only to those whose time has come.
-func (n *Node) ask(now time.Duration, silent bool, fx *Effects) {
-	m := Message{Kind: PreVoteRequest, NextTerm: n.rec.Term + 1, Nonce: n.nonce}
+// ask sends the question to every voter whose time has come.
+func (n *Node) ask(now time.Duration, fx *Effects) {
+	m := Message{Kind: PreVoteRequest, NextTerm: n.rec.Term + 1, Nonce: n.nonce + uint64(now-n.nonceAt)}
 	if n.role == Candidate {
 		m = Message{Kind: VoteRequest, TransferFrom: n.transferFrom, TransferTerm: n.transferTerm}
 	}
+	resend := n.standAt == 0
 	n.eachVoter(func(p *peer) {
-		due := silent && p.retryAt == 0 || p.retryAt != 0 && n.askAgainAt(p) <= now
-		if p.granted || p.refused || !due {
+		switch {
+		case p.granted || p.refused:
+			return
+		case p.retryAt != 0:
+			if now < n.askAgainAt(p) {
+				return
+			}
+			p.retryAt, p.asks, n.standAt = 0, 0, 0
+		case !resend || now < p.askAt:
 			return
 		}
-		p.retryAt = 0
+		if p.asks == 0 {
+			p.firstAt = now
+		}
+		p.asks = min(p.asks+1, maxResends+1)
+		p.askAt = now + n.pause(p)
 		n.send(p.id, m, fx)
 	})
 }

@@ -10,11 +10,13 @@ import (
 )
 
 // cluster runs nodes under one virtual clock and a network that delays every
-// message by latency and cuts the links named in cut. Everything repeats.
+// message by latency, or as delay says, and cuts the links named in cut. Everything repeats.
 type cluster struct {
 	t       testing.TB
 	now     time.Duration
 	latency time.Duration
+	delay   func(from, to string) time.Duration
+	timing  [2]time.Duration // heartbeat and lease of agents that are added; zero: settingsOf's
 	order   []string
 	nodes   map[string]*member
 	cut     map[[2]string]bool // one-way: from, to
@@ -26,6 +28,7 @@ type cluster struct {
 
 type member struct {
 	name     string
+	set      Settings
 	node     Node
 	disk     Record
 	fx       Effects
@@ -82,7 +85,11 @@ func settingsOf(name string) Settings {
 }
 
 func (c *cluster) add(name string, rec Record, fresh bool) {
-	m := &member{name: name, disk: rec, node: New(settingsOf(name), rec, c.now, fresh)}
+	m := &member{name: name, disk: rec, set: settingsOf(name)}
+	if lease := c.timing[1]; lease > 0 {
+		m.set.Heartbeat, m.set.Lease, m.set.Eps = c.timing[0], lease, lease/50
+	}
+	m.node = New(m.set, rec, c.now, fresh)
 	m.wake = m.node.wakeAt(c.now)
 	c.order = append(c.order, name)
 	c.nodes[name] = m
@@ -124,7 +131,11 @@ func (c *cluster) launch(m Message) {
 		return
 	}
 	c.flights++
-	heap.Push(&c.queue, flight{c.now + c.latency, c.flights, m})
+	latency := c.latency
+	if c.delay != nil {
+		latency = c.delay(from, to)
+	}
+	heap.Push(&c.queue, flight{c.now + latency, c.flights, m})
 }
 
 func nameOf(id ID) string {
@@ -205,7 +216,7 @@ func (c *cluster) kill(name string) { c.nodes[name].down = true }
 func (c *cluster) restart(name string) {
 	m := c.nodes[name]
 	m.down = false
-	m.node = New(settingsOf(name), m.disk, c.now, false)
+	m.node = New(m.set, m.disk, c.now, false)
 	m.wake = m.node.wakeAt(c.now)
 }
 

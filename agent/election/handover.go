@@ -91,7 +91,10 @@ func (n *Node) handOver(now time.Duration, fx *Effects) {
 			n.timeoutAt, n.timeoutNext = now, now
 		}
 		if now >= n.timeoutNext {
-			n.timeoutNext = now + n.resendEvery()
+			n.timeoutNext = now + resendFloor
+			if p := n.peerOf(n.gaveUpTo); p != nil {
+				n.timeoutNext = now + max(resendFloor, p.rtt) // its request for votes shows that it heard
+			}
 			n.send(n.gaveUpTo, Message{Kind: TimeoutNow}, fx)
 		}
 	}

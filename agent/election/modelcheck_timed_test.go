@@ -199,10 +199,10 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	case "campaigns":
 		sent = m.campaign(a, nil)
 	case "stands down":
-		n.resends, n.resendAt = n.patience(), 0
+		n.standAt = 1
 		sent = m.do(a, Tick{}, nil)
 	case "asks again":
-		n.resends, n.resendAt = 0, 0
+		n.askedAt = mcNow
 		sent = m.do(a, Tick{}, nil)
 	case "sends a round":
 		sent = m.do(a, Tick{}, nil)

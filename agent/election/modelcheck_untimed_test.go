@@ -99,7 +99,7 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	case "campaigns":
 		sent = u.campaign(a, nil)
 	case "stands down":
-		n.resends, n.resendAt = n.patience(), 0
+		n.standAt = 1
 		sent = u.do(a, Tick{}, nil)
 	case "resigns":
 		n.gaveUp, n.gaveUpTo, n.timeoutAt = true, ID{1}, mcNow-n.set.Lease

@@ -113,10 +113,11 @@ type Node struct {
 	late       bool // work goes on past its lease (Busy)
 
 	// As candidate.
-	nonce        uint64
-	resends      uint8
-	failures     uint8 // campaigns in a row that found no majority
-	resendAt     time.Duration
+	nonce        uint64        // of a PreVoteRequest that leaves at nonceAt
+	nonceAt      time.Duration // when the last round of PreVote began
+	askedAt      time.Duration // when this round of asking began
+	standAt      time.Duration // every voter had its time: stand down then; 0: not yet
+	failures     uint8         // campaigns in a row that found no majority
 	transferFrom ID
 	transferTerm uint64
 
@@ -229,12 +230,16 @@ func (n *Node) tick(now time.Duration, fx *Effects) {
 func (n *Node) wakeAt(now time.Duration) time.Duration {
 	switch n.role {
 	case PreCandidate, Candidate:
-		at := n.resendAt
-		for _, v := range n.rec.Config.Members() {
-			if p := n.peerOf(v.ID); p != nil && !p.granted && !p.refused && p.retryAt != 0 {
+		at := max(n.askingEnds(), n.standAt)
+		n.eachVoter(func(p *peer) {
+			switch {
+			case p.granted || p.refused:
+			case p.retryAt != 0:
 				at = min(at, n.askAgainAt(p))
+			case n.standAt == 0:
+				at = min(at, p.askAt)
 			}
-		}
+		})
 		return at
 	case Leader:
 		at := n.nextRound

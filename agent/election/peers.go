@@ -20,13 +20,20 @@ type peer struct {
 	// As candidate, of this round of asking.
 	granted bool
 	refused bool          // for good, in this term
-	retryAt time.Duration // it answered "promised until then" (rule 23); 0: ask again at the next resend
+	retryAt time.Duration // it answered "promised until then" (rule 23); 0: ask again at askAt
+	firstAt time.Duration // when the first question left, or the first after retryAt
+	askAt   time.Duration // when the next question is due, if it has not answered by then
+	asks    uint8         // questions since firstAt
 
 	// Of this process.
 	ackAt    time.Duration // when the last ack arrived
 	rtt      time.Duration // smoothed; 0 while unknown
+	measured time.Duration // when the latest PreVoteRequest left that told the rtt
 	rejectAt time.Duration // when the next Reject may go to it (rule 9)
 }
+
+// silent tells that a voter has not answered this round of asking.
+func (p *peer) silent() bool { return !p.granted && !p.refused && p.retryAt == 0 }
 
 // peerOf finds an agent in view, nil when it is not.
 func (n *Node) peerOf(id ID) *peer {
@@ -109,16 +116,17 @@ func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) ti
 }
 
 // roundTrip estimates a round trip: to the slowest of the quickest majority,
-// to which a leader itself belongs.
+// to which this node itself belongs. Until an election fails, a follower takes
+// its leader's word; then also what the voters that answered it took.
 func (n *Node) roundTrip() time.Duration {
-	if n.role != Leader {
+	if n.role != Leader && n.failures == 0 {
 		return n.leaderRTT
 	}
 	var ts [MaxVoters]time.Duration
 	count := 0
 	for _, v := range n.rec.Config.Members() {
 		p := n.peerOf(v.ID)
-		if p == nil || p.rtt == 0 {
+		if p == nil || p.rtt == 0 || n.role != Leader && p.silent() {
 			continue
 		}
 		i := count
@@ -132,5 +140,9 @@ func (n *Node) roundTrip() time.Duration {
 	if count == 0 {
 		return n.leaderRTT
 	}
-	return ts[max(min(count, n.rec.Config.Quorum()-1), 1)-1]
+	rtt := ts[max(min(count, n.rec.Config.Quorum()-1), 1)-1]
+	if n.role != Leader {
+		rtt = max(rtt, n.leaderRTT)
+	}
+	return rtt
 }

@@ -96,7 +96,12 @@ func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 }
 
 func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
-	if n.role != PreCandidate || m.Nonce != n.nonce || !n.rec.Config.Has(m.From) {
+	round := uint64(now - n.nonceAt)
+	took := round - (m.Nonce - n.nonce) // since that request left
+	if took <= uint64(MaxPromise) {
+		n.measure(now, m.From, time.Duration(took))
+	}
+	if n.role != PreCandidate || took > round || !n.rec.Config.Has(m.From) {
 		return
 	}
 	n.count(now, m)
@@ -108,9 +113,23 @@ func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
 	}
 }
 
+// measure takes the answer to a PreVoteRequest into the estimate of its path,
+// whether it still counts as an answer or not (rule 21). A copy tells nothing.
+func (n *Node) measure(now time.Duration, from ID, took time.Duration) {
+	p := n.peerOf(from)
+	if p == nil || n.nonce == 0 || now-took <= p.measured {
+		return
+	}
+	p.measured = now - took
+	p.rtt = smooth(p.rtt, min(took, n.set.Lease))
+}
+
 func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 	if n.role != Candidate || m.Term != n.rec.Term || !n.rec.Config.Has(m.From) {
 		return
+	}
+	if p := n.peerOf(m.From); p != nil && p.rtt == 0 && p.silent() {
+		p.rtt = smooth(0, min(now-p.firstAt, n.set.Lease)) // at most: it may have answered a later request, and it saved
 	}
 	n.count(now, m)
 	switch {

@@ -1,0 +1,109 @@
+package election
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// profiles are a heartbeat and a lease: local, lan, wan.
+var profiles = [][2]time.Duration{
+	{10 * time.Millisecond, 100 * time.Millisecond},
+	{50 * time.Millisecond, 500 * time.Millisecond},
+	{150 * time.Millisecond, 1500 * time.Millisecond},
+}
+
+var flocks = [][]string{{"a", "b", "c"}, {"a", "b", "c", "d", "e"}}
+
+// newFarCluster has agents of one profile, founded together, whose packets take as long as delay says.
+func newFarCluster(t testing.TB, timing [2]time.Duration, delay func(from, to string) time.Duration, names ...string) *cluster {
+	c := newCluster(t)
+	c.timing, c.delay = timing, delay
+	for _, name := range names {
+		c.add(name, Record{FlockID: testFlock, Config: configOf(names...), PromiseMax: timing[1]}, true)
+	}
+	return c
+}
+
+// due is P4's bound where no round trip is longer than rtt.
+func (c *cluster) due(rtt time.Duration) time.Duration {
+	step := max(rankFloor, rtt*5/2)
+	return 2*c.timing[1] + step*time.Duration(len(c.order)) + 5*rtt + c.timing[0]
+}
+
+// endure has the flock found itself, lose its power, and lose its goose twice,
+// and demands a goose in P4's time after each, which then stays.
+func (c *cluster) endure(rtt time.Duration) {
+	c.t.Helper()
+	lease := c.timing[1]
+	stays := func(what string, within time.Duration) {
+		c.t.Helper()
+		from := c.now
+		c.until(within, "a goose "+what, func() bool { return c.goose() != "" })
+		c.t.Logf("goose %s after %v of %v, term %d", what, c.now-from, within, c.nodes[c.goose()].node.rec.Term)
+		c.run(4 * lease)
+		term := c.nodes[c.order[0]].node.rec.Term
+		c.run(10 * lease)
+		require.NotEmpty(c.t, c.goose(), "it does not stay")
+		require.Equal(c.t, term, c.nodes[c.order[0]].node.rec.Term, "it does not stay")
+	}
+	stays("at the founding", c.due(rtt))
+	for _, name := range c.order {
+		c.kill(name)
+	}
+	c.run(time.Second)
+	for _, name := range c.order {
+		c.restart(name)
+	}
+	stays("after a power cut", c.due(rtt)+stretch(lease))
+	for range 2 {
+		g := c.goose()
+		c.kill(g)
+		c.run(lease) // until its lease has run out
+		stays("after "+g+" died", c.due(rtt)-lease)
+		c.restart(g)
+		c.run(4 * lease)
+	}
+	g := c.goose()
+	at := c.now
+	require.NoError(c.t, c.step(g, StepDown{}))
+	c.until(c.due(rtt), "another goose", func() bool { return c.goose() != "" && c.goose() != g })
+	require.LessOrEqual(c.t, c.now-at, rtt*5/2+c.timing[0], "a hand-over takes two and a half round trips")
+	for _, e := range c.nodes[g].log {
+		require.NotEqual(c.t, EventResigned, e.Kind, "the successor took over in time")
+	}
+}
+
+func TestRule21EveryRoundTripThatTheLeaseBears(t *testing.T) {
+	for _, timing := range profiles {
+		for _, names := range flocks {
+			for _, parts := range []time.Duration{1000, 50, 16, 10, 7, 5, 4} {
+				rtt := timing[1] / parts
+				t.Run(fmt.Sprintf("%d at %v of %v", len(names), rtt, timing[1]), func(t *testing.T) {
+					newFarCluster(t, timing, func(string, string) time.Duration { return rtt / 2 }, names...).endure(rtt)
+				})
+			}
+		}
+	}
+}
+
+func TestRule21EveryPathHasItsOwnRoundTrip(t *testing.T) {
+	dice := chance(21)
+	for k := range 60 {
+		timing, names := profiles[k%3], flocks[k/3%2]
+		delays := map[string]time.Duration{}
+		for _, from := range names {
+			for _, to := range names {
+				delays[from+to] = 1 + dice.upTo(timing[1]/8)
+				if dice.next()%2 == 0 {
+					delays[from+to] = timing[1]/1000 + dice.upTo(timing[1]/1000)
+				}
+			}
+		}
+		t.Run(fmt.Sprint(k), func(t *testing.T) {
+			newFarCluster(t, timing, func(from, to string) time.Duration { return delays[from+to] }, names...).endure(timing[1] / 4)
+		})
+	}
+}
