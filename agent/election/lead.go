@@ -57,13 +57,13 @@ func (n *Node) retire(now time.Duration) {
 }
 
 // quorate tells whether a majority is still believed to answer (rule 20): a
-// heartbeat that left less than a lease ago has come there and back, whether it
-// asked for a promise or not. It is judged by what was sent when, so a leader
-// whose acks take longer than a lease never passes. A new leader has a lease's time.
+// heartbeat that left less than a lease's worth ago has come there and back,
+// whether it asked for a promise or not. A leader whose acks come later than that
+// is never the goose, and must not hold anybody's promise. A new leader has a lease's time.
 func (n *Node) quorate(now time.Duration) bool {
 	whole := n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
 	if whole > 0 {
-		n.quorateAt = max(n.quorateAt, whole+n.set.Lease)
+		n.quorateAt = max(n.quorateAt, whole+n.worth(n.set.Lease))
 	}
 	return now < n.quorateAt
 }

@@ -107,3 +107,46 @@ func TestRule21EveryPathHasItsOwnRoundTrip(t *testing.T) {
 		})
 	}
 }
+
+// The acks of slow paths come after the worth of such a lease, 480 ms, and before
+// its end: 490 ms after a round, when the tenth round after it leaves.
+var lateAcks = [2]time.Duration{49 * time.Millisecond, 500 * time.Millisecond}
+
+// slow makes every path to and from a that long.
+func slow(from, to string) time.Duration {
+	if from == "a" || to == "a" {
+		return 242 * time.Millisecond
+	}
+	return time.Millisecond
+}
+
+func TestRule20PromisesThatComeTooLateForALeaseAreNotHeld(t *testing.T) {
+	c := newFarCluster(t, lateAcks, nil, "a", "b", "c")
+	require.Equal(t, "a", c.awaitGoose(time.Second))
+	c.run(time.Second)
+	at := c.now
+	c.delay = slow
+	c.until(c.due(484*time.Millisecond), "another goose", func() bool { g := c.goose(); return g != "" && g != "a" })
+	require.Less(t, c.now-at, 1300*time.Millisecond, "a lease until it asks nothing, the way there, and a lease promised before")
+	g := c.goose()
+	c.run(time.Minute)
+	require.Equal(t, g, c.goose())
+}
+
+func TestRule20PromisesResumeInTheSameTermOnceAnAckIsYoung(t *testing.T) {
+	c := newFarCluster(t, lateAcks, nil, "a", "b", "c")
+	require.Equal(t, "a", c.awaitGoose(time.Second))
+	c.run(time.Second)
+	c.delay = slow
+	c.until(2*time.Second, "no promise asked", func() bool {
+		n := &c.nodes["a"].node
+		return n.rounds[n.round%maxRounds].asked == 0
+	})
+	c.run(50 * time.Millisecond)
+	require.Empty(t, c.goose())
+	c.delay = nil
+	c.until(300*time.Millisecond, "a as goose", func() bool { return c.goose() == "a" })
+	c.run(time.Second)
+	require.Equal(t, "a", c.goose())
+	require.Equal(t, uint64(1), c.nodes["a"].node.rec.Term)
+}
