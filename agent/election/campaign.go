@@ -225,6 +225,7 @@ func (n *Node) askAgainAt(p *peer) time.Duration {
 // grows while nobody answers.
 func (n *Node) standDown(now time.Duration, fx *Effects) {
 	fx.event(EventSplit, n.rec.Term, ID{})
+	n.seekConfig(now, fx)
 	n.role = Follower
 	pause := n.set.Lease / 16 << min(n.failures, 3)
 	n.failures = min(n.failures+1, 3)
@@ -239,6 +240,23 @@ func (n *Node) standDown(now time.Duration, fx *Effects) {
 		from = free
 	}
 	n.schedule(from)
+}
+
+// seekConfig asks every live agent of the flock for a newer config, at most once
+// a lease (rule 27): voters of this one may be gone for good, and those of a newer
+// one need not be in view. Who has none says nothing.
+func (n *Node) seekConfig(now time.Duration, fx *Effects) {
+	if now < n.seekAt {
+		return
+	}
+	n.seekAt = now + n.set.Lease
+	m := Message{Kind: PreVoteRequest, NextTerm: n.rec.Term + 1}
+	for i := range n.peers[:n.npeers] {
+		if id := n.peers[i].id; !n.rec.Config.Has(id) {
+			n.send(id, m, fx)
+		}
+	}
+	fx.Announce, fx.Announcement = true, n.stamped(m)
 }
 
 const never = time.Duration(1<<63 - 1)

@@ -6,7 +6,7 @@ import (
 )
 
 // Input is what a node can be told: [Tick], [*Message], [Change], [StepDown],
-// [RaiseTerm], [Holders], [Drained], [Busy], [ClockJump], [Observe] or [Forget].
+// [RaiseTerm], [Holders], [Drained], [Busy], [ClockJump], [Observe], [Forget] or [Seen].
 type Input interface{ input() }
 
 // Tick says that time has passed. Only a Tick judges timeouts: a loop that
@@ -56,6 +56,16 @@ type Observe struct{ ID ID }
 // Forget undoes Observe.
 type Forget struct{ ID ID }
 
+// Seen says which generation and config a live agent of the flock shows of itself,
+// other than in a message: in gossip. If they are older than the node's own, the
+// node sends it its config (rule 27). The caller sets the pace: tell it again only
+// while that agent still shows them after a lease or more.
+type Seen struct {
+	ID         ID
+	Generation uint64 // the number
+	Config     ConfigID
+}
+
 func (Tick) input()      {}
 func (*Message) input()  {}
 func (Change) input()    {}
@@ -67,6 +77,7 @@ func (Busy) input()      {}
 func (ClockJump) input() {}
 func (Observe) input()   {}
 func (Forget) input()    {}
+func (Seen) input()      {}
 
 // Why a command was refused.
 var (
@@ -113,8 +124,9 @@ type Effects struct {
 	Record Record
 	// Send holds addressed messages. Their Start, Life and Seq are the caller's to stamp.
 	Send []Message
-	// Announce: Announcement, a heartbeat without To, goes to every live agent
-	// that the node does not keep in view.
+	// Announce: Announcement, without To, goes to every live agent of the flock that
+	// the node does not keep in view: a goose's heartbeat, or a candidate's question
+	// for a newer config (rule 27).
 	Announce     bool
 	Announcement Message
 	// WakeAt is when the next Tick is due; 0 when only an input can change anything.

@@ -56,7 +56,8 @@ type Message struct {
 
 	// PreVoteRequest: the term the asker would campaign at.
 	NextTerm uint64
-	// PreVoteRequest and PreVoteReply: tells one round of asking from another.
+	// PreVoteRequest and PreVoteReply: tells one round of asking from another. A
+	// PreVoteRequest of nonce 0 asks for no vote: only who knows a newer config answers.
 	Nonce uint64
 
 	// PreVoteReply, VoteReply, LeaveReply.

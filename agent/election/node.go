@@ -118,6 +118,7 @@ type Node struct {
 	askedAt      time.Duration // when this round of asking began
 	standAt      time.Duration // every voter had its time: stand down then; 0: not yet
 	failures     uint8         // campaigns in a row that found no majority
+	seekAt       time.Duration // when all agents may be asked for a newer config again
 	transferFrom ID
 	transferTerm uint64
 
@@ -204,6 +205,8 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 		n.observe(in.ID)
 	case Forget:
 		n.forget(in.ID)
+	case Seen:
+		n.seen(in, fx)
 	}
 	n.tryPending(now, fx)
 	n.publish()

@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // receive handles one message. The caller has checked that it is for this
 // node and, as far as the network allows, who sent it.
@@ -28,6 +31,33 @@ func (n *Node) receive(now time.Duration, m *Message, fx *Effects) {
 		n.handleTimeoutNow(now, m, fx)
 	case Resign:
 		n.handleResign(now, m)
+	}
+	n.spreadConfig(now, m, fx)
+}
+
+// spreadConfig sends this node's config to one of the flock whose message shows
+// an older one (rule 27), paced as Rejects are. The answers to requests, and the
+// heartbeats that follow an ack, carry it anyway; a Reject is never answered.
+func (n *Node) spreadConfig(now time.Duration, m *Message, fx *Effects) {
+	switch {
+	case m.Kind == Reject || m.Kind == VoteRequest || m.Kind == PreVoteRequest && m.Nonce != 0:
+		return
+	case m.Kind == HeartbeatAck && n.role == Leader:
+		return
+	}
+	if n.rec.Config.Compare(m.ConfigID) > 0 {
+		n.reject(now, m, fx)
+	}
+}
+
+// seen sends this node's config to an agent that shows an older one in gossip (rule 27).
+func (n *Node) seen(in Seen, fx *Effects) {
+	older := cmp.Compare(in.Generation, n.rec.Generation.Number)
+	if older == 0 {
+		older = in.Config.Compare(n.rec.Config.ConfigID)
+	}
+	if older < 0 && in.ID != n.set.ID && n.rec.Config.N > 0 {
+		n.send(in.ID, Message{Kind: Reject, Config: n.rec.Config}, fx)
 	}
 }
 

@@ -51,6 +51,9 @@ func (n *Node) handlePreVote(now time.Duration, m *Message, fx *Effects) {
 		n.reject(now, m, fx)
 		return
 	}
+	if m.Nonce == 0 {
+		return // it asks for a newer config and nothing else (rule 27)
+	}
 	reason, remaining := n.refusal(now, m, m.NextTerm)
 	n.send(m.From, Message{
 		Kind: PreVoteReply, Nonce: m.Nonce, Granted: reason == NoReason,
