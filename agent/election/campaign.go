@@ -81,13 +81,13 @@ func (n *Node) pause(p *peer) time.Duration {
 
 // pathTime is how long a voter may take to answer before it counts as silent
 // (rule 21): 8 repeats where its round trip is short, half a lease where that is
-// long or unknown, and three round trips at least.
+// long or unknown, and three round trips of those that the lease bears.
 func (n *Node) pathTime(p *peer) time.Duration {
 	half := max((maxResends+1)*resendFloor, n.set.Lease/2)
 	if p.rtt == 0 {
 		return half
 	}
-	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*p.rtt))
+	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.set.Lease/4)))
 }
 
 // campaign opens a round of PreVote (rule 19): it asks whether a majority
