@@ -87,7 +87,7 @@ func (n *Node) pathTime(p *peer) time.Duration {
 	if p.rtt == 0 {
 		return half
 	}
-	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.set.Lease/4)))
+	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.set.Bears())))
 }
 
 // campaign opens a round of PreVote (rule 19): it asks whether a majority

@@ -138,7 +138,7 @@ func (h *hostile) step() {
 	case 14:
 		h.take(ClockJump{})
 	case 15:
-		h.take(Forget{ID: h.id()})
+		h.take(pick[Input](h, Forget{ID: h.id()}, Seen{ID: h.id(), Config: ConfigID{Version: uint64(h.byte())}}))
 	}
 }
 

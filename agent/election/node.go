@@ -55,6 +55,10 @@ type Settings struct {
 	Salt uint64
 }
 
+// Bears gives the longest round trip with which elections work in P4's time.
+// Longer ones may: up to the worth of a lease (see [Node.TooFar]).
+func (s *Settings) Bears() time.Duration { return s.Lease / 4 }
+
 // Promise is what a voter has promised: to elect nobody else until End (rule 11).
 type Promise struct {
 	To   ID

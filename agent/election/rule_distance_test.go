@@ -108,6 +108,79 @@ func TestRule21EveryPathHasItsOwnRoundTrip(t *testing.T) {
 	}
 }
 
+// asker is a in a flock of three, in its first round of PreVote; it asked at c.now.
+func asker(t *testing.T) (*cluster, *Node) {
+	c, n := lone(t, "a", Record{Config: at(0, 1, "a", "b", "c")})
+	n.campaign(c.now, &c.nodes["a"].fx)
+	require.Equal(t, PreCandidate, n.role)
+	return c, n
+}
+
+func TestRule21EstimateOfOnePathNeverCutsAnothersAnswerShort(t *testing.T) {
+	c, n := asker(t)
+	asked := c.now
+	c.run(time.Millisecond)
+	c.tell("a", "b", Message{
+		Kind: PreVoteReply, Nonce: n.nonce, Reason: Promised, Remaining: 10 * time.Second, Header: header(0, n.rec.Config),
+	})
+	require.Equal(t, time.Millisecond, n.peerOf(idOf("b")).rtt)
+	c.run(asked + n.set.Lease/2 - time.Millisecond - c.now)
+	require.Equal(t, PreCandidate, n.role, "c has half a lease to answer")
+	c.tell("a", "c", Message{Kind: PreVoteReply, Nonce: n.nonce, Granted: true, Header: header(0, n.rec.Config)})
+	require.Equal(t, Candidate, n.role)
+	require.Equal(t, n.set.Lease/2-time.Millisecond, n.peerOf(idOf("c")).rtt)
+}
+
+func TestRule21PausesGrowOnAPathThatNobodyHasMeasured(t *testing.T) {
+	c, _ := asker(t)
+	var asked []time.Duration
+	from := c.now
+	c.drop = func(m *Message) bool {
+		if m.To == idOf("b") && m.Nonce != 0 {
+			asked = append(asked, (c.now - from).Round(time.Millisecond))
+		}
+		return true
+	}
+	c.run(240 * time.Millisecond)
+	require.Equal(t, []time.Duration{10e6, 30e6, 70e6, 133e6, 195e6}, asked, "up to an eighth of a lease")
+}
+
+func TestRule21AnswersThatComeTooLateStillMeasureTheirPath(t *testing.T) {
+	c, n := asker(t)
+	first := n.nonce
+	p := n.peerOf(idOf("b"))
+	c.until(2*time.Second, "another round", func() bool { return n.nonceAt > time.Hour && n.role == PreCandidate })
+	late := Message{Kind: PreVoteReply, Nonce: first, Granted: true, Header: header(0, n.rec.Config)}
+	c.tell("a", "b", late)
+	require.Equal(t, PreCandidate, n.role, "it grants nothing")
+	require.Equal(t, c.now-time.Hour, p.rtt)
+	c.run(time.Millisecond)
+	c.tell("a", "b", late)
+	require.Equal(t, c.now-time.Millisecond-time.Hour, p.rtt, "a copy measures nothing")
+	late.Nonce = first + 1<<50
+	c.tell("a", "b", late)
+	require.Equal(t, PreCandidate, n.role, "nobody asked that")
+}
+
+func TestRule21PathBeyondWhatTheLeaseBearsIsTold(t *testing.T) {
+	c := newFarCluster(t, profiles[1], func(from, to string) time.Duration {
+		if from == "c" || to == "c" {
+			return time.Second
+		}
+		return time.Millisecond
+	}, "a", "b", "c")
+	c.awaitGoose(time.Second)
+	c.run(3 * time.Second)
+	n := &c.nodes[c.goose()].node
+	far := map[string]bool{}
+	for _, contact := range n.Contacts(nil) {
+		far[nameOf(contact.ID)] = n.TooFar(&contact)
+	}
+	require.True(t, far["c"])
+	require.Len(t, far, 2)
+	require.False(t, far[otherThan(c.goose())])
+}
+
 // The acks of slow paths come after the worth of such a lease, 480 ms, and before
 // its end: 490 ms after a round, when the tenth round after it leaves.
 var lateAcks = [2]time.Duration{49 * time.Millisecond, 500 * time.Millisecond}

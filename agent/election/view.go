@@ -56,19 +56,25 @@ func (n *Node) Heard() (id ID, term uint64, at time.Duration) {
 	return n.leader, n.leaderTerm, n.heardAt
 }
 
-// Contact is what a leader knows of an agent it keeps in view.
+// Contact is what a node knows of an agent it keeps in view: all but the RTT as
+// the leader only.
 type Contact struct {
 	ID      ID
 	AckAt   time.Duration // when its last ack came; 0: never
 	InTerm  bool          // it has acknowledged a heartbeat of this term
 	Current bool          // it has acknowledged the current config
-	RTT     time.Duration // 0 while unknown
+	RTT     time.Duration // by its acks and its answers to PreVotes, at most a lease; 0 while unknown
 	Expiry  time.Duration // until when its promise counts, by our clock
 	Term    uint64        // a term above ours that it showed while no voter; 0: none
 }
 
 // Answers tells whether it has acknowledged a heartbeat of this term within a lease.
 func (c *Contact) Answers(now, lease time.Duration) bool { return c.InTerm && now-c.AckAt < lease }
+
+// TooFar tells that its answers take longer than this node's lease is worth: it can
+// promise nothing to a goose here, nor this node to a goose there (rule 20). A voter
+// that was paused seems so for a moment.
+func (n *Node) TooFar(c *Contact) bool { return c.RTT >= n.worth(n.set.Lease) }
 
 // Contacts appends what is known of the agents in view to dst.
 func (n *Node) Contacts(dst []Contact) []Contact {
