@@ -13,6 +13,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/quietlog"
@@ -28,20 +29,21 @@ type Agent struct {
 		all []*local
 	}
 
-	cfg      Config
-	disk     *store.Store
-	counts   *meters.Counters
-	quiet    *quietlog.Log
-	meters   *meters.Meters
-	metrics  http.Handler
-	keys     atomic.Pointer[wire.Keyring]
-	keyTurn  chan struct{} // held by whoever changes the keys, or the key file (keys.go)
-	commands chan func(*life) error
-	closed   chan struct{} // closed when the last life has ended
-	aborted  chan struct{} // closed by Abort
-	abort    sync.Once
-	started  atomic.Bool
-	lastTurn atomic.Int64 // boot clock of the loop's last turn
+	cfg     Config
+	disk    *store.Store
+	counts  *meters.Counters
+	quiet   *quietlog.Log
+	meters  *meters.Meters
+	metrics http.Handler
+	keys    atomic.Pointer[wire.Keyring]
+	// keyChanger changes the keys of the flock.
+	keyChanger *keys.Changer
+	commands   chan func(*life) error
+	closed     chan struct{} // closed when the last life has ended
+	aborted    chan struct{} // closed by Abort
+	abort      sync.Once
+	started    atomic.Bool
+	lastTurn   atomic.Int64 // boot clock of the loop's last turn
 
 	death   death
 	faults  atomic.Pointer[Faults]
@@ -57,7 +59,7 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := wire.NewKeyring(cfg.Flock, cfg.Keys)
+	ring, err := wire.NewKeyring(cfg.Flock, cfg.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +69,13 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, disk: disk, counts: &meters.Counters{}, quiet: &quietlog.Log{Out: cfg.Logger},
-		keyTurn: make(chan struct{}, 1), commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
+		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})
 	a.meters = meters.New(cfg.Clock())
 	a.metrics = a.Collector().Handler()
-	a.keys.Store(keys)
+	a.keys.Store(ring)
+	a.keyChanger = keys.New(keyHost{a})
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
 	}

@@ -17,12 +17,14 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/doctor"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/member"
 )
 
 const (
-	measureTopic = "measure" // begin to measure
-	checkupTopic = "checkup" // tell what was found
-	pingTopic    = "ping"    // tries a stream
+	measureQuestion = "measure" // begin to measure
+	checkupQuestion = "checkup" // tell what was found
+	pingQuestion    = "ping"    // tries a stream
 
 	// straggler is how long the last probes may take to come back.
 	straggler = time.Second
@@ -37,7 +39,7 @@ type measurement struct {
 	For     time.Duration `json:"for_ns"`
 }
 
-// clinic is what the API's server offers of this file and of flockkeys.go.
+// Clinic gives what this file and keys.go offer to the API's server.
 func (b backend) Clinic() api.Clinic { return b.a }
 
 var _ api.Clinic = (*Agent)(nil)
@@ -46,14 +48,14 @@ var _ api.Clinic = (*Agent)(nil)
 // for d, and tells how it is. It takes d and some seconds, more where agents do
 // not answer.
 func (a *Agent) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
-	r, err := a.callRoll(ctx)
+	r, err := a.askable(ctx)
 	if err != nil {
 		return api.Doctor{}, err
 	}
 	m := measurement{Session: rand.Uint64(), For: d}
-	same := func(peer) any { return m }
+	same := func(member.Peer) any { return m }
 	begun := time.Now()
-	r.gossip.asks.gather(ctx, r.live, measureTopic, same)
+	r.gossip.Gather(ctx, r.live, measureQuestion, same)
 	pause := time.NewTimer(d + straggler) // from the last one's start, at the latest
 	defer pause.Stop()
 	select {
@@ -62,21 +64,21 @@ func (a *Agent) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error)
 		return api.Doctor{}, ctx.Err()
 	}
 	patient := doctor.Patient{Measured: d}
-	for _, reply := range r.gossip.asks.gather(ctx, r.live, checkupTopic, same) {
-		p := doctor.Agent{ID: reply.ID.String(), Name: reply.Meta.Name, Addr: reply.Addr.String(), State: reply.State, Via: reply.Via}
+	for _, reply := range r.gossip.Gather(ctx, r.live, checkupQuestion, same) {
+		p := doctor.Agent{ID: reply.ID.String(), Name: reply.Meta.Name, Addr: reply.Addr.String(), State: reply.State.String(), Via: reply.Via}
 		var report doctor.Report
-		if err := reply.read(&report); err != nil {
-			p.Error, p.Unreached = err.Error(), errors.Is(err, errUnsent)
+		if err := reply.Read(&report); err != nil {
+			p.Error, p.Unreached = err.Error(), errors.Is(err, gossip.ErrUnsent)
 		} else {
 			p.Report = &report
 		}
-		if reply.ID == r.gossip.opts.ID {
+		if reply.ID == r.self {
 			patient.Self = p.ID
 		}
 		patient.Agents = append(patient.Agents, p)
 	}
 	for _, p := range r.absent {
-		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: addrText(p), State: p.State})
+		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: addrText(p), State: p.State.String()})
 	}
 	slices.SortFunc(patient.Agents, func(a, b doctor.Agent) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
@@ -95,9 +97,9 @@ func (a *Agent) answerMeasure(ctx context.Context, _ election.ID, body json.RawM
 		return nil, fmt.Errorf("measure for %v: want 1s to %v", m.For, api.DoctorForMost)
 	}
 	type started struct {
-		gossip *gossip
+		gossip *gossip.Gossip
 		first  bool
-		peers  []peer
+		peers  []member.Peer
 	}
 	s, err := ask(ctx, a, func(l *life, answer func(started, error)) error {
 		_, known := l.prober.runs[m.Session]
@@ -111,8 +113,8 @@ func (a *Agent) answerMeasure(ctx context.Context, _ election.ID, body json.RawM
 	if err != nil || !s.first {
 		return struct{}{}, err
 	}
-	s.gossip.join.background(func(ctx context.Context) { a.sendProbes(ctx, m) })
-	s.gossip.join.background(func(ctx context.Context) { a.tryStreams(ctx, m, s.gossip, s.peers) })
+	s.gossip.Background(func(ctx context.Context) { a.sendProbes(ctx, m) })
+	s.gossip.Background(func(ctx context.Context) { a.tryStreams(ctx, m, s.gossip, s.peers) })
 	return struct{}{}, nil
 }
 
@@ -138,9 +140,9 @@ func (a *Agent) sendProbes(ctx context.Context, m measurement) {
 }
 
 // streamTargets gives the agents of a measurement.
-func (l *life) streamTargets(session uint64) (peers []peer) {
+func (l *life) streamTargets(session uint64) (peers []member.Peer) {
 	for _, t := range l.prober.runs[session].targets {
-		if p, ok := l.gossip.alivePeer(t.id.String()); ok {
+		if p, ok := l.gossip.Alive(t.id); ok {
 			peers = append(peers, p)
 		}
 	}
@@ -149,7 +151,7 @@ func (l *life) streamTargets(session uint64) (peers []peer) {
 
 // tryStreams asks each agent something on a stream, one after another within half
 // the time. Each agent begins with its successor, so nobody is asked by all at once.
-func (a *Agent) tryStreams(ctx context.Context, m measurement, g *gossip, peers []peer) {
+func (a *Agent) tryStreams(ctx context.Context, m measurement, g *gossip.Gossip, peers []member.Peer) {
 	if len(peers) == 0 {
 		return
 	}
@@ -166,12 +168,12 @@ func (a *Agent) tryStreams(ctx context.Context, m measurement, g *gossip, peers 
 		tried.Go(func() {
 			patience, cancel := context.WithTimeout(ctx, streamWait)
 			defer cancel()
-			_, err := g.asks.ask(patience, p, pingTopic, struct{}{})
-			var no *refusal
+			_, err := g.Ask(patience, p, pingQuestion, struct{}{})
+			var no *gossip.Refusal
 			state := api.StreamOK
 			switch {
 			case err == nil, errors.As(err, &no):
-			case errors.Is(err, errUnsent):
+			case errors.Is(err, gossip.ErrUnsent):
 				state = api.StreamFailed
 			default:
 				state = api.StreamUnanswered

@@ -10,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 )
 
@@ -97,13 +98,13 @@ func noAgent(name string) error {
 	return api.WithCode(api.CodeNoAgent, api.Conflict("no agent is named %q", name))
 }
 
-func (l *life) peerNamed(name string) (peer, bool) {
-	i := slices.IndexFunc(l.peers, func(p peer) bool { return p.Meta.Name == name && p.State == api.StateAlive })
+func (l *life) peerNamed(name string) (member.Peer, bool) {
+	i := slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.Meta.Name == name && p.State == member.Alive })
 	if i < 0 {
-		i = slices.IndexFunc(l.peers, func(p peer) bool { return p.Meta.Name == name || p.ID.String() == name })
+		i = slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.Meta.Name == name || p.ID.String() == name })
 	}
 	if i < 0 {
-		return peer{}, false
+		return member.Peer{}, false
 	}
 	return l.peers[i], true
 }
@@ -142,7 +143,7 @@ func (l *life) idNamed(name string) (election.ID, bool) {
 
 // Join calls more agents, and gives how many answered; this one never counts.
 func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
-	g, err := ask(ctx, a, func(l *life, answer func(*gossip, error)) error {
+	g, err := ask(ctx, a, func(l *life, answer func(*gossip.Gossip, error)) error {
 		answer(l.gossip, nil)
 		return nil
 	})
@@ -183,7 +184,7 @@ func (l *life) postMembers() {
 	}
 	for _, p := range l.peers {
 		m := api.Member{
-			Name: p.Meta.Name, ID: p.ID.String(), Addr: p.Addr.String(), State: p.State, Voter: config.Has(p.ID),
+			Name: p.Meta.Name, ID: p.ID.String(), Addr: p.Addr.String(), State: p.State.String(), Voter: config.Has(p.ID),
 			Priority: p.Meta.Priority, Tags: p.Meta.Tags,
 		}
 		if m.Tags == nil {

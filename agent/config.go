@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,9 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/keys"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
@@ -41,7 +43,7 @@ const (
 // MaxPreemptAfter the longest.
 const (
 	DefaultPreemptAfter = time.Minute
-	MaxPreemptAfter     = 24 * time.Hour
+	MaxPreemptAfter     = member.MaxPreemptAfter
 )
 
 // Config is an agent's configuration. The zero value, filled in by Default, is
@@ -123,7 +125,7 @@ func (c Config) Default() Config {
 		host := strings.Trim(c.Bind, "[]")
 		_, _, err := net.SplitHostPort(c.Bind)
 		if _, ip := netip.ParseAddr(host); err != nil && (ip == nil || !strings.Contains(host, ":")) {
-			c.Bind = net.JoinHostPort(host, strconv.Itoa(defaultPort))
+			c.Bind = net.JoinHostPort(host, strconv.Itoa(gossip.DefaultPort))
 		}
 	}
 	if c.DataDir == "" {
@@ -195,11 +197,11 @@ func stateDir() string {
 func (c Config) complete() (Config, error) {
 	c = c.Default()
 	if len(c.Keys) == 0 && c.KeyFile != "" {
-		keys, err := ReadKeys(c.KeyFile)
+		held, err := keys.ReadFile(c.KeyFile)
 		if err != nil {
 			return c, err
 		}
-		c.Keys = keys
+		c.Keys = held
 	}
 	return c, c.Validate()
 }
@@ -219,30 +221,6 @@ func (c *Config) priority() uint8 {
 	return *c.Priority
 }
 
-// ReadKeys reads the key file: one base64 key of 32 bytes a line, # comments.
-// A file that others can read is refused: its key is no secret.
-func ReadKeys(path string) ([][]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w (ddgoose keygen --out %s makes one)", err, path)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
-		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	keys, err := wire.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes (ddgoose keygen)", path)
-	}
-	return keys, nil
-}
-
 var tagKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 
 // Validate reports every fault at once, a line each, and changes nothing. It
@@ -250,7 +228,7 @@ var tagKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 func (c Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if !validName(c.Name) {
+	if !gossip.ValidName(c.Name) {
 		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -", c.Name)
 	}
 	if len(c.Flock) == 0 || len(c.Flock) > wire.MaxLabel {
@@ -277,7 +255,7 @@ func (c Config) Validate() error {
 			bad("tag %q: want a key of 1 to 63 of A-Z a-z 0-9 . _ -, as --tag rack=7", k)
 		}
 	}
-	if _, err := (&peerMeta{Name: c.Name, Tags: c.Tags}).encode(); err != nil {
+	if err := gossip.CheckMeta(c.Name, c.Tags); err != nil {
 		bad("%w", err)
 	}
 	for _, k := range c.Keys {
@@ -342,7 +320,7 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 			continue
 		}
 		if loopback && !isLoopback(h) {
-			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, defaultPort)
+			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, gossip.DefaultPort)
 		}
 	}
 	if c.Advertise != "" {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/store/memfs"
 )
 
@@ -198,40 +197,6 @@ func (a *testAgent) edit(t *testing.T, change func(*life), f *testFlock) {
 	require.NoError(t, err)
 	change(&life{Agent: agent})
 	require.NoError(t, agent.Close())
-}
-
-func TestFailedMembersAreListedForADay(t *testing.T) {
-	inFlock(t, func(t *testing.T, f *testFlock) {
-		f.start("a")
-		f.start("b", joining("10.0.0.1"))
-		f.until(time.Minute, "both", func() bool { return f.agents["a"].Status().Alive == 2 })
-		f.crash("b")
-		state := func() string {
-			for _, m := range f.agents["a"].Members() {
-				if m.Name == "b" {
-					return m.State
-				}
-			}
-			return ""
-		}
-		f.until(time.Minute, "failed", func() bool { return state() == api.StateFailed })
-		g := f.agents["a"]
-		_, err := ask(t.Context(), g.Agent, func(l *life, answer func(struct{}, error)) error {
-			l.gossip.mu.Lock()
-			for _, p := range l.gossip.mu.peers {
-				if p.State == api.StateFailed {
-					p.Since = p.Since.Add(-failedListed + time.Minute)
-				}
-			}
-			l.gossip.mu.Unlock()
-			answer(struct{}{}, nil)
-			return nil
-		})
-		require.NoError(t, err)
-		f.sleep(50 * time.Second)
-		require.Equal(t, api.StateFailed, state())
-		f.until(time.Minute, "forgotten", func() bool { return state() == "" })
-	})
 }
 
 func TestASleepingMachineDropsItsLease(t *testing.T) {

@@ -11,7 +11,7 @@
 //
 // # The data's way
 //
-//	datagram -> transport.go   by its first byte: ours, or memberlist's
+//	datagram -> agent/port     by its first byte: ours, or memberlist's
 //	         -> inbox.go       open, decode, addressed to us? (bad or full: drop, count by reason)
 //	         -> loop.go        one goroutine: election.Step(now, input) -> effects
 //	         -> perform.go     0 publish what takes goose-ship away   1 save

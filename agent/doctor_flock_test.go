@@ -167,18 +167,11 @@ func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
 	})
 }
 
-// busy fills an agent's slots: it answers no questions until free is called.
+// busy makes an agent answer no questions until free is called.
 func (f *testFlock) busy(name string) (free func()) {
-	r, err := f.agents[name].callRoll(context.Background())
+	r, err := f.agents[name].askable(context.Background())
 	require.NoError(f.t, err)
-	for range askServing {
-		r.gossip.asks.serving <- struct{}{}
-	}
-	return func() {
-		for range askServing {
-			<-r.gossip.asks.serving
-		}
-	}
+	return r.gossip.Occupy()
 }
 
 func TestDoctorNamesAnAgentThatDoesNotAnswer(t *testing.T) {

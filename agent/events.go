@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 )
 
@@ -25,12 +26,12 @@ func (h host) Tell(ev member.Event) {
 	case member.EventFounded:
 		log.Info("founded a flock", "flock_id", ev.FlockID, "agents", ev.Agents, "voters", ev.Voters)
 	case member.EventStale:
-		l.problem(staleText(l.nameOf(ev.Peer), ev.Peer, ev.Addr, ev.Start, ev.Known))
+		l.problem(gossip.StaleText(l.nameOf(ev.Peer), ev.Peer, ev.Addr, ev.Start, ev.Known))
 	case member.EventClone:
-		l.problem(cloneText(l.nameOf(ev.Peer), ev.Peer, ev.Other, ev.Addr))
+		l.problem(gossip.CloneText(l.nameOf(ev.Peer), ev.Peer, ev.Other, ev.Addr))
 	case member.EventForeignFlock:
 		if l.quiet.Due("flock " + ev.Peer.String() + ev.FlockID.String()) {
-			l.problem(foreignText(l.nameOf(ev.Peer), ev.Addr.String(), ev.FlockID, l.member.FlockID()))
+			l.problem(gossip.ForeignText(l.nameOf(ev.Peer), ev.Addr.String(), ev.FlockID, l.member.FlockID()))
 		}
 	case member.EventHandedOver:
 		log.Info("handed over", "goose", l.nameOf(ev.Peer))

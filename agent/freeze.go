@@ -18,7 +18,7 @@ const (
 	MaxFreeze     = api.MaxFreeze
 )
 
-const freezeTopic = "freeze"
+const freezeQuestion = "freeze"
 
 // The API's bound and the member's are one.
 var _ = [1]struct{}{}[member.MaxFreeze-MaxFreeze]
@@ -49,21 +49,21 @@ func (b backend) Thaw(ctx context.Context) (api.Freeze, error) { return b.a.Thaw
 // spreadFreeze takes a new notice here, and tells all others.
 func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	var told member.FreezeNotice
-	r, err := ask(ctx, a, func(l *life, answer func(roll, error)) error {
+	r, err := ask(ctx, a, func(l *life, answer func(membership, error)) error {
 		n, err := l.member.StampFreeze(time.Now().UnixNano(), d)
 		if err != nil {
-			answer(roll{}, l.explained(err))
+			answer(membership{}, l.explained(err))
 			return nil
 		}
 		told = n
-		answer(l.roll(), nil)
+		answer(l.membership(), nil)
 		return nil
 	})
 	if err != nil {
 		return api.Freeze{}, err
 	}
 	f := api.Freeze{Remaining: d.Seconds()}
-	for _, got := range r.gossip.asks.gather(ctx, r.live, freezeTopic, func(peer) any { return told }) {
+	for _, got := range r.gossip.Gather(ctx, r.live, freezeQuestion, func(member.Peer) any { return told }) {
 		if got.Err != nil {
 			f.Unreached = append(f.Unreached, api.Unreached{Name: got.Meta.Name, Error: got.Err.Error()})
 			continue
@@ -115,6 +115,3 @@ func thawsIn(left time.Duration) string {
 	}
 	return fmt.Sprintf("%dm", left/time.Minute)
 }
-
-// freezeNotice is the temporary name in the metadata.
-type freezeNotice member.FreezeNotice

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/store"
@@ -89,7 +90,7 @@ func (h host) TellGossip(meta member.Meta) {
 		return
 	}
 	meta.Settled = h.l.name.settled
-	if err := h.l.gossip.SetMeta(metaOf(meta)); err != nil {
+	if err := h.l.gossip.SetMeta(meta); err != nil {
 		h.l.problem(err.Error())
 	}
 }
@@ -99,14 +100,14 @@ const leaveTold = 2 * time.Second
 
 func (h host) MarkLeft(id election.ID) { h.l.gossip.MarkLeft(id) }
 
-// tableTopic asks an agent for the table of elections, and tells it what is wanted.
-const tableTopic = "elections"
+// tablesQuestion asks an agent for the table of elections, and tells it what is wanted.
+const tablesQuestion = "elections"
 
 // AskTable asks another agent on a stream; the answer comes back through the loop.
 func (h host) AskTable(to election.ID, q member.TableQuestion, then func(*member.TableAnswer)) {
 	l := h.l
 	p, ok := l.peerAlive(to)
-	if !ok || !l.gossip.join.background(func(over context.Context) {
+	if !ok || !l.gossip.Background(func(over context.Context) {
 		answer := l.askTable(over, p, q)
 		_ = l.do(over, func(now *life) error { // a life that ends needs none
 			if now == l {
@@ -119,10 +120,10 @@ func (h host) AskTable(to election.ID, q member.TableQuestion, then func(*member
 	}
 }
 
-func (l *life) askTable(over context.Context, p peer, q member.TableQuestion) *member.TableAnswer {
-	ctx, cancel := context.WithTimeout(over, askWait)
+func (l *life) askTable(over context.Context, p member.Peer, q member.TableQuestion) *member.TableAnswer {
+	ctx, cancel := context.WithTimeout(over, gossip.AskWait)
 	defer cancel()
-	body, err := l.gossip.asks.ask(ctx, p, tableTopic, q)
+	body, err := l.gossip.Ask(ctx, p, tablesQuestion, q)
 	if err != nil {
 		return nil
 	}

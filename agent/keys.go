@@ -1,13 +1,11 @@
 package agent
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/keys"
 	"duckduckgoose/wire"
 )
 
@@ -16,7 +14,7 @@ import (
 // old one, then before it, then alone. It cannot begin or end sealing, which
 // needs a restart of the whole flock.
 func (a *Agent) SetKeys(ctx context.Context, keys [][]byte) error {
-	done, err := a.takeKeyTurn(ctx)
+	done, err := a.keyChanger.Turn(ctx)
 	if err != nil {
 		return err
 	}
@@ -28,26 +26,15 @@ func (a *Agent) SetKeys(ctx context.Context, keys [][]byte) error {
 	return err
 }
 
-// takeKeyTurn waits until nobody else changes the keys: a key file and the ring
-// that it was read into, or is written from, go together.
-func (a *Agent) takeKeyTurn(ctx context.Context) (done func(), err error) {
-	select {
-	case a.keyTurn <- struct{}{}:
-		return func() { <-a.keyTurn }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the keys are being changed already: %w", ctx.Err())
-	}
-}
-
 func (l *life) setKeys(keys [][]byte) error {
 	ring, err := wire.NewKeyring(l.cfg.Flock, keys)
 	if err != nil {
 		return err
 	}
-	if (len(keys) == 0) != (l.gossip.keyring == nil) {
+	if (len(keys) == 0) == l.gossip.Sealed() {
 		return api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them")
 	}
-	if err := l.gossip.setKeys(keys); err != nil {
+	if err := l.gossip.SetKeys(keys); err != nil {
 		return err
 	}
 	l.keys.Store(ring)
@@ -55,29 +42,46 @@ func (l *life) setKeys(keys [][]byte) error {
 	return nil
 }
 
-// setKeys makes the keyring hold these keys in this order. A key is taken away
-// only from the end: memberlist shifts the others in place otherwise, under
-// its readers.
-func (g *gossip) setKeys(keys [][]byte) error {
-	if g.keyring == nil {
+// Keys tells which agents hold which keys. It asks every live agent.
+func (a *Agent) Keys(ctx context.Context) (api.Keys, error) { return a.keyChanger.Keys(ctx) }
+
+// InstallKey gives every live agent a key to open with. Nothing changes at an
+// agent that already holds it.
+func (a *Agent) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
+	return a.keyChanger.Install(ctx, key)
+}
+
+// UseKey makes every live agent seal with the key of this id. It is refused
+// unless all of them hold it: none is locked out.
+func (a *Agent) UseKey(ctx context.Context, id string) (api.Keys, error) {
+	return a.keyChanger.Use(ctx, id)
+}
+
+// RemoveKey takes a key away from every live agent. It is refused while any of
+// them seals with it.
+func (a *Agent) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
+	return a.keyChanger.Remove(ctx, id)
+}
+
+// keyHost is the agent as keys.Changer sees it.
+type keyHost struct{ a *Agent }
+
+func (h keyHost) State(ctx context.Context) (keys.State, error) {
+	return ask(ctx, h.a, func(l *life, answer func(keys.State, error)) error {
+		m := l.membership()
+		answer(keys.State{Keys: l.cfg.Keys, File: l.cfg.KeyFile, Gossip: m.gossip, Live: m.live, Absent: m.absent}, nil)
 		return nil
-	}
-	var wanted [][]byte
-	for _, k := range keys {
-		derived, err := gossipKey(k)
-		if err != nil {
-			return fmt.Errorf("gossip key: %w", err)
+	})
+}
+
+func (h keyHost) SetKeys(ctx context.Context, keys [][]byte, askedBy election.ID) error {
+	_, err := ask(ctx, h.a, func(l *life, answer func(struct{}, error)) error {
+		err := l.setKeys(keys)
+		if err == nil {
+			l.log.Info("keys changed", "keys", l.keys.Load().KeyIDs(), "asked_by", l.nameOf(askedBy))
 		}
-		wanted = append(wanted, derived)
-	}
-	var errs []error
-	for _, k := range slices.Backward(wanted) {
-		errs = append(errs, g.keyring.AddKey(k), g.keyring.UseKey(k))
-	}
-	for _, k := range slices.Backward(slices.Clone(g.keyring.GetKeys())) {
-		if !slices.ContainsFunc(wanted, func(w []byte) bool { return bytes.Equal(w, k) }) {
-			errs = append(errs, g.keyring.RemoveKey(k))
-		}
-	}
-	return errors.Join(errs...)
+		answer(struct{}{}, err)
+		return nil
+	})
+	return err
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/agent/election"
 	"duckduckgoose/wire"
 )
 
@@ -277,7 +275,7 @@ func TestAReloadWaitsForAChangeOfKeysAndReadsWhatItWrote(t *testing.T) {
 		f.start("a", withKeyFile(t, dir, testKey(1)))
 		f.settle(1)
 		a := f.agents["a"]
-		done, err := a.takeKeyTurn(context.Background())
+		done, err := a.keyChanger.Turn(context.Background())
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -295,87 +293,10 @@ func TestAReloadWaitsForAChangeOfKeysAndReadsWhatItWrote(t *testing.T) {
 		}()
 		f.sleep(time.Second)
 		require.Empty(t, waiting)
-		require.NoError(t, rewriteKeys(cfg.KeyFile, [][]byte{testKey(1), testKey(2)}, nil))
+		both := base64.StdEncoding.EncodeToString(testKey(1)) + "\n" + base64.StdEncoding.EncodeToString(testKey(2)) + "\n"
+		require.NoError(t, os.WriteFile(cfg.KeyFile, []byte(both), 0o600))
 		done()
 		require.NoError(t, f.await(func() error { return <-waiting }))
 		require.Len(t, a.keys.Load().KeyIDs(), 2)
 	})
-}
-
-func TestAChangeOfKeysIsMadeOncePerTicket(t *testing.T) {
-	inFlock(t, func(t *testing.T, f *testFlock) {
-		f.withKeys(1)
-		a := f.start("a")
-		f.until(time.Minute, "a goose", func() bool { return f.goose() == "a" })
-		desk := &keyDesk{a: a.Agent}
-		told, err := desk.tell(context.Background(), election.ID{}, nil)
-		require.NoError(t, err)
-		change := func(c keyChange) error {
-			body, err := json.Marshal(c)
-			require.NoError(t, err)
-			_, err = desk.change(context.Background(), election.ID{}, body)
-			return err
-		}
-		ticket := told.(ring).Ticket
-		require.NoError(t, change(keyChange{Ticket: ticket, Install: testKey(8)}))
-		require.Len(t, a.keys.Load().KeyIDs(), 2)
-		require.ErrorContains(t, change(keyChange{Ticket: ticket, Remove: wire.KeyID(testKey(8))}), "was made already")
-		require.ErrorContains(t, change(keyChange{Ticket: "invented", Remove: wire.KeyID(testKey(8))}), "was made already")
-		told, err = desk.tell(context.Background(), election.ID{}, nil)
-		require.NoError(t, err)
-		f.sleep(ticketFor)
-		require.ErrorContains(t, change(keyChange{Ticket: told.(ring).Ticket, Remove: wire.KeyID(testKey(8))}), "is older than 1m0s")
-		require.Len(t, a.keys.Load().KeyIDs(), 2)
-		for range ticketsMost {
-			_, err = desk.tell(context.Background(), election.ID{}, nil)
-			require.NoError(t, err)
-		}
-		_, err = desk.tell(context.Background(), election.ID{}, nil)
-		require.ErrorContains(t, err, "ask again later")
-	})
-}
-
-func TestARingIsBounded(t *testing.T) {
-	var keys [][]byte
-	for n := range byte(keysMost) {
-		next, _, err := (&keyChange{Install: testKey(n)}).apply(append([][]byte{testKey(100)}, keys...))
-		if int(n) == keysMost-1 {
-			require.ErrorContains(t, err, "holds 8 keys already")
-			break
-		}
-		require.NoError(t, err)
-		keys = next[1:]
-	}
-	for _, bad := range []keyChange{{Install: []byte("short")}, {Use: "00000000"}, {Remove: wire.KeyID(testKey(0))}} {
-		_, _, err := bad.apply([][]byte{testKey(0), testKey(1)})
-		require.Error(t, err)
-	}
-	next, _, err := (&keyChange{Use: wire.KeyID(testKey(2))}).apply([][]byte{testKey(0), testKey(1), testKey(2)})
-	require.NoError(t, err)
-	require.Equal(t, [][]byte{testKey(2), testKey(0), testKey(1)}, next)
-}
-
-func TestKeyFileKeepsItsCommentsAndOtherKeys(t *testing.T) {
-	line := func(n byte) string { return base64.StdEncoding.EncodeToString(testKey(n)) }
-	text := "# the flock's\n\n# of March\n" + line(1) + " # first\n# of May\n" + line(2) + "\r\n" + line(3) + "\n# end"
-	got, err := reorderKeys([]byte(text), [][]byte{testKey(2), testKey(4)}, testKey(1))
-	require.NoError(t, err)
-	require.Equal(t, "# of May\n"+line(2)+"\n"+line(4)+"\n"+line(3)+"\n# end\n", string(got))
-	parsed, err := wire.ParseKeys(got)
-	require.NoError(t, err)
-	require.Equal(t, [][]byte{testKey(2), testKey(4), testKey(3)}, parsed)
-	_, err = reorderKeys([]byte(text), [][]byte{testKey(7)}, nil)
-	require.ErrorContains(t, err, "holds none of the keys")
-
-	dir := t.TempDir()
-	target, link := filepath.Join(dir, "real.key"), filepath.Join(dir, "link.key")
-	require.NoError(t, os.WriteFile(target, []byte(text), 0o640))
-	require.NoError(t, os.Symlink(target, link))
-	require.NoError(t, rewriteKeys(link, [][]byte{testKey(2)}, nil))
-	keys, err := ReadKeys(target)
-	require.NoError(t, err)
-	require.Equal(t, testKey(2), keys[0])
-	names, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, names, 2, "nothing is left behind")
 }

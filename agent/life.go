@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/port"
@@ -29,14 +30,14 @@ type life struct {
 
 	net    Transport
 	port   *port.Port
-	gossip *gossip
+	gossip *gossip.Gossip
 	inbox  *inbox
 	ahead  time.Duration // boot clock less monotonic clock, at the last turn
 
 	// What gossip shows, as of the last change.
-	peers []peer
+	peers []member.Peer
 	names map[election.ID]string
-	byID  atomic.Pointer[map[election.ID]peer] // read by streams
+	byID  atomic.Pointer[map[election.ID]member.Peer] // read by streams
 
 	name     nameCheck
 	address  addressCheck
@@ -139,21 +140,21 @@ func (l *life) close() {
 func (l *life) membersChanged() {
 	l.peers = l.gossip.Peers()
 	l.learnNames()
-	byID := make(map[election.ID]peer, len(l.peers))
+	byID := make(map[election.ID]member.Peer, len(l.peers))
 	seen := make([]member.Peer, 0, len(l.peers))
 	for _, p := range l.peers {
 		byID[p.ID] = p
-		seen = append(seen, p.seen())
+		seen = append(seen, p)
 	}
 	l.byID.Store(&byID)
 	l.member.SetPeers(seen)
 }
 
 // peerAlive gives a live agent by its id.
-func (l *life) peerAlive(id election.ID) (peer, bool) {
-	i := slices.IndexFunc(l.peers, func(p peer) bool { return p.ID == id && p.State == stateAlive })
+func (l *life) peerAlive(id election.ID) (member.Peer, bool) {
+	i := slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.ID == id && p.State == member.Alive })
 	if i < 0 {
-		return peer{}, false
+		return member.Peer{}, false
 	}
 	return l.peers[i], true
 }

@@ -47,10 +47,10 @@ func (l *life) meter(now time.Duration, v *member.View) {
 // postMeters gives the metrics what only the loop knows.
 func (l *life) postMeters(now time.Duration) {
 	l.paths.Roll(now, l.cfg.Heartbeat)
-	l.meters.NoteHealth(l.gossip.list.GetHealthScore())
+	l.meters.NoteHealth(l.gossip.HealthScore())
 	rtt := map[election.ID]time.Duration{}
 	for _, p := range l.peers {
-		if p.State == api.StateAlive {
+		if p.State == member.Alive {
 			rtt[p.ID] = p.RTT
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
@@ -37,15 +36,15 @@ func (l *life) checkName(now time.Duration) error {
 	}
 	n.shared = false
 	for _, p := range l.peers {
-		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != stateAlive {
+		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != member.Alive {
 			continue
 		}
 		n.shared = true
 		if n.settled || n.pinging || !p.Meta.Settled && l.id.Compare(p.ID) < 0 {
 			continue
 		}
-		n.pinging = l.gossip.join.background(func(ctx context.Context) {
-			h := nameHolder{peer: p, answers: l.gossip.Answers(p)}
+		n.pinging = l.gossip.Background(func(ctx context.Context) {
+			h := nameHolder{Peer: p, answers: l.gossip.Answers(p)}
 			select {
 			case n.pinged <- h:
 			case <-ctx.Done():
@@ -57,7 +56,7 @@ func (l *life) checkName(now time.Duration) error {
 
 // nameHolder is another agent of our name, and whether it answers.
 type nameHolder struct {
-	peer
+	member.Peer
 	answers bool
 }
 
@@ -71,44 +70,6 @@ func (l *life) nameTaken(h nameHolder) error {
 	l.member.Silence(member.Stopped)
 	l.gossip.Withdraw(withdrawWait)
 	return &TakenError{What: "name", Value: l.cfg.Name, Holder: h.Addr.String(), Flag: "name"}
-}
-
-// refuseNames marks the agents whose name another live agent has: those must
-// exit (checkName). Until an agent has settled, it may be one of them, so it is
-// not shown, nor counted or elected. The mark stays for that life, since the
-// one that has the name may fail before the refused one does. mu is held.
-func (g *gossip) refuseNames() {
-	holders := map[string]*peer{}
-	for _, p := range g.mu.peers {
-		if h := holders[p.Meta.Name]; p.State == api.StateAlive && (h == nil || p.precedes(h)) {
-			holders[p.Meta.Name] = p
-		}
-	}
-	for id, p := range g.mu.peers {
-		h := holders[p.Meta.Name]
-		if h != nil && h != p && id != g.opts.ID && p.State == api.StateAlive && !p.Meta.Settled && h.precedes(p) {
-			p.refused = true
-		}
-	}
-}
-
-// precedes tells whether a name that two agents have is p's rather than q's.
-func (p *peer) precedes(q *peer) bool {
-	if p.Meta.Settled != q.Meta.Settled {
-		return p.Meta.Settled
-	}
-	if kept, other := p.keptName == p.Meta.Name, q.keptName == q.Meta.Name; kept != other {
-		return kept // it restarted, and the other one is new
-	}
-	return p.ID.Compare(q.ID) < 0
-}
-
-// beforeRefusal gives what a refused agent is shown as: a member that stopped,
-// under the name that it had; false: it never was a member.
-func (p *peer) beforeRefusal() (peer, bool) {
-	shown := *p
-	shown.State, shown.Meta.Name = api.StateFailed, p.keptName
-	return shown, p.keptName != ""
 }
 
 // TakenError says that something an agent needs for itself is another's.
@@ -143,7 +104,7 @@ func (l *life) learnNames() {
 	byAddr := map[netip.AddrPort]string{}
 	for _, p := range l.peers {
 		l.names[p.ID] = p.Meta.Name
-		if p.State == stateAlive && p.ID != l.id {
+		if p.State == member.Alive && p.ID != l.id {
 			byAddr[p.Addr] = p.Meta.Name
 		}
 	}

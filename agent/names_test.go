@@ -52,7 +52,7 @@ func (f *testFlock) noTrace(of, id string) {
 // those that it does not show included.
 func (f *testFlock) knows(name string, n int) bool {
 	got, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(int, error)) error {
-		answer(l.gossip.list.NumMembers(), nil)
+		answer(l.gossip.NumMembers(), nil)
 		return nil
 	})
 	require.NoError(f.t, err)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/port"
 )
 
@@ -29,18 +30,18 @@ func (l *life) openNetwork() (err error) {
 		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
 		Datagram: l.inbox.take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, Sender: l.peerBehind,
 	})
-	var known []knownPeer
+	var known []gossip.Known
 	for _, p := range l.disk.Peers() {
 		if addr, err := netip.ParseAddrPort(p.Addr); err == nil && p.ID != l.id {
-			known = append(known, knownPeer{p.ID, p.Name, addr})
+			known = append(known, gossip.Known{ID: p.ID, Name: p.Name, Addr: addr})
 			l.member.Remember(p.ID, addr)
 		}
 	}
 	l.savePeers(known)
-	l.gossip, err = startGossip(gossipOptions{
-		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: metaOf(l.member.Meta()), Join: l.cfg.Join, Known: known,
-		At: l.port.Advertised, Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Topics: l.topics(),
-	}, l.port, &gossipLog{log: l.log, quiet: l.quiet, over: l.port.Closed()})
+	l.gossip, err = gossip.Start(gossip.Options{
+		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: l.member.Meta(), Join: l.cfg.Join, Known: known, Port: l.port, Log: l.log,
+		Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Handlers: l.handlers(),
+	})
 	if err != nil {
 		_ = l.port.Shutdown()
 		return err

@@ -22,7 +22,11 @@ const module = "duckduckgoose/"
 
 // importsBelow gives, for every package of the module, the packages of the module
 // that it imports without its tests.
-func importsBelow(t *testing.T, root string) map[string][]string {
+func importsBelow(t *testing.T, root string) map[string][]string { return importsOf(t, root, module) }
+
+// importsOf gives, for every package of the module, what it imports without its
+// tests of the packages whose paths begin with prefix; the prefix is cut off.
+func importsOf(t *testing.T, root, prefix string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
 	require.NoError(t, filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -44,7 +48,7 @@ func importsBelow(t *testing.T, root string) map[string][]string {
 			if err != nil {
 				return err
 			}
-			if below, ok := strings.CutPrefix(name, module); ok && !slices.Contains(imports, below) {
+			if below, ok := strings.CutPrefix(name, prefix); ok && !slices.Contains(imports, below) {
 				imports = append(imports, below)
 			}
 		}
@@ -132,4 +136,20 @@ func TestArrowsPointInwards(t *testing.T) {
 		}
 	}
 	require.Empty(t, imports["agent/election"])
+}
+
+// Each library at the edge is known to few packages, so that it can be replaced.
+func TestLibrariesAreKnownToTheirOwnPackagesOnly(t *testing.T) {
+	for library, known := range map[string][]string{
+		"github.com/hashicorp/memberlist":      {"agent/gossip", "agent/port"},
+		"github.com/prometheus/client_golang/": {"agent/meters"},
+	} {
+		var found []string
+		for pkg, imports := range importsOf(t, "..", library) {
+			if len(imports) > 0 {
+				found = append(found, pkg)
+			}
+		}
+		require.ElementsMatch(t, known, found, library)
+	}
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/doctor"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
 )
 
@@ -81,7 +81,7 @@ func (l *life) measure(session uint64) bool {
 	run := &probeRun{begun: l.now()}
 	var before, after []election.ID
 	for _, q := range l.peers {
-		if q.State != api.StateAlive {
+		if q.State != member.Alive {
 			continue
 		}
 		switch c := q.ID.Compare(l.id); {

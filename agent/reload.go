@@ -11,7 +11,7 @@ import (
 // of them. What differs of the rest needs a new start: its flags are listed,
 // and the old values stay. A configuration with a fault changes nothing.
 func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
-	done, err := a.takeKeyTurn(ctx)
+	done, err := a.keyChanger.Turn(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/store"
@@ -165,7 +165,7 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	goose, self := l.member.Default().Goose(now)
 	if self && l.main.Holders().Attached == 0 {
 		for _, p := range l.peers {
-			if p.ID != l.id && p.State == api.StateAlive && p.Meta.Holders {
+			if p.ID != l.id && p.State == member.Alive && p.Meta.Holders {
 				warn("the goose has no work attached while %s has: attach some here (ddgoose run), or ddgoose step-down --to %s", p.Meta.Name, p.Meta.Name)
 				break
 			}
@@ -213,7 +213,7 @@ func (l *life) peerBehind(id election.ID) (string, netip.AddrPort) {
 
 // savePeers keeps the last known addresses for the next start, after this
 // agent's own: a recovery names agents, and finds their ids there.
-func (l *life) savePeers(known []knownPeer) {
+func (l *life) savePeers(known []gossip.Known) {
 	ps := make([]store.Peer, 0, 1+len(known))
 	for _, k := range known {
 		ps = append(ps, store.Peer{ID: k.ID, Name: k.Name, Addr: k.Addr.String()})

@@ -10,12 +10,14 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/why"
 )
 
 const (
-	// whyTopic asks an agent what it has promised, and what it waits for.
-	whyTopic = "why"
+	// whyQuestion asks an agent what it has promised, and what it waits for.
+	whyQuestion = "why"
 	// whyWait is how long the loop, and then the voters, may take to answer.
 	whyWait = time.Second
 	// answersKept is for how many leases a voter's answer to a campaign is worth
@@ -32,8 +34,8 @@ func (a *Agent) Why(ctx context.Context) (api.Why, error) {
 	defer cancel()
 	type known struct {
 		facts  why.Facts
-		ask    []peer
-		gossip *gossip
+		ask    []member.Peer
+		gossip *gossip.Gossip
 	}
 	k, err := ask(patience, a, func(l *life, answer func(known, error)) error {
 		f := l.facts(l.now())
@@ -124,7 +126,7 @@ func (l *life) facts(now time.Duration) why.Facts {
 		v := why.Voter{Name: l.nameOf(m.ID), ID: m.ID.String(), Self: m.ID == l.id, Priority: m.Priority, Heard: -1}
 		for _, p := range l.peers {
 			if p.ID == m.ID {
-				v.State = p.State
+				v.State = p.State.String()
 			}
 		}
 		switch addr, ok := l.member.Addr(m.ID); {
@@ -159,12 +161,14 @@ var refusals = map[election.Reason]string{
 
 // silentOn gives the live voters that have to be asked what they have promised,
 // since no goose tells.
-func (l *life) silentOn(f *why.Facts) (peers []peer) {
+func (l *life) silentOn(f *why.Facts) (peers []member.Peer) {
 	if f.Goose != "" {
 		return nil
 	}
 	for _, v := range f.Voters {
-		if p, ok := l.gossip.alivePeer(v.ID); ok && !v.Self {
+		if id, err := election.ParseID(v.ID); err != nil || v.Self {
+			continue
+		} else if p, ok := l.gossip.Alive(id); ok {
 			peers = append(peers, p)
 		}
 	}
@@ -172,7 +176,7 @@ func (l *life) silentOn(f *why.Facts) (peers []peer) {
 }
 
 // askVoters asks them all at once, for no longer than whyWait.
-func (a *Agent) askVoters(ctx context.Context, g *gossip, peers []peer, f *why.Facts) {
+func (a *Agent) askVoters(ctx context.Context, g *gossip.Gossip, peers []member.Peer, f *why.Facts) {
 	ctx, cancel := context.WithTimeout(ctx, whyWait)
 	defer cancel()
 	told := make([]*why.Told, len(peers))
@@ -180,7 +184,7 @@ func (a *Agent) askVoters(ctx context.Context, g *gossip, peers []peer, f *why.F
 	for i, p := range peers {
 		asked.Go(func() {
 			var t why.Told
-			if b, err := g.asks.ask(ctx, p, whyTopic, struct{}{}); err == nil && json.Unmarshal(b, &t) == nil {
+			if b, err := g.Ask(ctx, p, whyQuestion, struct{}{}); err == nil && json.Unmarshal(b, &t) == nil {
 				told[i] = &t
 			}
 		})

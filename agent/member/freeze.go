@@ -5,9 +5,9 @@ import "time"
 const (
 	// MaxFreeze is the longest freeze.
 	MaxFreeze = 24 * time.Hour
-	// lastStamp is the highest stamp that is believed. Real time is far from it,
+	// LastStamp is the highest stamp that is believed. Real time is far from it,
 	// and a command can always stamp itself higher.
-	lastStamp = 1 << 61
+	LastStamp = 1 << 61
 )
 
 // Freeze is what a process knows of a freeze of the flock. It is not on the
@@ -29,7 +29,7 @@ func (m *Member) FrozenFor(now time.Duration) time.Duration { return max(0, m.fr
 // TakeFreeze takes a notice that is newer than the one known, and tells the
 // others. It gives false for one that is older, or not to be believed.
 func (m *Member) TakeFreeze(n FreezeNotice) bool {
-	if n.Stamp == 0 || n.Stamp > lastStamp || n.Stamp <= m.freeze.Stamp {
+	if n.Stamp == 0 || n.Stamp > LastStamp || n.Stamp <= m.freeze.Stamp {
 		return false
 	}
 	now := m.host.Now()

@@ -59,6 +59,9 @@ type Meta struct {
 	Elections    uint64        // hash of the names it contests; 0: none
 }
 
+// MaxPreemptAfter is the largest Meta.PreemptAfter.
+const MaxPreemptAfter = 24 * time.Hour
+
 // FreezeNotice tells of a freeze of the flock, or of its end. The notice with
 // the highest stamp counts. A stamp is the wall clock where the command was
 // given, and above every stamp known there.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/keys"
 	"duckduckgoose/wire"
 )
 
@@ -65,9 +65,9 @@ func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
 	})
 	require.Zero(t, call(t, "netem", "clear", "--socket", flock[1].socket).code)
 
-	keys, err := agent.ReadKeys(first)
+	old, err := keys.ReadFile(first)
 	require.NoError(t, err)
-	id := wire.KeyID(keys[0])
+	id := wire.KeyID(old[0])
 	for _, step := range [][]string{{"install", "--file", next}, {"use", "--file", next}, {"remove", id}} {
 		var got outcome
 		eventually(t, func() bool {
@@ -75,10 +75,10 @@ func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
 			return got.code == 0
 		}, "keys %v; last: %v", step, &got)
 	}
-	want, err := agent.ReadKeys(next)
+	want, err := keys.ReadFile(next)
 	require.NoError(t, err)
 	for _, p := range flock {
-		kept, err := agent.ReadKeys(filepath.Join(dir, p.name+".key"))
+		kept, err := keys.ReadFile(filepath.Join(dir, p.name+".key"))
 		require.NoError(t, err)
 		require.Equal(t, want, kept, p.name)
 	}

@@ -15,6 +15,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/hooks"
+	"duckduckgoose/agent/keys"
 )
 
 // agentSettings are an agent's flags. What is left zero is chosen by the agent
@@ -165,7 +166,7 @@ func (s *agentSettings) keys() ([][]byte, error) {
 	if s.keyFile == "" {
 		return nil, nil
 	}
-	return agent.ReadKeys(s.keyFile)
+	return keys.ReadFile(s.keyFile)
 }
 
 // reloadable are the settings that SIGHUP changes.

@@ -1,4 +1,4 @@
-package agent
+package keys
 
 import (
 	"bytes"
@@ -7,11 +7,36 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"duckduckgoose/wire"
 )
+
+// ReadFile reads a key file: one base64 key of 32 bytes per line, and # comments.
+// It refuses a file that everybody may read.
+func ReadFile(path string) ([][]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w (ddgoose keygen --out %s makes one)", err, path)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
+		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	held, err := wire.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	if len(held) == 0 {
+		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes (ddgoose keygen)", path)
+	}
+	return held, nil
+}
 
 // keyBlock is a key of a file, with the comments above it.
 type keyBlock struct {
@@ -19,10 +44,9 @@ type keyBlock struct {
 	lines []string
 }
 
-// reorderKeys gives a key file's text with these keys in this order. Each keeps
-// its comments, and what the file holds besides stays behind them, but for
-// the one that is removed.
-func reorderKeys(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
+// reorder gives a key file's text with these keys in this order. Each key keeps
+// its comments. Other keys of the file stay behind them, except the removed one.
+func reorder(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
 	var blocks []keyBlock
 	var above []string
 	for line := range strings.Lines(string(text)) {
@@ -57,9 +81,9 @@ func reorderKeys(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
 	return []byte(strings.Join(out, "\n") + "\n"), nil
 }
 
-// rewriteKeys makes a key file say what a ring has become. A crash leaves the
-// old file or the new one, whole; only its owner can read the new one.
-func rewriteKeys(path string, keys [][]byte, removed []byte) error {
+// rewrite writes the keys of an agent to its key file. A crash leaves either the
+// whole old file or the whole new one. Only its owner can read the new one.
+func rewrite(path string, keys [][]byte, removed []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
@@ -68,7 +92,7 @@ func rewriteKeys(path string, keys [][]byte, removed []byte) error {
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
-	text, err := reorderKeys(old, keys, removed)
+	text, err := reorder(old, keys, removed)
 	if err != nil {
 		return fmt.Errorf("key file %s: %w", path, err)
 	}

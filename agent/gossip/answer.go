@@ -1,4 +1,4 @@
-package agent
+package gossip
 
 import (
 	"bytes"
@@ -8,24 +8,25 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 )
 
 const (
-	// askInbox bounds the letters that wait to be read.
+	// askInbox bounds the messages that wait to be read.
 	askInbox = 64
 	// askServing bounds the questions being answered.
 	askServing = 8
 	// askServeWait bounds the answering of one.
 	askServeWait = 15 * time.Second
-	// askBurst and askRate bound the questions of all others together, at once
-	// and per second.
+	// askBurst and askRate bound the questions of all others together: how many at
+	// once, and how many per second.
 	askBurst = 128
 	askRate  = 16
 )
 
-// take is called by memberlist with what came: it copies and returns.
+// take is called by memberlist with what came. It copies and returns.
 func (a *asker) take(b []byte) {
-	if len(b) > askMost {
+	if len(b) > maxMessage {
 		a.drop("large")
 		return
 	}
@@ -36,10 +37,10 @@ func (a *asker) take(b []byte) {
 	}
 }
 
-// drop counts what came and is not taken.
+// drop counts what came and was dropped.
 func (a *asker) drop(why string) { a.g.opts.Counts.Of("dropped_ask_" + why).Add(1) }
 
-// read takes letters one by one until the life ends.
+// read takes messages one by one until gossip shuts down.
 func (a *asker) read(ctx context.Context) {
 	for {
 		select {
@@ -51,20 +52,20 @@ func (a *asker) read(ctx context.Context) {
 	}
 }
 
-// open looks at one letter. Whoever it is from must be alive by gossip, and
-// gets the answer where gossip says that it is.
+// open checks one message. Its sender must be alive by gossip, and gets the
+// answer at the address that gossip shows.
 func (a *asker) open(b []byte) {
-	var l letter
-	if err := json.Unmarshal(b, &l); err != nil || l.Version != letterVersion {
+	var l message
+	if err := json.Unmarshal(b, &l); err != nil || l.Version != messageVersion {
 		a.drop("malformed")
 		return
 	}
-	from, known := a.g.alivePeer(l.From)
+	from, known := a.g.aliveByText(l.From)
 	if !known || from.ID == a.g.opts.ID || l.To != a.g.opts.ID.String() || l.FlockID != a.g.flockID().String() {
 		a.drop("stranger")
 		return
 	}
-	if l.Topic == "" {
+	if l.Question == "" {
 		a.deliver(&l)
 		return
 	}
@@ -79,7 +80,7 @@ func (a *asker) open(b []byte) {
 		return
 	}
 	a.g.opts.Counts.Of("questions_answered").Add(1)
-	if !a.g.join.background(func(ctx context.Context) {
+	if !a.g.Background(func(ctx context.Context) {
 		defer func() { <-a.serving }()
 		a.serve(ctx, from, &l)
 	}) {
@@ -87,8 +88,8 @@ func (a *asker) open(b []byte) {
 	}
 }
 
-// deliver hands an answer to the one who waits for it.
-func (a *asker) deliver(l *letter) {
+// deliver hands an answer to its waiter.
+func (a *asker) deliver(l *message) {
 	a.mu.Lock()
 	w := a.mu.waiting[l.Number]
 	a.mu.Unlock()
@@ -104,22 +105,22 @@ func (a *asker) deliver(l *letter) {
 }
 
 // serve answers one question.
-func (a *asker) serve(ctx context.Context, from peer, q *letter) {
+func (a *asker) serve(ctx context.Context, from member.Peer, q *message) {
 	ctx, cancel := context.WithTimeout(ctx, askServeWait)
 	defer cancel()
-	out := a.letterTo(from.ID)
+	out := a.messageTo(from.ID)
 	out.Number = q.Number
-	body, err := a.answer(ctx, from.ID, q.Topic, q.Body)
+	body, err := a.answer(ctx, from.ID, q.Question, q.Body)
 	if err != nil {
 		out.Error = err.Error()
 	}
 	out.Body = body
-	_ = a.send(from, out) // the asker waits for so long and no longer, and says that no answer came
+	_ = a.send(from, out) // the asking side reports that no answer came
 }
 
 func (a *asker) answer(ctx context.Context, from election.ID, name string, body json.RawMessage) (json.RawMessage, error) {
-	do := a.g.opts.Topics[name]
-	if name == relayTopic {
+	do := a.g.opts.Handlers[name]
+	if name == relayQuestion {
 		do = a.passOn
 	}
 	if do == nil {
@@ -138,20 +139,21 @@ type relayAnswer struct {
 	Refused string          `json:"refused,omitempty"`
 }
 
-// passOn asks for another, once: what is passed on is not passed on again.
+// passOn asks a third agent for the one that asked. What was passed on is not
+// passed on again.
 func (a *asker) passOn(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var r relayed
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, fmt.Errorf("read the question: %w", err)
 	}
-	to, known := a.g.alivePeer(r.To)
-	if !known || to.ID == a.g.opts.ID || r.Topic == relayTopic {
+	to, known := a.g.aliveByText(r.To)
+	if !known || to.ID == a.g.opts.ID || r.Question == relayQuestion {
 		return nil, fmt.Errorf("it cannot be passed on to %.40q", r.To)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(ctx, AskWait)
 	defer cancel()
-	got, err := a.ask(ctx, to, r.Topic, r.Body)
-	answer := reply{Body: got, Err: err}
+	got, err := a.ask(ctx, to, r.Question, r.Body)
+	answer := Reply{Body: got, Err: err}
 	switch {
 	case err == nil:
 		return relayAnswer{Body: got}, nil
@@ -161,7 +163,7 @@ func (a *asker) passOn(ctx context.Context, _ election.ID, body json.RawMessage)
 	return nil, err
 }
 
-// bucket lets so many pass at once, and so many a second. One goroutine uses it.
+// bucket lets size pass at once, and perSecond after that. One goroutine uses it.
 type bucket struct {
 	size, perSecond float64
 	used            float64
@@ -176,4 +178,26 @@ func (b *bucket) take(now time.Time) bool {
 	}
 	b.used++
 	return true
+}
+
+// aliveByText is Alive for an id that another agent wrote.
+func (g *Gossip) aliveByText(text string) (member.Peer, bool) {
+	id, err := election.ParseID(text)
+	if err != nil {
+		return member.Peer{}, false
+	}
+	return g.Alive(id)
+}
+
+// Occupy makes this agent too busy to answer questions until free is called.
+// Tests use it.
+func (g *Gossip) Occupy() (free func()) {
+	for range askServing {
+		g.asks.serving <- struct{}{}
+	}
+	return func() {
+		for range askServing {
+			<-g.asks.serving
+		}
+	}
 }

@@ -1,8 +1,13 @@
-package agent
+// Package keys changes the keys of a running flock, agent by agent, and locks no
+// live agent out.
+//
+// A change is made by asking every live agent through gossip for its keys, and
+// then each for the change. It is refused unless all of them have answered. An
+// agent writes a change to its key file before it makes it.
+package keys
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,83 +15,103 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
 )
 
-// errNoKeys answers where nothing is sealed.
+// Changer changes the keys of the flock from one agent, and this agent's own
+// keys when others ask. Its methods are safe for many goroutines.
+type Changer struct {
+	host Host
+	turn chan struct{} // held by whatever changes the keys or the key file
+}
+
+// Host is the agent whose keys these are.
+type Host interface {
+	State(context.Context) (State, error)
+	// SetKeys makes these the keys of the running agent, as askedBy wants.
+	SetKeys(ctx context.Context, keys [][]byte, askedBy election.ID) error
+}
+
+// State is an agent at one moment.
+type State struct {
+	Keys   [][]byte // its own, the sealing one first
+	File   string   // the key file; "": none
+	Gossip *gossip.Gossip
+	Live   []member.Peer // by name, this agent included
+	Absent []member.Peer // failed ones, and voters that gossip has forgotten
+}
+
+// New makes the changer of an agent.
+func New(host Host) *Changer { return &Changer{host: host, turn: make(chan struct{}, 1)} }
+
+// Turn waits until nothing else changes the keys, and holds the others off until
+// done is called. Reading a key file and setting its keys must share one turn.
+func (c *Changer) Turn(ctx context.Context) (done func(), err error) {
+	select {
+	case c.turn <- struct{}{}:
+		return func() { <-c.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the keys are being changed already: %w", ctx.Err())
+	}
+}
+
+// Handlers answer the questions that other agents ask about keys. Tickets given
+// by earlier handlers are not valid for these.
+func (c *Changer) Handlers() map[string]gossip.Handler {
+	r := &responder{c: c}
+	return map[string]gossip.Handler{keysQuestion: r.tell, changeQuestion: r.change}
+}
+
+// idsOf gives the ids of keys.
+func idsOf(keys [][]byte) []string {
+	ids := make([]string, 0, len(keys))
+	for _, k := range keys {
+		ids = append(ids, wire.KeyID(k))
+	}
+	return ids
+}
+
+// errNoKeys is the error where nothing is sealed.
 var errNoKeys = api.Conflict("this flock has no key, and a running one cannot begin to seal: stop all agents, and start them with one --key-file (ddgoose keygen --out F)")
 
-// roll is who is asked, and who cannot be.
-type roll struct {
-	gossip *gossip
-	live   []peer // by name, this agent included
-	absent []peer // dead ones, and voters that gossip has forgotten
-}
-
-func (l *life) roll() roll {
-	r := roll{gossip: l.gossip}
-	for _, p := range l.peers {
-		switch p.State {
-		case api.StateAlive:
-			r.live = append(r.live, p)
-		case api.StateFailed:
-			r.absent = append(r.absent, p)
-		}
-	}
-	if l.node() != nil {
-		rec := l.node().Record()
-		for _, v := range rec.Config.Members() {
-			if !slices.ContainsFunc(l.peers, func(p peer) bool { return p.ID == v.ID }) {
-				r.absent = append(r.absent, peer{ID: v.ID, State: api.StateFailed, Meta: peerMeta{Name: l.nameOf(v.ID)}})
-			}
-		}
-	}
-	byName := func(a, b peer) int { return strings.Compare(a.Meta.Name, b.Meta.Name) }
-	slices.SortFunc(r.live, byName)
-	slices.SortFunc(r.absent, byName)
-	return r
-}
-
-func (a *Agent) callRoll(ctx context.Context) (roll, error) {
-	return ask(ctx, a, func(l *life, answer func(roll, error)) error {
-		answer(l.roll(), nil)
-		return nil
-	})
-}
-
-// rings are the keys of a whole flock at one moment.
+// rings are the keys of all members of a flock at one moment.
 type rings struct {
-	roll
-	replies []reply
-	of      []ring // of those replies that have no error
-	unseen  []string
+	State
+	replies []gossip.Reply
+	of      []ring   // of those replies that have no error
+	unseen  []string // agents that are alive for others, and not for this one
 }
 
-// allRings asks every live agent for its keys.
-func (a *Agent) allRings(ctx context.Context) (*rings, error) {
-	r, err := a.callRoll(ctx)
+// ask asks every live agent for its keys.
+func (c *Changer) ask(ctx context.Context) (*rings, error) {
+	st, err := c.host.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(a.keys.Load().KeyIDs()) == 0 {
+	if len(st.Keys) == 0 {
 		return nil, errNoKeys
 	}
-	all := &rings{roll: r, of: make([]ring, len(r.live))}
-	all.replies = r.gossip.asks.gather(ctx, r.live, keysTopic, func(peer) any { return struct{}{} })
+	all := &rings{State: st, of: make([]ring, len(st.Live))}
+	all.replies = st.Gossip.Gather(ctx, st.Live, keysQuestion, func(member.Peer) any { return struct{}{} })
 	unseen := map[string]string{}
 	for i := range all.replies {
-		all.replies[i].Err = all.replies[i].read(&all.of[i])
+		all.replies[i].Err = all.replies[i].Read(&all.of[i])
 		for id, name := range all.of[i].Alive {
-			if _, known := r.gossip.alivePeer(id); !known {
-				unseen[id] = name
+			if parsed, err := election.ParseID(id); err == nil {
+				if _, alive := st.Gossip.Alive(parsed); alive {
+					continue
+				}
 			}
+			unseen[id] = name
 		}
 	}
 	all.unseen = slices.Sorted(maps.Values(unseen))
 	return all, nil
 }
 
-// show says it for people and programs.
+// show gives what the API shows.
 func (r *rings) show() api.Keys {
 	var k api.Keys
 	at := map[string]int{}
@@ -130,20 +155,13 @@ func (r *rings) show() api.Keys {
 	for _, name := range r.unseen {
 		k.Warnings = append(k.Warnings, name+": alive for others, and not for this agent: it was not asked")
 	}
-	for _, p := range r.absent {
+	for _, p := range r.Absent {
 		k.Absent = append(k.Absent, api.KeyAbsent{Name: p.Meta.Name, Addr: addrText(p), Sees: r.sees()})
 	}
 	return k
 }
 
-func addrText(p peer) string {
-	if p.Addr.IsValid() {
-		return p.Addr.String()
-	}
-	return ""
-}
-
-// sees is what becomes of an agent that is not there.
+// sees tells what an absent agent will meet when it returns.
 func (r *rings) sees() string {
 	var used []string
 	for i := range r.of {
@@ -155,7 +173,7 @@ func (r *rings) sees() string {
 	return fmt.Sprintf("it hears nobody when it returns, and its status warns \"seals with key %s, we hold ...\", unless it holds key %s: put that into its key file before it starts, or SIGHUP it", key, key)
 }
 
-// complete refuses unless every agent that is alive for anybody has answered.
+// complete gives an error unless every agent that is alive for anybody answered.
 func (r *rings) complete(what string) error {
 	var silent []string
 	for _, p := range r.replies {
@@ -173,13 +191,13 @@ func (r *rings) complete(what string) error {
 }
 
 // change asks all live agents for one change, each with the ticket it gave.
-func (r *rings) change(ctx context.Context, what string, c keyChange) error {
+func (r *rings) change(ctx context.Context, what string, wanted change) error {
 	ticket := map[election.ID]string{}
 	for i, p := range r.replies {
 		ticket[p.ID] = r.of[i].Ticket
 	}
-	replies := r.gossip.asks.gather(ctx, r.live, keyChangeTopic, func(p peer) any {
-		c := c
+	replies := r.Gossip.Gather(ctx, r.Live, changeQuestion, func(p member.Peer) any {
+		c := wanted
 		c.Ticket = ticket[p.ID]
 		return c
 	})
@@ -200,30 +218,30 @@ func (r *rings) change(ctx context.Context, what string, c keyChange) error {
 	return nil
 }
 
-// keysAfter shows the rings as they are once a change has been made.
-func (a *Agent) keysAfter(ctx context.Context, err error) (api.Keys, error) {
+// after shows the keys of the flock after a change.
+func (c *Changer) after(ctx context.Context, err error) (api.Keys, error) {
 	if err != nil {
 		return api.Keys{}, err
 	}
-	return a.Keys(ctx)
+	return c.Keys(ctx)
 }
 
-// Keys tells which agents hold which keys. It asks every live one.
-func (a *Agent) Keys(ctx context.Context) (api.Keys, error) {
-	r, err := a.allRings(ctx)
+// Keys tells which agents hold which keys. It asks every live agent.
+func (c *Changer) Keys(ctx context.Context) (api.Keys, error) {
+	r, err := c.ask(ctx)
 	if err != nil {
 		return api.Keys{}, err
 	}
 	return r.show(), nil
 }
 
-// InstallKey gives every live agent a key to open with. An agent that already
-// holds it is content.
-func (a *Agent) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
+// Install gives every live agent a key to open with. Nothing changes
+// at an agent that already holds it.
+func (c *Changer) Install(ctx context.Context, key []byte) (api.Keys, error) {
 	if len(key) != wire.KeySize {
 		return api.Keys{}, api.Input("key of %d bytes: want %d (ddgoose keygen)", len(key), wire.KeySize)
 	}
-	r, err := a.allRings(ctx)
+	r, err := c.ask(ctx)
 	if err != nil {
 		return api.Keys{}, err
 	}
@@ -231,13 +249,13 @@ func (a *Agent) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
 	}
-	return a.keysAfter(ctx, r.change(ctx, what, keyChange{Install: key}))
+	return c.after(ctx, r.change(ctx, what, change{Install: key}))
 }
 
-// UseKey makes every live agent seal with the key of this id. It is refused
+// Use makes every live agent seal with the key of this id. It is refused
 // unless all of them hold it: none is locked out.
-func (a *Agent) UseKey(ctx context.Context, id string) (api.Keys, error) {
-	r, err := a.allRings(ctx)
+func (c *Changer) Use(ctx context.Context, id string) (api.Keys, error) {
+	r, err := c.ask(ctx)
 	if err != nil {
 		return api.Keys{}, err
 	}
@@ -257,13 +275,13 @@ func (a *Agent) UseKey(ctx context.Context, id string) (api.Keys, error) {
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
 	}
-	return a.keysAfter(ctx, r.change(ctx, what, keyChange{Use: id}))
+	return c.after(ctx, r.change(ctx, what, change{Use: id}))
 }
 
-// RemoveKey takes a key away from every live agent. It is refused while any of
+// Remove takes a key away from every live agent. It is refused while any of
 // them seals with it.
-func (a *Agent) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
-	r, err := a.allRings(ctx)
+func (c *Changer) Remove(ctx context.Context, id string) (api.Keys, error) {
+	r, err := c.ask(ctx)
 	if err != nil {
 		return api.Keys{}, err
 	}
@@ -285,17 +303,13 @@ func (a *Agent) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
 	if !held {
 		return api.Keys{}, api.Conflict("%s: no live agent holds it (ddgoose keys list shows those there are)", what)
 	}
-	return a.keysAfter(ctx, r.change(ctx, what, keyChange{Remove: id}))
+	return c.after(ctx, r.change(ctx, what, change{Remove: id}))
 }
 
-// topics are what other agents may ask this one.
-func (l *life) topics() map[string]topic {
-	desk := &keyDesk{a: l.Agent}
-	return map[string]topic{
-		keysTopic: desk.tell, keyChangeTopic: desk.change,
-		measureTopic: l.Agent.answerMeasure, checkupTopic: l.Agent.answerCheckup, pingTopic: answerPing, whyTopic: l.Agent.answerWhy,
-		freezeTopic: l.Agent.answerFreeze, tableTopic: l.Agent.answerTable,
+// addrText gives an agent's address; "": unknown.
+func addrText(p member.Peer) string {
+	if p.Addr.IsValid() {
+		return p.Addr.String()
 	}
+	return ""
 }
-
-func answerPing(context.Context, election.ID, json.RawMessage) (any, error) { return struct{}{}, nil }

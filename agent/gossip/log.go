@@ -1,4 +1,4 @@
-package agent
+package gossip
 
 import (
 	"log/slog"
@@ -7,18 +7,18 @@ import (
 	"duckduckgoose/agent/quietlog"
 )
 
-// gossipLog takes memberlist's log lines, "[WARN] memberlist: ...", and keeps
-// their levels. What repeats is written once a minute: most of them are about
-// what arrived by network.
-type gossipLog struct {
-	log   *slog.Logger
-	quiet *quietlog.Log
-	over  <-chan struct{} // closed: the network is, and what fails by it is no news
+// logWriter takes memberlist's log lines, "[WARN] memberlist: ...", and keeps
+// their levels. Similar lines are written once a minute, as most of them are
+// about what arrived by network.
+type logWriter struct {
+	log    *slog.Logger
+	quiet  *quietlog.Log
+	closed <-chan struct{} // closed with the port: failures are expected from then on
 }
 
-func (w *gossipLog) Write(b []byte) (int, error) {
+func (w *logWriter) Write(b []byte) (int, error) {
 	select {
-	case <-w.over:
+	case <-w.closed:
 		return len(b), nil
 	default:
 	}
@@ -40,7 +40,7 @@ func (w *gossipLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// template is what lines about different peers have in common.
+// template gives what lines about different peers have in common.
 func template(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {

@@ -1,4 +1,4 @@
-package agent
+package gossip
 
 import (
 	"context"
@@ -16,39 +16,41 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/lead"
+	"duckduckgoose/agent/member"
 )
 
 const (
-	// defaultPort is an address's port when it names none.
-	defaultPort = 3825
+	// DefaultPort is the port of an address that names none.
+	DefaultPort = 3825
 	rejoinFirst = time.Second
-	rejoinMost  = 20 * time.Second
-	// rejoinAtOnce bounds the calls of one try, all made at once: one that hangs
-	// delays no other.
+	maxRejoin   = 20 * time.Second
+	// rejoinAtOnce bounds the calls of one try. They are made at once, so that one
+	// that hangs delays no other.
 	rejoinAtOnce = 16
 	resolveWait  = 5 * time.Second
-	// savedMost bounds the addresses kept of agents that are gone.
-	savedMost = 256
+	// maxSaved bounds the addresses kept of agents that are gone.
+	maxSaved = 256
 )
 
-// knownPeer is where an agent was last seen.
-type knownPeer struct {
+// Known is where an agent was last seen.
+type Known struct {
 	ID   election.ID
 	Name string
 	Addr netip.AddrPort
 }
 
-// joiner finds the others again, for as long as the agent runs: memberlist
-// forgets the dead after 30 s and never calls them again (its issue 222), so a
-// longer cut would never heal by itself.
+// joiner calls the missing agents for as long as this agent runs. memberlist
+// forgets the dead after 30 s and never calls them again (its issue 222), so
+// without it a longer cut would never heal.
 type joiner struct {
-	g        *gossip
+	g        *Gossip
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
-	saved    map[election.ID]knownPeer
-	answered atomic.Bool   // another agent was met in this life
-	met      chan struct{} // of capacity 1: gossip's view has changed
+	saved    map[election.ID]Known
+	answered atomic.Bool   // another agent was met
+	met      chan struct{} // of capacity 1: Peers has changed
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -57,11 +59,11 @@ type joiner struct {
 	}
 }
 
-func (j *joiner) start(g *gossip) {
+func (j *joiner) start(g *Gossip) {
 	j.g = g
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	j.mu.join = slices.Clone(g.opts.Join)
-	j.saved = map[election.ID]knownPeer{}
+	j.saved = map[election.ID]Known{}
 	for _, p := range g.opts.Known {
 		j.saved[p.ID] = p
 	}
@@ -75,8 +77,8 @@ func (j *joiner) stop() {
 	j.ended.Wait()
 }
 
-// background runs f until it returns, and stop waits for it; after stop it
-// gives false. Any goroutine.
+// background runs f until it returns, and stop waits for it. After stop it gives
+// false.
 func (j *joiner) background(f func(context.Context)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -87,9 +89,9 @@ func (j *joiner) background(f func(context.Context)) bool {
 	return true
 }
 
-// forever keeps addresses, and calls those missing. The wait grows while the
-// same number is: an address may answer and stay missing, as another one of
-// this agent's own does.
+// forever keeps the addresses, and calls the missing ones. It backs off while the
+// number of missing addresses is unchanged: an address may answer and still be
+// missing, such as another address of this agent itself.
 func (j *joiner) forever(ctx context.Context) {
 	var next time.Time
 	wait, missed, gone := rejoinFirst, 0, 0
@@ -105,7 +107,7 @@ func (j *joiner) forever(ctx context.Context) {
 			}
 			j.try(ctx, missing)
 			next = time.Now().Add(wait/2 + rand.N(wait))
-			wait = min(2*wait, rejoinMost)
+			wait = min(2*wait, maxRejoin)
 		}
 		if !j.rest(ctx) {
 			return
@@ -143,16 +145,16 @@ func (j *joiner) gone() int {
 	return n
 }
 
-// remember keeps the last known addresses, and has them saved when they changed.
+// remember keeps the last known addresses, and saves them when they changed.
 func (j *joiner) remember() {
 	changed := false
-	var all []knownPeer
+	var all []Known
 	for _, p := range j.g.Peers() {
 		if p.ID == j.g.opts.ID {
 			continue
 		}
-		k := knownPeer{p.ID, p.Meta.Name, p.Addr}
-		if p.State == api.StateLeft {
+		k := Known{p.ID, p.Meta.Name, p.Addr}
+		if p.State == member.Left {
 			if _, ok := j.saved[p.ID]; ok {
 				delete(j.saved, p.ID)
 				changed = true
@@ -165,7 +167,7 @@ func (j *joiner) remember() {
 		}
 	}
 	for id := range j.saved {
-		if len(j.saved) <= savedMost {
+		if len(j.saved) <= maxSaved {
 			break
 		}
 		if !j.g.isAlive(id) {
@@ -181,12 +183,12 @@ func (j *joiner) remember() {
 	j.g.opts.Save(all)
 }
 
-// missing gives the addresses where nobody alive is known: the --join list,
-// resolved anew each time, before the last known addresses in any order.
+// missing gives the addresses where nobody alive is known: first those to join,
+// resolved again each time, then the last known addresses in any order.
 func (j *joiner) missing(ctx context.Context) []netip.AddrPort {
 	known := map[netip.AddrPort]bool{}
 	for _, p := range j.g.Peers() {
-		if p.State == api.StateAlive {
+		if p.State == member.Alive {
 			known[p.Addr] = true
 			if p.ID != j.g.opts.ID {
 				j.answered.Store(true)
@@ -225,15 +227,15 @@ func (j *joiner) seeds() []string {
 	return j.mu.join
 }
 
-// Seed calls more addresses from now on.
-func (g *gossip) Seed(join []string) {
+// Seed replaces the addresses to join.
+func (g *Gossip) Seed(join []string) {
 	g.join.mu.Lock()
 	defer g.join.mu.Unlock()
 	g.join.mu.join = slices.Clone(join)
 }
 
 // SeedFaults tells which of the addresses to join cannot be called, and why.
-func (g *gossip) SeedFaults() []string {
+func (g *Gossip) SeedFaults() []string {
 	g.join.mu.Lock()
 	defer g.join.mu.Unlock()
 	return slices.Sorted(maps.Values(g.join.mu.faults))
@@ -257,12 +259,12 @@ func (j *joiner) try(ctx context.Context, addrs []netip.AddrPort) int {
 	return int(answered.Load())
 }
 
-// Unanswered tells that nobody has been met in this life.
-func (g *gossip) Unanswered() bool { return !g.join.answered.Load() }
+// Unanswered tells that no other agent has been met since Start.
+func (g *Gossip) Unanswered() bool { return !g.join.answered.Load() }
 
-// Join calls addresses now, and gives how many answered, this agent itself not
-// counted; whom it meets is remembered. It does not wait past ctx.
-func (g *gossip) Join(ctx context.Context, addrs []string) (int, error) {
+// Join calls addresses now, and gives how many answered, not counting this agent
+// itself. Agents that it meets are remembered. It does not wait past ctx.
+func (g *Gossip) Join(ctx context.Context, addrs []string) (int, error) {
 	own := g.own()
 	var want []netip.AddrPort
 	for _, s := range addrs {
@@ -280,8 +282,8 @@ func (g *gossip) Join(ctx context.Context, addrs []string) (int, error) {
 		return 0, api.Input("join %s: that is this agent itself", strings.Join(addrs, " "))
 	}
 	answered := make(chan int, 1)
-	if !g.join.background(func(ctx context.Context) { answered <- g.join.try(ctx, want) }) {
-		return 0, ErrStopped
+	if !g.Background(func(ctx context.Context) { answered <- g.join.try(ctx, want) }) {
+		return 0, lead.ErrStopped
 	}
 	select {
 	case n := <-answered:
@@ -294,7 +296,7 @@ func (g *gossip) Join(ctx context.Context, addrs []string) (int, error) {
 }
 
 // own is where this agent itself is.
-func (g *gossip) own() netip.AddrPort {
+func (g *Gossip) own() netip.AddrPort {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p := g.mu.peers[g.opts.ID]; p != nil {
@@ -303,16 +305,14 @@ func (g *gossip) own() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-func (g *gossip) isAlive(id election.ID) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := g.mu.peers[id]
-	return p != nil && p.State == api.StateAlive
+func (g *Gossip) isAlive(id election.ID) bool {
+	_, alive := g.Alive(id)
+	return alive
 }
 
 // resolve gives every address behind HOST[:PORT].
 func resolve(ctx context.Context, s string) ([]netip.AddrPort, error) {
-	host, port := s, uint16(defaultPort)
+	host, port := s, uint16(DefaultPort)
 	if h, p, err := net.SplitHostPort(s); err == nil {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {

@@ -1,4 +1,4 @@
-package agent
+package gossip
 
 import (
 	"bytes"
@@ -9,32 +9,11 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
-	"time"
+
+	"duckduckgoose/agent/member"
 
 	"github.com/hashicorp/memberlist"
-
-	"duckduckgoose/agent/election"
 )
-
-// peerMeta is what an agent tells of itself by gossip, in at most 512 bytes.
-type peerMeta struct {
-	Name     string
-	FlockID  election.FlockID // zero: bound to none
-	Start    uint64
-	Life     uint64
-	Priority uint8
-	Expect   uint8
-	Observer bool
-	Accepted bool // bound to a founding that is under way
-	Left     bool // gone for good
-	Settled  bool // has run for longer than nameWindow
-	Holders  bool // work for the goose is attached
-	Tags     map[string]string
-
-	PreemptAfter time.Duration // it takes over from a goose of a lower priority, when it has been steady for so long; 0: it does not
-	Freeze       freezeNotice  // the newest that it knows of
-	Elections    uint64        // hash of those it contests; 0: none
-}
 
 const (
 	metaVersion   = 1
@@ -50,8 +29,15 @@ const (
 
 var errMeta = errors.New("metadata of an unknown form")
 
-// encode gives the bytes; the error says how many are too many.
-func (p *peerMeta) encode() ([]byte, error) {
+// CheckMeta tells whether a name and tags fit into the metadata; the error says
+// how many bytes are too many.
+func CheckMeta(name string, tags map[string]string) error {
+	_, err := encode(&member.Meta{Name: name, Tags: tags})
+	return err
+}
+
+// encode gives the metadata's bytes, at most metaRoom.
+func encode(p *member.Meta) ([]byte, error) {
 	b := make([]byte, 0, metaFixedSize+64)
 	flags := uint8(0)
 	if p.Observer {
@@ -85,15 +71,15 @@ func (p *peerMeta) encode() ([]byte, error) {
 		}
 		b = appendText(appendText(b, k), p.Tags[k])
 	}
-	if over := len(b) - (metaRoom - wordsRoom); over > 0 {
-		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, metaRoom-wordsRoom-metaFixedSize)
+	if over := len(b) - (metaRoom - extrasRoom); over > 0 {
+		return nil, fmt.Errorf("tags are %d bytes too many: name and tags together may take %d bytes", over, metaRoom-extrasRoom-metaFixedSize)
 	}
-	return p.appendWords(b), nil
+	return appendExtras(b, p), nil
 }
 
-// sumMeta appends a checksum of the metadata, whose they are and where that is.
-// memberlist sums some of its packets only, and without a key a start or an
-// address damaged on its way would be believed.
+// sumMeta appends a checksum of the metadata and of the agent's id and address.
+// memberlist has checksums in some packets only: without a key, a start count or
+// an address damaged on its way would be believed.
 func sumMeta(meta []byte, id string, addr netip.AddrPort) []byte {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	h.Write([]byte(id))
@@ -104,7 +90,7 @@ func sumMeta(meta []byte, id string, addr netip.AddrPort) []byte {
 	return h.Sum(slices.Clip(meta))
 }
 
-// checkMeta gives the metadata without its checksum, if that is right.
+// checkMeta gives the metadata without its checksum, if the checksum is right.
 func checkMeta(b []byte, id string, addr netip.AddrPort) (meta []byte, ok bool) {
 	if len(b) < metaSumSize || len(b) > memberlist.MetaMaxSize {
 		return nil, false
@@ -115,12 +101,12 @@ func checkMeta(b []byte, id string, addr netip.AddrPort) (meta []byte, ok bool) 
 
 func appendText(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
 
-// decodeMeta reads what came by gossip; it may say anything.
-func decodeMeta(b []byte) (peerMeta, error) {
+// decodeMeta reads metadata that came by gossip, which may be anything.
+func decodeMeta(b []byte) (member.Meta, error) {
 	if len(b) < metaFixedSize || b[0] != metaVersion {
-		return peerMeta{}, errMeta
+		return member.Meta{}, errMeta
 	}
-	p := peerMeta{
+	p := member.Meta{
 		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0,
 		Settled: b[1]&metaSettled != 0, Holders: b[1]&metaHolders != 0, Priority: b[2], Expect: b[3],
 	}
@@ -132,26 +118,26 @@ func decodeMeta(b []byte) (peerMeta, error) {
 	for len(rest) > 0 {
 		n := int(rest[0])
 		if len(rest) < 1+n {
-			return peerMeta{}, errMeta
+			return member.Meta{}, errMeta
 		}
 		texts = append(texts, string(rest[1:1+n]))
 		rest = rest[1+n:]
 	}
-	if len(texts)%2 == 0 || !validName(texts[0]) {
-		return peerMeta{}, errMeta
+	if len(texts)%2 == 0 || !ValidName(texts[0]) {
+		return member.Meta{}, errMeta
 	}
 	p.Name = texts[0]
 	p.Tags = map[string]string{}
 	for i := 1; i < len(texts); i += 2 {
-		if !p.takeWord(texts[i], texts[i+1]) {
+		if !takeExtra(&p, texts[i], texts[i+1]) {
 			p.Tags[texts[i]] = texts[i+1]
 		}
 	}
 	return p, nil
 }
 
-// validName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63}.
-func validName(s string) bool {
+// ValidName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63}.
+func ValidName(s string) bool {
 	if len(s) < 1 || len(s) > 63 {
 		return false
 	}

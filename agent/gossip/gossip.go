@@ -1,0 +1,457 @@
+// Package gossip finds the other agents of a flock and notices who is gone. Over
+// the same connections agents ask one another questions.
+//
+// It wraps memberlist. [Start] begins to gossip and to call the known addresses
+// again and again. [Gossip.Updates] says that [Gossip.Peers] has changed.
+// [Gossip.Ask] and [Gossip.Gather] put questions; the handlers in [Options]
+// answer those of the others. Gossip only finds agents: it never decides who
+// may vote.
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/quietlog"
+)
+
+const (
+	// goneListed is how long an agent that is gone stays listed.
+	goneListed = 24 * time.Hour
+	// reclaimAfter lets a known id come back from another address once it is dead.
+	reclaimAfter = time.Second
+	// metaWait is how long an update of the metadata waits to be sent. It spreads
+	// by itself later, and a stop must not wait for it.
+	metaWait = time.Millisecond
+	// maxPeers bounds the agents known, dead ones included: without a key anybody
+	// can announce any number of them.
+	maxPeers = 1024
+)
+
+// Options is what gossip is started with. Problem and Save may be called from
+// any goroutine, and Problem must not block.
+type Options struct {
+	ID       election.ID
+	Label    string   // of the flock
+	Keys     [][]byte // the first one seals; none: nothing is sealed
+	Meta     member.Meta
+	Join     []string // HOST[:PORT]
+	Known    []Known  // agents known from before
+	Port     Port
+	Log      *slog.Logger
+	Quiet    *quietlog.Log
+	Counts   *meters.Counters
+	Problem  func(string)       // takes something that a person should know
+	Save     func([]Known)      // keeps the known addresses for the next start
+	Handlers map[string]Handler // answer the questions of others, by name
+}
+
+// Port is the network that gossip uses: see [duckduckgoose/agent/port.Port].
+type Port interface {
+	memberlist.NodeAwareTransport
+	Advertised() netip.AddrPort // where the others are told this agent is
+	Closed() <-chan struct{}
+}
+
+// Gossip is one agent's part in it. Its methods are safe for many goroutines.
+// memberlist calls back under its own lock, so the callbacks copy, enqueue and
+// return.
+type Gossip struct {
+	opts    Options
+	list    *memberlist.Memberlist
+	keyring *memberlist.Keyring // nil without keys
+	updates chan struct{}
+	telling chan struct{} // of capacity 1: held while memberlist takes new metadata
+
+	mu struct { // guards what follows
+		sync.Mutex
+		meta  []byte
+		own   member.Meta
+		peers map[election.ID]*peer
+	}
+
+	join joiner
+	asks *asker
+}
+
+// peer is an agent and since when it is in its state.
+type peer struct {
+	member.Peer
+	since time.Time
+
+	keptName string // the name that it settled under, in this or an earlier life; "": it never settled
+	refused  bool   // another agent has its name, and it has not settled since (names.go)
+}
+
+// Start starts memberlist on a port, and calls the agents to join.
+func Start(opts Options) (*Gossip, error) {
+	g := &Gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
+	g.join.met = make(chan struct{}, 1)
+	g.mu.peers = map[election.ID]*peer{}
+	g.asks = newAsker(g)
+	meta, err := encode(&opts.Meta)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.meta, g.mu.own = meta, opts.Meta
+	c := memberlist.DefaultLANConfig()
+	c.Name = opts.ID.String()
+	c.Label = opts.Label
+	c.Transport = opts.Port
+	c.RetransmitMult = 4
+	c.EnableCompression = false
+	c.DeadNodeReclaimTime = reclaimAfter
+	c.LogOutput = &logWriter{log: opts.Log, quiet: opts.Quiet, closed: opts.Port.Closed()}
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping, c.Conflict = g, g, g, g, g, g
+	if len(opts.Keys) > 0 {
+		keys := make([][]byte, len(opts.Keys))
+		for i, k := range opts.Keys {
+			if keys[i], err = gossipKey(k); err != nil {
+				return nil, err
+			}
+		}
+		if c.Keyring, err = memberlist.NewKeyring(keys, keys[0]); err != nil {
+			return nil, fmt.Errorf("gossip keys: %w", err)
+		}
+		g.keyring = c.Keyring
+	}
+	list, err := memberlist.Create(c)
+	if err != nil {
+		return nil, fmt.Errorf("start gossip: %w", err)
+	}
+	g.list = list
+	g.join.start(g)
+	g.Background(g.asks.read)
+	return g, nil
+}
+
+// Updates signals that Peers has changed.
+func (g *Gossip) Updates() <-chan struct{} { return g.updates }
+
+func (g *Gossip) changed() {
+	select {
+	case g.updates <- struct{}{}:
+	default:
+	}
+	select {
+	case g.join.met <- struct{}{}:
+	default:
+	}
+}
+
+// Peers gives every agent known, this one included, failed ones for a day. An
+// agent that is refused its name is not given.
+func (g *Gossip) Peers() []member.Peer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refuseNames()
+	all := make([]member.Peer, 0, len(g.mu.peers))
+	for id, p := range g.mu.peers {
+		if p.refused {
+			if shown, ok := p.beforeRefusal(); ok {
+				all = append(all, shown)
+			} else if p.State != member.Alive {
+				delete(g.mu.peers, id)
+			}
+			continue
+		}
+		if p.State != member.Alive && time.Since(p.since) > goneListed {
+			delete(g.mu.peers, id)
+			g.changed()
+			continue
+		}
+		all = append(all, p.Peer)
+	}
+	slices.SortFunc(all, func(a, b member.Peer) int { return a.ID.Compare(b.ID) })
+	return all
+}
+
+// SetMeta tells the others what is new about this agent.
+func (g *Gossip) SetMeta(meta member.Meta) error {
+	b, err := encode(&meta)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	same := string(b) == string(g.mu.meta)
+	g.mu.meta, g.mu.own = b, meta
+	for id, p := range g.mu.peers {
+		if foreign(meta.FlockID, p.Meta.FlockID) {
+			delete(g.mu.peers, id) // met while bound to none
+		}
+	}
+	g.mu.Unlock()
+	if same {
+		return nil
+	}
+	g.Background(func(context.Context) {
+		// Two updates at once would race in memberlist, and the older could win for good.
+		g.telling <- struct{}{}
+		defer func() { <-g.telling }()
+		_ = g.list.UpdateNode(metaWait) // it is spread by push/pull in any case
+	})
+	return nil
+}
+
+// Answers tells whether an agent answers a ping now.
+func (g *Gossip) Answers(p member.Peer) bool {
+	_, err := g.list.Ping(p.ID.String(), netUDP(p.Addr))
+	return err == nil
+}
+
+// Leave tells the others that this agent leaves for good. memberlist's events
+// look the same for a leave and a death, so the metadata says it first. It is no
+// error if nobody hears it.
+func (g *Gossip) Leave(wait time.Duration) {
+	g.mu.Lock()
+	g.mu.own.Left = true
+	meta, err := encode(&g.mu.own)
+	if err == nil {
+		g.mu.meta = meta
+	}
+	g.mu.Unlock()
+	_ = g.list.UpdateNode(wait)
+	_ = g.list.Leave(wait)
+}
+
+// Withdraw tells the others that this agent stops now, so that they need not
+// find out. Unlike Leave it does not say that the agent leaves for good.
+func (g *Gossip) Withdraw(wait time.Duration) { _ = g.list.Leave(wait) }
+
+// Shutdown stops gossip without telling anybody, as a crash would.
+func (g *Gossip) Shutdown() {
+	g.join.stop()
+	_ = g.list.Shutdown() // it shuts the port down, whose error says nothing useful
+}
+
+// MarkLeft notes that a failed agent was removed for good. It counts until the
+// agent returns.
+func (g *Gossip) MarkLeft(id election.ID) {
+	g.mu.Lock()
+	p := g.mu.peers[id]
+	mark := p != nil && p.State == member.Failed
+	if mark {
+		p.State, p.since = member.Left, time.Now()
+	}
+	g.mu.Unlock()
+	if mark {
+		g.changed()
+	}
+}
+
+// peerOf reads what gossip says of an agent.
+func peerOf(n *memberlist.Node, state member.PeerState) (member.Peer, bool) {
+	id, err := election.ParseID(n.Name)
+	if err != nil {
+		return member.Peer{}, false
+	}
+	ip, ok := netip.AddrFromSlice(n.Addr)
+	if !ok {
+		return member.Peer{}, false
+	}
+	b, ok := checkMeta(n.Meta, n.Name, netip.AddrPortFrom(ip, n.Port))
+	if !ok {
+		return member.Peer{}, false
+	}
+	meta, err := decodeMeta(b)
+	if err != nil {
+		return member.Peer{}, false
+	}
+	if meta.Left {
+		state = member.Left
+	}
+	return member.Peer{ID: id, Addr: netip.AddrPortFrom(ip.Unmap(), n.Port), State: state, Meta: meta}, true
+}
+
+// note takes in what memberlist says of an agent.
+func (g *Gossip) note(n *memberlist.Node, state member.PeerState) {
+	seen, ok := peerOf(n, state)
+	if !ok {
+		return
+	}
+	p, id := peer{Peer: seen, since: time.Now()}, seen.ID
+	g.mu.Lock()
+	if foreign(g.mu.own.FlockID, p.Meta.FlockID) {
+		g.mu.Unlock()
+		return
+	}
+	if old := g.mu.peers[id]; old != nil {
+		p.RTT = old.RTT
+		if state == member.Failed && old.State == member.Left {
+			p.State = member.Left // only its return ends that
+		}
+		if old.State == p.State {
+			p.since = old.since
+		}
+		p.keptName, p.refused = old.keptName, old.refused && old.Meta.Life == p.Meta.Life
+	}
+	if p.Meta.Settled {
+		p.keptName, p.refused = p.Meta.Name, false
+	}
+	g.mu.peers[id] = &p
+	g.mu.Unlock()
+	g.changed()
+}
+
+// NotifyJoin, NotifyUpdate and NotifyLeave make a memberlist.EventDelegate.
+func (g *Gossip) NotifyJoin(n *memberlist.Node)   { g.note(n, member.Alive) }
+func (g *Gossip) NotifyUpdate(n *memberlist.Node) { g.note(n, member.Alive) }
+func (g *Gossip) NotifyLeave(n *memberlist.Node)  { g.note(n, member.Failed) }
+
+// NotifyAlive refuses agents of another founded flock, and what is not an agent.
+func (g *Gossip) NotifyAlive(n *memberlist.Node) error { return g.acceptable(n) }
+
+// NotifyMerge refuses a whole exchange when it names an agent of another flock.
+func (g *Gossip) NotifyMerge(peers []*memberlist.Node) error {
+	for _, n := range peers {
+		if err := g.acceptable(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gossip) acceptable(n *memberlist.Node) error {
+	p, ok := peerOf(n, member.Alive)
+	if !ok {
+		return fmt.Errorf("what is at %s is no agent of ours", n.Address())
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if own := g.mu.own.FlockID; foreign(own, p.Meta.FlockID) {
+		text := ForeignText(p.Meta.Name, n.Address(), p.Meta.FlockID, own)
+		if g.opts.Quiet.Due("flock " + n.Name + " " + n.Address()) {
+			g.opts.Problem(text)
+		}
+		return errors.New(text)
+	}
+	if g.mu.peers[p.ID] == nil && len(g.mu.peers) >= maxPeers && !g.makeRoom() {
+		return fmt.Errorf("%d agents are known, and there is no room for more", maxPeers)
+	}
+	return nil
+}
+
+// foreign tells whether two flocks are founded ones and not the same.
+func foreign(a, b election.FlockID) bool { return !a.IsZero() && !b.IsZero() && a != b }
+
+// ForeignText reports an agent of another flock.
+func ForeignText(name, addr string, theirs, ours election.FlockID) string {
+	return fmt.Sprintf("agent %s at %s is of flock %s, we are of %s: two founded flocks never merge", name, addr, theirs, ours)
+}
+
+// makeRoom forgets the agent that has been gone the longest. mu is held.
+func (g *Gossip) makeRoom() bool {
+	var oldest *peer
+	for _, p := range g.mu.peers {
+		if p.State != member.Alive && (oldest == nil || p.since.Before(oldest.since)) {
+			oldest = p
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(g.mu.peers, oldest.ID)
+	return true
+}
+
+// NotifyConflict is called when one id is seen at two addresses: the agent has
+// moved, or its disk was copied (rule 10).
+func (g *Gossip) NotifyConflict(existing, other *memberlist.Node) {
+	a, ok := peerOf(existing, member.Alive)
+	b, also := peerOf(other, member.Alive)
+	if !ok || !also {
+		return
+	}
+	switch {
+	case a.Meta.Start == b.Meta.Start && a.Meta.Life != b.Meta.Life:
+		if g.opts.Quiet.Due("clone " + existing.Name) {
+			g.opts.Problem(CloneText(a.Meta.Name, a.ID, a.Addr, b.Addr))
+		}
+	case a.ID == g.opts.ID && b.Meta.Start > a.Meta.Start:
+		if g.opts.Quiet.Due("clone " + existing.Name) {
+			g.opts.Problem(StaleText(a.Meta.Name, a.ID, a.Addr, a.Meta.Start, b.Meta.Start))
+		}
+	case a.ID != g.opts.ID && b.Meta.Start > a.Meta.Start:
+		g.note(other, member.Alive) // memberlist itself waits until the old one counts as dead
+	}
+}
+
+// CloneText reports two agents of one id and start.
+func CloneText(name string, id election.ID, a, b netip.AddrPort) string {
+	return fmt.Sprintf("agent %s (%s) runs twice, at %s and %s, from copies of one data directory: neither is believed; stop one and empty its data directory", name, id, a, b)
+}
+
+// StaleText reports an agent that runs from a copy of its disk which is older
+// than what was seen of its id.
+func StaleText(name string, id election.ID, at netip.AddrPort, start, known uint64) string {
+	return fmt.Sprintf("agent %s (%s) at %s runs from an old copy of its data directory (start %d, %d was seen): it is ignored; stop it and empty that directory", name, id, at, start, known)
+}
+
+// NodeMeta, NotifyMsg and the rest make a memberlist.Delegate. It carries the
+// metadata, and the questions and answers of ask.go.
+func (g *Gossip) NodeMeta(int) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return sumMeta(g.mu.meta, g.opts.ID.String(), g.opts.Port.Advertised())
+}
+func (g *Gossip) NotifyMsg(b []byte)              { g.asks.take(b) }
+func (g *Gossip) GetBroadcasts(int, int) [][]byte { return nil }
+func (g *Gossip) LocalState(bool) []byte          { return nil }
+func (g *Gossip) MergeRemoteState([]byte, bool)   {}
+func (g *Gossip) AckPayload() []byte              { return nil }
+
+// NotifyPingComplete notes a round trip.
+func (g *Gossip) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []byte) {
+	id, err := election.ParseID(n.Name)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.mu.peers[id]; p != nil {
+		if p.RTT == 0 {
+			p.RTT = rtt
+		}
+		p.RTT += (rtt - p.RTT) / 8
+	}
+}
+
+// NumMembers counts the agents that memberlist counts as alive, those that Peers
+// does not give included.
+func (g *Gossip) NumMembers() int { return g.list.NumMembers() }
+
+// HealthScore is memberlist's judgement of this agent's own health; 0: well.
+func (g *Gossip) HealthScore() int { return g.list.GetHealthScore() }
+
+// Background runs f until it returns. Shutdown ends the context of f and waits
+// for it; after Shutdown f is not run, and Background gives false.
+func (g *Gossip) Background(f func(context.Context)) bool { return g.join.background(f) }
+
+// Alive gives an agent that is alive by gossip.
+func (g *Gossip) Alive(id election.ID) (member.Peer, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.mu.peers[id]
+	if p == nil || p.State != member.Alive {
+		return member.Peer{}, false
+	}
+	return p.Peer, true
+}
+
+// flockID is the flock that this agent tells the others it is of.
+func (g *Gossip) flockID() election.FlockID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mu.own.FlockID
+}
