@@ -72,20 +72,15 @@ func TestAFlockOverIPv6(t *testing.T) {
 }
 
 func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
-	at := freePort(t)
-	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", at), Advertise: "127.0.0.1", Insecure: true})
+	open, err := port.ListenUDP("0.0.0.0:0") // before the agent asks for its port, so that nobody else takes it
+	require.NoError(t, err)
+	at := open.LocalAddr().Port()
+	listen := func(string) (Transport, Faults, error) { return open, nil, nil }
+	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", at), Advertise: "127.0.0.1", Insecure: true, Listen: listen})
 	eventually(t, "a goose", isGoose(a))
 	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", at), a.Status().Addr)
 	b, _ := runReal(t, Config{Name: "b", Bind: "127.0.0.1:0", Join: []string{a.Status().Addr}})
 	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" })
-}
-
-// freePort gives a port that was free a moment ago.
-func freePort(t *testing.T) uint16 {
-	s, err := port.ListenUDP("0.0.0.0:0")
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
-	return s.LocalAddr().Port()
 }
 
 func TestAgentStopsThoughAHolderIsAttached(t *testing.T) {

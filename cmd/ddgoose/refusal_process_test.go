@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -146,20 +148,22 @@ func TestProcessBrokenDiskIsNotGuessedAt(t *testing.T) {
 	require.Contains(t, line, "--join ADDR")
 }
 
-// freePort is one that was free a moment ago, for UDP and TCP.
-func freePort(t *testing.T) string {
+// freePort is one that is free for UDP and TCP, below those that the kernel
+// gives to whoever asks for any.
+func freePort(t *testing.T) (addr string) {
 	t.Helper()
-	for range 100 {
-		tcp, err := net.Listen("tcp4", "127.0.0.1:0")
-		require.NoError(t, err)
-		addr := tcp.Addr().String()
-		udp, err := net.ListenPacket("udp4", addr)
-		require.NoError(t, tcp.Close())
-		if err == nil {
-			require.NoError(t, udp.Close())
-			return addr
+	eventually(t, func() bool {
+		addr = fmt.Sprintf("127.0.0.1:%d", 11000+rand.IntN(20000))
+		tcp, err := net.Listen("tcp4", addr)
+		if err != nil {
+			return false
 		}
-	}
-	require.FailNow(t, "no free port")
-	return ""
+		defer tcp.Close()
+		udp, err := net.ListenPacket("udp4", addr)
+		if err != nil {
+			return false
+		}
+		return udp.Close() == nil
+	}, "a free port")
+	return addr
 }
