@@ -295,7 +295,7 @@ func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *
 	if lease.Token == 0 || lease.Until <= now {
 		return
 	}
-	s := at.snapshots.read()
+	s := at.snapshots.uncounted()
 	if s.Role != api.RoleGoose {
 		return
 	}

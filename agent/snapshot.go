@@ -59,6 +59,14 @@ func (ss *snapshots) publishedLease() election.Lease {
 
 // read gives the status as it is now.
 func (ss *snapshots) read() Status {
+	s := ss.uncounted()
+	s.Counters = ss.counts()
+	return s
+}
+
+// uncounted gives the status as it is now without its counters, which cost
+// more than all the rest.
+func (ss *snapshots) uncounted() Status {
 	ss.mu.Lock()
 	n, l := ss.mu.latest, ss.mu.lease
 	ss.mu.Unlock()
@@ -66,13 +74,12 @@ func (ss *snapshots) read() Status {
 	return s
 }
 
-// judge gives the status that a snapshot stands for now, and until when time
-// alone does not change it.
+// judge gives the status that a snapshot stands for now, without counters, and
+// until when time alone does not change it.
 func (ss *snapshots) judge(n *snapshot, l election.Lease) (s Status, until time.Duration) {
 	s = n.status
 	now := ss.clock()
 	s.Uptime = (now - ss.started).Seconds()
-	s.Counters = ss.counts()
 	if s.Role == api.RoleDead {
 		return s, math.MaxInt64
 	}
@@ -113,7 +120,7 @@ func (ss *snapshots) post(s Status, token uint64, horizon time.Duration) {
 func (ss *snapshots) looksLike(old, next *snapshot) bool {
 	seen := func(n *snapshot) Status {
 		s, _ := ss.judge(n, ss.mu.lease)
-		s.Seq, s.Uptime, s.Counters = 0, 0, nil
+		s.Seq, s.Uptime = 0, 0
 		s.Lease.RemainingMS, s.Lease.UntilBoottimeNS = 0, 0
 		if s.Goose != nil {
 			s.Goose.HeardMS = 0 // judge gives a copy
@@ -159,6 +166,7 @@ func (ss *snapshots) watch(ctx context.Context, closed <-chan struct{}) iter.Seq
 			n, l := ss.mu.latest, ss.mu.lease
 			ss.mu.Unlock()
 			s, until := ss.judge(n, l)
+			s.Counters = ss.counts()
 			if !yield(s) {
 				return
 			}
