@@ -212,11 +212,14 @@ func TestFolderOfAStrangerIsRefused(t *testing.T) {
 	everyones := filepath.Dir(socketPath(t))
 	require.NoError(t, os.Chmod(everyones, 0o777|fs.ModeSticky))
 	folder := filepath.Join(everyones, "ddgoose-1000", "flock")
-	require.NoError(t, api.CheckFolderAs(1000, folder), "not made yet")
-	require.NoError(t, os.MkdirAll(folder, 0o700))
 	owner := os.Geteuid()
-	if owner == 0 {
+	root := owner == 0
+	if root {
 		owner = nobody
+	}
+	require.NoError(t, api.CheckFolderAs(owner, folder), "not made yet")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+	if root {
 		require.NoError(t, os.Chown(filepath.Dir(folder), owner, owner))
 	}
 	require.NoError(t, api.CheckFolderAs(owner, folder))
@@ -224,5 +227,8 @@ func TestFolderOfAStrangerIsRefused(t *testing.T) {
 		"folder %s belongs to user %d, who could answer for any agent in it: remove it, or name a socket elsewhere with --socket", filepath.Dir(folder), owner))
 
 	require.NoError(t, os.Chmod(everyones, 0o755))
+	if !root {
+		owner-- // the folder above belongs to this user, and in a folder for everyone that is a stranger
+	}
 	require.NoError(t, api.CheckFolderAs(owner+1, folder), "only the owner of a private folder can have put it there")
 }
