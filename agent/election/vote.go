@@ -88,9 +88,7 @@ func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
 func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 	n.rec.Term, n.rec.Vote = m.Term, m.From
 	fx.event(EventDeferred, m.Term, m.From)
-	if now < n.promise.End {
-		n.promise.End = now // the promisee released it, or is the candidate itself
-	}
+	n.promise.End = now // its promisee released it, or is the candidate itself
 	n.follow(now, ID{}, fx)
 	// Time enough for the candidate to win or to fail; more after elections that
 	// brought no leader, as its saves, and the winner's, may be slow.
@@ -104,7 +102,7 @@ func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
 	if took <= uint64(MaxPromise) {
 		n.measure(now, m.From, time.Duration(took))
 	}
-	if n.role != PreCandidate || took > round || !n.rec.Config.Has(m.From) {
+	if n.role != PreCandidate || took > round {
 		return
 	}
 	n.count(now, m)
@@ -128,7 +126,7 @@ func (n *Node) measure(now time.Duration, from ID, took time.Duration) {
 }
 
 func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
-	if n.role != Candidate || m.Term != n.rec.Term || !n.rec.Config.Has(m.From) {
+	if n.role != Candidate || m.Term != n.rec.Term {
 		return
 	}
 	if p := n.peerOf(m.From); p != nil && p.rtt == 0 && p.silent() {
@@ -143,7 +141,7 @@ func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 	}
 }
 
-// count books a voter's answer.
+// count books an answer. Only those of voters are counted by grants and refusals.
 func (n *Node) count(now time.Duration, m *Message) {
 	p := n.peerOf(m.From)
 	if p == nil {
