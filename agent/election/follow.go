@@ -37,7 +37,7 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 	n.heard.round = m.Round
 	// A leader that asks for no promise leaves the others free to elect: it
 	// does not end their PreVote (rule 20).
-	if n.role == Candidate || n.role == PreCandidate && m.Promise > 0 {
+	if n.role == Candidate || m.Promise > 0 {
 		n.follow(now, m.From, fx)
 	}
 	n.hear(now, m)
@@ -81,17 +81,14 @@ func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
 // lowers it once no promise above the new value can still run (rule 11). It is
 // saved with the rest of the record, before the ack leaves.
 func (n *Node) keepPromiseMax(now time.Duration, d time.Duration) {
-	target := max(n.set.Lease, d)
-	if target > n.set.Lease {
-		target = min(coarse(target), max(MaxPromise, target))
+	target := n.set.Lease
+	if d > target {
+		target = min(coarse(d), MaxPromise)
 	}
 	if target != n.target {
 		n.target, n.targetSince = target, now
 	}
-	switch {
-	case target > n.rec.PromiseMax:
-		n.rec.PromiseMax = target
-	case target < n.rec.PromiseMax && now >= n.waitUntil && now-n.targetSince >= n.rec.PromiseMax:
+	if target > n.rec.PromiseMax || now >= n.waitUntil && now-n.targetSince >= n.rec.PromiseMax {
 		n.rec.PromiseMax = target
 	}
 }
