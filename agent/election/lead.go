@@ -18,7 +18,7 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
-		p.round, p.path, p.expiry, p.acked, p.term = 0, 0, 0, ConfigID{}, 0
+		p.round, p.path, p.expiry, p.term = 0, 0, 0, 0
 	}
 	fx.event(EventWon, n.rec.Term, ID{})
 	n.sendRound(now, fx)
@@ -27,10 +27,8 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 // leaveLead forgets what only a leader of this term may count on. What was
 // handed out to holders stays (rule 12).
 func (n *Node) leaveLead() {
-	n.gaveUp, n.gaveUpTo, n.raiseTo = false, ID{}, 0
-	n.timeoutAt, n.timeoutNext = 0, 0
+	n.gaveUp, n.raiseTo, n.timeoutAt = false, 0, 0
 	n.hasPending, n.pending = false, Change{}
-	n.selfExpiry = 0
 	n.lease = Lease{}
 }
 
@@ -166,10 +164,7 @@ func (n *Node) publish() {
 		next := n.changed(n.pending)
 		end = min(end, n.leaseEnd(&next))
 	}
-	if token := n.rec.Token(); n.lease.Token != token {
-		n.lease = Lease{Token: token}
-	}
-	n.lease.Until = max(n.lease.Until, end)
+	n.lease = Lease{n.rec.Token(), max(n.lease.Until, end)}
 	if n.lease.Until == 0 {
 		n.lease = Lease{}
 		return
