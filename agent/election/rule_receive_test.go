@@ -1,0 +1,152 @@
+package election
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A message of another flock, of no flock, of this agent itself, or of a term beyond all changes nothing.
+func TestRule26MessagesOfAnotherFlockAreIgnored(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	for _, tt := range []struct {
+		name  string
+		spoil func(m *Message)
+	}{
+		{"another flock", func(m *Message) { m.FlockID = FlockID{9} }},
+		{"no flock", func(m *Message) { m.FlockID = FlockID{} }},
+		{"itself", func(m *Message) { m.From = idOf("a") }},
+		{"no term", func(m *Message) { m.Term = MaxTerm + 1 }},
+	} {
+		c, n := lone(t, "a", Record{Term: 1, Config: own})
+		for _, m := range []Message{
+			{Kind: VoteRequest, Header: header(2, own)},
+			beat(1, time.Second, 2, own),
+			{Kind: Reject, Header: header(7, at(7, 1)), Config: at(7, 1, "x")},
+		} {
+			m.FlockID, m.From, m.To = testFlock, idOf("b"), idOf("a")
+			tt.spoil(&m)
+			before := *n
+			require.NoError(t, c.step("a", &m))
+			require.Equal(t, before, *n, tt.name)
+			require.Empty(t, c.nodes["a"].fx.Send, tt.name)
+		}
+	}
+	c, n := lone(t, "a", Record{})
+	n.rec.FlockID = FlockID{}
+	m := Message{Kind: VoteRequest, Header: Header{From: idOf("b"), Term: 2}}
+	require.NoError(t, c.step("a", &m))
+	require.Empty(t, c.nodes["a"].fx.Send, "before founding there is nobody to vote for")
+}
+
+// A goose of an older generation is no goose: its lease goes with its config.
+func TestRule26HigherGenerationDropsTheLease(t *testing.T) {
+	c, m := newLeader(t)
+	n := &m.node
+	require.NotZero(t, n.Lease())
+	recovered := at(0, 1, "a", "b", "c")
+	h := Header{Generation: Generation{1, 42}, Term: 1, ConfigID: recovered.ConfigID}
+	c.tell(m.name, otherThan(m.name), Message{Kind: Reject, Header: h, Config: recovered})
+	require.Equal(t, Follower, n.role)
+	require.Zero(t, n.Lease())
+	require.Zero(t, n.leader)
+	require.Equal(t, m.disk, n.rec)
+	kinds := []EventKind{}
+	for _, e := range m.fx.Events {
+		kinds = append(kinds, e.Kind)
+	}
+	require.Equal(t, []EventKind{EventDeposed, EventInstalled}, kinds)
+}
+
+// Whoever shows a higher generation without its config is asked for it: the
+// answer shows the lower number.
+func TestRule26WhoShowsAHigherGenerationIsAskedForItsConfig(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	for kind, want := range map[Kind]Kind{PreVoteRequest: PreVoteReply, VoteRequest: VoteReply, Heartbeat: HeartbeatAck} {
+		c, n := lone(t, "a", Record{Term: 1, Config: own})
+		before := *n
+		m := Message{Kind: kind, Round: 7, Nonce: 9, Promise: time.Second, Header: header(2, at(0, 1))}
+		m.Generation = Generation{1, 42}
+		sent := only(t, c.tell("a", "b", m))
+		require.Equal(t, want, sent.Kind)
+		require.Zero(t, sent.Generation)
+		require.False(t, sent.Granted)
+		require.Zero(t, sent.Promise)
+		require.Equal(t, before, *n)
+		require.Equal(t, m.Nonce*uint64(b2i(kind == PreVoteRequest)), sent.Nonce)
+		require.Equal(t, m.Round*uint64(b2i(kind == Heartbeat)), sent.Round)
+	}
+	c, _ := lone(t, "a", Record{Generation: Generation{2, 1}, Term: 1, Config: own})
+	require.Empty(t, c.tell("a", "b", Message{Kind: Reject, Header: header(2, own)}), "a Reject of a lower one is not answered")
+	require.Equal(t, Reject, only(t, c.tell("a", "b", Message{Kind: HeartbeatAck, Header: header(2, own)})).Kind)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// A config is taken as the one that its message shows, whole and newer, or not at all.
+func TestRule06ConfigIsTakenOnlyIfItIsTheOneShownAndNewer(t *testing.T) {
+	own := at(2, 2, "a", "b", "c")
+	for _, tt := range []struct {
+		name string
+		id   ConfigID
+		c    Config
+		want bool
+	}{
+		{"newer", ConfigID{2, 3}, at(2, 3, "a", "b"), true},
+		{"another than it shows", ConfigID{2, 4}, at(2, 3, "a", "b"), false},
+		{"the same number", ConfigID{2, 2}, at(2, 2, "a", "b"), false},
+		{"older", ConfigID{2, 1}, at(2, 1, "a", "b"), false},
+		{"none", ConfigID{2, 3}, Config{}, false},
+	} {
+		c, n := lone(t, "a", Record{Term: 2, Config: own})
+		h := Header{Term: 2, ConfigID: tt.id}
+		c.tell("a", "x", Message{Kind: Reject, Header: h, Config: tt.c})
+		require.Equal(t, tt.want, n.rec.Config != own, tt.name)
+	}
+}
+
+// Ranks speak of one config: with another one its own order holds.
+func TestRule24NewConfigEndsTheRanks(t *testing.T) {
+	own := at(2, 2, "a", "b", "c")
+	for _, gen := range []uint64{0, 1} {
+		c, n := lone(t, "a", Record{Term: 2, Config: own})
+		m := beat(1, 0, 2, own)
+		m.Ranks = [MaxVoters]uint8{2, 1, 0}
+		c.tell("a", "b", m)
+		require.Equal(t, 2, n.ownRank())
+		newer := at(2, 3, "a", "b", "c")
+		show := Message{Kind: Reject, Header: header(2, newer), Config: newer}
+		show.Generation = Generation{Number: gen, Tag: gen}
+		c.tell("a", "b", show)
+		require.Equal(t, newer, n.rec.Config)
+		require.Equal(t, 0, n.ownRank())
+	}
+}
+
+// A leader that is deposed says so, a leader that gave up does not: its
+// hand-over has come to its end.
+func TestRule03DeposedLeaderReportsItOnce(t *testing.T) {
+	for _, gaveUp := range []bool{false, true} {
+		c, m := newLeader(t)
+		quiet(c)
+		if gaveUp {
+			require.NoError(t, c.step(m.name, StepDown{}))
+		}
+		c.tell(m.name, otherThan(m.name), Message{Kind: Reject, Header: header(m.node.rec.Term+1, m.node.rec.Config)})
+		require.Equal(t, Follower, m.node.role)
+		deposed := 0
+		for _, e := range m.fx.Events {
+			if e.Kind == EventDeposed {
+				deposed++
+			}
+		}
+		require.Equal(t, gaveUp, deposed == 0)
+		require.Greater(t, m.node.electAt, c.now-1)
+	}
+}
