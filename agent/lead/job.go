@@ -33,15 +33,13 @@ func (l *lease) Until() time.Duration {
 	return left
 }
 
-// renew takes a newer deadline, unless somebody has seen that the lease was over:
-// what was said once stays so. A pause that nobody noticed harms nobody, as
-// the agent was bound all the while.
+// renew takes a newer deadline. Once somebody has seen that the lease was over,
+// it stays over. A pause that nobody noticed harms nobody, as the agent was
+// bound all the while.
 func (l *lease) renew(until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.mu.over {
-		l.mu.until = until
-	}
+	l.mu.until = until
 }
 
 // end makes the lease be over now.
