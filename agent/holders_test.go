@@ -1,0 +1,52 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+)
+
+// bound tells until when an agent is bound by its holders.
+func (f *testFlock) bound(name string) (until time.Duration) {
+	f.onLoop(name, func(l *life) { until = l.node.HandedTo() })
+	return until
+}
+
+// Rule 12: what one holder says is drained is its own. The agent stays bound as long as another acts.
+func TestRule12OneHoldersEndReleasesNobodyElse(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		goose := f.goose()
+		a := f.agents[goose]
+		e := a.byDefault()
+		hold := func() *holder {
+			h := e.newHolder("test")
+			require.NoError(t, f.await(func() error { return e.hold(context.Background(), h) }))
+			return h
+		}
+		one, two := hold(), hold()
+		f.sleep(time.Second)
+		token := a.Status().Token
+		require.Equal(t, 2, a.seat.holders.working())
+		require.Greater(t, f.bound(goose), f.clock())
+
+		f.onLoop(goose, func(l *life) { l.step(election.ClockJump{}) }) // the lease is gone, and the holders do not know
+		one.Close()
+		require.Equal(t, 1, a.seat.holders.working())
+		require.Greater(t, f.bound(goose), f.clock(), "the other acts")
+		f.sleep(100 * time.Millisecond)
+
+		two.Drained(token-1, true)
+		require.Equal(t, 1, a.seat.holders.working(), "a former period's end says nothing of this one")
+		require.Equal(t, goose, f.goose())
+
+		two.Drained(token, false)
+		two.Close()
+		require.Zero(t, a.seat.holders.count())
+		require.Zero(t, f.bound(goose), "nobody acts any more, and the node knows")
+	})
+}
