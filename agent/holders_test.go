@@ -12,7 +12,7 @@ import (
 
 // bound tells until when an agent is bound by its holders.
 func (f *testFlock) bound(name string) (until time.Duration) {
-	f.onLoop(name, func(l *life) { until = l.node.HandedTo() })
+	f.onLoop(name, func(l *life) { until = l.node().HandedTo() })
 	return until
 }
 
@@ -31,22 +31,24 @@ func TestRule12OneHoldersEndReleasesNobodyElse(t *testing.T) {
 		one, two := hold(), hold()
 		f.sleep(time.Second)
 		token := a.Status().Token
-		require.Equal(t, 2, a.seat.holders.working())
+		require.Equal(t, 2, e.at.Holders().Working)
 		require.Greater(t, f.bound(goose), f.clock())
 
-		f.onLoop(goose, func(l *life) { l.step(election.ClockJump{}) }) // the lease is gone, and the holders do not know
+		f.onLoop(goose, func(l *life) { // the lease is gone, and the holders do not know
+			l.node().Step(l.now(), election.ClockJump{}, &election.Effects{})
+		})
 		one.Close()
-		require.Equal(t, 1, a.seat.holders.working())
+		require.Equal(t, 1, e.at.Holders().Working)
 		require.Greater(t, f.bound(goose), f.clock(), "the other acts")
 		f.sleep(100 * time.Millisecond)
 
 		two.Drained(token-1, true)
-		require.Equal(t, 1, a.seat.holders.working(), "a former period's end says nothing of this one")
+		require.Equal(t, 1, e.at.Holders().Working, "a former period's end says nothing of this one")
 		require.Equal(t, goose, f.goose())
 
 		two.Drained(token, false)
 		two.Close()
-		require.Zero(t, a.seat.holders.count())
+		require.Zero(t, e.at.Holders().Attached)
 		require.Zero(t, f.bound(goose), "nobody acts any more, and the node knows")
 	})
 }
