@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
 
@@ -17,6 +18,7 @@ const (
 	freezeExtra  = extraMark + "f" // stamp, point, seconds that are left, in base 36
 	// electionsExtra is a hash, in base 36.
 	electionsExtra = extraMark + "e"
+	configExtra    = extraMark + "c" // generation, point, term, point, version, in base 36
 	// extrasRoom is the most that they can take. Tags leave it free.
 	extrasRoom = (1 + 2 + 1 + 4) + (1 + 2 + 1 + 12 + 1 + 4) + (1 + 2 + 1 + 13)
 	extraBase  = 36
@@ -34,6 +36,12 @@ func appendExtras(b []byte, p *member.Meta) []byte {
 	if p.Elections > 0 {
 		b = appendText(appendText(b, electionsExtra), strconv.FormatUint(p.Elections, extraBase))
 	}
+	if c := p.Config; c.Known {
+		text := strconv.FormatUint(c.Generation, extraBase) + "." + strconv.FormatUint(c.ID.Term, extraBase) + "." + strconv.FormatUint(c.ID.Version, extraBase)
+		if extra := appendText(appendText(nil, configExtra), text); len(b)+len(extra) <= metaRoom {
+			b = append(b, extra...) // tags may have taken the room; datagrams show the config too
+		}
+	}
 	return b
 }
 
@@ -47,6 +55,8 @@ func takeExtra(p *member.Meta, key, value string) bool {
 		p.PreemptAfter = ofSeconds(value, member.MaxPreemptAfter)
 	case electionsExtra:
 		p.Elections, _ = strconv.ParseUint(value, extraBase, 64)
+	case configExtra:
+		p.Config = shownConfig(value)
 	case freezeExtra:
 		stamp, left, _ := strings.Cut(value, ".")
 		if n, err := strconv.ParseUint(stamp, extraBase, 64); err == nil && n <= member.LastStamp {
@@ -54,6 +64,23 @@ func takeExtra(p *member.Meta, key, value string) bool {
 		}
 	}
 	return true
+}
+
+// shownConfig reads a config's number; a text of another form tells none.
+func shownConfig(text string) (c member.ShownConfig) {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return c
+	}
+	var numbers [3]uint64
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, extraBase, 64)
+		if err != nil {
+			return c
+		}
+		numbers[i] = n
+	}
+	return member.ShownConfig{Known: true, Generation: numbers[0], ID: election.ConfigID{Term: numbers[1], Version: numbers[2]}}
 }
 
 // inSeconds writes a duration, rounded up.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
 
@@ -17,6 +18,7 @@ func TestMetadataTravels(t *testing.T) {
 		Name: "a.b-c_1", Start: 7, Life: 9, Priority: 3, Expect: 5, Observer: true, Accepted: true, Left: true, Settled: true,
 		Tags:         map[string]string{"rack": "7", "empty": ""},
 		PreemptAfter: 90 * time.Second, Freeze: member.FreezeNotice{Stamp: 1785000000000000000, Left: time.Hour},
+		Config: member.ShownConfig{Known: true, Generation: 3, ID: election.ConfigID{Term: election.MaxTerm, Version: 12}},
 	}
 	full.FlockID[3] = 1
 	b, err := encode(&full)
@@ -46,9 +48,16 @@ func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
 	got, err := decodeMeta(b)
 	require.NoError(t, err)
 	require.Equal(t, m, got)
+	m.Config = member.ShownConfig{Known: true, ID: election.ConfigID{Term: election.MaxTerm, Version: election.MaxTerm}}
+	b, err = encode(&m)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(b), metaRoom)
+	got, err = decodeMeta(b)
+	require.NoError(t, err)
+	require.False(t, got.Config.Known, "tags have taken its room")
 
 	plain := member.Meta{Name: "a", Tags: map[string]string{"k": "v"}}
-	for _, words := range [][2]string{{"!x", "of a later version"}, {"!p", "soon"}, {"!p", "-1"}, {"!p", "zzzzzz"}, {"!f", ""}, {"!f", ".10"}, {"!f", "zzzzzzzzzzzzzz.10"}} {
+	for _, words := range [][2]string{{"!x", "of a later version"}, {"!p", "soon"}, {"!p", "-1"}, {"!p", "zzzzzz"}, {"!f", ""}, {"!f", ".10"}, {"!f", "zzzzzzzzzzzzzz.10"}, {"!c", "1.2"}, {"!c", "1.2.-3"}} {
 		b, err := encode(&plain)
 		require.NoError(t, err)
 		got, err := decodeMeta(appendText(appendText(b, words[0]), words[1]))

@@ -44,7 +44,8 @@ type Member struct {
 	elections []*Election // the default one first, then by number
 	touched   []*Election // those that act has something to do for
 	outbox    outbox
-	frame     wire.Frame // the one being sent
+	seenAt    time.Duration // when configs shown by gossip were last looked at
+	frame     wire.Frame    // the one being sent
 	frameAt   time.Duration
 	broken    error // why nothing may be saved or sent any more
 	restAt    time.Duration
@@ -85,7 +86,7 @@ type Member struct {
 type told struct {
 	holders bool
 	freeze  FreezeNotice
-	config  election.ConfigID
+	config  ShownConfig
 }
 
 // New makes a member from what is on its disk. It has no effect before [Member.Begin].

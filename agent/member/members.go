@@ -2,6 +2,7 @@ package member
 
 import (
 	"slices"
+	"time"
 
 	"duckduckgoose/agent/election"
 )
@@ -88,4 +89,33 @@ func (m *Member) isKnown(id election.ID) bool {
 // isAlive tells of an agent that gossip counts as alive.
 func (m *Member) isAlive(id election.ID) bool {
 	return slices.ContainsFunc(m.peers, func(p Peer) bool { return p.ID == id && p.State == Alive })
+}
+
+// shownConfig is what gossip tells about this agent's config.
+func (m *Member) shownConfig() ShownConfig {
+	if m.node() == nil {
+		return ShownConfig{}
+	}
+	rec := m.node().Record()
+	return ShownConfig{Known: true, Generation: rec.Generation.Number, ID: rec.Config.ConfigID}
+}
+
+// seenEvery spaces the looks at the configs that gossip shows, at least two
+// leases: gossip needs a moment to tell what has changed.
+const seenEvery = 2 * time.Second
+
+// showNewerConfig has the node send its config to live agents that show an older
+// one by gossip (rule 27). Voters do it: a config that counts is known to one.
+func (m *Member) showNewerConfig(now time.Duration) {
+	e := m.Default()
+	rec := e.node.Record()
+	if now < m.seenAt+max(seenEvery, 2*m.set.Lease) || !rec.Config.Has(m.id) {
+		return
+	}
+	m.seenAt = now
+	for _, p := range m.peers {
+		if c := p.Meta.Config; c.Known && p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID {
+			e.step(election.Seen{ID: p.ID, Generation: c.Generation, Config: c.ID})
+		}
+	}
 }

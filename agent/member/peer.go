@@ -57,6 +57,14 @@ type Meta struct {
 	PreemptAfter time.Duration // takes over from a goose of a lower priority once steady for so long; 0: never
 	Freeze       FreezeNotice  // the newest it knows
 	Elections    uint64        // hash of the names it contests; 0: none
+	Config       ShownConfig   // of the default election (rule 27)
+}
+
+// ShownConfig says how new the config is that an agent has.
+type ShownConfig struct {
+	Known      bool // false: the agent does not tell
+	Generation uint64
+	ID         election.ConfigID
 }
 
 // MaxPreemptAfter is the largest Meta.PreemptAfter.

@@ -79,6 +79,7 @@ func (m *Member) look(now time.Duration) error {
 		return nil
 	}
 	m.showFounders()
+	m.showNewerConfig(now)
 	m.forgetLeavers(now)
 	m.tendTable(now)
 	m.learnContestants(now)
@@ -111,10 +112,7 @@ func (m *Member) Republish(now time.Duration) {
 
 // tellChanges tells the others what has changed about this agent as it ran.
 func (m *Member) tellChanges() {
-	now := told{holders: m.Default().local.Holders().Attached > 0, freeze: m.freezeNotice()}
-	if m.node() != nil {
-		now.config = m.node().Record().Config.ConfigID
-	}
+	now := told{holders: m.Default().local.Holders().Attached > 0, freeze: m.freezeNotice(), config: m.shownConfig()}
 	if now != m.told {
 		m.told = now
 		m.tellGossip()
@@ -135,5 +133,6 @@ func (m *Member) Meta() Meta {
 		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags,
 		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Holders: m.told.holders,
 		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(), Elections: m.contestsHash,
+		Config: m.shownConfig(),
 	}
 }
