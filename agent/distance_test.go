@@ -1,20 +1,21 @@
 package agent
 
 import (
+	"duckduckgoose/agent/api"
 	"testing"
 	"time"
 )
 
-// far gives an agent the profile for long distances, and a network of 120 ms there and back.
-func (f *testFlock) far(name string) {
+// far starts an agent that others reach after a delay, one way.
+func (f *testFlock) far(name, profile, delay string) {
 	f.t.Helper()
 	f.start(name, joining("10.0.0.1"), expecting(3), func(c *Config) {
-		c.Profile = "wan"
+		c.Profile = profile
 		listen := c.Listen
 		c.Listen = func(bind string) (Transport, Faults, error) {
 			t, faults, err := listen(bind)
 			if err == nil {
-				err = faults.Set("out *: delay 60ms", 0)
+				err = faults.Set("out *: delay "+delay, 0)
 			}
 			return t, faults, err
 		}
@@ -27,7 +28,7 @@ func TestFarAgentsElectAGoose(t *testing.T) {
 		names := []string{"a", "b", "c"}
 		goose := func() bool { return f.goose() != "" }
 		for _, name := range names {
-			f.far(name)
+			f.far(name, "wan", "60ms")
 		}
 		f.until(8*time.Second, "a goose after the founding", goose)
 		f.settle(3)
@@ -35,11 +36,22 @@ func TestFarAgentsElectAGoose(t *testing.T) {
 			f.cutPower(name, 0, 0)
 		}
 		for _, name := range names {
-			f.far(name)
+			f.far(name, "wan", "60ms")
 		}
 		f.until(10*time.Second, "a goose after a power cut of all", goose)
 		f.settle(3)
 		f.crash(f.goose())
 		f.until(4*time.Second, "a goose after the death of one", goose)
+	})
+}
+
+// Two agents whose lease ends before an answer can come say so.
+func TestAgentsThatAreTooFarApartSaySo(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		for _, name := range []string{"a", "b", "c"} {
+			f.far(name, "lan", "300ms")
+		}
+		f.warns(time.Minute, "a", "a round trip to b takes 500ms or more, and a lease of 500ms ends before that")
+		reason(t, f.why("a"), api.WhyTooFar)
 	})
 }

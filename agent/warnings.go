@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/store"
+	"duckduckgoose/agent/why"
 )
 
 const (
@@ -169,6 +170,11 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 				warn("the goose has no work attached while %s has: attach some here (ddgoose run), or ddgoose step-down --to %s", p.Meta.Name, p.Meta.Name)
 				break
 			}
+		}
+	}
+	for _, c := range l.contacts() {
+		if rec.Config.Has(c.ID) && l.node().TooFar(&c) {
+			warn("%s: start all agents with --profile wan or a longer --lease", why.TooFar(l.nameOf(c.ID), l.cfg.Lease, l.cfg.Lease))
 		}
 	}
 	if rec.Config.N == 1 && l.member.Alive() == 2 {

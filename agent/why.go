@@ -135,6 +135,9 @@ func (l *life) facts(now time.Duration) why.Facts {
 		case ok:
 			v.Addr = addr.String()
 		}
+		if c := contacts[m.ID]; n.TooFar(&c) {
+			v.TooFar = c.RTT
+		}
 		v.Promise = left(contacts[m.ID].Expiry)
 		s := l.member.Sighting(m.ID, now)
 		v.Unanswered = s.Unanswered

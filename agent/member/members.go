@@ -1,6 +1,8 @@
 package member
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -9,15 +11,28 @@ import (
 
 // SetPeers takes gossip's view: every agent known, sorted by id.
 func (m *Member) SetPeers(peers []Peer) {
+	if !slices.EqualFunc(m.peers, peers, lookAlike) {
+		m.membersNow++
+	}
 	m.peers = peers
 	m.peersChanged()
+}
+
+// lookAlike tells whether readers cannot tell two views of an agent apart. What
+// agents tell each other for the election's sake is not shown.
+func lookAlike(a, b Peer) bool {
+	for _, p := range []*Peer{&a, &b} {
+		p.RTT, p.Meta.Config, p.Meta.Freeze = 0, ShownConfig{}, FreezeNotice{}
+	}
+	tags := maps.Equal(a.Meta.Tags, b.Meta.Tags)
+	a.Meta.Tags, b.Meta.Tags = nil, nil
+	return tags && reflect.DeepEqual(a, b)
 }
 
 // Peers gives gossip's view as this agent last took it. It is for reading.
 func (m *Member) Peers() []Peer { return m.peers }
 
 func (m *Member) peersChanged() {
-	m.membersNow++
 	m.alive = 0
 	for _, p := range m.peers {
 		if p.State != Alive {

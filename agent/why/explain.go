@@ -209,6 +209,7 @@ func (e *explanation) leader() {
 	}
 	e.found.Summary = fmt.Sprintf("there is no goose: %s leads term %d, but only %d of %d voters have promised it anything, and %d are needed",
 		e.Name, e.Term, e.found.Reachable, len(e.Voters), e.found.Needed)
+	e.distances()
 	e.reason(api.WhyNoLease, fmt.Sprintf("it needs %d more of the voters' promises", max(1, e.found.Needed-e.found.Reachable)), "")
 	e.absent(api.WhyNoMajority)
 }
@@ -245,6 +246,20 @@ func (e *explanation) absence(v *Voter) (text, remedy string) {
 	return fmt.Sprintf("%s cannot be reached: gossip counts it as %s, and %s", at, v.State, last), again + ", or mend the network to it"
 }
 
+// distances names each voter that is too far away for the lease.
+func (e *explanation) distances() {
+	for i := range e.Voters {
+		if v := &e.Voters[i]; v.TooFar > 0 {
+			e.reason(api.WhyTooFar, TooFar(v.Name, v.TooFar, e.Lease), "start all agents with --profile wan or a longer --lease")
+		}
+	}
+}
+
+// TooFar says that the way to an agent is too long for the lease.
+func TooFar(name string, roundTrip, lease time.Duration) string {
+	return fmt.Sprintf("a round trip to %s takes %s or more, and a lease of %s ends before that: the two cannot promise each other anything", name, span(roundTrip), span(lease))
+}
+
 // gooseless is a duck or candidate that knows no goose.
 func (e *explanation) gooseless() {
 	n := len(e.Voters)
@@ -263,6 +278,7 @@ func (e *explanation) gooseless() {
 	default:
 		e.found.Summary = fmt.Sprintf("there is no goose: %d of %d voters can be reached, which is enough, and none is elected yet", e.found.Reachable, n)
 	}
+	e.distances()
 	e.standing()
 	e.obstacles()
 	e.waiting()

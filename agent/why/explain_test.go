@@ -103,6 +103,8 @@ func TestEachCauseIsExplained(t *testing.T) {
 			"a has no goose: its flock is not founded yet", []string{"founding: founding: waiting for 1 more of 3: have a b > start the agents that are missing"}, 0},
 		"joining": {func(f *Facts) { f.Bound, f.Voters, f.Join = false, nil, []string{"10.0.0.9"} },
 			"a has no goose: it has found no flock yet", []string{"joining: it waits for an agent of a flock at 10.0.0.9 > look whether one runs there"}, 0},
+		"too far apart": {func(f *Facts) { f.Voters[1].TooFar = 620 * ms },
+			"there is no goose: ", []string{"too_far: a round trip to b takes 620ms or more, and a lease of 500ms ends before that > start all agents with --profile wan", "election: "}, 3},
 		"knows no voters": {func(f *Facts) { f.Voters = nil },
 			"a knows no goose, and has not heard yet who votes", []string{"not_voter: it has not heard yet who votes"}, 0},
 		"majority gone": {func(f *Facts) { lost(f, "b", "c") },

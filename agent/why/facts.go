@@ -53,6 +53,7 @@ type Voter struct {
 	State          string        // by gossip; "" while unknown
 	Heard          time.Duration // since its last datagram; below 0: none has come
 	Unanswered     time.Duration // for how long it has said nothing although it was asked
+	TooFar         time.Duration // its round trip, if that is longer than the lease is worth; 0: it is not
 	// Promise is for how long its promise to this agent, the leader, counts; 0: not.
 	Promise time.Duration
 	// Answer is what it said to the last campaign; nil: nothing lately.
