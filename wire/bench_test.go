@@ -10,11 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// usual gives the two frames that a flock at rest sends all day.
+// usual gives the frames that a flock at rest sends all day.
 func usual() map[string]*Frame {
 	all := map[string]*Frame{}
 	for _, g := range goldenFrames() {
-		if g.name == "heartbeat" || g.name == "heartbeat-ack" {
+		if g.name == "heartbeat" || g.name == "heartbeat-to-life" || g.name == "heartbeat-ack" {
 			all[g.name] = g.frame
 		}
 	}

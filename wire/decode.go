@@ -56,6 +56,13 @@ func (d *decoder) frame(f *Frame) {
 	if !d.nothing() {
 		d.founding(f)
 	}
+	if more > 0 {
+		f.ToLife = d.uint("receiver's life", math.MaxUint64)
+		for i := range f.Messages {
+			f.Messages[i].ToLife = f.ToLife
+		}
+		more--
+	}
 	d.skip(more)
 	d.refuse(f.check())
 	if d.fail == nil && d.src.Len() != 0 {

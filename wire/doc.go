@@ -38,7 +38,7 @@
 // upgraded agent by agent. A change that cannot be read so raises the frame
 // version, and frames of another version are dropped.
 //
-//	frame     [flock id, from, to, start, life, seq, [entry...], founding or nil]
+//	frame     [flock id, from, to, start, life, seq, [entry...], founding or nil, receiver's life (if known)]
 //	entry     [election, kind, generation, its tag, term, config term, config version, fields of the kind...]
 //	config    [term, version, voters: 16 bytes of id and 1 of priority each, table: 16 bytes or nil] or nil
 //	packed    [0, 201, generation, its tag, promise, heartbeats] and [0, 202, generation, its tag, promise, held, acks]:

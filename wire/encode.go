@@ -133,7 +133,11 @@ func (e *encoder) bytes(b []byte) {
 }
 
 func (e *encoder) frame(f *Frame) {
-	e.array(frameFields)
+	if f.ToLife == 0 {
+		e.array(frameFields)
+	} else {
+		e.array(frameFields + 1)
+	}
 	e.bytes(f.FlockID[:])
 	e.bytes(f.From[:])
 	e.bytes(f.To[:])
@@ -155,9 +159,12 @@ func (e *encoder) frame(f *Frame) {
 	e.packed(f.Messages)
 	if f.Founding.Kind == 0 {
 		e.none()
-		return
+	} else {
+		e.founding(&f.Founding)
 	}
-	e.founding(&f.Founding)
+	if f.ToLife != 0 {
+		e.uint(f.ToLife)
+	}
 }
 
 func (e *encoder) entry(m *Message) {

@@ -22,6 +22,7 @@ type Frame struct {
 	Start    uint64           // see election.Header
 	Life     uint64
 	Seq      uint64
+	ToLife   uint64 // 0: not known
 	// Messages are the entries, usually one. DecodeFrame reuses the slice.
 	Messages []Message
 	// Founding is a word of the founding protocol. Kind 0: none.
@@ -38,7 +39,7 @@ type Frame struct {
 }
 
 // Message is one entry of a frame. AppendFrame takes FlockID, From, To, Start,
-// Life and Seq of its Header from the frame, whatever the entry says;
+// Life, Seq and ToLife of its Header from the frame, whatever the entry says;
 // DecodeFrame fills the whole Header.
 type Message struct {
 	Election uint64 // its number in the flock's table, at most MaxElection; 0: the default one
@@ -48,5 +49,5 @@ type Message struct {
 // stamp gives m the header fields that all entries of a frame share.
 func (f *Frame) stamp(m *Message) {
 	m.FlockID, m.From, m.To = f.FlockID, f.From, f.To
-	m.Start, m.Life, m.Seq = f.Start, f.Life, f.Seq
+	m.Start, m.Life, m.Seq, m.ToLife = f.Start, f.Life, f.Seq, f.ToLife
 }

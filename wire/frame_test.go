@@ -118,6 +118,7 @@ func (g generator) header() *Frame {
 	f := &Frame{From: g.id(), To: g.id(), Start: g.number(1<<64 - 1), Life: g.Uint64(), Seq: g.number(1<<64 - 1)}
 	if g.IntN(4) > 0 {
 		f.FlockID = election.FlockID(g.id())
+		f.ToLife = g.Uint64()
 	}
 	return f
 }
@@ -205,7 +206,7 @@ func TestHeaderOfEveryEntryIsThatOfTheFrame(t *testing.T) {
 	require.Len(t, got.Messages, 2)
 	for i, m := range got.Messages {
 		require.Equal(t, election.Header{
-			FlockID: f.FlockID, From: f.From, To: f.To, Start: f.Start, Life: f.Life, Seq: f.Seq,
+			FlockID: f.FlockID, From: f.From, To: f.To, Start: f.Start, Life: f.Life, Seq: f.Seq, ToLife: f.ToLife,
 			Generation: f.Messages[i].Generation, Term: f.Messages[i].Term, ConfigID: f.Messages[i].ConfigID,
 		}, m.Header)
 	}
@@ -223,7 +224,7 @@ func TestLargestProposeFits(t *testing.T) {
 	g := newGenerator(5)
 	f := g.header()
 	f.FlockID = election.FlockID(g.id())
-	f.Start, f.Life, f.Seq = 1<<64-1, 1<<64-1, 1<<64-1
+	f.Start, f.Life, f.Seq, f.ToLife = 1<<64-1, 1<<64-1, 1<<64-1, 1<<64-1
 	w := Founding{Kind: FoundPropose, Attempt: 1<<64 - 1, Expect: MaxFounders, Reason: 255}
 	for range MaxFounders {
 		w.Set = append(w.Set, g.id())

@@ -49,6 +49,13 @@ func goldenFrames() []struct {
 		f.Probe = p
 		return f
 	}
+	toLife := func(f *Frame) *Frame {
+		f.ToLife = 0x1122334455667788
+		for i := range f.Messages {
+			f.stamp(&f.Messages[i])
+		}
+		return f
+	}
 	heartbeat := election.Message{Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{2, 1, 0}, RTT: 1500 * time.Microsecond}
 	withConfig := heartbeat
 	withConfig.Config = config
@@ -80,6 +87,7 @@ func goldenFrames() []struct {
 		{"leave", frame(election.Message{Kind: election.Leave})},
 		{"leave-reply", frame(election.Message{Kind: election.LeaveReply, Granted: true})},
 		{"two-elections", frame(heartbeat, ack)},
+		{"heartbeat-to-life", toLife(frame(heartbeat))},
 		{"probe-question", probe(Probe{Word: ProbeQuestion, Session: 0xBEEF, Number: 63, Padding: MinProbePadding})},
 		{"probe-answer", probe(Probe{Word: ProbeAnswer, Session: 0xBEEF, Number: 63, Heard: 1<<63 | 5, At: 12345 * time.Second})},
 		{"found-propose", founding(FoundPropose, 0, a, b, c)},

@@ -24,7 +24,7 @@ func everything(t testing.TB, f *Frame) (all []Message) {
 // steadyFrame is what an agent that leads n elections sends to another that
 // leads as many, after some weeks.
 func steadyFrame(n int) *Frame {
-	f := &Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 0x0123456789ABCDEF, Seq: 1 << 24}
+	f := &Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 0x0123456789ABCDEF, Seq: 1 << 24, ToLife: 0x1122334455667788}
 	for i := range n {
 		h := election.Header{Term: uint64(30 + i), ConfigID: election.ConfigID{Term: uint64(30 + i), Version: 12}}
 		beat := Message{Election: uint64(1 + 2*i), Message: election.Message{
@@ -298,7 +298,7 @@ func TestAProbeIsAnEntryToo(t *testing.T) {
 func TestPackedBytesNeverChange(t *testing.T) {
 	body, _, err := AppendMost(nil, steadyFrame(2))
 	require.NoError(t, err)
-	head := "98" + "c410" + "f1" + strings.Repeat("00", 15) + "c410" + "a1" + strings.Repeat("00", 15) + "c410" + "b1" + strings.Repeat("00", 15) +
+	head := "99" + "c410" + "f1" + strings.Repeat("00", 15) + "c410" + "a1" + strings.Repeat("00", 15) + "c410" + "b1" + strings.Repeat("00", 15) +
 		"03" + "cf0123456789abcdef" + "ce01000000"
 	require.Equal(t, head+"92"+
 		"96"+"00"+"ccc9"+"00"+"00"+"ce1dcd6500"+"c414"+
@@ -307,7 +307,7 @@ func TestPackedBytesNeverChange(t *testing.T) {
 		"97"+"00"+"ccca"+"00"+"00"+"ce1dcd6500"+"ce01312d00"+"c40c"+
 		"02"+"1e"+"0c"+"808040"+
 		"04"+"1f"+"0c"+"818040"+
-		"c0", hex.EncodeToString(body))
+		"c0"+"cf1122334455667788", hex.EncodeToString(body))
 }
 
 func BenchmarkPacked(b *testing.B) {

@@ -42,18 +42,18 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	heartbeat = append(heartbeat, []any{1, 2})
 	set := append(append([]byte(nil), fromID[:]...), toID[:]...)
 	founded := FoundingID([]election.ID{fromID, toID}, 9)
-	body := pack(t, more(flockID[:], fromID[:], toID[:], uint64(3), uint64(1<<60), uint64(99),
+	body := pack(t, flockID[:], fromID[:], toID[:], uint64(3), uint64(1<<60), uint64(99),
 		[]any{
 			more(uint64(0), uint64(77), "a kind", "of tomorrow"),
 			heartbeat,
 			[]any{uint64(0), uint64(1 << 40)},
 			more(uint64(5), uint64(election.Resign), uint64(0), uint64(0), uint64(8), uint64(6), uint64(2)),
 		},
-		more(uint64(FoundPropose), founded[:], uint64(9), uint64(2), uint64(0), set))...)
+		more(uint64(FoundPropose), founded[:], uint64(9), uint64(2), uint64(0), set), uint64(1<<61), map[string]any{"new": true}, "text")
 
 	var got Frame
 	require.NoError(t, DecodeFrame(body, &got))
-	want := Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 1 << 60, Seq: 99, Skipped: 2,
+	want := Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 1 << 60, Seq: 99, ToLife: 1 << 61, Skipped: 2,
 		Messages: []Message{
 			{Message: election.Message{
 				Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{1}, RTT: time.Millisecond,
@@ -71,6 +71,24 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 		want.stamp(&want.Messages[i])
 	}
 	requireSame(t, &want, &got)
+}
+
+// An agent of before the receiver's life skips it: it stands behind all that
+// such an agent knows, and changes nothing there. One that knows no life sends the
+// bytes of before.
+func TestReceiversLifeIsAddedBehindTheRest(t *testing.T) {
+	for _, g := range goldenFrames() {
+		f := *g.frame
+		f.ToLife = 0
+		without := encode(t, &f)
+		f.ToLife = 1 << 61
+		with := encode(t, &f)
+		require.Equal(t, append(append([]byte{without[0] + 1}, without[1:]...), 0xCF, 0x20, 0, 0, 0, 0, 0, 0, 0), with, g.name)
+	}
+	var got Frame
+	for _, life := range []any{-1, nil, "text", 1.5} {
+		requireDrop(t, DecodeFrame(pack(t, flockID[:], fromID[:], toID[:], uint64(3), uint64(4), uint64(5), []any{}, nil, life), &got), DropMalformed)
+	}
 }
 
 func TestUnknownFoundingIsSkipped(t *testing.T) {

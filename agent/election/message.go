@@ -32,17 +32,19 @@ const (
 	Promised            // the voter has promised another; Remaining tells for how long
 	Restarted           // the voter has just restarted and waits; Remaining tells for how long
 	NotCandidate        // the asker is no voter of priority above 0 in the voter's config
+	OtherLife           // the request names another life than the voter's present one (rule 11)
 )
 
 // Header is what every message of one agent shares: who speaks, to whom, and
-// how new its knowledge is. Start, Life and Seq are stamped by the agent when
-// a message leaves; the rules do not read them.
+// how new its knowledge is. Start, Life, Seq and ToLife are stamped by the agent
+// when a message leaves; of these the rules read ToLife only.
 type Header struct {
 	FlockID    FlockID
 	Generation Generation
 	From, To   ID
 	Start      uint64 // process starts of the sender's disk (rule 10)
 	Life       uint64 // random per process (rule 10)
+	ToLife     uint64 // the receiver's life, as far as the sender knows it; 0: it does not (rule 11)
 	Seq        uint64 // grows by one per datagram of a life (rule 10)
 	Term       uint64
 	ConfigID   ConfigID
