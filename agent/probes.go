@@ -131,6 +131,7 @@ func (l *life) probe(session uint64) (more bool) {
 
 func (l *life) sendProbe(f *wire.Frame, addr netip.AddrPort) {
 	l.member.Stamp(f)
+	f.ToLife = 0 // it changes no state, and its answer may be no longer than it
 	host{l}.Send(addr, f)
 }
 

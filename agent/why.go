@@ -160,6 +160,7 @@ var refusals = map[election.Reason]string{
 	election.Promised:     "it has promised another to elect nobody else",
 	election.Restarted:    "it has restarted, and waits",
 	election.NotCandidate: "by its set of voters this agent may not lead",
+	election.OtherLife:    "it has restarted since this agent last heard from it",
 }
 
 // silentOn gives the live voters that have to be asked what they have promised,

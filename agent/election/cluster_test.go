@@ -34,6 +34,7 @@ type member struct {
 	fx       Effects
 	wake     time.Duration
 	down     bool
+	lives    map[ID]uint64 // the others', as their messages told; 0: their first
 	log      []Event
 	refusals []string
 }
@@ -85,7 +86,7 @@ func settingsOf(name string) Settings {
 }
 
 func (c *cluster) add(name string, rec Record, fresh bool) {
-	m := &member{name: name, disk: rec, set: settingsOf(name)}
+	m := &member{name: name, disk: rec, set: settingsOf(name), lives: map[ID]uint64{}}
 	if lease := c.timing[1]; lease > 0 {
 		m.set.Heartbeat, m.set.Lease, m.set.Eps = c.timing[0], lease, lease/50
 	}
@@ -127,6 +128,7 @@ func (c *cluster) step(name string, in Input) error {
 
 func (c *cluster) launch(m Message) {
 	from, to := nameOf(m.From), nameOf(m.To)
+	m.Life, m.ToLife = c.nodes[from].set.Life, c.nodes[from].lives[m.To]
 	if c.cut[[2]string{from, to}] || c.drop != nil && c.drop(&m) {
 		return
 	}
@@ -170,6 +172,7 @@ func (c *cluster) next(end time.Duration) bool {
 		f := heap.Pop(&c.queue).(flight)
 		c.now = max(c.now, f.at)
 		if m := c.nodes[nameOf(f.m.To)]; m != nil && !m.down {
+			m.lives[f.m.From] = max(m.lives[f.m.From], f.m.Life)
 			c.step(m.name, &f.m)
 		}
 		return true
@@ -216,6 +219,11 @@ func (c *cluster) kill(name string) { c.nodes[name].down = true }
 func (c *cluster) restart(name string) {
 	m := c.nodes[name]
 	m.down = false
+	m.set.Life++
+	m.lives = map[ID]uint64{}
+	for _, other := range c.order {
+		m.lives[idOf(other)] = c.nodes[other].set.Life // who starts is told by gossip
+	}
 	m.node = New(m.set, m.disk, c.now, false)
 	m.wake = m.node.wakeAt(c.now)
 }

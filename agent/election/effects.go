@@ -122,7 +122,7 @@ type Effects struct {
 	// Save: Record must be durable BEFORE anything in Send or Announcement leaves.
 	Save   bool
 	Record Record
-	// Send holds addressed messages. Their Start, Life and Seq are the caller's to stamp.
+	// Send holds addressed messages. Their Start, Life, Seq and ToLife are the caller's to stamp.
 	Send []Message
 	// Announce: Announcement, without To, goes to every live agent of the flock that
 	// the node does not keep in view: a goose's heartbeat, or a candidate's question

@@ -37,7 +37,7 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 	n.heard.round = m.Round
 	// A leader that asks for no promise leaves the others free to elect: it
 	// does not end their PreVote (rule 20).
-	if n.role == Candidate || m.Promise > 0 {
+	if n.role == Candidate || n.asked(m) > 0 {
 		n.follow(now, m.From, fx)
 	}
 	n.hear(now, m)
@@ -53,7 +53,7 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 // leader that has lost its majority or has given up: no goose.
 func (n *Node) hear(now time.Duration, m *Message) {
 	n.leader, n.leaderTerm = m.From, m.Term
-	if m.Promise > 0 {
+	if n.asked(m) > 0 {
 		n.heardAt = now
 	}
 	if m.RTT > 0 {
@@ -64,7 +64,7 @@ func (n *Node) hear(now time.Duration, m *Message) {
 // promiseTo grants what a fresh heartbeat asks for and gives the promise made,
 // 0 for none.
 func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
-	d := min(m.Promise, MaxPromise)
+	d := min(n.asked(m), MaxPromise)
 	if d <= 0 || n.resigned.To == m.From && n.resigned.Term == m.Term {
 		return 0
 	}

@@ -162,6 +162,8 @@ func (h *hostile) message() *Message {
 		m.Config = h.config(m.ConfigID)
 	case 4:
 		m.FlockID[0]++
+	case 5:
+		m.ToLife++
 	}
 	switch m.Kind {
 	case PreVoteRequest:

@@ -31,6 +31,7 @@ func TestModelCheckCatches(t *testing.T) {
 	}
 	quiet := mcTimed{terms: 2, versions: 1, quiet: true, led: true, crashes: 1}
 	held := mcTimed{terms: 2, versions: 1, quiet: true, led: true, holders: true, crashes: 1}
+	lived := mcTimed{terms: 2, versions: 1, quiet: true, led: true, crashes: 1, lives: true}
 	moved := mcTimed{terms: 2, versions: 1, led: true}
 	grows := mcTimed{grow: true, later: true, terms: 2, versions: 3, quiet: true, led: true, holders: true, configs: []Config{a}}
 	grown := grows
@@ -70,6 +71,8 @@ func TestModelCheckCatches(t *testing.T) {
 		{"P2", timed(loneVoterExempt, alone)},
 		{"P2", timed(resignOfAnotherTerm, again)},
 		{"P2", timed(publishAfterSend, moved)},
+		{"life", timed(beatOfAnyLife, lived)},
+		{"life", timed(voteOfAnyLife, lived)},
 	} {
 		f := c.rules.(interface{ planted() mcFault }).planted()
 		t.Run(f.name, func(t *testing.T) {
@@ -84,6 +87,15 @@ func TestModelCheckCatches(t *testing.T) {
 				t.Log("\n" + strings.Join(r.trace, "\n"))
 			}
 		})
+	}
+}
+
+func toAnyLife(kind Kind) func(*Node, Input) Input {
+	return func(n *Node, in Input) Input {
+		if m, ok := in.(*Message); ok && m.Kind == kind {
+			m.ToLife = n.set.Life
+		}
+		return in
 	}
 }
 
@@ -234,4 +246,7 @@ var (
 		return in
 	}}
 	publishAfterSend = mcFault{name: "publish after send", lags: true}
+
+	beatOfAnyLife = mcFault{name: "a heartbeat honoured whatever life it is for", before: toAnyLife(Heartbeat)}
+	voteOfAnyLife = mcFault{name: "a vote given whatever life is asked", before: toAnyLife(VoteRequest)}
 )

@@ -4,10 +4,13 @@ import "fmt"
 
 // remember books what the invariants must know of an agent after a move, and
 // tells which of the invariants of one agent is broken: its term and config
-// never go back, and it votes once a term. Crashes are no excuse.
+// never go back, it votes once a term, and nothing said to a former life of its
+// disk binds it. Crashes are no excuse.
 func (a *mcAgent) remember() string {
 	r, g := &a.node.rec, &a.ghost
 	switch {
+	case g.heeds:
+		return "life: bound by what a former life was told"
 	case r.Term < g.term:
 		return fmt.Sprintf("term: goes back from %d to %d", g.term, r.Term)
 	case r.Config.Compare(g.config) < 0:

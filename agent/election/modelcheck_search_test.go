@@ -262,6 +262,7 @@ func (w *mcWorker) follow(g *mcState, i int, e *mcEntry) {
 		}
 	}
 	for _, m := range e.sent {
+		m = w.view.toLife(next.agents[w.view.receiver(m)], m)
 		if !w.view.dead(next.agents[w.view.receiver(m)], m) {
 			w.soup = mcAdd(w.soup, m)
 		}

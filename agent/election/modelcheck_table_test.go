@@ -28,6 +28,7 @@ type mcGhost struct {
 	begun  mcBegun
 	rate   time.Duration
 	handed [2]Lease // deadlines that holders on this machine may still act by, by token
+	heeds  bool     // a message for a former life
 	shown  Lease    // what readers are shown, when that differs from the node's lease
 	lags   bool
 }
@@ -178,6 +179,7 @@ type mcView struct {
 	msgs    []mcMessage
 	pairs   map[uint64]*mcPair
 	older   []uint32
+	named   map[uint64]uint32
 	renamed [len(mcPerms)][]uint32
 	told    string
 }
@@ -188,7 +190,9 @@ type mcPair struct {
 	entry *mcEntry
 }
 
-func newMcView(t *mcTable) mcView { return mcView{t: t, pairs: map[uint64]*mcPair{}} }
+func newMcView(t *mcTable) mcView {
+	return mcView{t: t, pairs: map[uint64]*mcPair{}, named: map[uint64]uint32{}}
+}
 
 func (v *mcView) of(id uint32) *mcKnown {
 	if int(id) >= len(v.known) {
@@ -265,6 +269,24 @@ func (v *mcView) permutedMessage(m uint32, p int) uint32 {
 		v.renamed[p] = append(v.renamed[p], v.t.message(msg))
 	}
 	return v.renamed[p][m]
+}
+
+// toLife gives the message as it leaves for an agent: every sender knows the life
+// that the receiver is in. To know a former one is to send what is soon a recording.
+func (v *mcView) toLife(to, m uint32) uint32 {
+	life := v.of(to).agent.node.set.Life
+	if life == 0 {
+		return m
+	}
+	key := life<<32 | uint64(m)
+	named, ok := v.named[key]
+	if !ok {
+		msg := *v.message(m)
+		msg.ToLife = life
+		named = v.t.message(msg)
+		v.named[key] = named
+	}
+	return named
 }
 
 // aged gives the message a tick later.
@@ -363,6 +385,9 @@ func mcTell(m *Message) string {
 	}
 	if m.Round > 0 {
 		s += fmt.Sprintf(" r%d", m.Round)
+	}
+	if m.ToLife > 0 {
+		s += fmt.Sprintf(" life %d", m.ToLife)
 	}
 	if !m.TransferFrom.IsZero() {
 		s += fmt.Sprintf(" for %s%d", nameOf(m.TransferFrom), m.TransferTerm)

@@ -84,8 +84,8 @@ func TestModelCheckTimed(t *testing.T) {
 	}{
 		{"a crash", mcTimed{terms: 2, versions: 1, led: true, quiet: true, holders: true, crashes: 1, configs: []Config{three}},
 			func(m *mcTimed) { m.terms, m.crashes = 3, 1 }, true},
-		{"answers alone", mcTimed{terms: 2, versions: 1, led: true, quiet: true, crashes: 1, configs: []Config{three}},
-			func(m *mcTimed) { m.led, m.crashes = false, -1 }, true},
+		{"answers alone, and recordings of a former life", mcTimed{terms: 2, versions: 1, led: true, quiet: true, crashes: 1, lives: true, configs: []Config{three}},
+			func(m *mcTimed) { m.led, m.lives, m.crashes = false, false, -1 }, true},
 		{"three terms", mcTimed{terms: 3, versions: 1, led: true, quiet: true, holders: true, configs: []Config{three}},
 			func(m *mcTimed) { m.lease = 3 }, true},
 		{"transfer and resign in three terms", mcTimed{terms: 3, versions: 1, led: true, holders: true, still: true, configs: []Config{three}},

@@ -36,6 +36,7 @@ type mcTimed struct {
 	grow     bool     // no voter is removed, no change dropped
 	still    bool     // time does not pass
 	crashes  int      // as in mcLimits
+	lives    bool     // a restart is another life, so what is in flight is a recording
 }
 
 func (m *mcTimed) limits() mcLimits {
@@ -185,10 +186,15 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	g.lags, g.shown = false, Lease{}
 	switch mv.what {
 	case "":
-		in := *mv.msg
+		in, was := *mv.msg, *n
 		sent = m.do(a, &in, nil)
+		g.heeds = mcHeeds(&was, n, mv.msg)
 	case "restarts":
-		m.boot(a, n.set.ID, false, n.set)
+		set := n.set
+		if m.lives {
+			set.Life++
+		}
+		m.boot(a, n.set.ID, false, set)
 		m.attach(a)
 		shown = Lease{}
 	case "publishes":
@@ -245,6 +251,21 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	a.handOut()
 	m.settle(a)
 	return m.plain(sent), true
+}
+
+// mcHeeds tells that a node was bound by a message for a former life of its disk
+// (rule 11): by a promise, or by more than the term and vote of a heartbeat.
+func mcHeeds(was, n *Node, m *Message) bool {
+	if m.ToLife == n.set.Life {
+		return false
+	}
+	switch m.Kind {
+	case Heartbeat:
+		return n.promise != was.promise
+	case VoteRequest, TimeoutNow, Resign:
+		return n.rec != was.rec || n.role != was.role || n.promise != was.promise || n.resigned != was.resigned
+	}
+	return false
 }
 
 // handOut gives the node's lease to its holders.

@@ -43,6 +43,7 @@ const (
 // Settings are a node's own, fixed for its life.
 type Settings struct {
 	ID        ID
+	Life      uint64        // of this process: what the others must name to bind this node (rule 11)
 	Heartbeat time.Duration // default 50 ms
 	Lease     time.Duration // default 500 ms; at most MaxPromise
 	Eps       time.Duration // taken off every lease, for timers that fire late; default Lease / 50

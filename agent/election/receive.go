@@ -11,6 +11,9 @@ func (n *Node) receive(now time.Duration, m *Message, fx *Effects) {
 	if m.FlockID != n.rec.FlockID || m.FlockID.IsZero() || m.From == n.set.ID || m.Term > MaxTerm {
 		return
 	}
+	if (m.Kind == TimeoutNow || m.Kind == Resign) && !n.named(m) {
+		return
+	}
 	if !n.learn(now, m, fx) {
 		return
 	}
@@ -59,6 +62,19 @@ func (n *Node) seen(in Seen, fx *Effects) {
 	if older < 0 && in.ID != n.set.ID && n.rec.Config.N > 0 {
 		n.send(in.ID, Message{Kind: Reject, Config: n.rec.Config}, fx)
 	}
+}
+
+// named tells whether a message is meant for this process and no former one of
+// this disk (rule 11): a recording of what a former one was sent binds nobody.
+func (n *Node) named(m *Message) bool { return m.ToLife == n.set.Life }
+
+// asked is the promise that a heartbeat asks of this process. The ack tells the
+// leader the life that its next one must name.
+func (n *Node) asked(m *Message) time.Duration {
+	if !n.named(m) {
+		return 0
+	}
+	return m.Promise
 }
 
 // learn takes what a message shows of generations, configs and terms (rules

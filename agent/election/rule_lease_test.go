@@ -29,6 +29,123 @@ func TestRule11PromiseIsTheHeartbeatsOwnAndAReplayPromisesNothing(t *testing.T) 
 	require.Equal(t, c.now+MaxPromise, n.promise.End)
 }
 
+func TestRule11HeartbeatForAnotherLifeAsksForNothing(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	c, n := lone(t, "a", Record{Term: 1, Config: own})
+	n.set.Life = 7
+	for round, life := range []uint64{0, 6, 8} {
+		m := beat(uint64(round)+1, 300*time.Millisecond, 1, own)
+		m.ToLife = life
+		require.Zero(t, only(t, c.tell("a", "b", m)).Promise, "the ack tells the life, and promises nothing")
+		require.Zero(t, n.promise)
+		require.Zero(t, n.heardAt, "no goose is shown by a recording")
+	}
+	m := beat(9, 300*time.Millisecond, 1, own)
+	m.ToLife = 7
+	require.Equal(t, 300*time.Millisecond, only(t, c.tell("a", "b", m)).Promise)
+	require.Equal(t, c.now+300*time.Millisecond, n.promise.End)
+	require.Equal(t, c.now, n.heardAt)
+}
+
+func TestRule11VoteRequestForAnotherLifeIsRefusedAndChangesNothing(t *testing.T) {
+	own := at(1, 2, "a", "b", "c")
+	c, n := lone(t, "a", Record{Term: 3, Config: own})
+	n.set.Life = 7
+	before := n.rec
+	for _, config := range []Config{own, at(1, 1, "a", "b", "c")} { // a term is adopted from an older config's candidate
+		reply := only(t, c.tell("a", "b", Message{Kind: VoteRequest, Header: header(5, config)}))
+		require.Equal(t, OtherLife, reply.Reason)
+		require.False(t, reply.Granted)
+		require.Equal(t, before, n.rec)
+		require.Equal(t, Follower, n.role)
+	}
+	reply := only(t, c.tell("a", "b", Message{Kind: VoteRequest, Header: Header{Term: 5, ConfigID: own.ConfigID, ToLife: 7}}))
+	require.True(t, reply.Granted)
+	require.True(t, only(t, c.tell("a", "b", Message{Kind: PreVoteRequest, NextTerm: 6, Nonce: 5, Header: header(5, own)})).Granted,
+		"a PreVote changes nothing, whoever it is for")
+}
+
+func TestRule11TimeoutNowAndResignForAnotherLifeDoNothing(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	for _, kind := range []Kind{TimeoutNow, Resign} {
+		for _, term := range []uint64{1, 9} {
+			c, n := lone(t, "a", Record{Term: 1, Vote: idOf("b"), Config: own})
+			n.set.Life = 7
+			m := beat(1, 300*time.Millisecond, 1, own)
+			m.ToLife = 7
+			c.tell("a", "b", m)
+			before := *n
+			require.Empty(t, c.tell("a", "b", Message{Kind: kind, Header: header(term, own)}))
+			require.Equal(t, before, *n, "%v of term %d", kind, term)
+			c.tell("a", "b", Message{Kind: kind, Header: Header{Term: 1, ConfigID: own.ConfigID, ToLife: 7}})
+			require.NotEqual(t, before, *n)
+		}
+	}
+}
+
+// Captured heartbeats, played again to a voter that restarted, held a dead
+// goose's promise for as long as the recording was.
+func TestRule11RecordingHoldsNoPromiseOfARestartedVoter(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(2 * time.Second)
+	voter, other := "b", "c"
+	switch g {
+	case "b":
+		voter = "a"
+	case "c":
+		other = "a"
+	}
+	var recording []Message
+	c.drop = func(m *Message) bool {
+		if m.Kind == Heartbeat && m.To == idOf(voter) {
+			recording = append(recording, *m)
+		}
+		return false
+	}
+	c.run(10 * time.Second)
+	require.Greater(t, len(recording), 150)
+	c.kill(g)
+	c.kill(voter)
+	c.restart(voter)
+	for _, m := range recording {
+		c.step(voter, &m)
+		c.run(50 * time.Millisecond)
+		if c.goose() != "" {
+			break
+		}
+	}
+	require.NotEmpty(t, c.goose(), "%s and %s elect nobody while the recording runs", voter, other)
+}
+
+func TestRule11RestartedVoterPromisesTheRoundAfterNext(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(2 * time.Second)
+	voter := map[string]string{"a": "b", "b": "c", "c": "a"}[g]
+	c.kill(voter)
+	c.run(time.Second)
+	c.restart(voter)
+	c.until(105*time.Millisecond, "the voter's promise", func() bool { return c.nodes[voter].node.promise.End > c.now })
+	require.Equal(t, g, c.goose())
+}
+
+func TestRule11CandidateThatKnowsNoLivesLosesNoTerm(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(2 * time.Second)
+	heir := map[string]string{"a": "b", "b": "c", "c": "a"}[g]
+	third := map[string]string{"a": "c", "b": "a", "c": "b"}[g]
+	c.kill(third)
+	c.restart(third)
+	c.run(2 * time.Second) // its wait of rule 13 ends; the heir has heard nothing of it
+	require.Equal(t, g, c.goose())
+	require.Zero(t, c.nodes[heir].lives[idOf(third)])
+	term := c.nodes[g].node.rec.Term
+	c.link(false, g, third) // the third's vote must make the majority
+	c.drop = func(m *Message) bool { return m.From == idOf(g) && m.Kind == VoteReply }
+	require.NoError(t, c.step(g, StepDown{To: idOf(heir)}))
+	c.until(20*time.Millisecond, "the heir leads", func() bool { return c.nodes[heir].node.role == Leader })
+	require.Equal(t, term+1, c.nodes[heir].node.rec.Term)
+}
+
 // The seed's two sides had timeouts of their own: a voter with a shorter one
 // elected another while the goose's lease ran.
 func TestRule11VoterWithAShorterLeaseKeepsTheGoosesPromise(t *testing.T) {

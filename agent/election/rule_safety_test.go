@@ -7,9 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tell gives a node one message and returns what it answers.
+// tell gives a node one message, meant for its present life if it names none,
+// and returns what it answers.
 func (c *cluster) tell(to, from string, m Message) []Message {
 	m.FlockID, m.From, m.To = testFlock, idOf(from), idOf(to)
+	if m.ToLife == 0 {
+		m.ToLife = c.nodes[to].set.Life
+	}
 	require.NoError(c.t, c.step(to, &m))
 	return append([]Message(nil), c.nodes[to].fx.Send...)
 }

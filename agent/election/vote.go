@@ -67,6 +67,9 @@ func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
 		return
 	}
 	reason, remaining := n.refusal(now, m, m.Term)
+	if !n.named(m) {
+		reason, remaining = OtherLife, 0 // asked again at once, by the life that this reply shows
+	}
 	switch {
 	case reason == NoReason && (m.Term > n.rec.Term || n.rec.Vote.IsZero()):
 		n.deferTo(now, m, fx)
@@ -150,7 +153,7 @@ func (n *Node) count(now time.Duration, m *Message) {
 	switch {
 	case m.Granted:
 		p.granted = true
-	case m.Reason == Promised || m.Reason == Restarted:
+	case m.Reason == Promised || m.Reason == Restarted || m.Reason == OtherLife:
 		p.retryAt = now + max(m.Remaining, time.Millisecond/4)
 	default:
 		p.refused = true

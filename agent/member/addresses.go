@@ -18,15 +18,16 @@ type addressBook struct {
 }
 
 type page struct {
-	addr  netip.AddrPort
-	start uint64
-	life  uint64 // 0: none seen in this start
-	seq   uint64
-	from  netip.AddrPort // where that life speaks from
-	told  netip.AddrPort // what gossip said last of this start
-	left  netip.AddrPort // what it said before: a datagram may still be on its way from there
-	clone bool           // two lives of one start: believe neither
-	stale bool           // reported
+	addr     netip.AddrPort
+	start    uint64
+	life     uint64 // 0: none seen in this start
+	lifeTold uint64 // the life of this start by gossip; 0: none
+	seq      uint64
+	from     netip.AddrPort // where that life speaks from
+	told     netip.AddrPort // what gossip said last of this start
+	left     netip.AddrPort // what it said before: a datagram may still be on its way from there
+	clone    bool           // two lives of one start: believe neither
+	stale    bool           // reported
 }
 
 // verdict is what a datagram's sender is taken for.
@@ -48,10 +49,23 @@ func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
 	return p.addr, true
 }
 
-// Gossiped learns an address from gossip. It counts until a datagram of that
-// start is seen, and again when gossip tells another: an agent that moves
+// Life gives the life that an agent is in, 0 when that is not known. A datagram's
+// word counts for more than gossip's, which comes late.
+func (b *addressBook) Life(id election.ID) uint64 {
+	p := b.pages[id]
+	switch {
+	case p == nil:
+		return 0
+	case p.life == 0:
+		return p.lifeTold
+	}
+	return p.life
+}
+
+// Gossiped learns an address and a life from gossip. The address counts until a datagram of that
+// start is seen, and again when gossip lifeTold another: an agent that moves
 // while nobody calls it where it is has nothing to answer to.
-func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort) {
+func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.AddrPort) {
 	p := b.page(id)
 	if p == nil || start < p.start {
 		return
@@ -59,13 +73,14 @@ func (b *addressBook) Gossiped(id election.ID, start uint64, addr netip.AddrPort
 	if start > p.start {
 		*p = page{start: start}
 	}
+	p.lifeTold = life
 	if p.told == addr {
 		return
 	}
 	p.addr, p.told, p.left = addr, addr, p.told
 }
 
-// Admit tells what to take a datagram's sender for. before is what was known
+// Admit lifeTold what to take a datagram's sender for. before is what was known
 // of that id when the verdict is not believed.
 func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
 	p := b.page(id)
@@ -103,7 +118,7 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 	return believed, page{}
 }
 
-// Newest tells whether a datagram of that number is the last one admitted of an
+// Newest lifeTold whether a datagram of that number is the last one admitted of an
 // id: a replay is not.
 func (b *addressBook) Newest(id election.ID, seq uint64) bool {
 	p := b.pages[id]

@@ -26,7 +26,7 @@ func whereIs(t *testing.T, b *addressBook, id election.ID) netip.AddrPort {
 
 func TestAReplayMovesNobody(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
-	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.1:1"))
 	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id))
 	v, _ := b.Admit(id, 1, 7, 5, at("10.0.0.2:1"))
 	require.Equal(t, believed, v)
@@ -37,32 +37,32 @@ func TestAReplayMovesNobody(t *testing.T) {
 	v, _ = b.Admit(id, 1, 7, 4, at("6.6.6.6:6"))
 	require.Equal(t, believed, v)
 	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
-	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.1:1"))
 	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id), "gossip says nothing new")
 }
 
 func TestGossipThatTellsAnotherAddressCounts(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
-	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.1:1"))
 	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
-	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.9:1"))
 	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
 	b.Admit(id, 1, 7, 6, at("10.0.0.10:1"))
-	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.9:1"))
 	require.Equal(t, at("10.0.0.10:1"), whereIs(t, b, id))
 }
 
 func TestADatagramStillUnderWayFromTheOldAddressMovesNobodyBack(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
-	b.Gossiped(id, 1, at("10.0.0.1:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.1:1"))
 	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
-	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.9:1"))
 	v, _ := b.Admit(id, 1, 7, 6, at("10.0.0.1:1"))
 	require.Equal(t, believed, v)
 	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
 	b.Admit(id, 1, 7, 7, at("10.0.0.9:1"))
 	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id))
-	b.Gossiped(id, 1, at("10.0.0.1:1")) // it goes back
+	b.Gossiped(id, 1, 0, at("10.0.0.1:1")) // it goes back
 	b.Admit(id, 1, 7, 8, at("10.0.0.1:1"))
 	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id))
 }
@@ -70,7 +70,7 @@ func TestADatagramStillUnderWayFromTheOldAddressMovesNobodyBack(t *testing.T) {
 func TestTheFirstGossipAfterADatagramCounts(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
 	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
-	b.Gossiped(id, 1, at("10.0.0.9:1"))
+	b.Gossiped(id, 1, 0, at("10.0.0.9:1"))
 	require.Equal(t, at("10.0.0.9:1"), whereIs(t, b, id), "it may have moved since")
 	b.Admit(id, 1, 7, 6, at("10.0.0.1:1"))
 	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id), "it has not")
@@ -87,7 +87,7 @@ func TestALaterStartCountsAndAnEarlierOneIsReportedOnce(t *testing.T) {
 	require.EqualValues(t, 4, before.start)
 	v, _ = b.Admit(id, 3, 9, 2, at("10.0.0.3:1"))
 	require.Equal(t, ignored, v)
-	b.Gossiped(id, 3, at("10.0.0.3:1"))
+	b.Gossiped(id, 3, 0, at("10.0.0.3:1"))
 	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
 }
 
@@ -119,4 +119,20 @@ func TestStrangersMakeRoomForKnownAgents(t *testing.T) {
 		require.LessOrEqual(t, len(b.pages), bookSize)
 	}
 	require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, known))
+}
+
+func TestRule11LifeIsLearntFromDatagramsAndUntilThenFromGossip(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	require.Zero(t, b.Life(id))
+	b.Gossiped(id, 1, 7, at("10.0.0.1:1"))
+	require.EqualValues(t, 7, b.Life(id))
+	b.Admit(id, 2, 8, 1, at("10.0.0.1:1"))
+	require.EqualValues(t, 8, b.Life(id), "it has restarted")
+	b.Gossiped(id, 1, 7, at("10.0.0.1:1"))
+	b.Gossiped(id, 2, 9, at("10.0.0.1:1"))
+	require.EqualValues(t, 8, b.Life(id), "gossip does not know better")
+	b.Admit(id, 1, 7, 5, at("10.0.0.1:1"))
+	require.EqualValues(t, 8, b.Life(id), "a recording of a former life")
+	b.Gossiped(id, 3, 9, at("10.0.0.1:1"))
+	require.EqualValues(t, 9, b.Life(id), "restarted, by gossip")
 }

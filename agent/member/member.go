@@ -160,7 +160,7 @@ func (m *Member) takePart(rec election.Record, fresh bool) error {
 func (m *Member) nodeSettings() election.Settings {
 	h := m.set.Heartbeat
 	return election.Settings{
-		ID: m.id, Heartbeat: h, Lease: m.set.Lease, Eps: m.set.Lease / 50, Seed: m.set.Life,
+		ID: m.id, Life: m.set.Life, Heartbeat: h, Lease: m.set.Lease, Eps: m.set.Lease / 50, Seed: m.set.Life,
 		Grid: 1 + time.Duration(m.set.Life%uint64(h)), // agents on one machine do not all send at once
 	}
 }

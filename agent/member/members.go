@@ -40,7 +40,7 @@ func (m *Member) peersChanged() {
 		}
 		m.alive++
 		if p.ID != m.id {
-			m.addresses.Gossiped(p.ID, p.Meta.Start, p.Addr)
+			m.addresses.Gossiped(p.ID, p.Meta.Start, p.Meta.Life, p.Addr)
 		}
 	}
 	m.hearFreezes()

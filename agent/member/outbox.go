@@ -122,8 +122,10 @@ func (m *Member) sendFrame(f *wire.Frame, addr netip.AddrPort) (taken int) {
 	return m.host.Send(addr, f)
 }
 
-// Stamp says in a frame whom it is from. Every datagram needs a stamp of its own (rule 10).
+// Stamp says in a frame whom it is from, and which life of the receiver it is
+// for (rule 11). Every datagram needs a stamp of its own (rule 10).
 func (m *Member) Stamp(f *wire.Frame) {
 	m.seq++
 	f.From, f.Start, f.Life, f.Seq = m.id, m.state.Start, m.set.Life, m.seq
+	f.ToLife = m.addresses.Life(f.To)
 }

@@ -59,7 +59,7 @@ func (m *Member) Addr(id election.ID) (netip.AddrPort, bool) { return m.addresse
 
 // Remember takes an address of a former life, for as long as nothing newer is
 // known: voters can talk before gossip has found them.
-func (m *Member) Remember(id election.ID, addr netip.AddrPort) { m.addresses.Gossiped(id, 0, addr) }
+func (m *Member) Remember(id election.ID, addr netip.AddrPort) { m.addresses.Gossiped(id, 0, 0, addr) }
 
 // Gooseless gives the elections that this agent contests and that have had no
 // goose for a while, though the default one has.

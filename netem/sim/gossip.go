@@ -32,6 +32,7 @@ const (
 type meta struct {
 	flock    election.FlockID
 	start    uint64
+	life     uint64
 	priority uint8
 	observer bool
 	expect   int
@@ -53,7 +54,7 @@ type view struct {
 }
 
 func (l *life) meta() meta {
-	m := meta{flock: l.flockID(), start: l.start, priority: l.priority, observer: l.observer, left: l.leaves && l.stopping.done}
+	m := meta{flock: l.flockID(), start: l.start, life: l.number, priority: l.priority, observer: l.observer, left: l.leaves && l.stopping.done}
 	if l.expects {
 		m.expect = l.sim.set.Expect
 	}

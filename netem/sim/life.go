@@ -71,6 +71,7 @@ type forced struct {
 type page struct {
 	addr       netip.AddrPort
 	start, seq uint64
+	life       uint64         // which process it is; 0: not known
 	told, left netip.AddrPort // what gossip last said, and what before
 }
 
@@ -153,7 +154,7 @@ func (l *life) takePart(rec election.Record, fresh bool) error {
 	}
 	l.sim.record(l, rec)
 	node := election.New(election.Settings{
-		ID: l.id, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50, Seed: l.dice.Uint64(),
+		ID: l.id, Life: l.number, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50, Seed: l.dice.Uint64(),
 	}, rec, l.now(), l.sim.bugs.fresh(fresh))
 	l.node = &node
 	l.founding = nil

@@ -185,9 +185,9 @@ func (l *life) admit(f *flight) bool {
 	case known && m.Start < p.start:
 		return false
 	case !known || m.Start > p.start:
-		l.book[m.From] = page{addr: f.fromAddr, start: m.Start, seq: m.Seq}
+		l.book[m.From] = page{addr: f.fromAddr, start: m.Start, life: m.Life, seq: m.Seq}
 	case m.Seq > p.seq:
-		p.seq = m.Seq
+		p.seq, p.life = m.Seq, m.Life
 		if f.fromAddr != p.left { // what is late from where it was does not move it back
 			p.addr = f.fromAddr
 		}

@@ -143,6 +143,7 @@ func (l *life) sendFlight(f *flight, p page) {
 	s := l.sim
 	l.seq++
 	f.m.From, f.m.Start, f.m.Life, f.m.Seq = l.id, l.start, l.number, l.seq
+	f.m.ToLife = p.life
 	f.from, f.to = l.agent, p.addr
 	s.stats.Datagrams++
 	if s.now < l.busyUntil {

@@ -111,7 +111,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			if m.Kind == election.VoteRequest && m.Term == rec.Term && rec.Vote != m.From && !rec.Vote.IsZero() && l.node.Role() == election.Follower {
 				rec.Vote = election.ID{}
 				*l.node = election.New(election.Settings{
-					ID: l.id, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50,
+					ID: l.id, Life: l.number, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50,
 				}, rec, l.now(), true)
 			}
 		}}},

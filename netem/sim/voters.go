@@ -88,6 +88,9 @@ func (l *life) gossiped(v *view) {
 	if v.meta.start > p.start {
 		p = page{start: v.meta.start}
 	}
+	if p.life == 0 {
+		p.life = v.meta.life
+	}
 	if p.told != v.addr {
 		p.left = p.told
 	}
