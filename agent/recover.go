@@ -1,14 +1,13 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"duckduckgoose/agent/election"
@@ -18,7 +17,7 @@ import (
 // Recovery is what a manual recovery would do to one agent's disk (rule 26).
 type Recovery struct {
 	Name       string   // this agent's; "" when its disk does not tell
-	Voters     []string // before
+	Voters     []string // before, as --keep names them
 	Keep       []string // after
 	Generation uint64   // after
 	// Done: the disk has been recovered with this list already, and stays as it is.
@@ -29,8 +28,8 @@ type Recovery struct {
 }
 
 // PlanRecovery reads the data directory of a stopped agent and works out what
-// keeping only the named voters means. Agents are named by name or id. It
-// changes nothing; the caller closes what it gets.
+// keeping only the named voters means. Agents are named by name or id, with
+// ":PRIORITY" behind it unless that is the default. It changes nothing; the caller closes what it gets.
 func PlanRecovery(dir string, keep []string) (*Recovery, error) {
 	if _, err := os.Stat(filepath.Join(dir, store.StateFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("data directory %s: there is no agent's state in it: name the right one with --data-dir", dir)
@@ -58,36 +57,21 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 		return nil, fmt.Errorf("generation %d is the last there can be", rec.Generation.Number)
 	}
 	names := diskNames(disk)
-	ids, err := keptIDs(keep, rec.Config, names)
+	config, err := keptVoters(keep, rec.Config, names)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(ids, st.ID) {
+	if !config.Has(st.ID) {
 		return nil, fmt.Errorf("this agent, %s, is not among those to keep: name it too, or leave its disk alone (it will follow the others as an observer)", nameIn(names, st.ID))
 	}
-	r := &Recovery{Name: names[st.ID], Generation: rec.Generation.Number + 1, disk: disk}
-	for _, v := range rec.Config.Members() {
-		r.Voters = append(r.Voters, nameIn(names, v.ID))
+	r := &Recovery{
+		Name: names[st.ID], Voters: votersIn(names, rec.Config), Keep: votersIn(names, config), Generation: rec.Generation.Number + 1, disk: disk,
 	}
-	config := election.Config{ConfigID: election.ConfigID{Version: 1}}
-	for _, id := range ids {
-		priority := uint8(DefaultPriority)
-		if i := rec.Config.Index(id); i >= 0 {
-			priority = rec.Config.Voters[i].Priority
-		}
-		config = config.With(election.Voter{ID: id, Priority: priority})
-		r.Keep = append(r.Keep, nameIn(names, id))
-	}
-	if !slices.ContainsFunc(config.Members(), func(v election.Voter) bool { return v.Priority > 0 }) {
-		return nil, errors.New("only witnesses would be kept, and none of them may lead: keep a voter of priority above 0")
-	}
-	// The same list on a flock that has grown since is another disaster, not the same one again.
-	if tag := recoveryTag(rec.FlockID, rec.Generation.Number, ids); rec.Generation.Number > 0 && rec.Generation.Tag == tag && hasExactly(rec.Config, ids) {
+	if rec.RecoveredWith(config) {
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
 	}
-	rec.Generation = election.Generation{Number: r.Generation, Tag: recoveryTag(rec.FlockID, r.Generation, ids)}
-	rec.Config, rec.Term, rec.Vote = config, rec.Term+1, election.ID{}
+	rec = rec.Recovered(config)
 	for _, e := range st.Elections {
 		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax) // what was promised in those that end here is kept too
 	}
@@ -129,28 +113,56 @@ func nameIn(names map[election.ID]string, id election.ID) string {
 	return id.String()
 }
 
-// keptIDs finds who is meant, in order of id. A name that several disks have
-// had means the one that is a voter.
-func keptIDs(keep []string, c election.Config, names map[election.ID]string) (ids []election.ID, err error) {
-	if len(keep) == 0 || len(keep) > election.MaxVoters {
-		return nil, fmt.Errorf("%d voters to keep: want 1 to %d", len(keep), election.MaxVoters)
-	}
-	for _, word := range keep {
-		id, err := election.ParseID(word)
-		if err != nil {
-			if id, err = idOfName(word, c, names); err != nil {
-				return nil, err
-			}
+// votersIn names the voters of a config as --keep does: with their priorities,
+// unless they are the default.
+func votersIn(names map[election.ID]string, c election.Config) (words []string) {
+	for _, v := range c.Members() {
+		word := nameIn(names, v.ID)
+		if v.Priority != DefaultPriority {
+			word += ":" + strconv.Itoa(int(v.Priority))
 		}
-		if slices.Contains(ids, id) {
-			return nil, fmt.Errorf("%s is named twice", word)
-		}
-		ids = append(ids, id)
+		words = append(words, word)
 	}
-	slices.SortFunc(ids, election.ID.Compare)
-	return ids, nil
+	return words
 }
 
+// keptVoters makes the config of those to keep: NAME or NAME:PRIORITY each, or
+// an id in the name's place. The list alone decides, so that the same list makes
+// the same config on every survivor; what this disk knows of voters and names
+// only tells who is meant.
+func keptVoters(keep []string, known election.Config, names map[election.ID]string) (c election.Config, err error) {
+	if len(keep) == 0 || len(keep) > election.MaxVoters {
+		return c, fmt.Errorf("%d voters to keep: want 1 to %d", len(keep), election.MaxVoters)
+	}
+	leaders := 0
+	for _, word := range keep {
+		name, number, given := strings.Cut(word, ":")
+		priority := uint64(DefaultPriority)
+		if given {
+			if priority, err = strconv.ParseUint(number, 10, 8); err != nil {
+				return c, fmt.Errorf("%q: want NAME:PRIORITY with a priority of 0 (a witness) to 255", word)
+			}
+		}
+		id, err := election.ParseID(name)
+		if err != nil {
+			if id, err = idOfName(name, known, names); err != nil {
+				return c, err
+			}
+		}
+		if c.Has(id) {
+			return c, fmt.Errorf("%s is named twice", name)
+		}
+		c = c.With(election.Voter{ID: id, Priority: uint8(priority)})
+		leaders += int(min(priority, 1))
+	}
+	if leaders == 0 {
+		return c, errors.New("only witnesses would be kept, and none of them may lead: keep a voter of a priority above 0")
+	}
+	return c, nil
+}
+
+// idOfName finds who is meant by a name. One that several disks have had means
+// the one that is a voter.
 func idOfName(name string, c election.Config, names map[election.ID]string) (election.ID, error) {
 	var voters, others []election.ID
 	var known []string
@@ -175,20 +187,4 @@ func idOfName(name string, c election.Config, names map[election.ID]string) (ele
 		return election.ID{}, fmt.Errorf("no agent %q: this disk knows %s; an agent can also be named by its id", name, strings.Join(slices.Compact(known), " "))
 	}
 	return election.ID{}, fmt.Errorf("%q names %d agents: name the one meant by its id: %v", name, len(voters), voters)
-}
-
-// hasExactly tells whether these, in order of id, are all the voters.
-func hasExactly(c election.Config, ids []election.ID) bool {
-	return slices.EqualFunc(c.Members(), ids, func(v election.Voter, id election.ID) bool { return v.ID == id })
-}
-
-// recoveryTag tells two recoveries of one number apart: they kept different voters.
-func recoveryTag(flock election.FlockID, number uint64, ids []election.ID) uint64 {
-	h := sha256.New()
-	h.Write(flock[:])
-	h.Write(binary.BigEndian.AppendUint64(nil, number))
-	for _, id := range ids {
-		h.Write(id[:])
-	}
-	return binary.BigEndian.Uint64(h.Sum(nil))
 }

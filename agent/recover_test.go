@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/store"
 )
 
@@ -60,6 +61,46 @@ func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
 	})
 }
 
+// The survivors' own configs gave priorities of their own to one list: each held
+// the other for a witness, in configs of one name.
+func TestRecoveryOfSurvivorsWhoseConfigsDiffer(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.sleep(5 * time.Second)
+		for _, name := range f.live() {
+			f.crash(name)
+		}
+		recovered := map[string]election.Record{}
+		for _, name := range []string{"a", "b"} { // each disk holds the other for a witness, and c
+			disk, err := store.Open("/data", f.agents[name].disk)
+			require.NoError(t, err)
+			st := disk.State()
+			rec, _ := st.Record()
+			for _, v := range rec.Config.Members() {
+				if v.ID != st.ID {
+					rec.Config = rec.Config.With(election.Voter{ID: v.ID})
+				}
+			}
+			require.NoError(t, disk.Save(st.WithRecord(rec)))
+			require.NoError(t, disk.Close())
+			r, err := f.recover(name, "b:50", "a")
+			require.NoError(t, err)
+			recovered[name], _ = r.next.Record()
+			require.ElementsMatch(t, []string{"a", "b:50"}, r.Keep)
+			require.Contains(t, r.Voters, map[string]string{"a": "b:0", "b": "a:0"}[name])
+			again, err := f.recover(name, "a:100", "b:50")
+			require.NoError(t, err)
+			require.True(t, again.Done, "the same list again changes nothing")
+		}
+		require.Equal(t, recovered["a"].Config, recovered["b"].Config)
+		require.Equal(t, recovered["a"].Generation, recovered["b"].Generation)
+		f.start("a")
+		f.start("b")
+		f.settle(2)
+	})
+}
+
 func TestTwoRecoveriesThatDidNotKnowEachOtherStayApart(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -100,6 +141,14 @@ func TestRecoveryRefusesWhatCannotBeMeant(t *testing.T) {
 			"a is named twice":              {"a", "a"},
 			"is not among those to keep":    {"b"},
 			"8 voters to keep: want 1 to 7": {"a", "b", "c", "d", "e", "f", "g", "h"},
+
+			`"b:256": want NAME:PRIORITY with a priority of 0 (a witness) to 255`: {"a", "b:256"},
+			`"b:": want NAME:PRIORITY`:     {"a", "b:"},
+			`"b:-1": want NAME:PRIORITY`:   {"a", "b:-1"},
+			`"b:1:2": want NAME:PRIORITY`:  {"a", "b:1:2"},
+			`no agent ""`:                  {"a", ":5"},
+			"b is named twice":             {"a", "b:1", "b:2"},
+			"only witnesses would be kept": {"a:0", "b:0"},
 		} {
 			_, err := f.recover("a", keep...)
 			require.ErrorContains(t, err, want)

@@ -175,6 +175,32 @@ func TestRule26HigherGenerationIsTakenWithItsConfigAndPromisesAreKept(t *testing
 	require.Equal(t, EventForeign, c.nodes["a"].fx.Events[0].Kind)
 }
 
+func TestRule26RecoveryIsMadeOfItsListAlone(t *testing.T) {
+	list := configOf("a", "b").With(Voter{ID: idOf("w"), Priority: 0})
+	one := Record{FlockID: testFlock, Term: 7, Vote: idOf("b"), Config: at(6, 2, "a", "b", "c", "w"), PromiseMax: time.Second}
+	other := Record{FlockID: testFlock, Term: 9, Config: at(5, 1, "a", "b").With(Voter{ID: idOf("b"), Priority: 0})}
+	other.Config.Table = Digest{1}
+	a, b := one.Recovered(list), other.Recovered(list)
+	require.Equal(t, a.Config, b.Config, "whatever the survivors' own configs are")
+	require.Equal(t, a.Generation, b.Generation)
+	require.Equal(t, ConfigID{Version: 1}, a.Config.ConfigID)
+	require.Equal(t, list.Members(), a.Config.Members())
+	require.Zero(t, a.Config.Table)
+	require.Equal(t, uint64(1), a.Generation.Number)
+	require.Equal(t, []any{uint64(8), ID{}, time.Second}, []any{a.Term, a.Vote, a.PromiseMax})
+
+	require.True(t, a.RecoveredWith(list))
+	require.False(t, one.RecoveredWith(list))
+	priorities := list.With(Voter{ID: idOf("b"), Priority: 1})
+	require.NotEqual(t, a.Generation.Tag, one.Recovered(priorities).Generation.Tag, "another flock")
+	require.False(t, a.RecoveredWith(priorities))
+	require.NotEqual(t, a.Generation.Tag, one.Recovered(list.Without(idOf("w"))).Generation.Tag)
+	require.NotEqual(t, a.Generation.Tag, a.Recovered(list).Generation.Tag)
+	grown := a
+	grown.Config = grown.Config.With(Voter{ID: idOf("c"), Priority: 100})
+	require.False(t, grown.RecoveredWith(list), "another disaster")
+}
+
 func TestRule26TokensGrowWithTheGenerationThenTheTerm(t *testing.T) {
 	token := func(gen, term uint64) uint64 {
 		return (&Record{Generation: Generation{Number: gen}, Term: term}).Token()

@@ -62,7 +62,7 @@ func (f FlockID) IsZero() bool { return f == FlockID{} }
 // other: two flocks (rule 26).
 type Generation struct {
 	Number uint64
-	Tag    uint64 // hash of flock, number and voters; 0 at founding
+	Tag    uint64 // hash of flock, number, voters and priorities; 0 at founding
 }
 
 // ConfigID orders configs of one generation (rule 1).

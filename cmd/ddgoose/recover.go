@@ -25,19 +25,22 @@ type recoverOptions struct {
 type recovered struct {
 	DataDir    string   `json:"data_dir"`
 	Generation uint64   `json:"generation"`
-	Voters     []string `json:"voters"`
+	Voters     []string `json:"voters"`  // as --keep names them
 	Changed    bool     `json:"changed"` // false: it had been recovered so before
 }
 
 func newRecoverCommand(env *environment) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
-		Use:     "recover --keep NAME,NAME...",
+		Use:     "recover --keep NAME[:PRIORITY],...",
 		GroupID: groupChange,
 		Short:   "Begin anew with the voters that are left, when a majority is lost for good",
 		Long: `Begins a new generation of the flock with only the voters named by --keep, when a majority
 of the old voters is lost for good. Stop the surviving agents, run this with the SAME list on
 each of them, and start them again.
+
+The list decides everything: who votes, and with which priority. That is 100 unless it is given
+behind the name, as in w:0 for a witness.
 
 It is dangerous if the others are not really gone: they could still elect a goose of the old
 generation among themselves, and for as long as they run there may be two geese. The new
@@ -46,14 +49,15 @@ generation's tokens are higher than all before, so whoever compares tokens is sa
 Running it again with the same list changes nothing.
 
 Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
-		Example: "  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a",
-		Args:    noArguments,
-		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
+		Example: `  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a
+  ddgoose recover --keep a,w:0 --data-dir /var/lib/ddgoose/a`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return o.run(env) },
 	}
-	cmd.Flags().Var(&listFlag{kind: "NAME,...", add: func(s string) error {
+	cmd.Flags().Var(&listFlag{kind: "NAME[:PRIORITY],...", add: func(s string) error {
 		o.keep = append(o.keep, splitList(s)...)
 		return nil
-	}}, "keep", "the voters that are left, by name or id, this agent among them")
+	}}, "keep", "the voters that are left, by name or id, this agent among them; priority 100, else as given (0: a witness)")
 	stringFlag(cmd.Flags(), &o.name, "name", "", "NAME", "the agent's name, for the default of --data-dir (default DDGOOSE_NAME, else the host name)")
 	stringFlag(cmd.Flags(), &o.dataDir, "data-dir", "", "DIR", "the stopped agent's data directory (default DDGOOSE_DATA_DIR, else as ddgoose agent has it)")
 	boolFlag(cmd.Flags(), &o.yes, "yes", "do not ask")

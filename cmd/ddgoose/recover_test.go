@@ -43,10 +43,15 @@ func TestRecoverAsksExplainsAndRepeatsNothing(t *testing.T) {
 	got := runWith(t, "yes\n", "recover", "--keep", "a", "--data-dir", data)
 	require.Zero(t, got.code, got.stderr)
 	require.True(t, strings.HasPrefix(got.stdout, "recovered "+data+": generation 1 with voters a;"), got.stdout)
-	got = run(t, "recover", "--keep", "a", "--data-dir", data)
-	require.Zero(t, got.code)
-	require.Contains(t, got.stdout, "nothing to do")
-	require.Empty(t, got.stderr)
+	for _, same := range []string{"a", "a:100"} {
+		got = run(t, "recover", "--keep", same, "--data-dir", data)
+		require.Zero(t, got.code)
+		require.Contains(t, got.stdout, "nothing to do")
+		require.Empty(t, got.stderr)
+	}
+	got = runWith(t, "yes\n", "recover", "--keep", "a:7", "--data-dir", data)
+	require.Contains(t, got.stderr, "voters now:    a\n  voters after:  a:7\n")
+	require.True(t, strings.HasPrefix(got.stdout, "recovered "+data+": generation 2 with voters a:7;"), got.stdout)
 }
 
 func TestRecoverRefusesWhatCannotBe(t *testing.T) {

@@ -1,10 +1,6 @@
 package sim
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"slices"
-
 	"duckduckgoose/agent/election"
 )
 
@@ -18,7 +14,6 @@ func (s *Sim) recoverFlock(kept []*agent) bool {
 		}
 		ids = append(ids, a.id)
 	}
-	slices.SortFunc(ids, election.ID.Compare)
 	for _, a := range s.agents {
 		if a.life != nil {
 			s.crash(a, false)
@@ -44,19 +39,11 @@ func recoverDisk(a *agent, ids []election.ID) error {
 	}
 	st := disk.State()
 	rec, _ := recordOf(st)
-	config := election.Config{ConfigID: election.ConfigID{Version: 1}}
+	var config election.Config
 	for _, id := range ids {
 		config = config.With(election.Voter{ID: id, Priority: 100})
 	}
-	h := sha256.New()
-	h.Write(rec.FlockID[:])
-	h.Write(binary.BigEndian.AppendUint64(nil, rec.Generation.Number+1))
-	for _, id := range ids {
-		h.Write(id[:])
-	}
-	rec.Generation = election.Generation{Number: rec.Generation.Number + 1, Tag: binary.BigEndian.Uint64(h.Sum(nil))}
-	rec.Config, rec.Term, rec.Vote = config, rec.Term+1, election.ID{}
-	setRecord(&st, rec)
+	setRecord(&st, rec.Recovered(config))
 	if err := disk.Save(st); err != nil {
 		return err
 	}
