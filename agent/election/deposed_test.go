@@ -18,7 +18,7 @@ func newLeader(t *testing.T) (*cluster, *member) {
 // The game this grew from kept its goose when it took a higher term: two geese
 // in one term. A heartbeat shows the term without a config once the config is
 // acknowledged, so the heartbeat alone must depose.
-func TestGooseThatTakesAHigherTermIsGooseNoMore(t *testing.T) {
+func TestRule08GooseThatTakesAHigherTermIsGooseNoMore(t *testing.T) {
 	for _, promise := range []time.Duration{0, 500 * time.Millisecond} {
 		c, m := newLeader(t)
 		n := &m.node
@@ -42,14 +42,14 @@ func TestGooseThatTakesAHigherTermIsGooseNoMore(t *testing.T) {
 	}
 }
 
-func TestLeaderCannotBecomeAWitness(t *testing.T) {
+func TestRule05LeaderCannotBecomeAWitness(t *testing.T) {
 	c, m := newLeader(t)
 	require.ErrorIs(t, c.step(m.name, Change{Voter: Voter{m.node.set.ID, 0}}), ErrInvalid)
 	require.NoError(t, c.step(m.name, Change{Voter: Voter{m.node.set.ID, 7}}))
 }
 
 // Work that goes on past its lease keeps its agent from every kind of campaign.
-func TestLateWorkKeepsFromCampaigning(t *testing.T) {
+func TestRule12LateWorkKeepsFromCampaigning(t *testing.T) {
 	t.Run("to raise the term", func(t *testing.T) {
 		c, m := newLeader(t)
 		term := m.node.rec.Term

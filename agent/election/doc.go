@@ -7,16 +7,8 @@
 // clock, draws chance from outside its own seed, locks, logs or iterates over
 // a map, so the same inputs give the same run, byte for byte.
 //
-//	n := election.New(cfg, record, now)
-//	var fx election.Effects
-//	for {
-//		now, in := wait(fx.WakeAt) // a message, a command, or election.Tick{}
-//		n.Step(now, in, &fx)
-//		publish whatever fx.View takes away      // step 0
-//		if fx.Save { store.Save(fx.Record) }     // step 1: durable BEFORE sending
-//		for _, m := range fx.Send { send(m) }    // step 2
-//		publish whatever fx.View grants          // step 3
-//	}
+// The caller carries effects out in this order: publish what the view takes
+// away, save the record, send, publish what the view grants. [ExampleNode] is that loop.
 //
 // The three rules of the game this grew from are still here:
 //
@@ -26,8 +18,6 @@
 //	    out of the running and defers to it
 //	R3  on a split vote the candidates stand down and the election begins anew
 //
-// Rules are cited by number in the code. They follow Raft section 5.2 (Ongaro
-// and Ousterhout, 2014), its dissertation 3.10, 4, 6.4 and 9.6, the logless
-// reconfiguration of Schultz, Dardik and Tripakis (OPODIS 2021), and leases
-// after Gray and Cheriton (1989).
+// Rules are cited by number in the code. RULES.md has them all, with their
+// sources, and the files and tests that hold each.
 package election

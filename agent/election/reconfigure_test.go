@@ -9,7 +9,7 @@ import (
 
 // A change whose new members do not answer with a majority would end the flock:
 // it is dropped, and the goose stays the goose meanwhile (rule 5).
-func TestChangeThatLeavesNoMajorityIsNotMade(t *testing.T) {
+func TestRule05ChangeThatLeavesNoMajorityIsNotMade(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		voters []string
@@ -106,7 +106,7 @@ func TestRoundsKeepToTheGrid(t *testing.T) {
 }
 
 // With a salt, voters that are equal in all else come in an order of the election's own.
-func TestSaltsSpreadTheFirstElections(t *testing.T) {
+func TestRule24SaltsSpreadTheFirstElections(t *testing.T) {
 	won := map[string]int{}
 	for salt := range uint64(60) {
 		c := newCluster(t)

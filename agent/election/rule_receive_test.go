@@ -150,3 +150,20 @@ func TestRule03DeposedLeaderReportsItOnce(t *testing.T) {
 		require.Greater(t, m.node.electAt, c.now-1)
 	}
 }
+
+// Whoever asks with an older config is answered with the newer one, whatever the answer says.
+func TestRule27AnswersCarryTheConfigThatTheAskerLacks(t *testing.T) {
+	own := at(4, 2, "a", "b", "c")
+	for _, m := range []Message{
+		{Kind: PreVoteRequest, NextTerm: 6, Header: header(5, at(4, 1))},
+		{Kind: VoteRequest, Header: header(6, at(4, 1))},
+		{Kind: VoteRequest, Header: header(3, at(3, 1))},
+		beat(1, time.Second, 3, at(3, 1)),
+	} {
+		c, _ := lone(t, "a", Record{Term: 5, Config: own})
+		require.Equal(t, own, only(t, c.tell("a", "b", m)).Config, "%v", m.Kind)
+		m.ConfigID = own.ConfigID
+		c.now += rejectEvery
+		require.Zero(t, only(t, c.tell("a", "b", m)).Config, "%v, one that has it", m.Kind)
+	}
+}

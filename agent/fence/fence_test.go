@@ -40,7 +40,7 @@ func fences(t *testing.T) map[string]func(flockID string, token uint64) error {
 	}
 }
 
-func TestLowerTokensAreRefusedAndEqualOnesPass(t *testing.T) {
+func TestRule18LowerTokensAreRefusedAndEqualOnesPass(t *testing.T) {
 	for name, check := range fences(t) {
 		require.NoError(t, check("", 3), name)
 		require.NoError(t, check("", 3), name)
@@ -57,7 +57,7 @@ func TestLowerTokensAreRefusedAndEqualOnesPass(t *testing.T) {
 	}
 }
 
-func TestTokensOfAnotherFlockAreRefused(t *testing.T) {
+func TestRule18TokensOfAnotherFlockAreRefused(t *testing.T) {
 	for name, check := range fences(t) {
 		require.NoError(t, check("", 3), name)
 		require.NoError(t, check("c0", 5), name+": the first flock named is kept")
@@ -81,7 +81,7 @@ func TestFlockIDThatIsNoneIsRefused(t *testing.T) {
 	require.NoError(t, fence.Check(f.Path, 1))
 }
 
-func TestHighestIsKept(t *testing.T) {
+func TestRule18HighestIsKept(t *testing.T) {
 	var g fence.Guard
 	require.Zero(t, g.Highest())
 	require.NoError(t, g.Check(7))
