@@ -32,7 +32,7 @@ func TestRule02WitnessIsNoCandidate(t *testing.T) {
 func TestRule02PreVoteForATermBelowTheVotersIsRefused(t *testing.T) {
 	own := at(2, 2, "a", "b", "c")
 	c, _ := lone(t, "a", Record{Term: 3, Config: own})
-	reply := only(t, c.tell("a", "b", Message{Kind: PreVoteRequest, NextTerm: 2, Header: header(3, own)}))
+	reply := only(t, c.tell("a", "b", Message{Kind: PreVoteRequest, NextTerm: 2, Nonce: 1, Header: header(3, own)}))
 	require.Equal(t, OldTerm, reply.Reason)
 	require.False(t, reply.Granted)
 }
@@ -219,7 +219,7 @@ func TestRule12GooseIsBoundByItsOwnLease(t *testing.T) {
 	require.Positive(t, left)
 	for _, q := range []Message{
 		ask(term+1, n.rec.Config),
-		{Kind: PreVoteRequest, NextTerm: term + 1, Header: header(term, n.rec.Config)},
+		{Kind: PreVoteRequest, NextTerm: term + 1, Nonce: 1, Header: header(term, n.rec.Config)},
 	} {
 		reply := only(t, c.tell(m.name, other, q))
 		require.Equal(t, Promised, reply.Reason)
