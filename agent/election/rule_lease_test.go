@@ -389,3 +389,18 @@ func TestRule18WhatIsHandedOutIsATokenWithItsEndAndTokensGrow(t *testing.T) {
 		c.restart(g)
 	}
 }
+
+// A candidate that named a former life of a voter asks it again at once, whatever
+// its own rank: it has learnt the life from the refusal.
+func TestRule11VoterOfAnotherLifeIsAskedAgainAtOnce(t *testing.T) {
+	config := at(1, 1, "a", "b", "c")
+	c, n := lone(t, "c", Record{Term: 1, Config: config})
+	require.NoError(t, c.step("c", Tick{}))
+	for n.role != Candidate && n.role != PreCandidate {
+		c.run(time.Millisecond)
+	}
+	c.now = max(c.now, n.askedAt)
+	sent := c.tell("c", "a", Message{Kind: PreVoteReply, Nonce: n.nonce, Reason: OtherLife, Header: header(1, config)})
+	require.Empty(t, sent)
+	require.LessOrEqual(t, n.wakeAt(c.now), c.now+time.Millisecond)
+}

@@ -155,7 +155,7 @@ func TestRule03DeposedLeaderReportsItOnce(t *testing.T) {
 func TestRule27AnswersCarryTheConfigThatTheAskerLacks(t *testing.T) {
 	own := at(4, 2, "a", "b", "c")
 	for _, m := range []Message{
-		{Kind: PreVoteRequest, NextTerm: 6, Header: header(5, at(4, 1))},
+		{Kind: PreVoteRequest, NextTerm: 6, Nonce: 1, Header: header(5, at(4, 1))},
 		{Kind: VoteRequest, Header: header(6, at(4, 1))},
 		{Kind: VoteRequest, Header: header(3, at(3, 1))},
 		beat(1, time.Second, 3, at(3, 1)),

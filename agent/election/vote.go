@@ -153,8 +153,10 @@ func (n *Node) count(now time.Duration, m *Message) {
 	switch {
 	case m.Granted:
 		p.granted = true
-	case m.Reason == Promised || m.Reason == Restarted || m.Reason == OtherLife:
+	case m.Reason == Promised || m.Reason == Restarted:
 		p.retryAt = now + max(m.Remaining, time.Millisecond/4)
+	case m.Reason == OtherLife:
+		p.askAt = min(p.askAt, now+time.Millisecond) // at once, by the life that this reply shows
 	default:
 		p.refused = true
 	}

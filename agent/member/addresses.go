@@ -63,7 +63,7 @@ func (b *addressBook) Life(id election.ID) uint64 {
 }
 
 // Gossiped learns an address and a life from gossip. The address counts until a datagram of that
-// start is seen, and again when gossip lifeTold another: an agent that moves
+// start is seen, and again when gossip tells another: an agent that moves
 // while nobody calls it where it is has nothing to answer to.
 func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.AddrPort) {
 	p := b.page(id)
@@ -80,7 +80,7 @@ func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.Ad
 	p.addr, p.told, p.left = addr, addr, p.told
 }
 
-// Admit lifeTold what to take a datagram's sender for. before is what was known
+// Admit tells what to take a datagram's sender for. before is what was known
 // of that id when the verdict is not believed.
 func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
 	p := b.page(id)
@@ -118,7 +118,7 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 	return believed, page{}
 }
 
-// Newest lifeTold whether a datagram of that number is the last one admitted of an
+// Newest tells whether a datagram of that number is the last one admitted of an
 // id: a replay is not.
 func (b *addressBook) Newest(id election.ID, seq uint64) bool {
 	p := b.pages[id]
