@@ -1,5 +1,8 @@
-// Package agent runs one agent of a flock: it finds the others by gossip,
-// takes part in the election, and tells local programs who is the goose.
+// Package agent runs one agent of a flock: it finds the others by gossip, takes
+// part in the elections, and tells local programs who is the goose.
+//
+// README.md beside this file shows the parts of an agent and how they work
+// together; election/RULES.md has the numbered rules that comments cite.
 //
 // # Words
 //
@@ -9,22 +12,11 @@
 // heartbeat, config (the set of voters), generation, holder (one that acts for
 // the goose by a deadline it was handed).
 //
-// # The data's way
-//
-//	datagram -> agent/port     by its first byte: ours, or memberlist's
-//	         -> inbox.go       open, decode, addressed to us? (bad or full: drop, count by reason)
-//	         -> loop.go        one goroutine: election.Step(now, input) -> effects
-//	         -> perform.go     0 publish what takes goose-ship away   1 save
-//	                           2 send   3 publish what grants it, wake, count
-//	         -> snapshot.go    readers judge the lease by their own moment
-//	         -> holders.go     renewals and stops for whoever acts for the goose
-//
 // # Who may touch what
 //
-// The loop's goroutine owns the election, the addresses, the founder and the
-// autopilot. Commands reach it through a channel as functions to run there;
-// readers get the board of snapshot.go, which is atomic. memberlist's
-// callbacks run under its lock: they copy, enqueue and return.
+// One goroutine, the loop, owns the member, which decides. Commands reach it
+// through a channel as functions to run there; readers get a snapshot.
+// memberlist's callbacks run under its lock: they copy, enqueue and return.
 //
 // # Lives
 //
