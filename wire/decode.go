@@ -106,6 +106,10 @@ func (d *decoder) entry(f *Frame) {
 		m.Held = d.duration("held")
 		more--
 	}
+	if m.Kind == election.Heartbeat && more > 0 {
+		d.fixed("ages", m.Ages[:])
+		more--
+	}
 	d.skip(more)
 	if d.fail == nil {
 		d.refuse(m.check())

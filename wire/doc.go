@@ -53,7 +53,7 @@
 //	PreVoteReply     nonce, granted, reason, remaining, config
 //	VoteRequest      transfer from (16 bytes or none), transfer term
 //	VoteReply        granted, reason, remaining, config
-//	Heartbeat        round, promise, ranks (7 bytes), round trip, config
+//	Heartbeat        round, promise, ranks (7 bytes), round trip, config, ages (7 bytes, in quarter seconds; if any is not 0)
 //	HeartbeatAck     round, promise, held (if any)
 //	Reject           config
 //	TimeoutNow       -

@@ -83,6 +83,7 @@ func carried(m *election.Message) election.Message {
 		out.Granted, out.Reason, out.Remaining, out.Config = m.Granted, m.Reason, m.Remaining, m.Config
 	case election.Heartbeat:
 		out.Round, out.Promise, out.Ranks, out.RTT, out.Config = m.Round, m.Promise, m.Ranks, m.RTT, m.Config
+		out.Ages = m.Ages
 	case election.HeartbeatAck:
 		out.Round, out.Promise, out.Held = m.Round, m.Promise, m.Held
 	case election.Reject:
@@ -169,7 +170,7 @@ func (e *encoder) frame(f *Frame) {
 
 func (e *encoder) entry(m *Message) {
 	fields := entryFields + kindFields[m.Kind]
-	if m.Kind == election.HeartbeatAck && m.Held != 0 {
+	if m.Kind == election.HeartbeatAck && m.Held != 0 || hasAges(&m.Message) {
 		fields++
 	}
 	e.array(fields)
@@ -181,6 +182,11 @@ func (e *encoder) entry(m *Message) {
 	e.uint(m.ConfigID.Term)
 	e.uint(m.ConfigID.Version)
 	e.fields(&m.Message)
+}
+
+// hasAges tells of a heartbeat whose voters do not all answer: rarely one.
+func hasAges(m *election.Message) bool {
+	return m.Kind == election.Heartbeat && m.Ages != [election.MaxVoters]uint8{}
 }
 
 // kindFields counts what encoder.fields appends for each kind.
@@ -221,6 +227,9 @@ func (e *encoder) fields(m *election.Message) {
 		e.bytes(m.Ranks[:])
 		e.duration(min(max(m.RTT, 0), maxDuration)) // an estimate, so bending it beats losing the heartbeat
 		e.config(&m.Config)
+		if hasAges(m) {
+			e.bytes(m.Ages[:])
+		}
 	case election.HeartbeatAck:
 		e.uint(m.Round)
 		e.duration(m.Promise)

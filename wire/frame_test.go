@@ -82,6 +82,7 @@ func (g generator) message(f *Frame, kind election.Kind) (m Message) {
 	m.Round, m.Promise = g.number(1<<64-1), g.duration()
 	for i := range m.Ranks {
 		m.Ranks[i] = uint8(g.IntN(election.MaxVoters))
+		m.Ages[i] = uint8(g.IntN(256) * g.IntN(2))
 	}
 	m.RTT = g.duration()
 	m.Config = g.config()

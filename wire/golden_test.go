@@ -61,6 +61,8 @@ func goldenFrames() []struct {
 	withConfig.Config = config
 	withTable := withConfig
 	withTable.Config.Table = election.Digest{0xD1}
+	withAges := withConfig
+	withAges.Ages = [7]uint8{0, 120, 255}
 	ack := election.Message{Kind: election.HeartbeatAck, Round: 41, Promise: 500 * time.Millisecond}
 	held := ack
 	held.Held = 20 * time.Millisecond
@@ -79,6 +81,7 @@ func goldenFrames() []struct {
 		{"heartbeat", frame(heartbeat)},
 		{"heartbeat-config", frame(withConfig)},
 		{"heartbeat-table", frame(withTable)},
+		{"heartbeat-ages", frame(withAges)},
 		{"heartbeat-ack", frame(ack)},
 		{"heartbeat-ack-held", frame(held)},
 		{"reject", frame(election.Message{Kind: election.Reject, Config: config})},

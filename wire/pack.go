@@ -39,7 +39,7 @@ type batch struct {
 func packable(m *Message) bool {
 	switch m.Kind {
 	case election.Heartbeat:
-		return m.Config.N == 0 && m.ConfigID.Term == m.Term
+		return m.Config.N == 0 && !hasAges(&m.Message) && m.ConfigID.Term == m.Term
 	case election.HeartbeatAck:
 		return m.ConfigID.Term == m.Term
 	}

@@ -37,8 +37,8 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	voters := append(append([]byte(nil), fromID[:]...), 100)
 	voters = append(append(voters, toID[:]...), 0)
 	config := []any{uint64(6), uint64(2), voters, nil, "text", 3.5} // depth 4: nothing can nest below
-	heartbeat := more(uint64(0), uint64(election.Heartbeat), uint64(1), uint64(0xFEED), uint64(7), uint64(6), uint64(2),
-		uint64(41), uint64(500*time.Millisecond), []byte{1, 0, 0, 0, 0, 0, 0}, uint64(time.Millisecond), config)
+	heartbeat := append([]any{uint64(0), uint64(election.Heartbeat), uint64(1), uint64(0xFEED), uint64(7), uint64(6), uint64(2),
+		uint64(41), uint64(500 * time.Millisecond), []byte{1, 0, 0, 0, 0, 0, 0}, uint64(time.Millisecond), config, []byte{0, 9, 0, 0, 0, 0, 0}}, added...)
 	heartbeat = append(heartbeat, []any{1, 2})
 	set := append(append([]byte(nil), fromID[:]...), toID[:]...)
 	founded := FoundingID([]election.ID{fromID, toID}, 9)
@@ -56,7 +56,7 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	want := Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 1 << 60, Seq: 99, ToLife: 1 << 61, Skipped: 2,
 		Messages: []Message{
 			{Message: election.Message{
-				Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{1}, RTT: time.Millisecond,
+				Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{1}, Ages: [7]uint8{0, 9}, RTT: time.Millisecond,
 				Header: election.Header{Generation: election.Generation{Number: 1, Tag: 0xFEED}, Term: 7, ConfigID: election.ConfigID{Term: 6, Version: 2}},
 				Config: election.Config{ConfigID: election.ConfigID{Term: 6, Version: 2}}.With(election.Voter{ID: fromID, Priority: 100}).With(election.Voter{ID: toID}),
 			}},
@@ -89,6 +89,26 @@ func TestReceiversLifeIsAddedBehindTheRest(t *testing.T) {
 	for _, life := range []any{-1, nil, "text", 1.5} {
 		requireDrop(t, DecodeFrame(pack(t, flockID[:], fromID[:], toID[:], uint64(3), uint64(4), uint64(5), []any{}, nil, life), &got), DropMalformed)
 	}
+}
+
+// So are ages: an agent of before skips them behind a heartbeat's config, and
+// heartbeats of which every voter answers are the bytes of before.
+func TestAgesAreAddedBehindTheRestOfAHeartbeat(t *testing.T) {
+	golden := readGolden(t)
+	without, with := golden["heartbeat-config"], golden["heartbeat-ages"]
+	ages := append([]byte{0xC4, 7}, 0, 120, 255, 0, 0, 0, 0)
+	i := 0
+	for without[i] == with[i] {
+		i++
+	}
+	end := len(without) - 1 // nil: no founding
+	grown := append(append(append([]byte(nil), without[:end]...), ages...), without[end])
+	grown[i]++ // one field more
+	require.Equal(t, grown, with)
+	m := &Message{Message: election.Message{Kind: election.Heartbeat}}
+	require.True(t, packable(m))
+	m.Ages[2] = 1
+	require.False(t, packable(m), "a packed one has no place for them")
 }
 
 func TestUnknownFoundingIsSkipped(t *testing.T) {

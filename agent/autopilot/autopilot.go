@@ -1,6 +1,6 @@
 // Package autopilot decides who should be a voter, as a pure function of what
 // the goose knows: it reads no clock, draws no chance and remembers only since
-// when each agent lives or is gone.
+// when each agent lives.
 //
 //	var pilot autopilot.Pilot
 //	if change, ok := pilot.Decide(now, view); ok { node.Step(now, change, &fx) }
@@ -24,12 +24,11 @@ const (
 )
 
 // Pilot decides who should be a voter: one change at a time, each
-// committed before the next. It is the goose's; a new goose starts anew, so
-// absences count from its own election at the earliest.
+// committed before the next. It is the goose's; a new goose starts anew, but for
+// the absences of voters, which the flock remembers.
 type Pilot struct {
 	term    uint64
 	reached int                           // the highest target reached in this term: up to it, additions wait longer
-	gone    map[election.ID]time.Duration // since when a voter neither lives nor acks
 	steady  map[election.ID]time.Duration // since when an agent lives and acks
 }
 
@@ -53,9 +52,10 @@ type View struct {
 	Term      uint64
 	Config    election.Config
 	Committed bool
-	Limit     int      // --voters: 1, 3, 5 or 7
-	Frozen    bool     // for maintenance: only what heals, or what one agent was asked for, is done
-	Members   []Member // all that have not left, this one included, sorted by ID
+	Limit     int                               // --voters: 1, 3, 5 or 7
+	Frozen    bool                              // for maintenance: only what heals, or what one agent was asked for, is done
+	Silent    [election.MaxVoters]time.Duration // how long each voter of Config has acked no goose, former ones included
+	Members   []Member                          // all that have not left, this one included, sorted by ID
 }
 
 // Decide gives the one change to make now; ok is false when there is none.
@@ -132,21 +132,13 @@ func remove(id election.ID) election.Change {
 	return election.Change{Voter: election.Voter{ID: id}, Remove: true}
 }
 
-// observe keeps since when everybody lives or is gone, by this goose's own eyes.
+// observe keeps since when everybody lives, by this goose's own eyes.
 func (p *Pilot) observe(now time.Duration, v View) {
-	if p.term != v.Term || p.gone == nil {
-		*p = Pilot{term: v.Term, gone: map[election.ID]time.Duration{}, steady: map[election.ID]time.Duration{}}
+	if p.term != v.Term || p.steady == nil {
+		*p = Pilot{term: v.Term, steady: map[election.ID]time.Duration{}}
 	}
-	seen := map[election.ID]bool{}
 	for _, m := range v.Members {
-		seen[m.ID] = true
 		book(p.steady, m.ID, now, m.Alive && m.Acks || m.ID == v.Self)
-		book(p.gone, m.ID, now, !m.Alive && !m.Acks && m.ID != v.Self)
-	}
-	for _, voter := range v.Config.Members() {
-		if !seen[voter.ID] { // gossip has forgotten it: it is gone
-			book(p.gone, voter.ID, now, true)
-		}
 	}
 }
 
@@ -233,9 +225,8 @@ func (p *Pilot) best(now time.Duration, v View, target int) (best Member, n int)
 // absent gives a voter that has been gone for long enough, when another can
 // take its place or when three or more stay.
 func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, ok bool) {
-	for _, voter := range v.Config.Members() {
-		since, gone := p.gone[voter.ID]
-		if voter.ID == v.Self || !gone || now-since < absentFor {
+	for i, voter := range v.Config.Members() {
+		if voter.ID == v.Self || v.Silent[i] < absentFor || present(v, voter.ID) {
 			continue
 		}
 		if _, n := p.best(now, v, target); n > 0 || v.Config.N > 3 {
@@ -243,6 +234,11 @@ func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, o
 		}
 	}
 	return id, false
+}
+
+// present tells whether an agent lives, by gossip, or answers. Gossip forgets the dead.
+func present(v View, id election.ID) bool {
+	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == id && (m.Alive || m.Acks) })
 }
 
 // mayJoin tells whether an agent is one that could become a voter.

@@ -45,6 +45,9 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 	if i := n.rec.Config.Index(n.set.ID); i >= 0 && m.ConfigID == n.rec.Config.ConfigID {
 		n.rank, n.ranked = m.Ranks[i], true
 	}
+	if n.named(m) && m.ConfigID == n.rec.Config.ConfigID {
+		n.takeAges(now, m)
+	}
 	d := n.promiseTo(now, m)
 	n.send(m.From, Message{Kind: HeartbeatAck, Round: m.Round, Promise: d}, fx)
 }

@@ -85,7 +85,7 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	if asked > 0 {
 		n.selfExpiry = max(n.selfExpiry, now+n.worth(asked))
 	}
-	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), RTT: n.roundTrip()}
+	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), Ages: n.ages(now), RTT: n.roundTrip()}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
 		m.Config = Config{}
@@ -122,7 +122,7 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 		return
 	}
 	r := n.rounds[m.Round%maxRounds]
-	p.ackAt = now
+	p.ackAt, p.anyAckAt = now, now
 	if m.Round > p.round {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
 		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a voter that was paused is not that far away

@@ -86,6 +86,9 @@ type Message struct {
 	// Heartbeat: Ranks[i] is the place in the line of succession of voter i of
 	// the config that ConfigID names (rule 24).
 	Ranks [MaxVoters]uint8
+	// Heartbeat: Ages[i] is how long voter i of the config that ConfigID names has
+	// acknowledged no heartbeat of any leader, in units of AgeUnit and at most 255 of them.
+	Ages [MaxVoters]uint8
 
 	// Heartbeat: the leader's estimate of a round trip to a voter, by which
 	// its successors space themselves (rule 24); 0 while unknown.

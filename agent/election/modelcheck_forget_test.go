@@ -107,7 +107,7 @@ func (a *mcAgent) remind(dice *chance) {
 	}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
-		p.ackAt, p.rtt, p.rejectAt = past(), dice.upTo(n.set.Lease), past()
+		p.ackAt, p.anyAckAt, p.rtt, p.rejectAt = past(), past(), dice.upTo(n.set.Lease), past()
 		if p.expiry == 0 {
 			p.expiry = past()
 		}

@@ -381,7 +381,7 @@ func (m *mcTimed) plain(sent []Message) []Message {
 				continue
 			}
 		case Heartbeat:
-			msg.Round, msg.Ranks, msg.RTT = mcLast, [MaxVoters]uint8{}, 0
+			msg.Round, msg.Ranks, msg.Ages, msg.RTT = mcLast, [MaxVoters]uint8{}, [MaxVoters]uint8{}, 0
 		case PreVoteRequest, PreVoteReply, Reject:
 			continue
 		}

@@ -199,7 +199,7 @@ func mcPlain(sent []Message) []Message {
 				continue
 			}
 		case Heartbeat:
-			m.Round, m.Promise, m.Ranks, m.RTT = 1, 50*time.Millisecond, [MaxVoters]uint8{}, 0
+			m.Round, m.Promise, m.Ranks, m.Ages, m.RTT = 1, 50*time.Millisecond, [MaxVoters]uint8{}, [MaxVoters]uint8{}, 0
 			if m.Config.N == 0 {
 				continue // the same with its config is in flight for ever
 			}

@@ -27,6 +27,7 @@ type peer struct {
 
 	// Of this process.
 	ackAt    time.Duration // when the last ack arrived
+	anyAckAt time.Duration // when its last ack to any leader arrived, as far as this node knows; 0: it does not
 	rtt      time.Duration // smoothed; 0 while unknown
 	measured time.Duration // when the latest PreVoteRequest left that told the rtt
 	rejectAt time.Duration // when the next Reject may go to it (rule 9)

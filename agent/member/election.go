@@ -114,6 +114,8 @@ func (e *Election) send(msg *election.Message) { e.sendAt(e.m.host.Now(), msg) }
 func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 	if e.number == 0 {
 		e.m.sightings.asking(msg, now)
+	} else {
+		msg.Ages = [election.MaxVoters]uint8{} // the default election alone replaces the dead, and these cannot be packed
 	}
 	e.m.outbox.add(now, msg.To, wire.Message{Election: e.number, Message: *msg}, len(e.m.elections) > 1 && e.mayWait(msg))
 }

@@ -25,7 +25,7 @@ func (m *Member) steerVoters(now time.Duration) {
 	rec := e.node.Record()
 	v := autopilot.View{
 		Self: m.id, Term: rec.Term, Config: rec.Config, Committed: e.node.Committed(), Limit: m.set.Voters,
-		Frozen: m.FrozenFor(now) > 0, Members: m.pilotMembers(now),
+		Frozen: m.FrozenFor(now) > 0, Members: m.pilotMembers(now), Silent: e.node.Silent(now),
 	}
 	m.preempt(now, v)
 	if autopilot.Unfit(v) && !v.Frozen && e.handover == nil && now >= m.unfitAt && !e.node.Successor(now).IsZero() {

@@ -16,7 +16,7 @@ func (l *life) steerVoters(now time.Duration) error {
 	rec := l.node.Record()
 	v := autopilot.View{
 		Self: l.id, Term: rec.Term, Config: rec.Config, Committed: l.node.Committed(), Limit: l.sim.set.Voters,
-		Members: l.members(now),
+		Members: l.members(now), Silent: l.node.Silent(now),
 	}
 	if autopilot.Unfit(v) && l.handing == nil && now >= l.unfitAt && !l.node.Successor(now).IsZero() {
 		l.unfitAt = now + unfitEvery
