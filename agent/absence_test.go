@@ -1,0 +1,40 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api"
+)
+
+// Absence is the flock's knowledge: with a change of goose every 20 s a voter
+// that had been dead for minutes stayed one.
+func TestADeadVoterIsReplacedThoughTheGooseKeepsChanging(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.start("f", joining("10.0.0.1"))
+		f.allAlive()
+		f.sleep(15 * time.Second)
+		dead := f.ducks()[0]
+		if dead == "f" {
+			dead = f.ducks()[1]
+		}
+		id := f.agents[dead].Status().ID
+		f.crash(dead)
+		votes := func() bool {
+			return slices.ContainsFunc(f.agents[f.goose()].Status().Config.Voters, func(v api.Voter) bool { return v.ID == id })
+		}
+		for range 2 {
+			f.sleep(15 * time.Second)
+			require.True(t, votes(), "%s is gone for less than 30 s\n%s", dead, f)
+			old := f.goose()
+			require.NoError(t, f.await(func() error { return f.agents[old].StepDown(context.Background(), "") }))
+			f.until(5*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != old })
+		}
+		f.until(5*time.Second, dead+" is replaced", func() bool { return f.goose() != "" && !votes() })
+	})
+}
