@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"duckduckgoose/agent/keys"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,7 +79,9 @@ func TestKeyFileIsReadByNew(t *testing.T) {
 	file := filepath.Join(dir, "key")
 	cfg := Config{Name: "a", DataDir: filepath.Join(dir, "data"), Socket: NoSocket, KeyFile: file}
 	_, err := New(cfg)
-	require.ErrorContains(t, err, "ddgoose keygen --out "+file+" makes one")
+	var missing *keys.NoFileError
+	require.ErrorAs(t, err, &missing)
+	require.Equal(t, file, missing.Path)
 	require.NoError(t, os.WriteFile(file, []byte("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n"), 0o644))
 	_, err = New(cfg)
 	require.ErrorContains(t, err, "everybody may read it (mode 0644): chmod 600 "+file)

@@ -135,9 +135,9 @@ func TestNoAgentIsLockedOutByAKey(t *testing.T) {
 		f.allAlive()
 		k := f.listKeys("a")
 		require.Equal(t, []string{"e"}, k.Keys[1].Missing)
-		require.Equal(t, []string{"a b c d e: no --key-file was given: a restart forgets what is changed here"}, k.Warnings)
+		require.Equal(t, []string{"a b c d e: no key file was given: a restart forgets what is changed here"}, k.Warnings)
 		_, err := f.use("a", nextID)
-		require.EqualError(t, err, "use key "+nextID+": nothing was changed: not held by e, which would be locked out (ddgoose keys install, then again)")
+		require.EqualError(t, err, "use key "+nextID+": nothing was changed: not held by e, which would be locked out")
 		for _, name := range f.live() {
 			require.Equal(t, oldID, f.agents[name].keys.Load().KeyIDs()[0])
 		}
@@ -262,7 +262,7 @@ func TestAReloadOfAnotherKeyFileMakesThatTheOneWhichIsKept(t *testing.T) {
 		// Keys without a file are kept nowhere, and said so.
 		f.reload("b", func(c *Config) { c.Keys, c.KeyFile = [][]byte{three}, "" })
 		k := f.listKeys("a")
-		require.Equal(t, []string{"b: no --key-file was given: a restart forgets what is changed here"}, k.Warnings)
+		require.Equal(t, []string{"b: no key file was given: a restart forgets what is changed here"}, k.Warnings)
 		require.Equal(t, []string{"a", "b", "c"}, k.Keys[0].Sealing)
 	})
 }

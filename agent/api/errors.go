@@ -43,6 +43,10 @@ const (
 	CodeDead        = "dead"        // by simulation
 	CodeNoAgent     = "no-agent"    // of that name
 	CodeNoElection  = "no-election" // of that name
+	CodeNoKeys      = "no-keys"     // the flock seals nothing
+	CodeKeyUnknown  = "key-unknown" // no live agent holds it
+	CodeKeyMissing  = "key-missing" // not all agents hold it
+	CodeKeyInUse    = "key-in-use"  // some agents seal with it
 	CodeUncontested = "uncontested" // this agent only votes in the election
 )
 

@@ -144,7 +144,7 @@ func (c *change) apply(old [][]byte) (next [][]byte, removed []byte, err error) 
 		}
 		switch i := named(wire.KeyID(c.Install)); {
 		case i >= 0 && !bytes.Equal(old[i], c.Install):
-			return nil, nil, fmt.Errorf("another key has the same id, %s: make a new one (ddgoose keygen)", wire.KeyID(c.Install))
+			return nil, nil, fmt.Errorf("another key has the same id, %s: make a new one", wire.KeyID(c.Install))
 		case i >= 0:
 		case len(old) >= maxKeys:
 			return nil, nil, fmt.Errorf("it holds %d keys already, which is the most: remove one first", maxKeys)

@@ -14,12 +14,24 @@ import (
 	"duckduckgoose/wire"
 )
 
+// NoFileError says that there is no key file, or that it cannot be looked at.
+type NoFileError struct {
+	Path  string
+	Cause error
+}
+
+// Error says what the system said.
+func (e *NoFileError) Error() string { return "key file: " + e.Cause.Error() }
+
+// Unwrap gives what the system said.
+func (e *NoFileError) Unwrap() error { return e.Cause }
+
 // ReadFile reads a key file: one base64 key of 32 bytes per line, and # comments.
 // It refuses a file that everybody may read.
 func ReadFile(path string) ([][]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w (ddgoose keygen --out %s makes one)", err, path)
+		return nil, &NoFileError{Path: path, Cause: err}
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
 		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
@@ -33,7 +45,7 @@ func ReadFile(path string) ([][]byte, error) {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	if len(held) == 0 {
-		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes (ddgoose keygen)", path)
+		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes", path)
 	}
 	return held, nil
 }

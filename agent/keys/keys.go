@@ -74,7 +74,7 @@ func idsOf(keys [][]byte) []string {
 }
 
 // errNoKeys is the error where nothing is sealed.
-var errNoKeys = api.Conflict("this flock has no key, and a running one cannot begin to seal: stop all agents, and start them with one --key-file (ddgoose keygen --out F)")
+var errNoKeys = api.WithCode(api.CodeNoKeys, api.Conflict("this flock has no key, and a running one cannot begin to seal: stop all agents, and start them with one key"))
 
 // rings are the keys of all members of a flock at one moment.
 type rings struct {
@@ -150,7 +150,7 @@ func (r *rings) show() api.Keys {
 	}
 	slices.SortStableFunc(k.Keys, func(a, b api.Key) int { return len(b.Sealing) - len(a.Sealing) })
 	if len(forgetful) > 0 {
-		k.Warnings = append(k.Warnings, strings.Join(forgetful, " ")+": no --key-file was given: a restart forgets what is changed here")
+		k.Warnings = append(k.Warnings, strings.Join(forgetful, " ")+": no key file was given: a restart forgets what is changed here")
 	}
 	for _, name := range r.unseen {
 		k.Warnings = append(k.Warnings, name+": alive for others, and not for this agent: it was not asked")
@@ -239,7 +239,7 @@ func (c *Changer) Keys(ctx context.Context) (api.Keys, error) {
 // at an agent that already holds it.
 func (c *Changer) Install(ctx context.Context, key []byte) (api.Keys, error) {
 	if len(key) != wire.KeySize {
-		return api.Keys{}, api.Input("key of %d bytes: want %d (ddgoose keygen)", len(key), wire.KeySize)
+		return api.Keys{}, api.Input("key of %d bytes: want %d", len(key), wire.KeySize)
 	}
 	r, err := c.ask(ctx)
 	if err != nil {
@@ -268,9 +268,9 @@ func (c *Changer) Use(ctx context.Context, id string) (api.Keys, error) {
 	}
 	switch {
 	case len(without) == len(r.replies):
-		return api.Keys{}, api.Conflict("%s: no live agent holds it (ddgoose keys list shows those there are, ddgoose keys install adds one)", what)
+		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent holds it", what))
 	case len(without) > 0:
-		return api.Keys{}, api.Conflict("%s: nothing was changed: not held by %s, which would be locked out (ddgoose keys install, then again)", what, strings.Join(without, " "))
+		return api.Keys{}, api.WithCode(api.CodeKeyMissing, api.Conflict("%s: nothing was changed: not held by %s, which would be locked out", what, strings.Join(without, " ")))
 	}
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
@@ -295,13 +295,13 @@ func (c *Changer) Remove(ctx context.Context, id string) (api.Keys, error) {
 		held = held || slices.Contains(r.of[i].Keys, id)
 	}
 	if len(sealing) > 0 {
-		return api.Keys{}, api.Conflict("%s: nothing was changed: %s seal with it (ddgoose keys use another one first)", what, strings.Join(sealing, " "))
+		return api.Keys{}, api.WithCode(api.CodeKeyInUse, api.Conflict("%s: nothing was changed: %s seal with it", what, strings.Join(sealing, " ")))
 	}
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
 	}
 	if !held {
-		return api.Keys{}, api.Conflict("%s: no live agent holds it (ddgoose keys list shows those there are)", what)
+		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent holds it", what))
 	}
 	return c.after(ctx, r.change(ctx, what, change{Remove: id}))
 }

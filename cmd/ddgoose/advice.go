@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
 )
 
@@ -11,6 +14,10 @@ var advice = map[string]string{
 	api.CodeDead:        "ddgoose simulate revive",
 	api.CodeNoAgent:     "ddgoose members lists them",
 	api.CodeNoElection:  "ddgoose elections lists them",
+	api.CodeNoKeys:      "ddgoose keygen --out F makes one; give it with --key-file F",
+	api.CodeKeyUnknown:  "ddgoose keys list shows those there are, ddgoose keys install adds one",
+	api.CodeKeyMissing:  "ddgoose keys install, then again",
+	api.CodeKeyInUse:    "ddgoose keys use another one first",
 	api.CodeUncontested: "--election NAME makes the agent contest it",
 
 	string(member.NoSuccessor):   "ddgoose members",
@@ -29,6 +36,10 @@ var advice = map[string]string{
 // withAdvice gives the text of an error, and what helps.
 func withAdvice(err error) string {
 	text := err.Error()
+	var missing *keys.NoFileError
+	if errors.As(err, &missing) {
+		return text + " (ddgoose keygen --out " + missing.Path + " makes one)"
+	}
 	if help := advice[api.CodeOf(err)]; help != "" {
 		text += " (" + help + ")"
 	}
