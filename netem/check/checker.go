@@ -10,15 +10,18 @@ import (
 // one report can show what followed.
 type Checker struct {
 	now    time.Duration
-	flocks map[string]*flock
+	flocks map[flockKey]*flock
 	disks  map[diskKey]*disk
-	goose  presence
-	drawn  int // events seen
+	goose  presence // of the default election
+	drawn  int      // events seen
 }
+
+// flockKey names one election of a flock, for which the promises hold on their own.
+type flockKey struct{ flock, election string }
 
 // New gives a checker that has seen nothing.
 func New() *Checker {
-	return &Checker{flocks: map[string]*flock{}, disks: map[diskKey]*disk{}}
+	return &Checker{flocks: map[flockKey]*flock{}, disks: map[diskKey]*disk{}}
 }
 
 // See takes one event and gives the promise that it breaks, nil for none.
@@ -36,31 +39,33 @@ func (c *Checker) See(e Event) *Violation {
 func (c *Checker) take(e *Event) *Violation {
 	switch e.Kind {
 	case Led:
-		return c.flock(e.Flock).lead(e)
+		return c.flock(e).lead(e)
 	case Published:
 		if e.Until <= e.At { // run out before anybody could read it
 			c.retract(e)
 			return nil
 		}
-		v := c.flock(e.Flock).grant(e, readers)
-		c.goose.covered(e.Agent, e.At, e.Until)
+		v := c.flock(e).grant(e, readers)
+		if e.Election == "" {
+			c.goose.covered(e.Agent, e.At, e.Until)
+		}
 		return v
 	case Retracted:
 		c.retract(e)
 	case Answered:
-		return c.flock(e.Flock).answer(e)
+		return c.flock(e).answer(e)
 	case HandedOut:
 		if e.Until <= e.At {
-			c.flock(e.Flock).release(e.Agent, e.Holder)
+			c.flock(e).release(e.Agent, e.Holder)
 			return nil
 		}
-		return c.flock(e.Flock).grant(e, e.Holder)
+		return c.flock(e).grant(e, e.Holder)
 	case Drained:
-		c.flock(e.Flock).release(e.Agent, e.Holder)
+		c.flock(e).release(e.Agent, e.Holder)
 	case Recorded:
-		return cmp.Or(c.disk(e).record(e), c.flock(e.Flock).config(e))
+		return cmp.Or(c.disk(e).record(e), c.flock(e).config(e))
 	case Agreed:
-		return c.flock(e.Flock).agree(e)
+		return c.flock(e).agree(e)
 	case Due:
 		c.goose.due(e.At, e.Bound)
 	case Excused:
@@ -72,8 +77,10 @@ func (c *Checker) take(e *Event) *Violation {
 }
 
 func (c *Checker) retract(e *Event) {
-	c.flock(e.Flock).release(e.Agent, readers)
-	c.goose.uncovered(e.Agent, e.At)
+	c.flock(e).release(e.Agent, readers)
+	if e.Election == "" {
+		c.goose.uncovered(e.Agent, e.At)
+	}
 }
 
 // End takes that the run ends now, and gives what is overdue.
@@ -85,7 +92,7 @@ func (c *Checker) End(now time.Duration) *Violation {
 // Seen gives how many events there were.
 func (c *Checker) Seen() int { return c.drawn }
 
-// Periods gives how many goose periods there were, over all flocks: terms in
+// Periods gives how many goose periods there were, over all flocks and elections: terms in
 // which an agent was the goose for somebody.
 func (c *Checker) Periods() int {
 	n := 0
@@ -104,11 +111,12 @@ func (c *Checker) Gaps() (gaps []time.Duration, total time.Duration) {
 // Goose tells whether readers are told of a goose now.
 func (c *Checker) Goose(now time.Duration) bool { return c.goose.end() > now }
 
-func (c *Checker) flock(id string) *flock {
-	f := c.flocks[id]
+func (c *Checker) flock(e *Event) *flock {
+	k := flockKey{e.Flock, e.Election}
+	f := c.flocks[k]
 	if f == nil {
 		f = &flock{leaders: map[uint64]string{}, configs: map[configKey]Config{}}
-		c.flocks[id] = f
+		c.flocks[k] = f
 	}
 	return f
 }

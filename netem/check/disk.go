@@ -2,7 +2,10 @@ package check
 
 import "cmp"
 
-type diskKey struct{ agent, flock string }
+type diskKey struct {
+	agent string
+	flockKey
+}
 
 // disk is what one disk has shown of one flock (P6).
 type disk struct {
@@ -10,7 +13,7 @@ type disk struct {
 }
 
 func (c *Checker) disk(e *Event) *disk {
-	k := diskKey{e.Agent, e.Flock}
+	k := diskKey{e.Agent, flockKey{e.Flock, e.Election}}
 	d := c.disks[k]
 	if d == nil {
 		d = &disk{}
@@ -19,8 +22,8 @@ func (c *Checker) disk(e *Event) *disk {
 	return d
 }
 
-// record holds that nothing shown is forgotten or contradicted: generation and
-// term never fall, a vote of a term stays, a config is never older than before.
+// record holds that nothing shown is forgotten or contradicted: generation and,
+// within one, term never fall, a vote of a term stays, a config is never older than before.
 func (d *disk) record(e *Event) *Violation {
 	r, old := e.Record, d.last
 	same := r.Generation == old.Generation && r.Term == old.Term
@@ -33,7 +36,7 @@ func (d *disk) record(e *Event) *Violation {
 	switch {
 	case r.Generation < old.Generation:
 		return broken("P6", e, "%s shows generation %d after %d", e.Agent, r.Generation, old.Generation)
-	case r.Term < old.Term:
+	case r.Generation == old.Generation && r.Term < old.Term: // an election that a recovery founds anew begins at term 0
 		return broken("P6", e, "%s shows term %d after %d", e.Agent, r.Term, old.Term)
 	case same && old.Vote != "" && r.Vote != old.Vote:
 		return broken("P1", e, "%s voted for %s and for %s in term %d", e.Agent, old.Vote, r.Vote, r.Term)

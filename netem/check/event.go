@@ -48,8 +48,10 @@ type Event struct {
 	Kind  Kind
 	Agent string // one disk: an agent that lost its disk is another
 	Flock string // its flock_id
-	Token uint64 // generation * 2^40 + term
-	Until time.Duration
+	// Election is one of the flock's by name; "": the default one.
+	Election string
+	Token    uint64 // generation * 2^40 + term
+	Until    time.Duration
 	// Since is when an answer was asked for: it was true at some moment from
 	// Since to At.
 	Since  time.Duration
@@ -77,6 +79,9 @@ type Config struct {
 // String tells the event in one line.
 func (e Event) String() string {
 	s := fmt.Sprintf("%v %s %v", e.At, e.Agent, e.Kind)
+	if e.Election != "" {
+		s += " election " + e.Election
+	}
 	switch e.Kind {
 	case Led:
 		s += fmt.Sprintf(" token %d", e.Token)

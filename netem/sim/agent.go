@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/store/memfs"
 	"duckduckgoose/netem"
@@ -33,26 +36,24 @@ type agent struct {
 	ident string // names this disk
 	id    election.ID
 	gone  bool            // stopped for good: it has left the flock
-	rec   election.Record // as last shown
-	peers []knownPeer     // the peers file
+	rec   election.Record // of the default election, as last shown
+	peers []member.Peer   // the peers file
 
 	emulator *netem.Emulator
 	ruled    bool // fault rules stand
 
-	timing            Timing
-	priority          uint8
-	observer, expects bool
-	joins             bool
-	holders           int           // sessions that wait for this agent to be the goose
-	syncTakes         time.Duration // what a slow disk adds to each sync
+	timing    Timing
+	set       member.Settings // as configured
+	holders   int             // sessions that wait, in each election it contests, for this agent to be the goose
+	syncTakes time.Duration   // what a slow disk adds to each sync
 
 	life      *life // nil: the process does not run
 	lives     uint64
 	stopped   bool // SIGSTOP, or asleep
 	asleep    bool
 	stoppedAt time.Duration
-	armed     crashPoint // strikes at the next save
-	armedFor  time.Duration
+	armed     crashPoint
+	effects   int // so many so far, in all lives
 }
 
 func (a *agent) peer() netem.Peer { return netem.Peer{Name: a.name, Addr: a.addr} }
@@ -88,6 +89,29 @@ func (a *agent) open() (*store.Store, error) {
 		disk = wrap(disk)
 	}
 	return store.Open(dataDir, disk, store.WithRandom(&diceReader{&a.dice}))
+}
+
+// copyDisk copies the state file, behind the store's back.
+func (a *agent) copyDisk(to store.FS) error {
+	a.disk.PowerOn()
+	name := filepath.Join(dataDir, store.StateFile)
+	from, err := a.disk.OpenFile(name, os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	content := make([]byte, a.disk.Size(name))
+	if _, err := from.ReadAt(content, 0); err != nil {
+		return err
+	}
+	if err := to.MkdirAll(dataDir, 0o700); err != nil {
+		return err
+	}
+	file, err := to.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(content, 0)
+	return errors.Join(err, from.Close(), file.Close())
 }
 
 // diceReader reads bytes off dice.
@@ -130,10 +154,10 @@ func (s *Sim) start(a *agent) {
 	}
 	switch {
 	case err == nil:
-	case a.life != nil:
-		s.fail(a.life, err)
 	case errors.Is(err, errDisk):
 		s.diskFailed(a)
+	case errors.Is(err, store.ErrCorrupt):
+		s.broke(&check.Violation{Promise: "P6", At: s.now, Text: fmt.Sprintf("the disk of %s has lost all it knew: %v", a.ident, err)})
 	default:
 		s.broke(fmt.Errorf("start %s: %w", a.ident, err))
 	}
@@ -142,19 +166,19 @@ func (s *Sim) start(a *agent) {
 // crash ends the process at once. With power its machine goes too: what the
 // disk was not asked to sync is lost, and the clocks begin anew.
 func (s *Sim) crash(a *agent, power bool) {
-	l := a.life
-	if l != nil {
+	if l := a.life; l != nil {
 		a.life = nil
-		l.board = election.Lease{}
-		s.emit(check.Event{Kind: check.Retracted, Agent: a.ident, Flock: l.flock()})
-		for _, h := range l.holders {
-			s.orphan(h, power)
+		for _, at := range l.locals {
+			at.emit(check.Event{Kind: check.Retracted})
+			for _, h := range at.holders {
+				s.orphan(h, power)
+			}
 		}
 		for _, f := range l.inbox {
 			s.net.done(f)
 		}
 	}
-	a.stopped, a.asleep, a.armed = false, false, noCrash
+	a.stopped, a.asleep, a.armed = false, false, crashPoint{}
 	a.disk.CutAt(0)
 	s.net.changed()
 	if !power {
@@ -163,6 +187,15 @@ func (s *Sim) crash(a *agent, power bool) {
 	}
 	a.disk.PowerCut()
 	a.clock.reboot(s.now, between(&a.dice, time.Second, time.Minute))
+}
+
+// diskFailed ends a process whose disk has failed; whoever watches over it
+// tries again later.
+func (s *Sim) diskFailed(a *agent) {
+	s.stats.DiskFailures++
+	s.note(a, noteDiskFailed, 0, 0)
+	s.crash(a, false)
+	s.queue.push(occurrence{at: s.now + between(&a.dice, time.Second, 20*time.Second), what: onStart, agent: a})
 }
 
 // wipe loses the disk: what starts here next is another agent.
@@ -220,7 +253,9 @@ func (s *Sim) wakeUp(a *agent) {
 	}
 	a.stopped, a.asleep = false, false
 	s.net.changed()
-	if l := a.life; !l.sleepless(s.now) {
-		s.fail(l, l.turn())
+	if l := a.life; s.now < l.busyUntil {
+		l.arm() // the timer that rang meanwhile comes when the disk is done
+	} else {
+		l.turn(nil)
 	}
 }

@@ -18,7 +18,7 @@ func checkExpect(o *Op) error {
 	word, arg, _ := strings.Cut(o.What, " ")
 	_, err := strconv.Atoi(arg)
 	switch {
-	case word == "goose", o.What == "none", word == "voters" && arg != "", o.What == "term same", word == "flocks" && err == nil:
+	case word == "goose", o.What == "none", word == "told" && arg != "", word == "leads" && arg != "", word == "voters" && arg != "", o.What == "term same", word == "flocks" && err == nil:
 		return nil
 	}
 	return fmt.Errorf("%q is nothing to expect", o.What)
@@ -46,11 +46,21 @@ func (s *Sim) opExpect(o *Op, _ *agent) bool {
 		is = fmt.Sprintf("term %d", max.Term)
 		ok = s.termWas == 0 || s.termWas == max.Term
 		s.termWas = max.Term
+	case "told":
+		is = counts(s.stats.Told)
+		ok = s.stats.Told[want] > 0
+	case "leads": // WHO ELECTION
+		who, name, _ := strings.Cut(want, " ")
+		is = "none"
+		if goose = s.gooseOf(name); goose != nil {
+			is = goose.name
+		}
+		ok = is == who || who == "*" && goose != nil
 	case "flocks":
 		flocks := map[election.FlockID]bool{}
 		for _, a := range s.agents {
-			if a.life != nil && a.life.node != nil {
-				flocks[a.life.flockID()] = true
+			if a.life != nil && a.life.node() != nil {
+				flocks[a.life.member.FlockID()] = true
 			}
 		}
 		is = strconv.Itoa(len(flocks))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/netem"
 )
 
@@ -18,27 +19,6 @@ const (
 	rejoinMost = 45 * time.Second
 )
 
-// peerState is what gossip says of another agent.
-type peerState uint8
-
-const (
-	unknownPeer peerState = iota
-	alivePeer
-	failedPeer
-	leftPeer
-)
-
-// meta is what an agent tells of itself by gossip.
-type meta struct {
-	flock    election.FlockID
-	start    uint64
-	life     uint64
-	priority uint8
-	observer bool
-	expect   int
-	left     bool
-}
-
 // view is one agent as gossip shows it to another: a chance model of
 // memberlist. Who is in the same part of the network becomes alive, soon when
 // gossip still speaks to it, at a rejoin when it does not; who is not is
@@ -47,18 +27,11 @@ type view struct {
 	id     election.ID
 	agent  *agent
 	addr   netip.AddrPort
-	state  peerState
-	meta   meta
+	state  member.PeerState // 0: not heard of
+	meta   member.Meta
+	tells  [2]uint64     // the life that told meta, and how often it had told something
 	since  time.Duration // true time, of the state
 	flipAt time.Duration // when the state will change if things stay as they are; 0: not due
-}
-
-func (l *life) meta() meta {
-	m := meta{flock: l.flockID(), start: l.start, life: l.number, priority: l.priority, observer: l.observer, left: l.leaves && l.stopping.done}
-	if l.expects {
-		m.expect = l.sim.set.Expect
-	}
-	return m
 }
 
 // view finds or makes the view of an agent, in the order of ids.
@@ -94,22 +67,42 @@ func (s *Sim) gossip(l *life) {
 			changed = true
 		}
 	}
-	if !changed {
-		return
+	if changed {
+		l.marked = false
+		l.turn(func() error { l.member.SetPeers(l.seen()); return nil })
 	}
-	err := l.membersChanged()
-	if err == nil {
-		err = l.turn()
+}
+
+// seen gives gossip's view to the member, and keeps it as the peers file.
+func (l *life) seen() []member.Peer {
+	peers := make([]member.Peer, 0, len(l.views))
+	l.agent.peers = nil
+	for i := range l.views {
+		v := &l.views[i]
+		p := member.Peer{ID: v.id, Addr: v.addr, State: v.state, Meta: v.meta}
+		if v.state != 0 {
+			peers = append(peers, p)
+		}
+		if v.state != 0 && v.state != member.Left && v.id != l.id {
+			l.agent.peers = append(l.agent.peers, p)
+		}
 	}
-	s.fail(l, err)
+	return peers
 }
 
 func (l *life) seeSelf() bool {
 	v := l.view(l.id)
-	m := l.meta()
-	changed := v.state != alivePeer || v.meta != m || v.addr != l.addr
-	v.agent, v.addr, v.state, v.meta = l.agent, l.addr, alivePeer, m
-	return changed
+	changed := v.state != member.Alive
+	v.agent, v.state = l.agent, member.Alive
+	return v.hears(l) || changed || l.marked
+}
+
+// hears takes what a life tells, and tells whether that is news.
+func (v *view) hears(l *life) bool {
+	tells := [...]uint64{l.number, l.tells}
+	news := v.tells != tells || v.addr != l.addr
+	v.tells, v.meta, v.addr = tells, l.meta, l.addr
+	return news
 }
 
 // look moves the view of b along, and tells whether that changed it.
@@ -117,19 +110,20 @@ func (l *life) look(b *agent, connected bool) bool {
 	s := l.sim
 	v := l.view(b.id)
 	v.agent = b
-	if !connected || b.life.node != nil && l.node != nil && b.life.flockID() != l.flockID() {
+	ours, its := l.member.FlockID(), election.FlockID{}
+	if connected {
+		its = b.life.member.FlockID()
+	}
+	if !connected || ours != its && !ours.IsZero() && !its.IsZero() {
 		return l.lose(v) // two founded flocks never merge
 	}
-	m := b.life.meta()
-	if v.state == alivePeer {
+	if v.state == member.Alive {
 		v.flipAt = 0
 		if oneIn(&l.dice, 20_000) { // a false alarm, soon taken back
-			v.state, v.since = failedPeer, s.now
+			v.state, v.since = member.Failed, s.now
 			return true
 		}
-		changed := v.meta != m || v.addr != b.addr
-		v.meta, v.addr = m, b.addr
-		return changed
+		return v.hears(b.life)
 	}
 	if v.flipAt == 0 {
 		v.flipAt = s.now + l.returnTakes(v)
@@ -137,16 +131,17 @@ func (l *life) look(b *agent, connected bool) bool {
 	if s.now < v.flipAt {
 		return false
 	}
-	v.state, v.since, v.flipAt, v.meta, v.addr = alivePeer, s.now, 0, m, b.addr
+	v.state, v.since, v.flipAt = member.Alive, s.now, 0
+	v.hears(b.life)
 	return true
 }
 
 // returnTakes is how long it takes until one that can be reached is seen alive.
 func (l *life) returnTakes(v *view) time.Duration {
 	switch {
-	case v.state == unknownPeer && l.looks == 1:
+	case v.state == 0 && l.looks == 1:
 		return 0 // it has just joined, and was told of all
-	case v.state == unknownPeer:
+	case v.state == 0:
 		return between(&l.dice, 50*time.Millisecond, time.Second)
 	case l.sim.now-v.since < forgottenAfter:
 		return between(&l.dice, 200*time.Millisecond, 3*time.Second)
@@ -157,7 +152,7 @@ func (l *life) returnTakes(v *view) time.Duration {
 // lose moves the view of one that cannot be reached along.
 func (l *life) lose(v *view) bool {
 	s := l.sim
-	if v.state != alivePeer {
+	if v.state != member.Alive {
 		v.flipAt = 0
 		return false
 	}
@@ -167,9 +162,9 @@ func (l *life) lose(v *view) bool {
 	if s.now < v.flipAt {
 		return false
 	}
-	v.state, v.since, v.flipAt = failedPeer, s.now, 0
+	v.state, v.since, v.flipAt = member.Failed, s.now, 0
 	if v.agent.gone {
-		v.state = leftPeer
+		v.state = member.Left
 	}
 	return true
 }

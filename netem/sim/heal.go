@@ -32,7 +32,7 @@ func (s *Sim) healMajority() {
 		}
 		s.mend(a)
 	}
-	s.flapsTo = 0
+	s.flapsTo, s.handsOver, s.replaying = 0, 0, false
 	s.stir(m)
 	// One whose address has changed while it was away can talk to nobody that has
 	// not heard of it: the bound counts from then.
@@ -58,7 +58,10 @@ func meet(m []*agent) bool {
 			if a == b || b.id.IsZero() {
 				continue
 			}
-			if a.life == nil || a.life.book[b.id].addr != b.addr {
+			if a.life == nil {
+				return false
+			}
+			if at, _ := a.life.member.Addr(b.id); at != b.addr {
 				return false
 			}
 		}
@@ -96,7 +99,7 @@ func (s *Sim) drawMajority() []*agent {
 // stands tells whether a goose is due among m still: nobody has left, and the
 // voters that were added since are not for the outside to spoil.
 func (s *Sim) stands(m []*agent) bool {
-	return electable(m) && !slices.ContainsFunc(m, func(a *agent) bool { return a.life == nil || a.life.stopping.started || a.life.leaves })
+	return electable(m) && !slices.ContainsFunc(m, func(a *agent) bool { return a.life == nil || a.life.member.Stopping() || a.life.leaving })
 }
 
 func electable(m []*agent) bool {
@@ -120,7 +123,7 @@ func electable(m []*agent) bool {
 // mend ends every fault of one machine.
 func (s *Sim) mend(a *agent) {
 	s.setRules(a, netem.Rules{})
-	a.syncTakes, a.armed = 0, noCrash
+	a.syncTakes, a.armed = 0, crashPoint{}
 	a.disk.Fail(nil)
 	switch l := a.life; {
 	case l == nil:
@@ -130,10 +133,12 @@ func (s *Sim) mend(a *agent) {
 		s.wakeUp(a)
 	}
 	if l := a.life; l != nil {
-		for _, h := range l.holders { // work that is past its deadline ends
-			if h.late {
-				h.doneAt = s.now + 1
-				s.watch(h)
+		for _, at := range l.locals {
+			for _, h := range at.holders { // work that is past its deadline ends
+				if h.late {
+					h.doneAt = s.now + 1
+					s.watch(h)
+				}
 			}
 		}
 	}
@@ -151,29 +156,27 @@ func (s *Sim) stir(m []*agent) {
 	s.net.changed()
 }
 
-// bound is P4's: two leases, the largest promised, with the stagger, five round
-// trips and a heartbeat, and the wait of rule 13 for those just restarted.
+// bound is P4's, for what the agents of m know of their paths and promises.
 func (s *Sim) bound(m []*agent) time.Duration {
-	lease, h, rtt, wait := time.Duration(0), time.Duration(0), s.net.latency*3, time.Duration(0)
+	var b check.Bound
+	b.RTT = s.net.latency * 3
 	for _, a := range s.agents {
-		lease, h = max(lease, a.timing.Lease), max(h, a.timing.Heartbeat)
+		b.Lease, b.Heartbeat = max(b.Lease, a.timing.Lease), max(b.Heartbeat, a.timing.Heartbeat)
 		if l := a.life; l != nil {
-			rtt = max(rtt, l.rtt)
-			if l.node != nil {
-				for _, c := range l.node.Contacts(nil) {
-					rtt = max(rtt, c.RTT)
+			b.RTT = max(b.RTT, l.rtt)
+			if l.node() != nil {
+				for _, c := range l.node().Contacts(nil) {
+					b.RTT = max(b.RTT, c.RTT)
 				}
 			}
 		}
 	}
 	for _, a := range m {
-		if l := a.life; l != nil && l.node != nil {
-			wait = max(wait, l.node.WaitUntil()-l.now())
+		if l := a.life; l != nil && l.node() != nil {
+			b.Wait = max(b.Wait, l.node().WaitUntil()-l.Now())
 		}
 	}
-	step := max(5*time.Millisecond, rtt*5/2)
-	stagger := step*election.MaxVoters + step/4
-	return 2*lease + stagger + 5*rtt + h + wait
+	return b.Within(election.MaxVoters)
 }
 
 // healAll ends every fault, and has the flock be whole again: one goose that
@@ -201,14 +204,14 @@ func (s *Sim) whole() error {
 	}
 	members, candidates := 0, 0
 	for _, a := range s.agents {
-		if a.life == nil || a.life.node == nil || a.life.flockID() != goose.life.flockID() {
+		if a.life == nil || a.life.node() == nil || a.life.member.FlockID() != goose.life.member.FlockID() {
 			continue
 		}
 		members++
-		if !a.observer || a.rec.Config.Has(a.id) {
+		if !a.set.Observer || a.rec.Config.Has(a.id) {
 			candidates++
 		}
-		if id := a.life.knownGoose(); id != goose.id {
+		if id, _ := a.life.member.Default().Goose(a.life.Now()); id != goose.id {
 			return &check.Violation{Promise: "P4", At: s.now, Text: fmt.Sprintf("%s takes %s for the goose, which is %s, %v after everything was healed",
 				a.ident, s.nameOf(id), goose.ident, wholeFor)}
 		}

@@ -2,11 +2,139 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/netem/check"
 )
+
+// local is the programs on a machine that follow one election: readers, and
+// holders that act for the goose.
+type local struct {
+	*life
+	name    string         // of the election
+	lease   election.Lease // as readers see it
+	seen    member.View    // as last published, without what changes all the time
+	holders []*holder
+}
+
+var _ member.Local = (*local)(nil)
+
+// localOf finds or makes those of an election.
+func (l *life) localOf(name string) *local {
+	i := slices.IndexFunc(l.locals, func(at *local) bool { return at.name == name })
+	if i < 0 {
+		i = len(l.locals)
+		l.locals = append(l.locals, &local{life: l, name: name})
+	}
+	return l.locals[i]
+}
+
+// Retract takes the lease from readers, and has holders stop.
+func (at *local) Retract(member.Cause) {
+	if keeps := at.sim.bugs.keeps; at.struck || keeps != nil && keeps(at) {
+		return
+	}
+	if at.lease.Token != 0 {
+		at.lease = election.Lease{}
+		at.tellReaders(check.Event{Kind: check.Retracted})
+		at.reaches(afterRetract)
+	}
+	at.stopWork()
+}
+
+// Grant shows a lease to readers, and hands it to holders.
+func (at *local) Grant(lease election.Lease, ending bool) {
+	if at.struck {
+		return
+	}
+	if grants := at.sim.bugs.grants; grants != nil {
+		lease = grants(at, lease)
+	}
+	at.lease = lease
+	number := slices.IndexFunc(at.member.Elections(), func(e *member.Election) bool { return e.Name() == at.name })
+	at.shows(uint64(number), lease.Token&election.MaxTerm, election.ID{})
+	at.tellReaders(check.Event{Kind: check.Published, Token: lease.Token, Until: at.deadline(lease.Until)})
+	for _, h := range at.holders {
+		if ending && h.token != lease.Token || h.token != 0 && h.token != lease.Token {
+			continue // one that has not drained its last period is not handed the next
+		}
+		h.token, h.until = lease.Token, lease.Until
+		at.sim.later(at, h, check.Event{
+			Kind: check.HandedOut, Holder: h.name, Token: lease.Token, Until: at.deadline(lease.Until),
+		})
+		at.sim.watch(h)
+	}
+	at.reaches(afterGrant)
+}
+
+// Stop has holders stop while the lease still stands.
+func (at *local) Stop(member.Cause) { at.stopWork() }
+
+// Publish shows readers another state.
+func (at *local) Publish(_ time.Duration, v *member.View) {
+	seen := member.View{Role: v.Role, Leased: v.Leased, Token: v.Token, Goose: v.Goose, GooseTerm: v.GooseTerm}
+	if at.seen != seen && !at.struck {
+		at.seen = seen
+		at.reaches(afterPublish)
+	}
+}
+
+// Close ends this agent's part in the election: its lease was retracted before.
+func (at *local) Close() {}
+
+// Holders tells what the holders do now.
+func (at *local) Holders() member.Holders {
+	h := member.Holders{Attached: len(at.holders)}
+	for _, holder := range at.holders {
+		if holder.token != 0 {
+			h.Working++
+			h.Grace = grace
+		}
+		if holder.late {
+			h.Late++
+		}
+	}
+	if says := at.sim.bugs.holders; says != nil {
+		h = says(h)
+	}
+	return h
+}
+
+// tellReaders changes what readers see, once a slow disk allows.
+func (at *local) tellReaders(e check.Event) { at.sim.later(at, nil, e) }
+
+// later has the checker see an event when the loop gets there; what is handed to
+// a holder, only if it is not done by then.
+func (s *Sim) later(at *local, h *holder, e check.Event) {
+	when := at.busyUntil
+	if e.Kind == check.Retracted && s.bugs.lag > 0 {
+		when = max(when, s.now+s.bugs.lag)
+	}
+	if s.now < when {
+		s.queue.push(occurrence{at: when, what: onTold, agent: at.agent, life: at.number, do: func() {
+			if h == nil || h.token == e.Token {
+				at.emit(e)
+			}
+		}})
+		return
+	}
+	at.emit(e)
+}
+
+// emit has the checker see an event of this election.
+func (at *local) emit(e check.Event) {
+	e.Agent, e.Election, e.Flock = at.ident, at.name, ""
+	if id := at.member.FlockID(); !id.IsZero() {
+		e.Flock = at.sim.flockName(id)
+	}
+	at.sim.emit(e)
+}
+
+// deadline gives a boot clock reading as true time.
+func (l *life) deadline(until time.Duration) time.Duration { return l.clock.at(l.sim.now, until) }
 
 // holder acts for the goose by deadlines handed to it, as a process behind
 // `run` or a Lead does: it stops when told to, or when 40 % of its lease are
@@ -14,7 +142,7 @@ import (
 // until it passes.
 type holder struct {
 	name   string
-	life   *life
+	at     *local
 	token  uint64 // handed out and not drained; 0: none
 	until  time.Duration
 	doneAt time.Duration // true time at which its work will have ended; 0: it goes on
@@ -23,40 +151,37 @@ type holder struct {
 	timer  time.Duration
 }
 
-func (l *life) newHolder(i int) *holder {
-	return &holder{name: fmt.Sprintf("h%d.%d", l.number, i), life: l}
+// attach makes a new session wait for the lead.
+func (at *local) attach() {
+	at.sessions++
+	at.holders = append(at.holders, &holder{name: fmt.Sprintf("h%d.%d", at.number, at.sessions), at: at})
 }
 
-// working counts the holders that were handed a token and have not drained.
-func (l *life) working() (n int) {
-	for _, h := range l.holders {
-		if h.token != 0 {
-			n++
-		}
+// hold makes n sessions wait.
+func (at *local) hold(n int) {
+	for len(at.holders) > n { // a session that closes acts no more
+		last := at.holders[len(at.holders)-1]
+		at.sim.drainNow(last)
+		at.holders = at.holders[:len(at.holders)-1]
 	}
-	return n
-}
-
-// renew hands out a lease, as agent's holders do.
-func (l *life) renew(lease election.Lease, ending bool) {
-	for _, h := range l.holders {
-		if ending && h.token != lease.Token || h.token != 0 && h.token != lease.Token {
-			continue // one that has not drained its last period is not handed the next
-		}
-		h.token, h.until = lease.Token, lease.Until
-		l.sim.later(l, h, check.Event{
-			Kind: check.HandedOut, Agent: l.ident, Flock: l.flock(), Holder: h.name,
-			Token: lease.Token, Until: l.deadline(lease.Until),
-		})
-		l.sim.watch(h)
+	grows := len(at.holders) < n
+	for len(at.holders) < n {
+		at.attach()
+	}
+	switch e := at.member.Named(at.name); {
+	case e == nil:
+	case grows:
+		at.member.HolderAttached(e)
+	default:
+		at.member.HoldersChanged(e)
 	}
 }
 
 // stopWork tells every holder that works to stop.
-func (l *life) stopWork() {
-	for _, h := range l.holders {
-		if h.token != 0 {
-			l.sim.stopHolder(h)
+func (at *local) stopWork() {
+	for _, h := range at.holders {
+		if h.token != 0 && !at.struck {
+			at.sim.stopHolder(h)
 		}
 	}
 }
@@ -66,7 +191,7 @@ func (s *Sim) stopHolder(h *holder) {
 	if h.doneAt != 0 {
 		return
 	}
-	a := h.life.agent
+	a := h.at.agent
 	takes := time.Duration(0)
 	switch a.dice.Uint64() % 8 {
 	case 1, 2:
@@ -84,7 +209,7 @@ func (s *Sim) stopHolder(h *holder) {
 
 // watch sets the holder's timer. A later one is set when that one rings.
 func (s *Sim) watch(h *holder) {
-	l := h.life
+	l := h.at.life
 	at := l.deadline(h.until - l.timing.Lease*2/5)
 	if h.doneAt != 0 {
 		at = h.doneAt
@@ -106,21 +231,34 @@ func (s *Sim) ring(h *holder) {
 		return
 	}
 	h.timer = 0
-	l := h.life
+	l := h.at.life
 	switch {
 	case h.token == 0:
 		return
 	case h.doneAt != 0 && h.doneAt <= s.now:
+		ended, token := h.finish, h.token
 		s.drainNow(h)
-		s.tell(l, func() error { return l.drained(h) })
+		l.input(func() { h.at.drained(ended, token) })
 		return
 	case h.doneAt == 0 && s.now >= l.deadline(h.until-l.timing.Lease*2/5):
 		s.stopHolder(h)
 	case h.doneAt != 0 && !h.late && s.now >= l.deadline(h.until):
 		h.late = true
-		s.tell(l, l.syncHolders)
+		l.input(func() { h.at.drained(false, 0) })
 	}
 	s.watch(h)
+}
+
+// drained tells the member that holders have changed, and whether work has ended by itself.
+func (at *local) drained(ended bool, token uint64) {
+	e := at.member.Named(at.name)
+	if e == nil {
+		return
+	}
+	at.member.HoldersChanged(e)
+	if ended {
+		at.member.WorkEnded(e, token)
+	}
 }
 
 // drainNow ends a holder's work.
@@ -128,80 +266,15 @@ func (s *Sim) drainNow(h *holder) {
 	if h.token == 0 {
 		return
 	}
-	h.token, h.doneAt, h.late = 0, 0, false
-	s.emit(check.Event{Kind: check.Drained, Agent: h.life.ident, Flock: h.life.flock(), Holder: h.name})
+	h.token, h.doneAt, h.late, h.finish = 0, 0, false, false
+	h.at.emit(check.Event{Kind: check.Drained, Holder: h.name})
 }
 
 // orphan is what becomes of a holder whose agent has crashed: it dies with the
 // machine, or at once, or acts until its deadline.
 func (s *Sim) orphan(h *holder, power bool) {
-	if power || oneIn(&h.life.dice, 3) {
+	if power || oneIn(&h.at.dice, 3) {
 		s.drainNow(h)
 	}
 	h.token = 0
-}
-
-// tell has the loop hear what a holder says.
-func (s *Sim) tell(l *life, f func() error) {
-	switch {
-	case !s.live(l):
-	case l.stopped || s.now < l.busyUntil:
-		l.tells = append(l.tells, f)
-	default:
-		err := f()
-		if err == nil {
-			err = l.turn()
-		}
-		s.fail(l, err)
-	}
-}
-
-// drained is Holder.Drained of package agent.
-func (l *life) drained(h *holder) error {
-	ended := h.finish
-	h.finish = false
-	token := l.board.Token
-	if err := l.syncHolders(); err != nil {
-		return err
-	}
-	if !ended || l.node == nil || token == 0 || l.node.Lease().Token != token || l.handing != nil {
-		return nil
-	}
-	_, err := l.stepDown(election.ID{})
-	return err
-}
-
-// syncHolders tells the node what binds it, and moves a hand-over along.
-func (l *life) syncHolders() error {
-	if l.node == nil {
-		return nil
-	}
-	if err := l.tellHolders(); err != nil {
-		return err
-	}
-	return l.progressHandover(l.now())
-}
-
-// tellHolders tells the node what binds it: whether deadlines are handed out,
-// whether all work has ended, and whether some goes on too long.
-func (l *life) tellHolders() error {
-	working := l.working()
-	attached := working > 0 || l.handing == nil && len(l.holders) > 0
-	if err := l.step(election.Holders{Attached: attached}); err != nil {
-		return err
-	}
-	if !attached {
-		if err := l.step(election.Drained{}); err != nil {
-			return err
-		}
-	}
-	late := false
-	for _, h := range l.holders {
-		late = late || h.late
-	}
-	if late == l.late {
-		return nil
-	}
-	l.late = late
-	return l.step(election.Busy{Late: late})
 }

@@ -1,87 +1,54 @@
 package sim
 
 import (
-	"errors"
-	"net/netip"
 	"time"
 
-	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 )
 
-// errCrashed ends whatever a life was doing when it was struck.
-var errCrashed = errors.New("crashed")
+const (
+	// grace is how long work may take to end when it is planned, and slept how far
+	// the boot clock must run ahead to count as a sleep: both as in package agent.
+	grace = 5 * time.Second
+	slept = 20 * time.Millisecond
+)
 
-// life is one process of an agent, as package agent's life is: what it does,
-// and in which order, follows that package file by file.
+// life is one process of an agent: a member, and what it acts with.
 type life struct {
 	*agent
-	start  uint64
 	number uint64
-	seq    uint64
+	member *member.Member
+	store  *store.Store
+	locals []*local
 
-	store    *store.Store
-	node     *election.Node // nil before this disk is bound to a flock
-	fx       election.Effects
-	wakeAt   time.Duration // by the boot clock
-	judgeAt  time.Duration // a late timeout is judged then; 0: none is late
-	ahead    time.Duration // boot clock less monotonic clock, at the last turn
-	founding *founding.Founder
-	pilot    autopilot.Pilot
+	// By gossip.
+	meta   member.Meta // as last told
+	tells  uint64      // grows with every change of meta
+	looks  int         // around
+	views  []view      // sorted by id, this agent included
+	marked bool        // a view was changed by hand
 
-	looks      int    // around, by gossip
-	views      []view // what gossip shows, sorted by id, this agent included
-	book       map[election.ID]page
-	audience   []election.ID
-	leaveAsked map[election.ID]time.Duration
-	forced     []forced
-	rtt        time.Duration // as the last leader told
-	spreadTo   []election.ID
-	contacts   []election.Contact
+	shown  []election.Record // by number of the election, as the checker knows them
+	agreed election.ConfigID // the config that it last said a majority had taken
+	rtt    time.Duration     // as the last leader told
 
-	board      election.Lease // as readers see it
-	holders    []*holder
-	handing    *handover
-	late       bool
-	unfitAt    time.Duration
-	tableAt    time.Duration     // when this goose next adds to the table
-	agreed     election.ConfigID // the config that it last said a majority had taken
-	leaves     bool              // it wants to leave the flock
-	askAt      time.Duration
-	leaveTries int // hand-overs of a goose that leaves
-	stopping   stopping
-	choresAt   time.Duration
-
-	sessions  int // made in this life
+	ahead     time.Duration // boot clock less monotonic clock, at the last turn
 	inbox     []*flight
-	tells     []func() error // what holders said while the loop did not run
-	busyUntil time.Duration  // true time until which a slow disk holds the loop
-	timerAt   time.Duration  // true time of the timer that is set; 0: none
+	waiting   []func()      // inputs that came while the loop did not run
+	busyUntil time.Duration // true time until which a slow disk holds the loop
+	timerAt   time.Duration // true time of the timer that is set; 0: none
+	sessions  int           // made in this life
+	backIn    time.Duration // when it is to start again after it has stopped; 0: not
+	leaving   bool
+
+	struck bool         // it crashes as soon as the loop is left: nothing has an effect any more
+	late   *store.State // planted: what is to be saved after its effects
+	held   []*flight    // planted: sent after that
 }
 
-// forced is an agent that somebody has forced out.
-type forced struct {
-	id    election.ID
-	until time.Duration
-}
-
-// page is where an agent was last seen (rule 10).
-type page struct {
-	addr       netip.AddrPort
-	start, seq uint64
-	life       uint64         // which process it is; 0: not known
-	told, left netip.AddrPort // what gossip last said, and what before
-}
-
-// knownPeer is one line of the peers file.
-type knownPeer struct {
-	id   election.ID
-	addr netip.AddrPort
-}
-
-// begin makes a life on an open disk, as agent.newLife does.
+// begin makes a life on an open disk.
 func (s *Sim) begin(a *agent, disk *store.Store) error {
 	st, err := disk.Begin()
 	if err != nil {
@@ -89,141 +56,161 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	}
 	a.lives++
 	a.id = st.ID
-	s.disks[st.ID] = a.ident
-	l := &life{
-		agent: a, start: st.Start, number: a.lives, store: disk,
-		book: map[election.ID]page{}, leaveAsked: map[election.ID]time.Duration{}, busyUntil: s.now,
+	if s.disks[st.ID] == "" {
+		s.disks[st.ID] = a.ident
 	}
-	l.ahead = a.clock.slept
-	for range a.holders {
-		l.sessions++
-		l.holders = append(l.holders, l.newHolder(l.sessions))
-	}
-	for _, p := range a.peers {
-		l.book[p.id] = page{addr: p.addr}
-	}
+	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.slept}
+	set := a.set
+	set.Life, set.FlockID, set.Fresh = a.dice.Uint64()|1, election.FlockID(s.newID(&a.dice)), disk.Fresh()
 	a.life = l
-	s.queue.push(occurrence{at: s.now + between(&a.dice, 4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
-	rec, ok := recordOf(st)
-	switch {
-	case ok && !st.Bound.IsZero():
-		s.record(l, rec)
-		if rec.Config.Term == 0 && st.Founding.Coordinator == l.id && st.Founding.FlockID == rec.FlockID {
-			l.spreadTo = st.Founding.Set
+	for _, name := range append([]string{""}, set.Elections...) {
+		at := l.localOf(name)
+		for range a.holders {
+			at.attach()
 		}
-		err = l.takePart(rec, false)
-	case a.expects || !st.Founding.FlockID.IsZero():
-		l.founding = founding.New(founding.Settings{Self: a.id, Expect: s.set.Expect, Voters: s.set.Voters}, st.Founding)
-	case !a.joins:
-		err = l.foundAlone()
 	}
-	if err != nil {
+	l.member = member.New(set, l, st)
+	l.meta = l.member.Meta()
+	for _, p := range a.peers {
+		l.member.Remember(p.ID, p.Addr)
+	}
+	if !st.Bound.IsZero() {
+		s.record(l, &st)
+	}
+	s.queue.push(occurrence{at: s.now + between(&a.dice, 4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
+	l.turn(func() error {
+		err := l.member.Begin()
+		if born := s.bugs.born; born != nil && err == nil {
+			born(l)
+		}
 		return err
-	}
-	l.arm()
+	})
 	return nil
 }
 
-// now reads the boot clock; a slow disk holds the loop, so its own time is ahead.
-func (l *life) now() time.Duration { return l.clock.now(max(l.sim.now, l.busyUntil)) }
+// Now reads the boot clock; a slow disk holds the loop, so its own time is ahead.
+func (l *life) Now() time.Duration { return l.clock.now(max(l.sim.now, l.busyUntil)) }
 
-func (l *life) flock() string {
-	if l.node == nil {
-		return ""
-	}
-	return l.sim.flockName(l.flockID())
-}
+// node is the default election's; nil before this disk is bound to a flock.
+func (l *life) node() *election.Node { return l.member.Default().Node() }
 
-func (l *life) flockID() election.FlockID {
-	if l.node == nil {
-		return election.FlockID{}
-	}
-	return l.node.Record().FlockID
-}
+// runs tells whether the loop of this life takes inputs now.
+func (l *life) runs() bool { return l.agent.runs() && l.agent.life == l && l.sim.now >= l.busyUntil }
 
-// takePart makes the node of a record; the record is durable before it acts.
-func (l *life) takePart(rec election.Record, fresh bool) error {
-	rec.PromiseMax = max(rec.PromiseMax, l.timing.Lease)
-	st := l.store.State()
-	if old, known := recordOf(st); !known || old != rec || st.Bound != rec.FlockID || st.Left {
-		setRecord(&st, rec)
-		st.Bound, st.Left = rec.FlockID, false
-		if err := l.saveState(st); err != nil {
-			return err
-		}
-	}
-	l.sim.record(l, rec)
-	node := election.New(election.Settings{
-		ID: l.id, Life: l.number, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50, Seed: l.dice.Uint64(),
-	}, rec, l.now(), l.sim.bugs.fresh(fresh))
-	l.node = &node
-	l.founding = nil
-	if err := l.syncHolders(); err != nil {
-		return err
-	}
-	if err := l.membersChanged(); err != nil {
-		return err
-	}
-	return l.step(election.Tick{})
-}
-
-// fail ends a life whose work returned an error. A crash has ended it already.
-func (s *Sim) fail(l *life, err error) {
+// input gives the loop something to do, now or when it runs again.
+func (l *life) input(do func()) {
 	switch {
-	case err == nil:
-		if l.stopping.done && s.live(l) {
-			s.close(l)
-		}
-	case errors.Is(err, errCrashed):
+	case l.agent.life != l:
+	case !l.runs():
+		l.waiting = append(l.waiting, do)
 	default:
-		s.diskFailed(l.agent)
+		l.turn(func() error { do(); return nil })
 	}
 }
 
-// diskFailed ends a process whose disk has failed; whoever watches over it
-// tries again later.
-func (s *Sim) diskFailed(a *agent) {
-	s.stats.DiskFailures++
-	s.note(a, noteDiskFailed, 0, 0)
-	s.crash(a, false)
-	s.queue.push(occurrence{at: s.now + between(&a.dice, time.Second, 20*time.Second), what: onStart, agent: a})
+// turn is one round of the loop: an input, what waits besides (rule 17), then
+// the member's turn. It ends the life when there is a reason to.
+func (l *life) turn(in func() error) {
+	done, err := l.turned(in)
+	s := l.sim
+	switch {
+	case l.struck:
+		s.strike(l)
+	case err != nil:
+		s.diskFailed(l.agent)
+	case done:
+		s.close(l)
+	default:
+		l.arm()
+	}
 }
 
-func (s *Sim) live(l *life) bool { return l.agent.life == l }
+func (l *life) turned(in func() error) (done bool, err error) {
+	if in != nil {
+		if err := in(); err != nil {
+			return false, err
+		}
+	}
+	for len(l.inbox)+len(l.waiting) > 0 {
+		inbox, waiting := l.inbox, l.waiting
+		l.inbox, l.waiting = nil, nil
+		for i, f := range inbox {
+			err := l.receive(f)
+			l.sim.net.done(f)
+			if err != nil {
+				l.inbox = inbox[i+1:]
+				return false, err
+			}
+		}
+		for _, do := range waiting {
+			do()
+		}
+	}
+	now := l.Now()
+	jump := l.clock.slept - l.ahead
+	l.ahead = l.clock.slept
+	if jump >= slept {
+		l.member.Slept()
+	}
+	looks := l.member.Looks()
+	if done, err = l.member.Turn(now); err != nil {
+		return done, err
+	}
+	if looks != l.member.Looks() {
+		l.member.Republish(l.Now())
+	}
+	l.sim.agree(l)
+	return done, l.saveLate()
+}
+
+// receive hands one datagram to the member.
+func (l *life) receive(f *flight) error {
+	if f.frame.To != l.id || l.struck {
+		return nil
+	}
+	l.sim.trace.frame(l, f)
+	_, err := l.member.Receive(&f.frame, f.fromAddr)
+	return err
+}
+
+// arm sets the timer for what is next. One that is set for earlier serves too.
+func (l *life) arm() {
+	s := l.sim
+	t := max(l.clock.at(s.now, l.member.WakeAt()), s.now+1, l.busyUntil)
+	if l.timerAt != 0 && l.timerAt <= t && l.timerAt > s.now {
+		return
+	}
+	l.timerAt = t
+	s.queue.push(occurrence{at: t, what: onTimer, agent: l.agent, life: l.number})
+}
+
+// wake is the timer's.
+func (l *life) wake() {
+	if l.timerAt > l.sim.now {
+		return // another was set in its place
+	}
+	l.timerAt = 0
+	if l.agent.runs() { // else a turn comes on resuming
+		l.turn(nil)
+	}
+}
 
 // close ends a life by its own will: its work was stopped before.
 func (s *Sim) close(l *life) {
 	a := l.agent
-	if err := l.store.Close(); err != nil && a.armed == noCrash && !errors.Is(err, errDisk) {
-		s.broke(err)
-	}
-	for _, h := range l.holders {
-		s.drainNow(h)
+	a.gone = l.meta.Left && l.backIn == 0
+	err := l.store.Close()
+	for _, at := range l.locals {
+		for _, h := range at.holders {
+			s.drainNow(h)
+		}
 	}
 	s.note(a, noteStop, 0, 0)
 	s.crash(a, false)
-	a.gone = l.leaves && l.stopping.backIn == 0
-	if l.stopping.backIn > 0 {
-		s.queue.push(occurrence{at: s.now + l.stopping.backIn, what: onStart, agent: a})
+	if err != nil {
+		s.stats.DiskFailures++
 	}
-}
-
-// setRecord and recordOf reach the default election's record of a state.
-func setRecord(st *store.State, rec election.Record) {
-	for i := range st.Elections {
-		if st.Elections[i].Number == 0 {
-			st.Elections[i].Record = rec
-			return
-		}
+	if l.backIn > 0 {
+		s.queue.push(occurrence{at: s.now + l.backIn, what: onStart, agent: a})
 	}
-	st.Elections = append(st.Elections, store.Election{Record: rec})
-}
-
-func recordOf(st store.State) (election.Record, bool) {
-	for _, e := range st.Elections {
-		if e.Number == 0 {
-			return e.Record, true
-		}
-	}
-	return election.Record{}, false
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/election"
@@ -14,16 +15,46 @@ const (
 	datagramBytes = 300
 	// socketBuffer is how many datagrams wait for a process that does not read.
 	socketBuffer = 256
+	// askWait is how long a question on a stream waits for its answer.
+	askWait = 2 * time.Second
+	// recordedMost bounds what an attacker keeps of what it saw.
+	recordedMost = 1000
 )
 
 // flight is a datagram on its way.
 type flight struct {
-	m        election.Message
-	word     *wire.Founding // instead of m
+	frame    wire.Frame
 	from     *agent
 	fromAddr netip.AddrPort
 	to       netip.AddrPort
 	judged   bool // the receiver's own rules have had their say
+}
+
+// carry copies a frame as it is stamped, with the first n of its messages.
+func (f *flight) carry(frame *wire.Frame, n int) {
+	messages := append(f.frame.Messages[:0], frame.Messages[:n]...)
+	f.frame = *frame
+	f.frame.Messages = messages
+	f.frame.Founding.Set = slices.Clone(frame.Founding.Set)
+	for i := range messages {
+		m := &messages[i]
+		m.FlockID, m.From, m.To = frame.FlockID, frame.From, frame.To
+		m.Start, m.Life, m.ToLife, m.Seq = frame.Start, frame.Life, frame.ToLife, frame.Seq
+	}
+}
+
+// copied is another datagram with the same content.
+func (n *network) copied(f *flight) *flight {
+	g := n.flight()
+	g.carry(&f.frame, len(f.frame.Messages))
+	g.from, g.fromAddr, g.to, g.judged = f.from, f.fromAddr, f.to, f.judged
+	return g
+}
+
+// recorded is a datagram that somebody has recorded.
+type recorded struct {
+	at time.Duration
+	*flight
 }
 
 // network carries datagrams between machines: a base latency, what is cut, and
@@ -38,6 +69,9 @@ type network struct {
 	part    []int  // of the undirected graph of links that work both ways
 	partOf  uint64 // the version that part was worked out for
 	lost    Lost
+
+	records  bool       // an attacker records
+	recorded []recorded // what reached its machine, the oldest first
 }
 
 // Lost counts datagrams that did not arrive, by cause.
@@ -53,7 +87,7 @@ func (n *network) flight() *flight {
 }
 
 func (n *network) done(f *flight) {
-	f.word, f.judged = nil, false
+	f.judged = false
 	n.free = append(n.free, f)
 }
 
@@ -85,9 +119,7 @@ func (s *Sim) launch(f *flight) {
 			n.done(f)
 			return
 		case v.Duplicate:
-			copied := n.flight()
-			*copied = *f
-			s.queue.push(occurrence{at: s.now + delay + v.DuplicateDelay, what: onArrival, agent: to, flight: copied})
+			s.queue.push(occurrence{at: s.now + delay + v.DuplicateDelay, what: onArrival, agent: to, flight: n.copied(f)})
 		}
 		delay += v.Delay
 	}
@@ -110,14 +142,15 @@ func (s *Sim) arrive(a *agent, f *flight) {
 			n.done(f)
 			return
 		case v.Duplicate:
-			copied := n.flight()
-			*copied = *f
-			s.queue.push(occurrence{at: s.now + v.DuplicateDelay, what: onArrival, agent: a, flight: copied})
+			s.queue.push(occurrence{at: s.now + v.DuplicateDelay, what: onArrival, agent: a, flight: n.copied(f)})
 		}
 		if v.Delay > 0 {
 			s.queue.push(occurrence{at: s.now + v.Delay, what: onArrival, agent: a, flight: f})
 			return
 		}
+	}
+	if n.records {
+		n.record(recorded{s.now, n.copied(f)})
 	}
 	l := a.life
 	switch {
@@ -130,9 +163,47 @@ func (s *Sim) arrive(a *agent, f *flight) {
 		}
 		n.lost.Full++
 	default:
-		s.fail(l, l.take(f))
+		l.turn(func() error { return l.receive(f) })
 	}
 	n.done(f)
+}
+
+// record keeps a datagram for a replay.
+func (n *network) record(r recorded) {
+	if len(n.recorded) >= recordedMost {
+		n.done(n.recorded[0].flight)
+		n.recorded = n.recorded[1:]
+	}
+	n.recorded = append(n.recorded, r)
+}
+
+// replay has all that reached an agent within the last while reach it again, as
+// it came then, from the addresses that it came from.
+func (s *Sim) replay(a *agent, last time.Duration) bool {
+	again := false
+	for _, r := range s.net.recorded {
+		if age := s.now - r.at; age <= last && r.frame.To == a.id {
+			f := s.net.copied(r.flight)
+			f.to, f.judged, again = a.addr, true, true
+			s.queue.push(occurrence{at: s.now + last - age + 1, what: onReplay, agent: a, flight: f})
+		}
+	}
+	return again
+}
+
+// streamTakes is how long one way on a stream takes.
+func (n *network) streamTakes() time.Duration { return n.latency + below(&n.dice, n.latency*4) }
+
+// asked gives the agent that a question on a stream reaches; nil: none.
+func (s *Sim) asked(l *life, id election.ID) *life {
+	i := slices.IndexFunc(s.agents, func(b *agent) bool { return b.id == id && b.life != nil })
+	if i < 0 || l.agent.life != l || oneIn(&s.net.dice, 20) {
+		return nil
+	}
+	if b := s.agents[i]; b.life.runs() && s.net.open(l.agent, b) {
+		return b.life
+	}
+	return nil
 }
 
 // open tells whether datagrams pass both ways between two machines.

@@ -43,6 +43,7 @@ type Verb struct {
 	// Drawn: random schedules use it; --faults chooses among these.
 	Drawn bool
 
+	late  bool // drawn from dice of its own: it came later, and moved no other
 	who   bool
 	apply func(*Sim, *Op, *agent) bool // tells whether it struck
 	check func(*Op) error

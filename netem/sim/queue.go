@@ -1,10 +1,6 @@
 package sim
 
-import (
-	"time"
-
-	"duckduckgoose/netem/check"
-)
+import "time"
 
 // what is the kind of an occurrence.
 type what uint8
@@ -15,12 +11,15 @@ const (
 	onTimer                 // an agent's loop wakes
 	onGossip                // an agent looks around
 	onHolder                // a holder's timer
-	onBoard                 // readers learn of a lease after a slow disk
+	onTold                  // readers learn of a lease after a slow disk
+	onAsk                   // a question or an answer comes
+	onReplay                // a recorded datagram reaches its machine again
 	onResume                // a pause or a sleep ends
 	onStart                 // an agent comes back
 	onOp                    // a scheduled fault
 	onUndo                  // a fault of limited time ends
 	onFlap                  // links are drawn anew
+	onHandOver              // the next of many hand-overs is due
 )
 
 // occurrence is something that happens at a moment of true time. Those of one
@@ -33,7 +32,7 @@ type occurrence struct {
 	life   uint64 // it concerns this life alone; 0: the machine
 	flight *flight
 	holder *holder
-	board  *check.Event
+	do     func()
 	n      int
 }
 

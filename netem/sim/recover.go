@@ -2,6 +2,7 @@ package sim
 
 import (
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
 )
 
 // recoverFlock is `ddgoose recover` (rule 26), done as its text asks for: every
@@ -20,10 +21,7 @@ func (s *Sim) recoverFlock(kept []*agent) bool {
 		}
 	}
 	for _, a := range kept {
-		if err := recoverDisk(a, ids); err != nil {
-			s.broke(err)
-			return false
-		}
+		s.onDisk(a, func(st *store.State) { recoverState(st, ids) })
 	}
 	for _, a := range kept {
 		s.start(a)
@@ -31,21 +29,17 @@ func (s *Sim) recoverFlock(kept []*agent) bool {
 	return true
 }
 
-func recoverDisk(a *agent, ids []election.ID) error {
-	a.disk.PowerOn()
-	disk, err := a.open()
-	if err != nil {
-		return err
+// recoverState changes a disk as package agent's recovery does: a new generation,
+// with the voters named and no other election.
+func recoverState(st *store.State, ids []election.ID) {
+	rec := st.Elections[0].Record
+	for _, e := range st.Elections {
+		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax)
 	}
-	st := disk.State()
-	rec, _ := recordOf(st)
 	var config election.Config
 	for _, id := range ids {
 		config = config.With(election.Voter{ID: id, Priority: 100})
 	}
-	setRecord(&st, rec.Recovered(config))
-	if err := disk.Save(st); err != nil {
-		return err
-	}
-	return disk.Close()
+	rec = rec.Recovered(config)
+	st.Elections = []store.Election{{Record: rec}}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"duckduckgoose/agent/store"
 )
 
 //go:embed scenarios/*.txt
@@ -67,6 +69,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 		Agents: 5, Voters: 5, Together: -1, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
 		Latency: 200 * time.Microsecond, For: time.Minute,
 		Timings: map[string]Timing{}, Priorities: map[string]uint8{}, Observers: map[string]bool{}, Absent: map[string]bool{}, Alone: map[string]bool{},
+		Elections: map[string][]string{}, Preempts: map[string]time.Duration{},
 	}}
 	n := 0
 	for line := range strings.Lines(text) {
@@ -98,7 +101,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 	return s, nil
 }
 
-const headerWords = "agents voters together expect heartbeat lease latency for holders tables steady seed timing priority observer absent alone gap gooseless elections"
+const headerWords = "agents voters together expect heartbeat lease latency for holders steady seed timing priority preempt election observer absent alone gap gooseless elections"
 
 // set takes one line of the header.
 func (s *Scenario) set(word, value string) (err error) {
@@ -138,8 +141,15 @@ func (s *Scenario) set(word, value string) (err error) {
 		duration(&s.MaxGap)
 	case "seed":
 		set.Seed, err = strconv.ParseUint(value, 10, 64)
-	case "tables":
-		set.Tables = true
+	case "election": // NAME, or NAME a,b: who contests it
+		name, by, _ := strings.Cut(value, " ")
+		if !store.ValidName(name) {
+			return fmt.Errorf("election %q: that is no name", name)
+		}
+		set.Elections[name] = strings.FieldsFunc(by, func(r rune) bool { return r == ',' })
+	case "preempt": // a 5s
+		name, after, _ := strings.Cut(value, " ")
+		set.Preempts[name], err = time.ParseDuration(after)
 	case "steady":
 		set.Steady = true
 	case "timing": // a 25ms 250ms
@@ -194,9 +204,6 @@ func (s *Settings) header() []string {
 	} else {
 		lines = append(lines, fmt.Sprintf("together %d", s.Together))
 	}
-	if s.Tables {
-		lines = append(lines, "tables")
-	}
 	if s.Steady {
 		lines = append(lines, "steady")
 	}
@@ -205,6 +212,12 @@ func (s *Settings) header() []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Priorities)) {
 		lines = append(lines, fmt.Sprintf("priority %s %d", name, s.Priorities[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Preempts)) {
+		lines = append(lines, fmt.Sprintf("preempt %s %v", name, s.Preempts[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
+		lines = append(lines, strings.TrimSpace("election "+name+" "+strings.Join(s.Elections[name], ",")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Observers)) {
 		lines = append(lines, "observer "+name)

@@ -13,14 +13,13 @@ import (
 
 // Plan says what random schedules are to be like.
 type Plan struct {
-	Agents    int           // 0: drawn, 3 to 9
-	Timing    Timing        // zero: drawn
-	Latency   time.Duration // 0: drawn to fit the timing
-	For       time.Duration // default 5m
-	Every     time.Duration // a fault about so often; 0: drawn, 1s to 15s
-	Faults    []string      // the verbs to draw from; none: all, and each run leaves some out
-	OneFounds bool          // never founded by one alone or with --expect: all are a flock from the beginning
-	Only      []int         // keep only these faults of the schedule, counted from 0; nil: all
+	Agents  int           // 0: drawn, 3 to 9
+	Timing  Timing        // zero: drawn
+	Latency time.Duration // 0: drawn to fit the timing
+	For     time.Duration // default 5m
+	Every   time.Duration // a fault about so often; 0: drawn, 1s to 15s
+	Faults  []string      // the verbs to draw from; none: all, and each run leaves some out
+	Only    []int         // keep only these faults of the schedule, counted from 0; nil: all
 }
 
 // Drawn gives the settings of the run that a seed stands for.
@@ -48,7 +47,6 @@ func Drawn(seed uint64, p Plan) Settings {
 	}
 	set.Together = set.Agents
 	switch k := d.Uint64() % 6; {
-	case p.OneFounds:
 	case k == 0:
 		set.Together = 0
 	case k == 1:
@@ -76,9 +74,28 @@ func Drawn(seed uint64, p Plan) Settings {
 			}
 		}
 	}
-	tables := netem.NewDice(seed, netem.Out, "tables") // of its own: schedules stay what they were
-	set.Tables = oneIn(&tables, 3)
-	set.Ops = kept(drawOps(&d, &set, p), p.Only)
+	// Of their own dice: what came later leaves schedules what they were.
+	more := netem.NewDice(seed, netem.Out, "elections and preemption")
+	set.Elections, set.Preempts = map[string][]string{}, map[string]time.Duration{}
+	for _, name := range []string{"blue", "green", "red"}[:max(0, int(more.Uint64()%6)-2)] {
+		set.Elections[name] = nil
+		if oneIn(&more, 2) {
+			for i := range set.Agents {
+				if oneIn(&more, 2) {
+					set.Elections[name] = append(set.Elections[name], nameOfIndex(i))
+				}
+			}
+		}
+	}
+	for i := range set.Agents {
+		if oneIn(&more, 8) {
+			set.Preempts[nameOfIndex(i)] = between(&more, time.Second, 10*time.Second).Round(time.Millisecond)
+		}
+	}
+	lateDice := netem.NewDice(seed, netem.Out, "late verbs")
+	ops := append(drawOps(&d, &set, p, false), drawOps(&lateDice, &set, p, true)...)
+	slices.SortStableFunc(ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
+	set.Ops = kept(ops, p.Only)
 	return set
 }
 
@@ -98,11 +115,11 @@ func kept(ops []Op, only []int) []Op {
 
 // drawOps draws a schedule: which faults there are at all, then when each
 // strikes whom, and for how long.
-func drawOps(d *netem.Dice, set *Settings, p Plan) []Op {
+func drawOps(d *netem.Dice, set *Settings, p Plan, late bool) []Op {
 	var from []string
 	for i := range verbs {
 		v := &verbs[i]
-		if v.Drawn && (len(p.Faults) == 0 && d.Uint64()%4 > 0 || slices.Contains(p.Faults, v.Name)) {
+		if v.Drawn && v.late == late && (len(p.Faults) == 0 && d.Uint64()%4 > 0 || slices.Contains(p.Faults, v.Name)) {
 			from = append(from, v.Name)
 		}
 	}
@@ -112,6 +129,9 @@ func drawOps(d *netem.Dice, set *Settings, p Plan) []Op {
 	}
 	if len(from) == 0 {
 		return nil
+	}
+	if late {
+		every *= 2
 	}
 	var ops []Op
 	w := drawer{d, set}
@@ -156,8 +176,8 @@ func (w drawer) op(verb string) Op {
 	case "crash":
 		o.What = w.word("", "power")
 		o.For = w.lasts(lease/100, 60*time.Second)
-	case "crash-at-save":
-		o.What = w.word(crashNames[inWrite:]...)
+	case "crash-at":
+		o.What = w.word(effectNames[anyEffect:]...) + w.word("", " 1", " 2", " 5") + w.word("", " power")
 		o.For = w.lasts(lease/100, 10*time.Second)
 	case "stop", "wipe", "leave":
 		o.For = w.lasts(lease/10, 60*time.Second)
@@ -188,6 +208,18 @@ func (w drawer) op(verb string) Op {
 		o.What = w.word("0", "1", "2")
 	case "step-down":
 		o.What = w.word("", "", w.name())
+	case "freeze":
+		o.For = w.lasts(lease, 30*time.Second)
+	case "priority":
+		o.What = w.word("50", "100", "150", "200", "0")
+		if o.Who == "a" || o.Who == "goose" {
+			o.What = w.word("100", "150", "200") // somebody must be able to lead
+		}
+	case "hand-over":
+		o.What = w.lasts(lease/20, 2*lease).String()
+		o.For = w.lasts(lease, 10*time.Second)
+	case "replay":
+		o.For = w.lasts(lease/10, 4*lease)
 	}
 	return o
 }

@@ -1,12 +1,17 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/store"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
 )
@@ -23,6 +28,7 @@ type Sim struct {
 	names  map[election.FlockID]string
 	moves  int
 	tables map[election.Digest]string // contents of all tables there ever were
+	cloned bool                       // two processes have used one disk
 
 	checker *check.Checker
 	trace   trace
@@ -30,9 +36,11 @@ type Sim struct {
 	err     error // the first thing that went wrong
 	bugs    bugs
 
-	script  *netem.Dice   // draws who is meant, for the schedule
-	flapsTo time.Duration // until when links flap
-	termWas uint64        // at the last look at it
+	script    *netem.Dice   // draws who is meant, for the schedule
+	flapsTo   time.Duration // until when links flap
+	handsOver time.Duration // until when hand-overs follow each other
+	replaying bool          // recorded datagrams come again
+	termWas   uint64        // at the last look at it
 }
 
 // Timing is an agent's heartbeat and lease.
@@ -53,11 +61,12 @@ type Settings struct {
 	Timings    map[string]Timing
 	Priorities map[string]uint8 // default 100
 	Observers  map[string]bool
-	Absent     map[string]bool // not started at the beginning
-	Alone      map[string]bool // founds a flock of its own
-	Tables     bool            // geese decide on more than voters, now and then
-	Holders    int             // sessions that wait at each agent
-	Steady     bool            // all clocks run true
+	Absent     map[string]bool     // not started at the beginning
+	Alone      map[string]bool     // founds a flock of its own
+	Elections  map[string][]string // besides the default one: by name, the agents that contest it; none: all
+	Preempts   map[string]time.Duration
+	Holders    int  // sessions that wait at each agent, in each election it contests
+	Steady     bool // all clocks run true
 	Ops        []Op
 	For        time.Duration // how long the schedule runs
 	Heal       bool          // afterwards heal a majority, then all, and demand a goose
@@ -67,7 +76,7 @@ type Settings struct {
 func newSim(set Settings, b bugs) *Sim {
 	s := &Sim{
 		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{}, tables: map[election.Digest]string{},
-		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}}, bugs: b,
+		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}, Told: map[string]int{}}, bugs: b,
 	}
 	script := s.dice("script")
 	s.script = &script
@@ -77,14 +86,18 @@ func newSim(set Settings, b bugs) *Sim {
 		name := nameOfIndex(i)
 		a := &agent{
 			sim: s, index: i, name: name, addr: addrOf(0, i), dice: s.dice("agent " + name),
-			timing: set.Timing, priority: 100, observer: set.Observers[name], expects: set.Expect > 0,
-			joins: (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name], holders: set.Holders,
+			timing: set.Timing, holders: set.Holders,
 		}
 		if t, ok := set.Timings[name]; ok {
 			a.timing = t
 		}
+		a.set = member.Settings{
+			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, Expect: set.Expect, Elections: set.contests(name),
+			Joins:  (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name],
+			Voters: set.Voters, Priority: 100, Observer: set.Observers[name], PreemptAfter: set.Preempts[name],
+		}
 		if p, ok := set.Priorities[name]; ok {
-			a.priority = p
+			a.set.Priority = p
 		}
 		a.emulator = netem.New(a.dice.Uint64())
 		a.clock.reboot(0, between(&a.dice, time.Minute, 100*time.Hour))
@@ -97,6 +110,16 @@ func newSim(set Settings, b bugs) *Sim {
 		s.net.cut = append(s.net.cut, make([]bool, set.Agents))
 	}
 	return s
+}
+
+// contests gives the elections besides the default one that an agent contests.
+func (s *Settings) contests(who string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
+		if by := s.Elections[name]; len(by) == 0 || slices.Contains(by, who) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // dice gives a stream of chance of its own, so that what is dropped from a
@@ -112,9 +135,10 @@ func (s *Sim) setUp() {
 		if !s.set.Absent[a.name] {
 			s.start(a)
 		}
-		a.joins = true // from the second start on
+		a.set.Joins = true // from the second start on
 	}
 	for i := range s.set.Ops {
+		s.net.records = s.net.records || s.set.Ops[i].Verb == "replay"
 		s.queue.push(occurrence{at: s.set.Ops[i].At, what: onOp, n: i})
 	}
 }
@@ -124,36 +148,32 @@ func (s *Sim) foundTogether(founders []*agent) {
 	flock := election.FlockID(s.newID(s.script))
 	c := election.Config{ConfigID: election.ConfigID{Version: 1}}
 	for _, a := range founders {
-		disk, err := a.open()
-		if err != nil {
-			s.broke(err)
-			return
-		}
-		a.id = disk.State().ID
+		s.onDisk(a, func(st *store.State) {
+			a.id = st.ID
+			if int(c.N) < s.set.Voters && !a.set.Observer {
+				c = c.With(election.Voter{ID: a.id, Priority: a.set.Priority})
+			}
+		})
 		s.disks[a.id] = a.ident
-		if int(c.N) < s.set.Voters && !a.observer {
-			c = c.With(election.Voter{ID: a.id, Priority: a.priority})
-		}
-		if err := disk.Close(); err != nil {
-			s.broke(err)
-		}
 	}
 	for _, a := range founders {
-		disk, err := a.open()
-		if err != nil {
-			s.broke(err)
-			return
-		}
-		st := disk.State()
-		st.Bound = flock
-		setRecord(&st, election.Record{FlockID: flock, Config: c})
-		if err := disk.Save(st); err != nil {
-			s.broke(err)
-		}
-		if err := disk.Close(); err != nil {
-			s.broke(err)
-		}
+		s.onDisk(a, func(st *store.State) {
+			st.Bound = flock
+			st.Elections = []store.Election{{Record: election.Record{FlockID: flock, Config: c}}}
+		})
 	}
+}
+
+// onDisk changes what an agent that does not run has on its disk.
+func (s *Sim) onDisk(a *agent, change func(*store.State)) {
+	a.disk.PowerOn()
+	disk, err := a.open()
+	if err == nil {
+		st := disk.State()
+		change(&st)
+		err = errors.Join(disk.Save(st), disk.Close())
+	}
+	s.broke(err)
 }
 
 // run lets everything happen until end, or until something has gone wrong.
@@ -187,14 +207,16 @@ func (s *Sim) happen(o *occurrence) {
 	case onDeparture:
 		s.launch(o.flight)
 	case onTimer:
-		s.fail(a.life, a.life.wake())
+		a.life.wake()
 	case onGossip:
 		s.gossip(a.life)
 	case onHolder:
 		s.ring(o.holder)
-	case onBoard:
-		if o.holder == nil || o.holder.token == o.board.Token {
-			s.emit(*o.board)
+	case onTold, onAsk:
+		o.do()
+	case onReplay:
+		if s.replaying {
+			s.arrive(a, o.flight)
 		}
 	case onResume:
 		s.resume(a, time.Duration(o.n))
@@ -206,6 +228,8 @@ func (s *Sim) happen(o *occurrence) {
 		s.undo(&s.set.Ops[o.n])
 	case onFlap:
 		s.flap(time.Duration(o.n))
+	case onHandOver:
+		s.handOver(time.Duration(o.n))
 	}
 }
 
@@ -225,16 +249,9 @@ func (s *Sim) emit(e check.Event) {
 	}
 }
 
-// record has the checker see what an agent shows from now on.
-func (s *Sim) record(l *life, rec election.Record) {
-	l.agent.rec = rec
-	s.trace.mix(rec.Term, rec.Config.Term, rec.Config.Version)
-	s.emit(s.seen(check.Recorded, l, rec))
-}
-
-// seen makes an event of a record.
-func (s *Sim) seen(kind check.Kind, l *life, rec election.Record) check.Event {
-	e := check.Event{Kind: kind, Agent: l.ident, Flock: s.flockName(rec.FlockID)}
+// seen makes an event of an election's record.
+func (s *Sim) seen(kind check.Kind, l *life, name string, rec *election.Record) check.Event {
+	e := check.Event{Kind: kind, Agent: l.ident, Flock: s.flockName(rec.FlockID), Election: name}
 	e.Record = check.Record{Generation: rec.Generation.Number, Term: rec.Term}
 	if !rec.Vote.IsZero() {
 		e.Record.Vote = s.nameOf(rec.Vote)

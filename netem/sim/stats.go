@@ -22,11 +22,10 @@ type Stats struct {
 	Leases       int // granted or renewed
 	HandedOut    int // deadlines handed to holders
 	VoterChanges int
-	TableChanges int
-	Foundings    int
 	DiskFailures int
 	Struck       map[string]int // faults, by verb
 	Skipped      map[string]int // lines of schedules that found nothing to do
+	Told         map[string]int // what agents told of besides elections, by word
 
 	Gooseless time.Duration   // after the first goose
 	Gaps      []time.Duration // its pieces
@@ -58,12 +57,10 @@ func (s *Stats) Add(o *Stats) {
 	s.Leases += o.Leases
 	s.HandedOut += o.HandedOut
 	s.VoterChanges += o.VoterChanges
-	s.TableChanges += o.TableChanges
-	s.Foundings += o.Foundings
 	s.DiskFailures += o.DiskFailures
 	s.Gooseless += o.Gooseless
 	s.Gaps = append(s.Gaps, o.Gaps...)
-	for _, m := range [...][2]*map[string]int{{&s.Struck, &o.Struck}, {&s.Skipped, &o.Skipped}} {
+	for _, m := range [...][2]*map[string]int{{&s.Struck, &o.Struck}, {&s.Skipped, &o.Skipped}, {&s.Told, &o.Told}} {
 		if *m[0] == nil {
 			*m[0] = map[string]int{}
 		}
@@ -95,7 +92,7 @@ func (s *Stats) String() string {
 	fmt.Fprintf(&b, "without a goose %v (%.3f %%) in %d gaps: median %v, 90 %% within %v, 99 %% within %v, longest %v\n",
 		s.Gooseless.Round(time.Millisecond), share, len(s.Gaps), s.Quantile(0.5).Round(time.Millisecond),
 		s.Quantile(0.9).Round(time.Millisecond), s.Quantile(0.99).Round(time.Millisecond), s.Quantile(1).Round(time.Millisecond))
-	fmt.Fprintf(&b, "voters          %d changes, and %d of tables; %d foundings by several; %d disks failed\n", s.VoterChanges, s.TableChanges, s.Foundings, s.DiskFailures)
+	fmt.Fprintf(&b, "voters          %d changes; %d disks failed; agents told: %s\n", s.VoterChanges, s.DiskFailures, counts(s.Told))
 	l := s.Lost
 	fmt.Fprintf(&b, "datagrams lost  %d cut, %d by rules, %d corrupt, %d to agents that were down, %d to full sockets, %d to addresses left\n",
 		l.Cut, l.Rules, l.Corrupt, l.Down, l.Full, l.Nobody)

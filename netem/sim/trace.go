@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/netem/check"
 )
 
@@ -41,7 +42,7 @@ const (
 	noteStop
 	noteStruck
 	noteDiskFailed
-	noteGivesUp
+	noteTold
 	noteCheck
 	noteElection note = 64  // + election.EventKind
 	noteMessage  note = 128 // + election.Kind
@@ -85,20 +86,26 @@ func (t *trace) event(e *check.Event) {
 	t.add(line{at: e.At, note: noteCheck, text: e.String()})
 }
 
-// heard takes a datagram that an agent reads into the trace.
-func (s *Sim) heard(l *life, f *flight) {
-	m := &f.m
-	s.trace.mix(uint64(m.Kind), uint64(l.index), uint64(f.from.index), m.Term, m.Round, uint64(m.Promise), m.Seq)
-	if m.Kind == election.Heartbeat && m.RTT > 0 {
-		l.rtt = m.RTT
+// frame takes a datagram that an agent reads into the hash.
+func (t *trace) frame(l *life, f *flight) {
+	t.mix(uint64(l.index), uint64(f.from.index), f.frame.Seq, uint64(f.frame.Founding.Kind), uint64(len(f.frame.Messages)))
+}
+
+// message takes a message that a member is told into the trace.
+func (t *trace) message(l *life, number uint64, m *election.Message) {
+	t.mix(uint64(m.Kind), number, m.Term, m.Round, uint64(m.Promise))
+	switch m.Kind {
+	case election.Heartbeat:
+		l.rtt = max(l.rtt, m.RTT)
+		return
+	case election.HeartbeatAck:
+		return
 	}
-	if f.word == nil && m.Kind != election.Heartbeat && m.Kind != election.HeartbeatAck {
-		granted := uint64(0)
-		if m.Granted {
-			granted = 1
-		}
-		s.trace.add(line{at: s.now, who: l.ident, note: noteMessage + note(m.Kind), x: m.Term, y: granted<<8 | uint64(m.Reason), text: f.from.ident})
+	granted := uint64(0)
+	if m.Granted {
+		granted = 1
 	}
+	t.add(line{at: l.sim.now, who: l.ident, note: noteMessage + note(m.Kind), x: m.Term, y: granted<<8 | uint64(m.Reason), text: l.sim.nameOf(m.From)})
 }
 
 // tail prints the last lines.
@@ -132,11 +139,11 @@ func (l *line) String() string {
 	case noteStop:
 		return head + "has stopped"
 	case noteStruck:
-		return head + "crashes " + crashPoint(l.x).String()
+		return head + "crashes at " + effect(l.x).String()
 	case noteDiskFailed:
 		return head + "stops: its disk failed"
-	case noteGivesUp:
-		return head + "gives up the lead"
+	case noteTold:
+		return head + "tells: " + told[member.EventKind(l.x)]
 	}
 	return head + l.text
 }
@@ -158,18 +165,15 @@ func (s *Sim) state() []string {
 		case a.stopped:
 			how = append(how, "paused")
 		}
-		if l := a.life; l != nil && l.node != nil {
-			leader, term, _ := l.node.Heard()
-			how = append(how, fmt.Sprintf("%v of %s in term %d", l.node.Role(), s.nameOf(leader), term))
-			if w := l.node.WaitUntil() - l.now(); w > 0 {
+		if l := a.life; l != nil && l.node() != nil {
+			for _, e := range l.member.Elections() {
+				leader, term, _ := e.Node().Heard()
+				how = append(how, fmt.Sprintf("%v of %s in term %d %s", e.Node().Role(), s.nameOf(leader), term, e.Name()))
+			}
+			if w := l.node().WaitUntil() - l.Now(); w > 0 {
 				how = append(how, fmt.Sprintf("waits %v (rule 13)", w))
 			}
-			if l.late {
-				how = append(how, "late work")
-			}
-			if l.wakeAt > 0 {
-				how = append(how, fmt.Sprintf("next in %v", l.wakeAt-l.now()))
-			}
+			how = append(how, fmt.Sprintf("next in %v", l.member.WakeAt()-l.Now()))
 		}
 		if a.ruled {
 			how = append(how, a.emulator.Rules().String())

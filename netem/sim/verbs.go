@@ -8,19 +8,11 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
 	"duckduckgoose/netem/shape"
 )
-
-// crashNames are the words for the moments of a crash.
-var crashNames = [crashPoints]string{
-	noCrash: "now", inWrite: "in-write", inSync: "in-sync", afterSave: "after-save", amidSend: "amid-send",
-	afterSend: "after-send", afterGrant: "after-grant", inSettle: "in-settle",
-}
-
-// String names the moment.
-func (p crashPoint) String() string { return crashNames[p] }
 
 // verbs are the words of the schedules.
 var verbs []Verb
@@ -31,8 +23,8 @@ func words() []Verb {
 	return []Verb{
 		{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, who: true, apply: (*Sim).opCrash, check: oneOf("", "power"),
 			Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
-		{Name: "crash-at-save", Takes: "WHO MOMENT [for D]", Drawn: true, who: true, apply: (*Sim).opArm, check: oneOf(crashNames[inWrite:]...),
-			Does: "it crashes at its next save: " + strings.Join(crashNames[inWrite:], ", ")},
+		{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, who: true, apply: (*Sim).opArm, check: checkCrashAt,
+			Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(effectNames[anyEffect:], ", ")},
 		{Name: "start", Takes: "WHO", who: true, apply: func(s *Sim, _ *Op, a *agent) bool { s.start(a); return a.life != nil },
 			Does: "the process starts on its disk"},
 		{Name: "stop", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opStop,
@@ -59,7 +51,7 @@ func words() []Verb {
 			Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
 		{Name: "finish", Takes: "WHO", Drawn: true, who: true, apply: (*Sim).opFinish,
 			Does: "work ends by itself, and the agent steps down"},
-		{Name: "step-down", Takes: "WHO [TO]", Drawn: true, who: true, apply: (*Sim).opStepDown, check: anyWord,
+		{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, who: true, apply: (*Sim).opStepDown, check: anyWord,
 			Does: "the command, if it is the goose"},
 		{Name: "leave", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opLeave,
 			Does: "the command, if it is not refused; it comes back after D as an observer"},
@@ -69,13 +61,25 @@ func words() []Verb {
 			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
 		{Name: "move", Takes: "WHO", Drawn: true, who: true, apply: func(s *Sim, _ *Op, a *agent) bool { s.move(a); return true },
 			Does: "it has another address"},
+		{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, who: true, apply: (*Sim).opFreeze, check: needsFor,
+			Does: "the command: nobody hands over but by force, and voters change only to heal"},
+		{Name: "thaw", Takes: "WHO", Drawn: true, late: true, who: true, apply: (*Sim).opFreeze,
+			Does: "the command"},
+		{Name: "priority", Takes: "WHO N", Drawn: true, late: true, who: true, apply: (*Sim).opPriority, check: checkPriority,
+			Does: "its configuration says another priority, and is read again"},
+		{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, apply: (*Sim).opHandOver, check: checkFlap,
+			Does: "so often every goose is told to step down"},
+		{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, who: true, apply: func(s *Sim, o *Op, a *agent) bool { s.replaying = true; return s.replay(a, o.For) }, check: needsFor,
+			Does: "what reached it within the last D comes again"},
+		{Name: "clone", Takes: "WHO NAME", who: true, apply: (*Sim).opClone, check: anyWord,
+			Does: "it restarts, and its copied disk runs on machine NAME too"},
 		{Name: "recover", Takes: "A,B", apply: (*Sim).opRecover, check: anyWord,
 			Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
 		{Name: "due", Takes: "D", apply: (*Sim).opDue, check: checkDue,
 			Does: "from now on a goose is due within D, and whenever one is lost"},
 		{Name: "excuse", apply: func(s *Sim, _ *Op, _ *agent) bool { s.emit(check.Event{Kind: check.Excused}); return true },
 			Does: "nobody owes a goose any more"},
-		{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N", apply: (*Sim).opExpect, check: checkExpect,
+		{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", apply: (*Sim).opExpect, check: checkExpect,
 			Does: "what must be so at this moment"},
 	}
 }
@@ -94,7 +98,7 @@ func (s *Sim) apply(o *Op) {
 		return
 	}
 	s.trace.add(line{at: s.now, note: noteOp, text: o.String()})
-	if verb.Drawn && o.Verb != "crash-at-save" {
+	if verb.Drawn && o.Verb != "crash-at" {
 		s.stats.Struck[o.Verb]++
 	}
 }
@@ -134,9 +138,15 @@ func (s *Sim) agentNamed(name string) *agent {
 }
 
 // goose gives the agent whose readers are told that it is the goose.
-func (s *Sim) goose() *agent {
+func (s *Sim) goose() *agent { return s.gooseOf("") }
+
+// gooseOf is goose for any election.
+func (s *Sim) gooseOf(name string) *agent {
 	for _, a := range s.agents {
-		if l := a.life; l != nil && l.board.Token != 0 && l.board.Until > a.clock.now(s.now) {
+		if a.life == nil {
+			continue
+		}
+		if at := a.life.localOf(name); at.lease.Token != 0 && at.lease.Until > a.clock.now(s.now) {
 			return a
 		}
 	}
@@ -186,26 +196,27 @@ func (s *Sim) opArm(o *Op, a *agent) bool {
 	if a.life == nil {
 		return false
 	}
-	a.armed, a.armedFor = crashPoint(slices.Index(crashNames[:], o.What)), max(o.For, time.Millisecond)
+	a.armed, _ = parseCrashPoint(o.What)
+	a.armed.back = max(o.For, time.Millisecond)
 	return true
 }
 
 func (s *Sim) opStop(o *Op, a *agent) bool {
-	if !a.runs() || a.life.stopping.started {
-		return false
-	}
-	s.does(a, func() error { return a.life.stop(o.For) })
-	return true
+	return s.command(a, func(l *life) bool {
+		l.backIn = o.For
+		l.member.Stop(member.Stopped)
+		return true
+	})
 }
 
-// does runs a command on an agent's loop, as one of its turns.
-func (s *Sim) does(a *agent, f func() error) {
+// command gives a command to an agent whose loop runs, and tells whether it did something.
+func (s *Sim) command(a *agent, do func(*life) bool) (struck bool) {
 	l := a.life
-	err := f()
-	if err == nil {
-		err = l.turn()
+	if l == nil || !l.runs() || l.member.Stopping() {
+		return false
 	}
-	s.fail(l, err)
+	l.turn(func() error { struck = do(l); return nil })
+	return struck
 }
 
 func (s *Sim) opRate(o *Op, a *agent) bool {
@@ -224,12 +235,14 @@ func (s *Sim) restate(a *agent) {
 	if l == nil || s.now < l.busyUntil {
 		return
 	}
-	if l.board.Token != 0 {
-		l.tellReaders(check.Event{Kind: check.Published, Token: l.board.Token, Until: l.deadline(l.board.Until)})
-	}
-	for _, h := range l.holders {
-		if h.token != 0 {
-			l.tellReaders(check.Event{Kind: check.HandedOut, Holder: h.name, Token: h.token, Until: l.deadline(h.until)})
+	for _, at := range l.locals {
+		if at.lease.Token != 0 {
+			at.tellReaders(check.Event{Kind: check.Published, Token: at.lease.Token, Until: l.deadline(at.lease.Until)})
+		}
+		for _, h := range at.holders {
+			if h.token != 0 {
+				at.tellReaders(check.Event{Kind: check.HandedOut, Holder: h.name, Token: h.token, Until: l.deadline(h.until)})
+			}
 		}
 	}
 	l.timerAt = 0
@@ -316,94 +329,132 @@ func (s *Sim) opDisk(o *Op, a *agent) bool {
 	return true
 }
 
-// opHold attaches sessions to a running agent, as agent.hold does.
+// opHold attaches sessions to a running agent, and takes them away.
 func (s *Sim) opHold(o *Op, a *agent) bool {
 	n, _ := strconv.Atoi(o.What)
 	a.holders = n
-	l := a.life
-	if l == nil || !a.runs() || s.now < l.busyUntil || l.stopping.started {
-		return n > 0
-	}
-	s.does(a, func() error {
-		for len(l.holders) < n {
-			l.sessions++
-			l.holders = append(l.holders, l.newHolder(l.sessions))
+	return s.command(a, func(l *life) bool {
+		for _, name := range append([]string{""}, a.set.Elections...) {
+			l.localOf(name).hold(n)
 		}
-		for len(l.holders) > n { // a session that closes acts no more
-			last := l.holders[len(l.holders)-1]
-			s.drainNow(last)
-			last.token = 0
-			l.holders = l.holders[:len(l.holders)-1]
-		}
-		if err := l.syncHolders(); err != nil {
-			return err
-		}
-		if l.node != nil && l.handing == nil {
-			if lease := l.node.Lease(); lease.Until > l.now() {
-				l.renew(lease, false)
-			}
-		}
-		return nil
-	})
-	return true
+		return true
+	}) || n > 0
 }
 
 func (s *Sim) opFinish(_ *Op, a *agent) bool {
 	if a.life == nil {
 		return false
 	}
-	for _, h := range a.life.holders {
-		if h.token != 0 && h.doneAt == 0 {
-			h.finish, h.doneAt = true, s.now+1
-			s.watch(h)
-			return true
+	for _, at := range a.life.locals {
+		for _, h := range at.holders {
+			if h.token != 0 && h.doneAt == 0 {
+				h.finish, h.doneAt = true, s.now+1
+				s.watch(h)
+				return true
+			}
 		}
 	}
 	return false
 }
 
 func (s *Sim) opStepDown(o *Op, a *agent) bool {
-	if !a.runs() || s.now < a.life.busyUntil {
-		return false
-	}
+	who, name, _ := strings.Cut(o.What, " ")
 	var to election.ID
-	if b := s.agentNamed(o.What); b != nil {
+	if b := s.agentNamed(who); b != nil {
 		to = b.id
 	}
-	struck := false
-	s.does(a, func() (err error) {
-		struck, err = a.life.stepDown(to)
-		return err
-	})
-	return struck
+	return s.command(a, func(l *life) bool { return l.stepDown(name, to) })
+}
+
+// stepDown is the command, which may be refused.
+func (l *life) stepDown(name string, to election.ID) bool {
+	e := l.member.Named(name)
+	if e == nil {
+		return false
+	}
+	refused := false
+	l.member.StepDown(e, to, false, func(_ election.ID, err error) { refused = err != nil })
+	return !refused
+}
+
+func (s *Sim) opHandOver(o *Op, _ *agent) bool {
+	every, _ := time.ParseDuration(o.What)
+	s.handsOver = s.now + o.For
+	s.handOver(every)
+	return true
+}
+
+// handOver has each goose of each election step down, again and again.
+func (s *Sim) handOver(every time.Duration) {
+	if s.now >= s.handsOver {
+		return
+	}
+	for _, a := range s.agents {
+		s.command(a, func(l *life) bool {
+			for _, e := range l.member.Elections() {
+				if _, self := e.Goose(l.Now()); self {
+					l.stepDown(e.Name(), election.ID{})
+				}
+			}
+			return true
+		})
+	}
+	s.queue.push(occurrence{at: s.now + every, what: onHandOver, n: int(every)})
 }
 
 func (s *Sim) opLeave(o *Op, a *agent) bool {
-	if !a.runs() || s.now < a.life.busyUntil {
-		return false
-	}
-	struck := false
-	s.does(a, func() (err error) {
-		l := a.life
-		if struck, err = l.leave(); struck {
-			l.stopping.backIn = o.For
+	return s.command(a, func(l *life) bool {
+		refused := false
+		back := l.backIn
+		l.backIn, l.leaving = o.For, true
+		_ = l.member.Leave(false, func(err error) { refused = err != nil })
+		if refused {
+			l.backIn, l.leaving = back, false
 		}
-		return err
+		return !refused
 	})
-	return struck
 }
 
-func (s *Sim) opForceLeave(o *Op, a *agent) bool {
+func (s *Sim) opForceLeave(_ *Op, a *agent) bool {
 	goose := s.goose()
-	if goose == nil || goose == a || !goose.runs() {
+	if goose == nil || goose == a {
 		return false
 	}
-	l := goose.life
-	if l.view(a.id).state == alivePeer {
+	return s.command(goose, func(l *life) bool {
+		refused := false
+		l.member.ForceLeave(a.id, func(err error) { refused = err != nil })
+		return !refused
+	})
+}
+
+// opFreeze is the command to freeze, or to thaw.
+func (s *Sim) opFreeze(o *Op, a *agent) bool {
+	return s.command(a, func(l *life) bool {
+		_, err := l.member.StampFreeze(int64(s.now), o.For)
+		return err == nil
+	})
+}
+
+func (s *Sim) opPriority(o *Op, a *agent) bool {
+	n, _ := strconv.ParseUint(o.What, 10, 8)
+	a.set.Priority = uint8(n)
+	return s.command(a, func(l *life) bool { l.member.Reload(a.set); return true }) || a.life == nil
+}
+
+// opClone copies the disk of an agent that is down for a moment.
+func (s *Sim) opClone(o *Op, a *agent) bool {
+	b := s.agentNamed(o.What)
+	if b == nil || b == a || b.life != nil || a.id.IsZero() {
 		return false
 	}
-	l.forced = append(l.forced, forced{a.id, l.now() + forceFor})
-	l.choresAt = 0
+	s.crash(a, false)
+	b.newDisk()
+	b.id, b.rec, s.cloned = a.id, a.rec, true
+	if err := a.copyDisk(b.disk); err != nil {
+		s.broke(err)
+	}
+	s.start(a)
+	s.start(b)
 	return true
 }
 
@@ -421,7 +472,7 @@ func (s *Sim) opWipe(o *Op, a *agent) bool {
 
 func (s *Sim) spares(a *agent) bool {
 	goose := s.goose()
-	if a.id.IsZero() || goose == nil || goose.life.node == nil || !goose.life.node.Committed() {
+	if a.id.IsZero() || goose == nil || !goose.life.node().Committed() {
 		return false
 	}
 	c := goose.rec.Config
@@ -478,6 +529,41 @@ func parsePPM(text string) (int64, error) {
 		return 0, fmt.Errorf("rate %q: want a percentage from -1%% to 1%%", text)
 	}
 	return int64(f * 10_000), nil
+}
+
+// parseCrashPoint reads "EFFECT [N] [power]".
+func parseCrashPoint(text string) (p crashPoint, err error) {
+	words := strings.Fields(text)
+	bad := fmt.Errorf("%q is not one of %q, a number if you like, and power if you like", text, effectNames[anyEffect:])
+	if len(words) == 0 {
+		return p, bad
+	}
+	if p.at = effect(max(0, slices.Index(effectNames[:], words[0]))); p.at == noEffect {
+		return p, bad
+	}
+	words = words[1:]
+	if len(words) > 0 && words[0] != "power" {
+		if p.more, err = strconv.Atoi(words[0]); err != nil || p.more < 0 {
+			return p, bad
+		}
+		words = words[1:]
+	}
+	if p.power = len(words) == 1 && words[0] == "power"; len(words) > 0 && !p.power {
+		return p, bad
+	}
+	return p, nil
+}
+
+func checkCrashAt(o *Op) error {
+	_, err := parseCrashPoint(o.What)
+	return err
+}
+
+func checkPriority(o *Op) error {
+	if _, err := strconv.ParseUint(o.What, 10, 8); err != nil {
+		return fmt.Errorf("%q is not a number from 0 to 255", o.What)
+	}
+	return nil
 }
 
 func checkRate(o *Op) error {

@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/store"
+	"duckduckgoose/netem/check"
+	"duckduckgoose/wire"
+)
+
+var _ member.Host = (*life)(nil)
+
+// perDatagram is how many messages a datagram takes.
+const perDatagram = 12
+
+// Save writes and syncs slot A.
+func (l *life) Save(st store.State) error {
+	if l.sim.bugs.late != onTime {
+		l.late = &st
+		return nil
+	}
+	return l.save(st)
+}
+
+func (l *life) save(st store.State) error {
+	if err := l.settle(); err != nil {
+		return err
+	}
+	l.tears(inWrite, 1)
+	l.tears(inSync, 2)
+	written := st
+	if saves := l.sim.bugs.saves; saves != nil {
+		written = saves(l.store.State(), st)
+	}
+	if err := l.store.Save(written); err != nil {
+		return err
+	}
+	if l.syncTakes > 0 {
+		l.busyUntil = max(l.sim.now, l.busyUntil) + between(&l.dice, l.syncTakes/4, l.syncTakes)
+	}
+	if l.reaches(afterSave) {
+		return errCrashed
+	}
+	l.sim.record(l, &st)
+	return nil
+}
+
+// Settle writes slot B.
+func (l *life) Settle() error {
+	if l.late != nil {
+		return nil
+	}
+	return l.settle()
+}
+
+func (l *life) settle() error {
+	if l.struck {
+		return errCrashed
+	}
+	before := l.disk.Ops()
+	l.tears(inSettle, 1)
+	if err := l.store.Settle(); err != nil {
+		return err
+	}
+	if l.disk.Ops() > before && l.reaches(afterSettle) {
+		return errCrashed
+	}
+	return nil
+}
+
+// saveLate saves what a planted fault has put off.
+func (l *life) saveLate() error {
+	if l.late == nil || l.struck {
+		return nil
+	}
+	st := *l.late
+	l.late = nil
+	if err := l.save(st); err != nil {
+		return err
+	}
+	for _, f := range l.held {
+		l.launch(f)
+	}
+	l.held = l.held[:0]
+	return l.settle()
+}
+
+// Send sends one datagram.
+func (l *life) Send(to netip.AddrPort, frame *wire.Frame) (taken int) {
+	taken = min(len(frame.Messages), perDatagram)
+	if l.struck {
+		return taken
+	}
+	f := l.sim.net.flight()
+	f.from, f.to = l.agent, to
+	f.carry(frame, taken)
+	for i := range f.frame.Messages {
+		if says := l.sim.bugs.says; says != nil {
+			says(l, &f.frame.Messages[i])
+		}
+		m := &f.frame.Messages[i]
+		l.shows(m.Election, m.Term, voteOf(m))
+	}
+	if l.late != nil && l.sim.bugs.late == afterGrants {
+		l.held = append(l.held, f)
+		return taken
+	}
+	l.launch(f)
+	return taken
+}
+
+// launch lets a datagram go, once a slow disk allows.
+func (l *life) launch(f *flight) {
+	s := l.sim
+	s.stats.Datagrams++
+	if s.now < l.busyUntil {
+		s.queue.push(occurrence{at: l.busyUntil, what: onDeparture, agent: l.agent, life: l.number, flight: f})
+	} else {
+		s.launch(f)
+	}
+	l.reaches(afterSend)
+}
+
+// shows has the checker see what this life shows to others that it has not seen
+// saved: nothing, if the order of effects is kept.
+func (l *life) shows(number, term uint64, vote election.ID) {
+	if number >= uint64(len(l.shown)) {
+		return
+	}
+	rec := l.shown[number]
+	if term < rec.Term || term == rec.Term && (vote.IsZero() || vote == rec.Vote) {
+		return
+	}
+	rec.Term, rec.Vote = term, vote
+	l.shown[number] = rec
+	l.sim.emit(l.sim.seen(check.Recorded, l, l.member.Elections()[number].Name(), &rec))
+}
+
+// voteOf is the vote that a message shows; zero: none.
+func voteOf(m *wire.Message) (id election.ID) {
+	if m.Kind == election.VoteReply && m.Granted {
+		return m.To
+	}
+	return id
+}
+
+// Local gives the programs that follow an election.
+func (l *life) Local(name string) member.Local { return l.localOf(name) }
+
+// TellGossip has the others see this at their next look around.
+func (l *life) TellGossip(meta member.Meta) {
+	if !l.struck {
+		l.meta = meta
+		l.tells++
+	}
+}
+
+// MarkLeft books that a failed agent was removed for good.
+func (l *life) MarkLeft(id election.ID) {
+	if v := l.view(id); v.state == member.Failed {
+		v.state, l.marked = member.Left, true
+	}
+}
+
+// AskTable asks on a stream: there and back, or nothing after a while.
+func (l *life) AskTable(to election.ID, q member.TableQuestion, then func(*member.TableAnswer)) {
+	s := l.sim
+	at := s.net.streamTakes()
+	var answer *member.TableAnswer
+	s.queue.push(occurrence{at: s.now + at, what: onAsk, do: func() {
+		if b := s.asked(l, to); b != nil {
+			b.turn(func() error {
+				a := b.member.AnswerTable(q)
+				answer = &a
+				return nil
+			})
+		} else {
+			at = askWait
+		}
+		s.queue.push(occurrence{at: s.now + at, what: onAsk, agent: l.agent, life: l.number, do: func() {
+			l.input(func() { then(answer) })
+		}})
+	}})
+}
+
+// Heard takes a message that a member reads into the trace.
+func (l *life) Heard(number uint64, m *election.Message) {
+	l.sim.trace.message(l, number, m)
+	if hears := l.sim.bugs.hears; hears != nil {
+		hears(l, number, m)
+	}
+}
+
+// Count counts what no event tells.
+func (l *life) Count(string) {}
+
+// Tell books what has happened.
+func (l *life) Tell(e member.Event) {
+	s := l.sim
+	if word := told[e.Kind]; word != "" {
+		s.stats.Told[word]++
+		s.note(l.agent, noteTold, uint64(e.Kind), 0)
+	}
+	if e.Kind != member.EventElection {
+		return
+	}
+	s.note(l.agent, noteElection+note(e.What), e.Term, 0)
+	switch e.What {
+	case election.EventCampaign:
+		s.stats.Campaigns++
+	case election.EventVoters:
+		s.stats.VoterChanges++
+	case election.EventWon:
+		s.stats.Elections++
+		rec := l.member.Named(e.Election).Node().Record()
+		l.localOf(e.Election).emit(check.Event{Kind: check.Led, Token: rec.Token()})
+	case election.EventTwoLeaders:
+		if !s.cloned {
+			s.broke(&check.Violation{Promise: "P1", At: s.now, Text: l.ident + " saw a second leader of its term"})
+		}
+	}
+}
+
+// told are the words for what members tell, where the elections' events do not.
+var told = map[member.EventKind]string{
+	member.EventFounded: "founded", member.EventStale: "stale", member.EventClone: "clone", member.EventPreempted: "preempted",
+	member.EventUnfit: "unfit", member.EventFrozen: "frozen", member.EventThawed: "thawed", member.EventElectionBegins: "begins",
+	member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
+}
+
+// record has the checker see what an agent shows from now on.
+func (s *Sim) record(l *life, st *store.State) {
+	s.learnTable(st)
+	for i := range st.Elections {
+		e := &st.Elections[i]
+		if e.Number != 0 && !e.Started {
+			continue
+		}
+		for int(e.Number) >= len(l.shown) {
+			l.shown = append(l.shown, election.Record{})
+		}
+		if l.shown[e.Number] == e.Record {
+			continue
+		}
+		l.shown[e.Number] = e.Record
+		if e.Number == 0 {
+			l.agent.rec = e.Record
+		}
+		s.trace.mix(e.Number, e.Record.Term, e.Record.Config.Term, e.Record.Config.Version)
+		s.emit(s.seen(check.Recorded, l, e.Name, &e.Record))
+	}
+	l.shown = l.shown[:min(len(l.shown), len(st.Elections))]
+}
+
+// learnTable keeps the contents of a table of elections, which configs name by a digest.
+func (s *Sim) learnTable(st *store.State) {
+	others := slices.DeleteFunc(slices.Clone(st.Elections), func(e store.Election) bool { return e.Number == 0 })
+	if len(others) == 0 {
+		return
+	}
+	digest := store.TableOf(others)
+	if s.tables[digest] != "" {
+		return
+	}
+	text := ""
+	for _, e := range others {
+		text += e.Name + " "
+	}
+	s.tables[digest] = text
+}
+
+// agree has the checker see that a goose takes a table for committed.
+func (s *Sim) agree(l *life) {
+	n := l.node()
+	if n == nil || n.Role() != election.Leader || !n.Committed() {
+		return
+	}
+	if rec := n.Record(); !rec.Config.Table.IsZero() && l.agreed != rec.Config.ConfigID && !l.struck {
+		l.agreed = rec.Config.ConfigID
+		s.emit(s.seen(check.Agreed, l, "", &rec))
+	}
+}
