@@ -53,3 +53,17 @@ func (d *Dice) normal(j time.Duration) time.Duration {
 	}
 	return time.Duration(int64(j) * sum >> 16)
 }
+
+// Below draws from [0, d).
+func (d *Dice) Below(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	return time.Duration(d.Uint64() % uint64(most))
+}
+
+// Between draws from [lo, hi).
+func (d *Dice) Between(lo, hi time.Duration) time.Duration { return lo + d.Below(hi-lo) }
+
+// OneIn is true once in n times.
+func (d *Dice) OneIn(n int) bool { return d.Uint64()%uint64(n) == 0 }

@@ -16,6 +16,7 @@ import (
 
 	"duckduckgoose/agent"
 	runner "duckduckgoose/cmd/ddgoose/run"
+	"duckduckgoose/netem/schedule"
 	"duckduckgoose/netem/sim"
 )
 
@@ -90,7 +91,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 func simFaults() string {
 	var b strings.Builder
 	b.WriteString("Faults, and the words of schedules (at T WORD ...; WHO is a name, goose, duck or *):\n")
-	for _, v := range sim.Verbs() {
+	for _, v := range schedule.Verbs() {
 		drawn := " "
 		if v.Drawn {
 			drawn = "*"
@@ -141,8 +142,8 @@ func (o *simOptions) plan() (p sim.Plan, err error) {
 		p.Timing = sim.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
 	}
 	for _, name := range o.faults {
-		if !sim.Strikes(name) {
-			return p, usage("fault %q: want of %s", name, strings.Join(sim.Faults(), " "))
+		if !schedule.Strikes(name) {
+			return p, usage("fault %q: want of %s", name, strings.Join(schedule.Faults(), " "))
 		}
 	}
 	switch o.only {

@@ -63,14 +63,6 @@ func (a *agent) peerAt(addr netip.AddrPort) netem.Peer { return netem.Peer{Name:
 // runs tells whether the process answers.
 func (a *agent) runs() bool { return a.life != nil && !a.stopped }
 
-// nameOfIndex gives a, b, ..., z, then n27 and so on.
-func nameOfIndex(i int) string {
-	if i < 26 {
-		return string(rune('a' + i))
-	}
-	return fmt.Sprintf("n%d", i+1)
-}
-
 // newDisk puts an empty disk into the machine: another identity.
 func (a *agent) newDisk() {
 	a.ident = a.name
@@ -126,20 +118,6 @@ func (r *diceReader) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// below draws from [0, d).
-func below(dice *netem.Dice, d time.Duration) time.Duration {
-	if d <= 0 {
-		return 0
-	}
-	return time.Duration(dice.Uint64() % uint64(d))
-}
-
-// between draws from [lo, hi).
-func between(dice *netem.Dice, lo, hi time.Duration) time.Duration { return lo + below(dice, hi-lo) }
-
-// oneIn is true once in n times.
-func oneIn(dice *netem.Dice, n int) bool { return dice.Uint64()%uint64(n) == 0 }
-
 // start starts the process on its disk.
 func (s *Sim) start(a *agent) {
 	if a.life != nil || a.gone {
@@ -186,7 +164,7 @@ func (s *Sim) crash(a *agent, power bool) {
 		return
 	}
 	a.disk.PowerCut()
-	a.clock.reboot(s.now, between(&a.dice, time.Second, time.Minute))
+	a.clock.reboot(s.now, a.dice.Between(time.Second, time.Minute))
 }
 
 // diskFailed ends a process whose disk has failed; whoever watches over it
@@ -195,7 +173,7 @@ func (s *Sim) diskFailed(a *agent) {
 	s.stats.DiskFailures++
 	s.note(a, noteDiskFailed, 0, 0)
 	s.crash(a, false)
-	s.queue.push(occurrence{at: s.now + between(&a.dice, time.Second, 20*time.Second), what: onStart, agent: a})
+	s.queue.push(occurrence{at: s.now + a.dice.Between(time.Second, 20*time.Second), what: onStart, agent: a})
 }
 
 // wipe loses the disk: what starts here next is another agent.
@@ -236,7 +214,7 @@ func (s *Sim) resume(a *agent, d time.Duration) {
 	if !a.stopped || s.now-a.stoppedAt < d {
 		return
 	}
-	if l := a.life; oneIn(&a.dice, 4) {
+	if l := a.life; a.dice.OneIn(4) {
 		// The loop wakes before the datagrams have been read off the socket.
 		for i, f := range l.inbox {
 			s.queue.push(occurrence{at: s.now + time.Duration(i+1)*10*time.Microsecond, what: onArrival, agent: a, flight: f})

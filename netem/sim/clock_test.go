@@ -13,13 +13,13 @@ func TestClocksRunAtTheirRateAndBack(t *testing.T) {
 	d := netem.NewDice(1, netem.Out, "clock")
 	for range 2000 {
 		c := clock{}
-		c.reboot(below(&d, time.Hour), below(&d, 100*time.Hour))
+		c.reboot(d.Below(time.Hour), d.Below(100*time.Hour))
 		c.ppm = int64(d.Uint64()%20_001) - 10_000
-		now := c.from + below(&d, 300*time.Hour)
+		now := c.from + d.Below(300*time.Hour)
 		l := c.now(now)
 		want := float64(c.boot) + float64(now-c.from)*(1+float64(c.ppm)/million)
 		require.InDelta(t, want, float64(l), 2e3, "within 2 µs in 300 h")
-		at := c.at(now+below(&d, time.Hour), l)
+		at := c.at(now+d.Below(time.Hour), l)
 		require.GreaterOrEqual(t, c.now(at), l)
 		require.Less(t, c.now(at-1), l)
 		require.InDelta(t, float64(now), float64(at), 2)

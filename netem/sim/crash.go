@@ -2,7 +2,10 @@ package sim
 
 import (
 	"errors"
+	"slices"
 	"time"
+
+	"duckduckgoose/netem/schedule"
 )
 
 // effect is a kind of effect that a life has on the world. After each, and in
@@ -23,13 +26,11 @@ const (
 	afterSettle         // slot B is durable too
 )
 
-// effectNames are the words of the schedules for them.
-var effectNames = [...]string{
-	"", "any", "write", "sync", "save", "send", "grant", "retract", "publish", "settle-write", "settle",
-}
+// effectNamed gives the effect of a word of the schedules.
+func effectNamed(word string) effect { return effect(1 + slices.Index(schedule.Effects, word)) }
 
 // String gives the word.
-func (e effect) String() string { return effectNames[e] }
+func (e effect) String() string { return schedule.Effects[e-1] }
 
 // crashPoint is when an agent is to crash: with an effect, or so many effects later.
 type crashPoint struct {

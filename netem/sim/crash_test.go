@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"duckduckgoose/netem/schedule"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,15 +51,15 @@ func TestCrashAfterEveryEffect(t *testing.T) {
 			set := s.Settings
 			set.Seed, set.For = 1, script.to+crashEnd
 			for _, name := range append([]string{""}, (&set).contests("a")...) {
-				set.Ops = append(set.Ops, Op{At: set.For - time.Millisecond, Verb: "expect", What: fmt.Sprintf("leads * %s", name)})
+				set.Ops = append(set.Ops, schedule.Op{At: set.For - time.Millisecond, Verb: "expect", What: fmt.Sprintf("leads * %s", name)})
 			}
 			crashes := 0
 			for who, n := range effectsWithin(t, set, script.from, script.to) {
 				for at := 0; at < n; at += stride {
 					for _, power := range [...]string{"", " power"} {
-						crash := Op{At: script.from, Verb: "crash-at", Who: nameOfIndex(who), What: fmt.Sprintf("any %d%s", at, power), For: 200 * time.Millisecond}
+						crash := schedule.Op{At: script.from, Verb: "crash-at", Who: schedule.Name(who), What: fmt.Sprintf("any %d%s", at, power), For: 200 * time.Millisecond}
 						with := set
-						where := slices.IndexFunc(set.Ops, func(o Op) bool { return o.At > script.from || !script.after && o.At == script.from })
+						where := slices.IndexFunc(set.Ops, func(o schedule.Op) bool { return o.At > script.from || !script.after && o.At == script.from })
 						with.Ops = slices.Insert(slices.Clone(set.Ops), where, crash)
 						r := Run(with, nil)
 						require.NoError(t, r.Err, "%s\n%s", crash, r.Report("go test ./netem/sim -run CrashAfterEveryEffect"))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/netem/schedule"
 )
 
 // Unmet is an expectation of a schedule that did not hold.
@@ -14,18 +15,8 @@ type Unmet struct{ Text string }
 // Error tells what was expected and what was.
 func (u *Unmet) Error() string { return u.Text }
 
-func checkExpect(o *Op) error {
-	word, arg, _ := strings.Cut(o.What, " ")
-	_, err := strconv.Atoi(arg)
-	switch {
-	case word == "goose", o.What == "none", word == "told" && arg != "", word == "leads" && arg != "", word == "voters" && arg != "", o.What == "term same", word == "flocks" && err == nil:
-		return nil
-	}
-	return fmt.Errorf("%q is nothing to expect", o.What)
-}
-
 // opExpect compares what is with what a line expects.
-func (s *Sim) opExpect(o *Op, _ *agent) bool {
+func (s *Sim) opExpect(o *schedule.Op, _ *agent) bool {
 	word, want, _ := strings.Cut(o.What, " ")
 	goose := s.goose()
 	is := "none"

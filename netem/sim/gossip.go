@@ -45,7 +45,7 @@ func (l *life) view(id election.ID) *view {
 
 // gossip is one look around.
 func (s *Sim) gossip(l *life) {
-	s.queue.push(occurrence{at: s.now + gossipEvery*3/4 + below(&l.dice, gossipEvery/2), what: onGossip, agent: l.agent, life: l.number})
+	s.queue.push(occurrence{at: s.now + gossipEvery*3/4 + l.dice.Below(gossipEvery/2), what: onGossip, agent: l.agent, life: l.number})
 	if l.stopped || s.now < l.busyUntil {
 		return
 	}
@@ -119,7 +119,7 @@ func (l *life) look(b *agent, connected bool) bool {
 	}
 	if v.state == member.Alive {
 		v.flipAt = 0
-		if oneIn(&l.dice, 20_000) { // a false alarm, soon taken back
+		if l.dice.OneIn(20_000) { // a false alarm, soon taken back
 			v.state, v.since = member.Failed, s.now
 			return true
 		}
@@ -142,11 +142,11 @@ func (l *life) returnTakes(v *view) time.Duration {
 	case v.state == 0 && l.looks == 1:
 		return 0 // it has just joined, and was told of all
 	case v.state == 0:
-		return between(&l.dice, 50*time.Millisecond, time.Second)
+		return l.dice.Between(50*time.Millisecond, time.Second)
 	case l.sim.now-v.since < forgottenAfter:
-		return between(&l.dice, 200*time.Millisecond, 3*time.Second)
+		return l.dice.Between(200*time.Millisecond, 3*time.Second)
 	}
-	return between(&l.dice, time.Second, rejoinMost)
+	return l.dice.Between(time.Second, rejoinMost)
 }
 
 // lose moves the view of one that cannot be reached along.
@@ -157,7 +157,7 @@ func (l *life) lose(v *view) bool {
 		return false
 	}
 	if v.flipAt == 0 {
-		v.flipAt = s.now + between(&l.dice, 2*time.Second, 8*time.Second)
+		v.flipAt = s.now + l.dice.Between(2*time.Second, 8*time.Second)
 	}
 	if s.now < v.flipAt {
 		return false

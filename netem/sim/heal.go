@@ -148,8 +148,8 @@ func (s *Sim) mend(a *agent) {
 func (s *Sim) stir(m []*agent) {
 	for _, a := range s.agents {
 		for _, b := range s.agents {
-			if a != b && (!slices.Contains(m, a) || !slices.Contains(m, b)) && oneIn(s.script, 4) {
-				s.net.cut[a.index][b.index] = oneIn(s.script, 2)
+			if a != b && (!slices.Contains(m, a) || !slices.Contains(m, b)) && s.script.OneIn(4) {
+				s.net.cut[a.index][b.index] = s.script.OneIn(2)
 			}
 		}
 	}

@@ -195,13 +195,13 @@ func (s *Sim) stopHolder(h *holder) {
 	takes := time.Duration(0)
 	switch a.dice.Uint64() % 8 {
 	case 1, 2:
-		takes = below(&a.dice, a.timing.Lease/10)
+		takes = a.dice.Below(a.timing.Lease / 10)
 	case 3, 4, 5:
-		takes = below(&a.dice, a.timing.Lease)
+		takes = a.dice.Below(a.timing.Lease)
 	case 6:
-		takes = below(&a.dice, 4*a.timing.Lease)
+		takes = a.dice.Below(4 * a.timing.Lease)
 	case 7:
-		takes = below(&a.dice, 2*grace)
+		takes = a.dice.Below(2 * grace)
 	}
 	h.doneAt = s.now + takes + 1
 	s.watch(h)
@@ -273,7 +273,7 @@ func (s *Sim) drainNow(h *holder) {
 // orphan is what becomes of a holder whose agent has crashed: it dies with the
 // machine, or at once, or acts until its deadline.
 func (s *Sim) orphan(h *holder, power bool) {
-	if power || oneIn(&h.at.dice, 3) {
+	if power || h.at.dice.OneIn(3) {
 		s.drainNow(h)
 	}
 	h.token = 0

@@ -77,7 +77,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if !st.Bound.IsZero() {
 		s.record(l, &st)
 	}
-	s.queue.push(occurrence{at: s.now + between(&a.dice, 4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
+	s.queue.push(occurrence{at: s.now + a.dice.Between(4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
 	l.turn(func() error {
 		err := l.member.Begin()
 		if born := s.bugs.born; born != nil && err == nil {

@@ -192,12 +192,12 @@ func (s *Sim) replay(a *agent, last time.Duration) bool {
 }
 
 // streamTakes is how long one way on a stream takes.
-func (n *network) streamTakes() time.Duration { return n.latency + below(&n.dice, n.latency*4) }
+func (n *network) streamTakes() time.Duration { return n.latency + n.dice.Below(n.latency*4) }
 
 // asked gives the agent that a question on a stream reaches; nil: none.
 func (s *Sim) asked(l *life, id election.ID) *life {
 	i := slices.IndexFunc(s.agents, func(b *agent) bool { return b.id == id && b.life != nil })
-	if i < 0 || l.agent.life != l || oneIn(&s.net.dice, 20) {
+	if i < 0 || l.agent.life != l || s.net.dice.OneIn(20) {
 		return nil
 	}
 	if b := s.agents[i]; b.life.runs() && s.net.open(l.agent, b) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/store"
+	"duckduckgoose/netem/schedule"
 )
 
 //go:embed scenarios/*.txt
@@ -83,8 +84,8 @@ func ParseScenario(name, text string) (Scenario, error) {
 				s.About = strings.TrimSpace(s.About + " " + strings.TrimSpace(line[1:]))
 			}
 		case strings.HasPrefix(line, "at "):
-			var o Op
-			if o, err = ParseOp(line); err == nil {
+			var o schedule.Op
+			if o, err = schedule.Parse(line); err == nil {
 				s.Settings.Ops = append(s.Settings.Ops, o)
 			}
 		default:

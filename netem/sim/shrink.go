@@ -1,6 +1,10 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+
+	"duckduckgoose/netem/schedule"
+)
 
 // Shrink drops what it can from the schedule of a run that went wrong, as long
 // as it goes wrong in the same class: whole stretches first, then fault by
@@ -10,7 +14,7 @@ func Shrink(r Result, tries int) Result { return shrink(r, bugs{}, tries) }
 
 func shrink(r Result, b bugs, tries int) Result {
 	class := r.Class()
-	try := func(ops []Op) bool {
+	try := func(ops []schedule.Op) bool {
 		set := r.Settings
 		set.Ops = ops
 		tries--
@@ -22,7 +26,7 @@ func shrink(r Result, b bugs, tries int) Result {
 		return true
 	}
 	// What was to come after the end changes nothing.
-	if last := slices.IndexFunc(r.Settings.Ops, func(o Op) bool { return o.At > r.Ended }); last >= 0 && class == Safety {
+	if last := slices.IndexFunc(r.Settings.Ops, func(o schedule.Op) bool { return o.At > r.Ended }); last >= 0 && class == Safety {
 		try(slices.Clone(r.Settings.Ops[:last]))
 	}
 	for size := max(1, len(r.Settings.Ops)/2); tries > 0; size /= 2 {
@@ -41,7 +45,7 @@ func shrink(r Result, b bugs, tries int) Result {
 
 // Only tells which faults of the schedule that a plan draws are left, so that
 // Plan.Only replays them.
-func Only(seed uint64, p Plan, left []Op) (only []int) {
+func Only(seed uint64, p Plan, left []schedule.Op) (only []int) {
 	p.Only = nil
 	only = []int{}
 	for i, o := range Drawn(seed, p).Ops {

@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent/store"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
+	"duckduckgoose/netem/schedule"
 )
 
 // Sim is one run: agents, their disks, clocks and network, and the checker
@@ -67,7 +68,7 @@ type Settings struct {
 	Preempts   map[string]time.Duration
 	Holders    int  // sessions that wait at each agent, in each election it contests
 	Steady     bool // all clocks run true
-	Ops        []Op
+	Ops        []schedule.Op
 	For        time.Duration // how long the schedule runs
 	Heal       bool          // afterwards heal a majority, then all, and demand a goose
 }
@@ -83,7 +84,7 @@ func newSim(set Settings, b bugs) *Sim {
 	s.net = network{latency: max(set.Latency, time.Microsecond), dice: s.dice("network"), at: map[netip.AddrPort]*agent{}}
 	s.trace.hash = hashSeed
 	for i := range set.Agents {
-		name := nameOfIndex(i)
+		name := schedule.Name(i)
 		a := &agent{
 			sim: s, index: i, name: name, addr: addrOf(0, i), dice: s.dice("agent " + name),
 			timing: set.Timing, holders: set.Holders,
@@ -100,7 +101,7 @@ func newSim(set Settings, b bugs) *Sim {
 			a.set.Priority = p
 		}
 		a.emulator = netem.New(a.dice.Uint64())
-		a.clock.reboot(0, between(&a.dice, time.Minute, 100*time.Hour))
+		a.clock.reboot(0, a.dice.Between(time.Minute, 100*time.Hour))
 		if !set.Steady {
 			a.clock.ppm = (int64(a.dice.Uint64()%20_001) - 10_000) * max(b.drift, 1)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/netem/schedule"
 )
 
 // budget gives how many seeds a test may run: many, few with the race detector.
@@ -70,7 +71,7 @@ func TestHundredsOfAgents(t *testing.T) {
 	set := Settings{
 		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
 		Latency: 200 * time.Microsecond, For: 30 * time.Second, Heal: true,
-		Ops: []Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
+		Ops: []schedule.Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
 	}
 	r := Run(set, nil)
 	require.NoError(t, r.Err)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,85 +10,50 @@ import (
 	"duckduckgoose/agent/member"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
+	"duckduckgoose/netem/schedule"
 	"duckduckgoose/netem/shape"
 )
 
-// verbs are the words of the schedules.
-var verbs []Verb
-
-func init() { verbs = words() }
-
-func words() []Verb {
-	return []Verb{
-		{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, who: true, apply: (*Sim).opCrash, check: oneOf("", "power"),
-			Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
-		{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, who: true, apply: (*Sim).opArm, check: checkCrashAt,
-			Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(effectNames[anyEffect:], ", ")},
-		{Name: "start", Takes: "WHO", who: true, apply: func(s *Sim, _ *Op, a *agent) bool { s.start(a); return a.life != nil },
-			Does: "the process starts on its disk"},
-		{Name: "stop", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opStop,
-			Does: "SIGTERM: its work ends, it hands over, it stops"},
-		{Name: "pause", Takes: "WHO for D", Drawn: true, who: true, apply: func(s *Sim, o *Op, a *agent) bool { return s.stopFor(a, o.For, false) }, check: needsFor,
-			Does: "SIGSTOP: its datagrams wait"},
-		{Name: "suspend", Takes: "WHO for D", Drawn: true, who: true, apply: func(s *Sim, o *Op, a *agent) bool { return s.stopFor(a, o.For, true) }, check: needsFor,
-			Does: "the machine sleeps: its boot clock runs on, its monotonic one does not, datagrams are lost"},
-		{Name: "rate", Takes: "WHO PERCENT", Drawn: true, who: true, apply: (*Sim).opRate, check: checkRate,
-			Does: "its clocks run that much too fast, from -1% to 1%"},
-		{Name: "partition", Takes: "SHAPE [for D]", Drawn: true, apply: (*Sim).opPartition, check: checkShape,
-			Does: "groups a,b/c,d,e (an unnamed agent is alone), one-way cuts a>b, or the only links left a-b,a-c"},
-		{Name: "heal", apply: func(s *Sim, _ *Op, _ *agent) bool { s.heal(); return true },
-			Does: "the last partition ends"},
-		{Name: "flap", Takes: "EVERY for D", Drawn: true, apply: (*Sim).opFlap, check: checkFlap,
-			Does: "so often every one-way link is cut, or not, by chance"},
-		{Name: "netem", Takes: "WHO RULES [for D]", Drawn: true, who: true, apply: (*Sim).opNetem, check: checkRules,
-			Does: "fault rules on its packets, in the words of netem"},
-		{Name: "clear", Takes: "WHO", who: true, apply: (*Sim).opNetem,
-			Does: "no fault rules any more"},
-		{Name: "disk", Takes: "WHO slow D|ok|fails", Drawn: true, who: true, apply: (*Sim).opDisk, check: checkDisk,
-			Does: "each save takes up to D longer; or the next one fails, and the agent stops"},
-		{Name: "hold", Takes: "WHO N", Drawn: true, who: true, apply: (*Sim).opHold, check: checkHold,
-			Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
-		{Name: "finish", Takes: "WHO", Drawn: true, who: true, apply: (*Sim).opFinish,
-			Does: "work ends by itself, and the agent steps down"},
-		{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, who: true, apply: (*Sim).opStepDown, check: anyWord,
-			Does: "the command, if it is the goose"},
-		{Name: "leave", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opLeave,
-			Does: "the command, if it is not refused; it comes back after D as an observer"},
-		{Name: "force-leave", Takes: "WHO", who: true, apply: (*Sim).opForceLeave,
-			Does: "the command, given to the goose"},
-		{Name: "wipe", Takes: "WHO [for D]", Drawn: true, who: true, apply: (*Sim).opWipe,
-			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
-		{Name: "move", Takes: "WHO", Drawn: true, who: true, apply: func(s *Sim, _ *Op, a *agent) bool { s.move(a); return true },
-			Does: "it has another address"},
-		{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, who: true, apply: (*Sim).opFreeze, check: needsFor,
-			Does: "the command: nobody hands over but by force, and voters change only to heal"},
-		{Name: "thaw", Takes: "WHO", Drawn: true, late: true, who: true, apply: (*Sim).opFreeze,
-			Does: "the command"},
-		{Name: "priority", Takes: "WHO N", Drawn: true, late: true, who: true, apply: (*Sim).opPriority, check: checkPriority,
-			Does: "its configuration says another priority, and is read again"},
-		{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, apply: (*Sim).opHandOver, check: checkFlap,
-			Does: "so often every goose is told to step down"},
-		{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, who: true, apply: func(s *Sim, o *Op, a *agent) bool { s.replaying = true; return s.replay(a, o.For) }, check: needsFor,
-			Does: "what reached it within the last D comes again"},
-		{Name: "clone", Takes: "WHO NAME", who: true, apply: (*Sim).opClone, check: anyWord,
-			Does: "it restarts, and its copied disk runs on machine NAME too"},
-		{Name: "recover", Takes: "A,B", apply: (*Sim).opRecover, check: anyWord,
-			Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
-		{Name: "due", Takes: "D", apply: (*Sim).opDue, check: checkDue,
-			Does: "from now on a goose is due within D, and whenever one is lost"},
-		{Name: "excuse", apply: func(s *Sim, _ *Op, _ *agent) bool { s.emit(check.Event{Kind: check.Excused}); return true },
-			Does: "nobody owes a goose any more"},
-		{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", apply: (*Sim).opExpect, check: checkExpect,
-			Does: "what must be so at this moment"},
-	}
+// acts are what the words of the schedules do. Each tells whether it struck.
+var acts = map[string]func(*Sim, *schedule.Op, *agent) bool{
+	"crash":       (*Sim).opCrash,
+	"crash-at":    (*Sim).opArm,
+	"start":       func(s *Sim, _ *schedule.Op, a *agent) bool { s.start(a); return a.life != nil },
+	"stop":        (*Sim).opStop,
+	"pause":       func(s *Sim, o *schedule.Op, a *agent) bool { return s.stopFor(a, o.For, false) },
+	"suspend":     func(s *Sim, o *schedule.Op, a *agent) bool { return s.stopFor(a, o.For, true) },
+	"rate":        (*Sim).opRate,
+	"partition":   (*Sim).opPartition,
+	"heal":        func(s *Sim, _ *schedule.Op, _ *agent) bool { s.heal(); return true },
+	"flap":        (*Sim).opFlap,
+	"netem":       (*Sim).opNetem,
+	"clear":       (*Sim).opNetem,
+	"disk":        (*Sim).opDisk,
+	"hold":        (*Sim).opHold,
+	"finish":      (*Sim).opFinish,
+	"step-down":   (*Sim).opStepDown,
+	"leave":       (*Sim).opLeave,
+	"force-leave": (*Sim).opForceLeave,
+	"wipe":        (*Sim).opWipe,
+	"move":        func(s *Sim, _ *schedule.Op, a *agent) bool { s.move(a); return true },
+	"freeze":      (*Sim).opFreeze,
+	"thaw":        (*Sim).opFreeze,
+	"priority":    (*Sim).opPriority,
+	"hand-over":   (*Sim).opHandOver,
+	"replay":      func(s *Sim, o *schedule.Op, a *agent) bool { s.replaying = true; return s.replay(a, o.For) },
+	"clone":       (*Sim).opClone,
+	"recover":     (*Sim).opRecover,
+	"due":         (*Sim).opDue,
+	"excuse":      func(s *Sim, _ *schedule.Op, _ *agent) bool { s.emit(check.Event{Kind: check.Excused}); return true },
+	"expect":      (*Sim).opExpect,
 }
 
 // apply does what one line of the schedule says.
-func (s *Sim) apply(o *Op) {
-	verb, _ := verbNamed(o.Verb)
+func (s *Sim) apply(o *schedule.Op) {
+	verb, _ := schedule.Named(o.Verb)
 	struck := false
 	for _, a := range s.meant(o) {
-		if verb.apply(s, o, a) {
+		if acts[o.Verb](s, o, a) {
 			struck = true
 		}
 	}
@@ -104,10 +68,10 @@ func (s *Sim) apply(o *Op) {
 }
 
 // meant gives the agents a line is about; one that is about nobody is done once.
-func (s *Sim) meant(o *Op) []*agent {
-	verb, _ := verbNamed(o.Verb)
+func (s *Sim) meant(o *schedule.Op) []*agent {
+	verb, _ := schedule.Named(o.Verb)
 	switch {
-	case !verb.who:
+	case !verb.Who:
 		return []*agent{nil}
 	case o.Who == "*":
 		return s.agents
@@ -154,36 +118,36 @@ func (s *Sim) gooseOf(name string) *agent {
 }
 
 // undo ends a fault of limited time.
-func (s *Sim) undo(o *Op) {
+func (s *Sim) undo(o *schedule.Op) {
 	switch o.Verb {
 	case "partition":
 		s.heal()
 	case "netem":
-		for _, a := range s.meant(&Op{Verb: "netem", Who: o.Who}) {
+		for _, a := range s.meant(&schedule.Op{Verb: "netem", Who: o.Who}) {
 			s.setRules(a, netem.Rules{})
 		}
 	}
 }
 
 // back starts an agent again when its fault is over.
-func (s *Sim) back(o *Op, a *agent) {
+func (s *Sim) back(o *schedule.Op, a *agent) {
 	if o.For > 0 {
 		s.queue.push(occurrence{at: s.now + o.For, what: onStart, agent: a})
 	}
 }
 
 // index gives an op's place in the schedule, for what ends it.
-func (s *Sim) index(o *Op) int {
-	return slices.IndexFunc(s.set.Ops, func(p Op) bool { return p == *o })
+func (s *Sim) index(o *schedule.Op) int {
+	return slices.IndexFunc(s.set.Ops, func(p schedule.Op) bool { return p == *o })
 }
 
-func (s *Sim) undoAfter(o *Op) {
+func (s *Sim) undoAfter(o *schedule.Op) {
 	if o.For > 0 {
 		s.queue.push(occurrence{at: s.now + o.For, what: onUndo, n: s.index(o)})
 	}
 }
 
-func (s *Sim) opCrash(o *Op, a *agent) bool {
+func (s *Sim) opCrash(o *schedule.Op, a *agent) bool {
 	if a.life == nil {
 		return false
 	}
@@ -192,16 +156,16 @@ func (s *Sim) opCrash(o *Op, a *agent) bool {
 	return true
 }
 
-func (s *Sim) opArm(o *Op, a *agent) bool {
+func (s *Sim) opArm(o *schedule.Op, a *agent) bool {
 	if a.life == nil {
 		return false
 	}
-	a.armed, _ = parseCrashPoint(o.What)
-	a.armed.back = max(o.For, time.Millisecond)
+	c, _ := schedule.ParseCrash(o.What)
+	a.armed = crashPoint{at: effectNamed(c.At), more: c.More, power: c.Power, back: max(o.For, time.Millisecond)}
 	return true
 }
 
-func (s *Sim) opStop(o *Op, a *agent) bool {
+func (s *Sim) opStop(o *schedule.Op, a *agent) bool {
 	return s.command(a, func(l *life) bool {
 		l.backIn = o.For
 		l.member.Stop(member.Stopped)
@@ -219,8 +183,8 @@ func (s *Sim) command(a *agent, do func(*life) bool) (struck bool) {
 	return struck
 }
 
-func (s *Sim) opRate(o *Op, a *agent) bool {
-	ppm, _ := parsePPM(o.What)
+func (s *Sim) opRate(o *schedule.Op, a *agent) bool {
+	ppm, _ := schedule.ParseRate(o.What)
 	if ppm == a.clock.ppm {
 		return false
 	}
@@ -249,7 +213,7 @@ func (s *Sim) restate(a *agent) {
 	l.arm()
 }
 
-func (s *Sim) opPartition(o *Op, _ *agent) bool {
+func (s *Sim) opPartition(o *schedule.Op, _ *agent) bool {
 	p, _ := shape.Parse(o.What)
 	for _, a := range s.agents {
 		for _, b := range s.agents {
@@ -270,7 +234,7 @@ func (s *Sim) heal() {
 	s.net.changed()
 }
 
-func (s *Sim) opFlap(o *Op, _ *agent) bool {
+func (s *Sim) opFlap(o *schedule.Op, _ *agent) bool {
 	every, _ := time.ParseDuration(o.What)
 	s.flapsTo = s.now + o.For
 	s.flap(every)
@@ -288,14 +252,14 @@ func (s *Sim) flap(every time.Duration) {
 	}
 	for _, row := range s.net.cut {
 		for i := range row {
-			row[i] = oneIn(s.script, 3)
+			row[i] = s.script.OneIn(3)
 		}
 	}
 	s.net.changed()
 	s.queue.push(occurrence{at: s.now + every, what: onFlap, n: int(every)})
 }
 
-func (s *Sim) opNetem(o *Op, a *agent) bool {
+func (s *Sim) opNetem(o *schedule.Op, a *agent) bool {
 	r, _ := netem.Parse(o.What)
 	if o.Verb == "clear" && !a.ruled {
 		return false
@@ -313,7 +277,7 @@ func (s *Sim) setRules(a *agent, r netem.Rules) {
 	s.net.changed()
 }
 
-func (s *Sim) opDisk(o *Op, a *agent) bool {
+func (s *Sim) opDisk(o *schedule.Op, a *agent) bool {
 	word, arg, _ := strings.Cut(o.What, " ")
 	switch word {
 	case "slow":
@@ -330,7 +294,7 @@ func (s *Sim) opDisk(o *Op, a *agent) bool {
 }
 
 // opHold attaches sessions to a running agent, and takes them away.
-func (s *Sim) opHold(o *Op, a *agent) bool {
+func (s *Sim) opHold(o *schedule.Op, a *agent) bool {
 	n, _ := strconv.Atoi(o.What)
 	a.holders = n
 	return s.command(a, func(l *life) bool {
@@ -341,7 +305,7 @@ func (s *Sim) opHold(o *Op, a *agent) bool {
 	}) || n > 0
 }
 
-func (s *Sim) opFinish(_ *Op, a *agent) bool {
+func (s *Sim) opFinish(_ *schedule.Op, a *agent) bool {
 	if a.life == nil {
 		return false
 	}
@@ -357,7 +321,7 @@ func (s *Sim) opFinish(_ *Op, a *agent) bool {
 	return false
 }
 
-func (s *Sim) opStepDown(o *Op, a *agent) bool {
+func (s *Sim) opStepDown(o *schedule.Op, a *agent) bool {
 	who, name, _ := strings.Cut(o.What, " ")
 	var to election.ID
 	if b := s.agentNamed(who); b != nil {
@@ -377,7 +341,7 @@ func (l *life) stepDown(name string, to election.ID) bool {
 	return !refused
 }
 
-func (s *Sim) opHandOver(o *Op, _ *agent) bool {
+func (s *Sim) opHandOver(o *schedule.Op, _ *agent) bool {
 	every, _ := time.ParseDuration(o.What)
 	s.handsOver = s.now + o.For
 	s.handOver(every)
@@ -402,7 +366,7 @@ func (s *Sim) handOver(every time.Duration) {
 	s.queue.push(occurrence{at: s.now + every, what: onHandOver, n: int(every)})
 }
 
-func (s *Sim) opLeave(o *Op, a *agent) bool {
+func (s *Sim) opLeave(o *schedule.Op, a *agent) bool {
 	return s.command(a, func(l *life) bool {
 		refused := false
 		back := l.backIn
@@ -415,7 +379,7 @@ func (s *Sim) opLeave(o *Op, a *agent) bool {
 	})
 }
 
-func (s *Sim) opForceLeave(_ *Op, a *agent) bool {
+func (s *Sim) opForceLeave(_ *schedule.Op, a *agent) bool {
 	goose := s.goose()
 	if goose == nil || goose == a {
 		return false
@@ -428,21 +392,21 @@ func (s *Sim) opForceLeave(_ *Op, a *agent) bool {
 }
 
 // opFreeze is the command to freeze, or to thaw.
-func (s *Sim) opFreeze(o *Op, a *agent) bool {
+func (s *Sim) opFreeze(o *schedule.Op, a *agent) bool {
 	return s.command(a, func(l *life) bool {
 		_, err := l.member.StampFreeze(int64(s.now), o.For)
 		return err == nil
 	})
 }
 
-func (s *Sim) opPriority(o *Op, a *agent) bool {
+func (s *Sim) opPriority(o *schedule.Op, a *agent) bool {
 	n, _ := strconv.ParseUint(o.What, 10, 8)
 	a.set.Priority = uint8(n)
 	return s.command(a, func(l *life) bool { l.member.Reload(a.set); return true }) || a.life == nil
 }
 
 // opClone copies the disk of an agent that is down for a moment.
-func (s *Sim) opClone(o *Op, a *agent) bool {
+func (s *Sim) opClone(o *schedule.Op, a *agent) bool {
 	b := s.agentNamed(o.What)
 	if b == nil || b == a || b.life != nil || a.id.IsZero() {
 		return false
@@ -461,7 +425,7 @@ func (s *Sim) opClone(o *Op, a *agent) bool {
 // opWipe loses a disk if the flock can stand it (P5): there is a goose, its
 // voters are committed, and without this disk a majority of them is left, one of
 // priority above 0 among it.
-func (s *Sim) opWipe(o *Op, a *agent) bool {
+func (s *Sim) opWipe(o *schedule.Op, a *agent) bool {
 	if !s.spares(a) {
 		return false
 	}
@@ -486,7 +450,7 @@ func (s *Sim) spares(a *agent) bool {
 	return kept >= c.Quorum() && leads
 }
 
-func (s *Sim) opRecover(o *Op, _ *agent) bool {
+func (s *Sim) opRecover(o *schedule.Op, _ *agent) bool {
 	var kept []*agent
 	for name := range strings.SplitSeq(o.What, ",") {
 		if a := s.agentNamed(name); a != nil {
@@ -496,119 +460,8 @@ func (s *Sim) opRecover(o *Op, _ *agent) bool {
 	return s.recoverFlock(kept)
 }
 
-func (s *Sim) opDue(o *Op, _ *agent) bool {
+func (s *Sim) opDue(o *schedule.Op, _ *agent) bool {
 	d, _ := time.ParseDuration(o.What)
 	s.emit(check.Event{Kind: check.Due, Bound: d})
 	return true
-}
-
-// Checks of what a verb takes.
-
-func oneOf(words ...string) func(*Op) error {
-	return func(o *Op) error {
-		if !slices.Contains(words, o.What) {
-			return fmt.Errorf("%q is not one of %q", o.What, words)
-		}
-		return nil
-	}
-}
-
-func anyWord(*Op) error { return nil }
-
-func needsFor(o *Op) error {
-	if o.For <= 0 || o.What != "" {
-		return fmt.Errorf("it needs an end")
-	}
-	return nil
-}
-
-func parsePPM(text string) (int64, error) {
-	number, ok := strings.CutSuffix(text, "%")
-	f, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || f < -1 || f > 1 {
-		return 0, fmt.Errorf("rate %q: want a percentage from -1%% to 1%%", text)
-	}
-	return int64(f * 10_000), nil
-}
-
-// parseCrashPoint reads "EFFECT [N] [power]".
-func parseCrashPoint(text string) (p crashPoint, err error) {
-	words := strings.Fields(text)
-	bad := fmt.Errorf("%q is not one of %q, a number if you like, and power if you like", text, effectNames[anyEffect:])
-	if len(words) == 0 {
-		return p, bad
-	}
-	if p.at = effect(max(0, slices.Index(effectNames[:], words[0]))); p.at == noEffect {
-		return p, bad
-	}
-	words = words[1:]
-	if len(words) > 0 && words[0] != "power" {
-		if p.more, err = strconv.Atoi(words[0]); err != nil || p.more < 0 {
-			return p, bad
-		}
-		words = words[1:]
-	}
-	if p.power = len(words) == 1 && words[0] == "power"; len(words) > 0 && !p.power {
-		return p, bad
-	}
-	return p, nil
-}
-
-func checkCrashAt(o *Op) error {
-	_, err := parseCrashPoint(o.What)
-	return err
-}
-
-func checkPriority(o *Op) error {
-	if _, err := strconv.ParseUint(o.What, 10, 8); err != nil {
-		return fmt.Errorf("%q is not a number from 0 to 255", o.What)
-	}
-	return nil
-}
-
-func checkRate(o *Op) error {
-	_, err := parsePPM(o.What)
-	return err
-}
-
-func checkShape(o *Op) error {
-	_, err := shape.Parse(o.What)
-	return err
-}
-
-func checkFlap(o *Op) error {
-	every, err := time.ParseDuration(o.What)
-	if err != nil || every <= 0 || o.For <= 0 {
-		return fmt.Errorf("it needs two durations above 0s")
-	}
-	return nil
-}
-
-func checkRules(o *Op) error {
-	_, err := netem.Parse(o.What)
-	return err
-}
-
-func checkDisk(o *Op) error {
-	word, arg, _ := strings.Cut(o.What, " ")
-	d, err := time.ParseDuration(arg)
-	switch {
-	case word == "slow" && err == nil && d > 0, o.What == "ok", o.What == "fails":
-		return nil
-	}
-	return fmt.Errorf("%q is not slow D, ok or fails", o.What)
-}
-
-func checkHold(o *Op) error {
-	if n, err := strconv.Atoi(o.What); err != nil || n < 0 || n > 9 {
-		return fmt.Errorf("%q is not a number from 0 to 9", o.What)
-	}
-	return nil
-}
-
-func checkDue(o *Op) error {
-	if d, err := time.ParseDuration(o.What); err != nil || d <= 0 {
-		return fmt.Errorf("%q is not a duration above 0s", o.What)
-	}
-	return nil
 }

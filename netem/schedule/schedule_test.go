@@ -1,10 +1,13 @@
-package sim
+package schedule_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/schedule"
 )
 
 func TestLinesPrintAsTheyParse(t *testing.T) {
@@ -18,7 +21,7 @@ func TestLinesPrintAsTheyParse(t *testing.T) {
 		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e",
 		"at 5s expect told clone", "at 5s expect leads a blue",
 	} {
-		o, err := ParseOp(line)
+		o, err := schedule.Parse(line)
 		require.NoError(t, err)
 		require.Equal(t, line, o.String())
 	}
@@ -46,66 +49,27 @@ func TestBadLinesSayWhatWouldBeRight(t *testing.T) {
 		"at 5s crash-at a save -1": `"save -1" is not one of`,
 		"at 5s priority a high":    "is not a number from 0 to 255",
 	} {
-		_, err := ParseOp(line)
+		_, err := schedule.Parse(line)
 		require.ErrorContains(t, err, want, line)
 	}
 }
 
-// TestRandomSchedulesUseEveryFault also holds that they print as they parse.
-func TestRandomSchedulesUseEveryFault(t *testing.T) {
+// TestSchedulesUseEveryFault also holds that they print as they parse.
+func TestSchedulesUseEveryFault(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(60) {
-		set := Drawn(seed, Plan{})
-		for i, o := range set.Ops {
-			again, err := ParseOp(o.String())
+		d, late := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late")
+		ops := schedule.Draw(&d, &late, schedule.Flock{Agents: 5, Lease: 500 * time.Millisecond, For: 5 * time.Minute})
+		for i, o := range ops {
+			again, err := schedule.Parse(o.String())
 			require.NoError(t, err)
 			require.Equal(t, o, again)
 			seen[o.Verb] = true
-			require.True(t, i == 0 || set.Ops[i-1].At < o.At)
+			require.True(t, i == 0 || ops[i-1].At < o.At)
 		}
 	}
-	for _, v := range Verbs() {
+	for _, v := range schedule.Verbs() {
 		require.Equal(t, v.Drawn, seen[v.Name], v.Name)
 		require.NotEmpty(t, v.Does)
-	}
-}
-
-func TestPlansChooseFaults(t *testing.T) {
-	set := Drawn(3, Plan{Faults: []string{"crash", "move"}, Every: time.Second, Agents: 7, For: time.Hour})
-	require.Equal(t, 7, set.Agents)
-	require.Greater(t, len(set.Ops), 3000)
-	for _, o := range set.Ops {
-		require.Contains(t, []string{"crash", "move"}, o.Verb)
-	}
-	require.Len(t, Drawn(3, Plan{Only: []int{1, 4}}).Ops, 2)
-}
-
-func TestBadScenariosNameTheLine(t *testing.T) {
-	for text, want := range map[string]string{
-		"agents many":           `scenario x, line 1: agents "many"`,
-		"agents 0":              "want 1 to 500",
-		"\n# fine\nat 5s crash": "scenario x, line 3",
-		"colour blue":           `there is no "colour": want one of agents`,
-		"timing a 5ms":          "want NAME HEARTBEAT LEASE",
-		"gooseless often":       "want a percentage",
-		"priority a 300":        "value out of range",
-		"election Blue":         "that is no name",
-	} {
-		_, err := ParseScenario("x", text)
-		require.ErrorContains(t, err, want, text)
-	}
-}
-
-func TestSettingsPrintAsScenarios(t *testing.T) {
-	for seed := range uint64(30) {
-		set := Drawn(seed, Plan{})
-		s, err := ParseScenario("x", set.text())
-		require.NoError(t, err)
-		s.Settings.Heal = true
-		a, b := Run(set, nil), Run(s.Settings, nil)
-		require.Equal(t, a.Hash, b.Hash, "seed %d", seed)
-		if seed == 2 && raceEnabled {
-			return
-		}
 	}
 }

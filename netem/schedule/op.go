@@ -1,4 +1,6 @@
-package sim
+// Package schedule is the words in which the faults of a flock are written
+// down, and draws schedules of them from a seed.
+package schedule
 
 import (
 	"fmt"
@@ -21,7 +23,7 @@ type Op struct {
 	For  time.Duration // 0: not given
 }
 
-// String prints the line that ParseOp reads.
+// String prints the line that Parse reads.
 func (o Op) String() string {
 	s := fmt.Sprintf("at %v %s", o.At, o.Verb)
 	for _, word := range [...]string{o.Who, o.What} {
@@ -43,16 +45,17 @@ type Verb struct {
 	// Drawn: random schedules use it; --faults chooses among these.
 	Drawn bool
 
+	Who bool // it is about an agent
+
 	late  bool // drawn from dice of its own: it came later, and moved no other
-	who   bool
-	apply func(*Sim, *Op, *agent) bool // tells whether it struck
 	check func(*Op) error
 }
 
 // synopsis is how a line with this verb reads.
 func (v *Verb) synopsis() string { return strings.TrimSpace("at T " + v.Name + " " + v.Takes) }
 
-func verbNamed(name string) (*Verb, bool) {
+// Named gives a verb by its name.
+func Named(name string) (*Verb, bool) {
 	i := slices.IndexFunc(verbs, func(v Verb) bool { return v.Name == name })
 	if i < 0 {
 		return nil, false
@@ -76,8 +79,8 @@ func Faults() (names []string) {
 // Strikes tells whether random schedules can use a verb.
 func Strikes(name string) bool { return slices.Contains(Faults(), name) }
 
-// ParseOp reads one line of a schedule.
-func ParseOp(text string) (Op, error) {
+// Parse reads one line of a schedule.
+func Parse(text string) (Op, error) {
 	words := strings.Fields(text)
 	fail := func(format string, args ...any) (Op, error) {
 		return Op{}, fmt.Errorf("%q: %s", text, fmt.Sprintf(format, args...))
@@ -89,7 +92,7 @@ func ParseOp(text string) (Op, error) {
 	if err != nil || at < 0 {
 		return fail("time %q: want a duration from 0s on, as 5s", words[1])
 	}
-	verb, ok := verbNamed(words[2])
+	verb, ok := Named(words[2])
 	if !ok {
 		var names []string
 		for _, v := range verbs {
@@ -105,7 +108,7 @@ func ParseOp(text string) (Op, error) {
 		}
 		words = words[:n-2]
 	}
-	if verb.who {
+	if verb.Who {
 		if len(words) == 0 {
 			return fail("nobody is named: want %q", verb.synopsis())
 		}

@@ -1,0 +1,214 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/shape"
+)
+
+// Effects are the words for the effects of an agent, after which, or in the
+// middle of which, it may crash: the next one whatever it is; in the middle of
+// writing and of syncing a record; after a record is durable, a datagram has
+// left, a lease was granted or taken back, readers see another state; in the
+// middle of writing the disk's second copy, and after that.
+var Effects = []string{"any", "write", "sync", "save", "send", "grant", "retract", "publish", "settle-write", "settle"}
+
+// verbs are the words of the schedules.
+var verbs []Verb
+
+func init() { verbs = words() }
+
+func words() []Verb {
+	return []Verb{
+		{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, Who: true, check: oneOf("", "power"),
+			Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
+		{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, Who: true, check: checkCrashAt,
+			Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(Effects, ", ")},
+		{Name: "start", Takes: "WHO", Who: true,
+			Does: "the process starts on its disk"},
+		{Name: "stop", Takes: "WHO [for D]", Drawn: true, Who: true,
+			Does: "SIGTERM: its work ends, it hands over, it stops"},
+		{Name: "pause", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
+			Does: "SIGSTOP: its datagrams wait"},
+		{Name: "suspend", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
+			Does: "the machine sleeps: its boot clock runs on, its monotonic one does not, datagrams are lost"},
+		{Name: "rate", Takes: "WHO PERCENT", Drawn: true, Who: true, check: checkRate,
+			Does: "its clocks run that much too fast, from -1% to 1%"},
+		{Name: "partition", Takes: "SHAPE [for D]", Drawn: true, check: checkShape,
+			Does: "groups a,b/c,d,e (an unnamed agent is alone), one-way cuts a>b, or the only links left a-b,a-c"},
+		{Name: "heal",
+			Does: "the last partition ends"},
+		{Name: "flap", Takes: "EVERY for D", Drawn: true, check: checkFlap,
+			Does: "so often every one-way link is cut, or not, by chance"},
+		{Name: "netem", Takes: "WHO RULES [for D]", Drawn: true, Who: true, check: checkRules,
+			Does: "fault rules on its packets, in the words of netem"},
+		{Name: "clear", Takes: "WHO", Who: true,
+			Does: "no fault rules any more"},
+		{Name: "disk", Takes: "WHO slow D|ok|fails", Drawn: true, Who: true, check: checkDisk,
+			Does: "each save takes up to D longer; or the next one fails, and the agent stops"},
+		{Name: "hold", Takes: "WHO N", Drawn: true, Who: true, check: checkHold,
+			Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
+		{Name: "finish", Takes: "WHO", Drawn: true, Who: true,
+			Does: "work ends by itself, and the agent steps down"},
+		{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, Who: true, check: anyWord,
+			Does: "the command, if it is the goose"},
+		{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
+			Does: "the command, if it is not refused; it comes back after D as an observer"},
+		{Name: "force-leave", Takes: "WHO", Who: true,
+			Does: "the command, given to the goose"},
+		{Name: "wipe", Takes: "WHO [for D]", Drawn: true, Who: true,
+			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
+		{Name: "move", Takes: "WHO", Drawn: true, Who: true,
+			Does: "it has another address"},
+		{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+			Does: "the command: nobody hands over but by force, and voters change only to heal"},
+		{Name: "thaw", Takes: "WHO", Drawn: true, late: true, Who: true,
+			Does: "the command"},
+		{Name: "priority", Takes: "WHO N", Drawn: true, late: true, Who: true, check: checkPriority,
+			Does: "its configuration says another priority, and is read again"},
+		{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, check: checkFlap,
+			Does: "so often every goose is told to step down"},
+		{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+			Does: "what reached it within the last D comes again"},
+		{Name: "clone", Takes: "WHO NAME", Who: true, check: anyWord,
+			Does: "it restarts, and its copied disk runs on machine NAME too"},
+		{Name: "recover", Takes: "A,B", check: anyWord,
+			Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
+		{Name: "due", Takes: "D", check: checkDue,
+			Does: "from now on a goose is due within D, and whenever one is lost"},
+		{Name: "excuse",
+			Does: "nobody owes a goose any more"},
+		{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", check: checkExpect,
+			Does: "what must be so at this moment"},
+	}
+}
+
+// Checks of what a verb takes.
+
+func oneOf(words ...string) func(*Op) error {
+	return func(o *Op) error {
+		if !slices.Contains(words, o.What) {
+			return fmt.Errorf("%q is not one of %q", o.What, words)
+		}
+		return nil
+	}
+}
+
+func anyWord(*Op) error { return nil }
+
+func needsFor(o *Op) error {
+	if o.For <= 0 || o.What != "" {
+		return fmt.Errorf("it needs an end")
+	}
+	return nil
+}
+
+// ParseRate reads a percentage, and gives it in parts per million.
+func ParseRate(text string) (int64, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	f, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || f < -1 || f > 1 {
+		return 0, fmt.Errorf("rate %q: want a percentage from -1%% to 1%%", text)
+	}
+	return int64(f * 10_000), nil
+}
+
+// Crash is what "EFFECT [N] [power]" says.
+type Crash struct {
+	At    string // of Effects
+	More  int
+	Power bool
+}
+
+// ParseCrash reads what crash-at takes.
+func ParseCrash(text string) (c Crash, err error) {
+	words := strings.Fields(text)
+	bad := fmt.Errorf("%q is not one of %q, a number if you like, and power if you like", text, Effects)
+	if len(words) == 0 || !slices.Contains(Effects, words[0]) {
+		return c, bad
+	}
+	c.At, words = words[0], words[1:]
+	if len(words) > 0 && words[0] != "power" {
+		if c.More, err = strconv.Atoi(words[0]); err != nil || c.More < 0 {
+			return c, bad
+		}
+		words = words[1:]
+	}
+	if c.Power = len(words) == 1 && words[0] == "power"; len(words) > 0 && !c.Power {
+		return c, bad
+	}
+	return c, nil
+}
+
+func checkCrashAt(o *Op) error {
+	_, err := ParseCrash(o.What)
+	return err
+}
+
+func checkPriority(o *Op) error {
+	if _, err := strconv.ParseUint(o.What, 10, 8); err != nil {
+		return fmt.Errorf("%q is not a number from 0 to 255", o.What)
+	}
+	return nil
+}
+
+func checkRate(o *Op) error {
+	_, err := ParseRate(o.What)
+	return err
+}
+
+func checkShape(o *Op) error {
+	_, err := shape.Parse(o.What)
+	return err
+}
+
+func checkFlap(o *Op) error {
+	every, err := time.ParseDuration(o.What)
+	if err != nil || every <= 0 || o.For <= 0 {
+		return fmt.Errorf("it needs two durations above 0s")
+	}
+	return nil
+}
+
+func checkRules(o *Op) error {
+	_, err := netem.Parse(o.What)
+	return err
+}
+
+func checkDisk(o *Op) error {
+	word, arg, _ := strings.Cut(o.What, " ")
+	d, err := time.ParseDuration(arg)
+	switch {
+	case word == "slow" && err == nil && d > 0, o.What == "ok", o.What == "fails":
+		return nil
+	}
+	return fmt.Errorf("%q is not slow D, ok or fails", o.What)
+}
+
+func checkHold(o *Op) error {
+	if n, err := strconv.Atoi(o.What); err != nil || n < 0 || n > 9 {
+		return fmt.Errorf("%q is not a number from 0 to 9", o.What)
+	}
+	return nil
+}
+
+func checkDue(o *Op) error {
+	if d, err := time.ParseDuration(o.What); err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a duration above 0s", o.What)
+	}
+	return nil
+}
+func checkExpect(o *Op) error {
+	word, arg, _ := strings.Cut(o.What, " ")
+	_, err := strconv.Atoi(arg)
+	switch {
+	case word == "goose", o.What == "none", word == "told" && arg != "", word == "leads" && arg != "", word == "voters" && arg != "", o.What == "term same", word == "flocks" && err == nil:
+		return nil
+	}
+	return fmt.Errorf("%q is nothing to expect", o.What)
+}
