@@ -72,7 +72,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	flags := cmd.Flags()
 	numberFlag(flags, &o.seed, "seed", "", 1<<63, "of the run, or the first one of several (default: drawn, and printed)")
 	flags.IntVar(&o.seeds, "seeds", 1, "how many runs, each of the next seed")
-	flags.IntVarP(&o.agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", sim.MaxAgents))
+	flags.IntVarP(&o.agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
 	durationFlag(flags, &o.lasts, "for", "5m", "virtual time during which faults strike; healing comes on top")
 	durationFlag(flags, &o.every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
 	flags.StringSliceVar(&o.faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
@@ -126,11 +126,11 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 }
 
 // plan checks what was given.
-func (o *simOptions) plan() (p sim.Plan, err error) {
-	p = sim.Plan{Agents: o.agents, Latency: o.latency, For: o.lasts, Every: o.every, Faults: o.faults}
+func (o *simOptions) plan() (p schedule.Plan, err error) {
+	p = schedule.Plan{Agents: o.agents, Latency: o.latency, For: o.lasts, Every: o.every, Faults: o.faults}
 	switch {
-	case o.agents < 0 || o.agents > sim.MaxAgents:
-		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.agents, sim.MaxAgents)
+	case o.agents < 0 || o.agents > schedule.MaxAgents:
+		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.agents, schedule.MaxAgents)
 	case o.seeds < 1:
 		return p, usage("seeds %d: want 1 or more", o.seeds)
 	}
@@ -139,7 +139,7 @@ func (o *simOptions) plan() (p sim.Plan, err error) {
 		if err := c.Validate(); err != nil {
 			return p, usage("%w", err)
 		}
-		p.Timing = sim.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
+		p.Timing = schedule.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
 	}
 	for _, name := range o.faults {
 		if !schedule.Strikes(name) {
@@ -169,12 +169,12 @@ func (o *simOptions) printList(env *environment) error {
 			About string `json:"about"`
 		}
 		rows := []row{}
-		for _, s := range sim.Scenarios() {
+		for _, s := range schedule.Scenarios() {
 			rows = append(rows, row{s.Name, s.About})
 		}
 		return printJSON(env, rows)
 	}
-	for _, s := range sim.Scenarios() {
+	for _, s := range schedule.Scenarios() {
 		fmt.Fprintf(env.stdout, "%-34s %s\n", s.Name, s.About)
 	}
 	return nil
@@ -182,13 +182,13 @@ func (o *simOptions) printList(env *environment) error {
 
 // runScenario runs one scenario, for each of the seeds.
 func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
-	s, ok := sim.ScenarioNamed(o.scenario)
+	s, ok := schedule.ScenarioNamed(o.scenario)
 	if !ok {
 		text, err := os.ReadFile(o.scenario)
 		if err != nil {
 			return usage("scenario %q: it is neither of `ddgoose sim --list` nor a file: %w", o.scenario, err)
 		}
-		if s, err = sim.ParseScenario(o.scenario, string(text)); err != nil {
+		if s, err = schedule.ParseScenario(o.scenario, string(text)); err != nil {
 			return usage("%w", err)
 		}
 	}
@@ -198,7 +198,7 @@ func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
 			return fmt.Errorf("interrupted after %d of %d seeds", i, o.seeds)
 		}
 		seed := cmp.Or(s.Settings.Seed, o.seed+i)
-		r := s.Run(seed)
+		r := sim.RunScenario(&s, seed)
 		all.Add(&r.Stats)
 		if r.Err != nil {
 			return o.failed(env, &r, fmt.Sprintf("ddgoose sim --scenario %s --seed %d", o.scenario, seed))
@@ -208,9 +208,9 @@ func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
 }
 
 // runOne runs one seed, with a line of progress.
-func (o *simOptions) runOne(ctx context.Context, env *environment, p sim.Plan) error {
+func (o *simOptions) runOne(ctx context.Context, env *environment, p schedule.Plan) error {
 	progress := simProgress(env)
-	set := sim.Drawn(o.seed, p)
+	set := schedule.Drawn(o.seed, p)
 	r := sim.Run(set, func(now time.Duration) bool {
 		progress(fmt.Sprintf("seed %d", o.seed), float64(now), float64(set.For))
 		return ctx.Err() == nil
@@ -226,7 +226,7 @@ func (o *simOptions) runOne(ctx context.Context, env *environment, p sim.Plan) e
 }
 
 // runMany runs several seeds on all cores.
-func (o *simOptions) runMany(ctx context.Context, env *environment, p sim.Plan) error {
+func (o *simOptions) runMany(ctx context.Context, env *environment, p schedule.Plan) error {
 	progress := simProgress(env)
 	var all sim.Stats
 	var bad *sim.Result
@@ -253,11 +253,11 @@ func (o *simOptions) runMany(ctx context.Context, env *environment, p sim.Plan) 
 const shrinkTries = 300
 
 // shrunken tells of a run that went wrong, by the smallest schedule found.
-func (o *simOptions) shrunken(env *environment, seed uint64, p sim.Plan, r sim.Result) error {
+func (o *simOptions) shrunken(env *environment, seed uint64, p schedule.Plan, r sim.Result) error {
 	replay := o.command(seed)
 	if r.Class() != sim.Crashed {
 		r = sim.Shrink(r, shrinkTries)
-		replay += " --only " + sim.OnlyFlag(sim.Only(seed, p, r.Settings.Ops))
+		replay += " --only " + schedule.OnlyFlag(schedule.Only(seed, p, r.Settings.Ops))
 	}
 	return o.failed(env, &r, replay)
 }

@@ -73,3 +73,29 @@ func TestSchedulesUseEveryFault(t *testing.T) {
 		require.NotEmpty(t, v.Does)
 	}
 }
+
+func TestPlansChooseFaults(t *testing.T) {
+	set := schedule.Drawn(3, schedule.Plan{Faults: []string{"crash", "move"}, Every: time.Second, Agents: 7, For: time.Hour})
+	require.Equal(t, 7, set.Agents)
+	require.Greater(t, len(set.Ops), 3000)
+	for _, o := range set.Ops {
+		require.Contains(t, []string{"crash", "move"}, o.Verb)
+	}
+	require.Len(t, schedule.Drawn(3, schedule.Plan{Only: []int{1, 4}}).Ops, 2)
+}
+
+func TestBadScenariosNameTheLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"agents many":           `scenario x, line 1: agents "many"`,
+		"agents 0":              "want 1 to 500",
+		"\n# fine\nat 5s crash": "scenario x, line 3",
+		"colour blue":           `there is no "colour": want one of agents`,
+		"timing a 5ms":          "want NAME HEARTBEAT LEASE",
+		"gooseless often":       "want a percentage",
+		"priority a 300":        "value out of range",
+		"election Blue":         "that is no name",
+	} {
+		_, err := schedule.ParseScenario("x", text)
+		require.ErrorContains(t, err, want, text)
+	}
+}

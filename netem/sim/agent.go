@@ -15,6 +15,7 @@ import (
 	"duckduckgoose/agent/store/memfs"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
+	"duckduckgoose/netem/schedule"
 )
 
 // errDisk is what a failing disk says.
@@ -42,7 +43,7 @@ type agent struct {
 	emulator *netem.Emulator
 	ruled    bool // fault rules stand
 
-	timing    Timing
+	timing    schedule.Timing
 	set       member.Settings // as configured
 	holders   int             // sessions that wait, in each election it contests, for this agent to be the goose
 	syncTakes time.Duration   // what a slow disk adds to each sync

@@ -46,11 +46,11 @@ func TestCrashAfterEveryEffect(t *testing.T) {
 	for _, script := range crashScripts {
 		t.Run(script.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := ParseScenario(script.name, script.text)
+			s, err := schedule.ParseScenario(script.name, script.text)
 			require.NoError(t, err)
 			set := s.Settings
 			set.Seed, set.For = 1, script.to+crashEnd
-			for _, name := range append([]string{""}, (&set).contests("a")...) {
+			for _, name := range append([]string{""}, (&set).Contests("a")...) {
 				set.Ops = append(set.Ops, schedule.Op{At: set.For - time.Millisecond, Verb: "expect", What: fmt.Sprintf("leads * %s", name)})
 			}
 			crashes := 0
@@ -74,7 +74,7 @@ func TestCrashAfterEveryEffect(t *testing.T) {
 }
 
 // effectsWithin counts the effects of each agent within a stretch of a run.
-func effectsWithin(t *testing.T, set Settings, from, to time.Duration) []int {
+func effectsWithin(t *testing.T, set schedule.Settings, from, to time.Duration) []int {
 	s := newSim(set, bugs{})
 	s.setUp()
 	s.run(from)

@@ -2,11 +2,13 @@ package sim
 
 import (
 	"sync"
+
+	"duckduckgoose/netem/schedule"
 )
 
 // Many runs n seeds from first on, on as many goroutines as workers, and gives
 // the results to each in the order of seeds. It ends early when each says no.
-func Many(first uint64, n, workers int, p Plan, each func(seed uint64, r Result) bool) {
+func Many(first uint64, n, workers int, p schedule.Plan, each func(seed uint64, r Result) bool) {
 	if n <= 0 {
 		return
 	}
@@ -22,7 +24,7 @@ func Many(first uint64, n, workers int, p Plan, each func(seed uint64, r Result)
 	for range workers {
 		running.Go(func() {
 			for j := range jobs {
-				j.done <- Run(Drawn(j.seed, p), nil)
+				j.done <- Run(schedule.Drawn(j.seed, p), nil)
 			}
 		})
 	}

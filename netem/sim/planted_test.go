@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/store/memfs"
+	"duckduckgoose/netem/schedule"
 	"duckduckgoose/wire"
 )
 
@@ -202,7 +203,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			if raceEnabled && tt.from > 0 {
 				t.Skip("takes many seeds, and is run without the race detector")
 			}
-			r, seeds := hunt(tt.only, tt.others, tt.bugs, tt.class, tt.from, Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
+			r, seeds := hunt(tt.only, tt.others, tt.bugs, tt.class, tt.from, schedule.Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
 			require.NotNil(t, r, "not found in %d seeds", seeds)
 			t.Logf("%s: found with %d seeds: %v", tt.name, seeds, r.Err)
 		})
@@ -210,18 +211,18 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 }
 
 // hunt runs seeds until one breaks a promise of the class.
-func hunt(scenario string, others bool, b bugs, class Class, from uint64, p Plan) (*Result, uint64) {
+func hunt(scenario string, others bool, b bugs, class Class, from uint64, p schedule.Plan) (*Result, uint64) {
 	const most = 600
 	if *long {
 		from = 0
 	}
 	for seed := from; seed < from+most; seed++ {
-		set := Drawn(seed, p)
+		set := schedule.Drawn(seed, p)
 		set.Heal = false
 		if others {
 			set.Elections = map[string][]string{"blue": nil, "green": nil}
 		}
-		for _, s := range Scenarios() {
+		for _, s := range schedule.Scenarios() {
 			if s.Name == scenario {
 				set = s.Settings
 				set.Seed = seed

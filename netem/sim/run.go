@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"duckduckgoose/netem/check"
+	"duckduckgoose/netem/schedule"
 )
 
 // Result is how one run ended.
 type Result struct {
-	Settings Settings
+	Settings schedule.Settings
 	Stats    Stats
 	Hash     uint64        // of everything that happened
 	Ended    time.Duration // true time
@@ -52,12 +53,14 @@ func (r *Result) Class() Class {
 }
 
 // Run runs one schedule to its end, or to the first thing that goes wrong.
-func Run(set Settings, watch func(now time.Duration) bool) Result { return run(set, bugs{}, watch) }
+func Run(set schedule.Settings, watch func(now time.Duration) bool) Result {
+	return run(set, bugs{}, watch)
+}
 
 // progressEvery is how much virtual time passes between two calls of watch.
 const progressEvery = time.Minute
 
-func run(set Settings, b bugs, watch func(now time.Duration) bool) (r Result) {
+func run(set schedule.Settings, b bugs, watch func(now time.Duration) bool) (r Result) {
 	s := newSim(set, b)
 	defer func() {
 		if p := recover(); p != nil {

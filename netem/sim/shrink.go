@@ -42,16 +42,3 @@ func shrink(r Result, b bugs, tries int) Result {
 	}
 	return r
 }
-
-// Only tells which faults of the schedule that a plan draws are left, so that
-// Plan.Only replays them.
-func Only(seed uint64, p Plan, left []schedule.Op) (only []int) {
-	p.Only = nil
-	only = []int{}
-	for i, o := range Drawn(seed, p).Ops {
-		if slices.Contains(left, o) {
-			only = append(only, i)
-		}
-	}
-	return only
-}

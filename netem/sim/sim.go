@@ -3,9 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 // Sim is one run: agents, their disks, clocks and network, and the checker
 // that watches. It is for one goroutine.
 type Sim struct {
-	set    Settings
+	set    schedule.Settings
 	now    time.Duration // true time
 	queue  queue
 	net    network
@@ -44,37 +42,8 @@ type Sim struct {
 	termWas   uint64        // at the last look at it
 }
 
-// Timing is an agent's heartbeat and lease.
-type Timing struct{ Heartbeat, Lease time.Duration }
-
-// Settings is one run, whole: the same settings give the same run, byte for byte.
-type Settings struct {
-	Seed   uint64
-	Agents int // machines, named a, b, c, ...
-	Voters int // --voters, the most there are to be
-	// Together is how many of the first agents are a flock from the beginning.
-	// Without, and without Expect, a founds a flock alone and the others join it.
-	Together int
-	Expect   int // all start with --expect
-	Timing   Timing
-	Latency  time.Duration // one way
-	// Of single agents, by name.
-	Timings    map[string]Timing
-	Priorities map[string]uint8 // default 100
-	Observers  map[string]bool
-	Absent     map[string]bool     // not started at the beginning
-	Alone      map[string]bool     // founds a flock of its own
-	Elections  map[string][]string // besides the default one: by name, the agents that contest it; none: all
-	Preempts   map[string]time.Duration
-	Holders    int  // sessions that wait at each agent, in each election it contests
-	Steady     bool // all clocks run true
-	Ops        []schedule.Op
-	For        time.Duration // how long the schedule runs
-	Heal       bool          // afterwards heal a majority, then all, and demand a goose
-}
-
 // newSim makes the machines of a run, and nothing has started yet.
-func newSim(set Settings, b bugs) *Sim {
+func newSim(set schedule.Settings, b bugs) *Sim {
 	s := &Sim{
 		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{}, tables: map[election.Digest]string{},
 		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}, Told: map[string]int{}}, bugs: b,
@@ -93,7 +62,7 @@ func newSim(set Settings, b bugs) *Sim {
 			a.timing = t
 		}
 		a.set = member.Settings{
-			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, Expect: set.Expect, Elections: set.contests(name),
+			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, Expect: set.Expect, Elections: set.Contests(name),
 			Joins:  (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name],
 			Voters: set.Voters, Priority: 100, Observer: set.Observers[name], PreemptAfter: set.Preempts[name],
 		}
@@ -111,16 +80,6 @@ func newSim(set Settings, b bugs) *Sim {
 		s.net.cut = append(s.net.cut, make([]bool, set.Agents))
 	}
 	return s
-}
-
-// contests gives the elections besides the default one that an agent contests.
-func (s *Settings) contests(who string) (names []string) {
-	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
-		if by := s.Elections[name]; len(by) == 0 || slices.Contains(by, who) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // dice gives a stream of chance of its own, so that what is dropped from a

@@ -25,18 +25,18 @@ func budget(many, few int) int {
 
 func TestSameSeedSameRun(t *testing.T) {
 	for seed := range uint64(budget(20, 2)) {
-		p := Plan{For: time.Minute, Every: time.Second}
-		a, b := Run(Drawn(seed, p), nil), Run(Drawn(seed, p), nil)
+		p := schedule.Plan{For: time.Minute, Every: time.Second}
+		a, b := Run(schedule.Drawn(seed, p), nil), Run(schedule.Drawn(seed, p), nil)
 		require.Equal(t, a.Hash, b.Hash, "seed %d", seed)
 		require.Equal(t, a.Stats, b.Stats, "seed %d", seed)
-		require.NotEqual(t, a.Hash, Run(Drawn(seed+1000, p), nil).Hash, "seed %d", seed)
+		require.NotEqual(t, a.Hash, Run(schedule.Drawn(seed+1000, p), nil).Hash, "seed %d", seed)
 	}
 }
 
 // TestSeedsKeepEveryPromise is the short form of `make sim`.
 func TestSeedsKeepEveryPromise(t *testing.T) {
 	var all Stats
-	Many(1, budget(150, 4), runtime.GOMAXPROCS(0), Plan{}, func(seed uint64, r Result) bool {
+	Many(1, budget(150, 4), runtime.GOMAXPROCS(0), schedule.Plan{}, func(seed uint64, r Result) bool {
 		all.Add(&r.Stats)
 		if r.Err != nil {
 			t.Errorf("%s", r.Report(fmt.Sprintf("ddgoose sim --seed %d", seed)))
@@ -61,15 +61,15 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		502570: "simulator: a goose was due though nobody had heard where a voter had moved to",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
-		set := Drawn(seed, Plan{})
+		set := schedule.Drawn(seed, schedule.Plan{})
 		r := Run(set, nil)
 		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
 	}
 }
 
 func TestHundredsOfAgents(t *testing.T) {
-	set := Settings{
-		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
+	set := schedule.Settings{
+		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: schedule.Timing{Heartbeat: 50 * time.Millisecond, Lease: 500 * time.Millisecond},
 		Latency: 200 * time.Microsecond, For: 30 * time.Second, Heal: true,
 		Ops: []schedule.Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
 	}
@@ -79,7 +79,7 @@ func TestHundredsOfAgents(t *testing.T) {
 }
 
 func TestPanicsAreCrashesThatTellTheirStack(t *testing.T) {
-	set := Drawn(1, Plan{For: 10 * time.Second})
+	set := schedule.Drawn(1, schedule.Plan{For: 10 * time.Second})
 	r := run(set, bugs{hears: func(*life, uint64, *election.Message) { panic("planted") }}, nil)
 	require.Equal(t, Crashed, r.Class())
 	require.ErrorContains(t, r.Err, "panic: planted")
@@ -89,8 +89,8 @@ func TestPanicsAreCrashesThatTellTheirStack(t *testing.T) {
 func TestShrinkingKeepsWhatMatters(t *testing.T) {
 	forgets := bugs{late: afterSends}
 	for seed := uint64(0); ; seed++ {
-		p := Plan{Every: 2 * time.Second, For: 2 * time.Minute}
-		set := Drawn(seed, p)
+		p := schedule.Plan{Every: 2 * time.Second, For: 2 * time.Minute}
+		set := schedule.Drawn(seed, p)
 		set.Heal = false
 		r := run(set, forgets, nil)
 		if r.Class() != Safety {
@@ -99,10 +99,10 @@ func TestShrinkingKeepsWhatMatters(t *testing.T) {
 		small := shrink(r, forgets, 100)
 		require.Equal(t, Safety, small.Class())
 		require.Less(t, len(small.Settings.Ops), len(set.Ops)/4)
-		only := Only(seed, p, small.Settings.Ops)
+		only := schedule.Only(seed, p, small.Settings.Ops)
 		require.Len(t, only, len(small.Settings.Ops))
 		p.Only = only
-		again := Drawn(seed, p)
+		again := schedule.Drawn(seed, p)
 		again.Heal = false
 		require.Equal(t, small.Hash, run(again, forgets, nil).Hash, "the flags replay the shrunken run")
 		require.Contains(t, small.Report("THIS"), "replay: THIS")

@@ -1,11 +1,13 @@
-package sim
+package schedule
 
 import (
 	"cmp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"duckduckgoose/netem"
-	"duckduckgoose/netem/schedule"
 )
 
 // Plan says what random schedules are to be like.
@@ -54,7 +56,7 @@ func Drawn(seed uint64, p Plan) Settings {
 	set.Holders = int(d.Uint64() % 3)
 	set.Timings, set.Priorities, set.Observers = map[string]Timing{}, map[string]uint8{}, map[string]bool{}
 	for i := range set.Agents {
-		name := schedule.Name(i)
+		name := Name(i)
 		if p.Timing == (Timing{}) && d.OneIn(12) { // nobody has to agree on timing
 			set.Timings[name] = Timing{set.Timing.Heartbeat / 2, set.Timing.Lease * 3 / 2}
 		}
@@ -79,18 +81,43 @@ func Drawn(seed uint64, p Plan) Settings {
 		if more.OneIn(2) {
 			for i := range set.Agents {
 				if more.OneIn(2) {
-					set.Elections[name] = append(set.Elections[name], schedule.Name(i))
+					set.Elections[name] = append(set.Elections[name], Name(i))
 				}
 			}
 		}
 	}
 	for i := range set.Agents {
 		if more.OneIn(8) {
-			set.Preempts[schedule.Name(i)] = more.Between(time.Second, 10*time.Second).Round(time.Millisecond)
+			set.Preempts[Name(i)] = more.Between(time.Second, 10*time.Second).Round(time.Millisecond)
 		}
 	}
 	late := netem.NewDice(seed, netem.Out, "late verbs")
-	ops := schedule.Draw(&d, &late, schedule.Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults})
-	set.Ops = schedule.Kept(ops, p.Only)
+	ops := Draw(&d, &late, Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults})
+	set.Ops = Kept(ops, p.Only)
 	return set
+}
+
+// Only tells which faults of the schedule that a plan draws are left, so that
+// Plan.Only replays them.
+func Only(seed uint64, p Plan, left []Op) (only []int) {
+	p.Only = nil
+	only = []int{}
+	for i, o := range Drawn(seed, p).Ops {
+		if slices.Contains(left, o) {
+			only = append(only, i)
+		}
+	}
+	return only
+}
+
+// OnlyFlag prints the faults that are left as --only takes them.
+func OnlyFlag(only []int) string {
+	if len(only) == 0 {
+		return "none"
+	}
+	words := make([]string, len(only))
+	for i, n := range only {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ",")
 }

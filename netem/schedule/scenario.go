@@ -1,0 +1,232 @@
+package schedule
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/store"
+)
+
+//go:embed scenarios/*.txt
+var scenarioFiles embed.FS
+
+// Scenario is a schedule with a name, written by hand: what happens, and what
+// must come of it.
+type Scenario struct {
+	Name     string
+	About    string // from its first comment lines
+	Settings Settings
+	// MaxGap bounds each time without a goose after the first one; -1: nothing does.
+	MaxGap time.Duration
+	// MaxGooseless bounds their sum, as a share of the time; -1: nothing does.
+	MaxGooseless float64
+	// Elections bounds how many are won; -1: nothing does.
+	Elections int
+}
+
+// Scenarios gives all that are built in, sorted by name.
+func Scenarios() []Scenario {
+	var all []Scenario
+	names, err := fs.Glob(scenarioFiles, "scenarios/*.txt")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range names {
+		text, err := scenarioFiles.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(file, "scenarios/"), ".txt")
+		s, err := ParseScenario(name, string(text))
+		if err != nil {
+			panic(fmt.Sprintf("schedule: built-in scenario: %v", err))
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// ScenarioNamed gives a scenario that is built in.
+func ScenarioNamed(name string) (Scenario, bool) {
+	all := Scenarios()
+	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return all[i], true
+}
+
+// ParseScenario reads a scenario file: comments, a header of "WORD VALUE"
+// lines, and lines "at T ...".
+func ParseScenario(name, text string) (Scenario, error) {
+	s := Scenario{Name: name, MaxGap: -1, MaxGooseless: -1, Elections: -1, Settings: Settings{
+		Agents: 5, Voters: 5, Together: -1, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
+		Latency: 200 * time.Microsecond, For: time.Minute,
+		Timings: map[string]Timing{}, Priorities: map[string]uint8{}, Observers: map[string]bool{}, Absent: map[string]bool{}, Alone: map[string]bool{},
+		Elections: map[string][]string{}, Preempts: map[string]time.Duration{},
+	}}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		var err error
+		switch {
+		case line == "":
+		case strings.HasPrefix(line, "#"):
+			if len(s.Settings.Ops) == 0 {
+				s.About = strings.TrimSpace(s.About + " " + strings.TrimSpace(line[1:]))
+			}
+		case strings.HasPrefix(line, "at "):
+			var o Op
+			if o, err = Parse(line); err == nil {
+				s.Settings.Ops = append(s.Settings.Ops, o)
+			}
+		default:
+			word, value, _ := strings.Cut(line, " ")
+			err = s.set(word, strings.TrimSpace(value))
+		}
+		if err != nil {
+			return s, fmt.Errorf("scenario %s, line %d: %w", name, n, err)
+		}
+	}
+	if s.Settings.Together < 0 {
+		s.Settings.Together = s.Settings.Agents
+	}
+	return s, nil
+}
+
+const headerWords = "agents voters together expect heartbeat lease latency for holders steady seed timing priority preempt election observer absent alone gap gooseless elections"
+
+// set takes one line of the header.
+func (s *Scenario) set(word, value string) (err error) {
+	set := &s.Settings
+	number := func(to *int) {
+		*to, err = strconv.Atoi(value)
+	}
+	duration := func(to *time.Duration) {
+		*to, err = time.ParseDuration(value)
+	}
+	switch word {
+	case "agents":
+		number(&set.Agents)
+		if err == nil && (set.Agents < 1 || set.Agents > MaxAgents) {
+			err = fmt.Errorf("want 1 to %d", MaxAgents)
+		}
+	case "voters":
+		number(&set.Voters)
+	case "together":
+		number(&set.Together)
+	case "expect":
+		number(&set.Expect)
+		set.Together = 0
+	case "holders":
+		number(&set.Holders)
+	case "elections":
+		number(&s.Elections)
+	case "heartbeat":
+		duration(&set.Timing.Heartbeat)
+	case "lease":
+		duration(&set.Timing.Lease)
+	case "latency":
+		duration(&set.Latency)
+	case "for":
+		duration(&set.For)
+	case "gap":
+		duration(&s.MaxGap)
+	case "seed":
+		set.Seed, err = strconv.ParseUint(value, 10, 64)
+	case "election": // NAME, or NAME a,b: who contests it
+		name, by, _ := strings.Cut(value, " ")
+		if !store.ValidName(name) {
+			return fmt.Errorf("election %q: that is no name", name)
+		}
+		set.Elections[name] = strings.FieldsFunc(by, func(r rune) bool { return r == ',' })
+	case "preempt": // a 5s
+		name, after, _ := strings.Cut(value, " ")
+		set.Preempts[name], err = time.ParseDuration(after)
+	case "steady":
+		set.Steady = true
+	case "timing": // a 25ms 250ms
+		f := strings.Fields(value)
+		if len(f) != 3 {
+			return fmt.Errorf("timing %q: want NAME HEARTBEAT LEASE", value)
+		}
+		var t Timing
+		if t.Heartbeat, err = time.ParseDuration(f[1]); err == nil {
+			t.Lease, err = time.ParseDuration(f[2])
+		}
+		set.Timings[f[0]] = t
+	case "priority": // a 0
+		name, n, _ := strings.Cut(value, " ")
+		var p uint64
+		p, err = strconv.ParseUint(n, 10, 8)
+		set.Priorities[name] = uint8(p)
+	case "observer":
+		set.Observers[value] = true
+	case "alone":
+		set.Alone[value] = true
+	case "gooseless": // 1%
+		var percent float64
+		number, ok := strings.CutSuffix(value, "%")
+		if percent, err = strconv.ParseFloat(number, 64); err != nil || !ok {
+			return fmt.Errorf("gooseless %q: want a percentage", value)
+		}
+		s.MaxGooseless = percent / 100
+	case "absent":
+		set.Absent[value] = true
+	default:
+		return fmt.Errorf("there is no %q: want one of %s, or \"at T ...\"", word, headerWords)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", word, value, err)
+	}
+	return nil
+}
+
+// MaxAgents bounds the agents of a run.
+const MaxAgents = 500
+
+// header prints the settings as a scenario's header.
+func (s *Settings) header() []string {
+	lines := []string{
+		fmt.Sprintf("agents %d", s.Agents), fmt.Sprintf("voters %d", s.Voters), fmt.Sprintf("heartbeat %v", s.Timing.Heartbeat),
+		fmt.Sprintf("lease %v", s.Timing.Lease), fmt.Sprintf("latency %v", s.Latency), fmt.Sprintf("for %v", s.For),
+		fmt.Sprintf("holders %d", s.Holders),
+	}
+	if s.Expect > 0 {
+		lines = append(lines, fmt.Sprintf("expect %d", s.Expect))
+	} else {
+		lines = append(lines, fmt.Sprintf("together %d", s.Together))
+	}
+	if s.Steady {
+		lines = append(lines, "steady")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Timings)) {
+		lines = append(lines, fmt.Sprintf("timing %s %v %v", name, s.Timings[name].Heartbeat, s.Timings[name].Lease))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Priorities)) {
+		lines = append(lines, fmt.Sprintf("priority %s %d", name, s.Priorities[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Preempts)) {
+		lines = append(lines, fmt.Sprintf("preempt %s %v", name, s.Preempts[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
+		lines = append(lines, strings.TrimSpace("election "+name+" "+strings.Join(s.Elections[name], ",")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Observers)) {
+		lines = append(lines, "observer "+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Absent)) {
+		lines = append(lines, "absent "+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Alone)) {
+		lines = append(lines, "alone "+name)
+	}
+	return lines
+}

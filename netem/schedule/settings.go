@@ -1,0 +1,57 @@
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Timing is an agent's heartbeat and lease.
+type Timing struct{ Heartbeat, Lease time.Duration }
+
+// Settings is one run, whole: the same settings give the same run, byte for byte.
+type Settings struct {
+	Seed   uint64
+	Agents int // machines, named a, b, c, ...
+	Voters int // --voters, the most there are to be
+	// Together is how many of the first agents are a flock from the beginning.
+	// Without, and without Expect, a founds a flock alone and the others join it.
+	Together int
+	Expect   int // all start with --expect
+	Timing   Timing
+	Latency  time.Duration // one way
+	// Of single agents, by name.
+	Timings    map[string]Timing
+	Priorities map[string]uint8 // default 100
+	Observers  map[string]bool
+	Absent     map[string]bool     // not started at the beginning
+	Alone      map[string]bool     // founds a flock of its own
+	Elections  map[string][]string // besides the default one: by name, the agents that contest it; none: all
+	Preempts   map[string]time.Duration
+	Holders    int  // sessions that wait at each agent, in each election it contests
+	Steady     bool // all clocks run true
+	Ops        []Op
+	For        time.Duration // how long the schedule runs
+	Heal       bool          // afterwards heal a majority, then all, and demand a goose
+}
+
+// Contests gives the elections besides the default one that an agent contests.
+func (s *Settings) Contests(who string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
+		if by := s.Elections[name]; len(by) == 0 || slices.Contains(by, who) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Text prints the settings in the words of the scenario files.
+func (s *Settings) Text() string {
+	lines := append([]string{fmt.Sprintf("seed %d", s.Seed)}, s.header()...)
+	for _, o := range s.Ops {
+		lines = append(lines, o.String())
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}
