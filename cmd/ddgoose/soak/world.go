@@ -50,6 +50,13 @@ type shown struct {
 // the newest may not be committed.
 const configAge = 30 * time.Second
 
+// loopbackRTT is what a busy machine may take for a round trip to itself, and
+// mostVoters how many stand in the line of succession.
+const (
+	loopbackRTT = 1750 * time.Microsecond
+	mostVoters  = 5
+)
+
 // noise is how much longer a goose may take when packets are lost or late.
 const noise = 4
 
@@ -58,8 +65,7 @@ func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Durati
 	for _, name := range names {
 		w.places[name] = &place{}
 	}
-	// 2 leases + stagger (5 ranks of 5 ms and their jitter) + 5 RTT + h.
-	w.bound = 2*lease + 35*time.Millisecond + heartbeat + slack
+	w.bound = check.Bound{Lease: lease, Heartbeat: heartbeat, RTT: loopbackRTT}.Within(mostVoters) + slack
 	return w
 }
 
