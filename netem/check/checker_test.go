@@ -69,6 +69,11 @@ func inFlock(flock string, e check.Event) check.Event {
 	return e
 }
 
+func inElection(name string, e check.Event) check.Event {
+	e.Election = name
+	return e
+}
+
 // TestEachPromiseCanBeBroken holds runs that must fail against runs beside
 // them, differing in one event, that must not.
 func TestEachPromiseCanBeBroken(t *testing.T) {
@@ -81,6 +86,12 @@ func TestEachPromiseCanBeBroken(t *testing.T) {
 	}{
 		{"one leader a term", "", []check.Event{led(1, "a", 1), led(2, "b", 2), led(3, "a", 3), led(4, "a", 3)}},
 		{"two leaders of a term", "P1", []check.Event{led(1, "a", 1), led(2, "b", 1)}},
+		{"terms of two elections are apart", "", []check.Event{
+			published(0, "a", 1, 500), inElection("x", published(1, "b", 1, 500)), inElection("y", published(2, "c", 1, 500))}},
+		{"two are the goose of one election", "P2", []check.Event{
+			inElection("x", published(1, "a", 1, 500)), inElection("x", published(2, "b", 2, 500))}},
+		{"only the default election owes a goose", "P4", []check.Event{
+			due(0, 100), inElection("x", published(1, "a", 1, 500)), excused(200)}},
 		{"terms of two flocks are apart", "", []check.Event{led(1, "a", 1), inFlock("g", led(2, "b", 1))}},
 		{"a term is claimed by an answer alone", "P1", []check.Event{led(1, "a", 1), answered(2, 3, "b", 1)}},
 
@@ -132,6 +143,8 @@ func TestEachPromiseCanBeBroken(t *testing.T) {
 		{"a config of a later term than the record", "P6", []check.Event{recorded(0, "a", record(1, "", 2, 2, "a b"))}},
 		{"a recovery begins the configs anew", "", []check.Event{
 			recorded(0, "a", record(4, "", 4, 7, "a b c")), recorded(1, "a", recovered)}},
+		{"a recovery begins terms anew", "", []check.Event{
+			recorded(0, "a", record(9, "", 4, 7, "a b c")), recorded(1, "a", recovered)}},
 		{"a recovery forgotten", "P6", []check.Event{
 			recorded(0, "a", recovered), recorded(1, "a", record(5, "", 4, 7, "a b c"))}},
 

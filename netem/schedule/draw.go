@@ -61,6 +61,12 @@ func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
 		o := w.op(from[d.Uint64()%uint64(len(from))])
 		o.At = at.Round(time.Microsecond)
 		ops = append(ops, o)
+		for late && d.OneIn(3) { // more of it, while what was asked for is under way
+			at += time.Microsecond + d.Below(f.Lease/4)
+			o = w.op(from[d.Uint64()%uint64(len(from))])
+			o.At = at.Round(time.Microsecond)
+			ops = append(ops, o)
+		}
 	}
 	return ops
 }
