@@ -1,4 +1,10 @@
-// Package sim runs many agents under one virtual clock: the real election,
-// store, autopilot and founding, over a seeded network and disks that forget
-// what was not synced. The same settings give the same run, byte for byte.
+// Package sim runs many agents under one virtual clock. Each is a
+// [duckduckgoose/agent/member.Member], the code that ships, and a host with a
+// seeded network, a model of gossip, clocks that run at their own rates, and a
+// disk that forgets what was not synced. The same settings give the same run,
+// byte for byte.
+//
+// host.go and holders.go carry out what a member asks for, life.go is its loop,
+// and crash.go ends it after any single effect. Package schedule says what
+// happens to the agents; verbs.go does it. Package check judges each election.
 package sim
