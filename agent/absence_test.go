@@ -19,21 +19,24 @@ func TestADeadVoterIsReplacedThoughTheGooseKeepsChanging(t *testing.T) {
 		f.start("f", joining("10.0.0.1"))
 		f.allAlive()
 		f.sleep(15 * time.Second)
-		dead := f.ducks()[0]
-		if dead == "f" {
-			dead = f.ducks()[1]
+		var voters []string // that have not led
+		for _, name := range f.ducks() {
+			if f.voter(name) {
+				voters = append(voters, name)
+			}
 		}
+		dead := voters[0]
 		id := f.agents[dead].Status().ID
 		f.crash(dead)
 		votes := func() bool {
 			return slices.ContainsFunc(f.agents[f.goose()].Status().Config.Voters, func(v api.Voter) bool { return v.ID == id })
 		}
-		for range 2 {
+		for _, next := range voters[1:3] {
 			f.sleep(15 * time.Second)
 			require.True(t, votes(), "%s is gone for less than 30 s\n%s", dead, f)
 			old := f.goose()
-			require.NoError(t, f.await(func() error { return f.agents[old].StepDown(context.Background(), "") }))
-			f.until(5*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != old })
+			require.NoError(t, f.await(func() error { return f.agents[old].StepDown(context.Background(), next) }))
+			f.until(5*time.Second, next+" is the goose", func() bool { return f.goose() == next })
 		}
 		f.until(5*time.Second, dead+" is replaced", func() bool { return f.goose() != "" && !votes() })
 	})
