@@ -133,6 +133,10 @@ func (w drawer) op(verb string) Op {
 	case "flap":
 		o.What = w.lasts(lease/50, 2*lease).String()
 		o.For = w.lasts(lease, 20*time.Second)
+	case "slow":
+		o.What = w.word("*", w.pairs(">", 1+int(w.Uint64()%uint64(2*w.Agents))), w.pairs("-", 1+int(w.Uint64()%3)))
+		o.What += " " + w.lasts(lease/500, min(2*lease, slowest)).String()
+		o.For = w.lasts(lease, 60*time.Second)
 	case "netem":
 		if w.Uint64()%2 == 0 {
 			o.Who = "*"

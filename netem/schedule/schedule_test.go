@@ -18,7 +18,7 @@ func TestLinesPrintAsTheyParse(t *testing.T) {
 		"at 5s clear *", "at 5s disk a slow 10ms", "at 5s disk a fails", "at 5s hold a 2", "at 5s finish goose", "at 5s step-down a b", "at 5s step-down a b blue",
 		"at 5s leave a for 3s", "at 5s force-leave a", "at 5s wipe a for 1s", "at 5s move a", "at 5s recover a,b", "at 5s due 1.2s",
 		"at 5s excuse", "at 5s expect goose a", "at 5s expect none", "at 5s expect voters a b", "at 5s expect term same", "at 5s expect flocks 2",
-		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e",
+		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s slow a>b,b-c 60ms for 2s", "at 5s slow * 2s", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e",
 		"at 5s expect told clone", "at 5s expect leads a blue",
 	} {
 		o, err := schedule.Parse(line)
@@ -47,6 +47,8 @@ func TestBadLinesSayWhatWouldBeRight(t *testing.T) {
 		"at 5s heal now":           `"now" is one too many: want "at T heal"`,
 		"at 5s crash-at a soon":    `"soon" is not one of`,
 		"at 5s crash-at a save -1": `"save -1" is not one of`,
+		"at 5s slow a>b 3s":        `"3s": want a duration from 0s to 2s`,
+		"at 5s slow ab 1s":         `link "ab": want a>b or a-b`,
 		"at 5s priority a high":    "is not a number from 0 to 255",
 	} {
 		_, err := schedule.Parse(line)

@@ -65,6 +65,8 @@ func words() []Verb {
 			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
 		{Name: "move", Takes: "WHO", Drawn: true, Who: true,
 			Does: "it has another address"},
+		{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, late: true, check: checkSlow,
+			Does: "packets take D longer, at most 2s, on * or on links a>b,b-c; 0s ends it"},
 		{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
 			Does: "the command: nobody hands over but by force, and voters change only to heal"},
 		{Name: "thaw", Takes: "WHO", Drawn: true, late: true, Who: true,
@@ -164,6 +166,37 @@ func checkRate(o *Op) error {
 
 func checkShape(o *Op) error {
 	_, err := shape.Parse(o.What)
+	return err
+}
+
+// slowest is the most by which a packet is delayed on a slow link.
+const slowest = 2 * time.Second
+
+// ParseSlow reads "LINKS D".
+func ParseSlow(text string) (links func(from, to string) bool, d time.Duration, err error) {
+	on, much, _ := strings.Cut(text, " ")
+	if d, err = time.ParseDuration(much); err != nil || d < 0 || d > slowest {
+		return nil, 0, fmt.Errorf("%q: want a duration from 0s to %v", much, slowest)
+	}
+	if on == "*" {
+		return func(string, string) bool { return true }, d, nil
+	}
+	pairs := map[[2]string]bool{}
+	for link := range strings.SplitSeq(on, ",") {
+		i := strings.IndexAny(link, ">-")
+		if i < 1 || i == len(link)-1 {
+			return nil, 0, fmt.Errorf("link %q: want a>b or a-b", link)
+		}
+		pairs[[2]string{link[:i], link[i+1:]}] = true
+		if link[i] == '-' {
+			pairs[[2]string{link[i+1:], link[:i]}] = true
+		}
+	}
+	return func(from, to string) bool { return pairs[[2]string{from, to}] }, d, nil
+}
+
+func checkSlow(o *Op) error {
+	_, _, err := ParseSlow(o.What)
 	return err
 }
 

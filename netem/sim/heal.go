@@ -29,6 +29,7 @@ func (s *Sim) healMajority() {
 	for _, a := range m {
 		for _, b := range m {
 			s.net.cut[a.index][b.index] = false
+			s.net.slow[a.index][b.index] = min(s.net.slow[a.index][b.index], s.bears())
 		}
 		s.mend(a)
 	}
@@ -49,6 +50,16 @@ func (s *Sim) healMajority() {
 		s.run(min(end, s.now+20*time.Millisecond))
 	}
 	s.emit(check.Event{Kind: check.Excused})
+}
+
+// bears gives the most by which the links of a majority may be slow: a round trip
+// of a quarter of the shortest lease works for certain (rule 21).
+func (s *Sim) bears() time.Duration {
+	lease := s.set.Timing.Lease
+	for _, a := range s.agents {
+		lease = min(lease, a.timing.Lease)
+	}
+	return max(lease/8-s.net.latency*3/2, 0)
 }
 
 // meet tells whether all of them know where each of them is.
@@ -172,6 +183,9 @@ func (s *Sim) bound(m []*agent) time.Duration {
 		}
 	}
 	for _, a := range m {
+		for _, other := range m {
+			b.RTT = max(b.RTT, s.net.latency*3+s.net.slow[a.index][other.index]+s.net.slow[other.index][a.index])
+		}
 		if l := a.life; l != nil && l.node() != nil {
 			b.Wait = max(b.Wait, l.node().WaitUntil()-l.Now())
 		}
@@ -184,6 +198,7 @@ func (s *Sim) bound(m []*agent) time.Duration {
 func (s *Sim) healAll() {
 	s.heal()
 	for _, a := range s.agents {
+		clear(s.net.slow[a.index])
 		s.mend(a)
 	}
 	s.run(s.now + wholeFor)

@@ -57,13 +57,14 @@ type recorded struct {
 	*flight
 }
 
-// network carries datagrams between machines: a base latency, what is cut, and
-// on top the fault rules of sender and receiver.
+// network carries datagrams between machines: a base latency, what is slow or cut,
+// and on top the fault rules of sender and receiver.
 type network struct {
 	latency time.Duration // one way; each packet takes up to half more
 	dice    netem.Dice
 	at      map[netip.AddrPort]*agent
-	cut     [][]bool // from, to: nothing passes
+	cut     [][]bool          // from, to: nothing passes
+	slow    [][]time.Duration // from, to: on top of latency
 	free    []*flight
 	version uint64
 	part    []int  // of the undirected graph of links that work both ways
@@ -101,7 +102,7 @@ func (s *Sim) launch(f *flight) {
 		return
 	}
 	f.fromAddr = f.from.addr
-	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1))
+	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
 	switch {
 	case n.cut[f.from.index][to.index]:
 		n.lost.Cut++

@@ -78,6 +78,7 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 		s.agents = append(s.agents, a)
 		s.net.at[a.addr] = a
 		s.net.cut = append(s.net.cut, make([]bool, set.Agents))
+		s.net.slow = append(s.net.slow, make([]time.Duration, set.Agents))
 	}
 	return s
 }

@@ -25,6 +25,7 @@ var acts = map[string]func(*Sim, *schedule.Op, *agent) bool{
 	"rate":        (*Sim).opRate,
 	"partition":   (*Sim).opPartition,
 	"heal":        func(s *Sim, _ *schedule.Op, _ *agent) bool { s.heal(); return true },
+	"slow":        (*Sim).opSlow,
 	"flap":        (*Sim).opFlap,
 	"netem":       (*Sim).opNetem,
 	"clear":       (*Sim).opNetem,
@@ -122,6 +123,9 @@ func (s *Sim) undo(o *schedule.Op) {
 	switch o.Verb {
 	case "partition":
 		s.heal()
+	case "slow":
+		links, _, _ := schedule.ParseSlow(o.What)
+		s.slowDown(links, 0)
 	case "netem":
 		for _, a := range s.meant(&schedule.Op{Verb: "netem", Who: o.Who}) {
 			s.setRules(a, netem.Rules{})
@@ -232,6 +236,24 @@ func (s *Sim) heal() {
 	}
 	s.flapsTo = 0
 	s.net.changed()
+}
+
+func (s *Sim) opSlow(o *schedule.Op, _ *agent) bool {
+	links, d, _ := schedule.ParseSlow(o.What)
+	s.slowDown(links, d)
+	s.undoAfter(o)
+	return true
+}
+
+// slowDown sets how much longer packets take on some links.
+func (s *Sim) slowDown(links func(from, to string) bool, d time.Duration) {
+	for _, a := range s.agents {
+		for _, b := range s.agents {
+			if a != b && links(a.name, b.name) {
+				s.net.slow[a.index][b.index] = d
+			}
+		}
+	}
 }
 
 func (s *Sim) opFlap(o *schedule.Op, _ *agent) bool {
