@@ -58,20 +58,22 @@ func (m *Member) saveRecords() (saved bool, err error) {
 // save makes any change of the state durable. After a failure this agent may
 // not answer anybody any more: what a failed sync has lost, nobody can tell.
 func (m *Member) save(st store.State) error {
-	if err := m.host.Save(st); err != nil {
+	if m.broken == nil {
+		m.broken = m.host.Save(st)
+	}
+	if m.broken != nil {
 		m.retractAll(LeaseLost)
-		return err
+		return m.broken
 	}
 	m.state = st
 	return nil
 }
 
 func (m *Member) settle() error {
-	if err := m.host.Settle(); err != nil {
+	if m.broken = m.host.Settle(); m.broken != nil {
 		m.retractAll(LeaseLost)
-		return err
 	}
-	return nil
+	return m.broken
 }
 
 // retract shows the end of a lease before anything else happens (order 0).
@@ -88,7 +90,7 @@ func (e *Election) retract(lease election.Lease) {
 
 // grant shows a lease that is new or lasts longer (order 3).
 func (e *Election) grant(lease election.Lease) {
-	if lease.Token == 0 || e.lease == lease {
+	if lease.Token == 0 || e.lease == lease || e.m.gone {
 		return
 	}
 	e.lease = lease

@@ -13,11 +13,9 @@ func (e *Election) publish(now time.Duration) {
 	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow}
 	if e.node != nil {
 		v.Role = e.node.Role()
-		if lease := e.node.Lease(); lease.Token != 0 {
-			v.Token = lease.Token
-			if lease.Until > now {
-				v.Leased, v.Lapses = true, lease.Until
-			}
+		v.Token = e.lease.Token // as granted: the node's own may not be saved yet
+		if e.lease.Until > now {
+			v.Leased, v.Lapses = true, e.lease.Until
 		}
 		id, term, heardAt := e.node.Heard()
 		v.HeardAt = heardAt
