@@ -39,7 +39,9 @@ func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) 
 		}
 		switch yes := resp.StatusCode == http.StatusOK; {
 		case !yes && resp.StatusCode != http.StatusServiceUnavailable:
-			return api.FromCode(resp.StatusCode, api.Error{Error: p.Error})
+			told := api.Error{Error: p.Error}
+			_ = json.Unmarshal(text, &told) // it was an object just now
+			return api.FromCode(resp.StatusCode, told)
 		case p.Role == "":
 			return c.noAgent(errors.New("it names no role"))
 		case yes != (p.Error == ""):

@@ -55,7 +55,7 @@ func Guard(command []string, stderr io.Writer) int {
 	defer l.close()
 	b, err := newBrood()
 	if err != nil {
-		l.say(report{Failed: err.Error()})
+		l.say(failure(err))
 		return 1
 	}
 	defer b.close()
@@ -137,7 +137,7 @@ func (g *guard) serve(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case s.Refusal() != nil:
-			g.link.say(report{Failed: s.Refusal().Error()})
+			g.link.say(failure(s.Refusal()))
 			return
 		case errors.Is(err, lead.ErrStopped): // run has fallen silent
 			select {
@@ -158,7 +158,7 @@ func (g *guard) hold(ctx context.Context) *client.Session {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, api.ErrInput), errors.Is(err, api.ErrForbidden), errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrMethod), errors.Is(err, os.ErrPermission):
-			g.link.say(report{Failed: err.Error()})
+			g.link.say(failure(err))
 			return nil
 		case !told:
 			g.note("%v; waiting for it", err)

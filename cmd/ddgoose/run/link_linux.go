@@ -1,6 +1,7 @@
 package run
 
 import (
+	"duckduckgoose/agent/api"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,11 @@ type report struct {
 	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something does not die
 	Code     *int      `json:"code,omitempty"`     // CMD has ended by itself: the end
 	Failed   string    `json:"failed,omitempty"`   // the agent refuses: the end
+	Refusal  string    `json:"refusal,omitempty"`  // the code of that error
 }
+
+// failure reports an error.
+func failure(err error) report { return report{Failed: err.Error(), Refusal: api.CodeOf(err)} }
 
 // deadline is a renewal of a lease on its way through run.
 type deadline struct {

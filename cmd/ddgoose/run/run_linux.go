@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
 )
 
@@ -34,7 +34,7 @@ type warden struct {
 	heard    time.Duration // when the guard last said anything
 	looked   time.Duration // when that was last judged
 	code     *int          // CMD has ended by itself
-	failed   string
+	failed   error
 }
 
 // Run runs the command whenever the agent is the goose, until it ends by
@@ -64,8 +64,8 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return CodeStopped, nil
 		case w.code != nil:
 			return *w.code, nil
-		case w.failed != "":
-			return 1, errors.New(w.failed)
+		case w.failed != nil:
+			return 1, w.failed
 		}
 		fmt.Fprintf(opts.Stderr, "ddgoose: run: the guard has ended (%s): all that it ran was killed; another one starts\n", end)
 		if time.Since(began) > lastBackoff {
@@ -190,7 +190,7 @@ func (w *warden) hear(m report) {
 	case m.Code != nil:
 		w.code = m.Code
 	case m.Failed != "":
-		w.failed = m.Failed
+		w.failed = &api.Failure{Kind: api.ErrConflict, Code: m.Refusal, Text: m.Failed}
 	}
 }
 
