@@ -61,6 +61,9 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		502570: "simulator: a goose was due though nobody had heard where a voter had moved to",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
+		if raceEnabled && seed > 100 {
+			continue // all of them run without the race detector
+		}
 		set := schedule.Drawn(seed, schedule.Plan{})
 		r := Run(set, nil)
 		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
@@ -89,14 +92,14 @@ func TestPanicsAreCrashesThatTellTheirStack(t *testing.T) {
 func TestShrinkingKeepsWhatMatters(t *testing.T) {
 	forgets := bugs{late: afterSends}
 	for seed := uint64(0); ; seed++ {
-		p := schedule.Plan{Every: 2 * time.Second, For: 2 * time.Minute}
+		p := schedule.Plan{Every: 2 * time.Second, For: time.Duration(budget(120, 60)) * time.Second}
 		set := schedule.Drawn(seed, p)
 		set.Heal = false
 		r := run(set, forgets, nil)
 		if r.Class() != Safety {
 			continue
 		}
-		small := shrink(r, forgets, 100)
+		small := shrink(r, forgets, budget(100, 40))
 		require.Equal(t, Safety, small.Class())
 		require.Less(t, len(small.Settings.Ops), len(set.Ops)/4)
 		only := schedule.Only(seed, p, small.Settings.Ops)
