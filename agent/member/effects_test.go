@@ -266,3 +266,61 @@ func TestAGooseThatLeavesAtOnceIsGrantedNothingMore(t *testing.T) {
 	require.Zero(t, count(g.log, "grant"))
 	require.Zero(t, g.locals[""].lease)
 }
+
+// No input makes the node shorten a lease of one token (rule 15). If one did,
+// holders would stop rather than work by the old deadline.
+func TestAShorterLeaseRetractsTheLongerOne(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	l := g.locals[""]
+	e, lease := g.Default(), l.lease
+	g.log = nil
+	e.retract(lease)
+	e.retract(election.Lease{Token: lease.Token, Until: lease.Until + 1})
+	require.Empty(t, g.log, "it lasts longer")
+	e.retract(election.Lease{Token: lease.Token, Until: lease.Until - 1})
+	require.Equal(t, []string{"retract"}, kinds(g.log))
+	require.Zero(t, l.lease)
+	require.Zero(t, e.lease)
+	e.retract(election.Lease{})
+	require.Len(t, g.log, 1, "there is none to retract")
+}
+
+func TestRule17ASleepDropsTheLeaseAtOnce(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	g := f.goose("x")
+	l := g.attach("x")
+	f.run(testHeartbeat)
+	require.Positive(t, l.holders.Working)
+	g.log = nil
+	g.Slept()
+	require.Zero(t, l.lease)
+	require.False(t, l.view.Leased)
+	require.Equal(t, "retract", g.log[0].kind)
+	g.fed = true
+	require.Equal(t, g.name, f.goose("x").name, "it is earned anew")
+	require.NotZero(t, l.lease)
+
+	unbound := newTestFlock(t).start(func(s *Settings) { s.Joins = true })
+	unbound.Slept()
+	require.Empty(t, kinds(unbound.log))
+}
+
+func TestRule12WorkBindsTheGooseUntilItHasEnded(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	l := g.attach("")
+	l.keeps = true
+	f.run(2 * testHeartbeat)
+	g.hearHigherTerms()
+	require.Zero(t, g.node().Lease())
+	deadline := g.node().HandedTo()
+	require.Greater(t, deadline, f.now)
+	g.HoldersChanged(g.Default()) // another program comes or goes
+	require.Equal(t, deadline, g.node().HandedTo(), "the work goes on")
+	l.holders.Attached = 0
+	g.HoldersChanged(g.Default())
+	require.Equal(t, deadline, g.node().HandedTo(), "its session has ended, and it has not")
+	l.drain()
+	require.Zero(t, g.node().HandedTo())
+}
