@@ -15,7 +15,8 @@ type handover struct {
 	stop     bool        // the agent goes away: resign when nobody can take over
 	raiseTo  uint64      // be elected anew above this term instead (rule 7); 0: hand over
 	until    time.Duration
-	given    time.Duration // when the node gave up the lead; 0: still waiting for work to end
+	given    time.Duration // when the node gave up the lead, or lost it; 0: still waiting for work to end
+	lost     bool          // the lead was lost before the node could give it up
 	resigned bool          // nobody took over in time, and the node resigned
 	done     func(goose election.ID, err error)
 }
@@ -81,6 +82,9 @@ func (e *Election) grace() time.Duration { return e.local.Holders().Grace }
 // lead, see the new goose.
 func (e *Election) progressHandover(now time.Duration) {
 	h := e.handover
+	if h != nil && h.lost && h.raiseTo == 0 && e.node.Role() == election.Leader {
+		h.given, h.lost = 0, false // elected again: what was asked for is still to be done
+	}
 	if h == nil || h.given == 0 && !e.giveUp(now) {
 		return
 	}
@@ -112,7 +116,8 @@ func (e *Election) giveUp(now time.Duration) bool {
 	}
 	h.given = now
 	e.tellHolders()
-	if !leads { // the lead was lost while work ended: what was asked for happens by itself
+	if !leads { // lost while work ended: if another leads, what was asked for has happened
+		h.lost = true
 		return false
 	}
 	to := h.to

@@ -11,17 +11,6 @@ import (
 	"duckduckgoose/wire"
 )
 
-// code gives why a command was refused; "": it was not.
-func code(t *testing.T, err error) Code {
-	t.Helper()
-	if err == nil {
-		return ""
-	}
-	var r *Refusal
-	require.ErrorAs(t, err, &r)
-	return r.Code
-}
-
 func TestAHandOverWaitsForWorkAtMostItsGrace(t *testing.T) {
 	f := flockOf(t, 3)
 	for _, keeps := range []bool{false, true} {
@@ -39,7 +28,7 @@ func TestAHandOverWaitsForWorkAtMostItsGrace(t *testing.T) {
 			require.Greater(t, l.lease.Until, f.now, "the lease is renewed meanwhile")
 			second, told := g.stepDown("", nil, false)
 			require.True(t, *told)
-			require.Equal(t, HandoverUnderWay, code(t, *second))
+			refusedBy(t, HandoverUnderWay, *second)
 			require.False(t, *done)
 		}
 		f.until(5*time.Second, "handed over", func() bool { return *done })
@@ -136,7 +125,7 @@ func TestAGooseThatNobodyRelievesResigns(t *testing.T) {
 	f.lost = func(_, _ *testAgent, m *wire.Message) bool { return m.Kind == election.TimeoutNow }
 	err, done := g.stepDown("", nil, false)
 	f.until(5*time.Second, "it ends", func() bool { return *done })
-	require.Equal(t, NobodyResigned, code(t, *err))
+	refusedBy(t, NobodyResigned, *err)
 	require.NotNil(t, f.goose(""))
 	require.Zero(t, g.handovers)
 	require.False(t, g.Default().HandingOver())
@@ -157,24 +146,42 @@ func TestAHandOverThatNobodyHearsEndsAfterTwoLeases(t *testing.T) {
 	require.InDelta(t, 2*testLease, f.now-start, float64(testHeartbeat))
 }
 
-func TestALeadThatIsLostWhileWorkEndsIsTakenByTheNextGoose(t *testing.T) {
-	f := flockOf(t, 3)
-	g := f.goose("")
+func TestALeadThatIsLostWhileWorkEndsMayPassToAnother(t *testing.T) {
+	f, g, goose, ended := handingOver(t)
+	g.paused = true // until another has been elected
+	f.run(3 * testLease)
+	g.paused = false
+	f.until(time.Second, "another leads", func() bool { return *ended })
+	require.Equal(t, f.goose("").me, *goose)
+	require.NotEqual(t, g.me, *goose)
+}
+
+func TestALeadThatIsLostAndWonAgainWhileWorkEndsIsHandedOverAllTheSame(t *testing.T) {
+	f, g, goose, ended := handingOver(t)
+	g.hearHigherTerms()
+	g.turn()
+	require.True(t, g.Default().handover.lost)
+	f.until(time.Second, "it is elected again", func() bool { return g.node().Role() == election.Leader })
+	f.run(time.Second)
+	require.False(t, *ended, "work goes on, and has its grace")
+	f.until(10*time.Second, "another leads", func() bool { return *ended })
+	require.Equal(t, f.goose("").me, *goose)
+	require.NotEqual(t, g.me, *goose)
+}
+
+// handingOver gives a flock whose goose hands over, and waits for work that does not end.
+func handingOver(t *testing.T) (f *testFlock, g *testAgent, goose *election.ID, ended *bool) {
+	f = flockOf(t, 3)
+	g = f.goose("")
 	l := g.attach("")
-	l.keeps, l.holders.Grace = true, 10*time.Second
+	l.keeps, l.holders.Grace = true, 3*time.Second
 	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
-	var goose election.ID
-	ended := false
+	goose, ended = new(election.ID), new(bool)
 	g.StepDown(g.Default(), election.ID{}, false, func(id election.ID, err error) {
 		require.NoError(t, err)
-		goose, ended = id, true
+		*goose, *ended = id, true
 	})
-	f.run(time.Second)
-	require.False(t, ended)
-	g.hearHigherTerms()
-	f.until(5*time.Second, "another leads", func() bool { return ended })
-	require.NotZero(t, goose)
-	require.NotEqual(t, g.me, goose)
+	return f, g, goose, ended
 }
 
 func TestWorkThatEndsByItselfStepsDownUnlessItsTimeIsOver(t *testing.T) {
@@ -199,7 +206,7 @@ func TestWorkThatEndsByItselfStepsDownUnlessItsTimeIsOver(t *testing.T) {
 	f.goose("")
 	alone.WorkEnded(alone.Default(), alone.node().Lease().Token)
 	require.Len(t, alone.told(EventWorkEnded), 1)
-	require.Equal(t, NoSuccessor, code(t, alone.told(EventWorkEnded)[0].Err))
+	refusedBy(t, NoSuccessor, alone.told(EventWorkEnded)[0].Err)
 	unbound := f.start()
 	unbound.WorkEnded(unbound.Default(), 0)
 }
@@ -332,6 +339,18 @@ func TestAStopEndsAHandOverThatWasOnlyToComeBack(t *testing.T) {
 	f.until(5*time.Second, "the life ends", func() bool { return !g.up })
 	require.Len(t, g.told(EventHandedOver), 1)
 	require.Less(t, f.goose("").node().Record().Term, term+10)
+}
+
+func TestAGooseIsElectedAnewAboveATermThatAnotherShows(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	rec := g.node().Record()
+	g.Default().raiseTerm(rec.Term + 5)
+	g.fed = true
+	f.until(2*time.Second, "elected anew", func() bool {
+		return g.node().Record().Term > rec.Term+5 && g.locals[""].lease.Until > f.now
+	})
+	require.Zero(t, g.handovers)
 }
 
 func TestAnAgentAheadIsAddedOnceTheGooseHasRaisedItsTerm(t *testing.T) {
