@@ -34,8 +34,8 @@ type Host interface {
 	TellGossip(Meta)
 	// MarkLeft books that a failed agent was removed for good.
 	MarkLeft(election.ID)
-	// AskTable asks another agent for its table of elections. Later, and once,
-	// then is called like any input, with nil when no answer came.
+	// AskTable asks another agent for its table of elections. It calls then once,
+	// like any input: later, or at once when the agent cannot be asked. Nil: no answer.
 	AskTable(to election.ID, q TableQuestion, then func(*TableAnswer))
 
 	// Heard is called with each message of an election before it is handled.
