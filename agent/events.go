@@ -49,8 +49,11 @@ func (h host) Tell(ev member.Event) {
 		l.keepFreeze()
 		log.Info("frozen: no change of goose but on failure", "for", ev.For)
 	case member.EventThawed:
+		was := l.frozen(l.now())
 		l.keepFreeze()
-		log.Info("thawed")
+		if was > 0 {
+			log.Info("thawed")
+		}
 	case member.EventElectionBegins:
 		log.Info("an election begins")
 	case member.EventElectionEnds:

@@ -270,3 +270,24 @@ func TestWhatIsLeftOfAFreezeInWords(t *testing.T) {
 		require.Equal(t, want, thawsIn(left), "%v", left)
 	}
 }
+
+// An agent that was not frozen forgot a thaw as it died, and believed the freeze
+// that this thaw had ended when it heard of it again.
+func TestARevivalForgetsNoThaw(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		f.thaws("a")
+		ducks := f.ducks()
+		duck := ducks[0]
+		f.cut([]string{duck}, []string{ducks[1], f.goose()})
+		require.NoError(t, f.agents[duck].Die(time.Second))
+		f.until(10*time.Second, "it is back, and hears from nobody", func() bool { return f.agents[duck].Status().Role == api.RoleDuck })
+		believed, err := ask(t.Context(), f.agents[duck].Agent, func(l *life, answer func(bool, error)) error {
+			answer(l.member.TakeFreeze(member.FreezeNotice{Stamp: 1, Left: time.Hour}), nil)
+			return nil
+		})
+		require.NoError(t, err)
+		require.False(t, believed)
+	})
+}

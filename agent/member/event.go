@@ -26,7 +26,7 @@ const (
 	EventWorkEnded                             // work ended by itself and nobody took over: Err
 	EventChangeRefused                         // a change of voters, of Peer, was refused: Err
 	EventFrozen                                // for For
-	EventThawed                                //
+	EventThawed                                // whether it was frozen or not: an older freeze counts no more
 	EventElectionBegins                        //
 	EventElectionEnds                          // the flock has another table of elections since a recovery
 	EventTooManyElections                      // Name is not founded: the flock has Agents already

@@ -33,15 +33,13 @@ func (m *Member) TakeFreeze(n FreezeNotice) bool {
 		return false
 	}
 	now := m.host.Now()
-	was, left := m.FrozenFor(now), min(max(n.Left, 0), MaxFreeze)
+	left := min(max(n.Left, 0), MaxFreeze)
 	m.freeze = Freeze{Stamp: n.Stamp, Until: now + left, forget: now + MaxFreeze}
 	kind := EventThawed
 	if left > 0 {
 		kind = EventFrozen
 	}
-	if left > 0 || was > 0 {
-		m.host.Tell(Event{Kind: kind, For: left})
-	}
+	m.host.Tell(Event{Kind: kind, For: left})
 	m.LookNow()
 	return true
 }
