@@ -20,6 +20,7 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 		p := &n.peers[i]
 		p.round, p.path, p.expiry, p.term = 0, 0, 0, 0
 	}
+	n.resumeAges(now)
 	fx.event(EventWon, n.rec.Term, ID{})
 	n.sendRound(now, fx)
 }

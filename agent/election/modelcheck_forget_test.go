@@ -72,7 +72,7 @@ func (a *mcAgent) remind(dice *chance) {
 	past := func() time.Duration { return mcNow - dice.upTo(time.Second) }
 	someone := func() ID { return mcID(int(dice.next() % mcAgents)) }
 	n.dice = chance(dice.next())
-	n.electAt, n.heardAt, n.wonAt, n.rejectAt = past(), past(), past(), past()
+	n.electAt, n.heardAt, n.wonAt, n.rejectAt, n.agesAt = past(), past(), past(), past(), past()
 	n.rank, n.ranked = uint8(dice.next()%3), dice.next()%2 == 0
 	n.leaderRTT = dice.upTo(n.set.Lease)
 	n.quietUntil = past()

@@ -76,3 +76,34 @@ func TestSilenceIsLearntFromHeartbeatsForThisLifeAndConfig(t *testing.T) {
 	require.Equal(t, 750*time.Millisecond, silent())
 	require.Zero(t, n.Silent(c.now)[0], "of itself")
 }
+
+// A voter that had been cut off for a minute and was elected when it came back
+// had all others down as silent for that minute: one that was restarting just
+// then was replaced at once.
+func TestAGooseDoesNotCountSilenceOfATimeInWhichItHeardNothing(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	c, n := lone(t, "a", Record{Term: 1, Config: own})
+	m := beat(1, 300*time.Millisecond, 1, own)
+	m.Ages[2] = 40
+	c.tell("a", "b", m)
+	c.now += time.Minute
+	lead := func() {
+		n.rec.Term++
+		n.becomeLeader(c.now, &Effects{})
+	}
+	lead()
+	silent := n.Silent(c.now)
+	require.Zero(t, silent[1])
+	require.Equal(t, 10*time.Second, silent[2], "as long as the last goose that it heard said")
+	c.now += time.Second
+	n.sendRound(c.now, &Effects{})
+	silent = n.Silent(c.now)
+	require.Equal(t, time.Second, silent[1])
+	require.Equal(t, 11*time.Second, silent[2])
+	n.retire(c.now)
+	c.now += time.Minute
+	lead()
+	silent = n.Silent(c.now)
+	require.Equal(t, time.Second, silent[1], "nor of a time between two of its own")
+	require.Equal(t, 11*time.Second, silent[2])
+}
