@@ -56,6 +56,7 @@ type testAgent struct {
 	up     bool
 	fed    bool // an input waits for a turn
 	paused bool // takes datagrams and no turns, as a loop that comes late
+	old    bool // of the version before lives were named and configs shown
 	err    error
 
 	saveErr, settleErr error
@@ -375,6 +376,9 @@ func (a *testAgent) Settle() error {
 
 func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	t := a.f.t
+	if a.old {
+		frame.ToLife = 0
+	}
 	body, taken, err := wire.AppendMost(nil, frame)
 	require.NoError(t, err)
 	a.record(effect{kind: "send", to: frame.To, count: taken})
@@ -390,6 +394,12 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	to, life := a.f.agents[i], a.f.agents[i].Member
 	got := &wire.Frame{}
 	require.NoError(t, wire.DecodeFrame(body, got))
+	if to.old {
+		got.ToLife = to.set.Life // it reads none
+		for i := range got.Messages {
+			got.Messages[i].ToLife = to.set.Life
+		}
+	}
 	if a.f.lost != nil {
 		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return a.f.lost(a, to, &m) })
 	}
@@ -411,6 +421,9 @@ func (a *testAgent) Local(name string) Local {
 
 func (a *testAgent) TellGossip(meta Meta) {
 	a.meta = meta
+	if a.old {
+		a.meta.Config = ShownConfig{}
+	}
 	if meta.Left {
 		a.state = Left
 	}

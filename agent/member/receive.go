@@ -54,6 +54,9 @@ func (m *Member) admit(f *wire.Frame, from netip.AddrPort) bool {
 }
 
 func (m *Member) receiveMessage(msg *wire.Message) error {
+	if msg.ToLife == 0 && m.namesNoLives(msg.From) {
+		msg.ToLife = m.set.Life
+	}
 	if msg.Election != 0 {
 		// One that has not begun here, or one of before a recovery, when numbers meant others.
 		e := m.numbered(msg.Election)
@@ -82,6 +85,15 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 	}
 	m.Default().stepAt(m.frameAt, &msg.Message)
 	return nil
+}
+
+// namesNoLives tells of an agent of the version before: it shows no config by
+// gossip, and no frame of it names a life (rule 11). What it says counts as
+// meant for this life, or it could lead nobody while its flock is upgraded.
+func (m *Member) namesNoLives(id election.ID) bool {
+	return slices.ContainsFunc(m.peers, func(p Peer) bool {
+		return p.ID == id && p.State == Alive && p.Meta.FlockID == m.flockID() && !p.Meta.Config.Known
+	})
 }
 
 func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
