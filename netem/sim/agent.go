@@ -174,7 +174,7 @@ func (s *Sim) diskFailed(a *agent) {
 	s.stats.DiskFailures++
 	s.note(a, noteDiskFailed, 0, 0)
 	s.crash(a, false)
-	s.queue.push(occurrence{at: s.now + a.dice.Between(time.Second, 20*time.Second), what: onStart, agent: a})
+	s.after(a.dice.Between(time.Second, 20*time.Second), func() { s.start(a) })
 }
 
 // wipe loses the disk: what starts here next is another agent.
@@ -206,7 +206,7 @@ func (s *Sim) stopFor(a *agent, d time.Duration, asleep bool) bool {
 	}
 	a.stopped, a.asleep, a.stoppedAt = true, asleep, s.now
 	s.net.changed()
-	s.queue.push(occurrence{at: s.now + d, what: onResume, agent: a, life: a.life.number, n: int(d)})
+	a.life.after(d, func() { s.resume(a, d) })
 	return true
 }
 
@@ -218,7 +218,7 @@ func (s *Sim) resume(a *agent, d time.Duration) {
 	if l := a.life; a.dice.OneIn(4) {
 		// The loop wakes before the datagrams have been read off the socket.
 		for i, f := range l.inbox {
-			s.queue.push(occurrence{at: s.now + time.Duration(i+1)*10*time.Microsecond, what: onArrival, agent: a, flight: f})
+			s.reach(a, time.Duration(i+1)*10*time.Microsecond, f)
 		}
 		l.inbox = nil
 	}

@@ -40,7 +40,7 @@ func TestQueueKeepsTheOrderOfEqualMoments(t *testing.T) {
 	var q queue
 	d := netem.NewDice(2, netem.Out, "queue")
 	for i := range 5000 {
-		q.push(occurrence{at: time.Duration(d.Uint64() % 100), n: i})
+		q.push(occurrence{at: time.Duration(d.Uint64() % 100)})
 		if i%3 == 0 {
 			q.pop()
 		}

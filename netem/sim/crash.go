@@ -85,5 +85,5 @@ func (s *Sim) strike(l *life) {
 	s.note(l.agent, noteStruck, uint64(p.at), uint64(l.effects))
 	l.disk.Fail(nil)
 	s.crash(l.agent, p.power)
-	s.queue.push(occurrence{at: s.now + p.back, what: onStart, agent: l.agent})
+	s.after(p.back, func() { s.start(l.agent) })
 }

@@ -45,7 +45,7 @@ func (l *life) view(id election.ID) *view {
 
 // gossip is one look around.
 func (s *Sim) gossip(l *life) {
-	s.queue.push(occurrence{at: s.now + gossipEvery*3/4 + l.dice.Below(gossipEvery/2), what: onGossip, agent: l.agent, life: l.number})
+	l.after(gossipEvery*3/4+l.dice.Below(gossipEvery/2), func() { s.gossip(l) })
 	if l.stopped || s.now < l.busyUntil {
 		return
 	}

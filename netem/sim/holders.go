@@ -114,11 +114,11 @@ func (s *Sim) later(at *local, h *holder, e check.Event) {
 		when = max(when, s.now+s.bugs.lag)
 	}
 	if s.now < when {
-		s.queue.push(occurrence{at: when, what: onTold, agent: at.agent, life: at.number, do: func() {
+		at.after(when-s.now, func() {
 			if h == nil || h.token == e.Token {
 				at.emit(e)
 			}
-		}})
+		})
 		return
 	}
 	at.emit(e)
@@ -222,7 +222,7 @@ func (s *Sim) watch(h *holder) {
 		return
 	}
 	h.timer = at
-	s.queue.push(occurrence{at: at, what: onHolder, agent: l.agent, holder: h})
+	s.after(at-s.now, func() { s.ring(h) })
 }
 
 // ring is the holder's timer.

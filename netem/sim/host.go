@@ -117,7 +117,7 @@ func (l *life) launch(f *flight) {
 	s := l.sim
 	s.stats.Datagrams++
 	if s.now < l.busyUntil {
-		s.queue.push(occurrence{at: l.busyUntil, what: onDeparture, agent: l.agent, life: l.number, flight: f})
+		l.after(l.busyUntil-s.now, func() { s.launch(f) })
 	} else {
 		s.launch(f)
 	}
@@ -170,7 +170,7 @@ func (l *life) AskTable(to election.ID, q member.TableQuestion, then func(*membe
 	s := l.sim
 	at := s.net.streamTakes()
 	var answer *member.TableAnswer
-	s.queue.push(occurrence{at: s.now + at, what: onAsk, do: func() {
+	s.after(at, func() {
 		if b := s.asked(l, to); b != nil {
 			b.turn(func() error {
 				a := b.member.AnswerTable(q)
@@ -180,10 +180,8 @@ func (l *life) AskTable(to election.ID, q member.TableQuestion, then func(*membe
 		} else {
 			at = askWait
 		}
-		s.queue.push(occurrence{at: s.now + at, what: onAsk, agent: l.agent, life: l.number, do: func() {
-			l.input(func() { then(answer) })
-		}})
-	}})
+		l.after(at, func() { l.input(func() { then(answer) }) })
+	})
 }
 
 // Heard takes a message that a member reads into the trace.

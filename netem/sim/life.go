@@ -77,7 +77,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if !st.Bound.IsZero() {
 		s.record(l, &st)
 	}
-	s.queue.push(occurrence{at: s.now + a.dice.Between(4*s.net.latency, gossipEvery/10), what: onGossip, agent: a, life: l.number})
+	l.after(a.dice.Between(4*s.net.latency, gossipEvery/10), func() { s.gossip(l) })
 	l.turn(func() error {
 		err := l.member.Begin()
 		if born := s.bugs.born; born != nil && err == nil {
@@ -181,7 +181,7 @@ func (l *life) arm() {
 		return
 	}
 	l.timerAt = t
-	s.queue.push(occurrence{at: t, what: onTimer, agent: l.agent, life: l.number})
+	l.after(t-s.now, l.wake)
 }
 
 // wake is the timer's.
@@ -211,6 +211,6 @@ func (s *Sim) close(l *life) {
 		s.stats.DiskFailures++
 	}
 	if l.backIn > 0 {
-		s.queue.push(occurrence{at: s.now + l.backIn, what: onStart, agent: a})
+		s.after(l.backIn, func() { s.start(a) })
 	}
 }

@@ -120,11 +120,11 @@ func (s *Sim) launch(f *flight) {
 			n.done(f)
 			return
 		case v.Duplicate:
-			s.queue.push(occurrence{at: s.now + delay + v.DuplicateDelay, what: onArrival, agent: to, flight: n.copied(f)})
+			s.reach(to, delay+v.DuplicateDelay, n.copied(f))
 		}
 		delay += v.Delay
 	}
-	s.queue.push(occurrence{at: s.now + delay, what: onArrival, agent: to, flight: f})
+	s.reach(to, delay, f)
 }
 
 // arrive brings a datagram to a machine.
@@ -143,10 +143,10 @@ func (s *Sim) arrive(a *agent, f *flight) {
 			n.done(f)
 			return
 		case v.Duplicate:
-			s.queue.push(occurrence{at: s.now + v.DuplicateDelay, what: onArrival, agent: a, flight: n.copied(f)})
+			s.reach(a, v.DuplicateDelay, n.copied(f))
 		}
 		if v.Delay > 0 {
-			s.queue.push(occurrence{at: s.now + v.Delay, what: onArrival, agent: a, flight: f})
+			s.reach(a, v.Delay, f)
 			return
 		}
 	}
@@ -186,7 +186,11 @@ func (s *Sim) replay(a *agent, last time.Duration) bool {
 		if age := s.now - r.at; age <= last && r.frame.To == a.id {
 			f := s.net.copied(r.flight)
 			f.to, f.judged, again = a.addr, true, true
-			s.queue.push(occurrence{at: s.now + last - age + 1, what: onReplay, agent: a, flight: f})
+			s.after(last-age+1, func() {
+				if s.replaying {
+					s.arrive(a, f)
+				}
+			})
 		}
 	}
 	return again

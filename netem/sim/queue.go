@@ -2,38 +2,28 @@ package sim
 
 import "time"
 
-// what is the kind of an occurrence.
-type what uint8
-
-const (
-	onArrival   what = iota // a datagram reaches its machine
-	onDeparture             // a datagram that waited for a slow disk leaves
-	onTimer                 // an agent's loop wakes
-	onGossip                // an agent looks around
-	onHolder                // a holder's timer
-	onTold                  // readers learn of a lease after a slow disk
-	onAsk                   // a question or an answer comes
-	onReplay                // a recorded datagram reaches its machine again
-	onResume                // a pause or a sleep ends
-	onStart                 // an agent comes back
-	onOp                    // a scheduled fault
-	onUndo                  // a fault of limited time ends
-	onFlap                  // links are drawn anew
-	onHandOver              // the next of many hand-overs is due
-)
-
 // occurrence is something that happens at a moment of true time. Those of one
 // moment happen in the order in which they were made.
 type occurrence struct {
 	at     time.Duration
 	seq    uint64
-	what   what
-	agent  *agent
-	life   uint64 // it concerns this life alone; 0: the machine
-	flight *flight
-	holder *holder
+	life   *life // it concerns this life alone; nil: whatever runs then
 	do     func()
-	n      int
+	to     *agent // which a datagram reaches, if there is nothing to do
+	flight *flight
+}
+
+// after has something happen later.
+func (s *Sim) after(d time.Duration, do func()) { s.queue.push(occurrence{at: s.now + d, do: do}) }
+
+// after has something happen later, unless this life is over by then.
+func (l *life) after(d time.Duration, do func()) {
+	l.sim.queue.push(occurrence{at: l.sim.now + d, life: l, do: do})
+}
+
+// reach has a datagram reach a machine later.
+func (s *Sim) reach(to *agent, d time.Duration, f *flight) {
+	s.queue.push(occurrence{at: s.now + d, to: to, flight: f})
 }
 
 // queue is a heap of occurrences, the earliest first.

@@ -100,7 +100,7 @@ func (s *Sim) setUp() {
 	}
 	for i := range s.set.Ops {
 		s.net.records = s.net.records || s.set.Ops[i].Verb == "replay"
-		s.queue.push(occurrence{at: s.set.Ops[i].At, what: onOp, n: i})
+		s.after(s.set.Ops[i].At, func() { s.apply(&s.set.Ops[i]) })
 	}
 }
 
@@ -153,44 +153,14 @@ func (s *Sim) run(end time.Duration) {
 }
 
 func (s *Sim) happen(o *occurrence) {
-	a := o.agent
 	s.stats.Events++
-	s.trace.mix(uint64(o.at), uint64(o.what))
-	if o.life != 0 && (a.life == nil || a.life.number != o.life) {
-		if o.flight != nil {
-			s.net.done(o.flight)
-		}
-		return // it concerned a life that is over
-	}
-	switch o.what {
-	case onArrival:
-		s.arrive(a, o.flight)
-	case onDeparture:
-		s.launch(o.flight)
-	case onTimer:
-		a.life.wake()
-	case onGossip:
-		s.gossip(a.life)
-	case onHolder:
-		s.ring(o.holder)
-	case onTold, onAsk:
+	s.trace.mix(uint64(o.at), o.seq)
+	switch {
+	case o.life != nil && o.life.agent.life != o.life:
+	case o.do != nil:
 		o.do()
-	case onReplay:
-		if s.replaying {
-			s.arrive(a, o.flight)
-		}
-	case onResume:
-		s.resume(a, time.Duration(o.n))
-	case onStart:
-		s.start(a)
-	case onOp:
-		s.apply(&s.set.Ops[o.n])
-	case onUndo:
-		s.undo(&s.set.Ops[o.n])
-	case onFlap:
-		s.flap(time.Duration(o.n))
-	case onHandOver:
-		s.handOver(time.Duration(o.n))
+	default:
+		s.arrive(o.to, o.flight)
 	}
 }
 

@@ -118,36 +118,10 @@ func (s *Sim) gooseOf(name string) *agent {
 	return nil
 }
 
-// undo ends a fault of limited time.
-func (s *Sim) undo(o *schedule.Op) {
-	switch o.Verb {
-	case "partition":
-		s.heal()
-	case "slow":
-		links, _, _ := schedule.ParseSlow(o.What)
-		s.slowDown(links, 0)
-	case "netem":
-		for _, a := range s.meant(&schedule.Op{Verb: "netem", Who: o.Who}) {
-			s.setRules(a, netem.Rules{})
-		}
-	}
-}
-
-// back starts an agent again when its fault is over.
-func (s *Sim) back(o *schedule.Op, a *agent) {
+// ends has a fault of limited time undone.
+func (s *Sim) ends(o *schedule.Op, undo func()) {
 	if o.For > 0 {
-		s.queue.push(occurrence{at: s.now + o.For, what: onStart, agent: a})
-	}
-}
-
-// index gives an op's place in the schedule, for what ends it.
-func (s *Sim) index(o *schedule.Op) int {
-	return slices.IndexFunc(s.set.Ops, func(p schedule.Op) bool { return p == *o })
-}
-
-func (s *Sim) undoAfter(o *schedule.Op) {
-	if o.For > 0 {
-		s.queue.push(occurrence{at: s.now + o.For, what: onUndo, n: s.index(o)})
+		s.after(o.For, undo)
 	}
 }
 
@@ -156,7 +130,7 @@ func (s *Sim) opCrash(o *schedule.Op, a *agent) bool {
 		return false
 	}
 	s.crash(a, o.What == "power")
-	s.back(o, a)
+	s.ends(o, func() { s.start(a) })
 	return true
 }
 
@@ -226,7 +200,7 @@ func (s *Sim) opPartition(o *schedule.Op, _ *agent) bool {
 	}
 	s.flapsTo = 0
 	s.net.changed()
-	s.undoAfter(o)
+	s.ends(o, s.heal)
 	return true
 }
 
@@ -241,7 +215,7 @@ func (s *Sim) heal() {
 func (s *Sim) opSlow(o *schedule.Op, _ *agent) bool {
 	links, d, _ := schedule.ParseSlow(o.What)
 	s.slowDown(links, d)
-	s.undoAfter(o)
+	s.ends(o, func() { s.slowDown(links, 0) })
 	return true
 }
 
@@ -278,7 +252,7 @@ func (s *Sim) flap(every time.Duration) {
 		}
 	}
 	s.net.changed()
-	s.queue.push(occurrence{at: s.now + every, what: onFlap, n: int(every)})
+	s.after(every, func() { s.flap(every) })
 }
 
 func (s *Sim) opNetem(o *schedule.Op, a *agent) bool {
@@ -288,7 +262,11 @@ func (s *Sim) opNetem(o *schedule.Op, a *agent) bool {
 	}
 	s.setRules(a, r)
 	if o.Who != "*" || a.index == 0 {
-		s.undoAfter(o)
+		s.ends(o, func() {
+			for _, b := range s.meant(o) {
+				s.setRules(b, netem.Rules{})
+			}
+		})
 	}
 	return true
 }
@@ -385,7 +363,7 @@ func (s *Sim) handOver(every time.Duration) {
 			return true
 		})
 	}
-	s.queue.push(occurrence{at: s.now + every, what: onHandOver, n: int(every)})
+	s.after(every, func() { s.handOver(every) })
 }
 
 func (s *Sim) opLeave(o *schedule.Op, a *agent) bool {
@@ -452,7 +430,7 @@ func (s *Sim) opWipe(o *schedule.Op, a *agent) bool {
 		return false
 	}
 	s.wipe(a)
-	s.back(o, a)
+	s.ends(o, func() { s.start(a) })
 	return true
 }
 
