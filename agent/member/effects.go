@@ -22,8 +22,7 @@ func (m *Member) act() error {
 		m.retractAll(LeaseLost)
 		return m.broken
 	}
-	saved, err := m.saveRecords()
-	if err != nil {
+	if err := m.saveRecords(); err != nil {
 		return err
 	}
 	m.sendQueued()
@@ -35,24 +34,22 @@ func (m *Member) act() error {
 		e.touched = false
 	}
 	m.touched = m.touched[:0]
-	if saved {
-		return m.settle()
-	}
-	return nil
+	return m.settle()
 }
 
 // saveRecords saves the records that have changed, all in one (order 1).
-func (m *Member) saveRecords() (saved bool, err error) {
+func (m *Member) saveRecords() error {
+	dirty := false
 	for _, e := range m.touched {
-		saved = saved || e.dirty
+		dirty = dirty || e.dirty
 		e.dirty = false
 	}
-	if !saved {
-		return false, nil
+	if !dirty {
+		return nil
 	}
 	st := m.state
 	st.Elections = m.rows()
-	return true, m.save(st)
+	return m.save(st)
 }
 
 // save makes any change of the state durable. After a failure this agent may
@@ -65,11 +62,16 @@ func (m *Member) save(st store.State) error {
 		m.retractAll(LeaseLost)
 		return m.broken
 	}
-	m.state = st
+	m.state, m.unsettled = st, true
 	return nil
 }
 
+// settle brings the disk's second copy up to date with whatever this turn and its inputs saved.
 func (m *Member) settle() error {
+	if !m.unsettled {
+		return nil
+	}
+	m.unsettled = false
 	if m.broken = m.host.Settle(); m.broken != nil {
 		m.retractAll(LeaseLost)
 	}

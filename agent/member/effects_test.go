@@ -68,6 +68,8 @@ func TestEveryTurnKeepsTheOrderOfEffects(t *testing.T) {
 func TestASoleVoterSavesItsTermBeforeItIsTheGoose(t *testing.T) {
 	f := newTestFlock(t)
 	a := f.start()
+	a.turn()
+	require.Equal(t, []string{"save", "settle"}, kinds(a.log), "that it is bound is settled, too")
 	a.log = nil
 	f.until(time.Second, "it is the goose", func() bool { return a.locals[""].view.Leased })
 	require.Equal(t, []string{"save", "grant", "publish", "settle"}, kinds(a.log))

@@ -50,6 +50,7 @@ type testAgent struct {
 	me     election.ID
 	set    Settings
 	saved  store.State // what a crash leaves
+	behind bool        // the second copy is not what was saved
 	locals map[string]*testLocal
 	meta   Meta
 	state  PeerState
@@ -322,7 +323,8 @@ func (a *testAgent) checkOrder(log []effect, err error) {
 	}
 	require.LessOrEqual(t, saves, 1, "%s: one save a turn", a.name)
 	if err == nil {
-		require.Equal(t, saves, settles, "%s: each save is settled", a.name)
+		require.False(t, a.behind, "%s: what was saved is settled", a.name)
+		require.LessOrEqual(t, settles, 1, "%s: one settle a turn", a.name)
 	}
 }
 
@@ -365,12 +367,13 @@ func (a *testAgent) Save(st store.State) error {
 		return a.saveErr
 	}
 	st.Elections = slices.Clone(st.Elections)
-	a.saved = st
+	a.saved, a.behind = st, true
 	return nil
 }
 
 func (a *testAgent) Settle() error {
 	a.record(effect{kind: "settle"})
+	a.behind = false
 	return a.settleErr
 }
 

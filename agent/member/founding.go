@@ -73,9 +73,6 @@ func (m *Member) performFounding(fx founding.Effects) error {
 		if err := m.save(st); err != nil {
 			return err
 		}
-		if err := m.settle(); err != nil {
-			return err
-		}
 		m.tellGossip()
 	}
 	for i := range fx.Send {

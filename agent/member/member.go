@@ -48,6 +48,7 @@ type Member struct {
 	frame     wire.Frame    // the one being sent
 	frameAt   time.Duration
 	broken    error // why nothing may be saved or sent any more
+	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
 	looks     uint64        // so often it ran
