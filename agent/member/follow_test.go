@@ -1,0 +1,229 @@
+package member
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+)
+
+// follows waits until an election has the default one's voters.
+func (f *testFlock) follows(name string) *testAgent {
+	f.t.Helper()
+	var x *testAgent
+	f.until(time.Minute, name+" follows", func() bool {
+		x = f.goose(name)
+		own, target := x.config(name), x.config("")
+		return sameVoters(&own, &target) && x.Named(name).node.Committed()
+	})
+	return x
+}
+
+// priorityOf gives a voter's priority; -1: it is none.
+func priorityOf(c election.Config, id election.ID) int {
+	i := c.Index(id)
+	if i < 0 {
+		return -1
+	}
+	return int(c.Voters[i].Priority)
+}
+
+func TestTheVotersOfAnElectionFollowAndThoseThatDoNotContestItRankLast(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	d := f.start()
+	e := f.start(contesting("x", "unheard"))
+	f.voters(5)
+	x := f.follows("x")
+	f.until(20*time.Second, "priorities follow", func() bool {
+		c := f.goose("x").config("x")
+		return priorityOf(c, d.me) == caretaker && priorityOf(c, e.me) == 100
+	})
+	require.Equal(t, 100, priorityOf(x.config(""), d.me), "of the default election only")
+
+	low := f.agents[2] // it keeps a place before those that do not contest
+	low.set.Priority = caretaker
+	low.Reload(low.set)
+	low.fed = true
+	f.until(20*time.Second, "its priority follows", func() bool {
+		return priorityOf(f.goose("x").config("x"), low.me) == caretaker+1
+	})
+	d.set.Priority = 0
+	d.Reload(d.set)
+	d.fed = true
+	f.until(20*time.Second, "a witness is one everywhere", func() bool {
+		return priorityOf(f.goose("x").config("x"), d.me) == 0
+	})
+}
+
+func TestADeadVoterThatIsForcedOutLeavesAllElections(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	g := f.goose("")
+	dead := g.other()
+	dead.crash()
+	f.until(20*time.Second, "it has failed", func() bool { return dead.state == Failed && f.goose("") == g })
+	done := false
+	g.ForceLeave(dead.me, func(err error) {
+		require.NoError(t, err)
+		done = true
+	})
+	g.fed = true
+	f.until(10*time.Second, "forced out", func() bool { return done })
+	require.Negative(t, priorityOf(f.follows("x").config("x"), dead.me))
+}
+
+func TestALeaverVotesInNoElectionWhenItGoes(t *testing.T) {
+	f := flockOf(t, 5, "x", "y")
+	for range 2 {
+		d := f.goose("x") // a goose of another election hands that over first
+		if d == f.goose("") {
+			f.stepDown("", nil)
+		}
+		err, done := d.leaves(false)
+		f.until(20*time.Second, "it has left", func() bool { return *done })
+		require.NoError(t, *err)
+		f.run(0)
+		for _, name := range []string{"", "x", "y"} {
+			require.Negative(t, priorityOf(f.goose(name).config(name), d.me), "election %q", name)
+		}
+	}
+}
+
+func TestALeaverWaitsForTheOtherElectionsOnlySoLong(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	d := f.duck()
+	if d == f.goose("x") {
+		f.stepDown("x", f.goose(""))
+	}
+	for _, a := range f.agents { // x has no goose that could take it out
+		a.Named("x").ended = true
+		a.Named("x").tellHolders()
+	}
+	f.goose("x").hearHigherTermOf(f.goose("x").Named("x"))
+	start := f.now
+	err, done := d.leaves(false)
+	f.until(time.Minute, "it has left", func() bool { return *done })
+	require.NoError(t, *err)
+	require.GreaterOrEqual(t, f.now-start, leaveElections)
+	require.Less(t, f.now-start, leaveElections+5*time.Second)
+}
+
+func TestOneThatDoesNotContestAnElectionTakesCareOfItsVotersAndGivesUp(t *testing.T) {
+	f := newTestFlock(t)
+	for i := range 3 {
+		f.start(func(s *Settings) {
+			if s.Expect = 3; i == 2 {
+				s.Elections = []string{"x"}
+			}
+		})
+	}
+	c := f.agents[2]
+	f.voters(3)
+	f.until(time.Minute, "x", func() bool { return f.agents[0].Named("x") != nil && f.agents[1].Named("x") != nil })
+	require.Equal(t, c, f.goose("x"))
+	if f.goose("") == c {
+		f.stepDown("", nil)
+	}
+	c.crash()
+	g := f.goose("")
+	f.run(2 * careAfter * testLease)
+	for _, a := range f.agents[:2] {
+		require.NotEqual(t, election.Leader, a.Named("x").node.Role(), "there is nothing to be done")
+	}
+	done := false
+	g.ForceLeave(c.me, func(err error) {
+		require.NoError(t, err)
+		done = true
+	})
+	g.fed = true
+	f.until(10*time.Second, "forced out", func() bool { return done })
+	f.until(time.Minute, "x follows", func() bool {
+		own, target := g.config("x"), g.config("")
+		return sameVoters(&own, &target)
+	})
+	f.until(10*time.Second, "it gives up", func() bool { return g.Named("x").node.Role() != election.Leader && !g.Named("x").cares })
+	f.run(2 * careAfter * testLease)
+	require.NotEqual(t, election.Leader, g.Named("x").node.Role(), "and does not lead again")
+
+	e := f.start(contesting("x")) // it contests x, and no voter does
+	f.until(2*time.Minute, "it is a voter of x and leads it", func() bool {
+		n := e.Named("x")
+		return n != nil && n.node.Role() == election.Leader && e.locals["x"].lease.Until > f.now
+	})
+}
+
+func TestAnElectionIsHandedToOneThatContestsIt(t *testing.T) {
+	f := flockOf(t, 3, "x", "y")
+	d := f.start()
+	f.start(contesting("x", "y"))
+	f.voters(5)
+	f.follows("x")
+	f.until(20*time.Second, "priorities", func() bool { return priorityOf(f.goose("x").config("x"), d.me) == caretaker })
+	require.Zero(t, d.Named("x").heir(f.now), "it leads nothing")
+	x := f.goose("x")
+	n := x.Named("x")
+	require.NotZero(t, n.heir(f.now))
+	require.NotEqual(t, d.me, n.heir(f.now))
+	require.Zero(t, x.Default().heir(f.now), "the default election asks whoever ranks first")
+	require.True(t, d.Named("x").busy, "it does not campaign by itself")
+	for range 4 {
+		require.NotEqual(t, d, f.stepDown("x", nil))
+	}
+}
+
+func TestAnElectionWithoutAnotherContestantIsNotHandedOver(t *testing.T) {
+	f := flockOf(t, 3)
+	c := f.duck()
+	c.crash()
+	c.set.Elections = []string{"x"}
+	c.begin()
+	f.until(20*time.Second, "x", func() bool { return f.agents[0].Named("x") != nil && f.agents[1].Named("x") != nil })
+	f.until(20*time.Second, "c leads it", func() bool { return f.goose("x") == c })
+	err, done := c.stepDown("x", nil, false)
+	require.True(t, *done)
+	require.Equal(t, &Refusal{Code: NoContestant, Election: "x"}, *err)
+}
+
+func TestSurplus(t *testing.T) {
+	id := func(i byte) election.ID { return election.ID{i} }
+	config := func(ids ...byte) (c election.Config) {
+		for _, i := range ids {
+			c = c.With(election.Voter{ID: id(i), Priority: 100})
+		}
+		return c
+	}
+	const now = time.Hour
+	e := &Election{m: &Member{id: id(1), set: Settings{Lease: testLease}}}
+	for _, tt := range []struct {
+		name        string
+		own, target election.Config
+		silent      []byte
+		next        byte // 0: none
+	}{
+		{"none too many", config(1, 2, 3), config(1, 2, 3), nil, 0},
+		{"one too many", config(1, 2, 3), config(1, 2), nil, 3},
+		{"the first of two", config(1, 2, 3, 4, 5), config(1, 2, 3), nil, 4},
+		{"the silent one first", config(1, 2, 3, 4, 5), config(1, 2, 3), []byte{5}, 5},
+		{"it cannot remove itself", config(1, 2, 3), config(2, 3), nil, 0},
+		{"a surplus goose keeps those that the rest needs", config(1, 2, 3, 4), config(2), nil, 0},
+		{"a surplus goose removes one that the rest does not need", config(1, 2, 3, 4), config(2, 3), nil, 4},
+		{"and a silent one in any case", config(1, 2, 3, 4), config(2), []byte{4}, 4},
+	} {
+		e.contacts = nil
+		for _, v := range tt.own.Members() {
+			k := election.Contact{ID: v.ID, InTerm: true, AckAt: now}
+			for _, s := range tt.silent {
+				if v.ID == id(s) {
+					k.AckAt = now - testLease
+				}
+			}
+			e.contacts = append(e.contacts, k)
+		}
+		v, ok := e.surplus(now, &tt.own, &tt.target)
+		require.Equal(t, tt.next != 0, ok, tt.name)
+		if ok {
+			require.Equal(t, id(tt.next), v.ID, tt.name)
+		}
+	}
+}
