@@ -156,14 +156,18 @@ func TestOneThatDoesNotContestAnElectionTakesCareOfItsVotersAndGivesUp(t *testin
 func TestAnElectionIsHandedToOneThatContestsIt(t *testing.T) {
 	f := flockOf(t, 3, "x", "y")
 	d := f.start()
-	f.start(contesting("x", "y"))
+	first := f.start(contesting("x", "y"), func(s *Settings) { s.Priority = 200 })
 	f.voters(5)
 	f.follows("x")
 	f.until(20*time.Second, "priorities", func() bool { return priorityOf(f.goose("x").config("x"), d.me) == caretaker })
 	require.Zero(t, d.Named("x").heir(f.now), "it leads nothing")
+	f.until(20*time.Second, "priorities", func() bool { return priorityOf(f.goose("x").config("x"), first.me) == 200 })
 	x := f.goose("x")
+	if x == first {
+		x = f.stepDown("x", f.agents[1])
+	}
 	n := x.Named("x")
-	require.NotZero(t, n.heir(f.now))
+	require.Equal(t, first.me, n.heir(f.now), "the one that ranks first")
 	require.NotEqual(t, d.me, n.heir(f.now))
 	require.Zero(t, x.Default().heir(f.now), "the default election asks whoever ranks first")
 	require.True(t, d.Named("x").busy, "it does not campaign by itself")
@@ -226,4 +230,35 @@ func TestSurplus(t *testing.T) {
 			require.Equal(t, id(tt.next), v.ID, tt.name)
 		}
 	}
+}
+
+func TestAnAgentAheadIsAddedToAnElectionOnceItsGooseHasRaisedTheTerm(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	f.start(contesting("x"))
+	d := f.start(contesting("x"))
+	f.until(20*time.Second, "x has begun", func() bool { return d.Named("x") != nil })
+	d.crash()
+	entry := &d.saved.Elections[1]
+	entry.Record.Term += 20
+	term := entry.Record.Term
+	d.begin()
+	f.voters(5)
+	require.Greater(t, f.follows("x").Named("x").node.Record().Term, term)
+}
+
+func TestACaretakerIsElectedAnewAboveTheTermOfAContestantThatIsAhead(t *testing.T) {
+	f := flockOf(t, 3)
+	late := f.start(contesting("x"))
+	f.until(time.Minute, "x begins", func() bool { return late.Named("x") != nil })
+	late.crash()
+	entry := &late.saved.Elections[1]
+	entry.Record.Term += 20
+	term := entry.Record.Term
+	late.begin()
+	f.goose("").other().crash()
+	f.until(3*time.Minute, "the contestant votes, and leads", func() bool {
+		l := late.locals["x"]
+		return l != nil && l.lease.Until > f.now
+	})
+	require.Greater(t, late.Named("x").node.Record().Term, term)
 }
