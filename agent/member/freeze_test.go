@@ -20,14 +20,14 @@ func TestTheFreezeOfTheHighestStampCounts(t *testing.T) {
 		told   EventKind
 	}{
 		{"without a stamp", FreezeNotice{0, time.Minute}, false, 0, 0},
-		{"a thaw of a flock that is not frozen", FreezeNotice{5, 0}, true, 0, 0},
+		{"a thaw of a flock that is not frozen", FreezeNotice{5, 0}, true, 0, EventThawed},
 		{"a freeze", FreezeNotice{10, time.Minute}, true, time.Minute, EventFrozen},
 		{"the same again", FreezeNotice{10, time.Hour}, false, time.Minute, 0},
 		{"an older one", FreezeNotice{9, 0}, false, time.Minute, 0},
 		{"a longer one", FreezeNotice{11, time.Hour}, true, time.Hour, EventFrozen},
 		{"the longest", FreezeNotice{12, MaxFreeze + 1}, true, MaxFreeze, EventFrozen},
 		{"a thaw", FreezeNotice{13, 0}, true, 0, EventThawed},
-		{"less than nothing", FreezeNotice{14, -time.Hour}, true, 0, 0},
+		{"less than nothing", FreezeNotice{14, -time.Hour}, true, 0, EventThawed},
 		{"the last stamp", FreezeNotice{LastStamp, time.Minute}, true, time.Minute, EventFrozen},
 		{"a stamp that nobody could outdo", FreezeNotice{LastStamp + 1, 0}, false, time.Minute, 0},
 	} {
