@@ -1,10 +1,13 @@
 package netem
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // Dice is a stream of chance, fixed by its seed: a splitmix64 generator, held
 // by value. Its arithmetic is that of integers, so it rolls the same on every
-// machine. *Dice is a math/rand/v2 Source.
+// machine. *Dice is a math/rand/v2 Source, and an io.Reader.
 type Dice uint64
 
 // NewDice gives the stream of one link. Streams of different seeds, directions
@@ -28,6 +31,16 @@ func (d *Dice) Uint64() uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
+}
+
+// Read fills b, and never fails.
+func (d *Dice) Read(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		var word [8]byte
+		binary.BigEndian.PutUint64(word[:], d.Uint64())
+		rest = rest[copy(rest, word[:]):]
+	}
+	return len(b), nil
 }
 
 // chance is true with probability p.

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -81,7 +80,7 @@ func (a *agent) open() (*store.Store, error) {
 	if wrap := a.sim.bugs.disk; wrap != nil {
 		disk = wrap(disk)
 	}
-	return store.Open(dataDir, disk, store.WithRandom(&diceReader{&a.dice}))
+	return store.Open(dataDir, disk, store.WithRandom(&a.dice))
 }
 
 // copyDisk copies the state file, behind the store's back.
@@ -105,18 +104,6 @@ func (a *agent) copyDisk(to store.FS) error {
 	}
 	_, err = file.WriteAt(content, 0)
 	return errors.Join(err, from.Close(), file.Close())
-}
-
-// diceReader reads bytes off dice.
-type diceReader struct{ dice *netem.Dice }
-
-func (r *diceReader) Read(b []byte) (int, error) {
-	for i := 0; i < len(b); i += 8 {
-		var word [8]byte
-		binary.BigEndian.PutUint64(word[:], r.dice.Uint64())
-		copy(b[i:], word[:])
-	}
-	return len(b), nil
 }
 
 // start starts the process on its disk.

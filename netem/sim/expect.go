@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,13 +31,17 @@ func (s *Sim) opExpect(o *schedule.Op, _ *agent) bool {
 	case "none":
 		ok = goose == nil
 	case "voters":
-		is = s.votersOf(s.newestConfig())
+		rec := newest(s.agents)
+		is = s.votersOf(&rec.Config)
 		ok = sameWords(is, want)
 	case "term":
-		_, max := s.newest()
-		is = fmt.Sprintf("term %d", max.Term)
-		ok = s.termWas == 0 || s.termWas == max.Term
-		s.termWas = max.Term
+		var term uint64
+		for _, a := range s.agents {
+			term = max(term, a.rec.Term)
+		}
+		is = fmt.Sprintf("term %d", term)
+		ok = s.termWas == 0 || s.termWas == term
+		s.termWas = term
 	case "told":
 		is = counts(s.stats.Told)
 		ok = s.stats.Told[want] > 0
@@ -65,38 +70,17 @@ func (s *Sim) opExpect(o *schedule.Op, _ *agent) bool {
 
 // sameWords compares two lists without their order.
 func sameWords(a, b string) bool {
-	x, y := strings.Fields(a), strings.Fields(b)
-	seen := map[string]int{}
-	for _, w := range x {
-		seen[w]++
-	}
-	for _, w := range y {
-		seen[w]--
-	}
-	for _, n := range seen {
-		if n != 0 {
-			return false
-		}
-	}
-	return len(x) == len(y)
+	return slices.Equal(slices.Sorted(slices.Values(strings.Fields(a))), slices.Sorted(slices.Values(strings.Fields(b))))
 }
 
-// newest gives the newest config on any disk, and the record of the highest term.
-func (s *Sim) newest() (config, term election.Record) {
-	for _, a := range s.agents {
-		if a.rec.Config.N > 0 && newer(&a.rec, &config) {
-			config = a.rec
-		}
-		if a.rec.Term > term.Term {
-			term = a.rec
+// newest gives the record of the newest config on the disks of some agents.
+func newest(agents []*agent) (rec election.Record) {
+	for _, a := range agents {
+		if a.rec.Config.N > 0 && (rec.Config.N == 0 || newer(&a.rec, &rec)) {
+			rec = a.rec
 		}
 	}
-	return config, term
-}
-
-func (s *Sim) newestConfig() *election.Config {
-	rec, _ := s.newest()
-	return &rec.Config
+	return rec
 }
 
 // newer orders configs by generation, term and version.

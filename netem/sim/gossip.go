@@ -7,7 +7,6 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/netem"
 )
 
 const (
@@ -167,10 +166,4 @@ func (l *life) lose(v *view) bool {
 		v.state = member.Left
 	}
 	return true
-}
-
-// newID draws an id.
-func (s *Sim) newID(dice *netem.Dice) (id [16]byte) {
-	_, _ = (&diceReader{dice}).Read(id[:])
-	return id
 }

@@ -113,17 +113,18 @@ func (s *Sim) stands(m []*agent) bool {
 	return electable(m) && !slices.ContainsFunc(m, func(a *agent) bool { return a.life == nil || a.life.member.Stopping() || a.life.leaving })
 }
 
+// electable tells whether m elects a goose of the newest config that any of them knows.
 func electable(m []*agent) bool {
-	var newest election.Record
-	for _, a := range m {
-		if a.rec.Config.N > 0 && (newest.Config.N == 0 || newer(&a.rec, &newest)) {
-			newest = a.rec
-		}
-	}
-	c := &newest.Config
+	rec := newest(m)
+	return electsAmong(&rec.Config, m, func(a *agent) bool { return a.rec.FlockID == rec.FlockID })
+}
+
+// electsAmong tells whether those of some agents that count are a majority of a
+// config, one of priority above 0 among them.
+func electsAmong(c *election.Config, agents []*agent, counts func(*agent) bool) bool {
 	n, leads := 0, false
-	for _, a := range m {
-		if i := c.Index(a.id); i >= 0 && a.rec.FlockID == newest.FlockID {
+	for _, a := range agents {
+		if i := c.Index(a.id); i >= 0 && counts(a) {
 			n++
 			leads = leads || c.Voters[i].Priority > 0
 		}
@@ -215,7 +216,7 @@ func (s *Sim) healAll() {
 func (s *Sim) whole() error {
 	goose := s.goose()
 	if goose == nil {
-		return &check.Violation{Promise: "P4", At: s.now, Text: fmt.Sprintf("no goose %v after everything was healed", wholeFor)}
+		return s.lacks("P4", "no goose")
 	}
 	members, candidates := 0, 0
 	for _, a := range s.agents {
@@ -227,15 +228,18 @@ func (s *Sim) whole() error {
 			candidates++
 		}
 		if id, _ := a.life.member.Default().Goose(a.life.Now()); id != goose.id {
-			return &check.Violation{Promise: "P4", At: s.now, Text: fmt.Sprintf("%s takes %s for the goose, which is %s, %v after everything was healed",
-				a.ident, s.nameOf(id), goose.ident, wholeFor)}
+			return s.lacks("P4", "%s takes %s for the goose, which is %s,", a.ident, s.nameOf(id), goose.ident)
 		}
 	}
 	c := &goose.rec.Config
 	want := min(autopilot.TargetVoters(members, s.set.Voters), candidates)
 	if want -= 1 - want%2; int(c.N) < want { // an even set stands no more deaths than the odd one below
-		return &check.Violation{Promise: "P5", At: s.now, Text: fmt.Sprintf("%d voters (%s) %v after everything was healed: want %d",
-			c.N, s.votersOf(c), wholeFor, want)}
+		return s.lacks("P5", "%d voters (%s) and not %d", c.N, s.votersOf(c), want)
 	}
 	return nil
+}
+
+func (s *Sim) lacks(promise, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	return &check.Violation{Promise: promise, At: s.now, Text: fmt.Sprintf("%s %v after everything was healed", text, wholeFor)}
 }

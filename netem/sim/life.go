@@ -61,7 +61,8 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	}
 	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.slept}
 	set := a.set
-	set.Life, set.FlockID, set.Fresh = a.dice.Uint64()|1, election.FlockID(s.newID(&a.dice)), disk.Fresh()
+	set.Life, set.Fresh = a.dice.Uint64()|1, disk.Fresh()
+	_, _ = a.dice.Read(set.FlockID[:])
 	a.life = l
 	for _, name := range append([]string{""}, set.Elections...) {
 		at := l.localOf(name)

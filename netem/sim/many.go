@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"sync"
+	"sync/atomic"
 
 	"duckduckgoose/netem/schedule"
 )
@@ -9,50 +9,28 @@ import (
 // Many runs n seeds from first on, on as many goroutines as workers, and gives
 // the results to each in the order of seeds. It ends early when each says no.
 func Many(first uint64, n, workers int, p schedule.Plan, each func(seed uint64, r Result) bool) {
-	if n <= 0 {
-		return
-	}
-	workers = max(1, min(workers, n))
-	type job struct {
-		seed uint64
-		done chan Result
-	}
-	jobs := make(chan job)
-	order := make(chan job, 4*workers) // bounds how far the workers run ahead of each
-	stop := make(chan struct{})
-	var running sync.WaitGroup
-	for range workers {
-		running.Go(func() {
-			for j := range jobs {
-				j.done <- Run(schedule.Drawn(j.seed, p), nil)
-			}
-		})
-	}
-	running.Go(func() {
-		defer close(order)
-		defer close(jobs)
-		for i := range n {
-			j := job{first + uint64(i), make(chan Result, 1)}
-			select {
-			case order <- j:
-			case <-stop:
-				return
-			}
-			select {
-			case jobs <- j:
-			case <-stop:
-				j.done <- Result{}
-				return
-			}
+	workers = max(1, workers)
+	results := make(chan chan Result, 4*workers) // bounds how far the workers run ahead of each
+	free := make(chan struct{}, workers)
+	var stopped atomic.Bool
+	go func() {
+		defer close(results)
+		for i := 0; i < n && !stopped.Load(); i++ {
+			result := make(chan Result, 1)
+			results <- result
+			free <- struct{}{}
+			go func() {
+				r := Run(schedule.Drawn(first+uint64(i), p), nil)
+				<-free
+				result <- r
+			}()
 		}
-	})
-	for j := range order {
-		if !each(j.seed, <-j.done) {
-			close(stop)
-			for range order { // what is under way ends by itself
-			}
-			break
+	}()
+	seed := first
+	for result := range results {
+		if r := <-result; !stopped.Load() && !each(seed, r) {
+			stopped.Store(true) // what is under way ends by itself
 		}
+		seed++
 	}
-	running.Wait()
 }

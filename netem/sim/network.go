@@ -103,50 +103,50 @@ func (s *Sim) launch(f *flight) {
 	}
 	f.fromAddr = f.from.addr
 	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
-	switch {
-	case n.cut[f.from.index][to.index]:
+	if n.cut[f.from.index][to.index] {
 		n.lost.Cut++
 		n.done(f)
 		return
-	case f.from.ruled:
-		v := f.from.emulator.Packet(s.now, netem.Out, to.peer(), datagramBytes)
-		switch {
-		case v.Drop:
-			n.lost.Rules++
-			n.done(f)
+	}
+	if f.from.ruled {
+		more, passes := s.judge(f.from.emulator.Packet(s.now, netem.Out, to.peer(), datagramBytes), to, delay, f)
+		if !passes {
 			return
-		case v.Corrupt:
-			n.lost.Corrupt++ // the checksum finds it; so does its copy's
-			n.done(f)
-			return
-		case v.Duplicate:
-			s.reach(to, delay+v.DuplicateDelay, n.copied(f))
 		}
-		delay += v.Delay
+		delay += more
 	}
 	s.reach(to, delay, f)
+}
+
+// judge does what fault rules say of a datagram that takes so long from here, and
+// gives what it takes longer.
+func (s *Sim) judge(v netem.Verdict, to *agent, delay time.Duration, f *flight) (more time.Duration, passes bool) {
+	n := &s.net
+	switch {
+	case v.Drop:
+		n.lost.Rules++
+		n.done(f)
+		return 0, false
+	case v.Corrupt:
+		n.lost.Corrupt++ // the checksum finds it; so does its copy's
+		n.done(f)
+		return 0, false
+	case v.Duplicate:
+		s.reach(to, delay+v.DuplicateDelay, n.copied(f))
+	}
+	return v.Delay, true
 }
 
 // arrive brings a datagram to a machine.
 func (s *Sim) arrive(a *agent, f *flight) {
 	n := &s.net
 	if a.ruled && !f.judged {
-		v := a.emulator.Packet(s.now, netem.In, f.from.peerAt(f.fromAddr), datagramBytes)
 		f.judged = true
-		switch {
-		case v.Drop:
-			n.lost.Rules++
-			n.done(f)
-			return
-		case v.Corrupt:
-			n.lost.Corrupt++
-			n.done(f)
-			return
-		case v.Duplicate:
-			s.reach(a, v.DuplicateDelay, n.copied(f))
+		delay, passes := s.judge(a.emulator.Packet(s.now, netem.In, f.from.peerAt(f.fromAddr), datagramBytes), a, 0, f)
+		if passes && delay > 0 {
+			s.reach(a, delay, f)
 		}
-		if v.Delay > 0 {
-			s.reach(a, v.Delay, f)
+		if !passes || delay > 0 {
 			return
 		}
 	}

@@ -106,7 +106,8 @@ func (s *Sim) setUp() {
 
 // foundTogether writes what a founding of all leaves on each disk.
 func (s *Sim) foundTogether(founders []*agent) {
-	flock := election.FlockID(s.newID(s.script))
+	var flock election.FlockID
+	_, _ = s.script.Read(flock[:])
 	c := election.Config{ConfigID: election.ConfigID{Version: 1}}
 	for _, a := range founders {
 		s.onDisk(a, func(st *store.State) {

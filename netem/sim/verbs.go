@@ -439,15 +439,7 @@ func (s *Sim) spares(a *agent) bool {
 	if a.id.IsZero() || goose == nil || !goose.life.node().Committed() {
 		return false
 	}
-	c := goose.rec.Config
-	kept, leads := 0, false
-	for _, b := range s.agents {
-		if i := c.Index(b.id); b != a && i >= 0 && !b.gone {
-			kept++
-			leads = leads || c.Voters[i].Priority > 0
-		}
-	}
-	return kept >= c.Quorum() && leads
+	return electsAmong(&goose.rec.Config, s.agents, func(b *agent) bool { return b != a && !b.gone })
 }
 
 func (s *Sim) opRecover(o *schedule.Op, _ *agent) bool {
