@@ -113,7 +113,7 @@ func (s *Sim) start(a *agent) {
 	}
 	a.disk.PowerOn()
 	s.net.changed()
-	s.note(a, noteStart, 0, 0)
+	s.note(a, "starts")
 	disk, err := a.open()
 	if err == nil {
 		err = s.begin(a, disk)
@@ -159,7 +159,7 @@ func (s *Sim) crash(a *agent, power bool) {
 // tries again later.
 func (s *Sim) diskFailed(a *agent) {
 	s.stats.DiskFailures++
-	s.note(a, noteDiskFailed, 0, 0)
+	s.note(a, "stops: its disk failed")
 	s.crash(a, false)
 	s.after(a.dice.Between(time.Second, 20*time.Second), func() { s.start(a) })
 }

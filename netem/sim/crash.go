@@ -29,9 +29,6 @@ const (
 // effectNamed gives the effect of a word of the schedules.
 func effectNamed(word string) effect { return effect(1 + slices.Index(schedule.Effects, word)) }
 
-// String gives the word.
-func (e effect) String() string { return schedule.Effects[e-1] }
-
 // crashPoint is when an agent is to crash: with an effect, or so many effects later.
 type crashPoint struct {
 	at    effect // noEffect: never
@@ -82,7 +79,7 @@ func (l *life) tears(e effect, op int) {
 func (s *Sim) strike(l *life) {
 	p := l.armed
 	s.stats.Struck["crash-at"]++
-	s.note(l.agent, noteStruck, uint64(p.at), uint64(l.effects))
+	s.note(l.agent, "crashes at "+schedule.Effects[p.at-1], uint64(l.effects))
 	l.disk.Fail(nil)
 	s.crash(l.agent, p.power)
 	s.after(p.back, func() { s.start(l.agent) })

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -200,12 +201,12 @@ func (l *life) Tell(e member.Event) {
 	s := l.sim
 	if word := told[e.Kind]; word != "" {
 		s.stats.Told[word]++
-		s.note(l.agent, noteTold, uint64(e.Kind), 0)
+		s.note(l.agent, "tells: "+word, uint64(e.Kind))
 	}
 	if e.Kind != member.EventElection {
 		return
 	}
-	s.note(l.agent, noteElection+note(e.What), e.Term, 0)
+	s.note(l.agent, fmt.Sprintf("%v, term %d", e.What, e.Term), uint64(e.What), e.Term)
 	switch e.What {
 	case election.EventCampaign:
 		s.stats.Campaigns++

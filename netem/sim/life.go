@@ -206,7 +206,7 @@ func (s *Sim) close(l *life) {
 			s.drainNow(h)
 		}
 	}
-	s.note(a, noteStop, 0, 0)
+	s.note(a, "has stopped")
 	s.crash(a, false)
 	if err != nil {
 		s.stats.DiskFailures++

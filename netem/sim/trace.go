@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/member"
 	"duckduckgoose/netem/check"
 )
 
@@ -28,25 +27,8 @@ type trace struct {
 type line struct {
 	at   time.Duration
 	who  string
-	note note
-	x, y uint64
-	text string
+	text func() string
 }
-
-// note is the kind of a line.
-type note uint8
-
-const (
-	noteOp note = iota
-	noteStart
-	noteStop
-	noteStruck
-	noteDiskFailed
-	noteTold
-	noteCheck
-	noteElection note = 64  // + election.EventKind
-	noteMessage  note = 128 // + election.Kind
-)
 
 // mix takes words into the hash (FNV-1a, a word at a time).
 func (t *trace) mix(words ...uint64) {
@@ -63,9 +45,11 @@ func (t *trace) add(l line) {
 	t.n++
 }
 
-func (s *Sim) note(a *agent, n note, x, y uint64) {
-	s.trace.mix(uint64(n), uint64(a.index), x, y)
-	s.trace.add(line{at: s.now, who: a.ident, note: n, x: x, y: y})
+// note takes what an agent did into the trace, with the numbers that tell it from others.
+func (s *Sim) note(a *agent, text string, words ...uint64) {
+	s.trace.mix(uint64(a.index), uint64(len(text)))
+	s.trace.mix(words...)
+	s.trace.add(line{at: s.now, who: a.ident, text: func() string { return text }})
 }
 
 // event keeps what the checker sees, but for renewals.
@@ -83,7 +67,8 @@ func (t *trace) event(e *check.Event) {
 	case check.Led:
 		return // the election says it
 	}
-	t.add(line{at: e.At, note: noteCheck, text: e.String()})
+	seen := *e
+	t.add(line{at: e.At, text: func() string { return seen.String() }})
 }
 
 // frame takes a datagram that an agent reads into the hash.
@@ -101,11 +86,17 @@ func (t *trace) message(l *life, number uint64, m *election.Message) {
 	case election.HeartbeatAck:
 		return
 	}
-	granted := uint64(0)
-	if m.Granted {
-		granted = 1
-	}
-	t.add(line{at: l.sim.now, who: l.ident, note: noteMessage + note(m.Kind), x: m.Term, y: granted<<8 | uint64(m.Reason), text: l.sim.nameOf(m.From)})
+	kind, term, from, granted, reason := m.Kind, m.Term, m.From, m.Granted, m.Reason
+	t.add(line{at: l.sim.now, who: l.ident, text: func() string {
+		text := fmt.Sprintf("hears %v of %s, term %d", kind, l.sim.nameOf(from), term)
+		switch {
+		case granted:
+			text += ", granted"
+		case reason > 0:
+			text += fmt.Sprintf(", refused (%d)", reason)
+		}
+		return text
+	}})
 }
 
 // tail prints the last lines.
@@ -118,34 +109,7 @@ func (t *trace) tail() []string {
 }
 
 func (l *line) String() string {
-	head := fmt.Sprintf("%-14v %-6s ", l.at.Round(time.Microsecond), l.who)
-	switch {
-	case l.note >= noteMessage:
-		s := fmt.Sprintf("%shears %v of %s, term %d", head, election.Kind(l.note-noteMessage), l.text, l.x)
-		if l.y>>8 == 1 {
-			s += ", granted"
-		} else if l.y > 0 {
-			s += fmt.Sprintf(", refused (%d)", l.y)
-		}
-		return s
-	case l.note >= noteElection:
-		return fmt.Sprintf("%s%v, term %d", head, election.EventKind(l.note-noteElection), l.x)
-	}
-	switch l.note {
-	case noteOp:
-		return head + "FAULT " + l.text
-	case noteStart:
-		return head + "starts"
-	case noteStop:
-		return head + "has stopped"
-	case noteStruck:
-		return head + "crashes at " + effect(l.x).String()
-	case noteDiskFailed:
-		return head + "stops: its disk failed"
-	case noteTold:
-		return head + "tells: " + told[member.EventKind(l.x)]
-	}
-	return head + l.text
+	return fmt.Sprintf("%-14v %-6s %s", l.at.Round(time.Microsecond), l.who, l.text())
 }
 
 // state tells how every agent is, for a failure.

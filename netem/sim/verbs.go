@@ -62,7 +62,7 @@ func (s *Sim) apply(o *schedule.Op) {
 		s.stats.Skipped[o.Verb]++
 		return
 	}
-	s.trace.add(line{at: s.now, note: noteOp, text: o.String()})
+	s.trace.add(line{at: s.now, text: func() string { return "FAULT " + o.String() }})
 	if verb.Drawn && o.Verb != "crash-at" {
 		s.stats.Struck[o.Verb]++
 	}
