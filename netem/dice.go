@@ -1,9 +1,6 @@
 package netem
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "time"
 
 // Dice is a stream of chance, fixed by its seed: a splitmix64 generator, held
 // by value. Its arithmetic is that of integers, so it rolls the same on every
@@ -35,10 +32,13 @@ func (d *Dice) Uint64() uint64 {
 
 // Read fills b, and never fails.
 func (d *Dice) Read(b []byte) (int, error) {
-	for rest := b; len(rest) > 0; {
-		var word [8]byte
-		binary.BigEndian.PutUint64(word[:], d.Uint64())
-		rest = rest[copy(rest, word[:]):]
+	var word uint64
+	for i := range b {
+		if i%8 == 0 {
+			word = d.Uint64()
+		}
+		b[i] = byte(word >> 56)
+		word <<= 8
 	}
 	return len(b), nil
 }
