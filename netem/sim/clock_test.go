@@ -35,20 +35,3 @@ func TestRatesChangeWithoutAJump(t *testing.T) {
 	c.setRate(110*time.Second, -10_000)
 	require.Equal(t, 171*time.Second+99*time.Second, c.now(210*time.Second))
 }
-
-func TestQueueKeepsTheOrderOfEqualMoments(t *testing.T) {
-	var q queue
-	d := netem.NewDice(2, netem.Out, "queue")
-	for i := range 5000 {
-		q.push(occurrence{at: time.Duration(d.Uint64() % 100)})
-		if i%3 == 0 {
-			q.pop()
-		}
-	}
-	last := occurrence{at: -1}
-	for len(q.heap) > 0 {
-		o := q.pop()
-		require.True(t, last.at < o.at || last.at == o.at && last.seq < o.seq)
-		last = o
-	}
-}

@@ -20,7 +20,7 @@ import (
 type Sim struct {
 	set    schedule.Settings
 	now    time.Duration // true time
-	queue  queue
+	queue  netem.Queue[occurrence]
 	net    network
 	agents []*agent
 	disks  map[election.ID]string // names of all disks there ever were
@@ -140,28 +140,16 @@ func (s *Sim) onDisk(a *agent, change func(*store.State)) {
 
 // run lets everything happen until end, or until something has gone wrong.
 func (s *Sim) run(end time.Duration) {
-	for s.err == nil && len(s.queue.heap) > 0 && s.queue.heap[0].at <= end {
-		o := s.queue.pop()
-		s.now = o.at
-		s.happen(&o)
+	for s.err == nil && s.queue.Len() > 0 && s.queue.Next() <= end {
+		s.now = s.queue.Next()
+		s.trace.mix(uint64(s.now))
+		s.happen(s.queue.Pop())
 	}
 	if s.err == nil {
 		s.now = max(s.now, end)
 		if v := s.checker.End(s.now); v != nil {
 			s.broke(v)
 		}
-	}
-}
-
-func (s *Sim) happen(o *occurrence) {
-	s.stats.Events++
-	s.trace.mix(uint64(o.at), o.seq)
-	switch {
-	case o.life != nil && o.life.agent.life != o.life:
-	case o.do != nil:
-		o.do()
-	default:
-		s.arrive(o.to, o.flight)
 	}
 }
 

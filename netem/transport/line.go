@@ -1,28 +1,23 @@
 package transport
 
 import (
-	"container/heap"
 	"net/netip"
 	"time"
 
 	"duckduckgoose/netem"
 )
 
-// line keeps the delayed datagrams of one direction, the next one first. Those
-// due at one moment keep their order. Guarded by Transport.mu.
+// line keeps the delayed datagrams of one direction. Guarded by Transport.mu.
 type line struct {
 	dir     netem.Direction
-	parcels parcels
-	bytes   int // in parcels
-	seq     uint64
+	waiting netem.Queue[parcel]
+	bytes   int           // of what waits
 	running bool          // a goroutine sends them; it ends when none is left
 	sending bool          // it has one in hand
 	sooner  chan struct{} // tells it that there is one due before all others
 }
 
 type parcel struct {
-	due  time.Duration
-	seq  uint64
 	addr netip.AddrPort
 	b    []byte
 	cut  bool // meanwhile
@@ -37,20 +32,19 @@ const keepBytes = 16 << 20
 
 // full tells whether there is no room for a datagram of size bytes.
 func (l *line) full(limit, size int) bool {
-	return len(l.parcels) >= limit || l.bytes+size > keepBytes
+	return l.waiting.Len() >= limit || l.bytes+size > keepBytes
 }
 
 // isDue tells whether a datagram should be on its way already.
 func (l *line) isDue(now time.Duration) bool {
-	return l.sending || len(l.parcels) > 0 && l.parcels[0].due <= now
+	return l.sending || l.waiting.Len() > 0 && l.waiting.Next() <= now
 }
 
-func (l *line) push(p parcel) {
+func (l *line) push(due time.Duration, p parcel) {
 	l.bytes += len(p.b)
-	l.seq++
-	p.seq = l.seq
-	heap.Push(&l.parcels, p)
-	if l.parcels[0].seq == p.seq {
+	first := l.waiting.Len() == 0 || due < l.waiting.Next()
+	l.waiting.Push(due, p)
+	if first {
 		select {
 		case l.sooner <- struct{}{}:
 		default:
@@ -93,17 +87,17 @@ func (t *Transport) next(l *line) (p parcel, wait time.Duration, more bool) {
 	defer t.mu.Unlock()
 	l.sending = false
 	if t.closed {
-		l.parcels, l.bytes = nil, 0
+		l.waiting, l.bytes = netem.Queue[parcel]{}, 0
 	}
-	if len(l.parcels) == 0 {
+	if l.waiting.Len() == 0 {
 		l.running = false
 		t.settle()
 		return p, 0, false
 	}
-	if wait = l.parcels[0].due - t.now(); wait > 0 {
+	if wait = l.waiting.Next() - t.now(); wait > 0 {
 		return p, wait, true
 	}
-	p = heap.Pop(&l.parcels).(parcel)
+	p = l.waiting.Pop()
 	l.bytes -= len(p.b)
 	l.sending = true
 	if t.em.Cut(l.dir, t.peer("", p.addr)) {
@@ -111,21 +105,4 @@ func (t *Transport) next(l *line) (p parcel, wait time.Duration, more bool) {
 		p.cut = true
 	}
 	return p, 0, true
-}
-
-// parcels is a heap.
-type parcels []parcel
-
-func (h parcels) Len() int { return len(h) }
-func (h parcels) Less(i, j int) bool {
-	return h[i].due < h[j].due || h[i].due == h[j].due && h[i].seq < h[j].seq
-}
-func (h parcels) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *parcels) Push(x any)   { *h = append(*h, x.(parcel)) }
-func (h *parcels) Pop() any {
-	old := *h
-	p := old[len(old)-1]
-	old[len(old)-1] = parcel{}
-	*h = old[:len(old)-1]
-	return p
 }
