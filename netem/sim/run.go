@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"duckduckgoose/netem/check"
@@ -52,6 +53,24 @@ func (r *Result) Class() Class {
 	return Crashed
 }
 
+// Report tells of a run that went wrong, for people: what broke, the schedule,
+// the last events, how every agent was, and the command that replays it.
+func (r *Result) Report(replay string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s after %v of virtual time: %v\n", r.Class(), r.Ended, r.Err)
+	fmt.Fprintf(&b, "\n%s\n", r.Settings.Text())
+	fmt.Fprintf(&b, "\nthe last events:\n")
+	for _, line := range r.Tail {
+		b.WriteString("  " + line + "\n")
+	}
+	fmt.Fprintf(&b, "\nthe agents then:\n")
+	for _, line := range r.State {
+		b.WriteString("  " + line + "\n")
+	}
+	fmt.Fprintf(&b, "\nreplay: %s\n", replay)
+	return b.String()
+}
+
 // Run runs one schedule to its end, or to the first thing that goes wrong.
 func Run(set schedule.Settings, watch func(now time.Duration) bool) Result {
 	return run(set, bugs{}, watch)
@@ -92,6 +111,26 @@ func (s *Sim) result() Result {
 	r := Result{Settings: s.set, Stats: s.stats, Hash: s.trace.hash, Ended: s.now, Err: s.err}
 	if s.err != nil {
 		r.Tail, r.State = s.trace.tail(), s.state()
+	}
+	return r
+}
+
+// RunScenario runs a scenario with a seed of its network's dice and its clocks.
+func RunScenario(s *schedule.Scenario, seed uint64) Result {
+	set := s.Settings
+	set.Seed = seed
+	r := Run(set, nil)
+	if r.Err != nil {
+		return r
+	}
+	if worst := r.Stats.Quantile(1); s.MaxGap >= 0 && worst > s.MaxGap {
+		r.Err = &Unmet{fmt.Sprintf("%v without a goose, and at most %v is allowed", worst, s.MaxGap)}
+	}
+	if share := float64(r.Stats.Gooseless) / float64(r.Stats.Virtual); s.MaxGooseless >= 0 && share > s.MaxGooseless {
+		r.Err = &Unmet{fmt.Sprintf("without a goose in %.2f %% of the time, and at most %.2f %% are allowed", 100*share, 100*s.MaxGooseless)}
+	}
+	if s.Elections >= 0 && r.Stats.Elections > s.Elections {
+		r.Err = &Unmet{fmt.Sprintf("%d elections, and at most %d are allowed", r.Stats.Elections, s.Elections)}
 	}
 	return r
 }
