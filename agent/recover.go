@@ -71,15 +71,7 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
 	}
-	rec = rec.Recovered(config)
-	for _, e := range st.Elections {
-		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax) // what was promised in those that end here is kept too
-	}
-	r.next = st
-	// Survivors may know different tables: all other elections are founded anew, in
-	// the new generation, so their tokens grow.
-	r.next.Elections = nil
-	r.next = r.next.WithRecord(rec)
+	r.next = st.Recovered(config)
 	return r, nil
 }
 

@@ -119,6 +119,20 @@ func (s State) WithRecord(rec election.Record) State {
 	return s
 }
 
+// Recovered gives what a manual recovery with the voters of c makes of the state
+// (rule 26): survivors may know different tables, so all other elections are
+// founded anew, in the new generation, and their tokens grow. What was promised in
+// those that end here is kept.
+func (s State) Recovered(c election.Config) State {
+	rec, _ := s.Record()
+	rec = rec.Recovered(c)
+	for _, e := range s.Elections {
+		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax)
+	}
+	s.Elections = []Election{{Record: rec}}
+	return s
+}
+
 // clone shares nothing with s. Empty lists are nil, so that what is read back
 // equals what was saved.
 func (s State) clone() State {

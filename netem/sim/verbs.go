@@ -8,6 +8,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/store"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
 	"duckduckgoose/netem/schedule"
@@ -442,14 +443,34 @@ func (s *Sim) spares(a *agent) bool {
 	return electsAmong(&goose.rec.Config, s.agents, func(b *agent) bool { return b != a && !b.gone })
 }
 
+// opRecover is `ddgoose recover` (rule 26), done as its text asks for: every
+// agent is stopped, the kept ones' disks are changed, and they start.
 func (s *Sim) opRecover(o *schedule.Op, _ *agent) bool {
 	var kept []*agent
+	var config election.Config
 	for name := range strings.SplitSeq(o.What, ",") {
-		if a := s.agentNamed(name); a != nil {
-			kept = append(kept, a)
+		a := s.agentNamed(name)
+		switch {
+		case a == nil:
+			continue
+		case a.id.IsZero() || a.rec.Config.N == 0:
+			return false
+		}
+		kept = append(kept, a)
+		config = config.With(election.Voter{ID: a.id, Priority: 100})
+	}
+	for _, a := range s.agents {
+		if a.life != nil {
+			s.crash(a, false)
 		}
 	}
-	return s.recoverFlock(kept)
+	for _, a := range kept {
+		s.onDisk(a, func(st *store.State) { *st = st.Recovered(config) })
+	}
+	for _, a := range kept {
+		s.start(a)
+	}
+	return true
 }
 
 func (s *Sim) opDue(o *schedule.Op, _ *agent) bool {
