@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,7 +143,7 @@ func (o *simOptions) plan() (p schedule.Plan, err error) {
 		p.Timing = schedule.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
 	}
 	for _, name := range o.faults {
-		if !schedule.Strikes(name) {
+		if !slices.Contains(schedule.Faults(), name) {
 			return p, usage("fault %q: want of %s", name, strings.Join(schedule.Faults(), " "))
 		}
 	}

@@ -47,6 +47,10 @@ type Verb struct {
 
 	Who bool // it is about an agent
 
+	// Real: only processes, or whole agents, can be struck with it.
+	Real bool
+
+	goose bool // only the goose does it
 	late  bool // drawn from dice of its own: it came later, and moved no other
 	check func(*Op) error
 }
@@ -63,8 +67,10 @@ func Named(name string) (*Verb, bool) {
 	return &verbs[i], true
 }
 
-// Verbs lists the words of the schedules.
-func Verbs() []Verb { return slices.Clone(verbs) }
+// Verbs lists the words of the schedules that the simulator carries out.
+func Verbs() []Verb {
+	return slices.DeleteFunc(slices.Clone(verbs), func(v Verb) bool { return v.Real })
+}
 
 // Faults names the verbs that random schedules use.
 func Faults() (names []string) {
@@ -75,9 +81,6 @@ func Faults() (names []string) {
 	}
 	return names
 }
-
-// Strikes tells whether random schedules can use a verb.
-func Strikes(name string) bool { return slices.Contains(Faults(), name) }
 
 // Parse reads one line of a schedule.
 func Parse(text string) (Op, error) {
@@ -95,7 +98,7 @@ func Parse(text string) (Op, error) {
 	verb, ok := Named(words[2])
 	if !ok {
 		var names []string
-		for _, v := range verbs {
+		for _, v := range Verbs() {
 			names = append(names, v.Name)
 		}
 		return fail("there is no %q: want one of %s", words[2], strings.Join(names, " "))

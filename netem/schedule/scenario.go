@@ -84,9 +84,11 @@ func ParseScenario(name, text string) (Scenario, error) {
 			}
 		case strings.HasPrefix(line, "at "):
 			var o Op
-			if o, err = Parse(line); err == nil {
-				s.Settings.Ops = append(s.Settings.Ops, o)
+			o, err = Parse(line)
+			if verb, ok := Named(o.Verb); ok && verb.Real {
+				err = fmt.Errorf("%q: the simulator cannot do it", line)
 			}
+			s.Settings.Ops = append(s.Settings.Ops, o)
 		default:
 			word, value, _ := strings.Cut(line, " ")
 			err = s.set(word, strings.TrimSpace(value))

@@ -20,6 +20,7 @@ func TestLinesPrintAsTheyParse(t *testing.T) {
 		"at 5s excuse", "at 5s expect goose a", "at 5s expect none", "at 5s expect voters a b", "at 5s expect term same", "at 5s expect flocks 2",
 		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s slow a>b,b-c 60ms for 2s", "at 5s slow * 2s", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e",
 		"at 5s expect told clone", "at 5s expect leads a blue",
+		"at 5s partition minority for 1s", "at 5s die goose for 1s", "at 5s pause-writer goose for 1s", "at 5s kill-writer goose",
 	} {
 		o, err := schedule.Parse(line)
 		require.NoError(t, err)
@@ -86,6 +87,71 @@ func TestPlansChooseFaults(t *testing.T) {
 	require.Len(t, schedule.Drawn(3, schedule.Plan{Only: []int{1, 4}}).Ops, 2)
 }
 
+func TestMixesAreDrawnByWeight(t *testing.T) {
+	second := schedule.Range{Least: time.Second, Most: 3 * time.Second}
+	mix := map[string]schedule.Fault{
+		"crash":     {Weight: 6, For: second, Goose: 60},
+		"wipe":      {Weight: 1, For: second},
+		"pause":     {For: second},
+		"step-down": {Weight: 2},
+		"partition": {Weight: 2, For: second, Shapes: []string{"star", "goose-deaf"}},
+		"netem":     {Weight: 2, For: second, Rules: []string{"*: loss 10%"}},
+		"flap":      {Weight: 2, For: second, Every: []string{"100ms"}},
+	}
+	flock := schedule.Flock{Agents: 5, For: time.Hour, Every: time.Second}
+	ops := schedule.Mixed(1, flock, mix)
+	require.Equal(t, ops, schedule.Mixed(1, flock, mix))
+	require.NotEqual(t, ops, schedule.Mixed(2, flock, mix))
+	require.InDelta(t, 3600, len(ops), 200, "one a second")
+	seen, who, what := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, o := range ops {
+		again, err := schedule.Parse(o.String())
+		require.NoError(t, err)
+		require.Equal(t, o, again)
+		seen[o.Verb]++
+		what[o.What] = true
+		switch o.Verb {
+		case "crash":
+			who[o.Who]++
+		case "step-down":
+			require.Equal(t, "goose", o.Who)
+		case "netem":
+			require.Equal(t, "*", o.Who)
+		}
+		if o.Verb != "step-down" {
+			require.GreaterOrEqual(t, o.For, second.Least)
+			require.LessOrEqual(t, o.For, second.Most)
+		}
+	}
+	require.Len(t, seen, 6, "what weighs nothing is not drawn")
+	require.Greater(t, seen["crash"], 3*seen["wipe"])
+	require.Len(t, who, 6)
+	require.InDelta(t, 0.6, float64(who["goose"])/float64(seen["crash"]), 0.1)
+	for _, word := range []string{"star", "goose-deaf", "*: loss 10%", "100ms"} {
+		require.Contains(t, what, word)
+	}
+}
+
+func TestBadFaultsSayWhatWouldBeRight(t *testing.T) {
+	second := schedule.Range{Most: time.Second}
+	for want, tt := range map[string]struct {
+		verb  string
+		fault schedule.Fault
+	}{
+		"fault crash: weight -1: want 0 or more":      {"crash", schedule.Fault{Weight: -1, For: second}},
+		"fault pause: for: want how long it lasts":    {"pause", schedule.Fault{}},
+		`shape "triangle": want one of chain, goose-`: {"partition", schedule.Fault{For: second, Shapes: []string{"triangle"}}},
+		"shapes: want at least one of chain":          {"partition", schedule.Fault{For: second}},
+		`rules: want at least one, as "*: loss 10%"`:  {"netem", schedule.Fault{For: second}},
+		"los": {"netem", schedule.Fault{For: second, Rules: []string{"*: los 10%"}}},
+		"every: want at least one time, as 200ms": {"flap", schedule.Fault{For: second}},
+		"two durations":           {"flap", schedule.Fault{For: second, Every: []string{"often"}}},
+		`"power" is one too many`: {"stop", schedule.Fault{For: second, Every: []string{"power"}}},
+	} {
+		require.ErrorContains(t, tt.fault.Check(tt.verb), want)
+	}
+}
+
 func TestBadScenariosNameTheLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"agents many":           `scenario x, line 1: agents "many"`,
@@ -96,6 +162,7 @@ func TestBadScenariosNameTheLine(t *testing.T) {
 		"gooseless often":       "want a percentage",
 		"priority a 300":        "value out of range",
 		"election Blue":         "that is no name",
+		"at 5s kill-writer a":   "the simulator cannot do it",
 	} {
 		_, err := schedule.ParseScenario("x", text)
 		require.ErrorContains(t, err, want, text)

@@ -193,7 +193,19 @@ func (s *Sim) restate(a *agent) {
 }
 
 func (s *Sim) opPartition(o *schedule.Op, _ *agent) bool {
-	p, _ := shape.Parse(o.What)
+	goose := s.goose()
+	var leads string
+	var voters, names []string
+	for _, a := range s.agents {
+		names = append(names, a.name)
+		if goose != nil && goose.rec.Config.Has(a.id) {
+			leads, voters = goose.name, append(voters, a.name)
+		}
+	}
+	p, err := shape.Play(o.What, leads, voters, names)
+	if err != nil {
+		return false
+	}
 	for _, a := range s.agents {
 		for _, b := range s.agents {
 			s.net.cut[a.index][b.index] = a != b && !p.Passes(a.name, b.name)
