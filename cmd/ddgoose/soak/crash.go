@@ -5,17 +5,10 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
-)
-
-const (
-	stopSignal = syscall.SIGSTOP
-	contSignal = syscall.SIGCONT
-	termSignal = syscall.SIGTERM
 )
 
 const (

@@ -10,11 +10,12 @@ import (
 
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem/schedule"
 )
 
 // Struck is a fault that struck, or did not.
 type Struck struct {
-	Kind   Kind          `json:"kind"`
+	Kind   string        `json:"kind"`            // a word of the schedules
 	Agent  string        `json:"agent,omitempty"` // "": all of them
 	Goose  bool          `json:"goose"`           // the agent was the goose then
 	Detail string        `json:"detail,omitempty"`
@@ -36,30 +37,31 @@ type Crash struct {
 // driver does harm to the flock, and undoes it.
 type driver struct {
 	s       *Scenario
+	seed    uint64
 	f       *flock.Flock
 	o       *observer
 	w       *world
 	writers *writers
 	ended   sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows
-	harmed   map[string]Kind
-	busy     map[Kind]bool // of those that strike the whole network
-	struck   []*Struck
-	crashes  []Crash
-	writerNo int
+	mu      sync.Mutex        // guards what follows
+	harmed  map[string]string // by which fault
+	busy    map[string]bool   // of those that strike the whole network
+	struck  []*Struck
+	crashes []Crash
 }
 
-// run strikes by plan until ctx ends, and returns when all is undone.
-func (d *driver) run(ctx context.Context, p *plan) {
+// run carries out a schedule until ctx ends, and returns when all is undone.
+func (d *driver) run(ctx context.Context, ops []schedule.Op) {
 	defer d.ended.Wait()
-	for {
-		next := p.next()
-		if sleep(ctx, next.after) != nil {
+	began := boottime.Now()
+	for i := range ops {
+		if sleep(ctx, began+ops[i].At-boottime.Now()) != nil {
 			return
 		}
-		d.ended.Go(func() { d.strike(ctx, next) })
+		d.ended.Go(func() { d.strike(ctx, &ops[i]) })
 	}
+	<-ctx.Done()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -74,25 +76,19 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // strike does one fault from begin to end.
-func (d *driver) strike(ctx context.Context, p planned) {
-	r := &Struck{Kind: p.kind}
-	var err error
-	switch p.kind {
-	case Partition:
-		err = d.partition(ctx, p, r)
-	case Network:
-		err = d.network(ctx, p, r)
-	case StepDown:
-		err = d.stepDown(ctx, r)
-	case PauseWriter, KillWriter:
-		err = d.harmWriter(ctx, p, r)
-	default:
-		err = d.harmAgent(ctx, p, r)
+func (d *driver) strike(ctx context.Context, o *schedule.Op) {
+	r := &Struck{Kind: o.Verb}
+	act := acts[o.Verb]
+	a, err := d.claim(o, &act, r)
+	r.From = boottime.Now()
+	if err == nil {
+		if err = act.do(d, ctx, a, o, r); err == nil && act.undo != nil {
+			_ = sleep(ctx, o.For) // the end of the run ends every fault
+			err = act.undo(d, a)
+		}
+		d.release(&act, a)
 	}
 	r.To = boottime.Now()
-	if r.From == 0 {
-		r.From = r.To
-	}
 	if err != nil && r.Skipped == "" {
 		r.Refused = err.Error()
 	}
@@ -109,63 +105,72 @@ func (r *Struck) skip(why string) error {
 	return errSkipped
 }
 
-// harmAgent strikes one agent's process.
-func (d *driver) harmAgent(ctx context.Context, p planned, r *Struck) error {
-	name, err := d.victim(p, r)
-	if err != nil {
-		return err
-	}
-	a, err := d.f.Agent(name)
-	if err != nil {
-		return err
-	}
-	d.w.harm(name, true)
-	r.From = boottime.Now()
-	harm := map[Kind]func(context.Context, *flock.Agent, time.Duration) error{
-		Kill: d.kill, Pause: d.pause, Freeze: d.freeze, Stop: d.stop, Death: d.die, Leave: d.leave, Wipe: d.wipe,
-	}[p.kind]
-	err = harm(ctx, a, p.lasts)
-	d.recovered(name)
-	return err
-}
-
-// recovered ends the harm of an agent.
-func (d *driver) recovered(name string) {
-	d.w.harm(name, false)
-	d.mu.Lock()
-	delete(d.harmed, name)
-	d.mu.Unlock()
-}
-
-// restarts are the kinds that end the process.
-var restarts = []Kind{Kill, Stop, Leave, Wipe}
-
-// victim chooses an agent, and books it as harmed.
-func (d *driver) victim(p planned, r *Struck) (string, error) {
+// claim chooses whom a line strikes, and books it: nobody is struck twice at a time.
+func (d *driver) claim(o *schedule.Op, act *act, r *Struck) (*flock.Agent, error) {
 	goose, _ := d.o.goose()
+	switch {
+	case act.network != "":
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.busy[act.network] {
+			return nil, r.skip("one is in force already")
+		}
+		d.busy[act.network] = true
+		return nil, nil
+	case act.beside && goose == "":
+		return nil, r.skip("there is no goose")
+	case act.beside:
+		r.Agent = goose
+	default:
+		if err := d.victim(o, act, goose, r); err != nil {
+			return nil, err
+		}
+		d.w.harm(r.Agent, true)
+	}
+	r.Goose = r.Agent == goose
+	return d.f.Agent(r.Agent)
+}
+
+// release books that a fault is over.
+func (d *driver) release(act *act, a *flock.Agent) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.busy, act.network)
+	if a != nil && !act.beside {
+		delete(d.harmed, a.Name)
+		d.w.harm(a.Name, false)
+	}
+}
+
+// victim chooses the agent that a line names or, if that one is struck already,
+// the next one.
+func (d *driver) victim(o *schedule.Op, act *act, goose string, r *Struck) error {
 	lost := d.w.lost()
 	names := d.f.Names()
-	if slices.Contains(restarts, p.kind) {
+	if act.ends {
 		names = names[:max(len(names)-d.s.Spare, 0)]
+	}
+	who := o.Who
+	if who == "goose" {
+		who = goose
+	}
+	if i := slices.Index(names, who); i > 0 {
+		names = slices.Concat(names[i:], names[:i])
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	names = slices.DeleteFunc(names, func(name string) bool { return d.harmed[name] != "" })
 	switch {
 	case len(d.harmed)+lost >= d.s.Down:
-		return "", r.skip(fmt.Sprintf("%d agents are down already, and %d voters have lost their disks", len(d.harmed), lost))
-	case p.kind == Wipe && lost > 0:
+		return r.skip(fmt.Sprintf("%d agents are down already, and %d voters have lost their disks", len(d.harmed), lost))
+	case o.Verb == "wipe" && lost > 0:
 		// P5 gives the flock time to heal: a goose replaces a voter 30 s after
 		// its own election, so with faults that depose it this may take long.
-		return "", r.skip("a voter that lost its disk is not replaced yet")
+		return r.skip("a voter that lost its disk is not replaced yet")
 	case len(names) == 0:
-		return "", r.skip("nobody is left to strike")
+		return r.skip("nobody is left to strike")
 	}
-	name := names[p.pick.of(len(names))]
-	if p.goose && slices.Contains(names, goose) {
-		name = goose
-	}
-	r.Agent, r.Goose = name, name == goose
-	d.harmed[name] = p.kind
-	return name, nil
+	r.Agent = names[0]
+	d.harmed[r.Agent] = o.Verb
+	return nil
 }

@@ -17,7 +17,7 @@ func (r *run) report(ctx context.Context) (*Report, error) {
 		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Agents: r.f.Names(),
 		Asked: r.o.For, Lasted: r.until - r.from, Settled: r.settled - r.start, Until: boottime.Now() - r.start,
 		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.world.bound,
-		Counts: map[Kind]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},
+		Counts: map[string]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},
 		Violations: []Violation{}, Crashes: []Crash{}, Leaks: []Leak{}, Notes: []string{},
 	}
 	rep.Events, rep.Late, rep.Periods = r.seq.counts()

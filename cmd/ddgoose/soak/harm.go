@@ -5,51 +5,82 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
-	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem/schedule"
 )
 
-func (d *driver) kill(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	if err := d.f.Hold(context.Background(), a.Name); err != nil {
-		return err
-	}
-	_ = sleep(ctx, lasts) // the end of the run ends every fault
-	return d.f.Start(a.Name)
+// act is how processes are struck with a word of the schedules.
+type act struct {
+	do   func(*driver, context.Context, *flock.Agent, *schedule.Op, *Struck) error
+	undo func(*driver, *flock.Agent) error // after the time that the line says; nil: it is over at once
+
+	network string // the part of the network that is struck, not an agent
+	beside  bool   // the agent itself takes no harm, and it is the goose's
+	ends    bool   // its process ends
 }
 
-func (d *driver) pause(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	if err := a.Signal(stopSignal); err != nil {
-		return err
-	}
-	_ = sleep(ctx, lasts)
-	if err := a.Signal(contSignal); err != nil {
-		return err
-	}
-	return d.retell(a)
+// The parts of the network.
+const (
+	links   = "links"
+	packets = "packets"
+)
+
+// acts are all words of the schedules that processes can be struck with.
+var acts = map[string]act{
+	"crash":        {do: (*driver).kill, undo: (*driver).start, ends: true},
+	"wipe":         {do: (*driver).wipe, undo: (*driver).start, ends: true},
+	"stop":         {do: (*driver).stop, undo: (*driver).start, ends: true},
+	"leave":        {do: (*driver).leave, undo: (*driver).start, ends: true}, // with --join, as ever
+	"pause":        {do: (*driver).pause, undo: (*driver).resume},
+	"suspend":      {do: (*driver).suspend, undo: (*driver).wake},
+	"die":          {do: (*driver).die, undo: (*driver).revive},
+	"step-down":    {do: (*driver).stepDown, beside: true},
+	"pause-writer": {do: (*driver).pauseWriter, undo: (*driver).resumeWriter, beside: true},
+	"kill-writer":  {do: (*driver).killWriter, beside: true},
+	"partition":    {do: (*driver).partition, undo: (*driver).heal, network: links},
+	"flap":         {do: (*driver).flap, undo: (*driver).heal, network: links},
+	"netem":        {do: (*driver).rules, undo: (*driver).clear, network: packets},
 }
 
-// freeze stops the writer first and lets it go on last: it may then act by a
-// lease that was over long ago, and only the token can stop it.
-func (d *driver) freeze(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	if err := d.writers.signal(a.Name, stopSignal); err != nil {
-		return err
-	}
-	err := d.pause(ctx, a, lasts)
-	return errors.Join(err, d.writers.signal(a.Name, contSignal))
+func (d *driver) kill(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	return d.f.Hold(context.Background(), a.Name)
 }
 
-func (d *driver) stop(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
+func (d *driver) start(a *flock.Agent) error { return d.f.Start(a.Name) }
+
+func (d *driver) wipe(ctx context.Context, a *flock.Agent, o *schedule.Op, r *Struck) error {
+	if err := d.kill(ctx, a, o, r); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(a.Data); err != nil {
+		return fmt.Errorf("lose the disk of %s: %w", a.Name, err)
+	}
+	return nil
+}
+
+func (d *driver) stop(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
 	gone := a.Gone()
-	if err := a.Signal(termSignal); err != nil {
+	if err := a.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := d.ends(a, gone); err != nil {
-		return err
+	return d.ends(a, gone)
+}
+
+func (d *driver) leave(ctx context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	gone := a.Gone()
+	ask, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	if err := a.Client().Leave(ask, false); err != nil {
+		if ask.Err() == nil {
+			return err // refused, and it stays
+		}
+		// It keeps trying, whether anybody waits or not: a restart ends that.
+		return errors.Join(err, d.f.Hold(context.Background(), a.Name), d.f.Start(a.Name))
 	}
-	_ = sleep(ctx, lasts)
-	return d.f.Start(a.Name)
+	return d.ends(a, gone)
 }
 
 // endLimit bounds how long an agent that was told to end may take.
@@ -72,82 +103,60 @@ func (d *driver) ends(a *flock.Agent, gone <-chan struct{}) error {
 	return nil
 }
 
-// die and the rest of what is asked over the socket are given some time.
-const askLimit = 15 * time.Second
+func (d *driver) pause(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	return a.Signal(syscall.SIGSTOP)
+}
 
-func (d *driver) die(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	ask, cancel := context.WithTimeout(context.Background(), askLimit)
-	defer cancel()
-	if err := a.Client().Die(ask, 0); err != nil {
+func (d *driver) resume(a *flock.Agent) error {
+	if err := a.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
-	_ = sleep(ctx, lasts)
+	return d.retell(a)
+}
+
+// suspend stops the writer first and lets it go on last: it may then act by a
+// lease that was over long ago, and only the token can stop it.
+func (d *driver) suspend(ctx context.Context, a *flock.Agent, o *schedule.Op, r *Struck) error {
+	if err := d.pauseWriter(ctx, a, o, r); err != nil {
+		return err
+	}
+	if err := d.pause(ctx, a, o, r); err != nil {
+		return errors.Join(err, d.resumeWriter(a))
+	}
+	return nil
+}
+
+func (d *driver) wake(a *flock.Agent) error { return errors.Join(d.resume(a), d.resumeWriter(a)) }
+
+func (d *driver) pauseWriter(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	return d.writers.signal(a.Name, syscall.SIGSTOP)
+}
+
+func (d *driver) resumeWriter(a *flock.Agent) error { return d.writers.signal(a.Name, syscall.SIGCONT) }
+
+func (d *driver) killWriter(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	return d.writers.kill(a.Name)
+}
+
+// askLimit bounds what is asked over the socket.
+const askLimit = 15 * time.Second
+
+func (d *driver) die(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {
+	ask, cancel := context.WithTimeout(context.Background(), askLimit)
+	defer cancel()
+	return a.Client().Die(ask, 0)
+}
+
+func (d *driver) revive(a *flock.Agent) error {
+	ask, cancel := context.WithTimeout(context.Background(), askLimit)
+	defer cancel()
 	return a.Client().Revive(ask)
 }
 
-func (d *driver) leave(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	gone := a.Gone()
-	ask, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	if err := a.Client().Leave(ask, false); err != nil {
-		if ask.Err() == nil {
-			return err // refused, and it stays
-		}
-		// It keeps trying, whether anybody waits or not: a restart ends that.
-		return errors.Join(err, d.f.Hold(context.Background(), a.Name), d.f.Start(a.Name))
-	}
-	if err := d.ends(a, gone); err != nil {
-		return err
-	}
-	_ = sleep(ctx, lasts)
-	return d.f.Start(a.Name) // with --join, as ever
-}
-
-func (d *driver) wipe(ctx context.Context, a *flock.Agent, lasts time.Duration) error {
-	if err := d.f.Hold(context.Background(), a.Name); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(a.Data); err != nil {
-		return fmt.Errorf("lose the disk of %s: %w", a.Name, err)
-	}
-	_ = sleep(ctx, lasts)
-	return d.f.Start(a.Name)
-}
-
-func (d *driver) stepDown(ctx context.Context, r *Struck) error {
-	goose, _ := d.o.goose()
-	if goose == "" {
-		return r.skip("there is no goose")
-	}
-	a, err := d.f.Agent(goose)
-	if err != nil {
-		return err
-	}
-	r.Agent, r.Goose, r.From = goose, true, boottime.Now()
+func (d *driver) stepDown(ctx context.Context, a *flock.Agent, _ *schedule.Op, r *Struck) error {
 	ask, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	next, err := a.Client().StepDown(ask, "")
 	r.Detail = "to " + next
 	return err
-}
-
-// harmWriter strikes the process that acts for the goose.
-func (d *driver) harmWriter(ctx context.Context, p planned, r *Struck) error {
-	goose, _ := d.o.goose()
-	if goose == "" {
-		return r.skip("there is no goose")
-	}
-	d.mu.Lock()
-	n := d.writerNo
-	d.writerNo++
-	d.mu.Unlock()
-	r.Agent, r.Goose, r.From = goose, true, boottime.Now()
-	if p.kind == KillWriter {
-		return d.writers.kill(goose, n)
-	}
-	if err := d.writers.signal(goose, stopSignal); err != nil {
-		return err
-	}
-	_ = sleep(ctx, p.lasts)
-	return d.writers.signal(goose, contSignal)
 }

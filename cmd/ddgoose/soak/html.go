@@ -42,13 +42,13 @@ func (r *Report) Shown() []Violation { return r.Violations[:min(len(r.Violations
 
 // Tally is how often a kind of fault struck.
 type Tally struct {
-	Kind                     Kind
+	Kind                     string
 	Struck, Refused, Skipped int
 }
 
 // Tallies counts the faults by kind, the most frequent first.
 func (r *Report) Tallies() []Tally {
-	by := map[Kind]*Tally{}
+	by := map[string]*Tally{}
 	for _, s := range r.Struck {
 		t := by[s.Kind]
 		if t == nil {

@@ -2,88 +2,49 @@ package soak
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
+	"math/rand/v2"
 	"time"
 
-	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/schedule"
 	"duckduckgoose/netem/shape"
 )
 
-// begin books the whole network as struck by a kind, once at a time.
-func (d *driver) begin(kind Kind, r *Struck) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.busy[kind] {
-		return r.skip("one is in force already")
-	}
-	d.busy[kind] = true
-	return nil
-}
-
-func (d *driver) done(kind Kind) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.busy, kind)
-}
-
-// flap bounds how long a flapping link is up or down.
-const flap = 400 * time.Millisecond
-
-func (d *driver) partition(ctx context.Context, p planned, r *Struck) error {
-	if err := d.begin(Partition, r); err != nil {
-		return err
-	}
-	defer d.done(Partition)
-	c, err := d.cast(p)
+func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {
+	goose, _ := d.o.goose()
+	names := d.f.Names()
+	rand.New(d.chance(o)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	s, err := shape.Play(o.What, goose, d.w.voters(), names)
 	if err != nil {
 		return r.skip(err.Error())
 	}
-	text := shapes[p.shape](c)
-	s, err := shape.Parse(text)
-	if err != nil {
-		return err
-	}
-	r.Detail, r.From = p.shape+" "+text, boottime.Now()
-	if p.shape != flapping {
-		d.setPartition(s)
-		_ = sleep(ctx, p.lasts)
-	}
-	for i := 0; p.shape == flapping && boottime.Now() < r.From+p.lasts && ctx.Err() == nil; i++ {
-		if i%2 == 0 {
-			d.setPartition(s)
-		} else {
-			d.setPartition(shape.Shape{})
-		}
-		_ = sleep(ctx, flap/4+time.Duration(p.pick)>>i%flap)
-	}
-	d.setPartition(shape.Shape{})
+	r.Detail = o.What + " " + s.String()
+	d.setPartition(s)
 	return nil
 }
 
-// cast gives the roles of a partition.
-func (d *driver) cast(p planned) (*cast, error) {
-	goose, _ := d.o.goose()
-	voters := d.w.voters()
-	if goose == "" || !slices.Contains(voters, goose) {
-		return nil, errors.New("there is no goose")
+// chance gives what a line leaves to chance: always the same for a seed.
+func (d *driver) chance(o *schedule.Op) *netem.Dice {
+	dice := netem.NewDice(d.seed, netem.Out, o.String())
+	return &dice
+}
+
+func (d *driver) flap(ctx context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {
+	r.Detail = "every " + o.What
+	every, err := time.ParseDuration(o.What)
+	dice := d.chance(o)
+	for ; err == nil && o.For > 0; o.For -= every {
+		d.setPartition(shape.Flap(d.f.Names(), func() bool { return dice.OneIn(3) }))
+		err = sleep(ctx, min(every, o.For))
 	}
-	if len(voters) < fewest {
-		return nil, fmt.Errorf("there are %d voters", len(voters))
-	}
-	c := &cast{goose: goose}
-	for _, name := range p.pick.shuffled(d.f.Names()) {
-		switch {
-		case name == goose:
-		case slices.Contains(voters, name):
-			c.voters = append(c.voters, name)
-		default:
-			c.rest = append(c.rest, name)
-		}
-	}
-	return c, nil
+	return nil
+}
+
+// heal ends a partition.
+func (d *driver) heal(*flock.Agent) error {
+	d.setPartition(shape.Shape{})
+	return nil
 }
 
 // tellLimit bounds how long agents may take to take rules; one that is stopped
@@ -101,17 +62,16 @@ func (d *driver) setPartition(s shape.Shape) {
 	d.w.partitioned(s)
 }
 
-func (d *driver) network(ctx context.Context, p planned, r *Struck) error {
-	if err := d.begin(Network, r); err != nil {
-		return err
-	}
-	defer d.done(Network)
-	r.Detail, r.From = p.rules, boottime.Now()
+func (d *driver) rules(_ context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {
+	r.Detail = o.What
 	d.w.setNoisy(true)
-	defer d.w.setNoisy(false)
-	d.setNetem(p.rules)
-	_ = sleep(ctx, p.lasts)
+	d.setNetem(o.What)
+	return nil
+}
+
+func (d *driver) clear(*flock.Agent) error {
 	d.setNetem("")
+	d.w.setNoisy(false)
 	return nil
 }
 

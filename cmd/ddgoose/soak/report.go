@@ -36,7 +36,7 @@ type Report struct {
 	Periods int `json:"goose_periods"`
 
 	Struck     []*Struck         `json:"faults"`
-	Counts     map[Kind]int      `json:"faults_struck"`
+	Counts     map[string]int    `json:"faults_struck"`
 	Reigns     []Reign           `json:"reigns"`
 	Spans      map[string][]Span `json:"spans"`
 	Gaps       []Gap             `json:"gaps"`
@@ -105,12 +105,8 @@ func (r *Report) Availability() float64 {
 // Summary tells the report in a few lines.
 func (r *Report) Summary() string {
 	var b strings.Builder
-	struck := 0
-	for _, n := range r.Counts {
-		struck += n
-	}
 	fmt.Fprintf(&b, "%s: %d agents for %v, seed %d\n", r.Headline(), len(r.Agents), r.Lasted.Round(time.Second), r.Seed)
-	fmt.Fprintf(&b, "faults     %d:", struck)
+	fmt.Fprintf(&b, "faults     %d:", r.Total())
 	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(&b, " %s %d", kind, r.Counts[kind])
 	}

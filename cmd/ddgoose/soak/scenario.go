@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"duckduckgoose/netem"
+	"duckduckgoose/netem/schedule"
 )
 
 // DefaultScenario is the built-in scenario, as --print-scenario shows it.
@@ -23,45 +23,18 @@ var DefaultScenario []byte
 
 // Scenario says what happens to the flock. default.yaml explains every field.
 type Scenario struct {
-	Profile    string         `yaml:"profile" json:"profile"`
-	Every      Duration       `yaml:"every" json:"every"`
-	Down       int            `yaml:"down" json:"down"`
-	Spare      int            `yaml:"spare" json:"spare"`
-	WriteEvery Duration       `yaml:"write-every" json:"write_every"`
-	Slack      Duration       `yaml:"slack" json:"slack"`
-	Heal       Duration       `yaml:"heal" json:"heal"`
-	Faults     map[Kind]Fault `yaml:"faults" json:"faults"`
+	Profile    string                    `yaml:"profile" json:"profile"`
+	Every      Duration                  `yaml:"every" json:"every"`
+	Down       int                       `yaml:"down" json:"down"`
+	Spare      int                       `yaml:"spare" json:"spare"`
+	WriteEvery Duration                  `yaml:"write-every" json:"write_every"`
+	Slack      Duration                  `yaml:"slack" json:"slack"`
+	Heal       Duration                  `yaml:"heal" json:"heal"`
+	Faults     map[string]schedule.Fault `yaml:"faults" json:"faults"`
 }
 
-// Kind is a kind of fault.
-type Kind string
-
-// The kinds of fault.
-const (
-	Kill        Kind = "kill"
-	Pause       Kind = "pause"
-	Freeze      Kind = "freeze"
-	Stop        Kind = "stop"
-	Death       Kind = "death"
-	Leave       Kind = "leave"
-	Wipe        Kind = "wipe"
-	StepDown    Kind = "step-down"
-	PauseWriter Kind = "pause-writer"
-	KillWriter  Kind = "kill-writer"
-	Partition   Kind = "partition"
-	Network     Kind = "network"
-)
-
-var kinds = []Kind{Kill, Pause, Freeze, Stop, Death, Leave, Wipe, StepDown, PauseWriter, KillWriter, Partition, Network}
-
-// Fault says how often a kind of fault happens, and how.
-type Fault struct {
-	Weight int      `yaml:"weight" json:"weight"`
-	For    Range    `yaml:"for,omitempty" json:"for"`
-	Goose  Percent  `yaml:"goose,omitempty" json:"goose,omitempty"`
-	Shapes []string `yaml:"shapes,omitempty" json:"shapes,omitempty"`
-	Rules  []string `yaml:"rules,omitempty" json:"rules,omitempty"`
-}
+// former are the names that faults had before they took the words of the schedules.
+var former = map[string]string{"kill": "crash", "freeze": "suspend", "death": "die", "network": "netem"}
 
 // ParseScenario reads a scenario, and reports every fault of it at once. What
 // it leaves out is as in the default, but faults are only those it names.
@@ -79,6 +52,12 @@ func ParseScenario(text []byte) (*Scenario, error) {
 	d.KnownFields(true)
 	if err := d.Decode(s); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("scenario: %w", err)
+	}
+	for was, is := range former {
+		if f, ok := s.Faults[was]; ok {
+			s.Faults[is] = f
+			delete(s.Faults, was)
+		}
 	}
 	return s, s.validate()
 }
@@ -103,58 +82,19 @@ func (s *Scenario) validate() error {
 		bad("down %d, spare %d: want 0 or more", s.Down, s.Spare)
 	}
 	total := 0
-	for kind, f := range s.Faults {
+	words := strings.Join(slices.Sorted(maps.Keys(acts)), ", ")
+	for name, f := range s.Faults {
 		total += f.Weight
-		for _, err := range f.validate(kind) {
-			bad("fault %s: %w", kind, err)
+		if _, ok := acts[name]; !ok {
+			bad("fault %s: there is no such fault: there are %s", name, words)
+		} else if err := f.Check(name); err != nil {
+			bad("%w", err)
 		}
 	}
 	if total == 0 {
-		bad("faults: want at least one with a weight above 0, of %s", join(kinds))
+		bad("faults: want at least one with a weight above 0, of %s", words)
 	}
 	return errors.Join(faults...)
-}
-
-func (f *Fault) validate(kind Kind) (faults []error) {
-	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if !slices.Contains(kinds, kind) {
-		bad("there is no such fault: there are %s", join(kinds))
-	}
-	if f.Weight < 0 {
-		bad("weight %d: want 0 or more", f.Weight)
-	}
-	lasts := !slices.Contains([]Kind{StepDown, KillWriter}, kind)
-	if lasts && f.For.Most <= 0 {
-		bad("for: want how long it lasts, as 1s..5s")
-	}
-	if kind == Partition && len(f.Shapes) == 0 {
-		bad("shapes: want at least one of %s", join(shapeNames()))
-	}
-	for _, name := range f.Shapes {
-		if shapes[name] == nil {
-			bad("shape %q: want one of %s", name, join(shapeNames()))
-		}
-	}
-	if kind == Network && len(f.Rules) == 0 {
-		bad(`rules: want at least one, as "*: loss 10%%"`)
-	}
-	for _, rules := range f.Rules {
-		if _, err := netem.Parse(rules); err != nil {
-			bad("rules: %w", err)
-		}
-	}
-	return faults
-}
-
-func join[T ~string](words []T) string {
-	var b strings.Builder
-	for i, w := range words {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(w))
-	}
-	return b.String()
 }
 
 // Duration is a time in Go's words.
@@ -172,47 +112,3 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// Range is any time between two, both included.
-type Range struct{ Least, Most time.Duration }
-
-// UnmarshalText reads 1s..5s, or 2s for always the same.
-func (r *Range) UnmarshalText(text []byte) error {
-	least, most, both := strings.Cut(string(text), "..")
-	if !both {
-		most = least
-	}
-	var a, b Duration
-	if err := errors.Join(a.UnmarshalText([]byte(least)), b.UnmarshalText([]byte(most))); err != nil {
-		return fmt.Errorf("%q: want a time or two, as 1s..5s", text)
-	}
-	if a < 0 || b < a {
-		return fmt.Errorf("%q: want the shorter time first, as 1s..5s", text)
-	}
-	r.Least, r.Most = time.Duration(a), time.Duration(b)
-	return nil
-}
-
-// MarshalText writes what UnmarshalText reads.
-func (r Range) MarshalText() ([]byte, error) {
-	return fmt.Appendf(nil, "%v..%v", r.Least, r.Most), nil
-}
-
-// IsZero tells that no time was given.
-func (r Range) IsZero() bool { return r == Range{} }
-
-// Percent is a share of 0 to 100.
-type Percent float64
-
-// UnmarshalText reads 60%.
-func (p *Percent) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
-	if err != nil || !strings.HasSuffix(string(text), "%") || v < 0 || v > 100 {
-		return fmt.Errorf("%q: want a share, as 60%%", text)
-	}
-	*p = Percent(v)
-	return nil
-}
-
-// MarshalText writes what UnmarshalText reads.
-func (p Percent) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%v%%", float64(p)), nil }

@@ -12,6 +12,7 @@ import (
 
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem/schedule"
 )
 
 // Options say what to run, and for how long.
@@ -57,7 +58,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	striking, enough := context.WithTimeout(ctx, o.For)
 	defer enough()
 	r.from = r.enter(phaseStriking)
-	r.driver.run(striking, newPlan(o.Scenario, o.Seed))
+	r.driver.run(striking, schedule.Mixed(o.Seed, schedule.Flock{Agents: o.Agents, For: o.For, Every: time.Duration(o.Scenario.Every)}, o.Scenario.Faults))
 	r.until = r.enter(phaseHealing)
 	r.heal(ctx)
 
@@ -141,7 +142,7 @@ func (r *run) watch(ctx context.Context) {
 	r.canary = &canary{w: r.world}
 	r.resources = &resources{f: r.f, samples: map[string][]Sample{}}
 	r.driver = &driver{
-		s: r.o.Scenario, f: r.f, o: r.observer, w: r.world, harmed: map[string]Kind{}, busy: map[Kind]bool{},
+		s: r.o.Scenario, seed: r.o.Seed, f: r.f, o: r.observer, w: r.world, harmed: map[string]string{}, busy: map[string]bool{},
 		writers: &writers{
 			spawn: flock.NewSpawner(), command: r.o.Writer, seq: r.seq, flockID: r.observer.flockID,
 			log: filepath.Join(r.o.Dir, "writers.log"), all: map[string]*writer{},
@@ -174,17 +175,16 @@ func (r *run) feed(ctx context.Context) {
 }
 
 func (r *run) startWriters() error {
-	for i, name := range r.f.Names() {
+	for _, name := range r.f.Names() {
 		a, err := r.f.Agent(name)
 		if err != nil {
 			return err
 		}
 		w := WriterOptions{Name: name, Socket: a.Socket, Fence: r.fence(), Flock: r.observer.flockID(), Every: time.Duration(r.o.Scenario.WriteEvery)}
-		if err := r.driver.writers.start(w, i); err != nil {
+		if err := r.driver.writers.start(w); err != nil {
 			return err
 		}
 	}
-	r.driver.writerNo = r.o.Agents
 	return nil
 }
 

@@ -82,16 +82,16 @@ func causeOf(g *Gap, struck []*Struck, stalls []Stall, lease time.Duration) stri
 	}
 	var all []candidate
 	for _, s := range struck {
-		if s.Skipped != "" || s.Kind == PauseWriter || s.Kind == KillWriter || s.From > g.From+sampleHole || s.To < from {
+		if s.Skipped != "" || s.Kind == "pause-writer" || s.Kind == "kill-writer" || s.From > g.From+sampleHole || s.To < from {
 			continue
 		}
 		switch {
 		case s.Agent == g.Old:
-			all = append(all, candidate{2, s.From, string(s.Kind) + ofTheGoose})
+			all = append(all, candidate{2, s.From, s.Kind + ofTheGoose})
 		case s.Agent == "":
-			all = append(all, candidate{1, s.From, string(s.Kind)})
+			all = append(all, candidate{1, s.From, s.Kind})
 		default:
-			all = append(all, candidate{0, s.From, string(s.Kind) + elsewhere})
+			all = append(all, candidate{0, s.From, s.Kind + elsewhere})
 		}
 	}
 	if len(all) == 0 {

@@ -11,22 +11,22 @@ func TestGapsAndTheirCauses(t *testing.T) {
 	s := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 	reigns := []Reign{
 		{"a", 1, s(0), s(10)},
-		{"b", 2, s(10.5), s(20)},  // a was killed
+		{"b", 2, s(10.5), s(20)},  // a crashed
 		{"b", 2, s(20.01), s(30)}, // only our asking parted it
 		{"c", 3, s(30.02), s(40)}, // b stepped down
 		{"c", 3, s(40.4), s(50)},  // lapsed and earned back, in a partition
-		{"d", 4, s(50.3), s(60)},  // two ducks were killed
+		{"d", 4, s(50.3), s(60)},  // two ducks crashed
 		{"e", 5, s(60.6), s(70)},  // nothing near, but the machine stalled
 		{"a", 6, s(70.7), s(80)},  // nothing at all
 	}
 	struck := []*Struck{
-		{Kind: Kill, Agent: "a", From: s(9.9), To: s(12)},
-		{Kind: Pause, Agent: "c", From: s(9.95), To: s(12)},
-		{Kind: StepDown, Agent: "b", From: s(29.99), To: s(30.1)},
-		{Kind: Partition, From: s(39), To: s(41)},
-		{Kind: Kill, Agent: "c", From: s(38), To: s(38.1), Skipped: "no"},
-		{Kind: Kill, Agent: "a", From: s(49.5), To: s(52)},
-		{Kind: PauseWriter, Agent: "d", From: s(59.5), To: s(61)},
+		{Kind: "crash", Agent: "a", From: s(9.9), To: s(12)},
+		{Kind: "pause", Agent: "c", From: s(9.95), To: s(12)},
+		{Kind: "step-down", Agent: "b", From: s(29.99), To: s(30.1)},
+		{Kind: "partition", From: s(39), To: s(41)},
+		{Kind: "crash", Agent: "c", From: s(38), To: s(38.1), Skipped: "no"},
+		{Kind: "crash", Agent: "a", From: s(49.5), To: s(52)},
+		{Kind: "pause-writer", Agent: "d", From: s(59.5), To: s(61)},
 	}
 	gaps := gapsOf(joined(reigns), struck, []Stall{{s(59.8), s(60.3)}}, 500*time.Millisecond, s(81))
 	type told struct {
@@ -39,10 +39,10 @@ func TestGapsAndTheirCauses(t *testing.T) {
 		got = append(got, told{gaps[i].Cause, gaps[i].Failover, gaps[i].Lasts().Round(time.Millisecond)})
 	}
 	require.Equal(t, []told{
-		{"kill of the goose", true, ms(500)},
+		{"crash of the goose", true, ms(500)},
 		{"step-down of the goose", true, ms(20)},
 		{"partition", false, ms(400)},
-		{"kill of others", true, ms(300)},
+		{"crash of others", true, ms(300)},
 		{byStall, true, ms(600)},
 		{noCause, true, ms(700)},
 		{noCause, false, ms(1000)},

@@ -129,7 +129,7 @@ func (s *strip) network(row float64) {
 	s.label(row, "network")
 	for _, f := range s.r.Struck {
 		if f.Agent == "" && f.Skipped == "" {
-			s.rect(row, 1, f.From, f.To, "fault "+string(f.Kind), faultTitle(f))
+			s.rect(row, 1, f.From, f.To, "fault "+f.Kind, faultTitle(f))
 		}
 	}
 	for _, stall := range s.r.Stalls {
@@ -159,7 +159,7 @@ func (s *strip) agent(row float64, name string) {
 	}
 	for _, f := range s.r.Struck {
 		if f.Agent == name && f.Skipped == "" {
-			s.rect(row, 1, f.From, f.To, "fault "+string(f.Kind), faultTitle(f))
+			s.rect(row, 1, f.From, f.To, "fault "+f.Kind, faultTitle(f))
 		}
 	}
 	for i := range s.r.Crashes {

@@ -24,9 +24,10 @@ type writers struct {
 	flockID func() string
 	log     string // where they complain
 
-	mu   sync.Mutex // guards what follows
-	all  map[string]*writer
-	died []string // writers that ended by themselves
+	mu      sync.Mutex // guards what follows
+	all     map[string]*writer
+	started int
+	died    []string // writers that ended by themselves
 }
 
 // writer is one such process.
@@ -42,8 +43,8 @@ type writer struct {
 	token uint64        // handed to it last
 }
 
-// start starts the n-th writer of an agent.
-func (ws *writers) start(o WriterOptions, n int) error {
+// start starts the writer of an agent.
+func (ws *writers) start(o WriterOptions) error {
 	cmd := ws.command(o)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -63,8 +64,10 @@ func (ws *writers) start(o WriterOptions, n int) error {
 	if err := ws.spawn.Start(cmd); err != nil {
 		return fmt.Errorf("start the writer of %s: %w", o.Name, err)
 	}
-	w := &writer{o: o, holder: fmt.Sprintf("the writer of %s (%d)", o.Name, n), cmd: cmd, stdin: stdin, gone: make(chan struct{})}
+	w := &writer{o: o, cmd: cmd, stdin: stdin, gone: make(chan struct{})}
 	ws.mu.Lock()
+	w.holder = fmt.Sprintf("the writer of %s (%d)", o.Name, ws.started)
+	ws.started++
 	ws.all[o.Name] = w
 	ws.mu.Unlock()
 	go func() {
@@ -114,7 +117,7 @@ func (ws *writers) of(name string) *writer {
 
 // kill kills an agent's writer, and starts the next. From the moment of the
 // signal on nothing of it counts: the agent may learn of its death before we do.
-func (ws *writers) kill(name string, n int) error {
+func (ws *writers) kill(name string) error {
 	w := ws.of(name)
 	w.mu.Lock()
 	w.ended = boottime.Now()
@@ -126,7 +129,7 @@ func (ws *writers) kill(name string, n int) error {
 	if w.token != 0 {
 		ws.seq.push(check.Event{At: w.ended, Kind: check.Drained, Flock: ws.flockID(), Token: w.token, Holder: w.holder})
 	}
-	return ws.start(w.o, n)
+	return ws.start(w.o)
 }
 
 func (ws *writers) signal(name string, sig os.Signal) error {
