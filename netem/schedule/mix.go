@@ -21,17 +21,17 @@ type Fault struct {
 	Goose  Percent  `yaml:"goose,omitempty" json:"goose,omitempty"` // how often it strikes the goose
 	Shapes []string `yaml:"shapes,omitempty" json:"shapes,omitempty"`
 	Rules  []string `yaml:"rules,omitempty" json:"rules,omitempty"`
-	Every  []string `yaml:"every,omitempty" json:"every,omitempty"`
+	Words  []string `yaml:"words,omitempty" json:"words,omitempty"` // of any verb
 }
 
-// what gives the words to draw from, of which a verb takes one kind.
-func (f *Fault) what() []string { return slices.Concat(f.Shapes, f.Rules, f.Every) }
+// what gives the words of which one is drawn.
+func (f *Fault) what() []string { return slices.Concat(f.Shapes, f.Rules, f.Words) }
 
 // missing says what a fault lacks that has none of the words for it.
 var missing = map[string]string{
 	"partition": "shapes: want at least one of " + strings.Join(shape.Roles(), ", "),
 	"netem":     `rules: want at least one, as "*: loss 10%"`,
-	"flap":      "every: want at least one time, as 200ms",
+	"flap":      "words: want at least one time, as 200ms",
 }
 
 // Check reports everything that is wrong with a fault.

@@ -96,7 +96,7 @@ func TestMixesAreDrawnByWeight(t *testing.T) {
 		"step-down": {Weight: 2},
 		"partition": {Weight: 2, For: second, Shapes: []string{"star", "goose-deaf"}},
 		"netem":     {Weight: 2, For: second, Rules: []string{"*: loss 10%"}},
-		"flap":      {Weight: 2, For: second, Every: []string{"100ms"}},
+		"flap":      {Weight: 2, For: second, Words: []string{"100ms"}},
 	}
 	flock := schedule.Flock{Agents: 5, For: time.Hour, Every: time.Second}
 	ops := schedule.Mixed(1, flock, mix)
@@ -144,9 +144,9 @@ func TestBadFaultsSayWhatWouldBeRight(t *testing.T) {
 		"shapes: want at least one of chain":          {"partition", schedule.Fault{For: second}},
 		`rules: want at least one, as "*: loss 10%"`:  {"netem", schedule.Fault{For: second}},
 		"los": {"netem", schedule.Fault{For: second, Rules: []string{"*: los 10%"}}},
-		"every: want at least one time, as 200ms": {"flap", schedule.Fault{For: second}},
-		"two durations":           {"flap", schedule.Fault{For: second, Every: []string{"often"}}},
-		`"power" is one too many`: {"stop", schedule.Fault{For: second, Every: []string{"power"}}},
+		"words: want at least one time, as 200ms": {"flap", schedule.Fault{For: second}},
+		"two durations":           {"flap", schedule.Fault{For: second, Words: []string{"often"}}},
+		`"power" is one too many`: {"stop", schedule.Fault{For: second, Words: []string{"power"}}},
 	} {
 		require.ErrorContains(t, tt.fault.Check(tt.verb), want)
 	}

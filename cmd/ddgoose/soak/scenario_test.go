@@ -47,7 +47,7 @@ faults:
   netem: {weight: 1, for: 1s, rules: ["*: los 10%"]}
   flap: {weight: 1, for: 1s}
 `))
-	for _, want := range []string{`profile "moon"`, "every 0s", "fault crash: for: want", "fault kil: there is no such fault", `shape "triangle"`, "los", "every: want at least one"} {
+	for _, want := range []string{`profile "moon"`, "every 0s", "fault crash: for: want", "fault kil: there is no such fault", `shape "triangle"`, "los", "words: want at least one"} {
 		require.ErrorContains(t, err, want)
 	}
 	for text, want := range map[string]string{
