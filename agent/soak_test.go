@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	goflag "flag"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/netem/schedule"
+	"duckduckgoose/netem/shape"
 )
 
 var (
@@ -27,7 +31,7 @@ func TestVirtualSoak(t *testing.T) {
 	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			inFlock(t, func(t *testing.T, f *testFlock) {
-				s := &soak{f: f, dice: rand.New(rand.NewPCG(seed, 0)), struck: map[string]int{}, moved: map[string]int{}, works: map[string]*works{"": {}}}
+				s := newSoak(f, seed, 0)
 				s.run(long(*soakFor))
 				t.Logf("struck %v, %d goose periods, %d works; again with: go test ./agent -run VirtualSoak -soak.seed %d -soak.for %v",
 					s.struck, s.periods(), s.begun(), seed, *soakFor)
@@ -40,6 +44,7 @@ func TestVirtualSoak(t *testing.T) {
 // cannot do without (P5).
 type soak struct {
 	f      *testFlock
+	seed   uint64
 	dice   *rand.Rand
 	struck map[string]int
 	moved  map[string]int    // addresses that an agent has had
@@ -48,19 +53,71 @@ type soak struct {
 	contests map[string][]string
 }
 
+func newSoak(f *testFlock, seed, stream uint64) *soak {
+	return &soak{f: f, seed: seed, dice: rand.New(rand.NewPCG(seed, stream)), struck: map[string]int{}, moved: map[string]int{}, works: map[string]*works{"": {}}}
+}
+
 const soakAgents = 5
 
 // soakElections are contested beside the default one.
 var soakElections = []string{"x", "y", "z"}
 
+// soakFaults are what strikes, and soakActs how it is carried out: they return
+// when it is undone. An agent that ended is started again after that.
+var (
+	soakFaults = map[string]schedule.Fault{
+		"crash": {Weight: 5, Goose: 50, For: within(time.Millisecond, 20*time.Second)},
+		"crash-at": {Weight: 5, Goose: 50, For: within(time.Millisecond, 20*time.Second), Words: []string{
+			"write power", "write 1 power", "write 3 power", "write 5 power", "send power", "send 2 power", "send 8 power", "send 19 power"}},
+		"stop":      {Weight: 3, Goose: 50, For: within(time.Millisecond, 10*time.Second)},
+		"die":       {Weight: 3, Goose: 50, For: within(10*time.Millisecond, 10*time.Second)},
+		"step-down": {Weight: 4},
+		"partition": {Weight: 6, For: within(100*time.Millisecond, 20*time.Second), Shapes: shape.Roles()},
+		"flap":      {Weight: 2, For: within(100*time.Millisecond, 15*time.Second), Words: []string{"50ms", "500ms", "5s"}},
+		"netem": {Weight: 4, For: within(time.Second, 30*time.Second), Rules: []string{
+			"*: loss 30%", "*: loss gemodel 5% 30%", "*: delay 30ms 30ms", "*: delay 10ms 5ms duplicate 20% reorder 20%", "*: corrupt 5%", "*: rate 200kbit"}},
+		"leave": {Weight: 1, Goose: 50, For: within(time.Millisecond, 5*time.Second)},
+		"move":  {Weight: 2, Goose: 50},
+	}
+	// soakLong keeps agents away for longer than memberlist remembers them.
+	soakLong = map[string]schedule.Fault{
+		"partition": {Weight: 1, For: within(35*time.Second, 90*time.Second), Shapes: []string{"goose-alone", "minority", "star"}},
+	}
+	soakActs = map[string]func(s *soak, o *schedule.Op, name string) (ended bool){
+		"crash":     (*soak).crash,
+		"crash-at":  (*soak).powerCut,
+		"stop":      (*soak).stop,
+		"die":       (*soak).die,
+		"step-down": (*soak).stepDown,
+		"partition": (*soak).partition,
+		"flap":      (*soak).flap,
+		"netem":     (*soak).network,
+		"leave":     (*soak).leave,
+		"move":      (*soak).move,
+	}
+)
+
+func within(least, most time.Duration) schedule.Range {
+	return schedule.Range{Least: least, Most: most}
+}
+
+// run carries out a schedule. A line waits until the one before is undone, and
+// then as long as lies between the two.
 func (s *soak) run(d time.Duration) {
 	for i := range soakAgents {
 		s.start(nth(i), expecting(soakAgents))
 	}
 	s.f.settle(soakAgents)
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		s.strike()
-		s.sleep(s.between(0, 5*time.Second))
+	flock := schedule.Flock{Agents: soakAgents, For: d, Every: 2500 * time.Millisecond}
+	ops := schedule.Mixed(s.seed, flock, soakFaults)
+	flock.Every *= 36
+	ops = append(ops, schedule.Mixed(s.seed, flock, soakLong)...)
+	slices.SortStableFunc(ops, func(a, b schedule.Op) int { return cmp.Compare(a.At, b.At) })
+	last, end := time.Duration(0), time.Now().Add(d)
+	for i := 0; i < len(ops) && time.Now().Before(end); i++ {
+		s.sleep(ops[i].At - last)
+		last = ops[i].At
+		s.strike(&ops[i])
 	}
 	s.whole()
 }
@@ -90,33 +147,17 @@ func (s *soak) seeds() []string {
 	return []string{s.f.agent("a").addr.String(), s.f.agent("b").addr.String()}
 }
 
-// strike does one thing to the flock, waits, and undoes it.
-func (s *soak) strike() {
-	faults := []struct {
-		name   string
-		weight int
-		do     func()
-	}{
-		{"crash", 5, s.crash}, {"power cut", 5, s.powerCut}, {"stop", 3, s.stop}, {"death", 3, s.death}, {"step-down", 4, s.stepDown},
-		{"partition", 5, s.partition}, {"one-way", 3, s.oneWay}, {"network", 4, s.network},
-		{"leave", 1, s.leave}, {"move", 2, s.move}, {"long cut", 1, s.longCut},
+// strike carries out one line, and undoes it.
+func (s *soak) strike(o *schedule.Op) {
+	name := o.Who
+	if name == "goose" {
+		name = cmp.Or(s.f.goose(), nth(s.dice.IntN(soakAgents)))
 	}
-	total := 0
-	for _, x := range faults {
-		total += x.weight
+	s.struck[o.Verb]++
+	if soakActs[o.Verb](s, o, name) {
+		s.sleep(o.For)
+		s.start(name)
 	}
-	n := s.dice.IntN(total)
-	for _, x := range faults {
-		if n -= x.weight; n < 0 {
-			s.struck[x.name]++
-			x.do()
-			return
-		}
-	}
-}
-
-func (s *soak) between(low, high time.Duration) time.Duration {
-	return low + time.Duration(s.dice.Int64N(int64(high-low)))
 }
 
 // sleep lets time pass, and holds that never two works are inside their leases.
@@ -135,110 +176,100 @@ func (s *soak) judge() {
 	}
 }
 
-// one draws an agent, the goose half the time.
-func (s *soak) one() string {
-	if goose := s.f.goose(); goose != "" && s.dice.IntN(2) == 0 {
-		return goose
-	}
-	return nth(s.dice.IntN(soakAgents))
-}
-
-func (s *soak) crash() {
-	name := s.one()
+func (s *soak) crash(_ *schedule.Op, name string) bool {
 	s.f.crash(name)
-	s.sleep(s.between(time.Millisecond, 20*time.Second))
-	s.start(name)
+	return true
 }
 
 // powerCut cuts a machine's power amid what its agent does.
-func (s *soak) powerCut() {
-	name := s.one()
-	ops, sends := 1+s.dice.IntN(6), 0
-	if s.dice.IntN(2) == 0 {
-		ops, sends = 0, 1+s.dice.IntN(20)
+func (s *soak) powerCut(o *schedule.Op, name string) bool {
+	c, err := schedule.ParseCrash(o.What)
+	require.NoError(s.f.t, err)
+	ops, sends := 1+c.More, 0
+	if c.At == "send" {
+		ops, sends = 0, ops
 	}
 	s.f.cutPower(name, ops, sends)
-	s.sleep(s.between(time.Millisecond, 20*time.Second))
-	s.start(name)
+	return true
 }
 
-func (s *soak) stop() {
-	name := s.one()
+func (s *soak) stop(_ *schedule.Op, name string) bool {
 	s.f.stop(name)
-	s.sleep(s.between(time.Millisecond, 10*time.Second))
-	s.start(name)
+	return true
 }
 
-func (s *soak) death() {
-	d := s.between(10*time.Millisecond, 10*time.Second)
-	require.NoError(s.f.t, s.f.agents[s.one()].Die(d))
-	s.sleep(d + time.Second)
+func (s *soak) die(o *schedule.Op, name string) bool {
+	require.NoError(s.f.t, s.f.agents[name].Die(o.For))
+	s.sleep(o.For + time.Second)
+	return false
 }
 
-func (s *soak) stepDown() {
-	if goose := s.f.goose(); goose != "" {
-		_ = s.f.await(func() error { return s.f.agents[goose].StepDown(context.Background(), "") }) // it may be the goose no more
-	}
+func (s *soak) stepDown(_ *schedule.Op, name string) bool {
+	_ = s.f.await(func() error { return s.f.agents[name].StepDown(context.Background(), "") }) // it may not be the goose
+	return false
 }
 
-func (s *soak) partition() {
+func (s *soak) partition(o *schedule.Op, _ string) bool {
 	names := slices.Clone(s.f.order[:soakAgents])
 	s.dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	n := 1 + s.dice.IntN(len(names)-1)
-	s.f.cut(names[:n], names[n:])
-	s.sleep(s.between(100*time.Millisecond, 20*time.Second))
-	s.f.heal()
+	if p, err := shape.Play(o.What, s.f.goose(), names, names); err == nil { // there may be no goose
+		s.cut(p)
+		s.sleep(o.For)
+		s.f.heal()
+	}
+	return false
 }
 
-func (s *soak) oneWay() {
-	for range 1 + s.dice.IntN(4) {
-		from, to := s.one(), s.one()
-		s.rules(from, "out "+s.f.agents[to].addr.String()+": cut")
+func (s *soak) flap(o *schedule.Op, _ string) bool {
+	every, err := time.ParseDuration(o.What)
+	require.NoError(s.f.t, err)
+	for left := o.For; left > 0; left -= every {
+		s.cut(shape.Flap(s.f.order[:soakAgents], func() bool { return s.dice.IntN(3) == 0 }))
+		s.sleep(min(every, left))
 	}
-	s.sleep(s.between(100*time.Millisecond, 15*time.Second))
 	s.f.heal()
+	return false
 }
 
-func (s *soak) network() {
-	rules := []string{
-		"*: loss 30%", "*: loss gemodel 5% 30%", "*: delay 30ms 30ms", "*: delay 10ms 5ms duplicate 20% reorder 20%", "*: corrupt 5%", "*: rate 200kbit",
-	}
+// cut has each agent send nothing to those that it does not reach.
+func (s *soak) cut(p shape.Shape) {
+	s.f.heal()
 	for _, name := range s.f.live() {
-		s.rules(name, rules[s.dice.IntN(len(rules))])
+		if out, _ := p.Cuts(name, s.f.order[:soakAgents]); len(out) > 0 {
+			for i, other := range out {
+				out[i] = s.f.agents[other].addr.String()
+			}
+			s.rules(name, "out "+strings.Join(out, ",")+": cut")
+		}
 	}
-	s.sleep(s.between(time.Second, 30*time.Second))
+}
+
+func (s *soak) network(o *schedule.Op, _ string) bool {
+	for _, name := range s.f.live() {
+		s.rules(name, o.What)
+	}
+	s.sleep(o.For)
 	s.f.heal()
+	return false
 }
 
 func (s *soak) rules(name, rules string) {
 	require.NoError(s.f.t, s.f.agents[name].faults.Set(rules, 0))
 }
 
-// leave takes an agent out and brings it back, when the flock is whole.
-func (s *soak) leave() {
+// leave takes an agent out when the flock is whole.
+func (s *soak) leave(_ *schedule.Op, name string) bool {
 	s.whole()
-	name := s.one()
 	s.f.leaves(name, false)
-	s.sleep(s.between(time.Millisecond, 5*time.Second))
-	s.start(name)
+	return true
 }
 
 // move restarts an agent at another address.
-func (s *soak) move() {
-	name := s.one()
+func (s *soak) move(_ *schedule.Op, name string) bool {
 	s.f.crash(name)
 	s.moved[name]++
 	s.f.agents[name].addr = s.f.addr(10+s.moved[name]%200, slices.Index(s.f.order, name)+1)
-	s.start(name)
-	s.sleep(s.between(time.Second, 10*time.Second))
-}
-
-// longCut keeps one agent away for longer than memberlist remembers it.
-func (s *soak) longCut() {
-	name := s.one()
-	s.f.cut([]string{name}, slices.DeleteFunc(slices.Clone(s.f.order[:soakAgents]), func(n string) bool { return n == name }))
-	s.sleep(s.between(35*time.Second, 90*time.Second))
-	s.f.heal()
+	return true
 }
 
 // whole demands that the flock heals: one goose soon, then all members and voters.
