@@ -15,7 +15,7 @@ func TestVirtualSoakOfFlags(t *testing.T) {
 	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			inFlock(t, func(t *testing.T, f *testFlock) {
-				s := &soak{f: f, dice: rand.New(rand.NewPCG(seed, 1)), struck: map[string]int{}, moved: map[string]int{}, works: map[string]*works{"": {}}}
+				s := newSoak(f, seed, 1)
 				s.contests = map[string][]string{}
 				s.run(long(*soakFor) / 2) // each of its strikes takes longer to heal
 				t.Logf("struck %v, %d goose periods, %d works; again with: go test ./agent -run VirtualSoakOfFlags -soak.seed %d -soak.for %v",
