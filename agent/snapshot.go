@@ -44,6 +44,11 @@ type snapshot struct {
 	lapsed  bool          // that something has run out was told to the watchers
 }
 
+// expires tells that time alone changes what the snapshot shows.
+func (n *snapshot) expires() bool {
+	return n.status.Role != api.RoleDead && (n.token != 0 || n.status.Goose != nil)
+}
+
 // setLease publishes a lease; zero: none.
 func (ss *snapshots) setLease(l election.Lease) {
 	ss.mu.Lock()
@@ -116,10 +121,11 @@ func (ss *snapshots) post(s Status, token uint64, horizon time.Duration) {
 	ss.replace(n)
 }
 
-// looksLike tells that readers cannot tell two snapshots apart now; mu is held.
+// looksLike tells that readers cannot tell what they were told has run out, old,
+// from the next snapshot; mu is held.
 func (ss *snapshots) looksLike(old, next *snapshot) bool {
-	seen := func(n *snapshot) Status {
-		s, _ := ss.judge(n, ss.mu.lease)
+	seen := func(n *snapshot, l election.Lease) Status {
+		s, _ := ss.judge(n, l)
 		s.Seq, s.Uptime = 0, 0
 		s.Lease.RemainingMS, s.Lease.UntilBoottimeNS = 0, 0
 		if s.Goose != nil {
@@ -127,7 +133,9 @@ func (ss *snapshots) looksLike(old, next *snapshot) bool {
 		}
 		return s
 	}
-	return reflect.DeepEqual(seen(old), seen(next))
+	gone := *old
+	gone.horizon = 0 // it stays run out for them, though the goose was heard since
+	return reflect.DeepEqual(seen(&gone, election.Lease{}), seen(next, ss.mu.lease))
 }
 
 // replace publishes a snapshot; mu is held.
@@ -166,6 +174,10 @@ func (ss *snapshots) watch(ctx context.Context, closed <-chan struct{}) iter.Seq
 			n, l := ss.mu.latest, ss.mu.lease
 			ss.mu.Unlock()
 			s, until := ss.judge(n, l)
+			if until == math.MaxInt64 && n.expires() && !n.lapsed {
+				ss.lapse(n) // else nobody would tell this watcher when the goose is heard again
+				continue
+			}
 			s.Counters = ss.counts()
 			if !yield(s) {
 				return
