@@ -124,7 +124,7 @@ func (e *Endpoint) WriteTo(b []byte, to netip.AddrPort) error {
 		return e.opError("write", "udp", to, syscall.EMSGSIZE)
 	}
 	if dst, cut, _ := e.net.look(e.addr, to); dst != nil && !cut {
-		dst.queue(datagram{append([]byte(nil), b...), e.addr, time.Now().Add(e.net.latency)})
+		dst.queue(datagram{append([]byte(nil), b...), e.addr, time.Now().Add(Latency)})
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (e *Endpoint) handshake(ctx context.Context, dst *Endpoint) (*Conn, error) 
 	}
 	// The stream is open, and this side hears of it after a round trip.
 	c := s.conn(0)
-	if err := e.wait(ctx, 2*e.net.latency, nil); err != nil {
+	if err := e.wait(ctx, 2*Latency, nil); err != nil {
 		abort(c)
 		return nil, err
 	}

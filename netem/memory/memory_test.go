@@ -79,7 +79,7 @@ func TestDatagramsArriveInOrderAfterTheLatency(t *testing.T) {
 			want = append(want, fmt.Sprintf("%d from %v", i, addrA))
 		}
 		require.Empty(t, b.received())
-		time.Sleep(DefaultLatency)
+		time.Sleep(Latency)
 		require.Equal(t, want, b.received())
 		require.Empty(t, a.received())
 	})
@@ -284,7 +284,7 @@ func TestPartitionStopsEverythingAcross(t *testing.T) {
 
 		time.AfterFunc(time.Minute, n.Heal)
 		healed, theirHealed := a.connect(t, b)
-		require.Equal(t, time.Minute+2*DefaultLatency+time.Second, time.Since(start))
+		require.Equal(t, time.Minute+2*Latency+time.Second, time.Since(start))
 		require.NoError(t, theirs.SetReadDeadline(time.Time{}))
 		got, err := io.ReadAll(theirs)
 		require.NoError(t, err)

@@ -12,16 +12,14 @@ import (
 const (
 	// MaxDatagram is the largest datagram, in bytes: what UDP over IPv4 carries.
 	MaxDatagram = 65507
-	// DefaultLatency is how long everything is on its way, one way.
-	DefaultLatency = 100 * time.Microsecond
+	// Latency is how long everything is on its way, one way.
+	Latency = 100 * time.Microsecond
 
 	firstPort = 32768 // of the ports that are given out
 )
 
 // Network joins endpoints. Its methods may be called from any goroutine.
 type Network struct {
-	latency time.Duration
-
 	mu        sync.Mutex // guards all below; held for moments only
 	endpoints map[netip.AddrPort]*Endpoint
 	streams   map[*stream]struct{}
@@ -31,27 +29,14 @@ type Network struct {
 	nextPort  uint16
 }
 
-// Option changes a Network from its defaults.
-type Option func(*Network)
-
-// Latency sets how long everything is on its way, one way. Below 0 is 0.
-func Latency(d time.Duration) Option {
-	return func(n *Network) { n.latency = max(0, d) }
-}
-
 // New gives a network without endpoints.
-func New(opts ...Option) *Network {
-	n := &Network{
-		latency:   DefaultLatency,
+func New() *Network {
+	return &Network{
 		endpoints: make(map[netip.AddrPort]*Endpoint),
 		streams:   make(map[*stream]struct{}),
 		changed:   make(chan struct{}),
 		nextPort:  firstPort,
 	}
-	for _, o := range opts {
-		o(n)
-	}
-	return n
 }
 
 // Listen opens an endpoint at an IP and port; port 0 is any free one. The

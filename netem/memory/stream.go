@@ -96,7 +96,7 @@ func (s *stream) close(me int) (closed, gone bool) {
 	if my.abrupt {
 		s.tear()
 	}
-	other.inbox = append(other.inbox, segment{end: true, due: time.Now().Add(s.net.latency)})
+	other.inbox = append(other.inbox, segment{end: true, due: time.Now().Add(Latency)})
 	s.wake()
 	return true, other.closed
 }
@@ -150,7 +150,7 @@ func (s *stream) write(me int, b []byte, now time.Time) (n int, again time.Time,
 	if n == 0 {
 		return 0, my.writeBy, nil
 	}
-	other.inbox = append(other.inbox, segment{b: append([]byte(nil), b[:n]...), due: now.Add(s.net.latency)})
+	other.inbox = append(other.inbox, segment{b: append([]byte(nil), b[:n]...), due: now.Add(Latency)})
 	other.size += n
 	s.wake()
 	return n, again, nil

@@ -55,7 +55,7 @@ func TestNothingLeaksPastACutWhateverWasDelayed(t *testing.T) {
 				r := rules[l.rng.IntN(len(rules))]
 				what := fmt.Sprintf("seed %d, round %d, rules %q", seed, round, r.text)
 				a.set(t, r.text)
-				time.Sleep(2 * memory.DefaultLatency) // what had left for the network below arrives
+				time.Sleep(2 * memory.Latency) // what had left for the network below arrives
 				l.forget()
 				l.talk(time.Duration(1+l.rng.IntN(150)) * time.Millisecond)
 				atA, atB, streams := len(a.got()), len(b.got()), len(l.read)
