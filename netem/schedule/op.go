@@ -48,8 +48,7 @@ type Verb struct {
 	Who bool // it is about an agent
 
 	// Real: only processes, or whole agents, can be struck with it.
-	Real bool
-
+	Real  bool
 	goose bool // only the goose does it
 	late  bool // drawn from dice of its own: it came later, and moved no other
 	check func(*Op) error

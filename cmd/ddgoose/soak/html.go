@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -47,7 +48,7 @@ type Tally struct {
 }
 
 // Tallies counts the faults by kind, the most frequent first.
-func (r *Report) Tallies() []Tally {
+func (r *Report) Tallies() []*Tally {
 	by := map[string]*Tally{}
 	for _, s := range r.Struck {
 		t := by[s.Kind]
@@ -64,12 +65,9 @@ func (r *Report) Tallies() []Tally {
 			t.Struck++
 		}
 	}
-	var all []Tally
-	for _, kind := range slices.Sorted(maps.Keys(by)) {
-		all = append(all, *by[kind])
-	}
-	slices.SortStableFunc(all, func(a, b Tally) int { return b.Struck - a.Struck })
-	return all
+	return slices.SortedFunc(maps.Values(by), func(a, b *Tally) int {
+		return cmp.Or(b.Struck-a.Struck, cmp.Compare(a.Kind, b.Kind))
+	})
 }
 
 // Total counts the faults that struck.
