@@ -29,7 +29,7 @@ type agent struct {
 	index int
 	name  string
 	addr  netip.AddrPort
-	clock clock
+	clock netem.Clock
 	dice  netem.Dice
 	disk  *memfs.FS
 	wiped int    // disks lost so far
@@ -152,7 +152,7 @@ func (s *Sim) crash(a *agent, power bool) {
 		return
 	}
 	a.disk.PowerCut()
-	a.clock.reboot(s.now, a.dice.Between(time.Second, time.Minute))
+	a.clock.Reboot(s.now, a.dice.Between(time.Second, time.Minute))
 }
 
 // diskFailed ends a process whose disk has failed; whoever watches over it
@@ -215,7 +215,7 @@ func (s *Sim) resume(a *agent, d time.Duration) {
 // wakeUp ends a pause or a sleep now.
 func (s *Sim) wakeUp(a *agent) {
 	if a.asleep {
-		a.clock.slept += s.now - a.stoppedAt
+		a.clock.Slept += s.now - a.stoppedAt
 	}
 	a.stopped, a.asleep = false, false
 	s.net.changed()

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -85,8 +86,5 @@ func newest(agents []*agent) (rec election.Record) {
 
 // newer orders configs by generation, term and version.
 func newer(a, b *election.Record) bool {
-	if a.Generation.Number != b.Generation.Number {
-		return a.Generation.Number > b.Generation.Number
-	}
-	return a.Config.Compare(b.Config.ConfigID) > 0
+	return cmp.Or(cmp.Compare(a.Generation.Number, b.Generation.Number), a.Config.Compare(b.Config.ConfigID)) > 0
 }

@@ -134,7 +134,7 @@ func (at *local) emit(e check.Event) {
 }
 
 // deadline gives a boot clock reading as true time.
-func (l *life) deadline(until time.Duration) time.Duration { return l.clock.at(l.sim.now, until) }
+func (l *life) deadline(until time.Duration) time.Duration { return l.clock.At(l.sim.now, until) }
 
 // holder acts for the goose by deadlines handed to it, as a process behind
 // `run` or a Lead does: it stops when told to, or when 40 % of its lease are

@@ -59,7 +59,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if s.disks[st.ID] == "" {
 		s.disks[st.ID] = a.ident
 	}
-	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.slept}
+	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept}
 	set := a.set
 	set.Life, set.Fresh = a.dice.Uint64()|1, disk.Fresh()
 	_, _ = a.dice.Read(set.FlockID[:])
@@ -90,7 +90,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 }
 
 // Now reads the boot clock; a slow disk holds the loop, so its own time is ahead.
-func (l *life) Now() time.Duration { return l.clock.now(max(l.sim.now, l.busyUntil)) }
+func (l *life) Now() time.Duration { return l.clock.Now(max(l.sim.now, l.busyUntil)) }
 
 // node is the default election's; nil before this disk is bound to a flock.
 func (l *life) node() *election.Node { return l.member.Default().Node() }
@@ -148,8 +148,8 @@ func (l *life) turned(in func() error) (done bool, err error) {
 		}
 	}
 	now := l.Now()
-	jump := l.clock.slept - l.ahead
-	l.ahead = l.clock.slept
+	jump := l.clock.Slept - l.ahead
+	l.ahead = l.clock.Slept
 	if jump >= slept {
 		l.member.Slept()
 	}
@@ -177,7 +177,7 @@ func (l *life) receive(f *flight) error {
 // arm sets the timer for what is next. One that is set for earlier serves too.
 func (l *life) arm() {
 	s := l.sim
-	t := max(l.clock.at(s.now, l.member.WakeAt()), s.now+1, l.busyUntil)
+	t := max(l.clock.At(s.now, l.member.WakeAt()), s.now+1, l.busyUntil)
 	if l.timerAt != 0 && l.timerAt <= t && l.timerAt > s.now {
 		return
 	}

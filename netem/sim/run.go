@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"duckduckgoose/netem/check"
@@ -132,5 +134,61 @@ func RunScenario(s *schedule.Scenario, seed uint64) Result {
 	if s.Elections >= 0 && r.Stats.Elections > s.Elections {
 		r.Err = &Unmet{fmt.Sprintf("%d elections, and at most %d are allowed", r.Stats.Elections, s.Elections)}
 	}
+	return r
+}
+
+// Many runs n seeds from first on, on as many goroutines as workers, and gives
+// the results to each in the order of seeds. It ends early when each says no.
+func Many(first uint64, n, workers int, p schedule.Plan, each func(seed uint64, r Result) bool) {
+	workers = max(1, workers)
+	results := make(chan chan Result, 4*workers) // bounds how far the workers run ahead of each
+	free := make(chan struct{}, workers)
+	var stopped atomic.Bool
+	go func() {
+		defer close(results)
+		for i := 0; i < n && !stopped.Load(); i++ {
+			result := make(chan Result, 1)
+			results <- result
+			free <- struct{}{}
+			go func() {
+				r := Run(schedule.Drawn(first+uint64(i), p), nil)
+				<-free
+				result <- r
+			}()
+		}
+	}()
+	seed := first
+	for result := range results {
+		if r := <-result; !stopped.Load() && !each(seed, r) {
+			stopped.Store(true) // what is under way ends by itself
+		}
+		seed++
+	}
+}
+
+// Shrink drops what it can from the schedule of a run that went wrong, as long
+// as it goes wrong in the same class. It gives the settings that are left and
+// their result, after at most tries runs.
+func Shrink(r Result, tries int) Result { return shrink(r, bugs{}, tries) }
+
+func shrink(r Result, b bugs, tries int) Result {
+	class, ops := r.Class(), r.Settings.Ops
+	try := func(ops []schedule.Op) (still, more bool) {
+		set := r.Settings
+		set.Ops = ops
+		tries--
+		smaller := run(set, b, nil)
+		if still = smaller.Class() == class; still {
+			r = smaller
+		}
+		return still, tries > 0
+	}
+	// What was to come after the end changes nothing.
+	if last := slices.IndexFunc(ops, func(o schedule.Op) bool { return o.At > r.Ended }); last >= 0 && class == Safety {
+		if still, _ := try(ops[:last]); still {
+			ops = ops[:last]
+		}
+	}
+	schedule.Shrink(ops, try)
 	return r
 }

@@ -64,19 +64,17 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		if raceEnabled && seed > 100 {
 			continue // all of them run without the race detector
 		}
-		set := schedule.Drawn(seed, schedule.Plan{})
-		r := Run(set, nil)
+		r := Run(schedule.Drawn(seed, schedule.Plan{}), nil)
 		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
 	}
 }
 
 func TestHundredsOfAgents(t *testing.T) {
-	set := schedule.Settings{
+	r := Run(schedule.Settings{
 		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: schedule.Timing{Heartbeat: 50 * time.Millisecond, Lease: 500 * time.Millisecond},
 		Latency: 200 * time.Microsecond, For: 30 * time.Second, Heal: true,
 		Ops: []schedule.Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
-	}
-	r := Run(set, nil)
+	}, nil)
 	require.NoError(t, r.Err)
 	require.Equal(t, 2, r.Stats.Periods)
 }

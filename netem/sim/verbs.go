@@ -112,7 +112,7 @@ func (s *Sim) gooseOf(name string) *agent {
 		if a.life == nil {
 			continue
 		}
-		if at := a.life.localOf(name); at.lease.Token != 0 && at.lease.Until > a.clock.now(s.now) {
+		if at := a.life.localOf(name); at.lease.Token != 0 && at.lease.Until > a.clock.Now(s.now) {
 			return a
 		}
 	}
@@ -164,10 +164,10 @@ func (s *Sim) command(a *agent, do func(*life) bool) (struck bool) {
 
 func (s *Sim) opRate(o *schedule.Op, a *agent) bool {
 	ppm, _ := schedule.ParseRate(o.What)
-	if ppm == a.clock.ppm {
+	if ppm == a.clock.PPM {
 		return false
 	}
-	a.clock.setRate(s.now, ppm)
+	a.clock.SetRate(s.now, ppm)
 	s.restate(a)
 	return true
 }
@@ -274,13 +274,7 @@ func (s *Sim) opNetem(o *schedule.Op, a *agent) bool {
 		return false
 	}
 	s.setRules(a, r)
-	if o.Who != "*" || a.index == 0 {
-		s.ends(o, func() {
-			for _, b := range s.meant(o) {
-				s.setRules(b, netem.Rules{})
-			}
-		})
-	}
+	s.ends(o, func() { s.setRules(a, netem.Rules{}) })
 	return true
 }
 
