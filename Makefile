@@ -48,7 +48,7 @@ test-virtual:
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:
-	$(MAKE) --no-print-directory fuzz FOR=10000x
+	$(MAKE) --no-print-directory fuzz FOR=5000x
 
 ## modelcheck: the model check at full bounds (minutes)
 modelcheck:

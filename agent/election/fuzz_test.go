@@ -441,6 +441,9 @@ func (h *hostile) checkFree(before *Node, in Input, m *Message) {
 	if n.rec.Generation == before.rec.Generation && n.rec.Config == before.rec.Config {
 		bound = max(bound, before.lease.Until) // else it was retracted before the answer (rules 6, 26)
 	}
+	if m.Kind == PreVoteRequest && m.Nonce == 0 {
+		return // it asks for a newer config, and for no vote (rule 27)
+	}
 	switch q, _ := in.(*Message); m.Kind {
 	case PreVoteRequest, VoteRequest:
 		if i := n.rec.Config.Index(n.set.ID); i < 0 || n.rec.Config.Voters[i].Priority == 0 {

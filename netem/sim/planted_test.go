@@ -132,7 +132,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			lease.Until += at.timing.Lease / 2
 			return lease
 		}}},
-		{name: "lease counted from the ack", class: Safety, bugs: bugs{grants: func(at *local, lease election.Lease) election.Lease {
+		{name: "lease counted from the ack", class: Safety, from: 15, bugs: bugs{grants: func(at *local, lease election.Lease) election.Lease {
 			if c := counted[at]; lease.Until > c[0] {
 				counted[at] = [2]time.Duration{lease.Until, at.Now() + at.timing.Lease*99/101 - at.timing.Lease/50}
 			}
