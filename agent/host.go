@@ -76,10 +76,7 @@ func (l *life) notSent(to netip.AddrPort, err error) {
 
 // Local gives the programs that follow an election, tied to this life.
 func (h host) Local(name string) member.Local {
-	at := h.l.main
-	if name != "" {
-		at = h.l.localOf(name)
-	}
+	at := h.l.localOf(name)
 	at.l, at.shown, at.shownOnce = h.l, member.View{}, false
 	return at
 }

@@ -141,13 +141,11 @@ func (l *life) membersChanged() {
 	l.peers = l.gossip.Peers()
 	l.learnNames()
 	byID := make(map[election.ID]member.Peer, len(l.peers))
-	seen := make([]member.Peer, 0, len(l.peers))
 	for _, p := range l.peers {
 		byID[p.ID] = p
-		seen = append(seen, p)
 	}
 	l.byID.Store(&byID)
-	l.member.SetPeers(seen)
+	l.member.SetPeers(l.peers)
 }
 
 // peerAlive gives a live agent by its id.

@@ -38,8 +38,11 @@ func (a *Agent) newLocal(name string) *local {
 	}
 }
 
-// localOf gives the programs that follow an election other than the default one.
+// localOf gives the programs that follow an election, by its name.
 func (a *Agent) localOf(name string) *local {
+	if name == "" {
+		return a.main
+	}
 	a.locals.Lock()
 	defer a.locals.Unlock()
 	for _, at := range a.locals.all {

@@ -117,7 +117,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", thawsIn(left))
 	}
 	for _, e := range l.member.Elections() {
-		for _, who := range l.localAt(e).holders.late() {
+		for _, who := range l.localOf(e.Name()).holders.late() {
 			warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
 		}
 	}
@@ -136,14 +136,6 @@ func (l *life) refreshWarnings(now time.Duration) {
 		ws = append(ws, p.text)
 	}
 	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}
-}
-
-// localAt gives the programs that follow an election.
-func (l *life) localAt(e *member.Election) *local {
-	if e.Name() == "" {
-		return l.main
-	}
-	return l.localOf(e.Name())
 }
 
 // gooseless gives the elections without a goose, once there was time to elect one.

@@ -1,11 +1,11 @@
 package member
 
 import (
+	"time"
+
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/founding"
 	"duckduckgoose/wire"
-
-	"time"
 )
 
 // foundAlone founds a flock of one: this agent is its goose at once.

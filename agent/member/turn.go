@@ -50,7 +50,7 @@ func (m *Member) WakeAt() time.Duration {
 	return at
 }
 
-// Slept says that the machine slept: leases are dropped and earned anew (rule 17).
+// Slept says that the machine slept: leases are dropped and must be earned again (rule 17).
 func (m *Member) Slept() {
 	for _, e := range m.elections {
 		if e.node != nil {
