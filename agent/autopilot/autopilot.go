@@ -24,7 +24,7 @@ const (
 )
 
 // Pilot decides who should be a voter: one change at a time, each
-// committed before the next. It is the goose's; a new goose starts anew, but for
+// committed before the next. The goose runs it; a new goose starts again, except for
 // the absences of voters, which the flock remembers.
 type Pilot struct {
 	term    uint64

@@ -81,7 +81,7 @@ func (n *Node) pause(p *peer) time.Duration {
 
 // pathTime is how long a voter may take to answer before it counts as silent
 // (rule 21): 8 repeats where its round trip is short, half a lease where that is
-// long or unknown, and three round trips of those that the lease bears.
+// long or unknown, and at least three round trips, as far as the lease bears them.
 func (n *Node) pathTime(p *peer) time.Duration {
 	half := max((maxResends+1)*resendFloor, n.set.Lease/2)
 	if p.rtt == 0 {
