@@ -55,7 +55,7 @@ type Agent struct {
 // keeps locked until Run returns or Close is called. It starts nothing and
 // opens no socket.
 func New(cfg Config) (*Agent, error) {
-	cfg, err := cfg.complete()
+	cfg, err := cfg.Complete()
 	if err != nil {
 		return nil, err
 	}
@@ -281,11 +281,11 @@ func (a *Agent) idleStatusOf(name string) Status {
 	}
 	s := Status{
 		Election: name, Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
-		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.priority(), Generation: rec.Generation.Number,
+		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.OwnPriority(), Generation: rec.Generation.Number,
 		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
 		Warnings: []string{}, Version: a.cfg.Version,
 	}
-	names := diskNames(a.disk)
+	names := a.disk.Names()
 	names[st.ID] = a.cfg.Name
 	s.Config.Term, s.Config.Version, s.Voter = rec.Config.Term, rec.Config.Version, rec.Config.Has(st.ID)
 	for _, v := range rec.Config.Members() {

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/config"
 	"duckduckgoose/agent/doctor"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/gossip"
@@ -213,10 +213,7 @@ func (a *Agent) answerCheckup(ctx context.Context, _ election.ID, body json.RawM
 		return nil, err
 	}
 	r.Files = openFiles()
-	r.Host, r.Boot = thisMachine()
-	if a.cfg.machine != nil {
-		r.Host, r.Boot = a.cfg.machine()
-	}
+	r.Host, r.Boot = a.cfg.Machine()
 	s := a.Status()
 	r.Role = s.Role
 	if s.Goose != nil {
@@ -232,7 +229,7 @@ func (l *life) report(session uint64) doctor.Report {
 		Keys: l.keys.Load().KeyIDs(), Bind: l.cfg.Bind, Netem: l.netemRules(),
 	}
 	if host, _, err := net.SplitHostPort(l.cfg.Bind); err == nil {
-		r.Loopback = isLoopback(host)
+		r.Loopback = config.IsLoopback(host)
 	}
 	if n := l.node(); n != nil {
 		rec := n.Record()
@@ -244,18 +241,4 @@ func (l *life) report(session uint64) doctor.Report {
 	}
 	r.Paths, r.Heard, r.Streams = l.probed(session)
 	return r
-}
-
-// thisMachine gives the host's name, and what names this boot of this machine,
-// for agents in containers too; "" where the system does not tell.
-func thisMachine() (host, boot string) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return host, ""
-	}
-	return host, strings.TrimSpace(string(b))
 }

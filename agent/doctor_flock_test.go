@@ -66,7 +66,7 @@ func (f *testFlock) foundApart(n int) {
 	f.t.Helper()
 	for i := range n {
 		f.start(nth(i), joining("10.0.0.1"), expecting(n), func(c *Config) {
-			c.machine = func() (string, string) { return "host-" + c.Name, "boot-" + c.Name }
+			c.Machine = func() (string, string) { return "host-" + c.Name, "boot-" + c.Name }
 		})
 	}
 	f.settle(n)
@@ -208,7 +208,7 @@ func TestDoctorFindsUDPBlockedWhereTCPIsOpen(t *testing.T) {
 		var fromC *udpBlocked
 		for i := range 3 {
 			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
-				c.machine = func() (string, string) { return "host-" + c.Name, "" }
+				c.Machine = func() (string, string) { return "host-" + c.Name, "" }
 				if listen := c.Listen; c.Name == "c" {
 					c.Listen = func(bind string) (Transport, Faults, error) {
 						inner, faults, err := listen(bind)

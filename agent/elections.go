@@ -8,15 +8,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/lead"
-	"duckduckgoose/agent/store"
 )
-
-// MaxElections bounds the elections of a flock beside the default one.
-const MaxElections = store.MaxElections - 1
-
-// ValidElection tells whether an election may have this name: 1 to 32 of a-z
-// 0-9 . _ -, but not "." or "..".
-func ValidElection(name string) bool { return api.ValidElection(name) }
 
 // Election is one of the elections of an agent's flock: the default one, or one
 // of Config.Elections. Each has its own goose, terms, tokens and leases.
@@ -110,19 +102,4 @@ func (e *Election) stepDown(ctx context.Context, to string, force bool) (goose s
 		l.stepDown(part, to, force, answer)
 		return nil
 	})
-}
-
-// validateElections is a part of Config.Validate.
-func (c *Config) validateElections(bad func(string, ...any)) {
-	if len(c.Elections) > MaxElections {
-		bad("%d elections: at most %d", len(c.Elections), MaxElections)
-	}
-	for i, name := range c.Elections {
-		switch {
-		case !ValidElection(name):
-			bad("election %q: %s", name, api.ElectionForm)
-		case slices.Contains(c.Elections[:i], name):
-			bad("election %q is named twice", name)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/recovery"
 	"duckduckgoose/agent/store"
 )
 
@@ -196,9 +197,9 @@ func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 		st := disk.State()
 		st.Elections[1].Record.PromiseMax = 5 * time.Second
 		require.NoError(t, disk.Save(st))
-		r, err := planRecovery(disk, []string{"a"})
+		r, err := recovery.Plan(disk, []string{"a"})
 		require.NoError(t, err)
-		rec, _ := r.next.Record()
+		rec, _ := r.Next.Record()
 		require.Equal(t, 5*time.Second, rec.PromiseMax)
 		require.NoError(t, disk.Close())
 	})

@@ -368,7 +368,7 @@ func TestNamesOfElections(t *testing.T) {
 		"a": true, "nightly-backup_2.0": true, "": false, ".": false, "..": false, "Upper": false, "sp ace": false,
 		"aaaaaaaaaabbbbbbbbbbccccccccccdd": true, "aaaaaaaaaabbbbbbbbbbccccccccccddd": false, "a/b": false,
 	} {
-		require.Equal(t, ok, ValidElection(name), name)
+		require.Equal(t, ok, api.ValidElection(name), name)
 	}
 	c := Config{Elections: []string{"A", "x", "x"}}.Default()
 	err := c.Validate()

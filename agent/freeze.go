@@ -12,28 +12,22 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// DefaultFreeze is how long a freeze lasts that names no time, MaxFreeze the longest.
-const (
-	DefaultFreeze = api.DefaultFreeze
-	MaxFreeze     = api.MaxFreeze
-)
-
 const freezeQuestion = "freeze"
 
 // The API's bound and the member's are one.
-var _ = [1]struct{}{}[member.MaxFreeze-MaxFreeze]
+var _ = [1]struct{}{}[member.MaxFreeze-api.MaxFreeze]
 
 // Freeze keeps the whole flock, for d, from changing its goose but on failure: no
 // step-down without force, no preemption, no change of voters but what heals. 0
-// stands for DefaultFreeze. A stop of the goose still hands over. Every live agent is told;
+// stands for api.DefaultFreeze. A stop of the goose still hands over. Every live agent is told;
 // those that are not there hear of it when they return. It ends by itself, and
 // is forgotten when all agents stop.
 func (a *Agent) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	switch {
 	case d == 0:
-		d = DefaultFreeze
-	case d < 0 || d > MaxFreeze:
-		return api.Freeze{}, api.Input("freeze for %v: want a duration above 0 and of %v at the most", d, MaxFreeze)
+		d = api.DefaultFreeze
+	case d < 0 || d > api.MaxFreeze:
+		return api.Freeze{}, api.Input("freeze for %v: want a duration above 0 and of %v at the most", d, api.MaxFreeze)
 	}
 	return a.spreadFreeze(ctx, d)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
 
@@ -161,7 +162,7 @@ func TestAFrozenFlockKeepsItsGooseWhateverItsPriority(t *testing.T) {
 		require.Equal(t, []string{top + " has a higher priority (200) and asks to take over: it is handed the lead as soon as may be"}, f.reasons(goose, api.WhyPreempted))
 		f.warns(time.Second, goose, top+" (priority 200) is to take over from this goose when the flock is frozen no more (ddgoose thaw)")
 		require.Len(t, f.agents[top].Status().Warnings, 1, "of the freeze alone")
-		require.EqualValues(t, DefaultPriority, f.agents[f.ducks()[1]].Status().Priority, "no change of priorities")
+		require.EqualValues(t, election.DefaultPriority, f.agents[f.ducks()[1]].Status().Priority, "no change of priorities")
 		f.reload(goose, withPriority(0))
 		f.sleep(20 * time.Second)
 		require.Equal(t, token, f.agents[goose].Status().Token, "one made a witness stays the goose")

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 )
 
 // leaves makes an agent leave and waits for its end.
@@ -183,7 +184,7 @@ func TestPrioritiesFollowARestartAndAReload(t *testing.T) {
 		restart, err := f.agents[duck].Reload(context.Background(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, []string{"bind"}, restart)
-		f.until(time.Minute, "the config has it", func() bool { return priority() == DefaultPriority })
+		f.until(time.Minute, "the config has it", func() bool { return priority() == election.DefaultPriority })
 		f.until(time.Minute, "the goose lists its tag", func() bool {
 			for _, m := range f.agents[f.goose()].Members() {
 				if m.Name == duck {

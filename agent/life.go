@@ -111,8 +111,8 @@ func (l *life) settings() member.Settings {
 	c := &l.cfg
 	return member.Settings{
 		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, Expect: c.Expect, Elections: c.Elections,
-		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.priority(), Observer: c.Observer, Tags: c.Tags,
-		PreemptAfter: c.preemptAfter(),
+		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.OwnPriority(), Observer: c.Observer, Tags: c.Tags,
+		PreemptAfter: c.PreemptsAfter(),
 	}
 }
 

@@ -111,7 +111,7 @@ func (at *local) status(v *member.View) Status {
 	s := Status{
 		Election: at.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.port.Advertised().String(),
 		Flock: l.cfg.Flock, FlockID: record.FlockID.String(), Role: api.RoleDuck,
-		Voter: record.Config.Has(l.id), Priority: l.cfg.priority(),
+		Voter: record.Config.Has(l.id), Priority: l.cfg.OwnPriority(),
 		Generation: record.Generation.Number, Term: record.Term,
 		Config:    api.Config{Term: record.Config.Term, Version: record.Config.Version, Voters: []api.Voter{}},
 		Heartbeat: millis(l.cfg.Heartbeat), LeaseMS: millis(l.cfg.Lease),

@@ -121,7 +121,7 @@ func (l *life) nameOf(id election.ID) string {
 	if name := l.names[id]; name != "" {
 		return name
 	}
-	return shortName(diskNames(l.disk)[id], id)
+	return shortName(l.disk.Names()[id], id)
 }
 
 // shortName stands for an agent whose name may be unknown: "".

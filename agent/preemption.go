@@ -35,7 +35,7 @@ func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
 	case !self:
 		rec := l.node().Record()
 		own, theirs := rec.Config.Index(l.id), rec.Config.Index(goose)
-		if after := l.cfg.preemptAfter(); after > 0 && own >= 0 && theirs >= 0 && rec.Config.Voters[own].Priority > rec.Config.Voters[theirs].Priority && l.frozen(now) == 0 {
+		if after := l.cfg.PreemptsAfter(); after > 0 && own >= 0 && theirs >= 0 && rec.Config.Voters[own].Priority > rec.Config.Voters[theirs].Priority && l.frozen(now) == 0 {
 			warn("this agent (priority %d) takes over from %s (priority %d) once that has seen it be a steady voter for %v", rec.Config.Voters[own].Priority, l.nameOf(goose), rec.Config.Voters[theirs].Priority, after)
 		}
 	}

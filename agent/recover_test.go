@@ -7,15 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/recovery"
 	"duckduckgoose/agent/store"
 )
 
 // recover does on an agent's disk what ddgoose recover does.
-func (f *testFlock) recover(name string, keep ...string) (*Recovery, error) {
+func (f *testFlock) recover(name string, keep ...string) (*recovery.Recovery, error) {
 	f.t.Helper()
 	disk, err := store.Open("/data", f.agents[name].disk)
 	require.NoError(f.t, err)
-	r, err := planRecovery(disk, keep)
+	r, err := recovery.Plan(disk, keep)
 	if err == nil {
 		require.NoError(f.t, r.Commit())
 	}
@@ -86,7 +87,7 @@ func TestRecoveryOfSurvivorsWhoseConfigsDiffer(t *testing.T) {
 			require.NoError(t, disk.Close())
 			r, err := f.recover(name, "b:50", "a")
 			require.NoError(t, err)
-			recovered[name], _ = r.next.Record()
+			recovered[name], _ = r.Next.Record()
 			require.ElementsMatch(t, []string{"a", "b:50"}, r.Keep)
 			require.Contains(t, r.Voters, map[string]string{"a": "b:0", "b": "a:0"}[name])
 			again, err := f.recover(name, "a:100", "b:50")
@@ -153,7 +154,7 @@ func TestRecoveryRefusesWhatCannotBeMeant(t *testing.T) {
 			_, err := f.recover("a", keep...)
 			require.ErrorContains(t, err, want)
 		}
-		_, err := PlanRecovery(t.TempDir(), []string{"a"})
+		_, err := recovery.Open(t.TempDir(), []string{"a"})
 		require.ErrorContains(t, err, "there is no agent's state in it")
 	})
 }

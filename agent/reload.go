@@ -16,7 +16,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		return nil, err
 	}
 	defer done()
-	cfg, err = cfg.complete()
+	cfg, err = cfg.Complete()
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 			}
 		}
 		c := &l.Agent.cfg
-		restart := c.fixed(&cfg)
+		restart := c.Fixed(&cfg)
 		c.Join, c.Tags, c.Priority, c.Observer = cfg.Join, maps.Clone(cfg.Tags), cfg.Priority, cfg.Observer
 		c.KeyFile, c.Voters, c.Grace = cfg.KeyFile, cfg.Voters, cfg.Grace
 		c.Preempt, c.PreemptAfter = cfg.Preempt, cfg.PreemptAfter
@@ -37,29 +37,4 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		answer(restart, nil)
 		return nil
 	})
-}
-
-// fixed lists the flags of what differs and cannot be changed by a Reload.
-func (c *Config) fixed(other *Config) (flags []string) {
-	for _, f := range []struct {
-		flag    string
-		differs bool
-	}{
-		{"name", c.Name != other.Name},
-		{"bind", c.Bind != other.Bind},
-		{"advertise", c.Advertise != other.Advertise},
-		{"expect", c.Expect != other.Expect},
-		{"data-dir", c.DataDir != other.DataDir},
-		{"socket", c.Socket != other.Socket},
-		{"socket-mode", c.SocketMode != other.SocketMode},
-		{"http", c.HTTP != other.HTTP},
-		{"flock", c.Flock != other.Flock},
-		{"heartbeat", c.Heartbeat != other.Heartbeat},
-		{"lease", c.Lease != other.Lease},
-	} {
-		if f.differs {
-			flags = append(flags, f.flag)
-		}
-	}
-	return flags
 }

@@ -187,6 +187,6 @@ func TestAnAgentThatCrashesRightAfterItJoinedKnowsWhereToCall(t *testing.T) {
 		f.crash("b")
 		b, err := New(f.config(f.agents["b"]))
 		require.NoError(t, err)
-		require.Equal(t, "a", diskNames(b.disk)[id])
+		require.Equal(t, "a", b.disk.Names()[id])
 	})
 }

@@ -13,9 +13,6 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Status is what an agent knows at one moment, judged at the moment of the call.
-type Status = api.Status
-
 // snapshots holds what the loop has published. Whether a lease is valid, and
 // whether a goose was heard lately, is judged by the reader's clock at the
 // reader's moment: no answer depends on the loop being alive.

@@ -115,7 +115,7 @@ func (l *life) facts(now time.Duration) why.Facts {
 		f.PromisedTo = l.nameOf(promise.To)
 	}
 	f.Heir = l.heirFact(now)
-	f.PreemptAfter = l.cfg.preemptAfter()
+	f.PreemptAfter = l.cfg.PreemptsAfter()
 	recent := now - answersKept*l.cfg.Lease
 	f.Asked = l.member.AskedAt() > max(0, recent)
 	contacts := map[election.ID]election.Contact{}

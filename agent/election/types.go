@@ -11,6 +11,8 @@ import (
 const (
 	// MaxVoters bounds a config: more voters make elections slower, not safer.
 	MaxVoters = 7
+	// DefaultPriority is the priority of an agent that names none.
+	DefaultPriority = 100
 	// MaxPromise bounds what a voter promises at once, whatever it is asked (rule 11).
 	MaxPromise = 10 * time.Second
 	// MaxTerm bounds terms, so that a token (generation*2^40 + term) keeps its order (rule 26).

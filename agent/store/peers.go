@@ -52,6 +52,15 @@ func (s *Store) Peers() []Peer {
 	return slices.Clone(s.peers.known)
 }
 
+// Names gives the names that this disk knows, its own agent's among them.
+func (s *Store) Names() map[election.ID]string {
+	names := map[election.ID]string{}
+	for _, p := range s.Peers() {
+		names[p.ID] = p.Name
+	}
+	return names
+}
+
 // PeersErr tells why the peers file could not be used at Open, as a warning:
 // the agent does without. It is nil when the file was fine or missing, and
 // once SavePeers has written a new one.

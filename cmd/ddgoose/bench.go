@@ -11,10 +11,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	runner "duckduckgoose/cmd/ddgoose/run"
+
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/config"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
-	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
@@ -144,7 +146,7 @@ spread evenly over the agents. The ratios are shown beside their targets.
 			})
 		},
 	}
-	numberFlag(cmd.Flags(), &elections, "elections", "100", agent.MaxElections+1, "how many elections, the default one counted")
+	numberFlag(cmd.Flags(), &elections, "elections", "100", config.MaxElections+1, "how many elections, the default one counted")
 	durationFlag(cmd.Flags(), &lasts, "for", "30s", "how long each flock is measured")
 	o.flags(cmd.Flags())
 	return cmd

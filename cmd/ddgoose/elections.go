@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/config"
 )
 
 type electionsOptions struct{ clientOptions }
@@ -95,8 +95,8 @@ func electionListFlag(flags *pflag.FlagSet, to *[]string, help string) {
 				return fmt.Errorf("election %q: %s", name, api.ElectionForm)
 			case slices.Contains(*to, name):
 				return fmt.Errorf("election %q is named twice: want each once", name)
-			case len(*to) == agent.MaxElections:
-				return fmt.Errorf("election %q is one too many: want %d at the most", name, agent.MaxElections)
+			case len(*to) == config.MaxElections:
+				return fmt.Errorf("election %q is one too many: want %d at the most", name, config.MaxElections)
 			}
 			*to = append(*to, name)
 		}

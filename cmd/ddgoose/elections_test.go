@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/api/apitest"
+	"duckduckgoose/agent/config"
 )
 
 // backed serves a goose of the default election that is a duck of backup.
@@ -100,7 +100,8 @@ func TestNamesOfElectionsAreJudgedBeforeAnybodyIsAsked(t *testing.T) {
 
 func TestAgentAndItsAPIAgreeOnNames(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "...", "a", "A", "a.b", "a_b-c", "a/b", "a b", "ä", "0", strings.Repeat("x", 32), strings.Repeat("x", 33), "a\x00"} {
-		require.Equal(t, agent.ValidElection(name), api.ValidElection(name), "%q", name)
+		err := config.Config{Elections: []string{name}}.Default().Validate()
+		require.Equal(t, api.ValidElection(name), err == nil, "%q: %v", name, err)
 	}
 }
 

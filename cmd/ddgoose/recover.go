@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/recovery"
 	"duckduckgoose/agent/store"
 )
 
@@ -75,7 +76,7 @@ func (o *recoverOptions) run(env *environment) (err error) {
 		}
 	}
 	dir := agent.Config{Name: o.name, DataDir: o.dataDir}.Default().DataDir
-	plan, err := agent.PlanRecovery(dir, o.keep)
+	plan, err := recovery.Open(dir, o.keep)
 	if errors.Is(err, store.ErrLocked) {
 		return fmt.Errorf("an agent runs on data directory %s: stop it first, then recover", dir)
 	}
@@ -108,7 +109,7 @@ func (o *recoverOptions) run(env *environment) (err error) {
 }
 
 // confirm explains the danger and reads a yes.
-func (o *recoverOptions) confirm(env *environment, plan *agent.Recovery, dir string) error {
+func (o *recoverOptions) confirm(env *environment, plan *recovery.Recovery, dir string) error {
 	fmt.Fprintf(env.stderr, `This begins generation %d of the flock on %s:
   voters now:    %s
   voters after:  %s

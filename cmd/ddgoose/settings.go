@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/config"
 	"duckduckgoose/agent/hooks"
 	"duckduckgoose/agent/keys"
 )
@@ -55,7 +56,7 @@ func (s *agentSettings) flags() {
 	f.SortFlags = false
 	stringFlag(f, &s.configFile, "config", "", "FILE", "YAML file; its keys are these flags' names")
 	stringFlag(f, &s.name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
-	stringFlag(f, &s.bind, "bind", agent.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
+	stringFlag(f, &s.bind, "bind", config.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
 	stringFlag(f, &s.advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
 	f.Var(&listFlag{kind: "ADDR,...", add: func(w string) error {
 		s.join = append(s.join, splitList(w)...)
@@ -72,11 +73,11 @@ func (s *agentSettings) flags() {
 	choiceFlag(f, &s.profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
 	durationFlag(f, &s.heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
 	durationFlag(f, &s.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
-	durationFlag(f, &s.grace, "grace", agent.DefaultGrace.String(), "how long a planned hand-over waits for work that does not say itself; the lease is renewed meanwhile")
+	durationFlag(f, &s.grace, "grace", config.DefaultGrace.String(), "how long a planned hand-over waits for work that does not say itself; the lease is renewed meanwhile")
 	numberFlag(f, &s.voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
 	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
 	boolFlag(f, &s.preempt, "preempt", "take over from a goose of a lower --priority, which hands over; otherwise priority counts at elections only")
-	durationFlag(f, &s.preemptAfter, "preempt-after", agent.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
+	durationFlag(f, &s.preemptAfter, "preempt-after", config.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
 	boolFlag(f, &s.observer, "observer", "never be a voter")
 	electionListFlag(f, &s.elections, "contest this election beside the default one (ddgoose elections); repeatable, comma lists")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")

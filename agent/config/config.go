@@ -1,4 +1,6 @@
-package agent
+// Package config is what an agent is started with: defaults, and the values that
+// are refused.
+package config
 
 import (
 	"errors"
@@ -30,9 +32,6 @@ import (
 // DefaultBind is where an agent listens unless told otherwise.
 const DefaultBind = "127.0.0.1:3825"
 
-// DefaultPriority is the priority of an agent that names none.
-const DefaultPriority = 100
-
 // DefaultGrace is the Config.Grace of an agent that names none, MaxGrace the longest.
 const (
 	DefaultGrace = 5 * time.Second
@@ -45,6 +44,9 @@ const (
 	DefaultPreemptAfter = time.Minute
 	MaxPreemptAfter     = member.MaxPreemptAfter
 )
+
+// MaxElections bounds the elections of a flock beside the default one.
+const MaxElections = store.MaxElections - 1
 
 // Config is an agent's configuration. The zero value, filled in by Default, is
 // an agent on loopback that founds a flock of its own.
@@ -97,9 +99,8 @@ type Config struct {
 	// clock. MonotonicClock does stand still; nil: the monotonic clock.
 	Clock, MonotonicClock func() time.Duration
 	FS                    store.FS // nil: the real file system
-
-	// machine names the machine and its boot; nil: this one's. Tests have several.
-	machine func() (host, boot string)
+	// Machine names the machine and its boot, for doctor; nil: this one's.
+	Machine func() (host, boot string)
 }
 
 // profiles are heartbeat and lease by name.
@@ -169,6 +170,9 @@ func (c Config) Default() Config {
 	if c.MonotonicClock == nil {
 		c.MonotonicClock = boottime.Monotonic
 	}
+	if c.Machine == nil {
+		c.Machine = thisMachine
+	}
 	if c.Listen == nil {
 		c.Listen = func(bind string) (Transport, Faults, error) {
 			t, err := port.ListenUDP(bind)
@@ -193,8 +197,8 @@ func stateDir() string {
 	return filepath.Join(home, ".local", "state", "ddgoose")
 }
 
-// complete gives the configuration to run with, or all its faults.
-func (c Config) complete() (Config, error) {
+// Complete gives the configuration to run with, or all its faults.
+func (c Config) Complete() (Config, error) {
 	c = c.Default()
 	if len(c.Keys) == 0 && c.KeyFile != "" {
 		held, err := keys.ReadFile(c.KeyFile)
@@ -206,17 +210,18 @@ func (c Config) complete() (Config, error) {
 	return c, c.Validate()
 }
 
-// preemptAfter is what the others are told; 0: this agent does not preempt.
-func (c *Config) preemptAfter() time.Duration {
+// PreemptsAfter is what the others are told; 0: this agent does not preempt.
+func (c *Config) PreemptsAfter() time.Duration {
 	if !c.Preempt {
 		return 0
 	}
 	return c.PreemptAfter
 }
 
-func (c *Config) priority() uint8 {
+// OwnPriority is Priority, or the default.
+func (c *Config) OwnPriority() uint8 {
 	if c.Priority == nil {
-		return DefaultPriority
+		return election.DefaultPriority
 	}
 	return *c.Priority
 }
@@ -244,7 +249,7 @@ func (c Config) Validate() error {
 	if c.Observer && c.Expect > 0 && c.Expect < 2 {
 		bad("an observer cannot found a flock alone: drop --observer or raise --expect")
 	}
-	if c.Preempt && (c.Observer || c.priority() == 0) {
+	if c.Preempt && (c.Observer || c.OwnPriority() == 0) {
 		bad("preempt: an observer or a witness (priority 0) never leads: drop --preempt, or give it a --priority above 0")
 	}
 	if c.PreemptAfter < time.Second || c.PreemptAfter > MaxPreemptAfter {
@@ -303,7 +308,7 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	} else if n == 0 && c.Advertise != "" && !strings.Contains(c.Advertise, ":") {
 		bad("advertise %q: name the port too when --bind takes any", c.Advertise)
 	}
-	loopback := isLoopback(host)
+	loopback := IsLoopback(host)
 	if !loopback && len(c.Keys) == 0 && !c.Insecure {
 		bad("bind %s without a key: anybody on the network could vote: add --key-file F (ddgoose keygen --out F), or --insecure where the network itself is trusted", c.Bind)
 	}
@@ -319,7 +324,7 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 			bad("join %q: want HOST or HOST:PORT", j)
 			continue
 		}
-		if loopback && !isLoopback(h) {
+		if loopback && !IsLoopback(h) {
 			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, gossip.DefaultPort)
 		}
 	}
@@ -335,11 +340,65 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	}
 }
 
-// isLoopback tells whether a host reaches this machine only. Other names may be anywhere.
-func isLoopback(host string) bool {
+// validateElections is a part of Config.Validate.
+func (c *Config) validateElections(bad func(string, ...any)) {
+	if len(c.Elections) > MaxElections {
+		bad("%d elections: at most %d", len(c.Elections), MaxElections)
+	}
+	for i, name := range c.Elections {
+		switch {
+		case !api.ValidElection(name):
+			bad("election %q: %s", name, api.ElectionForm)
+		case slices.Contains(c.Elections[:i], name):
+			bad("election %q is named twice", name)
+		}
+	}
+}
+
+// IsLoopback tells whether a host reaches this machine only. Other names may be anywhere.
+func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.IsLoopback()
+}
+
+// thisMachine gives the host's name, and what names this boot of this machine,
+// for agents in containers too; "" where the system does not tell.
+func thisMachine() (host, boot string) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return host, ""
+	}
+	return host, strings.TrimSpace(string(b))
+}
+
+// Fixed lists the flags of what differs and cannot be changed by a Reload.
+func (c *Config) Fixed(other *Config) (flags []string) {
+	for _, f := range []struct {
+		flag    string
+		differs bool
+	}{
+		{"name", c.Name != other.Name},
+		{"bind", c.Bind != other.Bind},
+		{"advertise", c.Advertise != other.Advertise},
+		{"expect", c.Expect != other.Expect},
+		{"data-dir", c.DataDir != other.DataDir},
+		{"socket", c.Socket != other.Socket},
+		{"socket-mode", c.SocketMode != other.SocketMode},
+		{"http", c.HTTP != other.HTTP},
+		{"flock", c.Flock != other.Flock},
+		{"heartbeat", c.Heartbeat != other.Heartbeat},
+		{"lease", c.Lease != other.Lease},
+	} {
+		if f.differs {
+			flags = append(flags, f.flag)
+		}
+	}
+	return flags
 }

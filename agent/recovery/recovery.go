@@ -1,4 +1,6 @@
-package agent
+// Package recovery gives a flock that has lost its majority for good a new set of
+// voters, on the disks of its stopped agents (rule 26).
+package recovery
 
 import (
 	"errors"
@@ -23,14 +25,15 @@ type Recovery struct {
 	// Done: the disk has been recovered with this list already, and stays as it is.
 	Done bool
 
+	Next store.State // what Commit saves
+
 	disk *store.Store
-	next store.State
 }
 
-// PlanRecovery reads the data directory of a stopped agent and works out what
+// Open reads the data directory of a stopped agent and works out what
 // keeping only the named voters means. Agents are named by name or id, with
 // ":PRIORITY" behind it unless that is the default. It changes nothing; the caller closes what it gets.
-func PlanRecovery(dir string, keep []string) (*Recovery, error) {
+func Open(dir string, keep []string) (*Recovery, error) {
 	if _, err := os.Stat(filepath.Join(dir, store.StateFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("data directory %s: there is no agent's state in it: name the right one with --data-dir", dir)
 	}
@@ -38,14 +41,15 @@ func PlanRecovery(dir string, keep []string) (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := planRecovery(disk, keep)
+	r, err := Plan(disk, keep)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), disk.Close())
 	}
 	return r, nil
 }
 
-func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
+// Plan is Open for a data directory that is open already.
+func Plan(disk *store.Store, keep []string) (*Recovery, error) {
 	st := disk.State()
 	rec, ok := st.Record()
 	switch {
@@ -56,7 +60,7 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 	case rec.Generation.Number >= election.MaxGeneration:
 		return nil, fmt.Errorf("generation %d is the last there can be", rec.Generation.Number)
 	}
-	names := diskNames(disk)
+	names := disk.Names()
 	config, err := keptVoters(keep, rec.Config, names)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,7 @@ func planRecovery(disk *store.Store, keep []string) (*Recovery, error) {
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
 	}
-	r.next = st.Recovered(config)
+	r.Next = st.Recovered(config)
 	return r, nil
 }
 
@@ -80,7 +84,7 @@ func (r *Recovery) Commit() error {
 	if r.Done {
 		return nil
 	}
-	if err := r.disk.Save(r.next); err != nil {
+	if err := r.disk.Save(r.Next); err != nil {
 		return err
 	}
 	return r.disk.Settle()
@@ -88,15 +92,6 @@ func (r *Recovery) Commit() error {
 
 // Close gives the data directory free.
 func (r *Recovery) Close() error { return r.disk.Close() }
-
-// diskNames gives the names a disk knows, this agent's among them.
-func diskNames(disk *store.Store) map[election.ID]string {
-	names := map[election.ID]string{}
-	for _, p := range disk.Peers() {
-		names[p.ID] = p.Name
-	}
-	return names
-}
 
 func nameIn(names map[election.ID]string, id election.ID) string {
 	if name := names[id]; name != "" {
@@ -110,7 +105,7 @@ func nameIn(names map[election.ID]string, id election.ID) string {
 func votersIn(names map[election.ID]string, c election.Config) (words []string) {
 	for _, v := range c.Members() {
 		word := nameIn(names, v.ID)
-		if v.Priority != DefaultPriority {
+		if v.Priority != election.DefaultPriority {
 			word += ":" + strconv.Itoa(int(v.Priority))
 		}
 		words = append(words, word)
@@ -129,7 +124,7 @@ func keptVoters(keep []string, known election.Config, names map[election.ID]stri
 	leaders := 0
 	for _, word := range keep {
 		name, number, given := strings.Cut(word, ":")
-		priority := uint64(DefaultPriority)
+		priority := uint64(election.DefaultPriority)
 		if given {
 			if priority, err = strconv.ParseUint(number, 10, 8); err != nil {
 				return c, fmt.Errorf("%q: want NAME:PRIORITY with a priority of 0 (a witness) to 255", word)
