@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
@@ -38,6 +39,7 @@ type Agent struct {
 	keys    atomic.Pointer[wire.Keyring]
 	// keyChanger changes the keys of the flock.
 	keyChanger *keys.Changer
+	examiner   *checkup.Examiner
 	commands   chan func(*life) error
 	closed     chan struct{} // closed when the last life has ended
 	aborted    chan struct{} // closed by Abort
@@ -76,6 +78,7 @@ func New(cfg Config) (*Agent, error) {
 	a.metrics = a.Collector().Handler()
 	a.keys.Store(ring)
 	a.keyChanger = keys.New(keyHost{a})
+	a.examiner = checkup.New(examined{a})
 	if err := a.startable(); err != nil {
 		return nil, errors.Join(err, disk.Close())
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/wire"
 )
@@ -90,7 +91,7 @@ func TestDoctorFindsAHealthyFlockHealthy(t *testing.T) {
 		}
 		require.Len(t, d.Paths, 20)
 		for _, p := range d.Paths {
-			require.Equal(t, probeSmall+probeLarge, p.Sent)
+			require.Equal(t, checkup.Probes, p.Sent)
 			require.Zero(t, *p.Loss)
 			require.Zero(t, *p.LargeLoss)
 			require.Equal(t, api.StreamOK, p.Stream)
@@ -139,9 +140,9 @@ func TestDoctorMeasuresLossByDirection(t *testing.T) {
 			lossy += *pathOf(t, d, duck, goose).Loss / times
 			other += *pathOf(t, d, goose, duck).Loss / times
 			found += findings(d, api.FindingTrouble)
-			f.sleep(probesKept)
+			f.sleep(checkup.Kept)
 		}
-		require.InDelta(t, 0.3, lossy, 0.2, "of %d probes", times*(probeSmall+probeLarge))
+		require.InDelta(t, 0.3, lossy, 0.2, "of %d probes", times*(checkup.Probes))
 		require.Zero(t, other)
 		require.Contains(t, found, "of the datagrams from "+duck+" to "+goose+" are lost")
 	})
@@ -171,7 +172,7 @@ func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
 func (f *testFlock) busy(name string) (free func()) {
 	r, err := f.agents[name].askable(context.Background())
 	require.NoError(f.t, err)
-	return r.gossip.Occupy()
+	return r.Gossip.Occupy()
 }
 
 func TestDoctorNamesAnAgentThatDoesNotAnswer(t *testing.T) {
@@ -260,7 +261,7 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 			})
 			require.NoError(t, err)
 		}
-		var question arrival
+		var question wire.Frame
 		onLoop("a", func(l *life) {
 			question.From, question.FlockID, question.To = l.id, l.member.FlockID(), l.id
 			question.Probe = wire.Probe{Word: wire.ProbeQuestion, Session: 7, Padding: wire.MinProbePadding}
@@ -268,23 +269,23 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 		answered := func() uint64 { return f.agents["b"].counts.Of("probes_answered").Load() }
 		onLoop("b", func(l *life) {
 			for range 3 {
-				l.receiveProbe(&question) // a repeat, as a replay is
+				l.prober.Receive(&question) // a repeat, as a replay is
 			}
 			require.EqualValues(t, 1, answered())
 			for session := range uint64(100) {
 				for n := range uint8(wire.MaxProbes) {
 					question.Probe.Session, question.Probe.Number = session, n
-					l.receiveProbe(&question)
+					l.prober.Receive(&question)
 				}
 			}
-			require.LessOrEqual(t, answered(), uint64(probeRuns*wire.MaxProbes), "whatever one agent asks for")
+			require.LessOrEqual(t, answered(), uint64(checkup.MaxRuns*wire.MaxProbes), "whatever one agent asks for")
 			before := answered()
 			stranger := question
 			stranger.From = election.ID{0xEE}
-			l.receiveProbe(&stranger)
+			l.prober.Receive(&stranger)
 			stranger = question
 			stranger.FlockID = election.FlockID{0xEE}
-			l.receiveProbe(&stranger)
+			l.prober.Receive(&stranger)
 			require.Equal(t, before, answered())
 			require.NotZero(t, l.counts.Of("dropped_probe").Load())
 		})

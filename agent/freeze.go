@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
@@ -43,10 +44,10 @@ func (b backend) Thaw(ctx context.Context) (api.Freeze, error) { return b.a.Thaw
 // spreadFreeze takes a new notice here, and tells all others.
 func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	var told member.FreezeNotice
-	r, err := ask(ctx, a, func(l *life, answer func(membership, error)) error {
+	r, err := ask(ctx, a, func(l *life, answer func(checkup.Members, error)) error {
 		n, err := l.member.StampFreeze(time.Now().UnixNano(), d)
 		if err != nil {
-			answer(membership{}, l.explained(err))
+			answer(checkup.Members{}, l.explained(err))
 			return nil
 		}
 		told = n
@@ -57,14 +58,14 @@ func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, 
 		return api.Freeze{}, err
 	}
 	f := api.Freeze{Remaining: d.Seconds()}
-	for _, got := range r.gossip.Gather(ctx, r.live, freezeQuestion, func(member.Peer) any { return told }) {
+	for _, got := range r.Gossip.Gather(ctx, r.Live, freezeQuestion, func(member.Peer) any { return told }) {
 		if got.Err != nil {
 			f.Unreached = append(f.Unreached, api.Unreached{Name: got.Meta.Name, Error: got.Err.Error()})
 			continue
 		}
 		f.Reached = append(f.Reached, got.Meta.Name)
 	}
-	for _, p := range r.absent {
+	for _, p := range r.Absent {
 		f.Unreached = append(f.Unreached, api.Unreached{Name: p.Meta.Name, Error: "it is dead or cut off"})
 	}
 	return f, ctx.Err()

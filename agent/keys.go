@@ -69,7 +69,7 @@ type keyHost struct{ a *Agent }
 func (h keyHost) State(ctx context.Context) (keys.State, error) {
 	return ask(ctx, h.a, func(l *life, answer func(keys.State, error)) error {
 		m := l.membership()
-		answer(keys.State{Keys: l.cfg.Keys, File: l.cfg.KeyFile, Gossip: m.gossip, Live: m.live, Absent: m.absent}, nil)
+		answer(keys.State{Keys: l.cfg.Keys, File: l.cfg.KeyFile, Gossip: m.Gossip, Live: m.Live, Absent: m.Absent}, nil)
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
@@ -42,7 +43,7 @@ type life struct {
 	name     nameCheck
 	address  addressCheck
 	warnings warnings
-	prober   prober
+	prober   *checkup.Prober
 	paths    meters.PathLoss
 	looks    uint64 // of the member, when tend last ran
 	born     time.Duration
@@ -94,6 +95,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	if err := l.openNetwork(); err != nil {
 		return nil, err
 	}
+	l.prober = checkup.NewProber(host{l}, l.id, l.member, l.gossip)
 	if err := l.member.Begin(); err != nil {
 		l.close()
 		return nil, err

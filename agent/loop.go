@@ -139,7 +139,7 @@ func (l *life) receive(a *arrival) error {
 	defer l.inbox.free.Put(a)
 	believed, err := l.member.Receive(&a.Frame, a.from)
 	if believed && a.Probe.Word != 0 {
-		l.receiveProbe(a)
+		l.prober.Receive(&a.Frame)
 	}
 	return err
 }

@@ -1,18 +1,22 @@
-package agent
+package checkup
 
 import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"duckduckgoose/agent/doctor"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
 )
 
 const (
+	// Probes is how many a measurement sends to each agent.
+	Probes = probeSmall + probeLarge
 	// probeSmall is how many probes of a heartbeat's size a measurement sends to
 	// each agent, probeLarge how many of the largest size: networks that lose
 	// only those exist.
@@ -20,21 +24,37 @@ const (
 	probeLarge = 4
 	// probeTargets bounds the agents that one measurement sends to.
 	probeTargets = 64
-	// probeRuns bounds the measurements that one agent makes, or answers one
+	// MaxRuns bounds the measurements that one agent makes, or answers one
 	// other agent for, at the same time: that is its limit of rate.
-	probeRuns = 4
-	// probesKept is how long what was counted is kept to be told.
-	probesKept = 30 * time.Second
-	// probeHeard bounds the countings for others.
-	probeHeard = probeRuns * 256
+	MaxRuns = 4
+	// Kept is how long what was counted is kept to be told.
+	Kept = 30 * time.Second
+	// maxHeard bounds the countings for others.
+	maxHeard = MaxRuns * 256
 )
 
-// prober measures the datagrams' paths to other agents, and counts what theirs
-// bring. It is the loop's own.
-type prober struct {
-	runs  map[uint64]*probeRun // by session
-	heard map[heardKey]*heardProbes
-	out   wire.Frame
+// Prober measures the datagrams' paths to other agents in one life of this
+// agent, and counts what theirs bring. It is the loop's own.
+type Prober struct {
+	host   Host
+	self   election.ID
+	member *member.Member
+	gossip *gossip.Gossip
+	runs   map[uint64]*probeRun // by session
+	heard  map[heardKey]*heardProbes
+	out    wire.Frame
+}
+
+// Host is what a life acts with.
+type Host interface {
+	Now() time.Duration
+	Send(to netip.AddrPort, f *wire.Frame) (taken int)
+	Count(counter string)
+}
+
+// NewProber makes the prober of a life.
+func NewProber(host Host, self election.ID, m *member.Member, g *gossip.Gossip) *Prober {
+	return &Prober{host: host, self: self, member: m, gossip: g, runs: map[uint64]*probeRun{}, heard: map[heardKey]*heardProbes{}}
 }
 
 // probeRun is a measurement of this agent's own.
@@ -72,19 +92,18 @@ type heardProbes struct {
 // measure begins to measure the paths to live agents; probe goes on with it.
 // Of more than it may call it takes those whose ids follow its own: together
 // the agents of a large flock still try many paths.
-func (l *life) measure(session uint64) bool {
-	p := &l.prober
-	l.forgetProbes()
-	if p.runs[session] != nil || len(p.runs) >= probeRuns {
+func (p *Prober) measure(session uint64) bool {
+	p.forgetProbes()
+	if p.runs[session] != nil || len(p.runs) >= MaxRuns {
 		return p.runs[session] != nil
 	}
-	run := &probeRun{begun: l.now()}
+	run := &probeRun{begun: p.host.Now()}
 	var before, after []election.ID
-	for _, q := range l.peers {
+	for _, q := range p.gossip.Peers() {
 		if q.State != member.Alive {
 			continue
 		}
-		switch c := q.ID.Compare(l.id); {
+		switch c := q.ID.Compare(p.self); {
 		case c < 0:
 			before = append(before, q.ID)
 		case c > 0:
@@ -95,44 +114,41 @@ func (l *life) measure(session uint64) bool {
 	for _, id := range ids[:min(len(ids), probeTargets)] {
 		run.targets = append(run.targets, &probeTarget{id: id})
 	}
-	if p.runs == nil {
-		p.runs = map[uint64]*probeRun{}
-	}
 	p.runs[session] = run
 	return true
 }
 
 // probe sends the next probe of a measurement to each of its agents, and tells
 // whether there are more to send.
-func (l *life) probe(session uint64) (more bool) {
-	run := l.prober.runs[session]
-	if run == nil || run.next >= probeSmall+probeLarge {
+func (p *Prober) probe(session uint64) (more bool) {
+	run := p.runs[session]
+	if run == nil || run.next >= Probes {
 		return false
 	}
 	n := run.next
 	run.next++
-	f := &l.prober.out
+	f := &p.out
 	f.Probe = wire.Probe{Word: wire.ProbeQuestion, Session: session, Number: uint8(n), Padding: wire.MinProbePadding}
 	if isLarge(n) {
 		f.Probe.Padding = largePadding
 	}
 	for _, t := range run.targets {
-		addr, ok := l.member.Addr(t.id)
+		addr, ok := p.member.Addr(t.id)
 		if !ok {
 			continue
 		}
 		t.sent |= 1 << n
-		t.at[n].sent = l.now()
-		f.FlockID, f.To = l.member.FlockID(), t.id
-		l.sendProbe(f, addr)
+		t.at[n].sent = p.host.Now()
+		f.FlockID, f.To = p.member.FlockID(), t.id
+		p.sendProbe(f, addr)
 	}
-	return run.next < probeSmall+probeLarge
+	return run.next < Probes
 }
 
-func (l *life) sendProbe(f *wire.Frame, addr netip.AddrPort) {
-	l.member.Stamp(f)
+func (p *Prober) sendProbe(f *wire.Frame, addr netip.AddrPort) {
+	p.member.Stamp(f)
 	f.ToLife = 0 // it changes no state, and its answer may be no longer than it
-	host{l}.Send(addr, f)
+	p.host.Send(addr, f)
 }
 
 // largePadding makes a sealed probe as large as any datagram of ours can be:
@@ -142,111 +158,101 @@ const largePadding = wire.MaxBody - 110
 // isLarge tells whether a probe is one of the largest size: they come among the others.
 func isLarge(n int) bool { return n%(probeSmall/probeLarge+1) == probeSmall/probeLarge }
 
-// receiveProbe answers a question, once and only to an agent that is known; or
+// Receive answers a question, once and only to an agent that is known; or
 // books an answer.
-func (l *life) receiveProbe(a *arrival) {
-	q := &a.Probe
-	if a.FlockID != l.member.FlockID() || !l.member.IsKnown(a.From) {
-		l.counts.Of("dropped_probe").Add(1)
+func (p *Prober) Receive(in *wire.Frame) {
+	q := &in.Probe
+	if in.FlockID != p.member.FlockID() || !p.member.IsKnown(in.From) {
+		p.host.Count("dropped_probe")
 		return
 	}
 	if q.Word == wire.ProbeAnswer {
-		l.bookProbe(a)
+		p.book(in)
 		return
 	}
-	h := l.hearing(heardKey{a.From, q.Session})
-	addr, ok := l.member.Addr(a.From)
+	h := p.hearing(heardKey{in.From, q.Session})
+	addr, ok := p.member.Addr(in.From)
 	if h == nil || !ok || h.got&(1<<q.Number) != 0 {
-		l.counts.Of("dropped_probe").Add(1)
+		p.host.Count("dropped_probe")
 		return
 	}
 	h.got |= 1 << q.Number
-	l.counts.Of("probes_answered").Add(1)
-	f := &l.prober.out
-	f.FlockID, f.To = l.member.FlockID(), a.From
-	f.Probe = wire.Probe{Word: wire.ProbeAnswer, Session: q.Session, Number: q.Number, Heard: h.got, At: max(l.now(), 0)}
-	l.sendProbe(f, addr)
+	p.host.Count("probes_answered")
+	f := &p.out
+	f.FlockID, f.To = p.member.FlockID(), in.From
+	f.Probe = wire.Probe{Word: wire.ProbeAnswer, Session: q.Session, Number: q.Number, Heard: h.got, At: max(p.host.Now(), 0)}
+	p.sendProbe(f, addr)
 }
 
 // hearing gives the counting of a session, made anew when there is room.
-func (l *life) hearing(key heardKey) *heardProbes {
-	p := &l.prober
+func (p *Prober) hearing(key heardKey) *heardProbes {
 	if h := p.heard[key]; h != nil {
 		return h
 	}
-	l.forgetProbes()
+	p.forgetProbes()
 	same := 0
 	for k := range p.heard {
 		if k.from == key.from {
 			same++
 		}
 	}
-	if same >= probeRuns || len(p.heard) >= probeHeard {
+	if same >= MaxRuns || len(p.heard) >= maxHeard {
 		return nil
 	}
-	if p.heard == nil {
-		p.heard = map[heardKey]*heardProbes{}
-	}
-	h := &heardProbes{begun: l.now()}
+	h := &heardProbes{begun: p.host.Now()}
 	p.heard[key] = h
 	return h
 }
 
-func (l *life) forgetProbes() {
-	now := l.now()
-	for k, h := range l.prober.heard {
-		if now-h.begun >= probesKept {
-			delete(l.prober.heard, k)
+func (p *Prober) forgetProbes() {
+	now := p.host.Now()
+	for k, h := range p.heard {
+		if now-h.begun >= Kept {
+			delete(p.heard, k)
 		}
 	}
-	for k, r := range l.prober.runs {
-		if now-r.begun >= probesKept {
-			delete(l.prober.runs, k)
+	for k, r := range p.runs {
+		if now-r.begun >= Kept {
+			delete(p.runs, k)
 		}
 	}
 }
 
-// bookProbe books an answer to a probe that was sent to this agent and not yet answered.
-func (l *life) bookProbe(a *arrival) {
-	run := l.prober.runs[a.Probe.Session]
+// book books an answer to a probe that was sent to this agent and not yet answered.
+func (p *Prober) book(a *wire.Frame) {
+	run := p.runs[a.Probe.Session]
 	if run == nil {
-		l.counts.Of("dropped_probe").Add(1)
+		p.host.Count("dropped_probe")
 		return
 	}
 	i := slices.IndexFunc(run.targets, func(t *probeTarget) bool { return t.id == a.From })
 	n := a.Probe.Number
 	if i < 0 || run.targets[i].sent&(1<<n) == 0 || run.targets[i].answered&(1<<n) != 0 {
-		l.counts.Of("dropped_probe").Add(1)
+		p.host.Count("dropped_probe")
 		return
 	}
 	t := run.targets[i]
 	t.answered |= 1 << n
 	t.heard |= a.Probe.Heard & t.sent
-	t.at[n].back, t.at[n].there = l.now(), a.Probe.At
+	t.at[n].back, t.at[n].there = p.host.Now(), a.Probe.At
 }
 
-// probed gives what a measurement has found, and what others' of the same
-// session have brought here.
-func (l *life) probed(session uint64) (paths []doctor.Path, heard []doctor.Heard, streams map[string]string) {
-	streams = map[string]string{}
-	if run := l.prober.runs[session]; run != nil {
+// Report adds what a measurement has found, and what others' of the same session
+// have brought here.
+func (p *Prober) Report(r *doctor.Report, session uint64) {
+	r.Streams = map[string]string{}
+	if run := p.runs[session]; run != nil {
 		for _, t := range run.targets {
-			paths = append(paths, t.path())
-			streams[t.id.String()] = t.stream
+			r.Paths = append(r.Paths, t.path())
+			r.Streams[t.id.String()] = t.stream
 		}
 	}
-	for k, h := range l.prober.heard {
+	for k, h := range p.heard {
 		if k.session == session {
-			heard = append(heard, doctor.Heard{From: k.from.String(), Probes: h.got})
+			r.Heard = append(r.Heard, doctor.Heard{From: k.from.String(), Probes: h.got})
 		}
 	}
-	slices.SortFunc(heard, func(a, b doctor.Heard) int {
-		if a.From < b.From {
-			return -1
-		}
-		return 1
-	})
-	return paths, heard, streams
+	slices.SortFunc(r.Heard, func(a, b doctor.Heard) int { return strings.Compare(a.From, b.From) })
 }
 
 func (t *probeTarget) path() doctor.Path {
@@ -267,7 +273,7 @@ func (t *probeTarget) path() doctor.Path {
 
 // largeProbes has a bit for each probe of the largest size.
 var largeProbes = func() (b uint64) {
-	for n := range probeSmall + probeLarge {
+	for n := range Probes {
 		if isLarge(n) {
 			b |= 1 << n
 		}
@@ -279,8 +285,8 @@ var largeProbes = func() (b uint64) {
 // first third and of the last. An exchange tells the difference of two clocks
 // to half its round trip, whichever way was the slower one.
 func (t *probeTarget) clock() *doctor.Clock {
-	third := (probeSmall + probeLarge) / 3
-	first, last := t.quickest(0, third), t.quickest(probeSmall+probeLarge-third, probeSmall+probeLarge)
+	third := Probes / 3
+	first, last := t.quickest(0, third), t.quickest(Probes-third, Probes)
 	if first < 0 || last < 0 {
 		return nil
 	}

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package agent
+package checkup
 
 func openFiles() uint64 { return 0 }
