@@ -97,16 +97,3 @@ func (a *Agent) frozen(now time.Duration) time.Duration {
 	}
 	return max(0, f.Until-now)
 }
-
-// thawsIn shows what is left in whole minutes: a text that changes more often
-// would wake every watcher.
-func thawsIn(left time.Duration) string {
-	if left < time.Minute {
-		return "less than a minute"
-	}
-	left = left.Round(time.Minute)
-	if h := left / time.Hour; h > 0 {
-		return fmt.Sprintf("%dh%02dm", h, (left%time.Hour)/time.Minute)
-	}
-	return fmt.Sprintf("%dm", left/time.Minute)
-}

@@ -12,6 +12,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/why"
 )
 
 // frozen tells whether an agent warns of a freeze.
@@ -268,7 +269,7 @@ func TestWhatIsLeftOfAFreezeInWords(t *testing.T) {
 		time.Nanosecond: "less than a minute", 59 * time.Second: "less than a minute", 61 * time.Second: "1m",
 		52*time.Minute + 40*time.Second: "53m", 59*time.Minute + 40*time.Second: "1h00m", 24 * time.Hour: "24h00m", 90 * time.Minute: "1h30m",
 	} {
-		require.Equal(t, want, thawsIn(left), "%v", left)
+		require.Equal(t, want, why.ThawsIn(left), "%v", left)
 	}
 }
 

@@ -90,7 +90,7 @@ func (r *rig) turn(tb testing.TB) {
 	r.now += r.l.cfg.Heartbeat / 10
 	r.loop(tb)
 	for i := range r.n {
-		r.l.inbox.take(r.sent[i], netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 4000))
+		r.l.inbox.Take(r.sent[i], netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 4000))
 	}
 	r.n = 0
 	r.loop(tb)

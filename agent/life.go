@@ -13,6 +13,7 @@ import (
 	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/inbox"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/port"
@@ -32,7 +33,7 @@ type life struct {
 	net    Transport
 	port   *port.Port
 	gossip *gossip.Gossip
-	inbox  *inbox
+	inbox  *inbox.Inbox
 	ahead  time.Duration // boot clock less monotonic clock, at the last turn
 
 	// What gossip shows, as of the last change.
@@ -85,7 +86,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	}
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
-	l.inbox = newInbox(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
+	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
 	set := l.settings()
 	set.Life, set.FlockID, set.Fresh = binary.BigEndian.Uint64(drawn[:8]), election.FlockID(drawn[8:]), a.disk.Fresh()
 	if f := a.freeze.Load(); f != nil {

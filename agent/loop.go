@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/agent/inbox"
 	"duckduckgoose/agent/member"
 )
 
@@ -34,7 +35,7 @@ func (l *life) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			ctx = context.Background() // told once; the loop ends when the hand-over has
 			l.member.Stop(member.Stopped)
-		case a := <-l.inbox.frames:
+		case a := <-l.inbox.Waiting():
 			if err := l.receive(a); err != nil {
 				return err
 			}
@@ -65,8 +66,8 @@ func (l *life) loop(ctx context.Context) error {
 // turn has the member act. It first drains the inbox, so that a loop that woke
 // late does not judge a timeout by what it has not read yet (rule 17).
 func (l *life) turn() (done bool, err error) {
-	for range len(l.inbox.frames) {
-		if err := l.receive(<-l.inbox.frames); err != nil {
+	for range len(l.inbox.Waiting()) {
+		if err := l.receive(<-l.inbox.Waiting()); err != nil {
 			return false, err
 		}
 	}
@@ -135,9 +136,9 @@ func (l *life) clocksApart() (ahead time.Duration, ok bool) {
 }
 
 // receive handles one datagram and gives its frame back.
-func (l *life) receive(a *arrival) error {
-	defer l.inbox.free.Put(a)
-	believed, err := l.member.Receive(&a.Frame, a.from)
+func (l *life) receive(a *inbox.Arrival) error {
+	defer l.inbox.Free(a)
+	believed, err := l.member.Receive(&a.Frame, a.Source)
 	if believed && a.Probe.Word != 0 {
 		l.prober.Receive(&a.Frame)
 	}

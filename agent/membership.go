@@ -9,6 +9,7 @@ import (
 	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/why"
 )
 
 // membership gives the members of the flock at one moment.
@@ -48,7 +49,7 @@ func (l *life) handlers() map[string]gossip.Handler {
 	all := l.keyChanger.Handlers()
 	maps.Copy(all, l.examiner.Handlers())
 	maps.Copy(all, map[string]gossip.Handler{
-		whyQuestion: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, tablesQuestion: l.Agent.answerTable,
+		why.Question: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, tablesQuestion: l.Agent.answerTable,
 	})
 	return all
 }

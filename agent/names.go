@@ -8,6 +8,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/why"
 )
 
 // nameWindow is for how long after its start an agent still gives way to an
@@ -131,3 +132,14 @@ func shortName(name string, id election.ID) string {
 	}
 	return name
 }
+
+// nameOrNone is nameOf, "" for nobody.
+func (l *life) nameOrNone(id election.ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return l.nameOf(id)
+}
+
+// explained gives the error of a command in the words of a person.
+func (l *life) explained(err error) error { return why.Refused(err, l.nameOf) }

@@ -28,7 +28,7 @@ func (a *Agent) listen() (Transport, error) {
 func (l *life) openNetwork() (err error) {
 	l.port = port.Open(port.Options{
 		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
-		Datagram: l.inbox.take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, Sender: l.peerBehind,
+		Datagram: l.inbox.Take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, Sender: l.peerBehind,
 	})
 	var known []gossip.Known
 	for _, p := range l.disk.Peers() {

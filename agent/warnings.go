@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/gossip"
@@ -114,7 +115,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		l.warnFlock(now, warn)
 	}
 	if left := l.frozen(now); left > 0 {
-		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", thawsIn(left))
+		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", why.ThawsIn(left))
 	}
 	for _, e := range l.member.Elections() {
 		for _, who := range l.localOf(e.Name()).holders.late() {
@@ -187,6 +188,31 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	if live := int(rec.Config.N) - len(gone); live < rec.Config.Quorum() {
 		warn("no goose: %d of %d voters are alive and %d are needed; start %s again, or if they are lost for good: ddgoose recover",
 			live, rec.Config.N, rec.Config.Quorum(), strings.Join(gone, " "))
+	}
+}
+
+// warnPreemption tells at the goose who is to take over, and at that one from
+// whom. No countdown: a text that changes wakes every watcher; why has it.
+func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
+	goose, self := l.member.Default().Goose(now)
+	switch h := l.member.Heir(); {
+	case goose.IsZero():
+	case self && !h.ID.IsZero():
+		name := l.nameOf(h.ID)
+		switch {
+		case l.frozen(now) > 0:
+			warn("%s (priority %d) is to take over from this goose when the flock is frozen no more (ddgoose thaw)", name, h.Priority)
+		case h.Asked && h.At > now:
+			warn("%s (priority %d) is to take over from this goose, but did not when it was asked: it is asked again within %v (ddgoose why)", name, h.Priority, autopilot.TriedLately)
+		default:
+			warn("%s (priority %d) takes over from this goose once it has been a steady voter for %v (ddgoose why tells when, ddgoose freeze prevents it)", name, h.Priority, h.After)
+		}
+	case !self:
+		rec := l.node().Record()
+		own, theirs := rec.Config.Index(l.id), rec.Config.Index(goose)
+		if after := l.cfg.PreemptsAfter(); after > 0 && own >= 0 && theirs >= 0 && rec.Config.Voters[own].Priority > rec.Config.Voters[theirs].Priority && l.frozen(now) == 0 {
+			warn("this agent (priority %d) takes over from %s (priority %d) once that has seen it be a steady voter for %v", rec.Config.Voters[own].Priority, l.nameOf(goose), rec.Config.Voters[theirs].Priority, after)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
-// Package why explains an agent's role by what the agent knows: it is pure, and
-// decides nothing that an agent acts upon.
+// Package why explains an agent's role by what the agent knows: it gathers facts,
+// and decides nothing that an agent acts upon.
 //
+//	source.Gather(&facts, now)
+//	why.AskVoters(ctx, gossip, &facts)
 //	explanation := why.Explain(facts)
 package why
 

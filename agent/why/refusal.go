@@ -1,23 +1,24 @@
-package agent
+package why
 
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
 
-// explained gives the error of a command in the words of a person, with the
-// names that this agent knows.
-func (l *life) explained(err error) error {
+// Refused gives the error of a command in the words of a person; nameOf gives the
+// names that the agent knows.
+func Refused(err error, nameOf func(election.ID) string) error {
 	var r *member.Refusal
 	if !errors.As(err, &r) {
 		return err
 	}
 	kind, text := api.ErrConflict, ""
-	name := l.nameOf(r.Agent)
+	name := nameOf(r.Agent)
 	switch r.Code {
 	case member.HandoverUnderWay:
 		text = "a hand-over is already under way"
@@ -39,7 +40,7 @@ func (l *life) explained(err error) error {
 	case member.ElectionEnded:
 		text = "the election has ended"
 	case member.FlockFrozen:
-		text = fmt.Sprintf("the flock is frozen for %s more", thawsIn(r.For))
+		text = fmt.Sprintf("the flock is frozen for %s more", ThawsIn(r.For))
 	case member.NoContestant:
 		text = fmt.Sprintf("no other live voter contests election %s: start another agent that does, or wait until it answers", r.Election)
 	case member.LeavingAlready:
@@ -71,10 +72,15 @@ func (l *life) explained(err error) error {
 	return &api.Failure{Kind: kind, Code: string(r.Code), Text: text}
 }
 
-// nameOrNone is nameOf, "" for nobody.
-func (l *life) nameOrNone(id election.ID) string {
-	if id.IsZero() {
-		return ""
+// ThawsIn shows what is left of a freeze in whole minutes: a text that changes more often
+// would wake every watcher.
+func ThawsIn(left time.Duration) string {
+	if left < time.Minute {
+		return "less than a minute"
 	}
-	return l.nameOf(id)
+	left = left.Round(time.Minute)
+	if h := left / time.Hour; h > 0 {
+		return fmt.Sprintf("%dh%02dm", h, (left%time.Hour)/time.Minute)
+	}
+	return fmt.Sprintf("%dm", left/time.Minute)
 }

@@ -1,4 +1,6 @@
-package agent
+// Package inbox takes an agent's datagrams off the network: opened, decoded, and
+// addressed to it.
+package inbox
 
 import (
 	"errors"
@@ -13,20 +15,18 @@ import (
 	"duckduckgoose/wire"
 )
 
-// inboxSize bounds the datagrams that wait for the loop. What comes on top is
+// size bounds the datagrams that wait for the loop. What comes on top is
 // dropped and counted: the senders repeat what matters.
-const inboxSize = 1024
+const size = 1024
 
-// inbox takes datagrams off the network: opened, decoded and addressed to us.
-// It runs on the transport's reading goroutine.
-type inbox struct {
-	self   election.ID
-	keys   *atomic.Pointer[wire.Keyring]
-	frames chan *arrival
-	free   sync.Pool
-	counts *meters.Counters
-	quiet  *quietlog.Log
-	// mismatch reports an agent of other keys.
+// Inbox is the queue between the transport's reading goroutine and the loop.
+type Inbox struct {
+	self     election.ID
+	keys     *atomic.Pointer[wire.Keyring]
+	frames   chan *Arrival
+	free     sync.Pool
+	counts   *meters.Counters
+	quiet    *quietlog.Log
 	mismatch func(host, text string)
 	full     *atomic.Uint64
 	arrived  *atomic.Uint64
@@ -34,30 +34,37 @@ type inbox struct {
 	body     []byte // the reading goroutine's
 }
 
-// arrival is one decoded datagram. The loop gives it back when it is done.
-type arrival struct {
+// Arrival is one decoded datagram. The loop gives it back when it is done.
+type Arrival struct {
 	wire.Frame
-	from netip.AddrPort
+	Source netip.AddrPort
 }
 
-func newInbox(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *meters.Counters, quiet *quietlog.Log, mismatch func(host, text string)) *inbox {
-	in := &inbox{
+// New makes an inbox; mismatch reports an agent of other keys.
+func New(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *meters.Counters, quiet *quietlog.Log, mismatch func(host, text string)) *Inbox {
+	in := &Inbox{
 		self: self, keys: keys, counts: counts, quiet: quiet, mismatch: mismatch,
-		frames:  make(chan *arrival, inboxSize),
+		frames:  make(chan *Arrival, size),
 		full:    counts.Of("dropped_inbox_full"),
 		arrived: counts.Of("datagrams_received"),
 		bytes:   counts.Of("bytes_received"),
 		body:    make([]byte, 0, wire.MaxDatagram),
 	}
-	in.free.New = func() any { return new(arrival) }
+	in.free.New = func() any { return new(Arrival) }
 	for _, reason := range wire.Reasons() {
 		counts.Of("dropped_" + reason)
 	}
 	return in
 }
 
-// take is the transport's packet handler for datagrams of ours.
-func (in *inbox) take(b []byte, from netip.AddrPort) {
+// Waiting gives the datagrams that wait for the loop.
+func (in *Inbox) Waiting() <-chan *Arrival { return in.frames }
+
+// Free takes back what the loop is done with.
+func (in *Inbox) Free(a *Arrival) { in.free.Put(a) }
+
+// Take is the transport's packet handler for datagrams of ours.
+func (in *Inbox) Take(b []byte, from netip.AddrPort) {
 	in.arrived.Add(1)
 	in.bytes.Add(uint64(len(b)))
 	body, err := in.keys.Load().Open(in.body[:0], b)
@@ -66,7 +73,7 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 		in.dropped(err, from)
 		return
 	}
-	a := in.free.Get().(*arrival)
+	a := in.free.Get().(*Arrival)
 	if err := wire.DecodeFrame(body, &a.Frame); err != nil {
 		in.counts.Traffic.Count(meters.Received, nil, len(b))
 		in.dropped(err, from)
@@ -83,7 +90,7 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 	case a.To != in.self:
 		in.counts.Of("dropped_not_for_us").Add(1)
 	default:
-		a.from = from
+		a.Source = from
 		select {
 		case in.frames <- a:
 			return
@@ -95,7 +102,7 @@ func (in *inbox) take(b []byte, from netip.AddrPort) {
 }
 
 // dropped counts a bad datagram by its reason and says so once a minute and host.
-func (in *inbox) dropped(err error, from netip.AddrPort) {
+func (in *Inbox) dropped(err error, from netip.AddrPort) {
 	var drop *wire.DropError
 	if !errors.As(err, &drop) {
 		drop = &wire.DropError{Reason: wire.DropMalformed, Detail: err.Error()}
