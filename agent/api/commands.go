@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -84,64 +85,56 @@ func duration(field, s string) (time.Duration, error) {
 	return d, nil
 }
 
+// command answers with what do makes of a command's body.
+func command[In, Out any](do func(*handler, context.Context, In) (Out, error)) routeDo {
+	return func(h *handler, w http.ResponseWriter, r *http.Request) error {
+		var in In
+		if err := decode(w, r, &in); err != nil {
+			return err
+		}
+		out, err := do(h, r.Context(), in)
+		return reply(w, out, err)
+	}
+}
+
+// none is the body of a command, or of an answer, that says nothing more.
+type none = struct{}
+
 func (h *handler) stepDown(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
-	var in StepDownRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
-	goose, err := e.StepDown(r.Context(), in.To, in.Force)
-	return reply(w, StepDownReply{Goose: goose}, err)
+	return command(func(_ *handler, ctx context.Context, in StepDownRequest) (StepDownReply, error) {
+		goose, err := e.StepDown(ctx, in.To, in.Force)
+		return StepDownReply{Goose: goose}, err
+	})(h, w, r)
 }
 
-func (h *handler) leave(w http.ResponseWriter, r *http.Request) error {
-	var in LeaveRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
-	return reply(w, struct{}{}, h.b.Leave(r.Context(), in.Force))
+func (h *handler) leave(ctx context.Context, in LeaveRequest) (none, error) {
+	return none{}, h.b.Leave(ctx, in.Force)
 }
 
-func (h *handler) forceLeave(w http.ResponseWriter, r *http.Request) error {
-	var in ForceLeaveRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) forceLeave(ctx context.Context, in ForceLeaveRequest) (none, error) {
 	if in.Name == "" {
-		return Input("field \"name\" is missing: the voter that will never return")
+		return none{}, Input("field \"name\" is missing: the voter that will never return")
 	}
-	return reply(w, struct{}{}, h.b.ForceLeave(r.Context(), in.Name))
+	return none{}, h.b.ForceLeave(ctx, in.Name)
 }
 
-func (h *handler) join(w http.ResponseWriter, r *http.Request) error {
-	var in JoinRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) join(ctx context.Context, in JoinRequest) (JoinReply, error) {
 	if len(in.Addrs) == 0 {
-		return Input("field \"addrs\" is missing or empty: want addresses such as [\"10.0.0.1:3825\"]")
+		return JoinReply{}, Input("field \"addrs\" is missing or empty: want addresses such as [\"10.0.0.1:3825\"]")
 	}
-	n, err := h.b.Join(r.Context(), in.Addrs)
-	return reply(w, JoinReply{Joined: n}, err)
+	n, err := h.b.Join(ctx, in.Addrs)
+	return JoinReply{Joined: n}, err
 }
 
-func (h *handler) die(w http.ResponseWriter, r *http.Request) error {
-	var in DeathRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) die(_ context.Context, in DeathRequest) (none, error) {
 	d, err := duration("for", in.For)
 	if err != nil {
-		return err
+		return none{}, err
 	}
-	return reply(w, struct{}{}, h.b.Die(d))
+	return none{}, h.b.Die(d)
 }
 
-func (h *handler) revive(w http.ResponseWriter, r *http.Request) error {
-	if err := decode(w, r, &struct{}{}); err != nil {
-		return err
-	}
-	return reply(w, struct{}{}, h.b.Revive())
-}
+func (h *handler) revive(context.Context, none) (none, error) { return none{}, h.b.Revive() }
 
 func (h *handler) faults() (Faults, error) {
 	f := h.b.Faults()
@@ -186,7 +179,7 @@ func (h *handler) netemClear(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := decode(w, r, &struct{}{}); err != nil {
+	if err := decode(w, r, &none{}); err != nil {
 		return err
 	}
 	f.Clear()

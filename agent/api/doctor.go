@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 )
 
@@ -147,21 +146,16 @@ type Clinic interface {
 	RemoveKey(ctx context.Context, id string) (Keys, error)
 }
 
-func (h *handler) doctor(w http.ResponseWriter, r *http.Request) error {
-	var in DoctorRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) doctor(ctx context.Context, in DoctorRequest) (Doctor, error) {
 	d, err := duration("for", in.For)
 	if err != nil {
-		return err
+		return Doctor{}, err
 	}
 	if d == 0 {
 		d = DoctorFor
 	}
 	if d < time.Second || d > DoctorForMost {
-		return Input("field \"for\": %v: want 1s to %v", d, DoctorForMost)
+		return Doctor{}, Input("field \"for\": %v: want 1s to %v", d, DoctorForMost)
 	}
-	report, err := h.b.Clinic().Doctor(r.Context(), d)
-	return reply(w, report, err)
+	return h.b.Clinic().Doctor(ctx, d)
 }

@@ -80,9 +80,6 @@ func NotFound(format string, args ...any) error { return failure(ErrNotFound, fo
 // Conflict makes an ErrConflict: the request cannot be met in the present state.
 func Conflict(format string, args ...any) error { return failure(ErrConflict, format, args) }
 
-// NoMajority makes an ErrNoMajority: the request needs a majority of the voters.
-func NoMajority(format string, args ...any) error { return failure(ErrNoMajority, format, args) }
-
 // Timeout makes an ErrTimeout: begun, and not seen to be done in time.
 func Timeout(format string, args ...any) error { return failure(ErrTimeout, format, args) }
 

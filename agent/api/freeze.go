@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 )
 
@@ -46,26 +45,15 @@ type Freezer interface {
 	Thaw(ctx context.Context) (Freeze, error)
 }
 
-func (h *handler) freeze(w http.ResponseWriter, r *http.Request) error {
-	var in FreezeRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) freeze(ctx context.Context, in FreezeRequest) (Freeze, error) {
 	d, err := duration("for", in.For)
 	switch {
 	case err != nil:
-		return err
+		return Freeze{}, err
 	case d > MaxFreeze:
-		return Input("field \"for\": %v: want %v at the most", d, MaxFreeze)
+		return Freeze{}, Input("field \"for\": %v: want %v at the most", d, MaxFreeze)
 	}
-	f, err := h.b.Freeze(r.Context(), d)
-	return reply(w, f, err)
+	return h.b.Freeze(ctx, d)
 }
 
-func (h *handler) thaw(w http.ResponseWriter, r *http.Request) error {
-	if err := decode(w, r, &struct{}{}); err != nil {
-		return err
-	}
-	f, err := h.b.Thaw(r.Context())
-	return reply(w, f, err)
-}
+func (h *handler) thaw(ctx context.Context, _ none) (Freeze, error) { return h.b.Thaw(ctx) }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -80,44 +81,31 @@ func (h *handler) keysList(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, keys, err)
 }
 
-func (h *handler) keyInstall(w http.ResponseWriter, r *http.Request) error {
-	var in KeyRequest
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
+func (h *handler) keyInstall(ctx context.Context, in KeyRequest) (Keys, error) {
 	key, err := base64.StdEncoding.Strict().DecodeString(in.Key)
 	if err != nil || len(key) != keySize || in.KeyID != "" {
-		return Input("field \"key\": want the base64 of %d bytes, and no other field", keySize)
+		return Keys{}, Input("field \"key\": want the base64 of %d bytes, and no other field", keySize)
 	}
-	keys, err := h.b.Clinic().InstallKey(r.Context(), key)
-	return reply(w, keys, err)
+	return h.b.Clinic().InstallKey(ctx, key)
 }
 
-func (h *handler) keyUse(w http.ResponseWriter, r *http.Request) error {
-	id, err := decodeKeyID(w, r)
-	if err != nil {
-		return err
+func (h *handler) keyUse(ctx context.Context, in KeyRequest) (Keys, error) {
+	if err := in.checkID(); err != nil {
+		return Keys{}, err
 	}
-	keys, err := h.b.Clinic().UseKey(r.Context(), id)
-	return reply(w, keys, err)
+	return h.b.Clinic().UseKey(ctx, in.KeyID)
 }
 
-func (h *handler) keyRemove(w http.ResponseWriter, r *http.Request) error {
-	id, err := decodeKeyID(w, r)
-	if err != nil {
-		return err
+func (h *handler) keyRemove(ctx context.Context, in KeyRequest) (Keys, error) {
+	if err := in.checkID(); err != nil {
+		return Keys{}, err
 	}
-	keys, err := h.b.Clinic().RemoveKey(r.Context(), id)
-	return reply(w, keys, err)
+	return h.b.Clinic().RemoveKey(ctx, in.KeyID)
 }
 
-func decodeKeyID(w http.ResponseWriter, r *http.Request) (string, error) {
-	var in KeyRequest
-	if err := decode(w, r, &in); err != nil {
-		return "", err
-	}
+func (in *KeyRequest) checkID() error {
 	if !keyID.MatchString(in.KeyID) || in.Key != "" {
-		return "", Input("field \"key_id\": %.20q: want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field", in.KeyID)
+		return Input("field \"key_id\": %.20q: want 8 hexadecimal digits, as GET /v1/keys shows them, and no other field", in.KeyID)
 	}
-	return in.KeyID, nil
+	return nil
 }

@@ -68,7 +68,7 @@ func TestErrorsOfTheAgentChooseTheCode(t *testing.T) {
 		{api.NotFound("no such agent"), 404, "no such agent"},
 		{api.Conflict("b is the goose, at 127.0.0.1:3826"), 409, "b is the goose, at 127.0.0.1:3826"},
 		{fmt.Errorf("step down: %w", api.Conflict("alone")), 409, "step down: alone"},
-		{api.NoMajority("2 of 3 voters do not answer"), 503, "2 of 3 voters do not answer"},
+		{&api.Failure{Kind: api.ErrNoMajority, Text: "2 of 3 voters do not answer"}, 503, "2 of 3 voters do not answer"},
 		{api.Timeout("nobody took over"), 504, "nobody took over"},
 		{errors.New("disk full"), 500, "disk full"},
 	} {

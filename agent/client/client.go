@@ -165,6 +165,12 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	return resp, nil
 }
 
+// fetch is call for an answer of type T.
+func fetch[T any](ctx context.Context, c *Client, method, path string, in any) (out T, err error) {
+	err = c.call(ctx, method, path, in, &out)
+	return out, err
+}
+
 // call makes one request and reads its answer. in and out may be nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"time"
 
@@ -10,16 +11,13 @@ import (
 
 // Status tells what the agent knows, judged at the moment of its answer.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
-	var s api.Status
-	err := c.call(ctx, http.MethodGet, c.path("/status"), nil, &s)
-	return s, err
+	return fetch[api.Status](ctx, c, http.MethodGet, c.path("/status"), nil)
 }
 
 // Members lists the agents of the flock.
 func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
-	var ms api.Members
-	err := c.call(ctx, http.MethodGet, "/v1/members", nil, &ms)
-	return ms.Members, err
+	out, err := fetch[api.Members](ctx, c, http.MethodGet, "/v1/members", nil)
+	return out.Members, err
 }
 
 // StepDown makes the agent hand over, to the voter named to or, when that is "",
@@ -30,8 +28,7 @@ func (c *Client) StepDown(ctx context.Context, to string) (goose string, err err
 }
 
 func (c *Client) stepDown(ctx context.Context, in api.StepDownRequest) (goose string, err error) {
-	var out api.StepDownReply
-	err = c.call(ctx, http.MethodPost, c.path("/step-down"), in, &out)
+	out, err := fetch[api.StepDownReply](ctx, c, http.MethodPost, c.path("/step-down"), in)
 	return out.Goose, err
 }
 
@@ -48,8 +45,7 @@ func (c *Client) ForceLeave(ctx context.Context, name string) error {
 
 // Join makes the agent join more agents, and tells how many of addrs answered.
 func (c *Client) Join(ctx context.Context, addrs []string) (int, error) {
-	var out api.JoinReply
-	err := c.call(ctx, http.MethodPost, "/v1/join", api.JoinRequest{Addrs: addrs}, &out)
+	out, err := fetch[api.JoinReply](ctx, c, http.MethodPost, "/v1/join", api.JoinRequest{Addrs: addrs})
 	return out.Joined, err
 }
 
@@ -65,21 +61,70 @@ func (c *Client) Revive(ctx context.Context) error {
 
 // Netem shows the fault rules in force.
 func (c *Client) Netem(ctx context.Context) (api.Netem, error) {
-	var n api.Netem
-	err := c.call(ctx, http.MethodGet, "/v1/netem", nil, &n)
-	return n, err
+	return fetch[api.Netem](ctx, c, http.MethodGet, "/v1/netem", nil)
 }
 
 // SetNetem replaces the fault rules, for d (0: for ever), and gives them as they print.
 func (c *Client) SetNetem(ctx context.Context, rules string, d time.Duration) (api.Netem, error) {
-	var n api.Netem
-	err := c.call(ctx, http.MethodPut, "/v1/netem", api.NetemRequest{Rules: rules, For: text(d)}, &n)
-	return n, err
+	return fetch[api.Netem](ctx, c, http.MethodPut, "/v1/netem", api.NetemRequest{Rules: rules, For: text(d)})
 }
 
 // ClearNetem takes all fault rules away.
 func (c *Client) ClearNetem(ctx context.Context) error {
 	return c.call(ctx, http.MethodDelete, "/v1/netem", nil, nil)
+}
+
+// Doctor examines the whole flock: it measures all paths for d (0: 2 s).
+func (c *Client) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
+	return fetch[api.Doctor](ctx, c, http.MethodPost, "/v1/doctor", api.DoctorRequest{For: text(d)})
+}
+
+// Keys tells which agents hold which keys.
+func (c *Client) Keys(ctx context.Context) (api.Keys, error) {
+	return fetch[api.Keys](ctx, c, http.MethodGet, "/v1/keys", nil)
+}
+
+// InstallKey gives every live agent a key of 32 bytes to open with.
+func (c *Client) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
+	return c.changeKeys(ctx, "install", api.KeyRequest{Key: base64.StdEncoding.EncodeToString(key)})
+}
+
+// UseKey makes every live agent seal with the key of this id. It is refused
+// unless all of them hold it.
+func (c *Client) UseKey(ctx context.Context, id string) (api.Keys, error) {
+	return c.changeKeys(ctx, "use", api.KeyRequest{KeyID: id})
+}
+
+// RemoveKey takes a key away from every live agent. It is refused while any of
+// them seals with it.
+func (c *Client) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
+	return c.changeKeys(ctx, "remove", api.KeyRequest{KeyID: id})
+}
+
+func (c *Client) changeKeys(ctx context.Context, what string, in api.KeyRequest) (api.Keys, error) {
+	return fetch[api.Keys](ctx, c, http.MethodPost, "/v1/keys/"+what, in)
+}
+
+// Freeze keeps the flock's goose, for d, from changing but on failure; 0 stands
+// for [api.DefaultFreeze]. It tells which agents were reached.
+func (c *Client) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
+	return fetch[api.Freeze](ctx, c, http.MethodPost, "/v1/freeze", api.FreezeRequest{For: text(d)})
+}
+
+// Thaw ends a freeze.
+func (c *Client) Thaw(ctx context.Context) (api.Freeze, error) {
+	return fetch[api.Freeze](ctx, c, http.MethodPost, "/v1/thaw", nil)
+}
+
+// ForceStepDown is StepDown although the flock is frozen.
+func (c *Client) ForceStepDown(ctx context.Context, to string) (goose string, err error) {
+	return c.stepDown(ctx, api.StepDownRequest{To: to, Force: true})
+}
+
+// Why has the agent explain its role, and why there is no goose where there is
+// none. It takes up to about two seconds where other agents do not answer.
+func (c *Client) Why(ctx context.Context) (api.Why, error) {
+	return fetch[api.Why](ctx, c, http.MethodGet, "/v1/why", nil)
 }
 
 // text writes a duration as requests have it; 0 is left out.

@@ -116,7 +116,7 @@ func TestErrorsComeBackAsTheAgentMadeThem(t *testing.T) {
 	a, c := running(t)
 	for _, want := range []error{
 		api.Input("bad name"), api.Forbidden("not you"), api.NotFound("none such"), api.Conflict("b is the goose, at 127.0.0.1:3826"),
-		api.NoMajority("2 of 3 voters do not answer"), api.Timeout("nobody took over"), errors.New("disk full"),
+		&api.Failure{Kind: api.ErrNoMajority, Text: "2 of 3 voters do not answer"}, api.Timeout("nobody took over"), errors.New("disk full"),
 	} {
 		a.Fail(want)
 		kind := errors.Unwrap(want)
