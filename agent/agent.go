@@ -228,6 +228,20 @@ func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, er
 	}
 }
 
+// look runs f on the loop and gives what it returns.
+func look[T any](ctx context.Context, a *Agent, f func(*life) (T, error)) (T, error) {
+	return ask(ctx, a, func(l *life, answer func(T, error)) error {
+		answer(f(l))
+		return nil
+	})
+}
+
+// onLoop is look for what gives nothing but an error.
+func (a *Agent) onLoop(ctx context.Context, f func(*life) error) error {
+	_, err := look(ctx, a, func(l *life) (struct{}, error) { return struct{}{}, f(l) })
+	return err
+}
+
 // Status tells what the agent knows. Whether it is the goose is judged by the
 // boot clock at the call.
 func (a *Agent) Status() Status { return a.byDefault().Status() }

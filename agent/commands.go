@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -143,10 +145,7 @@ func (l *life) idNamed(name string) (election.ID, bool) {
 
 // Join calls more agents, and gives how many answered; this one never counts.
 func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
-	g, err := ask(ctx, a, func(l *life, answer func(*gossip.Gossip, error)) error {
-		answer(l.gossip, nil)
-		return nil
-	})
+	g, err := look(ctx, a, func(l *life) (*gossip.Gossip, error) { return l.gossip, nil })
 	if err != nil {
 		return 0, err
 	}
@@ -201,16 +200,7 @@ func (l *life) postMembers() {
 		list = append(list, m)
 	}
 	slices.SortFunc(list, func(a, b api.Member) int {
-		if a.Name != b.Name {
-			if a.Name < b.Name {
-				return -1
-			}
-			return 1
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	l.members.Store(&list)
 }

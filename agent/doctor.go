@@ -34,20 +34,17 @@ type examined struct{ a *Agent }
 func (h examined) Members(ctx context.Context) (checkup.Members, error) { return h.a.askable(ctx) }
 
 func (h examined) OnLoop(ctx context.Context, f func(*checkup.Prober)) error {
-	_, err := ask(ctx, h.a, func(l *life, answer func(struct{}, error)) error {
+	return h.a.onLoop(ctx, func(l *life) error {
 		f(l.prober)
-		answer(struct{}{}, nil)
 		return nil
 	})
-	return err
 }
 
 func (h examined) Report(ctx context.Context, session uint64) (doctor.Report, error) {
-	r, err := ask(ctx, h.a, func(l *life, answer func(doctor.Report, error)) error {
+	r, err := look(ctx, h.a, func(l *life) (doctor.Report, error) {
 		r := l.report()
 		l.prober.Report(&r, session)
-		answer(r, nil)
-		return nil
+		return r, nil
 	})
 	r.Host, r.Boot = h.a.cfg.Machine()
 	s := h.a.Status()

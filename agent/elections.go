@@ -62,12 +62,11 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 		return api.WithCode(api.CodeUncontested, api.Conflict("this agent votes in election %q, and does not contest it", e.at.name))
 	}
 	for {
-		_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+		err := a.onLoop(ctx, func(l *life) error {
 			h.at.holders.add(h)
 			if part := l.member.Named(h.at.name); part != nil {
 				l.member.HolderAttached(part)
 			}
-			answer(struct{}{}, nil)
 			return nil
 		})
 		switch {

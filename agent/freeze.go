@@ -44,15 +44,13 @@ func (b backend) Thaw(ctx context.Context) (api.Freeze, error) { return b.a.Thaw
 // spreadFreeze takes a new notice here, and tells all others.
 func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	var told member.FreezeNotice
-	r, err := ask(ctx, a, func(l *life, answer func(checkup.Members, error)) error {
+	r, err := look(ctx, a, func(l *life) (checkup.Members, error) {
 		n, err := l.member.StampFreeze(time.Now().UnixNano(), d)
 		if err != nil {
-			answer(checkup.Members{}, l.explained(err))
-			return nil
+			return checkup.Members{}, l.explained(err)
 		}
 		told = n
-		answer(l.membership(), nil)
-		return nil
+		return l.membership(), nil
 	})
 	if err != nil {
 		return api.Freeze{}, err
@@ -77,16 +75,13 @@ func (a *Agent) answerFreeze(ctx context.Context, _ election.ID, body json.RawMe
 	if err := json.Unmarshal(body, &n); err != nil {
 		return nil, fmt.Errorf("read the freeze: %w", err)
 	}
-	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
+	return struct{}{}, a.onLoop(ctx, func(l *life) error {
 		l.member.TakeFreeze(n)
 		if l.member.Freeze().Stamp < n.Stamp {
-			answer(struct{}{}, errors.New("its stamp is out of bounds: a clock is wrong"))
-			return nil
+			return errors.New("its stamp is out of bounds: a clock is wrong")
 		}
-		answer(struct{}{}, nil) // or a newer one rules here
-		return nil
+		return nil // or a newer one rules here
 	})
-	return struct{}{}, err
 }
 
 // frozen returns how much of the freeze known here is left; 0: none.

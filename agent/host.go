@@ -137,10 +137,7 @@ func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMes
 	if err := json.Unmarshal(body, &q); err != nil {
 		return nil, fmt.Errorf("read the question: %w", err)
 	}
-	return ask(ctx, a, func(l *life, answer func(member.TableAnswer, error)) error {
-		answer(l.member.AnswerTable(q), nil)
-		return nil
-	})
+	return look(ctx, a, func(l *life) (member.TableAnswer, error) { return l.member.AnswerTable(q), nil })
 }
 
 func (h host) Heard(number uint64, msg *election.Message) {

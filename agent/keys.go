@@ -19,11 +19,7 @@ func (a *Agent) SetKeys(ctx context.Context, keys [][]byte) error {
 		return err
 	}
 	defer done()
-	_, err = ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		answer(struct{}{}, l.setKeys(keys))
-		return nil
-	})
-	return err
+	return a.onLoop(ctx, func(l *life) error { return l.setKeys(keys) })
 }
 
 func (l *life) setKeys(keys [][]byte) error {
@@ -67,21 +63,18 @@ func (a *Agent) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
 type keyHost struct{ a *Agent }
 
 func (h keyHost) State(ctx context.Context) (keys.State, error) {
-	return ask(ctx, h.a, func(l *life, answer func(keys.State, error)) error {
+	return look(ctx, h.a, func(l *life) (keys.State, error) {
 		m := l.membership()
-		answer(keys.State{Keys: l.cfg.Keys, File: l.cfg.KeyFile, Gossip: m.Gossip, Live: m.Live, Absent: m.Absent}, nil)
-		return nil
+		return keys.State{Keys: l.cfg.Keys, File: l.cfg.KeyFile, Gossip: m.Gossip, Live: m.Live, Absent: m.Absent}, nil
 	})
 }
 
 func (h keyHost) SetKeys(ctx context.Context, keys [][]byte, askedBy election.ID) error {
-	_, err := ask(ctx, h.a, func(l *life, answer func(struct{}, error)) error {
+	return h.a.onLoop(ctx, func(l *life) error {
 		err := l.setKeys(keys)
 		if err == nil {
 			l.log.Info("keys changed", "keys", l.keys.Load().KeyIDs(), "asked_by", l.nameOf(askedBy))
 		}
-		answer(struct{}{}, err)
-		return nil
+		return err
 	})
-	return err
 }

@@ -38,10 +38,7 @@ func (l *life) membership() checkup.Members {
 }
 
 func (a *Agent) askable(ctx context.Context) (checkup.Members, error) {
-	return ask(ctx, a, func(l *life, answer func(checkup.Members, error)) error {
-		answer(l.membership(), nil)
-		return nil
-	})
+	return look(ctx, a, func(l *life) (checkup.Members, error) { return l.membership(), nil })
 }
 
 // handlers answer what other agents may ask this one.

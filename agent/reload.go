@@ -20,11 +20,10 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 	if err != nil {
 		return nil, err
 	}
-	return ask(ctx, a, func(l *life, answer func([]string, error)) error {
+	return look(ctx, a, func(l *life) ([]string, error) {
 		if !slices.EqualFunc(cfg.Keys, l.cfg.Keys, slices.Equal) {
 			if err := l.setKeys(cfg.Keys); err != nil {
-				answer(nil, err)
-				return nil
+				return nil, err
 			}
 		}
 		c := &l.Agent.cfg
@@ -34,7 +33,6 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err e
 		c.Preempt, c.PreemptAfter = cfg.Preempt, cfg.PreemptAfter
 		l.gossip.Seed(c.Join)
 		l.member.Reload(l.settings())
-		answer(restart, nil)
-		return nil
+		return restart, nil
 	})
 }

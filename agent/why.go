@@ -24,11 +24,7 @@ func (a *Agent) Why(ctx context.Context) (api.Why, error) {
 		facts  why.Facts
 		gossip *gossip.Gossip
 	}
-	k, err := ask(patience, a, func(l *life, answer func(known, error)) error {
-		f := l.facts(l.now())
-		answer(known{f, l.gossip}, nil)
-		return nil
-	})
+	k, err := look(patience, a, func(l *life) (known, error) { return known{l.facts(l.now()), l.gossip}, nil })
 	switch {
 	case err == nil:
 	case errors.Is(err, errIsDead):
@@ -92,10 +88,9 @@ func (l *life) facts(now time.Duration) why.Facts {
 
 // answerWhy tells another agent what this one has promised.
 func (a *Agent) answerWhy(ctx context.Context, _ election.ID, _ json.RawMessage) (any, error) {
-	t, err := ask(ctx, a, func(l *life, answer func(why.Told, error)) error {
+	t, err := look(ctx, a, func(l *life) (why.Told, error) {
 		f := l.facts(l.now())
-		answer(f.Told(), nil)
-		return nil
+		return f.Told(), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tell what was promised: %w", err)

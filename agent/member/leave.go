@@ -67,7 +67,7 @@ func (m *Member) mayLeave() error {
 	}
 	live := 0
 	for _, v := range c.Members() {
-		if v.ID != m.id && m.isAlive(v.ID) {
+		if v.ID != m.id && m.IsAlive(v.ID) {
 			live++
 		}
 	}

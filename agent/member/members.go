@@ -91,8 +91,8 @@ func (e *Election) listAudience() {
 	}
 }
 
-// isKnown tells of an id that gossip or the voters know.
-func (m *Member) isKnown(id election.ID) bool {
+// IsKnown tells of an id that gossip or the voters know.
+func (m *Member) IsKnown(id election.ID) bool {
 	if m.node() != nil {
 		if rec := m.node().Record(); rec.Config.Has(id) {
 			return true
@@ -101,8 +101,8 @@ func (m *Member) isKnown(id election.ID) bool {
 	return slices.ContainsFunc(m.peers, func(p Peer) bool { return p.ID == id })
 }
 
-// isAlive tells of an agent that gossip counts as alive.
-func (m *Member) isAlive(id election.ID) bool {
+// IsAlive tells of an agent that gossip counts as alive.
+func (m *Member) IsAlive(id election.ID) bool {
 	return slices.ContainsFunc(m.peers, func(p Peer) bool { return p.ID == id && p.State == Alive })
 }
 

@@ -163,7 +163,7 @@ func (m *Member) lacksTable(c *election.Config, from election.ID) bool {
 	if _, ok := t.contents(c.Table); ok {
 		return false
 	}
-	if t.learning.IsZero() && m.isAlive(from) {
+	if t.learning.IsZero() && m.IsAlive(from) {
 		t.learning = c.Table
 		m.askTable(from, TableQuestion{}, func(got *TableAnswer, entries []store.Election) {
 			m.table.learning = election.Digest{}
@@ -247,7 +247,7 @@ func (m *Member) tendTable(now time.Duration) {
 		t.askWait = 0
 		return
 	}
-	if t.asking || now < t.askAt || !m.isAlive(goose) {
+	if t.asking || now < t.askAt || !m.IsAlive(goose) {
 		return
 	}
 	t.asking = true

@@ -48,12 +48,6 @@ func (m *Member) Stopping() bool { return m.stop.started }
 // Alive counts the live agents, this one included.
 func (m *Member) Alive() int { return m.alive }
 
-// IsAlive tells whether gossip counts an agent as alive.
-func (m *Member) IsAlive(id election.ID) bool { return m.isAlive(id) }
-
-// IsKnown tells whether an id is one that gossip knows, or a voter.
-func (m *Member) IsKnown(id election.ID) bool { return m.isKnown(id) }
-
 // Addr gives where an agent is.
 func (m *Member) Addr(id election.ID) (netip.AddrPort, bool) { return m.addresses.Addr(id) }
 

@@ -120,7 +120,7 @@ func (m *Member) ForceLeave(id election.ID, done func(error)) {
 		done(e.notGoose())
 	case id == m.id:
 		done(&Refusal{Code: IsSelf, Agent: id})
-	case m.isAlive(id):
+	case m.IsAlive(id):
 		done(&Refusal{Code: IsAlive, Agent: id})
 	default:
 		if i := m.forcedIndex(id); i >= 0 {
@@ -160,7 +160,7 @@ func (m *Member) progressForced() {
 			m.endForced(i, nil)
 		case e.node.Role() != election.Leader:
 			m.endForced(i, e.notGoose())
-		case !out && m.isAlive(f.id):
+		case !out && m.IsAlive(f.id):
 			m.endForced(i, &Refusal{Code: IsAliveAgain, Agent: f.id})
 		case m.host.Now() >= f.until:
 			m.endForced(i, &Refusal{Code: VotersSilent, Agent: f.id})
