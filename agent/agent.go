@@ -7,13 +7,11 @@ import (
 	"iter"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/checkup"
-	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
@@ -92,7 +90,7 @@ func New(cfg Config) (*Agent, error) {
 			a.localOf(e.Name)
 		}
 	}
-	a.main.snapshots.post(a.idleStatus(), 0, cfg.Lease)
+	a.main.snapshots.post(a.idleStatusOf(""), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
 }
@@ -281,35 +279,4 @@ func (a *Agent) counters() map[string]uint64 {
 		}
 	}
 	return all
-}
-
-// idleStatus is what an agent shows before its first life.
-func (a *Agent) idleStatus() Status { return a.idleStatusOf("") }
-
-// idleStatusOf is what it shows of an election before it takes part in it.
-func (a *Agent) idleStatusOf(name string) Status {
-	st := a.disk.State()
-	rec, _ := st.Record()
-	if name != "" {
-		rec = election.Record{FlockID: rec.FlockID, Generation: rec.Generation}
-		if i := slices.IndexFunc(st.Elections, func(e store.Election) bool { return e.Number != 0 && e.Name == name }); i >= 0 {
-			rec = st.Elections[i].Record
-		}
-	}
-	s := Status{
-		Election: name, Name: a.cfg.Name, ID: st.ID.String(), Addr: a.cfg.Bind, Flock: a.cfg.Flock,
-		FlockID: rec.FlockID.String(), Role: api.RoleDuck, Priority: a.cfg.OwnPriority(), Generation: rec.Generation.Number,
-		Term: rec.Term, Config: api.Config{Voters: []api.Voter{}}, Heartbeat: millis(a.cfg.Heartbeat), LeaseMS: millis(a.cfg.Lease),
-		Warnings: []string{}, Version: a.cfg.Version,
-	}
-	names := a.disk.Names()
-	names[st.ID] = a.cfg.Name
-	s.Config.Term, s.Config.Version, s.Voter = rec.Config.Term, rec.Config.Version, rec.Config.Has(st.ID)
-	for _, v := range rec.Config.Members() {
-		s.Config.Voters = append(s.Config.Voters, api.Voter{ID: v.ID.String(), Name: shortName(names[v.ID], v.ID), Priority: v.Priority})
-		if v.ID == st.ID {
-			s.Priority = v.Priority
-		}
-	}
-	return s
 }

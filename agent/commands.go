@@ -172,14 +172,14 @@ func (a *Agent) Members() []api.Member {
 // postMembers publishes the members for readers; their roles are judged at the call.
 func (l *life) postMembers() {
 	var list []api.Member
-	config := election.Config{}
-	rtt := map[election.ID]time.Duration{}
+	var config election.Config
 	if n := l.node(); n != nil {
 		rec := n.Record()
 		config = rec.Config
-		for _, c := range n.Contacts(nil) {
-			rtt[c.ID] = c.RTT
-		}
+	}
+	rtt := map[election.ID]time.Duration{}
+	for _, c := range l.contacts() {
+		rtt[c.ID] = c.RTT
 	}
 	for _, p := range l.peers {
 		m := api.Member{
@@ -189,11 +189,7 @@ func (l *life) postMembers() {
 		if m.Tags == nil {
 			m.Tags = map[string]string{}
 		}
-		d := rtt[p.ID]
-		if d == 0 {
-			d = p.RTT
-		}
-		if d > 0 && p.ID != l.id {
+		if d := cmp.Or(rtt[p.ID], p.RTT); d > 0 && p.ID != l.id {
 			ms := millis(d)
 			m.RTTMS = &ms
 		}

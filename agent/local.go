@@ -8,6 +8,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/store"
 )
 
 // local is the programs on this machine that follow one election. It outlives
@@ -107,26 +108,12 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 
 // status builds the status that v stands for, with nothing run out yet.
 func (at *local) status(v *member.View) Status {
-	l, record := at.l, v.Record
-	s := Status{
-		Election: at.name, Name: l.cfg.Name, ID: l.id.String(), Addr: l.port.Advertised().String(),
-		Flock: l.cfg.Flock, FlockID: record.FlockID.String(), Role: api.RoleDuck,
-		Voter: record.Config.Has(l.id), Priority: l.cfg.OwnPriority(),
-		Generation: record.Generation.Number, Term: record.Term,
-		Config:    api.Config{Term: record.Config.Term, Version: record.Config.Version, Voters: []api.Voter{}},
-		Heartbeat: millis(l.cfg.Heartbeat), LeaseMS: millis(l.cfg.Lease),
-		Alive: l.member.Alive(), Netem: l.warnings.netem, Warnings: append([]string{}, l.warnings.shown...), Version: l.cfg.Version,
-	}
+	l := at.l
+	s := l.statusOf(at.name, l.id, v.Record, l.nameOf)
+	s.Addr, s.Alive = l.port.Advertised().String(), l.member.Alive()
+	s.Netem, s.Warnings = l.warnings.netem, append(s.Warnings, l.warnings.shown...)
 	if v.Role == election.PreCandidate || v.Role == election.Candidate {
 		s.Role = api.RoleCandidate
-	}
-	for _, voter := range record.Config.Members() {
-		s.Config.Voters = append(s.Config.Voters, api.Voter{
-			ID: voter.ID.String(), Name: l.nameOf(voter.ID), Priority: voter.Priority,
-		})
-		if voter.ID == l.id {
-			s.Priority = voter.Priority // the config's counts
-		}
 	}
 	if !v.Goose.IsZero() {
 		addr := ""
@@ -135,6 +122,39 @@ func (at *local) status(v *member.View) Status {
 		}
 		s.Goose = &api.Goose{Name: l.nameOf(v.Goose), ID: v.Goose.String(), Addr: addr, Term: v.GooseTerm}
 		s.Token = v.GooseToken
+	}
+	return s
+}
+
+// idleStatusOf is what an agent shows of an election before it takes part in it.
+func (a *Agent) idleStatusOf(name string) Status {
+	st := a.disk.State()
+	rec, _ := st.Record()
+	if name != "" {
+		rec = election.Record{FlockID: rec.FlockID, Generation: rec.Generation}
+		if i := slices.IndexFunc(st.Elections, func(e store.Election) bool { return e.Number != 0 && e.Name == name }); i >= 0 {
+			rec = st.Elections[i].Record
+		}
+	}
+	names := a.disk.Names()
+	names[st.ID] = a.cfg.Name
+	return a.statusOf(name, st.ID, &rec, func(id election.ID) string { return shortName(names[id], id) })
+}
+
+// statusOf is what a record shows of an election.
+func (a *Agent) statusOf(name string, self election.ID, rec *election.Record, nameOf func(election.ID) string) Status {
+	c := &a.cfg
+	s := Status{
+		Election: name, Name: c.Name, ID: self.String(), Addr: c.Bind, Flock: c.Flock, FlockID: rec.FlockID.String(),
+		Role: api.RoleDuck, Voter: rec.Config.Has(self), Priority: c.OwnPriority(), Generation: rec.Generation.Number, Term: rec.Term,
+		Config:    api.Config{Term: rec.Config.Term, Version: rec.Config.Version, Voters: []api.Voter{}},
+		Heartbeat: millis(c.Heartbeat), LeaseMS: millis(c.Lease), Warnings: []string{}, Version: c.Version,
+	}
+	for _, v := range rec.Config.Members() {
+		s.Config.Voters = append(s.Config.Voters, api.Voter{ID: v.ID.String(), Name: nameOf(v.ID), Priority: v.Priority})
+		if v.ID == self {
+			s.Priority = v.Priority // the config's counts
+		}
 	}
 	return s
 }

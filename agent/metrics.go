@@ -48,17 +48,11 @@ func (l *life) meter(now time.Duration, v *member.View) {
 func (l *life) postMeters(now time.Duration) {
 	l.paths.Roll(now, l.cfg.Heartbeat)
 	l.meters.NoteHealth(l.gossip.HealthScore())
-	rtt := map[election.ID]time.Duration{}
-	for _, p := range l.peers {
-		if p.State == member.Alive {
-			rtt[p.ID] = p.RTT
-		}
-	}
 	var list []meters.Path
 	for _, c := range l.contacts() {
 		m := meters.Path{Name: l.nameOf(c.ID), ID: c.ID.String(), RTT: c.RTT, Loss: l.paths.Loss(c.ID)}
-		if m.RTT == 0 {
-			m.RTT = rtt[c.ID]
+		if p, ok := l.peerAlive(c.ID); ok && m.RTT == 0 {
+			m.RTT = p.RTT
 		}
 		list = append(list, m)
 	}
