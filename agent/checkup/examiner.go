@@ -103,11 +103,7 @@ func (e *Examiner) Examine(ctx context.Context, d time.Duration) (api.Doctor, er
 		patient.Agents = append(patient.Agents, p)
 	}
 	for _, p := range r.Absent {
-		addr := "" // unknown
-		if p.Addr.IsValid() {
-			addr = p.Addr.String()
-		}
-		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: addr, State: p.State.String()})
+		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: p.AddrText(), State: p.State.String()})
 	}
 	slices.SortFunc(patient.Agents, func(a, b doctor.Agent) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))

@@ -156,7 +156,7 @@ func (r *rings) show() api.Keys {
 		k.Warnings = append(k.Warnings, name+": alive for others, and not for this agent: it was not asked")
 	}
 	for _, p := range r.Absent {
-		k.Absent = append(k.Absent, api.KeyAbsent{Name: p.Meta.Name, Addr: addrText(p), Sees: r.sees()})
+		k.Absent = append(k.Absent, api.KeyAbsent{Name: p.Meta.Name, Addr: p.AddrText(), Sees: r.sees()})
 	}
 	return k
 }
@@ -304,12 +304,4 @@ func (c *Changer) Remove(ctx context.Context, id string) (api.Keys, error) {
 		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent holds it", what))
 	}
 	return c.after(ctx, r.change(ctx, what, change{Remove: id}))
-}
-
-// addrText gives an agent's address; "": unknown.
-func addrText(p member.Peer) string {
-	if p.Addr.IsValid() {
-		return p.Addr.String()
-	}
-	return ""
 }

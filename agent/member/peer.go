@@ -39,6 +39,14 @@ type Peer struct {
 	RTT   time.Duration // of gossip's pings; 0: unknown
 }
 
+// AddrText is the address for people; "": unknown.
+func (p *Peer) AddrText() string {
+	if p.Addr.IsValid() {
+		return p.Addr.String()
+	}
+	return ""
+}
+
 // Meta is what an agent tells the others about itself by gossip.
 type Meta struct {
 	Name     string
