@@ -105,8 +105,10 @@ func TestOneThatFailsToTakeOverIsNotAskedAgainForFiveMinutes(t *testing.T) {
 		goose, top := f.goose(), f.ducks()[0]
 		preemptions := func() uint64 { return f.agents[goose].Status().Counters["preemptions"] }
 		others := f.ducks()[1:]
-		f.cut([]string{top}, others) // it hears the goose, and no majority
 		f.reload(top, preferring(5*time.Second))
+		// Before the cut: gossip may need minutes to find its way around it.
+		f.until(4*time.Second, "the config has it", func() bool { return f.agents[top].Status().Priority == 200 })
+		f.cut([]string{top}, others) // it hears the goose, and no majority
 		f.until(2*time.Minute, "it is asked", func() bool { return preemptions() == 1 })
 		asked := time.Now()
 		f.until(10*time.Second, "another is the goose, or the same again", func() bool { return f.goose() != "" && f.agreed(others...) })

@@ -34,6 +34,8 @@ const (
 	// metaWait is how long an update of the metadata waits to be sent. It spreads
 	// by itself later, and a stop must not wait for it.
 	metaWait = time.Millisecond
+	// metaTries bounds the tries to have memberlist take new metadata.
+	metaTries = 5
 	// maxPeers bounds the agents known, dead ones included: without a key anybody
 	// can announce any number of them.
 	maxPeers = 1024
@@ -73,10 +75,12 @@ type Gossip struct {
 	keyring *memberlist.Keyring // nil without keys
 	updates chan struct{}
 	telling chan struct{} // of capacity 1: held while memberlist takes new metadata
+	update  func(wait time.Duration) error
 
 	mu struct { // guards what follows
 		sync.Mutex
 		meta  []byte
+		taken string // what memberlist tells the others: the metadata and its checksum
 		own   member.Meta
 		peers map[election.ID]*peer
 	}
@@ -130,7 +134,7 @@ func Start(opts Options) (*Gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
-	g.list = list
+	g.list, g.update = list, list.UpdateNode
 	g.join.start(g)
 	g.Background(g.asks.read)
 	return g, nil
@@ -195,13 +199,27 @@ func (g *Gossip) SetMeta(meta member.Meta) error {
 	if same {
 		return nil
 	}
-	g.Background(func(context.Context) {
-		// Two updates at once would race in memberlist, and the older could win for good.
-		g.telling <- struct{}{}
-		defer func() { <-g.telling }()
-		_ = g.list.UpdateNode(metaWait) // it is spread by push/pull in any case
-	})
+	g.Background(func(context.Context) { g.tellMeta(metaWait) })
 	return nil
+}
+
+// tellMeta has memberlist take the metadata. Two updates at once would race there,
+// and the older could win for good. memberlist drops an update without a word when
+// it refutes a suspicion at that moment: the refutation has the higher number, and
+// the old metadata.
+func (g *Gossip) tellMeta(wait time.Duration) {
+	g.telling <- struct{}{}
+	defer func() { <-g.telling }()
+	for range metaTries {
+		_ = g.update(wait) // its error says that the broadcast still waits
+		want := string(g.NodeMeta(0))
+		g.mu.Lock()
+		taken := g.mu.taken == want
+		g.mu.Unlock()
+		if taken {
+			return
+		}
+	}
 }
 
 // Answers tells whether an agent answers a ping now.
@@ -221,7 +239,7 @@ func (g *Gossip) Leave(wait time.Duration) {
 		g.mu.meta = meta
 	}
 	g.mu.Unlock()
-	_ = g.list.UpdateNode(wait)
+	g.tellMeta(wait)
 	_ = g.list.Leave(wait)
 }
 
@@ -282,6 +300,9 @@ func (g *Gossip) note(n *memberlist.Node, state member.PeerState) {
 	}
 	p, id := peer{Peer: seen, since: time.Now()}, seen.ID
 	g.mu.Lock()
+	if id == g.opts.ID {
+		g.mu.taken = string(n.Meta)
+	}
 	if foreign(g.mu.own.FlockID, p.Meta.FlockID) {
 		g.mu.Unlock()
 		return

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -135,6 +136,25 @@ func TestTheNewestOfManyChangesOfMetadataIsTheOneThatStays(t *testing.T) {
 		f.until("b has the last", func() bool { return f.see(1, 0).Meta.Tags["n"] == last })
 		time.Sleep(time.Minute)
 		require.Equal(t, last, f.see(1, 0).Meta.Tags["n"], "and keeps it, whatever push and pull bring")
+	})
+}
+
+// memberlist drops an update while it refutes a suspicion.
+func TestMetadataThatMemberlistDropsIsToldAgain(t *testing.T) {
+	inFlock(t, 2, func(t *testing.T, f *flock) {
+		a := f.agents[0]
+		update, dropped := a.update, 0
+		a.update = func(wait time.Duration) error {
+			if dropped++; dropped <= 2 {
+				return errors.New("timeout waiting for update broadcast")
+			}
+			return update(wait)
+		}
+		meta := f.see(0, 0).Meta
+		meta.Priority = 200
+		require.NoError(t, a.SetMeta(meta))
+		f.until("b has it", func() bool { return f.see(1, 0).Meta.Priority == 200 })
+		require.Equal(t, 3, dropped, "and once it is taken, no more")
 	})
 }
 
