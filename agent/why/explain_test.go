@@ -116,7 +116,7 @@ func TestEachCauseIsExplained(t *testing.T) {
 		"datagrams do not come, gossip does": {func(f *Facts) {
 			f.Role, f.Asked = api.RoleCandidate, true
 			f.Voters[1].Heard, f.Voters[2].Heard = -1, 5*time.Second
-			f.Voters[1].Unanswered, f.Voters[2].Unanswered = 61*time.Second, 5*time.Second
+			f.Voters[1].Unanswered, f.Voters[2].Unanswered = gossipTakes+time.Second, 5*time.Second
 		}, "there is no goose: 1 of 3 voters can be reached", []string{
 			"no_majority: b at 10.0.0.2:3825 does not answer, though gossip counts it alive: nothing was heard of it since this agent's start > look at UDP",
 			"no_majority: c at 10.0.0.3:3825 does not answer, though gossip counts it alive: its last datagram came 5s ago > it may just have died: start c again; else look at UDP between the two, in both directions: ddgoose doctor",
@@ -133,7 +133,7 @@ func TestEachCauseIsExplained(t *testing.T) {
 		}, 1},
 		"datagrams have not come for long, gossip does": {func(f *Facts) {
 			f.Role, f.Asked = api.RoleCandidate, true
-			f.Voters[1].Heard, f.Voters[1].Unanswered = 20*time.Minute, 61*time.Second
+			f.Voters[1].Heard, f.Voters[1].Unanswered = 20*time.Minute, gossipTakes+time.Second
 		}, "there is no goose: 2 of 3 voters can be reached", []string{
 			"voter_gone: voter b at 10.0.0.2:3825 does not answer, though gossip counts it alive: its last datagram came 20m0s ago > look at UDP between the two",
 			"election: ",
