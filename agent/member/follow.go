@@ -12,8 +12,8 @@ import (
 // one, or changes a priority. It never asks for more than rule 5 allows.
 func (e *Election) followVoters(now time.Duration) {
 	m := e.m
-	if e.node.Role() != election.Leader || e.node.HandingOver() || e.handover != nil || e.node.Lease().Until <= now || !e.node.Committed() {
-		return
+	if e.node.Lease().Until <= now || e.handover != nil || !e.node.Committed() {
+		return // no goose, or not for long
 	}
 	e.contacts = e.node.Contacts(e.contacts[:0])
 	target := m.node().Record().Config

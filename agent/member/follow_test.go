@@ -57,6 +57,27 @@ func TestTheVotersOfAnElectionFollowAndThoseThatDoNotContestItRankLast(t *testin
 	})
 }
 
+func TestVotersStayWhileTheGooseHandsOver(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	x := f.follows("x")
+	work := x.attach("x")
+	f.until(time.Second, "it works", func() bool { return work.holders.Working > 0 })
+	work.keeps, work.holders.Grace = true, 5*time.Second // it takes its time
+	low := x.other()
+	err, done := x.stepDown("x", low, false)
+	low.set.Priority = 50
+	low.Reload(low.set)
+	low.fed = true
+	f.until(2*time.Second, "its priority is known", func() bool { return priorityOf(f.goose("").config(""), low.me) == 50 })
+	f.run(2 * lookEvery)
+	require.False(t, *done)
+	require.Equal(t, 100, priorityOf(x.config("x"), low.me))
+	work.drain()
+	f.until(time.Second, "handed over", func() bool { return *done })
+	require.NoError(t, *err)
+	f.until(20*time.Second, "its priority follows", func() bool { return priorityOf(f.goose("x").config("x"), low.me) == 50 })
+}
+
 func TestADeadVoterThatIsForcedOutLeavesAllElections(t *testing.T) {
 	f := flockOf(t, 3, "x")
 	g := f.goose("")
