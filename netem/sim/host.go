@@ -161,8 +161,8 @@ func (l *life) TellGossip(meta member.Meta) {
 
 // MarkLeft books that a failed agent was removed for good.
 func (l *life) MarkLeft(id election.ID) {
-	if v := l.view(id); v.state == member.Failed {
-		v.state, l.marked = member.Left, true
+	if i := slices.IndexFunc(l.views, func(v view) bool { return v.id == id && v.state == member.Failed }); i >= 0 {
+		l.views[i].state, l.marked = member.Left, true
 	}
 }
 
