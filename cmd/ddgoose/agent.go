@@ -24,9 +24,8 @@ const reloadWait = 2 * time.Second
 func newAgentCommand(env *environment) *cobra.Command {
 	var s agentSettings
 	cmd := &cobra.Command{
-		Use:     "agent",
-		GroupID: groupAgent,
-		Short:   "Run an agent",
+		Use:   "agent",
+		Short: "Run an agent",
 		Long: `Runs an agent: it finds the others of its flock by gossip, takes part in the election of the
 goose, and answers on a unix socket. Logs go to stderr.
 
@@ -64,7 +63,6 @@ Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
   ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2
   ddgoose agent --election nightly-backup,reports
   ddgoose agent --on 'change=logger "goose is $DDGOOSE_GOOSE_NAME"'`,
-		Args: noArguments,
 	}
 	s.flags()
 	cmd.Flags().SortFlags = false

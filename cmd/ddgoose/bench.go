@@ -34,18 +34,15 @@ type benchOptions struct {
 
 func newBenchCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "bench",
-		GroupID: groupLab,
-		Short:   "Measure a local flock of real agents",
+		Use:   "bench",
+		Short: "Measure a local flock of real agents",
 		Long: `Measures a local flock of real processes, started for this and stopped after it. Whatever is
 measured, all that agents say of themselves is held against the promise that there are never
 two geese.
 
 ` + benchCodes,
 		Example: "  ddgoose bench failover\n  ddgoose bench steady --for 10m --load 2",
-		Args:    cobra.ArbitraryArgs,
 	}
-	cmd.RunE = group(cmd)
 	cmd.AddCommand(newBenchFailoverCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env))
 	return cmd
 }

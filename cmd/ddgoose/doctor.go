@@ -25,9 +25,8 @@ type doctorOptions struct {
 func newDoctorCommand(env *environment) *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use:     "doctor",
-		GroupID: groupAsk,
-		Short:   "Examine the flock: could it elect now, and after a death?",
+		Use:   "doctor",
+		Short: "Examine the flock: could it elect now, and after a death?",
 		Long: `Asks all agents to measure their paths to all others, each direction for itself, by the
 datagrams that elections go by, and to tell how they are set up. The verdict comes first: whether a
 goose could be elected now, and if any one voter died. Then what is wrong, with a remedy each:
@@ -38,7 +37,6 @@ An agent that this one cannot reach is asked through another. Nothing of the flo
 
 Exit codes: 0 healthy, 1 trouble was found, 2 cannot tell (no agent, no answers), or wrong usage.`,
 		Example: "  ddgoose doctor\n  ddgoose doctor --for 20s    # clock rates over a slow network\n  ddgoose doctor --json | jq -r '.findings[].text'",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	durationFlag(cmd.Flags(), &o.lasts, "for", api.DoctorFor.String(), fmt.Sprintf("how long to measure, 1s to %v", api.DoctorForMost))

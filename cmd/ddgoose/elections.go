@@ -23,9 +23,8 @@ type electionsOptions struct{ clientOptions }
 func newElectionsCommand(env *environment) *cobra.Command {
 	var o electionsOptions
 	cmd := &cobra.Command{
-		Use:     "elections",
-		GroupID: groupAsk,
-		Short:   "List the elections of the flock, and their geese",
+		Use:   "elections",
+		Short: "List the elections of the flock, and their geese",
 		Long: `Lists the elections of the flock as one agent knows them: the default one, which every flock has,
 and those that agents were started with (ddgoose agent --election). Each has a goose, terms and
 tokens of its own. An agent that does not contest an election votes in it; it is its goose, if ever, only until
@@ -33,7 +32,6 @@ one that contests it can be, and hands nothing out to work for it.
 
 ` + clientCodes,
 		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

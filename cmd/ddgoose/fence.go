@@ -37,9 +37,8 @@ type fenceOptions struct {
 func newFenceCommand(env *environment) *cobra.Command {
 	var o fenceOptions
 	cmd := &cobra.Command{
-		Use:     "fence --file STATE --token N [--flock-id ID] [--wait 30s] -- CMD ARG...",
-		GroupID: groupAgent,
-		Short:   "Run a command if no newer goose has been heard of",
+		Use:   "fence --file STATE --token N [--flock-id ID] [--wait 30s] -- CMD ARG...",
+		Short: "Run a command if no newer goose has been heard of",
 		Long: `The resource's side of fencing: runs CMD only if no token higher than N has been seen in STATE, a
 file on the machine that is acted upon. N becomes the highest seen, durably, before anything else; equal
 tokens pass. So a former goose that was paused, or whose order was long on its way, can do no harm any more.

@@ -32,9 +32,8 @@ type flockOptions struct {
 func newFlockCommand(env *environment) *cobra.Command {
 	var o flockOptions
 	cmd := &cobra.Command{
-		Use:     "flock",
-		GroupID: groupLab,
-		Short:   "Run a local flock of real agents, shown live",
+		Use:   "flock",
+		Short: "Run a local flock of real agents, shown live",
 		Long: `Runs agents a, b, c, ... on this machine, each a process of its own, and shows who is the goose:
 a live screen on a terminal (ddgoose top's, ? lists its keys), a line per change elsewhere. q or
 Ctrl-C stops them all; none outlives this command, however it ends.

@@ -14,9 +14,8 @@ type forceLeaveOptions struct{ clientOptions }
 func newForceLeaveCommand(*environment) *cobra.Command {
 	var o forceLeaveOptions
 	cmd := &cobra.Command{
-		Use:     "force-leave NAME",
-		GroupID: groupChange,
-		Short:   "Remove a dead voter that will never return",
+		Use:   "force-leave NAME",
+		Short: "Remove a dead voter that will never return",
 		Long: `Takes an agent that is dead, and will never return, out of the voters. It is given to the
 goose. An agent that is alive leaves by ddgoose leave, given to it.
 

@@ -25,9 +25,8 @@ type freezeOptions struct {
 func newFreezeCommand(env *environment) *cobra.Command {
 	var o freezeOptions
 	cmd := &cobra.Command{
-		Use:     "freeze",
-		GroupID: groupChange,
-		Short:   "Keep the goose from changing but on failure, for maintenance",
+		Use:   "freeze",
+		Short: "Keep the goose from changing but on failure, for maintenance",
 		Long: `Freezes the whole flock: until --for has passed, or ddgoose thaw, its goose changes on failure only.
 Refused is a step-down without --force; off are preemption (--preempt) and changes of
 priority. A goose that fails is followed by another as ever, a stop (SIGTERM) or leave of the
@@ -41,7 +40,6 @@ whole has forgotten it. ddgoose status warns of it on every agent, and tells wha
 
 ` + clientCodes,
 		Example: "  ddgoose freeze\n  ddgoose freeze --for 20m && apt-get upgrade; ddgoose thaw",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	durationFlag(cmd.Flags(), &o.lasts, "for", api.DefaultFreeze.String(), "how long, 24h at the most; then it ends by itself")
@@ -69,15 +67,13 @@ func (o *freezeOptions) run(ctx context.Context, env *environment) error {
 func newThawCommand(env *environment) *cobra.Command {
 	var o clientOptions
 	cmd := &cobra.Command{
-		Use:     "thaw",
-		GroupID: groupChange,
-		Short:   "End a freeze",
+		Use:   "thaw",
+		Short: "End a freeze",
 		Long: `Ends a freeze of the whole flock, whichever agent is asked. An agent that asks to take over for its priority
 may do so at once, if it has been steady for long enough.
 
 ` + clientCodes,
 		Example: "  ddgoose thaw",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				f, err := c.Thaw(ctx)

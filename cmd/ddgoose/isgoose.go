@@ -17,16 +17,14 @@ type isGooseOptions struct{ clientOptions }
 func newIsGooseCommand(env *environment) *cobra.Command {
 	var o isGooseOptions
 	cmd := &cobra.Command{
-		Use:     "is-goose",
-		GroupID: groupAsk,
-		Short:   "Tell by exit code whether this agent is the goose",
+		Use:   "is-goose",
+		Short: "Tell by exit code whether this agent is the goose",
 		Long: `Tells by its exit code whether this agent is the goose, inside its lease, and prints the
 fencing token if so. The answer is true when it is given and binds nobody later: send the
 token with what you do, and let the receiver refuse lower ones; or use the client's Lead.
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
 		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, time.Second)

@@ -16,9 +16,8 @@ type joinOptions struct{ clientOptions }
 func newJoinCommand(env *environment) *cobra.Command {
 	var o joinOptions
 	cmd := &cobra.Command{
-		Use:     "join ADDR...",
-		GroupID: groupChange,
-		Short:   "Make this agent call more agents",
+		Use:   "join ADDR...",
+		Short: "Make this agent call more agents",
 		Long: `Makes this agent call the agents at these addresses (HOST or HOST:PORT), and prints how many
 answered. It fails if none did; the agent itself never counts.
 

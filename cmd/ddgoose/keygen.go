@@ -18,16 +18,14 @@ type keygenOptions struct{ out string }
 func newKeygenCommand(env *environment) *cobra.Command {
 	var o keygenOptions
 	cmd := &cobra.Command{
-		Use:     "keygen",
-		GroupID: groupAgent,
-		Short:   "Make a key that seals the flock's traffic",
+		Use:   "keygen",
+		Short: "Make a key that seals the flock's traffic",
 		Long: fmt.Sprintf(`Makes a key of %d random bytes and prints it as one line of base64, or writes it to a new
 file that only its owner can read. Every agent of a flock gets the same file by --key-file. A key
 file holds one key a line and # comments; the first key seals, all open, so that keys can be changed.
 
 Exit codes: 0 done, 1 the file exists or cannot be written, 2 wrong usage.`, wire.KeySize),
 		Example: "  ddgoose keygen --out ddgoose.key",
-		Args:    noArguments,
 		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
 	}
 	stringFlag(cmd.Flags(), &o.out, "out", "", "FILE", "write a new file, mode 0600, and print nothing")

@@ -20,9 +20,8 @@ import (
 
 func newKeysCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "keys",
-		GroupID: groupChange,
-		Short:   "Change the flock's key while it runs",
+		Use:   "keys",
+		Short: "Change the flock's key while it runs",
 		Long: `Shows and changes the keys of all agents of the flock while it runs. To change the key: make
 one (ddgoose keygen --out new.key), install it everywhere, use it, and remove the old one. A change
 is refused whenever it could lock a live agent out, and agents that are not there are named, with what they
@@ -37,9 +36,7 @@ give --file, or the standard input.
   ddgoose keys use --file new.key
   ddgoose keys list
   ddgoose keys remove 9c0a41f2`,
-		Args: cobra.ArbitraryArgs,
 	}
-	cmd.RunE = group(cmd)
 	cmd.AddCommand(
 		newKeysListCommand(env),
 		newKeysChangeCommand(env, keysChange{
@@ -75,7 +72,6 @@ func newKeysListCommand(env *environment) *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose keys list",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				k, err := c.Keys(ctx)

@@ -17,16 +17,14 @@ type leaveOptions struct {
 func newLeaveCommand(*environment) *cobra.Command {
 	var o leaveOptions
 	cmd := &cobra.Command{
-		Use:     "leave",
-		GroupID: groupChange,
-		Short:   "Take this agent out of the flock for good, and end it",
+		Use:   "leave",
+		Short: "Take this agent out of the flock for good, and end it",
 		Long: `Takes this agent out of the flock for good. A goose hands over first; the removal is
 committed by a majority of those who stay; then the agent ends. Its disk is marked: to come
 back it needs --join. To stop an agent for a while, stop its process instead.
 
 ` + clientCodes,
 		Example: "  ddgoose leave --socket e",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	boolFlag(cmd.Flags(), &o.force, "force", "leave even if that costs the flock its majority, or ends it")

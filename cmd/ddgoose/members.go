@@ -25,9 +25,8 @@ type membersOptions struct {
 func newMembersCommand(env *environment) *cobra.Command {
 	var o membersOptions
 	cmd := &cobra.Command{
-		Use:     "members",
-		GroupID: groupAsk,
-		Short:   "List the agents of the flock",
+		Use:   "members",
+		Short: "List the agents of the flock",
 		Long: `Lists every agent that this one knows: its address, whether it is alive (failed ones
 are listed for a day), its role, whether it votes, its priority, round trip time and tags.
 
@@ -41,7 +40,6 @@ the first one only.
 Exit codes: 0 done, 1 the agent failed (with --watch: it went away), 2 wrong usage, no agent, or no
 answer within --timeout.`,
 		Example: "  ddgoose members\n  ddgoose members --state alive --tag 'rack=7|8' --voters\n  ddgoose members --watch --json | jq --unbuffered -c '.members[].name'",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

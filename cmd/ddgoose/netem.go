@@ -21,17 +21,14 @@ The first rule that matches a direction and a peer decides.`
 
 func newNetemCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "netem",
-		GroupID: groupFaults,
-		Short:   "Give an agent a bad network",
+		Use:   "netem",
+		Short: "Give an agent a bad network",
 		Long: `Sets, shows and clears fault rules, in the words of tc-netem, on what this agent sends and
 receives.
 
 ` + rulesHelp + "\n\n" + clientCodes,
 		Example: "  ddgoose netem set '*: loss 30% delay 20ms 5ms' --for 10s\n  ddgoose netem show\n  ddgoose netem clear",
-		Args:    cobra.ArbitraryArgs,
 	}
-	cmd.RunE = group(cmd)
 	cmd.AddCommand(newNetemSetCommand(env), newNetemShowCommand(env), newNetemClearCommand())
 	return cmd
 }
@@ -76,7 +73,6 @@ func newNetemShowCommand(env *environment) *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose netem show",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				n, err := c.Netem(ctx)
@@ -101,7 +97,6 @@ func newNetemClearCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose netem clear",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ClearNetem(ctx) })
 		},

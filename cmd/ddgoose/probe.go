@@ -22,9 +22,8 @@ type probeOptions struct{ clientOptions }
 func newProbeCommand(env *environment) *cobra.Command {
 	var o probeOptions
 	cmd := &cobra.Command{
-		Use:     "probe " + strings.Join(probes, "|"),
-		GroupID: groupAsk,
-		Short:   "Tell by exit code what load balancers are told",
+		Use:   "probe " + strings.Join(probes, "|"),
+		Short: "Tell by exit code what load balancers are told",
 		Long: `Asks the agent the question of that name, as a load balancer does by HTTP, and tells the answer
 by its exit code: for checks that run a program, without a shell or curl, as a container's.
 

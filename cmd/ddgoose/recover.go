@@ -33,9 +33,8 @@ type recovered struct {
 func newRecoverCommand(env *environment) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
-		Use:     "recover --keep NAME[:PRIORITY],...",
-		GroupID: groupChange,
-		Short:   "Begin anew with the voters that are left, when a majority is lost for good",
+		Use:   "recover --keep NAME[:PRIORITY],...",
+		Short: "Begin anew with the voters that are left, when a majority is lost for good",
 		Long: `Begins a new generation of the flock with only the voters named by --keep, when a majority
 of the old voters is lost for good. Stop the surviving agents, run this with the SAME list on
 each of them, and start them again.
@@ -52,7 +51,6 @@ Running it again with the same list changes nothing.
 Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 		Example: `  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a
   ddgoose recover --keep a,w:0 --data-dir /var/lib/ddgoose/a`,
-		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return o.run(env) },
 	}
 	cmd.Flags().Var(&listFlag{kind: "NAME[:PRIORITY],...", add: func(s string) error {

@@ -18,15 +18,6 @@ type environment struct {
 	running bool
 }
 
-// The groups that help lists commands in; a constructor names one as GroupID.
-const (
-	groupAgent  = "agent"
-	groupAsk    = "ask"
-	groupChange = "change"
-	groupFaults = "faults"
-	groupLab    = "lab"
-)
-
 // newRootCommand registers every command.
 func newRootCommand(env *environment) *cobra.Command {
 	root := &cobra.Command{
@@ -39,12 +30,10 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		Example: `  ddgoose flock                        # five agents on this machine, shown live
   ddgoose agent --join 10.0.0.1        # one agent, as a service runs it
   ddgoose status                       # who is the goose, and for how long`,
-		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
 		PersistentPreRun: func(*cobra.Command, []string) {
 			env.running = true
 		},
 	}
-	root.RunE = group(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
@@ -54,48 +43,45 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
-	root.AddGroup(
-		&cobra.Group{ID: groupAgent, Title: "Run:"},
-		&cobra.Group{ID: groupAsk, Title: "Ask an agent:"},
-		&cobra.Group{ID: groupChange, Title: "Change the flock:"},
-		&cobra.Group{ID: groupFaults, Title: "Try faults on an agent:"},
-		&cobra.Group{ID: groupLab, Title: "Try and measure on this machine:"},
-	)
-	root.AddCommand(
-		newAgentCommand(env),
-		newKeygenCommand(env),
-		newStatusCommand(env),
-		newMembersCommand(env),
-		newWatchCommand(env),
-		newElectionsCommand(env),
-		newTopCommand(env),
-		newIsGooseCommand(env),
-		newProbeCommand(env),
-		newWaitCommand(env),
-		newDoctorCommand(env),
-		newWhyCommand(env),
-		newRunCommand(env),
-		newRunGuardCommand(env),
-		newFenceCommand(env),
-		newStepDownCommand(env),
-		newFreezeCommand(env),
-		newThawCommand(env),
-		newLeaveCommand(env),
-		newForceLeaveCommand(env),
-		newJoinCommand(env),
-		newKeysCommand(env),
-		newRecoverCommand(env),
-		newSimulateCommand(env),
-		newNetemCommand(env),
-		newFlockCommand(env),
-		newBenchCommand(env),
-		newSoakCommand(env),
-		newSimCommand(env),
-		newCompletionCommand(env),
-		newManCommand(env),
-		newVersionCommand(env),
-	)
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run:", []*cobra.Command{newAgentCommand(env), newKeygenCommand(env), newRunCommand(env), newFenceCommand(env)}},
+		{"Ask an agent:", []*cobra.Command{
+			newStatusCommand(env), newMembersCommand(env), newWatchCommand(env), newElectionsCommand(env), newTopCommand(env),
+			newIsGooseCommand(env), newProbeCommand(env), newWaitCommand(env), newDoctorCommand(env), newWhyCommand(env),
+		}},
+		{"Change the flock:", []*cobra.Command{
+			newStepDownCommand(env), newFreezeCommand(env), newThawCommand(env), newLeaveCommand(env), newForceLeaveCommand(env),
+			newJoinCommand(env), newKeysCommand(env), newRecoverCommand(env),
+		}},
+		{"Try faults on an agent:", []*cobra.Command{newSimulateCommand(env), newNetemCommand(env)}},
+		{"Try and measure on this machine:", []*cobra.Command{newFlockCommand(env), newBenchCommand(env), newSoakCommand(env), newSimCommand(env)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.title
+		}
+		root.AddCommand(group.commands...)
+	}
+	root.AddCommand(newRunGuardCommand(env), newCompletionCommand(env), newManCommand(env), newVersionCommand(env))
+	fallBack(root)
 	return root
+}
+
+// fallBack gives cmd, and all below, what they leave unsaid: a command that only
+// has commands below it refuses to run, others refuse arguments.
+func fallBack(cmd *cobra.Command) {
+	if cmd.RunE == nil {
+		cmd.RunE, cmd.Args = group(cmd), cobra.ArbitraryArgs // refused by group, which knows what would be right
+	}
+	if cmd.Args == nil {
+		cmd.Args = noArguments
+	}
+	for _, c := range cmd.Commands() {
+		fallBack(c)
+	}
 }
 
 // group is the run of a command that only has commands below it.

@@ -25,9 +25,8 @@ type runOptions struct {
 func newRunCommand(env *environment) *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:     "run [--grace 5s] [--restart] -- CMD ARG...",
-		GroupID: groupAgent,
-		Short:   "Run a command while this agent is the goose",
+		Use:   "run [--grace 5s] [--restart] -- CMD ARG...",
+		Short: "Run a command while this agent is the goose",
 		Long: `Runs CMD, without a shell, whenever the agent on this machine is the goose, and ends it and all
 that it has started before another agent can be. CMD finds in its environment DDGOOSE_TOKEN (the
 fencing token: send it along with every act, see ddgoose fence), DDGOOSE_TERM, DDGOOSE_FLOCK_ID,

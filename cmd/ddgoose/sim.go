@@ -45,9 +45,8 @@ type simOptions struct {
 func newSimCommand(env *environment) *cobra.Command {
 	var o simOptions
 	cmd := &cobra.Command{
-		Use:     "sim",
-		GroupID: groupLab,
-		Short:   "Try a flock, its timing and its promises in virtual time",
+		Use:   "sim",
+		Short: "Try a flock, its timing and its promises in virtual time",
 		Long: `Runs the code of the agents under a virtual clock: their elections, disks, voters and founding,
 over a network, machines and clocks that fail as a seed says. An hour takes a second. After every
 event the promises are checked; when the faults are over, a majority is healed, and a goose must

@@ -11,17 +11,14 @@ import (
 
 func newSimulateCommand(*environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "simulate",
-		GroupID: groupFaults,
-		Short:   "Let an agent be dead for a while",
+		Use:   "simulate",
+		Short: "Let an agent be dead for a while",
 		Long: `Simulates a crash: the agent goes silent in both directions at once and everything that
 works for the goose here is killed; its socket still answers, with role dead.
 
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s\n  ddgoose simulate revive",
-		Args:    cobra.ArbitraryArgs,
 	}
-	cmd.RunE = group(cmd)
 	cmd.AddCommand(newDeathCommand(), newReviveCommand())
 	return cmd
 }
@@ -40,7 +37,6 @@ func newDeathCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, o.lasts) })
 		},
@@ -59,7 +55,6 @@ func newReviveCommand() *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose simulate revive",
-		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Revive(ctx) })
 		},

@@ -46,9 +46,8 @@ type soakOptions struct {
 func newSoakCommand(env *environment) *cobra.Command {
 	var o soakOptions
 	cmd := &cobra.Command{
-		Use:     "soak",
-		GroupID: groupLab,
-		Short:   "Torment a local flock, and check every promise",
+		Use:   "soak",
+		Short: "Torment a local flock, and check every promise",
 		Long: `Runs a flock of real processes on this machine and torments it: agents are killed, stopped,
 made to leave and to lose their disks, the network is cut and made bad, and the processes that
 write for the goose are stopped between check and act. All that agents say and all deadlines

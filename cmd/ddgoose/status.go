@@ -20,15 +20,13 @@ type statusOptions struct{ clientOptions }
 func newStatusCommand(env *environment) *cobra.Command {
 	var o statusOptions
 	cmd := &cobra.Command{
-		Use:     "status",
-		GroupID: groupAsk,
-		Short:   "Show who is the goose, and what this agent knows",
+		Use:   "status",
+		Short: "Show who is the goose, and what this agent knows",
 		Long: `Shows what one agent knows: who is the goose, under which term and token, how much
 of its lease is left, who votes, and what a person should do something about.
 
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

@@ -20,9 +20,8 @@ type stepDownOptions struct {
 func newStepDownCommand(env *environment) *cobra.Command {
 	var o stepDownOptions
 	cmd := &cobra.Command{
-		Use:     "step-down",
-		GroupID: groupChange,
-		Short:   "Make the goose hand over to another",
+		Use:   "step-down",
+		Short: "Make the goose hand over to another",
 		Long: `Makes this agent, the goose, stop its work and hand over to the voter that ranks next, or
 to the one named by --to. It returns when another is the goose, and prints its name.
 
@@ -30,7 +29,6 @@ Exit codes: 0 another is the goose, 1 refused (this agent is a duck or alone, --
 not vote, or the flock is frozen) or nobody took over within two leases, 2 wrong usage, no agent, or no answer
 within --timeout.`,
 		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b\n  ddgoose step-down --election nightly-backup",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	stringFlag(cmd.Flags(), &o.to, "to", "", "NAME", "the voter that takes over (default the one that ranks next)")

@@ -23,9 +23,8 @@ type topOptions struct{ clientOptions }
 func newTopCommand(env *environment) *cobra.Command {
 	var o topOptions
 	cmd := &cobra.Command{
-		Use:     "top",
-		GroupID: groupAsk,
-		Short:   "Show the flock live on a terminal",
+		Use:   "top",
+		Short: "Show the flock live on a terminal",
 		Long: `Shows the flock on the whole terminal, live: who is the goose, for how long, and who was before;
 each agent's role, lease, promise, round trip, loss and age; what has changed lately. Keys select,
 sort and filter, and look into one agent: its status, why it has its role, its warnings and the
@@ -43,7 +42,6 @@ agent, or no answer within --timeout at the start.`,
 		Example: `  ddgoose top
   ddgoose top --socket a                       # the agent a of those that run here, and its flock
   ddgoose flock                                # in one terminal, and then in another: ddgoose top`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

@@ -18,7 +18,6 @@ func newVersionCommand(env *environment) *cobra.Command {
 
 Exit code: 0.`,
 		Example: "  ddgoose version --json",
-		Args:    noArguments,
 		RunE:    func(*cobra.Command, []string) error { return o.run(env) },
 	}
 	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")

@@ -25,16 +25,14 @@ type waitOptions struct {
 func newWaitCommand(*environment) *cobra.Command {
 	var o waitOptions
 	cmd := &cobra.Command{
-		Use:     "wait --for goose|voters=N",
-		GroupID: groupAsk,
-		Short:   "Wait until a goose is known, or there are N voters",
+		Use:   "wait --for goose|voters=N",
+		Short: "Wait until a goose is known, or there are N voters",
 		Long: `Waits until it holds: "goose" that this agent knows a live goose, "voters=3" that there
 are exactly 3 voters, "voters>=3" that there are 3 or more. An agent or an election that is not
 there yet is waited for too.
 
 Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
 		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s\n  ddgoose wait --for goose --election nightly-backup",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flagVar(cmd.Flags(), &o.what, "for", "", "goose|voters=N", "what to wait for", parseCondition)

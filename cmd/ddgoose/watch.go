@@ -17,16 +17,14 @@ type watchOptions struct{ clientOptions }
 func newWatchCommand(env *environment) *cobra.Command {
 	var o watchOptions
 	cmd := &cobra.Command{
-		Use:     "watch",
-		GroupID: groupAsk,
-		Short:   "Print a line at every change, until the agent goes",
+		Use:   "watch",
+		Short: "Print a line at every change, until the agent goes",
 		Long: `Prints what the agent knows, at once and then at every change: one line each, with --json
 one status document each. A renewal of the lease is no change, its lapse is. --timeout is
 for the first line only.
 
 Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
 		Example: "  ddgoose watch\n  ddgoose watch --election nightly-backup\n  ddgoose watch --json | jq --unbuffered -r .role",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)

@@ -19,9 +19,8 @@ type whyOptions struct{ clientOptions }
 func newWhyCommand(env *environment) *cobra.Command {
 	var o whyOptions
 	cmd := &cobra.Command{
-		Use:     "why",
-		GroupID: groupAsk,
-		Short:   "Explain why this agent is goose or duck, or why there is no goose",
+		Use:   "why",
+		Short: "Explain why this agent is goose or duck, or why there is no goose",
 		Long: `Explains the role of one agent: whose promises make it the goose, or whom it follows and why
 it does not lead. Where it knows no goose, it says what is missing to a majority: which voters cannot
 be reached and when they were last heard, who has promised whom to elect nobody else and for how
@@ -32,7 +31,6 @@ It shows the flock as this agent sees it; ddgoose doctor asks and measures all o
 
 ` + clientCodes,
 		Example: "  ddgoose why\n  ddgoose why --socket a --json | jq -r '.reasons[].text'",
-		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	o.flags(cmd, 10*time.Second)
