@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -46,6 +47,20 @@ func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
 	defer cancel()
 	return answered(f(ctx, client.New(path).Election(o.election)))
+}
+
+// show asks the agent, and prints its answer: as JSON with --json, else by print.
+func show[T any](env *environment, o *clientOptions, ask func(*client.Client, context.Context) (T, error), print func(io.Writer, T) error) error {
+	return o.ask(o.cmd.Context(), func(ctx context.Context, c *client.Client) error {
+		answer, err := ask(c, ctx)
+		switch {
+		case err != nil:
+			return err
+		case o.json:
+			return printJSON(env, answer)
+		}
+		return print(env.stdout, answer)
+	})
 }
 
 // find gives the agent's socket. When several agents run here, the error has

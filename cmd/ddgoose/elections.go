@@ -18,10 +18,8 @@ import (
 	"duckduckgoose/agent/config"
 )
 
-type electionsOptions struct{ clientOptions }
-
 func newElectionsCommand(env *environment) *cobra.Command {
-	var o electionsOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "elections",
 		Short: "List the elections of the flock, and their geese",
@@ -32,30 +30,22 @@ one that contests it can be, and hands nothing out to work for it.
 
 ` + clientCodes,
 		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE: func(*cobra.Command, []string) error {
+			return show(env, &o, func(c *client.Client, ctx context.Context) (api.Elections, error) {
+				all, err := c.Elections(ctx)
+				return api.Elections{Elections: all}, err
+			}, printElections)
+		},
 	}
 	o.flags(cmd, 5*time.Second)
 	o.jsonFlag(cmd)
 	return cmd
 }
 
-func (o *electionsOptions) run(ctx context.Context, env *environment) error {
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		all, err := c.Elections(ctx)
-		switch {
-		case err != nil:
-			return err
-		case o.json:
-			return printJSON(env, api.Elections{Elections: all})
-		}
-		return printElections(env.stdout, all)
-	})
-}
-
-func printElections(out io.Writer, all []api.ElectionInfo) error {
+func printElections(out io.Writer, all api.Elections) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Election\tGoose\tTerm\tToken\tThis agent\tContests")
-	for _, e := range all {
+	for _, e := range all.Elections {
 		goose, contests := "none", "no"
 		if e.Goose != nil {
 			goose = printable(e.Goose.Name)

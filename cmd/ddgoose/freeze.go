@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +16,9 @@ import (
 // are asked through others.
 const freezeWait = 15 * time.Second
 
-type freezeOptions struct {
-	clientOptions
-	lasts time.Duration
-}
-
 func newFreezeCommand(env *environment) *cobra.Command {
-	var o freezeOptions
+	var o clientOptions
+	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "freeze",
 		Short: "Keep the goose from changing but on failure, for maintenance",
@@ -40,28 +35,18 @@ whole has forgotten it. ddgoose status warns of it on every agent, and tells wha
 
 ` + clientCodes,
 		Example: "  ddgoose freeze\n  ddgoose freeze --for 20m && apt-get upgrade; ddgoose thaw",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE: func(*cobra.Command, []string) error {
+			if lasts > api.MaxFreeze {
+				return usage("for %v: want %v at the most", lasts, api.MaxFreeze)
+			}
+			return show(env, &o, func(c *client.Client, ctx context.Context) (api.Freeze, error) { return c.Freeze(ctx, lasts) },
+				printFreeze(fmt.Sprintf("frozen for %v", lasts)))
+		},
 	}
-	durationFlag(cmd.Flags(), &o.lasts, "for", api.DefaultFreeze.String(), "how long, 24h at the most; then it ends by itself")
+	durationFlag(cmd.Flags(), &lasts, "for", api.DefaultFreeze.String(), "how long, 24h at the most; then it ends by itself")
 	o.flags(cmd, freezeWait)
 	o.jsonFlag(cmd)
 	return cmd
-}
-
-func (o *freezeOptions) run(ctx context.Context, env *environment) error {
-	if o.lasts > api.MaxFreeze {
-		return usage("for %v: want %v at the most", o.lasts, api.MaxFreeze)
-	}
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		f, err := c.Freeze(ctx, o.lasts)
-		switch {
-		case err != nil:
-			return err
-		case o.json:
-			return printJSON(env, f)
-		}
-		return printFreeze(env.stdout, fmt.Sprintf("frozen for %v", o.lasts), f)
-	})
 }
 
 func newThawCommand(env *environment) *cobra.Command {
@@ -74,17 +59,8 @@ may do so at once, if it has been steady for long enough.
 
 ` + clientCodes,
 		Example: "  ddgoose thaw",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				f, err := c.Thaw(ctx)
-				switch {
-				case err != nil:
-					return err
-				case o.json:
-					return printJSON(env, f)
-				}
-				return printFreeze(env.stdout, "thawed", f)
-			})
+		RunE: func(*cobra.Command, []string) error {
+			return show(env, &o, (*client.Client).Thaw, printFreeze("thawed"))
 		},
 	}
 	o.flags(cmd, freezeWait)
@@ -93,18 +69,16 @@ may do so at once, if it has been steady for long enough.
 }
 
 // printFreeze tells who was told, and who was not.
-func printFreeze(out io.Writer, what string, f api.Freeze) error {
-	names := make([]string, len(f.Reached))
-	for i, name := range f.Reached {
-		names[i] = printable(name)
-	}
-	if _, err := fmt.Fprintf(out, "%s: %s\n", what, strings.Join(names, " ")); err != nil {
+func printFreeze(what string) func(io.Writer, api.Freeze) error {
+	return func(out io.Writer, f api.Freeze) error {
+		fmt.Fprint(out, what+":")
+		for _, name := range f.Reached {
+			fmt.Fprint(out, " "+printable(name))
+		}
+		_, err := fmt.Fprintln(out)
+		for _, u := range f.Unreached {
+			_, err = fmt.Fprintf(out, "not reached: %s: %s; it hears of it when it returns\n", printable(u.Name), printable(u.Error))
+		}
 		return err
 	}
-	for _, u := range f.Unreached {
-		if _, err := fmt.Fprintf(out, "not reached: %s: %s; it hears of it when it returns\n", printable(u.Name), printable(u.Error)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -12,10 +12,8 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type isGooseOptions struct{ clientOptions }
-
 func newIsGooseCommand(env *environment) *cobra.Command {
-	var o isGooseOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "is-goose",
 		Short: "Tell by exit code whether this agent is the goose",
@@ -25,7 +23,7 @@ token with what you do, and let the receiver refuse lower ones; or use the clien
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
 		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.isGoose(cmd.Context(), env) },
 	}
 	o.flags(cmd, time.Second)
 	o.electionFlag()
@@ -39,7 +37,7 @@ type gooseAnswer struct {
 	Lease api.Lease `json:"lease"`
 }
 
-func (o *isGooseOptions) run(ctx context.Context, env *environment) error {
+func (o *clientOptions) isGoose(ctx context.Context, env *environment) error {
 	var a gooseAnswer
 	sent := boottime.Now()
 	err := o.ask(ctx, func(ctx context.Context, c *client.Client) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,10 +12,8 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type joinOptions struct{ clientOptions }
-
 func newJoinCommand(env *environment) *cobra.Command {
-	var o joinOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "join ADDR...",
 		Short: "Make this agent call more agents",
@@ -24,26 +23,20 @@ answered. It fails if none did; the agent itself never counts.
 ` + clientCodes,
 		Example: "  ddgoose join 10.0.0.2 10.0.0.3:3825",
 		Args:    cobra.ArbitraryArgs,
-		RunE:    func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), env, args) },
+		RunE: func(_ *cobra.Command, addrs []string) error {
+			if len(addrs) == 0 {
+				return usage("join whom? want an address or more, as ddgoose join 10.0.0.2:3825")
+			}
+			return show(env, &o, func(c *client.Client, ctx context.Context) (api.JoinReply, error) {
+				n, err := c.Join(ctx, addrs)
+				return api.JoinReply{Joined: n}, err
+			}, func(out io.Writer, r api.JoinReply) error {
+				_, err := fmt.Fprintf(out, "%d answered\n", r.Joined)
+				return err
+			})
+		},
 	}
 	o.flags(cmd, 5*time.Second)
 	o.jsonFlag(cmd)
 	return cmd
-}
-
-func (o *joinOptions) run(ctx context.Context, env *environment, addrs []string) error {
-	if len(addrs) == 0 {
-		return usage("join whom? want an address or more, as ddgoose join 10.0.0.2:3825")
-	}
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		n, err := c.Join(ctx, addrs)
-		switch {
-		case err != nil:
-			return err
-		case o.json:
-			return printJSON(env, api.JoinReply{Joined: n})
-		}
-		_, err = fmt.Fprintf(env.stdout, "%d answered\n", n)
-		return err
-	})
 }

@@ -72,15 +72,7 @@ func newKeysListCommand(env *environment) *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose keys list",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				k, err := c.Keys(ctx)
-				if err != nil {
-					return err
-				}
-				return o.printKeys(env, &k)
-			})
-		},
+		RunE:    func(*cobra.Command, []string) error { return show(env, &o, (*client.Client).Keys, printKeys) },
 	}
 	o.flags(cmd, 30*time.Second)
 	o.jsonFlag(cmd)
@@ -122,18 +114,14 @@ func newKeysChangeCommand(env *environment, change keysChange) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			key, err := o.key(env.stdin, args, change.full)
 			if err != nil {
 				return err
 			}
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				k, err := change.do(ctx, c, key)
-				if err != nil {
-					return err
-				}
-				return o.printKeys(env, &k)
-			})
+			return show(env, &o.clientOptions, func(c *client.Client, ctx context.Context) (api.Keys, error) {
+				return change.do(ctx, c, key)
+			}, printKeys)
 		},
 	}
 	stringFlag(cmd.Flags(), &o.file, "file", "", "FILE", "read the key from a file that holds it alone")
@@ -187,11 +175,8 @@ func (o *keysChangeOptions) key(stdin io.Reader, args []string, full bool) (name
 	return namedKey{keys[0], wire.KeyID(keys[0])}, nil
 }
 
-func (o *clientOptions) printKeys(env *environment, k *api.Keys) error {
-	if o.json {
-		return printJSON(env, k)
-	}
-	w := tabwriter.NewWriter(env.stdout, 0, 8, 2, ' ', 0)
+func printKeys(out io.Writer, k api.Keys) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Key\tSeals at\tHeld by\tMissing at")
 	for _, key := range k.Keys {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(key.ID), nameList(key.Sealing), nameList(key.Holding), nameList(key.Missing))
@@ -201,14 +186,14 @@ func (o *clientOptions) printKeys(env *environment, k *api.Keys) error {
 	}
 	for _, a := range k.Agents {
 		if a.Error != "" {
-			fmt.Fprintf(env.stdout, "warning: %s did not answer: %s\n", printable(a.Name), printable(a.Error))
+			fmt.Fprintf(out, "warning: %s did not answer: %s\n", printable(a.Name), printable(a.Error))
 		}
 	}
 	for _, text := range k.Warnings {
-		fmt.Fprintf(env.stdout, "warning: %s\n", printable(text))
+		fmt.Fprintf(out, "warning: %s\n", printable(text))
 	}
 	for _, a := range k.Absent {
-		fmt.Fprintf(env.stdout, "warning: %s is not there: %s\n", printable(a.Name), printable(a.Sees))
+		fmt.Fprintf(out, "warning: %s is not there: %s\n", printable(a.Name), printable(a.Sees))
 	}
 	return nil
 }

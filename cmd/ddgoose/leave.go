@@ -9,13 +9,9 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type leaveOptions struct {
-	clientOptions
-	force bool
-}
-
 func newLeaveCommand(*environment) *cobra.Command {
-	var o leaveOptions
+	var o clientOptions
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "leave",
 		Short: "Take this agent out of the flock for good, and end it",
@@ -25,13 +21,30 @@ back it needs --join. To stop an agent for a while, stop its process instead.
 
 ` + clientCodes,
 		Example: "  ddgoose leave --socket e",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Leave(ctx, force) })
+		},
 	}
-	boolFlag(cmd.Flags(), &o.force, "force", "leave even if that costs the flock its majority, or ends it")
+	boolFlag(cmd.Flags(), &force, "force", "leave even if that costs the flock its majority, or ends it")
 	o.flags(cmd, 5*time.Second)
 	return cmd
 }
 
-func (o *leaveOptions) run(ctx context.Context) error {
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error { return c.Leave(ctx, o.force) })
+func newForceLeaveCommand(*environment) *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:   "force-leave NAME",
+		Short: "Remove a dead voter that will never return",
+		Long: `Takes an agent that is dead, and will never return, out of the voters. It is given to the
+goose. An agent that is alive leaves by ddgoose leave, given to it.
+
+` + clientCodes,
+		Example: "  ddgoose force-leave e --socket a",
+		Args:    oneArgument("NAME", "e"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ForceLeave(ctx, args[0]) })
+		},
+	}
+	o.flags(cmd, 5*time.Second)
+	return cmd
 }

@@ -1,8 +1,8 @@
 // Command ddgoose runs an agent of DuckDuckGoose, and asks and commands those
 // that run on this machine.
 //
-// One file holds one command: its options struct, its constructor newXCommand
-// and its run. A command gets the [environment] and touches nothing else of
+// One file holds one command, or a few of one subject: constructor newXCommand
+// and, where it needs them, options and run. A command gets the [environment] and touches nothing else of
 // the process: no package-level flags, no init, no os.Exit, no os.Stdout. It
 // returns its errors, and [environment.exit] alone prints them and chooses the
 // exit code; see exit.go.

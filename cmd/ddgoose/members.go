@@ -53,26 +53,16 @@ func (o *membersOptions) run(ctx context.Context, env *environment) error {
 	if o.watch {
 		return o.watchMembers(ctx, env)
 	}
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+	return show(env, &o.clientOptions, func(c *client.Client, ctx context.Context) (api.Members, error) {
 		ms, err := c.Members(ctx)
-		if err != nil {
-			return err
-		}
-		return o.print(env, o.filter.of(ms))
-	})
+		return api.Members{Members: o.filter.of(ms)}, err
+	}, printMembers)
 }
 
-func (o *membersOptions) print(env *environment, ms []api.Member) error {
-	if o.json {
-		return printJSON(env, api.Members{Members: append([]api.Member{}, ms...)})
-	}
-	return printMembers(env.stdout, ms)
-}
-
-func printMembers(out io.Writer, ms []api.Member) error {
+func printMembers(out io.Writer, ms api.Members) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Name\tAddress\tState\tRole\tVoter\tPriority\tRTT\tTags")
-	for _, m := range ms {
+	for _, m := range ms.Members {
 		voter, rtt := "no", "-"
 		if m.Voter {
 			voter = "yes"

@@ -58,7 +58,7 @@ func (f *memberFilter) addTag(word string) error {
 
 // of gives those members that all filters let through.
 func (f *memberFilter) of(ms []api.Member) []api.Member {
-	return slices.DeleteFunc(slices.Clone(ms), func(m api.Member) bool { return !f.lets(m) })
+	return slices.DeleteFunc(append([]api.Member{}, ms...), func(m api.Member) bool { return !f.lets(m) }) // JSON has [] of none
 }
 
 func (f *memberFilter) lets(m api.Member) bool {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,13 +34,9 @@ receives.
 	return cmd
 }
 
-type netemSetOptions struct {
-	clientOptions
-	lasts time.Duration
-}
-
 func newNetemSetCommand(env *environment) *cobra.Command {
-	var o netemSetOptions
+	var o clientOptions
+	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "set RULES",
 		Short: "Replace the fault rules",
@@ -48,17 +45,13 @@ func newNetemSetCommand(env *environment) *cobra.Command {
 ` + rulesHelp + "\n\n" + clientCodes,
 		Example: "  ddgoose netem set 'out b,c: cut; *: delay 10ms 2ms loss 1%' --for 30s",
 		Args:    oneArgument("RULES, in quotes", "'*: loss 30%'"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				n, err := c.SetNetem(ctx, args[0], o.lasts)
-				if err != nil {
-					return err
-				}
-				return o.printNetem(env, n)
-			})
+		RunE: func(_ *cobra.Command, args []string) error {
+			return show(env, &o, func(c *client.Client, ctx context.Context) (api.Netem, error) {
+				return c.SetNetem(ctx, args[0], lasts)
+			}, printNetem)
 		},
 	}
-	durationFlag(cmd.Flags(), &o.lasts, "for", "", "how long (default until cleared)")
+	durationFlag(cmd.Flags(), &lasts, "for", "", "how long (default until cleared)")
 	o.flags(cmd, 5*time.Second)
 	o.jsonFlag(cmd)
 	return cmd
@@ -73,15 +66,7 @@ func newNetemShowCommand(env *environment) *cobra.Command {
 
 ` + clientCodes,
 		Example: "  ddgoose netem show",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				n, err := c.Netem(ctx)
-				if err != nil {
-					return err
-				}
-				return o.printNetem(env, n)
-			})
-		},
+		RunE:    func(*cobra.Command, []string) error { return show(env, &o, (*client.Client).Netem, printNetem) },
 	}
 	o.flags(cmd, 5*time.Second)
 	o.jsonFlag(cmd)
@@ -105,18 +90,15 @@ func newNetemClearCommand() *cobra.Command {
 	return cmd
 }
 
-func (o *clientOptions) printNetem(env *environment, n api.Netem) error {
-	if o.json {
-		return printJSON(env, n)
-	}
+func printNetem(out io.Writer, n api.Netem) error {
 	rules, lasts := n.Rules, "until cleared"
 	switch {
 	case rules == "":
-		_, err := fmt.Fprintln(env.stdout, "no fault rules")
+		_, err := fmt.Fprintln(out, "no fault rules")
 		return err
 	case n.ExpiresIn != nil:
 		lasts = "for " + millis(*n.ExpiresIn*1000) + " more"
 	}
-	_, err := fmt.Fprintf(env.stdout, "%s\n  %s, seed %d\n", rules, lasts, n.Seed)
+	_, err := fmt.Fprintf(out, "%s\n  %s, seed %d\n", rules, lasts, n.Seed)
 	return err
 }

@@ -17,10 +17,8 @@ import (
 // probes are the questions that an agent answers for load balancers.
 var probes = []string{client.ProbeGoose, client.ProbeDuck, client.ProbeHealth, client.ProbeReady}
 
-type probeOptions struct{ clientOptions }
-
 func newProbeCommand(env *environment) *cobra.Command {
-	var o probeOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "probe " + strings.Join(probes, "|"),
 		Short: "Tell by exit code what load balancers are told",
@@ -38,7 +36,7 @@ Exit codes: 0 yes, 1 no (stderr says why), 2 cannot tell (wrong usage, no agent,
   script "/usr/bin/ddgoose probe goose"                      # in keepalived's vrrp_script`,
 		Args:      oneProbe,
 		ValidArgs: probes,
-		RunE:      func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), env, args[0]) },
+		RunE:      func(cmd *cobra.Command, args []string) error { return o.probe(cmd.Context(), env, args[0]) },
 	}
 	o.flags(cmd, time.Second)
 	o.jsonFlag(cmd)
@@ -56,7 +54,7 @@ func oneProbe(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (o *probeOptions) run(ctx context.Context, env *environment, question string) error {
+func (o *clientOptions) probe(ctx context.Context, env *environment, question string) error {
 	var p api.Probe
 	err := o.ask(ctx, func(ctx context.Context, c *client.Client) (err error) {
 		p, err = c.Probe(ctx, question)

@@ -23,13 +23,9 @@ works for the goose here is killed; its socket still answers, with role dead.
 	return cmd
 }
 
-type deathOptions struct {
-	clientOptions
-	lasts time.Duration
-}
-
 func newDeathCommand() *cobra.Command {
-	var o deathOptions
+	var o clientOptions
+	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "death",
 		Short: "Go silent, as after a crash",
@@ -38,10 +34,10 @@ func newDeathCommand() *cobra.Command {
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, o.lasts) })
+			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, lasts) })
 		},
 	}
-	durationFlag(cmd.Flags(), &o.lasts, "for", "", "how long (default until revived)")
+	durationFlag(cmd.Flags(), &lasts, "for", "", "how long (default until revived)")
 	o.flags(cmd, 5*time.Second)
 	return cmd
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -15,10 +14,8 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type statusOptions struct{ clientOptions }
-
 func newStatusCommand(env *environment) *cobra.Command {
-	var o statusOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show who is the goose, and what this agent knows",
@@ -27,25 +24,12 @@ of its lease is left, who votes, and what a person should do something about.
 
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(_ *cobra.Command, _ []string) error { return show(env, &o, (*client.Client).Status, printStatus) },
 	}
 	o.flags(cmd, 5*time.Second)
 	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
-}
-
-func (o *statusOptions) run(ctx context.Context, env *environment) error {
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		s, err := c.Status(ctx)
-		switch {
-		case err != nil:
-			return err
-		case o.json:
-			return printJSON(env, s)
-		}
-		return printStatus(env.stdout, s)
-	})
 }
 
 // printStatus writes a status for a person: the answer first, the warnings last,

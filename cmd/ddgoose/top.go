@@ -18,10 +18,8 @@ import (
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
-type topOptions struct{ clientOptions }
-
 func newTopCommand(env *environment) *cobra.Command {
-	var o topOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show the flock live on a terminal",
@@ -42,13 +40,13 @@ agent, or no answer within --timeout at the start.`,
 		Example: `  ddgoose top
   ddgoose top --socket a                       # the agent a of those that run here, and its flock
   ddgoose flock                                # in one terminal, and then in another: ddgoose top`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.top(cmd.Context(), env) },
 	}
 	o.flags(cmd, 5*time.Second)
 	return cmd
 }
 
-func (o *topOptions) run(ctx context.Context, env *environment) error {
+func (o *clientOptions) top(ctx context.Context, env *environment) error {
 	if !top.IsTerminal(env.terminal()) {
 		return usage("%s: use ddgoose watch for a line at every change, or ddgoose members --watch", noTerminal(env))
 	}
@@ -79,7 +77,7 @@ func noTerminal(env *environment) string {
 
 // findAny finds the agent's socket; of several that nobody has chosen among, the
 // first will do when all are of one folder: the screen shows them all.
-func (o *topOptions) findAny() (string, error) {
+func (o *clientOptions) findAny() (string, error) {
 	path, err := o.find()
 	var several *client.SeveralError
 	if !errors.As(err, &several) {
@@ -118,7 +116,7 @@ func statusText(s api.Status) string {
 }
 
 func whyText(w *api.Why) string {
-	return text(func(out io.Writer) error { return printWhy(out, w) })
+	return text(func(out io.Writer) error { return printWhy(out, *w) })
 }
 
 func text(print func(io.Writer) error) string {

@@ -12,10 +12,8 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type watchOptions struct{ clientOptions }
-
 func newWatchCommand(env *environment) *cobra.Command {
-	var o watchOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Print a line at every change, until the agent goes",
@@ -25,16 +23,20 @@ for the first line only.
 
 Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
 		Example: "  ddgoose watch\n  ddgoose watch --election nightly-backup\n  ddgoose watch --json | jq --unbuffered -r .role",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.follow(cmd.Context(), func(_ context.Context, _ *client.Client, s api.Status) (err error) {
+				if o.json {
+					return printJSON(env, s)
+				}
+				_, err = fmt.Fprintf(env.stdout, "%s %s\n", time.Now().Format("15:04:05.000"), changeLine(s))
+				return err
+			})
+		},
 	}
 	o.flags(cmd, 5*time.Second)
 	o.electionFlag()
 	o.jsonFlag(cmd)
 	return cmd
-}
-
-func (o *watchOptions) run(ctx context.Context, env *environment) error {
-	return o.follow(ctx, func(_ context.Context, _ *client.Client, s api.Status) error { return o.print(env, s) })
 }
 
 // follow finds the agent and gives see its status, at once and at every change,
@@ -68,14 +70,6 @@ func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *c
 		return cannotTell(fmt.Errorf("no answer at %s: %w", path, late))
 	}
 	return context.Cause(ctx)
-}
-
-func (o *watchOptions) print(env *environment, s api.Status) error {
-	if o.json {
-		return printJSON(env, s)
-	}
-	_, err := fmt.Fprintf(env.stdout, "%s %s\n", time.Now().Format("15:04:05.000"), changeLine(s))
-	return err
 }
 
 // changeLine is a status in one line, without what changes all the time.

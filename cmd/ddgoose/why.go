@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -14,10 +13,8 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-type whyOptions struct{ clientOptions }
-
 func newWhyCommand(env *environment) *cobra.Command {
-	var o whyOptions
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "why",
 		Short: "Explain why this agent is goose or duck, or why there is no goose",
@@ -31,29 +28,16 @@ It shows the flock as this agent sees it; ddgoose doctor asks and measures all o
 
 ` + clientCodes,
 		Example: "  ddgoose why\n  ddgoose why --socket a --json | jq -r '.reasons[].text'",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(_ *cobra.Command, _ []string) error { return show(env, &o, (*client.Client).Why, printWhy) },
 	}
 	o.flags(cmd, 10*time.Second)
 	o.jsonFlag(cmd)
 	return cmd
 }
 
-func (o *whyOptions) run(ctx context.Context, env *environment) error {
-	return o.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		w, err := c.Why(ctx)
-		switch {
-		case err != nil:
-			return err
-		case o.json:
-			return printJSON(env, w)
-		}
-		return printWhy(env.stdout, &w)
-	})
-}
-
 // printWhy writes an explanation for a person: the summary first, each reason
 // with what to do about it, then the voters.
-func printWhy(out io.Writer, w *api.Why) error {
+func printWhy(out io.Writer, w api.Why) error {
 	fmt.Fprintln(out, printable(w.Summary))
 	for _, r := range w.Reasons {
 		fmt.Fprintf(out, "  - %s\n", printable(r.Text))

@@ -37,7 +37,7 @@ Voters (2 of 3 are a majority, 1 can be counted on):
 func TestWhyCannotCommandTheTerminal(t *testing.T) {
 	w := api.Why{Summary: "a\x1b[2J", Voters: []api.WhyVoter{{Name: "x\n", State: "alive"}}}
 	var out strings.Builder
-	require.NoError(t, printWhy(&out, &w))
+	require.NoError(t, printWhy(&out, w))
 	require.NotContains(t, out.String(), "\x1b")
 	require.Contains(t, out.String(), `"x\n"`)
 }
