@@ -181,7 +181,7 @@ func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
 	}
 	c.level.Set(level(now.logLevel))
 	c.hooks.set(now)
-	c.log.Info("reloaded", "log_level", now.logLevel, "keys", keys, "hooks", len(now.hooks), "tags", len(now.tags), "priority", now.priority, "voters", now.voters)
+	c.log.Info("reloaded", "log_level", now.logLevel, "keys", keys, "hooks", len(now.hooks), "tags", len(now.Tags), "priority", *now.Priority, "voters", now.Voters)
 	if names := c.settings.changed(now); len(names) > 0 {
 		c.log.Warn("changed, and takes effect at the next start only", "flags", strings.Join(names, " "))
 	}

@@ -11,13 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	runner "duckduckgoose/cmd/ddgoose/run"
-
 	"duckduckgoose/agent"
 	"duckduckgoose/agent/config"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
-	"duckduckgoose/cmd/ddgoose/top"
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // benchCodes ends the help of every bench.
@@ -25,11 +23,8 @@ const benchCodes = "Exit codes: 0 measured, 1 it could not, or what must never b
 
 // benchOptions are the flags of every bench.
 type benchOptions struct {
-	agents           int
-	profile          string
-	heartbeat, lease time.Duration
-	load             uint64
-	json             bool
+	bench.Options
+	json bool
 }
 
 func newBenchCommand(env *environment) *cobra.Command {
@@ -49,8 +44,6 @@ two geese.
 
 func newBenchFailoverCommand(env *environment) *cobra.Command {
 	var o benchOptions
-	var kills, stepDowns uint64
-	var idle time.Duration
 	cmd := &cobra.Command{
 		Use:   "failover",
 		Short: "Kill the goose again and again",
@@ -63,20 +56,19 @@ and traffic.
 		Example: "  ddgoose bench failover\n  ddgoose bench failover --kills 20 --profile local --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env, bench.Options{Kills: int(kills), StepDowns: int(stepDowns), Idle: idle})
+			return o.run(cmd.Context(), env)
 		},
 	}
 	flags := cmd.Flags()
-	numberFlag(flags, &kills, "kills", "100", 100000, "how many geese are killed")
-	numberFlag(flags, &stepDowns, "step-downs", "20", 100000, "how many geese step down")
-	flags.DurationVar(&idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
+	numberFlag(flags, &o.Kills, "kills", "100", 100000, "how many geese are killed")
+	numberFlag(flags, &o.StepDowns, "step-downs", "20", 100000, "how many geese step down")
+	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
 	o.flags(flags)
 	return cmd
 }
 
 func newBenchSteadyCommand(env *environment) *cobra.Command {
 	var o benchOptions
-	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "steady",
 		Short: "Count changes of the goose that nobody caused",
@@ -87,18 +79,16 @@ is excused when it came while the bench itself was stalled for more than 100 ms.
 		Example: "  ddgoose bench steady --for 10m --load 2",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env, bench.Options{Steady: lasts})
+			return o.run(cmd.Context(), env)
 		},
 	}
-	durationFlag(cmd.Flags(), &lasts, "for", "10m", "how long")
+	durationFlag(cmd.Flags(), &o.Steady, "for", "10m", "how long")
 	o.flags(cmd.Flags())
 	return cmd
 }
 
 func newBenchPauseCommand(env *environment) *cobra.Command {
 	var o benchOptions
-	var pauses uint64
-	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "pause",
 		Short: "Stop the goose for a while and let it go on",
@@ -110,18 +100,18 @@ answer. It measures until a majority names another goose, too.
 		Example: "  ddgoose bench pause --pauses 20",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env, bench.Options{Pauses: int(pauses), PauseFor: lasts})
+			return o.run(cmd.Context(), env)
 		},
 	}
-	numberFlag(cmd.Flags(), &pauses, "pauses", "10", 100000, "how many geese are stopped")
-	durationFlag(cmd.Flags(), &lasts, "for", "3s", "how long each is stopped")
+	numberFlag(cmd.Flags(), &o.Pauses, "pauses", "10", 100000, "how many geese are stopped")
+	durationFlag(cmd.Flags(), &o.PauseFor, "for", "3s", "how long each is stopped")
 	o.flags(cmd.Flags())
 	return cmd
 }
 
 func newBenchElectionsCommand(env *environment) *cobra.Command {
 	var o benchOptions
-	var elections uint64
+	var elections int
 	var lasts time.Duration
 	cmd := &cobra.Command{
 		Use:   "elections",
@@ -135,11 +125,11 @@ spread evenly over the agents. The ratios are shown beside their targets.
 		Example: "  ddgoose bench elections\n  ddgoose bench elections --elections 20 --agents 3 --for 10s --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.agents < 2 || elections <= uint64(o.agents) {
-				return usage("elections %d of %d agents: want 2 agents or more, and more elections than agents", elections, o.agents)
+			if o.Flock.Agents < 2 || elections <= o.Flock.Agents {
+				return usage("elections %d of %d agents: want 2 agents or more, and more elections than agents", elections, o.Flock.Agents)
 			}
-			return o.measure(cmd.Context(), env, func(ctx context.Context, of flock.Options, say func(string)) (benchReport, error) {
-				return bench.Elections(ctx, bench.ElectionsOptions{Flock: of, Elections: int(elections), For: lasts, Load: int(o.load), Progress: say})
+			return o.measure(cmd.Context(), env, func(ctx context.Context) (benchReport, error) {
+				return bench.Elections(ctx, bench.ElectionsOptions{Flock: o.Flock, Elections: elections, For: lasts, Load: o.Load, Progress: o.Progress})
 			})
 		},
 	}
@@ -150,11 +140,11 @@ spread evenly over the agents. The ratios are shown beside their targets.
 }
 
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
-	flags.IntVarP(&o.agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
-	profileFlag(flags, &o.profile)
-	durationFlag(flags, &o.heartbeat, "heartbeat", "", "in place of the profile's")
-	durationFlag(flags, &o.lease, "lease", "", "in place of the profile's")
-	numberFlag(flags, &o.load, "load", "", 100, "spin so many processes per core beside the flock")
+	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	profileFlag(flags, &o.Flock.Profile)
+	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "in place of the profile's")
+	durationFlag(flags, &o.Flock.Lease, "lease", "", "in place of the profile's")
+	numberFlag(flags, &o.Load, "load", "", 100, "spin so many processes per core beside the flock")
 	boolFlag(flags, &o.json, "json", "print JSON, for programs")
 }
 
@@ -164,46 +154,40 @@ type benchReport interface {
 	Breaches() []string
 }
 
-func (o *benchOptions) run(ctx context.Context, env *environment, opts bench.Options) error {
-	if o.agents < 3 && opts.Kills+opts.StepDowns+opts.Pauses > 0 {
-		return usage("agents %d: want 3 or more, for another to become the goose", o.agents)
+func (o *benchOptions) run(ctx context.Context, env *environment) error {
+	if o.Flock.Agents < 3 && o.Kills+o.StepDowns+o.Pauses > 0 {
+		return usage("agents %d: want 3 or more, for another to become the goose", o.Flock.Agents)
 	}
-	return o.measure(ctx, env, func(ctx context.Context, of flock.Options, say func(string)) (benchReport, error) {
-		opts.Flock, opts.Load, opts.Progress = of, int(o.load), say
-		return bench.Run(ctx, opts)
-	})
+	return o.measure(ctx, env, func(ctx context.Context) (benchReport, error) { return bench.Run(ctx, o.Options) })
 }
 
 // measure lets do measure flocks of these options, and prints the report.
-func (o *benchOptions) measure(ctx context.Context, env *environment, do func(context.Context, flock.Options, func(string)) (benchReport, error)) error {
-	timing := agent.Config{Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease}.Default()
+func (o *benchOptions) measure(ctx context.Context, env *environment, do func(context.Context) (benchReport, error)) error {
+	timing := agent.Config{Profile: o.Flock.Profile, Heartbeat: o.Flock.Heartbeat, Lease: o.Flock.Lease}.Default()
 	if err := timing.Validate(); err != nil {
 		return usage("%w", err)
 	}
-	binary, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program for the agents: %w", err)
+	var err error
+	if o.Flock.Binary, o.Flock.Dir, err = flockPlace("ddgoose-bench-"); err != nil {
+		return err
 	}
-	dir, err := os.MkdirTemp("", "ddgoose-bench-")
-	if err != nil {
-		return fmt.Errorf("make a folder for the flock: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	of := flock.Options{
-		Binary: binary, Dir: dir, Agents: o.agents, Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease, LogLevel: "warn",
-	}
-	if err := of.Check(); err != nil {
+	defer os.RemoveAll(o.Flock.Dir)
+	o.Flock.LogLevel = "warn"
+	if err := o.Flock.Check(); err != nil {
 		return usage("%w", err)
 	}
-	say := func(string) {}
-	if top.IsTerminal(env.stderr) {
-		say = func(what string) { fmt.Fprintf(env.stderr, "\r\x1b[K%s", what) }
-		defer fmt.Fprint(env.stderr, "\r\x1b[K")
+	bar := newProgress(env)
+	o.Progress = func(what string) {
+		if bar.terminal {
+			bar.clear()
+			fmt.Fprint(bar.out, what)
+		}
 	}
+	defer bar.clear()
 	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	report, err := do(ctx, of, say)
+	report, err := do(ctx)
 	if err != nil {
 		return err
 	}

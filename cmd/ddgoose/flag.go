@@ -103,13 +103,13 @@ func durationFlag(flags *pflag.FlagSet, to *time.Duration, name, fallback, help 
 	})
 }
 
-func numberFlag(flags *pflag.FlagSet, to *uint64, name, fallback string, most uint64, help string) {
-	flagVar(flags, to, name, fallback, "N", help, func(s string) (uint64, error) {
+func numberFlag[N int | uint8 | uint64](flags *pflag.FlagSet, to *N, name, fallback string, most uint64, help string) {
+	flagVar(flags, to, name, fallback, "N", help, func(s string) (N, error) {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil || n > most {
 			return 0, fmt.Errorf("want a number from 0 to %d", most)
 		}
-		return n, nil
+		return N(n), nil
 	})
 }
 

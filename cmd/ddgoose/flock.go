@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,18 +20,8 @@ import (
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
-type flockOptions struct {
-	agents   int
-	dir      string
-	profile  string
-	lifetime flock.Lifetime
-	httpBase uint64
-
-	elections []string
-}
-
 func newFlockCommand(env *environment) *cobra.Command {
-	var o flockOptions
+	var o flock.RunOptions
 	cmd := &cobra.Command{
 		Use:   "flock",
 		Short: "Run a local flock of real agents, shown live",
@@ -47,15 +38,15 @@ With --lifetime each agent is killed after a random life, as by a crash, and sta
 Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
 		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s\n  ddgoose flock --election nightly-backup,reports",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runFlock(cmd.Context(), env, o) },
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&o.agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
-	flockDirFlag(flags, &o.dir)
-	profileFlag(flags, &o.profile)
-	flagVar(flags, &o.lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
-	numberFlag(flags, &o.httpBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
-	electionListFlag(flags, &o.elections, "have all agents contest this election beside the default one; repeatable, comma lists")
+	flags.IntVarP(&o.Agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	flockDirFlag(flags, &o.Dir)
+	profileFlag(flags, &o.Profile)
+	flagVar(flags, &o.Lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
+	numberFlag(flags, &o.HTTPBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
+	electionListFlag(flags, &o.Elections, "have all agents contest this election beside the default one; repeatable, comma lists")
 	cmd.AddCommand(
 		newFlockVerb(flockVerb{
 			use: "partition SHAPE", short: "Cut the flock's network",
@@ -66,24 +57,24 @@ leaves other fault rules alone. SHAPE is one of
   one-way cuts         a>b,c>b       nothing passes from a to b, and from c to b
   the only links left  a-b,a-c`,
 			example: "ddgoose flock partition a,b/c,d,e", arg: "a SHAPE", instance: "a,b/c,d,e",
-			do: func(ctx context.Context, d *flock.Driver, shape string) error { return d.Partition(ctx, shape) },
+			do: (*flock.Driver).Partition,
 		}),
 		newFlockVerb(flockVerb{
 			use: "heal", short: "End the partition", long: "Ends the partition; other fault rules stay.",
 			example: "ddgoose flock heal",
-			do:      func(ctx context.Context, d *flock.Driver, _ string) error { return d.Heal(ctx) },
+			do:      func(d *flock.Driver, ctx context.Context, _ string) error { return d.Heal(ctx) },
 		}),
 		newFlockVerb(flockVerb{
 			use: "kill NAME", short: "Kill an agent, as a crash would",
 			long:    "Kills an agent (SIGKILL). It stays dead until it is started.",
 			example: "ddgoose flock kill a", arg: "an agent's NAME", instance: "a",
-			do: func(ctx context.Context, d *flock.Driver, name string) error { return d.Kill(ctx, name) },
+			do: (*flock.Driver).Kill,
 		}),
 		newFlockVerb(flockVerb{
 			use: "start NAME", short: "Start a dead agent",
 			long:    "Starts an agent that was killed, or has ended by itself, with the disk it has.",
 			example: "ddgoose flock start a", arg: "an agent's NAME", instance: "a",
-			do: func(ctx context.Context, d *flock.Driver, name string) error { return d.Start(ctx, name) },
+			do: (*flock.Driver).Start,
 		}),
 		newFlockVerb(flockVerb{
 			use: "netem RULES", short: "Give all agents a bad network",
@@ -92,7 +83,7 @@ partition stays.
 
 ` + rulesHelp,
 			example: "ddgoose flock netem '*: loss 10%'", arg: "RULES, in quotes ('' for none)", instance: "'*: loss 10%'", empty: true,
-			do: func(ctx context.Context, d *flock.Driver, rules string) error { return d.Netem(ctx, rules) },
+			do: (*flock.Driver).Netem,
 		}),
 	)
 	return cmd
@@ -109,31 +100,26 @@ func profileFlag(flags *pflag.FlagSet, to *string) {
 	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease 10/100 ms, 50/500 ms or 150/1500 ms", "local", "lan", "wan")
 }
 
-func (o *flockOptions) run(ctx context.Context, env *environment) error {
-	binary, err := os.Executable()
-	if err != nil {
+func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err error) {
+	if o.Binary, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program for the agents: %w", err)
 	}
-	command := commandName(binary)
-	opts := flock.RunOptions{
-		Options: flock.Options{Binary: binary, Dir: o.dir, Agents: o.agents, Profile: o.profile, HTTPBase: int(o.httpBase), Elections: o.elections},
-		Empty:   o.dir == "", Lifetime: o.lifetime, Out: env.terminal(), Colour: env.colour(), Status: statusText, Why: whyText, Command: command,
-	}
-	if o.dir == "" {
-		opts.Dir = flockDir()
+	o.Command, o.Out, o.Colour, o.Status, o.Why = commandName(o.Binary), env.terminal(), env.colour(), statusText, whyText
+	if o.Empty = o.Dir == ""; o.Empty {
+		o.Dir = flockDir()
 	} else {
-		opts.DirFlag = " --dir " + shellWord(o.dir)
+		o.DirFlag = " --dir " + quoted(o.Dir)
 	}
-	if err := opts.Check(); err != nil {
+	if err := o.Check(); err != nil {
 		return usage("%w", err)
 	}
 	// A second signal ends the driver at once, and the kernel its agents.
 	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	err = flock.Run(ctx, opts)
+	err = flock.Run(ctx, o)
 	if errors.Is(err, flock.ErrTaken) {
-		return fmt.Errorf("%w: act on that one (%s flock --help), or start a second one beside it: %s flock --dir ./flock2", err, command, command)
+		return fmt.Errorf("%w: act on that one (%s flock --help), or start a second one beside it: %s flock --dir ./flock2", err, o.Command, o.Command)
 	}
 	return err
 }
@@ -159,17 +145,19 @@ func commandName(binary string) string {
 			return name
 		}
 	}
-	return shellWord(os.Args[0])
+	return quoted(os.Args[0])
 }
 
-// shellWord quotes what a shell would take apart.
-func shellWord(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("/._-+=:,@%", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) {
-		return s
+// flockPlace finds this program for the agents of a flock, and makes a folder for
+// them, with a path short enough for sockets.
+func flockPlace(pattern string) (binary, dir string, err error) {
+	if binary, err = os.Executable(); err != nil {
+		return "", "", fmt.Errorf("find this program for the agents: %w", err)
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	if dir, err = os.MkdirTemp("", pattern); err != nil {
+		return "", "", fmt.Errorf("make a folder for the flock: %w", err)
+	}
+	return binary, dir, nil
 }
 
 // flockVerb is a command that acts on a running flock.
@@ -177,11 +165,12 @@ type flockVerb struct {
 	use, short, long, example string
 	arg, instance             string // "" for a verb that takes none
 	empty                     bool   // the argument may be empty
-	do                        func(ctx context.Context, d *flock.Driver, arg string) error
+	do                        func(d *flock.Driver, ctx context.Context, arg string) error
 }
 
 func newFlockVerb(v flockVerb) *cobra.Command {
-	var o flockVerbOptions
+	var dir string
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: v.use, Short: v.short,
 		Long: v.long + `
@@ -191,9 +180,13 @@ within --timeout.`,
 		Example: "  " + v.example,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, d *flock.Driver) error {
-				return v.do(ctx, d, strings.Join(args, ""))
-			})
+			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, &lateError{timeout})
+			defer cancel()
+			err := v.do(flock.Connect(cmp.Or(dir, flockDir())), ctx, strings.Join(args, ""))
+			if errors.Is(err, flock.ErrNoFlock) {
+				return cannotTell(fmt.Errorf("%w: start one with ddgoose flock, or name its folder with --dir", err))
+			}
+			return answered(err)
 		},
 	}
 	if v.arg != "" {
@@ -207,27 +200,7 @@ within --timeout.`,
 			return oneArgument(v.arg, v.instance)(cmd, args)
 		}
 	}
-	flockDirFlag(cmd.Flags(), &o.dir)
-	durationFlag(cmd.Flags(), &o.timeout, "timeout", "10s", "how long to wait for the answer; then exit 2")
+	flockDirFlag(cmd.Flags(), &dir)
+	durationFlag(cmd.Flags(), &timeout, "timeout", "10s", "how long to wait for the answer; then exit 2")
 	return cmd
-}
-
-type flockVerbOptions struct {
-	dir     string
-	timeout time.Duration
-}
-
-// ask lets f command the driver, for no longer than --timeout.
-func (o *flockVerbOptions) ask(ctx context.Context, f func(context.Context, *flock.Driver) error) error {
-	dir := o.dir
-	if dir == "" {
-		dir = flockDir()
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
-	defer cancel()
-	err := f(ctx, flock.Connect(dir))
-	if errors.Is(err, flock.ErrNoFlock) {
-		return cannotTell(fmt.Errorf("%w: start one with ddgoose flock, or name its folder with --dir", err))
-	}
-	return answered(err)
 }

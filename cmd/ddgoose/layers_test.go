@@ -66,9 +66,9 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 		}
 		s, err := settingsOf(t, append(line, "--config", writeFile(t, file)), env)
 		require.NoError(t, err, c.name)
-		require.Equal(t, c.want, s.lease, c.name)
-		require.Equal(t, c.wantJoin, s.join, c.name)
-		require.Equal(t, "from-file", s.name, "%s: an empty variable is not set", c.name)
+		require.Equal(t, c.want, s.Lease, c.name)
+		require.Equal(t, c.wantJoin, s.Join, c.name)
+		require.Equal(t, "from-file", s.Name, "%s: an empty variable is not set", c.name)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 	}
 	require.Equal(t, ofLine, ofEnv)
 	require.Equal(t, ofLine, ofFile)
-	require.EqualValues(t, 0o660, ofFile.socketMode)
+	require.EqualValues(t, 0o660, ofFile.SocketMode)
 }
 
 func TestFileTakesListsMapsAndPlainWords(t *testing.T) {
@@ -118,13 +118,13 @@ priority: 7
 observer: true
 `)}, nil)
 	require.NoError(t, err)
-	require.Equal(t, []string{"10.0.0.1", "b:3825"}, s.join)
-	require.Equal(t, []string{"backup", "reports", "etl"}, s.elections)
-	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.tags)
+	require.Equal(t, []string{"10.0.0.1", "b:3825"}, s.Join)
+	require.Equal(t, []string{"backup", "reports", "etl"}, s.Elections)
+	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.Tags)
 	require.Equal(t, []hooks.Hook{{On: "goose", Command: "echo one, two"}, {On: "change", Command: "first"}, {On: "change", Command: "second=2"}}, s.hooks)
-	require.EqualValues(t, 0o640, s.socketMode)
-	require.EqualValues(t, 7, s.priority)
-	require.True(t, s.observer)
+	require.EqualValues(t, 0o640, s.SocketMode)
+	require.EqualValues(t, 7, *s.Priority)
+	require.True(t, s.Observer)
 	_, err = settingsOf(t, []string{"--config", writeFile(t, "# nothing\n")}, nil)
 	require.NoError(t, err)
 }
@@ -205,8 +205,8 @@ func TestReloadReadsAllLayersAnew(t *testing.T) {
 	l := settingLayers{line: line, lookup: func(string) (string, bool) { return "", false }}
 	old, err := l.read()
 	require.NoError(t, err)
-	require.Equal(t, []string{"a", "b", "c"}, old.join)
-	require.True(t, old.insecure)
+	require.Equal(t, []string{"a", "b", "c"}, old.Join)
+	require.True(t, old.Insecure)
 	require.NoError(t, os.WriteFile(path, []byte("log-level: debug\nlease: 600ms\ntag: {a: b}\non: {duck: x}\nhttp: ':1'\n"), 0o600))
 	now, err := l.read()
 	require.NoError(t, err)

@@ -24,62 +24,49 @@ import (
 type agentSettings struct {
 	set *pflag.FlagSet // those that fill the fields below
 
-	configFile string
+	agent.Config
 
-	name, bind, advertise string
-	join                  []string
-	expect                uint64
-	dataDir, socket, http string
-	socketMode            fs.FileMode
-	flock, keyFile        string
-	insecure              bool
-	profile               string
-	heartbeat, lease      time.Duration
-	grace                 time.Duration
-	voters, priority      uint64
-	preempt               bool
-	preemptAfter          time.Duration
-	observer              bool
-	elections             []string
-	tags                  map[string]string
-	hooks                 []hooks.Hook
-	hookTimeout           time.Duration
-	logLevel, logFormat   string
-	netem                 string
-	seed                  uint64
+	configFile          string
+	socket              string // a path or a name
+	hooks               []hooks.Hook
+	hookTimeout         time.Duration
+	logLevel, logFormat string
+	netem               string
+	seed                uint64
 }
 
 // flags makes the set of flags that fill s.
 func (s *agentSettings) flags() {
 	s.set = pflag.NewFlagSet("agent", pflag.ContinueOnError)
+	s.Priority = new(uint8)
 	f := s.set
 	f.SortFlags = false
 	stringFlag(f, &s.configFile, "config", "", "FILE", "YAML file; its keys are these flags' names")
-	stringFlag(f, &s.name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
-	stringFlag(f, &s.bind, "bind", config.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
-	stringFlag(f, &s.advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
+	stringFlag(f, &s.Name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
+	stringFlag(f, &s.Bind, "bind", config.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
+	stringFlag(f, &s.Advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
 	f.Var(&listFlag{kind: "ADDR,...", add: func(w string) error {
-		s.join = append(s.join, splitList(w)...)
+		s.Join = append(s.Join, splitList(w)...)
 		return nil
 	}}, "join", "agents to call, for ever; repeatable, comma lists, names with several addresses")
-	numberFlag(f, &s.expect, "expect", "", 1000, "found a flock together with N-1 others")
-	stringFlag(f, &s.dataDir, "data-dir", "", "DIR", "what must never be forgotten (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
+	numberFlag(f, &s.Expect, "expect", "", 1000, "found a flock together with N-1 others")
+	stringFlag(f, &s.DataDir, "data-dir", "", "DIR", "what must never be forgotten (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
 	stringFlag(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)")
-	flagVar(f, &s.socketMode, "socket-mode", "0600", "MODE", "permissions of the socket; only root and the agent's user may ever change anything", parseMode)
-	stringFlag(f, &s.http, "http", "", "HOST:PORT", "read-only HTTP for load balancers and metrics (default off)")
-	stringFlag(f, &s.flock, "flock", "default", "LABEL", "agents of another label never mix")
-	stringFlag(f, &s.keyFile, "key-file", "", "FILE", "keys that seal all traffic, one a line (ddgoose keygen)")
-	boolFlag(f, &s.insecure, "insecure", "allow a bind that is not loopback without a key")
-	choiceFlag(f, &s.profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
-	durationFlag(f, &s.heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
-	durationFlag(f, &s.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
-	durationFlag(f, &s.grace, "grace", config.DefaultGrace.String(), "how long a planned hand-over waits for work that does not say itself; the lease is renewed meanwhile")
-	numberFlag(f, &s.voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
-	numberFlag(f, &s.priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
-	boolFlag(f, &s.preempt, "preempt", "take over from a goose of a lower --priority, which hands over; otherwise priority counts at elections only")
-	durationFlag(f, &s.preemptAfter, "preempt-after", config.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
-	boolFlag(f, &s.observer, "observer", "never be a voter")
-	electionListFlag(f, &s.elections, "contest this election beside the default one (ddgoose elections); repeatable, comma lists")
+	flagVar(f, &s.SocketMode, "socket-mode", "0600", "MODE", "permissions of the socket; only root and the agent's user may ever change anything", parseMode)
+	stringFlag(f, &s.HTTP, "http", "", "HOST:PORT", "read-only HTTP for load balancers and metrics (default off)")
+	stringFlag(f, &s.Flock, "flock", "default", "LABEL", "agents of another label never mix")
+	stringFlag(f, &s.KeyFile, "key-file", "", "FILE", "keys that seal all traffic, one a line (ddgoose keygen)")
+	boolFlag(f, &s.Insecure, "insecure", "allow a bind that is not loopback without a key")
+	choiceFlag(f, &s.Profile, "profile", "lan", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
+	durationFlag(f, &s.Heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
+	durationFlag(f, &s.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
+	durationFlag(f, &s.Grace, "grace", config.DefaultGrace.String(), "how long a planned hand-over waits for work that does not say itself; the lease is renewed meanwhile")
+	numberFlag(f, &s.Voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
+	numberFlag(f, s.Priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
+	boolFlag(f, &s.Preempt, "preempt", "take over from a goose of a lower --priority, which hands over; otherwise priority counts at elections only")
+	durationFlag(f, &s.PreemptAfter, "preempt-after", config.DefaultPreemptAfter.String(), "how long that goose must have seen this agent be a steady voter before, 1s to 24h")
+	boolFlag(f, &s.Observer, "observer", "never be a voter")
+	electionListFlag(f, &s.Elections, "contest this election beside the default one (ddgoose elections); repeatable, comma lists")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")
 	f.Var(&listFlag{kind: "EVENT=CMD", add: func(w string) error {
 		h, err := hooks.Parse(w)
@@ -100,13 +87,13 @@ func (s *agentSettings) addTag(word string) error {
 	if !ok || k == "" {
 		return fmt.Errorf("want KEY=VALUE, as rack=7")
 	}
-	if _, ok := s.tags[k]; ok {
+	if _, ok := s.Tags[k]; ok {
 		return fmt.Errorf("tag %q is given twice: want each key once", k)
 	}
-	if s.tags == nil {
-		s.tags = map[string]string{}
+	if s.Tags == nil {
+		s.Tags = map[string]string{}
 	}
-	s.tags[k] = v
+	s.Tags[k] = v
 	return nil
 }
 
@@ -121,22 +108,17 @@ func parseMode(word string) (fs.FileMode, error) {
 // config makes the agent's configuration. Settings that can never be right are
 // all reported at once.
 func (s *agentSettings) config() (agent.Config, error) {
-	priority := uint8(s.priority)
-	cfg := agent.Config{
-		Name: s.name, Bind: s.bind, Advertise: s.advertise, Join: s.join, Expect: int(s.expect),
-		DataDir: s.dataDir, SocketMode: s.socketMode, HTTP: s.http,
-		Flock: s.flock, KeyFile: s.keyFile, Insecure: s.insecure,
-		Profile: s.profile, Heartbeat: s.heartbeat, Lease: s.lease, Grace: s.grace,
-		Voters: int(s.voters), Priority: &priority, Preempt: s.preempt, PreemptAfter: s.preemptAfter, Observer: s.observer, Elections: s.elections, Tags: s.tags,
-	}
+	cfg := s.Config
 	var err error
 	if cfg.Socket, err = socketPath(s.socket); err != nil {
 		return cfg, err
 	}
-	if cfg.Keys, err = s.keys(); err != nil {
-		return cfg, err
+	if s.KeyFile != "" {
+		if cfg.Keys, err = keys.ReadFile(s.KeyFile); err != nil {
+			return cfg, err
+		}
 	}
-	if s.voters == 0 {
+	if s.Voters == 0 {
 		return cfg, usage("voters 0: want 1, 3, 5 or 7")
 	}
 	cfg = cfg.Default()
@@ -160,14 +142,6 @@ func socketPath(word string) (string, error) {
 		return "", usage("socket %q: want a path with a slash, as ./%s, or a name without .sock, as %s", word, word, strings.TrimSuffix(word, ".sock"))
 	}
 	return filepath.Join(client.RuntimeDir(), word+".sock"), nil
-}
-
-// keys reads the key file; none gives none.
-func (s *agentSettings) keys() ([][]byte, error) {
-	if s.keyFile == "" {
-		return nil, nil
-	}
-	return keys.ReadFile(s.keyFile)
 }
 
 // reloadable are the settings that SIGHUP changes.

@@ -26,20 +26,13 @@ var simExits = map[sim.Class]int{
 }
 
 type simOptions struct {
-	seed      uint64
-	seeds     int
-	agents    int
-	lasts     time.Duration
-	every     time.Duration
-	faults    []string
-	latency   time.Duration
-	profile   string
-	heartbeat time.Duration
-	lease     time.Duration
-	only      string
-	scenario  string
-	list      bool
-	json      bool
+	schedule.Plan
+	seed       uint64
+	seeds      int
+	profile    string
+	only       string
+	scenario   string
+	list, json bool
 }
 
 func newSimCommand(env *environment) *cobra.Command {
@@ -72,14 +65,14 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	flags := cmd.Flags()
 	numberFlag(flags, &o.seed, "seed", "", 1<<63, "of the run, or the first one of several (default: drawn, and printed)")
 	flags.IntVar(&o.seeds, "seeds", 1, "how many runs, each of the next seed")
-	flags.IntVarP(&o.agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
-	durationFlag(flags, &o.lasts, "for", "5m", "virtual time during which faults strike; healing comes on top")
-	durationFlag(flags, &o.every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
-	flags.StringSliceVar(&o.faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
-	durationFlag(flags, &o.latency, "latency", "", "of the network, one way (default: drawn to fit the timing)")
+	flags.IntVarP(&o.Agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
+	durationFlag(flags, &o.For, "for", "5m", "virtual time during which faults strike; healing comes on top")
+	durationFlag(flags, &o.Every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
+	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
+	durationFlag(flags, &o.Latency, "latency", "", "of the network, one way (default: drawn to fit the timing)")
 	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
-	durationFlag(flags, &o.heartbeat, "heartbeat", "", "time between the goose's heartbeats")
-	durationFlag(flags, &o.lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
+	durationFlag(flags, &o.Timing.Heartbeat, "heartbeat", "", "time between the goose's heartbeats")
+	durationFlag(flags, &o.Timing.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
 	stringFlag(flags, &o.only, "only", "", "N,N", "only these faults of the schedule, counted from 0, or none")
 	stringFlag(flags, &o.scenario, "scenario", "", "NAME", "a schedule written by hand: a name of --list, or a file")
 	boolFlag(flags, &o.list, "list", "list the scenarios, and do nothing")
@@ -127,21 +120,21 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 
 // plan checks what was given.
 func (o *simOptions) plan() (p schedule.Plan, err error) {
-	p = schedule.Plan{Agents: o.agents, Latency: o.latency, For: o.lasts, Every: o.every, Faults: o.faults}
+	p = o.Plan
 	switch {
-	case o.agents < 0 || o.agents > schedule.MaxAgents:
-		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.agents, schedule.MaxAgents)
+	case o.Agents < 0 || o.Agents > schedule.MaxAgents:
+		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.Agents, schedule.MaxAgents)
 	case o.seeds < 1:
 		return p, usage("seeds %d: want 1 or more", o.seeds)
 	}
-	if o.profile != "" || o.heartbeat != 0 || o.lease != 0 {
-		c := agent.Config{Name: "a", Profile: o.profile, Heartbeat: o.heartbeat, Lease: o.lease}.Default()
+	if o.profile != "" || o.Timing.Heartbeat != 0 || o.Timing.Lease != 0 {
+		c := agent.Config{Name: "a", Profile: o.profile, Heartbeat: o.Timing.Heartbeat, Lease: o.Timing.Lease}.Default()
 		if err := c.Validate(); err != nil {
 			return p, usage("%w", err)
 		}
 		p.Timing = schedule.Timing{Heartbeat: c.Heartbeat, Lease: c.Lease}
 	}
-	for _, name := range o.faults {
+	for _, name := range o.Faults {
 		if !slices.Contains(schedule.Faults(), name) {
 			return p, usage("fault %q: want of %s", name, strings.Join(schedule.Faults(), " "))
 		}
@@ -207,15 +200,27 @@ func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
 	return o.kept(env, &all)
 }
 
+// simProgress shows how much of a simulation is done.
+func simProgress(env *environment) (show func(done, all float64, format string, args ...any), clear func()) {
+	p, start := newProgress(env), time.Now()
+	p.last = start
+	return func(done, all float64, format string, args ...any) {
+		if done > 0 {
+			left := float64(time.Since(start)) * (all/done - 1)
+			p.show(done/all, "", time.Duration(left), fmt.Sprintf(format, args...))
+		}
+	}, p.clear
+}
+
 // runOne runs one seed, with a line of progress.
 func (o *simOptions) runOne(ctx context.Context, env *environment, p schedule.Plan) error {
-	progress := simProgress(env)
+	show, clear := simProgress(env)
 	set := schedule.Drawn(o.seed, p)
 	r := sim.Run(set, func(now time.Duration) bool {
-		progress(fmt.Sprintf("seed %d", o.seed), float64(now), float64(set.For))
+		show(float64(now), float64(set.For), "seed %d", o.seed)
 		return ctx.Err() == nil
 	})
-	progress("", 0, 0)
+	clear()
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted after %v of virtual time", r.Ended)
 	}
@@ -227,19 +232,19 @@ func (o *simOptions) runOne(ctx context.Context, env *environment, p schedule.Pl
 
 // runMany runs several seeds on all cores.
 func (o *simOptions) runMany(ctx context.Context, env *environment, p schedule.Plan) error {
-	progress := simProgress(env)
+	show, clear := simProgress(env)
 	var all sim.Stats
 	var bad *sim.Result
 	var badSeed uint64
 	sim.Many(o.seed, o.seeds, runtime.GOMAXPROCS(0), p, func(seed uint64, r sim.Result) bool {
 		all.Add(&r.Stats)
-		progress(fmt.Sprintf("seed %d  %d faults  %d periods", seed, all.Faults(), all.Periods), float64(all.Runs), float64(o.seeds))
+		show(float64(all.Runs), float64(o.seeds), "seed %d  %d faults  %d periods", seed, all.Faults(), all.Periods)
 		if r.Err != nil {
 			bad, badSeed = &r, seed
 		}
 		return r.Err == nil && ctx.Err() == nil
 	})
-	progress("", 0, 0)
+	clear()
 	switch {
 	case bad != nil:
 		return o.shrunken(env, badSeed, p, *bad)
@@ -264,19 +269,19 @@ func (o *simOptions) shrunken(env *environment, seed uint64, p schedule.Plan, r 
 
 // command is how this run is run again.
 func (o *simOptions) command(seed uint64) string {
-	words := []string{"ddgoose sim --seed", strconv.FormatUint(seed, 10), "--for", o.lasts.String()}
+	words := []string{"ddgoose sim --seed", strconv.FormatUint(seed, 10), "--for", o.For.String()}
 	add := func(name, value string, given bool) {
 		if given {
 			words = append(words, "--"+name, value)
 		}
 	}
-	add("agents", strconv.Itoa(o.agents), o.agents > 0)
-	add("every", o.every.String(), o.every > 0)
-	add("faults", strings.Join(o.faults, ","), len(o.faults) > 0)
-	add("latency", o.latency.String(), o.latency > 0)
+	add("agents", strconv.Itoa(o.Agents), o.Agents > 0)
+	add("every", o.Every.String(), o.Every > 0)
+	add("faults", strings.Join(o.Faults, ","), len(o.Faults) > 0)
+	add("latency", o.Latency.String(), o.Latency > 0)
 	add("profile", o.profile, o.profile != "")
-	add("heartbeat", o.heartbeat.String(), o.heartbeat > 0)
-	add("lease", o.lease.String(), o.lease > 0)
+	add("heartbeat", o.Timing.Heartbeat.String(), o.Timing.Heartbeat > 0)
+	add("lease", o.Timing.Lease.String(), o.Timing.Lease > 0)
 	return strings.Join(words, " ")
 }
 

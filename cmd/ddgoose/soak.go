@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,15 +12,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/cmd/ddgoose/flock"
 	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/soak"
-	"duckduckgoose/cmd/ddgoose/top"
 )
 
 // The exit codes of a soak that found something.
@@ -34,13 +33,10 @@ var soakExits = map[string]int{
 }
 
 type soakOptions struct {
-	agents   int
-	lasts    time.Duration
-	seed     uint64
-	scenario string
-	print    bool
-	out      string
-	json     bool
+	soak.Options
+	scenario    string // a file
+	out         string
+	print, json bool
 }
 
 func newSoakCommand(env *environment) *cobra.Command {
@@ -68,9 +64,9 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&o.agents, "agents", "n", 7, fmt.Sprintf("how many agents, 3 to %d", flock.MaxAgents))
-	durationFlag(flags, &o.lasts, "for", "10m", "how long faults strike; healing comes on top")
-	numberFlag(flags, &o.seed, "seed", "", 1<<63, "of the plan of faults (default: drawn, and printed)")
+	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("how many agents, 3 to %d", flock.MaxAgents))
+	durationFlag(flags, &o.For, "for", "10m", "how long faults strike; healing comes on top")
+	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "of the plan of faults (default: drawn, and printed)")
 	stringFlag(flags, &o.scenario, "scenario", "", "FILE", "which faults, how often and for how long (default: built in)")
 	boolFlag(flags, &o.print, "print-scenario", "print the scenario, and do nothing")
 	stringFlag(flags, &o.out, "out", "", "DIR", "where the report goes (default: ddgoose-soak-SEED)")
@@ -80,34 +76,33 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 }
 
 func (o *soakOptions) run(ctx context.Context, env *environment) error {
+	var err error
 	text := soak.DefaultScenario
 	if o.scenario != "" {
-		var err error
 		if text, err = os.ReadFile(o.scenario); err != nil {
 			return usage("scenario: %w", err)
 		}
 	}
-	scenario, err := soak.ParseScenario(text)
-	if err != nil {
+	if o.Scenario, err = soak.ParseScenario(text); err != nil {
 		return usage("%w", err)
 	}
 	if o.print {
 		_, err := env.stdout.Write(text)
 		return err
 	}
-	if o.agents < 3 || o.agents > flock.MaxAgents {
-		return usage("agents %d: want 3 to %d: fewer have no failover", o.agents, flock.MaxAgents)
+	if o.Agents < 3 || o.Agents > flock.MaxAgents {
+		return usage("agents %d: want 3 to %d: fewer have no failover", o.Agents, flock.MaxAgents)
 	}
-	if o.seed == 0 {
-		o.seed = rand.Uint64N(1_000_000) + 1
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64N(1_000_000) + 1
 	}
 	if o.out == "" {
-		o.out = fmt.Sprintf("ddgoose-soak-%d", o.seed)
+		o.out = fmt.Sprintf("ddgoose-soak-%d", o.Seed)
 	}
 	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second one ends it at once
-	report, err := o.soak(ctx, env, scenario)
+	report, err := o.soak(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -124,95 +119,60 @@ func (o *soakOptions) run(ctx context.Context, env *environment) error {
 }
 
 // soak runs it, and writes the report.
-func (o *soakOptions) soak(ctx context.Context, env *environment, scenario *soak.Scenario) (*soak.Report, error) {
-	binary, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program for the agents: %w", err)
-	}
-	dir, err := os.MkdirTemp("", "ddgoose-soak-") // a path short enough for sockets
-	if err != nil {
-		return nil, fmt.Errorf("make a folder for the flock: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	opts := soak.Options{
-		Binary: binary, Agents: o.agents, For: o.lasts, Seed: o.seed, Scenario: scenario, Dir: dir, Version: env.version,
-		Writer: func(w soak.WriterOptions) *exec.Cmd {
-			return exec.Command(binary, "soak", "writer", "--name", w.Name, "--socket", w.Socket, "--fence", w.Fence, "--flock", w.Flock, "--every", w.Every.String())
-		},
-		Progress: soakProgress(env, o.seed),
-	}
-	report, err := soak.Run(ctx, opts)
-	fmt.Fprint(env.stderr, clearLine(top.IsTerminal(env.stderr)))
-	if err != nil {
-		_ = soak.SaveLogs(dir, filepath.Join(o.out, "logs")) // the error says more
-		return nil, fmt.Errorf("%w (logs: %s)", err, filepath.Join(o.out, "logs"))
-	}
-	if err := soak.SaveLogs(dir, filepath.Join(o.out, "logs")); err != nil {
+func (o *soakOptions) soak(ctx context.Context, env *environment) (report *soak.Report, err error) {
+	if o.Binary, o.Dir, err = flockPlace("ddgoose-soak-"); err != nil {
 		return nil, err
+	}
+	defer os.RemoveAll(o.Dir)
+	o.Version = env.version
+	o.Writer = func(w soak.WriterOptions) *exec.Cmd {
+		return exec.Command(o.Binary, "soak", "writer", "--name", w.Name, "--socket", w.Socket, "--fence", w.Fence, "--flock", w.Flock, "--every", w.Every.String())
+	}
+	bar := newProgress(env)
+	o.Progress = func(p soak.Progress) { showSoak(bar, o.Seed, &p) }
+	report, err = soak.Run(ctx, o.Options)
+	bar.clear()
+	logs := filepath.Join(o.out, "logs")
+	saved := soak.SaveLogs(o.Dir, logs)
+	switch {
+	case err != nil: // it says more
+		return nil, fmt.Errorf("%w (logs: %s)", err, logs)
+	case saved != nil:
+		return nil, saved
 	}
 	return report, writeReport(report, o.out)
 }
 
 func writeReport(report *soak.Report, out string) error {
+	var page bytes.Buffer
 	text, err := json.MarshalIndent(report, "", " ")
+	err = errors.Join(err, report.HTML(&page),
+		os.WriteFile(filepath.Join(out, "report.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(out, "report.html"), page.Bytes(), 0o644))
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(out, "report.json"), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	page, err := os.Create(filepath.Join(out, "report.html"))
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if err := report.HTML(page); err != nil {
-		_ = page.Close() // the first error counts
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return page.Close()
+	return nil
 }
 
-// soakProgress tells how it goes: a bar on a terminal, a line every half minute elsewhere.
-func soakProgress(env *environment, seed uint64) func(soak.Progress) {
-	terminal := top.IsTerminal(env.stderr)
-	var last time.Time
-	return func(p soak.Progress) {
-		state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, gooseText(p), p.Struck, p.Periods)
-		if p.Broken > 0 {
-			state += fmt.Sprintf("  %d BROKEN", p.Broken)
-		}
-		if p.Crashes > 0 {
-			state += fmt.Sprintf("  %d CRASHES", p.Crashes)
-		}
-		for _, text := range p.News {
-			fmt.Fprintf(env.stderr, "%s%s\n", clearLine(terminal), text)
-		}
-		left := (p.For - p.Done).Round(time.Second)
-		switch {
-		case terminal:
-			const width = 24
-			done := int(width * p.Done / p.For)
-			fmt.Fprintf(env.stderr, "%s[%s%s] %s %v left  %s", clearLine(terminal), strings.Repeat("=", done), strings.Repeat(" ", width-done), p.Phase, left, state)
-		case time.Since(last) >= 30*time.Second:
-			last = time.Now()
-			fmt.Fprintf(env.stderr, "%s, %v left: %s\n", p.Phase, left, state)
-		}
+// showSoak tells how it goes.
+func showSoak(bar *progress, seed uint64, p *soak.Progress) {
+	goose := "no goose"
+	if p.Goose != "" {
+		goose = fmt.Sprintf("%s is the goose (token %d)", p.Goose, p.Token)
 	}
-}
-
-func gooseText(p soak.Progress) string {
-	if p.Goose == "" {
-		return "no goose"
+	state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, goose, p.Struck, p.Periods)
+	if p.Broken > 0 {
+		state += fmt.Sprintf("  %d BROKEN", p.Broken)
 	}
-	return fmt.Sprintf("%s is the goose (token %d)", p.Goose, p.Token)
-}
-
-// clearLine takes the bar away.
-func clearLine(terminal bool) string {
-	if terminal {
-		return "\r\x1b[K"
+	if p.Crashes > 0 {
+		state += fmt.Sprintf("  %d CRASHES", p.Crashes)
 	}
-	return ""
+	for _, text := range p.News {
+		bar.clear()
+		fmt.Fprintln(bar.out, text)
+	}
+	bar.show(float64(p.Done)/float64(p.For), p.Phase, p.For-p.Done, state)
 }
 
 // newSoakWriterCommand is what soak starts for each agent.

@@ -22,7 +22,7 @@ type Options struct {
 	Steady    time.Duration // how long changes of the goose are counted
 	Pauses    int           // kill -STOP of the goose for PauseFor, then -CONT
 	PauseFor  time.Duration
-	Progress  func(string) // may be nil
+	Progress  func(string)
 }
 
 // Report is what was measured. Durations are in milliseconds.
@@ -52,9 +52,6 @@ func (r *Report) Breaches() []string { return r.Impossible }
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	say := opts.Progress
-	if say == nil {
-		say = func(string) {}
-	}
 	f, err := flock.Prepare(opts.Flock)
 	if err != nil {
 		return nil, err
