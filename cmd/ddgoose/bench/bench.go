@@ -27,10 +27,7 @@ type Options struct {
 
 // Report is what was measured. Durations are in milliseconds.
 type Report struct {
-	Agents      int     `json:"agents"`
-	HeartbeatMS float64 `json:"heartbeat_ms"`
-	LeaseMS     float64 `json:"lease_ms"`
-	Load        int     `json:"spinning_per_core"`
+	Setting
 	// Failover is from kill -9 of the goose until a majority of all agents
 	// names another goose.
 	Failover *Distribution `json:"failover_ms,omitempty"`
@@ -42,12 +39,25 @@ type Report struct {
 	Steady *Steady       `json:"steady,omitempty"`
 	// Samples is how often an agent was asked while geese were paused.
 	Samples int `json:"samples,omitempty"`
+	Verdict
+}
+
+// Setting is what was measured.
+type Setting struct {
+	Agents      int     `json:"agents"`
+	HeartbeatMS float64 `json:"heartbeat_ms"`
+	LeaseMS     float64 `json:"lease_ms"`
+	Load        int     `json:"spinning_per_core"`
+}
+
+// Verdict ends every report.
+type Verdict struct {
 	// Impossible is what breaks a promise, two geese above all. It should be empty.
 	Impossible []string `json:"impossible"`
 }
 
 // Breaches are the promises that were seen to be broken.
-func (r *Report) Breaches() []string { return r.Impossible }
+func (v *Verdict) Breaches() []string { return v.Impossible }
 
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
@@ -67,14 +77,12 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		return nil, err
 	}
 	st := w.latest(f.Names()[0])
-	r = &Report{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: opts.Load}
-	if opts.Load > 0 {
-		spinning, err := spin(opts.Load)
-		if err != nil {
-			return nil, err
-		}
-		defer spinning.close()
+	r = &Report{Setting: Setting{len(f.Names()), st.Heartbeat, st.LeaseMS, opts.Load}}
+	spinning, err := spin(opts.Load)
+	if err != nil {
+		return nil, err
 	}
+	defer spinning.close()
 	for _, measure := range []func(context.Context, *Options, *Report, func(string)) error{
 		w.idle, w.steady, w.stepDowns, w.kills, w.pauses,
 	} {

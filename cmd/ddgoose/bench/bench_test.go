@@ -84,7 +84,7 @@ func TestIdleAddsUp(t *testing.T) {
 func TestTableShowsAll(t *testing.T) {
 	d := &Distribution{N: 3, Median: 499.25}
 	r := &Report{
-		Agents: 5, HeartbeatMS: 50, LeaseMS: 500, Load: 2, Failover: d, HandOff: d, Pause: d, Samples: 9,
+		Setting: Setting{5, 50, 500, 2}, Failover: d, HandOff: d, Pause: d, Samples: 9,
 		Idle:   &Idle{Seconds: 30, Agents: []AgentCost{{Name: "a", Role: "goose", CPUPercent: 0.5}}},
 		Steady: &Steady{Seconds: 600, Changes: 1},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
@@ -24,14 +25,10 @@ type ElectionsOptions struct {
 
 // ElectionsReport compares flocks that differ in their elections only.
 type ElectionsReport struct {
-	Agents      int             `json:"agents"`
-	HeartbeatMS float64         `json:"heartbeat_ms"`
-	LeaseMS     float64         `json:"lease_ms"`
-	Load        int             `json:"spinning_per_core"`
-	Flocks      []ElectionsCost `json:"flocks"`
-	Ratios      []Ratio         `json:"ratios"`
-	// Impossible is what breaks a promise. It should be empty.
-	Impossible []string `json:"impossible"`
+	Setting
+	Flocks []ElectionsCost `json:"flocks"`
+	Ratios []Ratio         `json:"ratios"`
+	Verdict
 }
 
 // ElectionsCost is what all agents of a flock cost together. Traffic is what
@@ -60,14 +57,12 @@ type Ratio struct {
 // Elections measures flocks with 1 election, with as many as agents, and with
 // the most, one after the other.
 func Elections(ctx context.Context, o ElectionsOptions) (*ElectionsReport, error) {
-	r := &ElectionsReport{Agents: o.Flock.Agents, Load: o.Load, Impossible: []string{}}
-	if o.Load > 0 {
-		spinning, err := spin(o.Load)
-		if err != nil {
-			return nil, err
-		}
-		defer spinning.close()
+	r := &ElectionsReport{Setting: Setting{Agents: o.Flock.Agents, Load: o.Load}, Verdict: Verdict{[]string{}}}
+	spinning, err := spin(o.Load)
+	if err != nil {
+		return nil, err
 	}
+	defer spinning.close()
 	for _, n := range []int{1, o.Flock.Agents, o.Elections} {
 		if err := o.measure(ctx, n, r); err != nil {
 			return nil, fmt.Errorf("%d elections: %w", n, err)
@@ -186,7 +181,7 @@ func (w *electionsWatch) settled(ctx context.Context) (*electionsView, error) {
 			return nil, err
 		}
 		switch {
-		case missing != "" || still == nil || !sameTokens(v, still):
+		case missing != "" || still == nil || !maps.Equal(v.tokens, still.tokens):
 			still, since = v, time.Now()
 		case v.idle != "" && time.Since(since) >= stillFor:
 			if missing, err = w.moveDefault(ctx, v); err != nil {
@@ -214,15 +209,6 @@ func (w *electionsWatch) settled(ctx context.Context) (*electionsView, error) {
 			return nil, ctx.Err()
 		}
 	}
-}
-
-func sameTokens(a, b *electionsView) bool {
-	for name, token := range a.tokens {
-		if b.tokens[name] != token {
-			return false
-		}
-	}
-	return len(a.tokens) == len(b.tokens)
 }
 
 // look asks every agent for its list, and tells what is not as it should be; the
@@ -336,16 +322,10 @@ func (w *electionsWatch) judged(ctx context.Context, v *electionsView) (missing 
 	return missing, nil
 }
 
-// Breaches are the promises that were seen to be broken.
-func (r *ElectionsReport) Breaches() []string { return r.Impossible }
-
 // Table writes the report for people.
 func (r *ElectionsReport) Table(w io.Writer) error {
-	fmt.Fprintf(w, "%d agents, heartbeat %v ms, lease %v ms", r.Agents, r.HeartbeatMS, r.LeaseMS)
-	if r.Load > 0 {
-		fmt.Fprintf(w, ", beside %d spinning processes per core", r.Load)
-	}
-	fmt.Fprint(w, "\n\nall agents together, each second\n")
+	r.head(w)
+	fmt.Fprint(w, "\nall agents together, each second\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "elections\tgeese an agent\tdatagrams\tbytes\tCPU s\tmeasured s\tsettled in s\tchanges\t")
 	for _, c := range r.Flocks {
@@ -370,5 +350,5 @@ func (r *ElectionsReport) Table(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	return verdict(w, r.Impossible)
+	return r.conclude(w)
 }

@@ -52,7 +52,7 @@ func TestElectionsHaveSettledWhenEachHasAGooseAndTheyAreSpread(t *testing.T) {
 
 func TestRatiosAreHeldAgainstTheirTargets(t *testing.T) {
 	r := &ElectionsReport{
-		Agents: 5, HeartbeatMS: 50, LeaseMS: 500,
+		Setting: Setting{Agents: 5, HeartbeatMS: 50, LeaseMS: 500},
 		Flocks: []ElectionsCost{
 			{Elections: 1, Datagrams: 200, Bytes: 10_000, Geese: []int{0, 0, 0, 0, 1}},
 			{Elections: 5, Datagrams: 400, Bytes: 20_000, CPU: 0.2, Geese: []int{1, 1, 1, 1, 1}},

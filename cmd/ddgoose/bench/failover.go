@@ -9,24 +9,30 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // failoverWait bounds how long a flock may be without a goose.
 const failoverWait = 30 * time.Second
 
-// kills kills one goose after the other.
-func (w *watch) kills(ctx context.Context, o *Options, r *Report, say func(string)) error {
+// repeat does something with a goose so many times, and sums up how long it took.
+func repeat(ctx context.Context, say func(string), what string, n int, do func(context.Context) (time.Duration, error)) (*Distribution, error) {
 	var times []time.Duration
-	for i := range o.Kills {
-		say(fmt.Sprintf("kill %d of %d", i+1, o.Kills))
-		d, err := w.kill(ctx)
+	for i := range n {
+		say(fmt.Sprintf("%s %d of %d", what, i+1, n))
+		d, err := do(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		times = append(times, d)
 	}
-	r.Failover = distributionOf(times)
-	return nil
+	return distributionOf(times), nil
+}
+
+// kills kills one goose after the other.
+func (w *watch) kills(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
+	r.Failover, err = repeat(ctx, say, "kill", o.Kills, w.kill)
+	return err
 }
 
 // kill kills the goose and measures until a majority names another. The dead
@@ -76,18 +82,9 @@ func (w *watch) another(ctx context.Context, at time.Time, token uint64) (d time
 }
 
 // stepDowns lets one goose after the other hand over.
-func (w *watch) stepDowns(ctx context.Context, o *Options, r *Report, say func(string)) error {
-	var gaps []time.Duration
-	for i := range o.StepDowns {
-		say(fmt.Sprintf("step-down %d of %d", i+1, o.StepDowns))
-		gap, err := w.stepDown(ctx)
-		if err != nil {
-			return err
-		}
-		gaps = append(gaps, gap)
-	}
-	r.HandOff = distributionOf(gaps)
-	return nil
+func (w *watch) stepDowns(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
+	r.HandOff, err = repeat(ctx, say, "step-down", o.StepDowns, w.stepDown)
+	return err
 }
 
 // stepDown hands over and measures the time without any goose.
@@ -119,23 +116,14 @@ const sampleEvery = 3 * time.Millisecond
 
 // pauses stops one goose after the other for a while, as a debugger or a
 // hypervisor would, and asks all agents all the time.
-func (w *watch) pauses(ctx context.Context, o *Options, r *Report, say func(string)) error {
+func (w *watch) pauses(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
 	if o.Pauses == 0 {
 		return nil
 	}
 	samples := startSampling(ctx, w)
 	defer func() { r.Samples = samples.stop() }()
-	var times []time.Duration
-	for i := range o.Pauses {
-		say(fmt.Sprintf("pause %d of %d", i+1, o.Pauses))
-		d, err := w.pause(ctx, o.PauseFor)
-		if err != nil {
-			return err
-		}
-		times = append(times, d)
-	}
-	r.Pause = distributionOf(times)
-	return nil
+	r.Pause, err = repeat(ctx, say, "pause", o.Pauses, func(ctx context.Context) (time.Duration, error) { return w.pause(ctx, o.PauseFor) })
+	return err
 }
 
 // pause stops the goose, measures until a majority names another, and lets the
@@ -155,7 +143,7 @@ func (w *watch) pause(ctx context.Context, lasts time.Duration) (time.Duration, 
 	}
 	d, err := w.another(ctx, at, token)
 	if err == nil {
-		err = sleep(ctx, lasts-time.Since(at))
+		err = flock.Sleep(ctx, lasts-time.Since(at))
 	}
 	if err := errors.Join(err, a.Signal(syscall.SIGCONT)); err != nil {
 		return 0, err

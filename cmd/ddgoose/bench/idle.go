@@ -3,9 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -70,7 +67,7 @@ func costs(ctx context.Context, f *flock.Flock, lasts time.Duration) (all []Agen
 		return nil, 0, err
 	}
 	start := time.Now()
-	if err := sleep(ctx, lasts); err != nil {
+	if err := flock.Sleep(ctx, lasts); err != nil {
 		return nil, 0, err
 	}
 	seconds = time.Since(start).Seconds()
@@ -118,11 +115,10 @@ func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 		if err != nil {
 			return nil, err
 		}
-		u, err := processUse(a.PID())
-		if err != nil {
+		u := use{counts: s.Counters, role: s.Role}
+		if u.cpu, u.rss, err = a.Use(); err != nil {
 			return nil, err
 		}
-		u.counts, u.role = s.Counters, s.Role
 		switch {
 		case !s.Voter:
 			u.role = "observer"
@@ -132,27 +128,4 @@ func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 		all[name] = u
 	}
 	return all, nil
-}
-
-// processUse reads the kernel's account of a process.
-func processUse(pid int) (use, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return use{}, fmt.Errorf("read the use of process %d (Linux only): %w", pid, err)
-	}
-	// The name, in parentheses, may hold spaces.
-	fields := strings.Fields(string(stat)[strings.LastIndexByte(string(stat), ')')+1:])
-	if len(fields) < 22 {
-		return use{}, fmt.Errorf("/proc/%d/stat has %d fields behind the name", pid, len(fields))
-	}
-	var n [3]float64
-	for i, field := range []int{11, 12, 21} { // utime and stime in USER_HZ of 100, and pages
-		if n[i], err = strconv.ParseFloat(fields[field], 64); err != nil {
-			return use{}, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
-		}
-	}
-	return use{
-		cpu: time.Duration((n[0] + n[1]) * float64(time.Second) / 100),
-		rss: n[2] * float64(os.Getpagesize()) / (1 << 20),
-	}, nil
 }

@@ -14,7 +14,7 @@ type load struct {
 	cmds  []*exec.Cmd
 }
 
-// spin starts n spinning processes per core. They die with this one.
+// spin starts n spinning processes per core, if any. They die with this one.
 func spin(n int) (*load, error) {
 	l := &load{spawn: flock.NewSpawner()}
 	for range n * runtime.NumCPU() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // Steady is how well a flock kept its goose while nobody did anything to it.
@@ -32,7 +33,7 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, say func(stri
 	say(fmt.Sprintf("steady for %v", o.Steady))
 	from := time.Now()
 	stalls := watchStalls()
-	err := sleep(ctx, o.Steady)
+	err := flock.Sleep(ctx, o.Steady)
 	stalled, worst := stalls.stop()
 	if err != nil {
 		return err

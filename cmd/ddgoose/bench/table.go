@@ -8,11 +8,7 @@ import (
 
 // Table writes the report for people.
 func (r *Report) Table(w io.Writer) error {
-	fmt.Fprintf(w, "%d agents, heartbeat %v ms, lease %v ms", r.Agents, r.HeartbeatMS, r.LeaseMS)
-	if r.Load > 0 {
-		fmt.Fprintf(w, ", beside %d spinning processes per core", r.Load)
-	}
-	fmt.Fprintln(w)
+	r.head(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	r.times(t)
 	r.costs(t)
@@ -27,16 +23,23 @@ func (r *Report) Table(w io.Writer) error {
 	if r.Samples > 0 {
 		fmt.Fprintf(w, "\n%d answers were taken while geese were paused\n", r.Samples)
 	}
-	return verdict(w, r.Impossible)
+	return r.conclude(w)
 }
 
-// verdict ends every report for people.
-func verdict(w io.Writer, impossible []string) (err error) {
+func (s *Setting) head(w io.Writer) {
+	fmt.Fprintf(w, "%d agents, heartbeat %v ms, lease %v ms", s.Agents, s.HeartbeatMS, s.LeaseMS)
+	if s.Load > 0 {
+		fmt.Fprintf(w, ", beside %d spinning processes per core", s.Load)
+	}
 	fmt.Fprintln(w)
-	for _, what := range impossible {
+}
+
+func (v *Verdict) conclude(w io.Writer) (err error) {
+	fmt.Fprintln(w)
+	for _, what := range v.Impossible {
 		fmt.Fprintln(w, "IMPOSSIBLE:", what)
 	}
-	if len(impossible) == 0 {
+	if len(v.Impossible) == 0 {
 		_, err = fmt.Fprintln(w, "Never two geese.")
 	}
 	return err

@@ -153,16 +153,5 @@ func (w *watch) settled(ctx context.Context) error {
 // atRandom waits for a random part of a heartbeat: faults do not wait for one.
 func (w *watch) atRandom(ctx context.Context) error {
 	h := time.Duration(w.latest(w.f.Names()[0]).Heartbeat * float64(time.Millisecond))
-	return sleep(ctx, rand.N(max(h, time.Millisecond)))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return flock.Sleep(ctx, rand.N(max(h, time.Millisecond)))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,6 +79,13 @@ func (a *Agent) Gone() <-chan struct{} {
 	return a.gone
 }
 
+// ExitError tells how the last process ended: nil for exit code 0, and while it runs.
+func (a *Agent) ExitError() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.exit
+}
+
 // Exit tells how the last process ended, with the last line of its log; nil
 // while it runs, and when we killed it.
 func (a *Agent) Exit() error {
@@ -137,13 +145,7 @@ func (a *Agent) release(evenHeld bool) bool {
 
 // withoutOurs drops settings of ours: the driver's must not reach the agents.
 func withoutOurs(env []string) []string {
-	var kept []string
-	for _, kv := range env {
-		if !strings.HasPrefix(kv, "DDGOOSE_") {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "DDGOOSE_") })
 }
 
 // waitUntil waits for the end of the process, and tells whether it came in time.
@@ -170,12 +172,9 @@ func (a *Agent) setNetem(ctx context.Context, rules string) error {
 	c.Wait = startupWait
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	gone := a.Gone()
 	go func() {
-		select {
-		case <-gone:
+		if a.waitUntil(ctx) {
 			cancel()
-		case <-ctx.Done():
 		}
 	}()
 	var err error

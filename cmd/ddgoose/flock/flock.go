@@ -7,6 +7,7 @@
 package flock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (f *Flock) args(a *Agent) []string {
 	args := []string{
 		"agent", "--name", a.Name, "--bind", a.Addr, "--data-dir", a.Data, "--socket", a.Socket,
 		"--flock", label[:min(len(label), wire.MaxLabel)],
-		"--log-level", orElse(f.opts.LogLevel, "info"), "--profile", orElse(f.opts.Profile, "lan"),
+		"--log-level", cmp.Or(f.opts.LogLevel, "info"), "--profile", cmp.Or(f.opts.Profile, "lan"),
 		"--expect", fmt.Sprint(len(f.names)),
 	}
 	if len(f.names) > 1 { // alone it would call itself in vain
@@ -179,13 +180,6 @@ func (f *Flock) args(a *Agent) []string {
 		args = append(args, "--netem", rules)
 	}
 	return append(args, f.opts.Extra...)
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 // Kill ends an agent as a crash would.

@@ -17,12 +17,9 @@ func ParseLifetime(s string) (Lifetime, error) {
 	if !isRange {
 		high = low
 	}
-	from, err := time.ParseDuration(strings.TrimSpace(low))
-	if err != nil {
-		return Lifetime{}, fmt.Errorf("lifetime %q: want two durations, as 10s..30s", s)
-	}
-	to, err := time.ParseDuration(strings.TrimSpace(high))
-	if err != nil {
+	from, err1 := time.ParseDuration(strings.TrimSpace(low))
+	to, err2 := time.ParseDuration(strings.TrimSpace(high))
+	if err1 != nil || err2 != nil {
 		return Lifetime{}, fmt.Errorf("lifetime %q: want two durations, as 10s..30s", s)
 	}
 	if from < time.Second || to < from {
@@ -60,6 +57,12 @@ func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
 			}
 		}
 	}
+}
+
+// Sleep waits for d; an error is ctx's, which has ended before.
+func Sleep(ctx context.Context, d time.Duration) error {
+	wait(ctx, d, nil)
+	return ctx.Err()
 }
 
 // wait waits for d or for early, and tells whether ctx let it.

@@ -1,6 +1,7 @@
 package flock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -101,7 +102,7 @@ func (g *gallery) note(p *top.Agent) string {
 			g.odd[p.Name] = time.Now()
 		}
 		if time.Since(g.odd[p.Name]) > oddAfter {
-			return "netem " + orElse(rules, "cleared")
+			return "netem " + cmp.Or(rules, "cleared")
 		}
 	}
 	for _, w := range p.Status.Warnings {

@@ -1,6 +1,7 @@
 package flock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -134,7 +135,7 @@ func (o *RunOptions) hints(goose string) []top.Hint {
 	for i := range names {
 		names[i] = string(rune('a' + i))
 	}
-	victim := orElse(goose, names[0])
+	victim := cmp.Or(goose, names[0])
 	hint := func(what, format string, args ...any) top.Hint {
 		return top.Hint{What: what, Command: o.Command + " " + fmt.Sprintf(format, args...)}
 	}

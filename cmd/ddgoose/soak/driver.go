@@ -56,23 +56,12 @@ func (d *driver) run(ctx context.Context, ops []schedule.Op) {
 	defer d.ended.Wait()
 	began := boottime.Now()
 	for i := range ops {
-		if sleep(ctx, began+ops[i].At-boottime.Now()) != nil {
+		if flock.Sleep(ctx, began+ops[i].At-boottime.Now()) != nil {
 			return
 		}
 		d.ended.Go(func() { d.strike(ctx, &ops[i]) })
 	}
 	<-ctx.Done()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // strike does one fault from begin to end.
@@ -83,7 +72,7 @@ func (d *driver) strike(ctx context.Context, o *schedule.Op) {
 	r.From = boottime.Now()
 	if err == nil {
 		if err = act.do(d, ctx, a, o, r); err == nil && act.undo != nil {
-			_ = sleep(ctx, o.For) // the end of the run ends every fault
+			_ = flock.Sleep(ctx, o.For) // the end of the run ends every fault
 			err = act.undo(d, a)
 		}
 		d.release(&act, a)

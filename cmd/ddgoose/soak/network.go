@@ -36,7 +36,7 @@ func (d *driver) flap(ctx context.Context, _ *flock.Agent, o *schedule.Op, r *St
 	dice := d.chance(o)
 	for ; err == nil && o.For > 0; o.For -= every {
 		d.setPartition(shape.Flap(d.f.Names(), func() bool { return dice.OneIn(3) }))
-		err = sleep(ctx, min(every, o.For))
+		err = flock.Sleep(ctx, min(every, o.For))
 	}
 	return nil
 }

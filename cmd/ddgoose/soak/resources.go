@@ -1,12 +1,8 @@
 package soak
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
-	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,51 +59,25 @@ func (r *resources) follow(ctx context.Context, a *flock.Agent) {
 	}
 }
 
-func measure(ctx context.Context, a *flock.Agent) (Sample, error) {
-	s := Sample{At: boottime.Now(), PID: a.PID()}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID))
-	if err != nil {
+func measure(ctx context.Context, a *flock.Agent) (s Sample, err error) {
+	s = Sample{At: boottime.Now(), PID: a.PID()}
+	if _, s.RSS, err = a.Use(); err != nil {
 		return s, err
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return s, fmt.Errorf("/proc/%d/statm reads %q", s.PID, text)
-	}
-	pages, err := strconv.ParseFloat(fields[1], 64)
-	if err != nil {
-		return s, err
-	}
-	s.RSS = pages * float64(os.Getpagesize()) / (1 << 20)
 	ctx, cancel := context.WithTimeout(ctx, resourcesEvery)
 	defer cancel()
-	s.Goroutines, err = goroutines(ctx, a.Socket)
-	return s, err
-}
-
-// goroutines reads the agent's own metrics.
-func goroutines(ctx context.Context, socket string) (int, error) {
-	t := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/metrics", nil)
+	text, err := a.Client().Metrics(ctx)
 	if err != nil {
-		return 0, err
+		return s, err
 	}
-	resp, err := t.RoundTrip(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "ddgoose_goroutines "); ok {
-			n, err := strconv.ParseFloat(value, 64)
-			return int(n), err
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "ddgoose_goroutines "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			s.Goroutines = int(n)
+			return s, err
 		}
 	}
-	return 0, fmt.Errorf("the metrics of %s tell no goroutines", socket)
+	return s, fmt.Errorf("the metrics of %s tell no goroutines", a.Name)
 }
 
 const (

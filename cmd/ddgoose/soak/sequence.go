@@ -1,7 +1,7 @@
 package soak
 
 import (
-	"container/heap"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,10 +23,9 @@ const (
 type sequence struct {
 	start time.Duration // of the run: the checker's times count from it
 
-	mu         sync.Mutex // guards what follows
-	events     eventHeap
+	mu         sync.Mutex        // guards what follows
+	events     []check.Event     // in order of time
 	owners     map[uint64]string // token -> the agent that was first said to have led it
-	arrived    uint64
 	checker    *check.Checker
 	marks      []time.Duration // of the last ticks
 	fed        time.Duration   // everything up to here
@@ -51,8 +50,13 @@ func (q *sequence) push(e check.Event) {
 	if _, known := q.owners[e.Token]; e.Kind == check.Led && !known {
 		q.owners[e.Token] = e.Agent
 	}
-	q.arrived++
-	heap.Push(&q.events, arrival{e, q.arrived})
+	at, _ := slices.BinarySearchFunc(q.events, e.At, func(o check.Event, at time.Duration) int {
+		if o.At <= at { // of one moment the first to arrive goes first
+			return -1
+		}
+		return 1
+	})
+	q.events = slices.Insert(q.events, at, e)
 }
 
 // tick feeds what happened before the oldest tick that is remembered.
@@ -76,7 +80,8 @@ func (q *sequence) finish(now time.Duration) {
 
 func (q *sequence) feed(until time.Duration) {
 	for len(q.events) > 0 && q.events[0].At <= until {
-		e := heap.Pop(&q.events).(arrival).Event
+		e := q.events[0]
+		q.events = q.events[1:]
 		if e.Agent == "" && e.Token != 0 {
 			if e.Agent = q.owners[e.Token]; e.Agent == "" {
 				q.late++ // nobody has ever named whose token that is
@@ -98,7 +103,7 @@ func (q *sequence) note(v *check.Violation) {
 func (q *sequence) found() []check.Violation {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return append([]check.Violation(nil), q.violations...)
+	return slices.Clone(q.violations)
 }
 
 // counts gives how many events were judged, and how many came too late for it.
@@ -106,24 +111,4 @@ func (q *sequence) counts() (seen, late, periods int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.checker.Seen(), q.late, q.checker.Periods()
-}
-
-// arrival is an event and its place among those of the same moment.
-type arrival struct {
-	check.Event
-	n uint64
-}
-
-type eventHeap []arrival
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].At < h[j].At || h[i].At == h[j].At && h[i].n < h[j].n
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(arrival)) }
-func (h *eventHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
 }

@@ -12,6 +12,7 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/lead"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // WriterOptions say what a writer does.
@@ -93,11 +94,7 @@ func (w *writing) work(ctx context.Context, lease lead.Lease) error {
 
 // act thinks for a while between the check and the write: that is when a pause hurts.
 func (w *writing) act(ctx context.Context, token uint64, checked time.Duration) error {
-	think := time.NewTimer(rand.N(w.o.Every))
-	defer think.Stop()
-	select {
-	case <-think.C:
-	case <-ctx.Done():
+	if flock.Sleep(ctx, rand.N(w.o.Every)) != nil {
 		return nil
 	}
 	err := w.fenced.write(ctx, attempt{Writer: w.o.Name, Token: token, Checked: int64(checked)})
