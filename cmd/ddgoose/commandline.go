@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,33 +22,17 @@ func commandLine(flags *pflag.FlagSet) map[string][]string {
 
 // with is the command line with a flag changed; line stays as it is.
 func with(line map[string][]string, flag string, words ...string) map[string][]string {
-	changed := map[string][]string{flag: words}
-	for name, w := range line {
-		if name != flag {
-			changed[name] = w
-		}
-	}
+	changed := map[string][]string{}
+	maps.Copy(changed, line)
+	changed[flag] = words
 	return changed
 }
 
 // pasteable is a command line for a shell.
 func pasteable(command string, line map[string][]string, args ...string) string {
-	first := []string{"name", "bind", "join"}
-	var names []string
-	for name := range line {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		rank := func(s string) int {
-			if i := slices.Index(first, s); i >= 0 {
-				return i
-			}
-			return len(first)
-		}
-		if r := rank(a) - rank(b); r != 0 {
-			return r
-		}
-		return strings.Compare(a, b)
+	last := []string{"join", "bind", "name"} // the first ones, from the third on
+	names := slices.SortedFunc(maps.Keys(line), func(a, b string) int {
+		return cmp.Or(slices.Index(last, b)-slices.Index(last, a), strings.Compare(a, b))
 	})
 	for _, name := range names {
 		for _, w := range line[name] {

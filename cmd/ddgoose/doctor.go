@@ -181,14 +181,11 @@ func printPatients(out io.Writer, d *api.Doctor) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Agent\tAddress\tState\tRole\tVoter\tLease\tHost\tVersion")
 	for _, a := range d.Agents {
-		voter, lease := "no", "-"
-		if a.Voter {
-			voter = "yes"
-		}
+		lease := "-"
 		if a.LeaseMS > 0 {
 			lease = millis(a.LeaseMS)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(a.Name), cmp.Or(a.Addr, "-"), a.State, printable(cmp.Or(a.Role, "?")), voter, lease,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(a.Name), cmp.Or(a.Addr, "-"), a.State, printable(cmp.Or(a.Role, "?")), yesNo(a.Voter), lease,
 			printable(cmp.Or(a.Host, "?")), printable(cmp.Or(a.Version, "?")))
 	}
 	return w.Flush()

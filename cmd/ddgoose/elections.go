@@ -46,14 +46,11 @@ func printElections(out io.Writer, all api.Elections) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Election\tGoose\tTerm\tToken\tThis agent\tContests")
 	for _, e := range all.Elections {
-		goose, contests := "none", "no"
+		goose := "none"
 		if e.Goose != nil {
 			goose = printable(e.Goose.Name)
 		}
-		if e.Contested {
-			contests = "yes"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cmp.Or(printable(e.Name), "(default)"), goose, e.Term, e.Token, e.Role, contests)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cmp.Or(printable(e.Name), "(default)"), goose, e.Term, e.Token, e.Role, yesNo(e.Contested))
 	}
 	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -104,7 +105,7 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	if o.Binary, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program for the agents: %w", err)
 	}
-	o.Command, o.Out, o.Colour, o.Status, o.Why = commandName(o.Binary), env.terminal(), env.colour(), statusText, whyText
+	o.Command, o.Out, o.Colour, o.Status, o.Why = commandName(o.Binary), env.out(), env.colour(), statusText, whyText
 	if o.Empty = o.Dir == ""; o.Empty {
 		o.Dir = flockDir()
 	} else {
@@ -124,12 +125,10 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	return err
 }
 
-// terminal gives what stdout really is: only a file can be a terminal.
-func (env *environment) terminal() interface{ Write([]byte) (int, error) } {
+// out gives what stdout really is: only a file can be a terminal.
+func (env *environment) out() io.Writer {
 	if c, ok := env.stdout.(*checkedWriter); ok {
-		if f, ok := c.w.(*os.File); ok {
-			return f
-		}
+		return c.w
 	}
 	return env.stdout
 }

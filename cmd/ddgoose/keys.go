@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,34 +137,29 @@ const maxKeyText = 64 << 10
 // key reads the key from the argument, the file or the standard input. Errors
 // never repeat what it is.
 func (o *keysChangeOptions) key(stdin io.Reader, args []string, full bool) (namedKey, error) {
-	var text, from string
+	from := "the standard input"
 	switch {
 	case len(args) == 1 && args[0] != "-":
-		text, from = args[0], "KEY"
+		stdin, from = strings.NewReader(args[0]), "KEY"
 	case o.file != "":
 		f, err := os.Open(o.file)
 		if err != nil {
 			return namedKey{}, fmt.Errorf("read the key: %w", err)
 		}
-		b, err := io.ReadAll(io.LimitReader(f, maxKeyText))
-		if err = errors.Join(err, f.Close()); err != nil {
-			return namedKey{}, fmt.Errorf("read the key: %w", err)
-		}
-		text, from = string(b), o.file
-	default:
-		b, err := io.ReadAll(io.LimitReader(stdin, maxKeyText))
-		if err != nil {
-			return namedKey{}, fmt.Errorf("read the key from the standard input: %w", err)
-		}
-		text, from = string(b), "the standard input"
+		defer f.Close()
+		stdin, from = f, o.file
 	}
-	if id := strings.TrimSpace(text); keyIDPattern.MatchString(id) {
+	text, err := io.ReadAll(io.LimitReader(stdin, maxKeyText))
+	if err != nil {
+		return namedKey{}, fmt.Errorf("read the key from %s: %w", from, err)
+	}
+	if id := strings.TrimSpace(string(text)); keyIDPattern.MatchString(id) {
 		if full {
 			return namedKey{}, usage("%s is the id of a key: want the key itself, one line of base64 (ddgoose keygen)", id)
 		}
 		return namedKey{id: id}, nil
 	}
-	keys, err := wire.ParseKeys([]byte(text))
+	keys, err := wire.ParseKeys(text)
 	switch {
 	case err != nil:
 		return namedKey{}, usage("%s: %w", from, err)

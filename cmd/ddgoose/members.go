@@ -63,15 +63,12 @@ func printMembers(out io.Writer, ms api.Members) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Name\tAddress\tState\tRole\tVoter\tPriority\tRTT\tTags")
 	for _, m := range ms.Members {
-		voter, rtt := "no", "-"
-		if m.Voter {
-			voter = "yes"
-		}
+		rtt := "-"
 		if m.RTTMS != nil {
 			rtt = millis(*m.RTTMS)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n",
-			printable(m.Name), m.Addr, m.State, m.Role, voter, m.Priority, rtt, tags(m.Tags))
+			printable(m.Name), m.Addr, m.State, m.Role, yesNo(m.Voter), m.Priority, rtt, tags(m.Tags))
 	}
 	return w.Flush()
 }

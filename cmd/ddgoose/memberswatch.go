@@ -14,6 +14,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/flock"
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
@@ -35,7 +36,7 @@ type membersView struct {
 // watchMembers shows the members at every change of them, until the agent goes.
 func (o *membersOptions) watchMembers(ctx context.Context, env *environment) error {
 	v := &membersView{o: o, env: env}
-	if f, ok := env.stdout.(*checkedWriter).w.(*os.File); ok && !o.json && top.IsTerminal(f) {
+	if f, ok := env.out().(*os.File); ok && !o.json && top.IsTerminal(f) {
 		v.terminal = f
 	}
 	var again sync.WaitGroup
@@ -52,16 +53,9 @@ func (o *membersOptions) watchMembers(ctx context.Context, env *environment) err
 
 // refresh looks again while nothing changes.
 func (v *membersView) refresh(ctx context.Context, c *client.Client) {
-	tick := time.NewTicker(membersAgain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			_ = v.look(ctx, c) // an agent that has gone is noticed by who watches it
-		case <-ctx.Done():
-			return
-		}
-	}
+	flock.Every(ctx, membersAgain, func() {
+		_ = v.look(ctx, c) // an agent that has gone is noticed by who watches it
+	})
 }
 
 // look asks for the members, and shows them if they have changed.

@@ -27,6 +27,14 @@ func printable(s string) string {
 	return s
 }
 
+// yesNo is a bool in a table.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
 // millis shows milliseconds as a person reads them.
 func millis(ms float64) string {
 	d := time.Duration(ms * float64(time.Millisecond))

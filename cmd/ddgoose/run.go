@@ -96,12 +96,8 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 
 // streams are what another process can be given as its own.
 func (env *environment) streams() (stdin, stdout, stderr *os.File, err error) {
-	out := env.stdout
-	if c, ok := out.(*checkedWriter); ok {
-		out = c.w
-	}
 	stdin, ok1 := env.stdin.(*os.File)
-	stdout, ok2 := out.(*os.File)
+	stdout, ok2 := env.out().(*os.File)
 	stderr, ok3 := env.stderr.(*os.File)
 	if !ok1 || !ok2 || !ok3 {
 		return nil, nil, nil, errors.New("a command can be handed files only, and stdin, stdout or stderr is none")

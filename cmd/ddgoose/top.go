@@ -47,7 +47,7 @@ agent, or no answer within --timeout at the start.`,
 }
 
 func (o *clientOptions) top(ctx context.Context, env *environment) error {
-	if !top.IsTerminal(env.terminal()) {
+	if !top.IsTerminal(env.out()) {
 		return usage("%s: use ddgoose watch for a line at every change, or ddgoose members --watch", noTerminal(env))
 	}
 	path, err := o.findAny()
@@ -69,7 +69,7 @@ func (o *clientOptions) top(ctx context.Context, env *environment) error {
 
 // noTerminal says why there is none to draw on.
 func noTerminal(env *environment) string {
-	if f, ok := env.terminal().(*os.File); ok && os.Getenv("TERM") == "dumb" {
+	if f, ok := env.out().(*os.File); ok && os.Getenv("TERM") == "dumb" {
 		return fmt.Sprintf("the terminal at %s is of the kind dumb, and cannot be redrawn", f.Name())
 	}
 	return "the output is no terminal of this job"

@@ -27,13 +27,11 @@ const (
 // neighbours are the agent at a socket, and those of its flock whose sockets are
 // in the same folder: a [top.Source].
 type neighbours struct {
-	home    string // the socket
-	first   api.Status
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	m       *monitor.Monitor
-	pulse   *monitor.Pulse
-	views   monitor.Views
+	home  string // the socket
+	first api.Status
+	m     *monitor.Monitor
+	pulse *monitor.Pulse
+	views monitor.Views
 
 	mu       sync.Mutex // guards what follows
 	sockets  map[string]string
@@ -49,30 +47,18 @@ type sighting struct {
 // watchNeighbours follows the agent at a socket, whose status is s, and its
 // neighbours, until close.
 func watchNeighbours(ctx context.Context, socket string, s api.Status) *neighbours {
-	ctx, cancel := context.WithCancel(ctx)
-	n := &neighbours{home: filepath.Clean(socket), first: s, cancel: cancel, sockets: map[string]string{}, sighting: map[string]sighting{}}
+	n := &neighbours{home: filepath.Clean(socket), first: s, sockets: map[string]string{}, sighting: map[string]sighting{}}
 	n.m = monitor.New(ctx, topAgain, n.heard)
 	n.m.Rescue = top.Rescue
 	n.pulse = monitor.NewPulse(n.m)
 	n.follow(s.Name, n.home)
-	for _, f := range []func(){
-		func() { n.search(ctx) },
-		func() { n.pulse.Follow(ctx) },
-		func() { n.views.Follow(ctx, n.pulse, s.Name) },
-	} {
-		n.running.Go(func() {
-			defer top.Rescue()
-			f()
-		})
-	}
+	n.m.Go(n.search)
+	n.m.Go(n.pulse.Follow)
+	n.m.Go(func(ctx context.Context) { n.views.Follow(ctx, n.pulse, s.Name) })
 	return n
 }
 
-func (n *neighbours) close() {
-	n.cancel()
-	n.running.Wait()
-	n.m.Close()
-}
+func (n *neighbours) close() { n.m.Close() }
 
 // heard notes when an agent began, and when it went.
 func (n *neighbours) heard(name string, s api.Status, up bool) {
@@ -120,12 +106,7 @@ func (n *neighbours) search(ctx context.Context) {
 func (n *neighbours) follows(path string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, known := range n.sockets {
-		if known == path {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(slices.Collect(maps.Values(n.sockets)), path)
 }
 
 // meet follows the agent at a socket if it is one of the flock.

@@ -52,17 +52,14 @@ func printWhy(out io.Writer, w api.Why) error {
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "  Voter\tPriority\tState\tCounts\tHeard\tPromised\tAnswer")
 	for _, v := range w.Voters {
-		counts, heard := "no", "never"
-		if v.Counts {
-			counts = "yes"
-		}
+		heard := "never"
 		switch {
 		case v.Name == w.Name:
 			heard = "this one"
 		case v.Heard != nil:
 			heard = millis(*v.Heard) + " ago"
 		}
-		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name), v.Priority, cmp.Or(printable(v.State), "?"), counts, heard, promised(&v), cmp.Or(printable(v.Answer), "-"))
+		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name), v.Priority, cmp.Or(printable(v.State), "?"), yesNo(v.Counts), heard, promised(&v), cmp.Or(printable(v.Answer), "-"))
 	}
 	return table.Flush()
 }

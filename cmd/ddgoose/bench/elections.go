@@ -215,11 +215,7 @@ func (w *electionsWatch) settled(ctx context.Context) (*electionsView, error) {
 // view is nil then. An agent that has ended by itself is an error.
 func (w *electionsWatch) look(ctx context.Context) (v *electionsView, missing string, err error) {
 	var lists [][]api.ElectionInfo
-	for _, name := range w.f.Names() {
-		a, err := w.f.Agent(name)
-		if err != nil {
-			return nil, "", err
-		}
+	for _, a := range w.f.Agents() {
 		list, err := a.Client().Elections(ctx)
 		switch {
 		case a.Exit() != nil:

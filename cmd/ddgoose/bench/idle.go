@@ -106,11 +106,7 @@ func cost(name string, before, after use, seconds float64) AgentCost {
 
 func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 	all := map[string]use{}
-	for _, name := range f.Names() {
-		a, err := f.Agent(name)
-		if err != nil {
-			return nil, err
-		}
+	for _, a := range f.Agents() {
 		s, err := a.Client().Status(ctx)
 		if err != nil {
 			return nil, err
@@ -125,7 +121,7 @@ func uses(ctx context.Context, f *flock.Flock) (map[string]use, error) {
 		case u.role != api.RoleGoose:
 			u.role = api.RoleDuck
 		}
-		all[name] = u
+		all[a.Name] = u
 	}
 	return all, nil
 }

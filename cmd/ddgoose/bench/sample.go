@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"duckduckgoose/cmd/ddgoose/flock"
 )
@@ -19,10 +18,8 @@ type sampling struct {
 func startSampling(ctx context.Context, w *watch) *sampling {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sampling{cancel: cancel}
-	for _, name := range w.f.Names() {
-		if a, err := w.f.Agent(name); err == nil {
-			s.ended.Go(func() { s.ask(ctx, w.judge, a) })
-		}
+	for _, a := range w.f.Agents() {
+		s.ended.Go(func() { s.ask(ctx, w.judge, a) })
 	}
 	return s
 }
@@ -37,19 +34,10 @@ func (s *sampling) stop() int {
 // ask keeps asking one agent. An agent that is stopped answers when it goes
 // on, and that answer is the one that matters most: nothing times out.
 func (s *sampling) ask(ctx context.Context, j *judge, a *flock.Agent) {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	flock.Every(ctx, sampleEvery, func() {
+		if status, err := a.Client().Status(ctx); err == nil {
+			s.taken.Add(1)
+			j.hear(&status)
 		}
-		status, err := a.Client().Status(ctx)
-		if err != nil {
-			continue
-		}
-		s.taken.Add(1)
-		j.hear(&status)
-	}
+	})
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -32,10 +31,10 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, say func(stri
 	}
 	say(fmt.Sprintf("steady for %v", o.Steady))
 	from := time.Now()
-	stalls := watchStalls()
-	err := flock.Sleep(ctx, o.Steady)
-	stalled, worst := stalls.stop()
-	if err != nil {
+	within, cancel := context.WithTimeout(ctx, o.Steady)
+	defer cancel()
+	stalled, worst := stalls(within)
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s := &Steady{Seconds: time.Since(from).Seconds(), Stalls: len(stalled), WorstStall: float64(worst) / float64(time.Millisecond)}
@@ -76,40 +75,16 @@ const (
 // stall is a time when the harness itself could not run.
 type stall struct{ from, to time.Time }
 
-// stallWatch looks for stalls.
-type stallWatch struct {
-	done  chan struct{}
-	ended sync.WaitGroup
-	found []stall
-	worst time.Duration
-}
-
-func watchStalls() *stallWatch {
-	s := &stallWatch{done: make(chan struct{})}
-	s.ended.Go(func() {
-		nap := time.NewTimer(stallNap)
-		defer nap.Stop()
-		for last := time.Now(); ; {
-			select {
-			case <-s.done:
-				return
-			case <-nap.C:
-			}
-			now := time.Now()
-			late := now.Sub(last) - stallNap
-			s.worst = max(s.worst, late)
-			if late > stallLate {
-				s.found = append(s.found, stall{last, now})
-			}
-			last = now
-			nap.Reset(stallNap)
+// stalls looks for them until ctx ends, and tells the worst as well.
+func stalls(ctx context.Context) (found []stall, worst time.Duration) {
+	last := time.Now()
+	flock.Every(ctx, stallNap, func() {
+		now := time.Now()
+		late := now.Sub(last) - stallNap
+		if worst = max(worst, late); late > stallLate {
+			found = append(found, stall{last, now})
 		}
+		last = now
 	})
-	return s
-}
-
-func (s *stallWatch) stop() ([]stall, time.Duration) {
-	close(s.done)
-	s.ended.Wait()
-	return s.found, s.worst
+	return found, worst
 }

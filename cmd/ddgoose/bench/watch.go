@@ -92,9 +92,9 @@ func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok 
 
 // exit tells how an agent ended that nobody has killed.
 func (w *watch) exit() error {
-	for _, name := range w.f.Names() {
-		if a, err := w.f.Agent(name); err == nil && a.Exit() != nil {
-			return a.Exit()
+	for _, a := range w.f.Agents() {
+		if err := a.Exit(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -73,8 +73,11 @@ func gooseOf(t *testing.T, f *flock.Flock, above uint64) (goose string, token ui
 	t.Helper()
 	eventually(t, func() bool {
 		seen := map[uint64]bool{}
-		for _, name := range f.Running() {
-			s := until(t, f, name, "answers", func(api.Status) bool { return true })
+		for _, a := range f.Agents() {
+			if !a.Running() {
+				continue
+			}
+			s := until(t, f, a.Name, "answers", func(api.Status) bool { return true })
 			if s.Goose == nil || s.Token <= above {
 				return false
 			}

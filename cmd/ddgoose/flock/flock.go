@@ -102,6 +102,14 @@ func Prepare(opts Options) (*Flock, error) {
 // Names gives the agents' names in order.
 func (f *Flock) Names() []string { return slices.Clone(f.names) }
 
+// Agents gives the agents in the order of their names.
+func (f *Flock) Agents() (all []*Agent) {
+	for _, name := range f.names {
+		all = append(all, f.agents[name])
+	}
+	return all
+}
+
 // Agent gives an agent by name, with a remedy in the error.
 func (f *Flock) Agent(name string) (*Agent, error) {
 	a, ok := f.agents[name]
@@ -214,17 +222,6 @@ func (f *Flock) Hold(ctx context.Context, name string) error {
 	return nil
 }
 
-// Running names the agents that run.
-func (f *Flock) Running() (names []string) {
-	for _, name := range f.names {
-		if f.agents[name].Running() {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// closeWait is how long agents may take to stop before they are killed.
 const closeWait = 5 * time.Second
 
 // Close stops every agent, gracefully first, and waits for them.
@@ -236,13 +233,13 @@ func (f *Flock) Close() {
 	if closed {
 		return
 	}
-	for _, name := range f.names {
-		_ = f.agents[name].Signal(os.Interrupt) // one that does not run needs none
+	for _, a := range f.Agents() {
+		_ = a.Signal(os.Interrupt) // one that does not run needs none
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
-	for _, name := range f.names {
-		if a := f.agents[name]; !a.waitUntil(ctx) {
+	for _, a := range f.Agents() {
+		if !a.waitUntil(ctx) {
 			_ = a.Signal(os.Kill)
 			<-a.Gone()
 		}

@@ -58,22 +58,3 @@ func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
 		}
 	}
 }
-
-// Sleep waits for d; an error is ctx's, which has ended before.
-func Sleep(ctx context.Context, d time.Duration) error {
-	wait(ctx, d, nil)
-	return ctx.Err()
-}
-
-// wait waits for d or for early, and tells whether ctx let it.
-func wait(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-	case <-early:
-	}
-	return true
-}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -31,17 +30,10 @@ func newGallery(f *Flock, m *Monitor) *gallery {
 	return &gallery{f: f, m: m, pulse: monitor.NewPulse(m), odd: map[string]time.Time{}}
 }
 
-// follow asks for what a screen shows and no watch tells, until ctx ends.
-func (g *gallery) follow(ctx context.Context, running *sync.WaitGroup) {
-	for _, f := range []func(){
-		func() { g.pulse.Follow(ctx) },
-		func() { g.views.Follow(ctx, g.pulse, "") },
-	} {
-		running.Go(func() {
-			defer top.Rescue()
-			f()
-		})
-	}
+// follow asks for what a screen shows and no watch tells, as long as the monitor.
+func (g *gallery) follow() {
+	g.m.Go(g.pulse.Follow)
+	g.m.Go(func(ctx context.Context) { g.views.Follow(ctx, g.pulse, "") })
 }
 
 // Take gives the flock as it is now, and a channel that is closed when it

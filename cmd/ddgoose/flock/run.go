@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -61,23 +60,16 @@ func Run(ctx context.Context, opts RunOptions) error {
 	if err := f.StartAll(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	if opts.Lifetime.Max > 0 {
-		for _, name := range f.names {
-			running.Go(func() {
-				defer top.Rescue()
-				f.lives(ctx, name, opts.Lifetime)
-			})
-		}
-	}
 	m := NewMonitor(ctx, f, nil)
 	defer m.Close()
+	if opts.Lifetime.Max > 0 {
+		for _, name := range f.names {
+			m.Go(func(ctx context.Context) { f.lives(ctx, name, opts.Lifetime) })
+		}
+	}
 	g := newGallery(f, m)
 	if top.IsTerminal(opts.Out) {
-		g.follow(ctx, &running)
+		g.follow()
 		err = opts.showScreen(ctx, g)
 	} else {
 		err = opts.showLines(ctx, g)

@@ -41,11 +41,11 @@ func serve(f *Flock) (*server, error) {
 	s := &server{f: f, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/flock", s.answer(s.info))
-	mux.HandleFunc("PUT /v1/partition", s.answer(s.partition))
+	mux.HandleFunc("PUT /v1/partition", s.answer(given(s.partition)))
 	mux.HandleFunc("DELETE /v1/partition", s.answer(s.heal))
-	mux.HandleFunc("POST /v1/kill", s.answer(s.kill))
-	mux.HandleFunc("POST /v1/start", s.answer(s.start))
-	mux.HandleFunc("PUT /v1/netem", s.answer(s.netem))
+	mux.HandleFunc("POST /v1/kill", s.answer(given(s.kill)))
+	mux.HandleFunc("POST /v1/start", s.answer(given(s.start)))
+	mux.HandleFunc("PUT /v1/netem", s.answer(given(s.netem)))
 	mux.HandleFunc("/", s.answer(func(r *http.Request) (any, error) {
 		return nil, api.NotFound("no such request: %s %.80s: there are GET /v1/flock, PUT and DELETE /v1/partition, POST /v1/kill, POST /v1/start, PUT /v1/netem", r.Method, r.URL.Path)
 	}))
@@ -86,14 +86,17 @@ func (s *server) answer(do func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-// read reads a request's body.
-func read[T any](r *http.Request) (v T, err error) {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		return v, api.Input("body of %s %s: %v", r.Method, r.URL.Path, err)
+// given reads a request's body for a command.
+func given[T any](do func(context.Context, T) error) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in T
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields()
+		if err := d.Decode(&in); err != nil {
+			return nil, api.Input("body of %s %s: %v", r.Method, r.URL.Path, err)
+		}
+		return nil, do(r.Context(), in)
 	}
-	return v, nil
 }
 
 func (s *server) info(*http.Request) (any, error) {
@@ -108,64 +111,42 @@ func (s *server) info(*http.Request) (any, error) {
 	return i, nil
 }
 
-func (s *server) partition(r *http.Request) (any, error) {
-	in, err := read[PartitionRequest](r)
-	if err != nil {
-		return nil, err
-	}
+func (s *server) partition(ctx context.Context, in PartitionRequest) error {
 	p, err := shape.Parse(in.Shape)
 	if err != nil {
-		return nil, api.Input("%v", err)
+		return api.Input("%v", err)
 	}
 	for _, name := range p.Named() {
 		if _, err := s.f.Agent(name); err != nil {
-			return nil, api.Input("shape %q: %v", in.Shape, err)
+			return api.Input("shape %q: %v", in.Shape, err)
 		}
 	}
-	return nil, s.f.SetPartition(r.Context(), p)
+	return s.f.SetPartition(ctx, p)
 }
 
 func (s *server) heal(r *http.Request) (any, error) {
 	return nil, s.f.SetPartition(r.Context(), shape.Shape{})
 }
 
-func (s *server) netem(r *http.Request) (any, error) {
-	in, err := read[NetemRequest](r)
-	if err != nil {
-		return nil, err
-	}
+func (s *server) netem(ctx context.Context, in NetemRequest) error {
 	if _, err := netem.Parse(in.Rules); err != nil {
-		return nil, api.Input("%v", err)
+		return api.Input("%v", err)
 	}
-	return nil, s.f.SetNetem(r.Context(), in.Rules)
+	return s.f.SetNetem(ctx, in.Rules)
 }
 
-func (s *server) kill(r *http.Request) (any, error) {
-	name, err := s.named(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, wrongState(s.f.Hold(r.Context(), name))
-}
-
-func (s *server) start(r *http.Request) (any, error) {
-	name, err := s.named(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, wrongState(s.f.Start(name))
-}
-
-// named gives the agent that a request names.
-func (s *server) named(r *http.Request) (string, error) {
-	in, err := read[NameRequest](r)
-	if err != nil {
-		return "", err
-	}
+func (s *server) kill(ctx context.Context, in NameRequest) error {
 	if _, err := s.f.Agent(in.Name); err != nil {
-		return "", api.NotFound("%v", err)
+		return api.NotFound("%v", err)
 	}
-	return in.Name, nil
+	return wrongState(s.f.Hold(ctx, in.Name))
+}
+
+func (s *server) start(_ context.Context, in NameRequest) error {
+	if _, err := s.f.Agent(in.Name); err != nil {
+		return api.NotFound("%v", err)
+	}
+	return wrongState(s.f.Start(in.Name))
 }
 
 // wrongState tells what the flock's state forbids from what has failed.

@@ -13,7 +13,7 @@ import (
 
 // Monitor follows what agents publish, through their restarts.
 type Monitor struct {
-	// Rescue, when it is set before the first Follow, is deferred by all goroutines: a
+	// Rescue, when it is set before the first Follow, is deferred by all goroutines of Go: a
 	// panic of one of them ends the process, and somebody may have to tidy up.
 	Rescue func()
 
@@ -46,11 +46,18 @@ func (m *Monitor) Follow(name string, c *client.Client) {
 	defer m.mu.Unlock()
 	if m.clients[name] == nil {
 		m.clients[name] = c
-		m.ended.Go(func() {
-			defer m.rescuer()()
-			m.follow(name, c)
-		})
+		m.Go(func(context.Context) { m.follow(name, c) })
 	}
+}
+
+// Go runs what goes with the monitor: until Close, which waits for it.
+func (m *Monitor) Go(f func(ctx context.Context)) {
+	m.ended.Go(func() {
+		if m.Rescue != nil {
+			defer m.Rescue()
+		}
+		f(m.ctx)
+	})
 }
 
 // Client talks to an agent that is followed; nil: it is not.
@@ -110,12 +117,4 @@ func (m *Monitor) Look(f func(up map[string]api.Status)) (changed <-chan struct{
 	defer m.mu.Unlock()
 	f(m.latest)
 	return m.changed
-}
-
-// rescuer gives what a goroutine has to defer.
-func (m *Monitor) rescuer() func() {
-	if m.Rescue == nil {
-		return func() {}
-	}
-	return m.Rescue
 }

@@ -49,16 +49,13 @@ func NewPulse(m *Monitor) *Pulse {
 	}}
 }
 
-// Follow asks until ctx ends.
+// Follow asks until ctx ends; the monitor's Close waits for the last answers.
 func (p *Pulse) Follow(ctx context.Context) {
-	var asking sync.WaitGroup
-	defer asking.Wait()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
 		for name, b := range p.due() {
-			asking.Go(func() {
-				defer p.m.rescuer()()
+			p.m.Go(func(context.Context) {
 				ask, cancel := context.WithTimeout(ctx, beatWait)
 				defer cancel()
 				s, err := p.ask(ask, name)

@@ -44,15 +44,13 @@ func (r *Report) Histogram() template.HTML {
 			fmt.Fprintf(&svg, `<text class="value" x="%.1f" y="%.1f">%d</text>`, x+step/2-3, base-h-5, n)
 		}
 		if i < len(bucketEnds) {
-			fmt.Fprintf(&svg, `<text class="edge" x="%.1f" y="%g">%s</text>`, x+step-3, base+16, edge(bucketEnds[i]))
+			fmt.Fprintf(&svg, `<text class="edge" x="%.1f" y="%g">%d</text>`, x+step-3, base+16, bucketEnds[i].Milliseconds())
 		}
 	}
 	fmt.Fprintf(&svg, `<line class="axis" x1="0" x2="%g" y1="%g" y2="%g"/>`, width, base, base)
 	fmt.Fprintf(&svg, `<text class="edge" x="%g" y="%g">milliseconds</text></svg>`, width/2, height-6)
 	return template.HTML(svg.String())
 }
-
-func edge(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 // Chart is one small chart and its caption.
 type Chart struct {

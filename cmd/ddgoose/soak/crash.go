@@ -22,20 +22,12 @@ const (
 
 // guard finds processes that ended by themselves, and starts them again.
 func (d *driver) guard(ctx context.Context) {
-	tick := time.NewTicker(crashLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for _, name := range d.f.Names() {
+	flock.Every(ctx, crashLook, func() {
+		for _, a := range d.f.Agents() {
 			d.mu.Lock()
-			harmed, many := d.harmed[name] != "", len(d.crashes) >= maxCrashes
+			harmed, many := d.harmed[a.Name] != "", len(d.crashes) >= maxCrashes
 			d.mu.Unlock()
-			a, err := d.f.Agent(name)
-			if err != nil || harmed || many || a.Running() {
+			if harmed || many || a.Running() {
 				continue
 			}
 			how := "it ended by itself"
@@ -43,11 +35,11 @@ func (d *driver) guard(ctx context.Context) {
 				how = err.Error()
 			}
 			d.crashed(a, how)
-			if err := d.f.Start(name); err != nil && !errors.Is(err, flock.ErrRuns) {
+			if err := d.f.Start(a.Name); err != nil && !errors.Is(err, flock.ErrRuns) {
 				d.crashed(a, "it cannot be started again: "+err.Error())
 			}
 		}
-	}
+	})
 }
 
 func (d *driver) crashed(a *flock.Agent, how string) {

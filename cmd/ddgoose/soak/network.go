@@ -86,11 +86,11 @@ func (d *driver) setNetem(rules string) {
 // retellAll tells every agent that is not harmed its rules again: one of them
 // was too slow to take them.
 func (d *driver) retellAll() {
-	for _, name := range d.f.Names() {
+	for _, a := range d.f.Agents() {
 		d.mu.Lock()
-		harmed := d.harmed[name] != ""
+		harmed := d.harmed[a.Name] != ""
 		d.mu.Unlock()
-		if a, err := d.f.Agent(name); err == nil && !harmed {
+		if !harmed {
 			_ = d.retell(a) // one that ends meanwhile gets them at its start
 		}
 	}

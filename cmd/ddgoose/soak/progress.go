@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // Progress is how it goes.
@@ -25,18 +26,11 @@ func (r *run) tellProgress(ctx context.Context) {
 	if r.o.Progress == nil {
 		return
 	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	var last Progress
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	flock.Every(ctx, time.Second, func() {
 		last = r.progress(&last)
 		r.o.Progress(last)
-	}
+	})
 }
 
 func (r *run) progress(last *Progress) Progress {

@@ -43,20 +43,13 @@ type resources struct {
 }
 
 func (r *resources) follow(ctx context.Context, a *flock.Agent) {
-	tick := time.NewTicker(resourcesEvery)
-	defer tick.Stop()
-	for {
+	flock.Every(ctx, resourcesEvery, func() {
 		if s, err := measure(ctx, a); err == nil { // it may be dead or stopped
 			r.mu.Lock()
 			r.samples[a.Name] = append(r.samples[a.Name], s)
 			r.mu.Unlock()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 func measure(ctx context.Context, a *flock.Agent) (s Sample, err error) {

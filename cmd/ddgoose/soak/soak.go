@@ -112,10 +112,7 @@ func prepare(o Options) (*run, error) {
 
 // begin waits for the flock to be whole, and learns its timing.
 func (r *run) begin(ctx context.Context) error {
-	first, err := r.f.Agent(r.f.Names()[0])
-	if err != nil {
-		return err
-	}
+	first := r.f.Agents()[0]
 	c := first.Client()
 	c.Wait = settleLimit
 	s, err := c.Status(ctx)
@@ -150,37 +147,17 @@ func (r *run) watch(ctx context.Context) {
 	}
 	r.ended.Go(func() { r.canary.watch(ctx) })
 	r.ended.Go(func() { r.driver.guard(ctx) })
-	r.ended.Go(func() { r.feed(ctx) })
+	r.ended.Go(func() { flock.Every(ctx, sequenceTick, func() { r.seq.tick(boottime.Now()) }) })
 	r.ended.Go(func() { r.tellProgress(ctx) })
-	for _, name := range r.f.Names() {
-		if a, err := r.f.Agent(name); err == nil {
-			r.ended.Go(func() { r.observer.poll(ctx, a) })
-			r.ended.Go(func() { r.resources.follow(ctx, a) })
-		}
-	}
-}
-
-// feed has the checker look at what was seen.
-func (r *run) feed(ctx context.Context) {
-	tick := time.NewTicker(sequenceTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			r.seq.tick(boottime.Now())
-		}
+	for _, a := range r.f.Agents() {
+		r.ended.Go(func() { r.observer.poll(ctx, a) })
+		r.ended.Go(func() { r.resources.follow(ctx, a) })
 	}
 }
 
 func (r *run) startWriters() error {
-	for _, name := range r.f.Names() {
-		a, err := r.f.Agent(name)
-		if err != nil {
-			return err
-		}
-		w := WriterOptions{Name: name, Socket: a.Socket, Fence: r.fence(), Flock: r.observer.flockID(), Every: time.Duration(r.o.Scenario.WriteEvery)}
+	for _, a := range r.f.Agents() {
+		w := WriterOptions{Name: a.Name, Socket: a.Socket, Fence: r.fence(), Flock: r.observer.flockID(), Every: time.Duration(r.o.Scenario.WriteEvery)}
 		if err := r.driver.writers.start(w); err != nil {
 			return err
 		}

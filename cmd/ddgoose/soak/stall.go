@@ -2,10 +2,12 @@ package soak
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 const (
@@ -31,15 +33,8 @@ type canary struct {
 }
 
 func (c *canary) watch(ctx context.Context) {
-	tick := time.NewTicker(stallLook)
-	defer tick.Stop()
 	last := boottime.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	flock.Every(ctx, stallLook, func() {
 		now := boottime.Now()
 		if now-last > stallMost {
 			c.mu.Lock()
@@ -49,11 +44,11 @@ func (c *canary) watch(ctx context.Context) {
 		}
 		last = now
 		c.w.tick()
-	}
+	})
 }
 
 func (c *canary) seen() []Stall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Stall(nil), c.stalls...)
+	return slices.Clone(c.stalls)
 }

@@ -48,11 +48,11 @@ func (r *run) whole(up map[string]api.Status) error {
 	n := len(r.f.Names())
 	voters := map[bool]int{true: 5, false: 3}[n >= 5]
 	goose, token := "", uint64(0)
-	for _, name := range r.f.Names() {
+	for _, a := range r.f.Agents() {
+		name := a.Name
 		s, ok := up[name]
 		if !ok {
-			a, err := r.f.Agent(name)
-			return errors.Join(fmt.Errorf("%s does not answer", name), err, a.Exit())
+			return errors.Join(fmt.Errorf("%s does not answer", name), a.Exit())
 		}
 		switch {
 		case s.Goose == nil:

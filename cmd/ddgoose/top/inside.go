@@ -1,7 +1,9 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +106,7 @@ func (m *model) linesInside(width int) (lines []line) {
 	if len(in.rates) == 0 {
 		text(faint, "  None has yet.")
 	}
-	for _, name := range sortedKeys(in.rates) {
+	for _, name := range slices.Sorted(maps.Keys(in.rates)) {
 		text(plain, fmt.Sprintf("  %-28s %12d %10.1f/s", name, in.counters[name], in.rates[name]))
 	}
 	return lines
@@ -123,21 +125,21 @@ func (m *model) factsInside(a *Agent, text func(style, string)) {
 		}
 	}
 	if mem := a.Member; mem != nil && a.State != StateUp {
-		fact("address", "%s", orElse(mem.Addr, "unknown"))
+		fact("address", "%s", cmp.Or(mem.Addr, "unknown"))
 		fact("priority", "%d", mem.Priority)
 		if len(mem.Tags) > 0 {
 			var words []string
-			for _, k := range sortedKeys(mem.Tags) {
+			for _, k := range slices.Sorted(maps.Keys(mem.Tags)) {
 				words = append(words, k+"="+mem.Tags[k])
 			}
 			fact("tags", "%s", strings.Join(words, ", "))
 		}
 	}
 	if a.RTT != nil || a.Loss != nil {
-		fact("path", "round trip %s, loss %s, from %s", orElse(rtt(a.RTT), "unknown"), orElse(loss(a.Loss), "unknown"), m.shown().picture.From)
+		fact("path", "round trip %s, loss %s, from %s", cmp.Or(rtt(a.RTT), "unknown"), cmp.Or(loss(a.Loss), "unknown"), m.shown().picture.From)
 	}
 	if a.Promise != nil {
-		fact("promise", "%s", orElse(promise(a.Promise), "none"))
+		fact("promise", "%s", cmp.Or(promise(a.Promise), "none"))
 	}
 	if a.PID != 0 {
 		fact("process", "%d", a.PID)
@@ -149,13 +151,4 @@ func (m *model) factsInside(a *Agent, text func(style, string)) {
 		text(faint, "")
 		text(faint, "Its socket is on another machine: ddgoose status and why there tell the rest.")
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

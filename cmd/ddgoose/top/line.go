@@ -47,15 +47,6 @@ func (l *line) width() (w int) {
 	return w
 }
 
-// text is the line without its styles.
-func (l *line) text() string {
-	var b strings.Builder
-	for _, s := range l.spans {
-		b.WriteString(s.text)
-	}
-	return b.String()
-}
-
 // clip cuts what does not fit into width, and says so by an ellipsis.
 func (l line) clip(width int, g *glyphs) line {
 	if l.width() <= width {

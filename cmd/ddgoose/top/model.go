@@ -157,12 +157,7 @@ func (m *model) lets(a *Agent, g Goose) bool {
 			words = append(words, k+"="+v)
 		}
 	}
-	for _, w := range words {
-		if strings.Contains(strings.ToLower(w), strings.ToLower(m.filter)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(w), strings.ToLower(m.filter)) })
 }
 
 // at gives where the selected agent is among rows: where it was last, when it is not

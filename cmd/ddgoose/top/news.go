@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ func (n *News) Tell(p Picture) (lines []string) {
 	}
 	n.tellGoose(&p, say)
 	if p.Faults != n.last.Faults {
-		say("faults: %s", orElse(p.Faults, "none"))
+		say("faults: %s", cmp.Or(p.Faults, "none"))
 	}
 	n.last, n.known = p, true
 	return lines
@@ -112,11 +113,4 @@ func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 		}
 	}
 	n.goose, n.lost = goose, time.Time{}
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -155,15 +156,8 @@ func (p *Picture) Voters() []api.Voter {
 
 func newer(s, than *api.Status) bool {
 	a, b := s.Config, than.Config
-	switch {
-	case s.Generation != than.Generation:
-		return s.Generation > than.Generation
-	case a.Term != b.Term:
-		return a.Term > b.Term
-	case a.Version != b.Version:
-		return a.Version > b.Version
-	}
-	return s.Role == api.RoleGoose && than.Role != api.RoleGoose
+	by := cmp.Or(cmp.Compare(s.Generation, than.Generation), cmp.Compare(a.Term, b.Term), cmp.Compare(a.Version, b.Version))
+	return by > 0 || by == 0 && s.Role == api.RoleGoose && than.Role != api.RoleGoose
 }
 
 // See adds what one agent sees of the others.

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 	defer asking.Wait()
 	defer cancel()
 
-	m := &model{glyphs: t.glyphs(), ends: orElse(o.Ends, "quit"), hints: o.Hints}
+	m := &model{glyphs: t.glyphs(), ends: cmp.Or(o.Ends, "quit"), hints: o.Hints}
 	draw := func() { t.draw(m.view) }
 	var changed, settled <-chan struct{}
 	look := func() (urgent bool, err error) {

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,7 +44,7 @@ var columns = []column{
 	{"TOKEN", true, 10, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
 	{"VOTERS", true, 11, 0, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
 	{"PROMISE", false, 9, 0, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
-	{"RTT", true, 3, len("suspect"), func(_ *model, a *Agent, _ Goose) string { return orElse(a.Seen, rtt(a.RTT)) }},
+	{"RTT", true, 3, len("suspect"), func(_ *model, a *Agent, _ Goose) string { return cmp.Or(a.Seen, rtt(a.RTT)) }},
 	{"LOSS", true, 5, 0, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
 	{"AGE", true, 6, len("59m59s"), func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
 	{"PID", true, 12, 0, func(_ *model, a *Agent, _ Goose) string { return number(a.PID) }},

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,7 +178,7 @@ func (m *model) timeline(width int) []line {
 		case told == 0:
 			who.add(plain, fmt.Sprintf("%s since %s", p.name, p.from.Format("15:04:05")))
 		default:
-			who.add(plain, fmt.Sprintf("%s%s for %s", m.glyphs.dot, p.name, orElse(age(lasted), "0s")))
+			who.add(plain, fmt.Sprintf("%s%s for %s", m.glyphs.dot, p.name, cmp.Or(age(lasted), "0s")))
 		}
 		told++
 	}
@@ -292,5 +293,5 @@ func promise(p *monitor.Promise) string {
 	case p.Left <= 0:
 		return ""
 	}
-	return fmt.Sprintf("%s, %d ms", orElse(p.To, "?"), p.Left.Milliseconds())
+	return fmt.Sprintf("%s, %d ms", cmp.Or(p.To, "?"), p.Left.Milliseconds())
 }

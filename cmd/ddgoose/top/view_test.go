@@ -271,3 +271,12 @@ func TestWhatOneAgentSeesGrowsOld(t *testing.T) {
 	require.Nil(t, b.RTT)
 	require.Empty(t, c.Seen)
 }
+
+// text is the line without its styles.
+func (l *line) text() string {
+	var b strings.Builder
+	for _, s := range l.spans {
+		b.WriteString(s.text)
+	}
+	return b.String()
+}
