@@ -35,7 +35,6 @@ type echoed struct {
 		echo    deadline // come back, and not taken
 		overdue bool     // the stop for an echo that is owed has been told
 		length  time.Duration
-		silent  bool
 	}
 }
 
@@ -58,7 +57,7 @@ func (e *echoed) forward() {
 		case <-e.Session.Ready():
 			e.wake()
 		case <-e.Session.Done():
-			e.finish(false)
+			e.finish()
 			return
 		case <-e.over:
 			return
@@ -69,13 +68,12 @@ func (e *echoed) forward() {
 func (e *echoed) wake() { tell(e.ready) }
 
 // finish ends the session, once.
-func (e *echoed) finish(silent bool) {
+func (e *echoed) finish() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {
 	case <-e.done:
 	default:
-		e.mu.silent = silent
 		close(e.done)
 	}
 }
@@ -166,15 +164,8 @@ func (e *echoed) Drained(token uint64, stepDown bool) {
 	e.mu.Unlock()
 	e.Session.Drained(token, stepDown || silent)
 	if silent {
-		e.finish(true)
+		e.finish()
 	}
-}
-
-// silent tells whether the session ended because run had fallen silent.
-func (e *echoed) silent() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mu.silent
 }
 
 // length is that of a whole lease.

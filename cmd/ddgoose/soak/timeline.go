@@ -40,16 +40,17 @@ func (r *Report) Overview() template.HTML { return r.draw(0, r.Until) }
 
 // Strips draws the run piece by piece.
 func (r *Report) Strips() (all []template.HTML) {
-	length := stripLengths[len(stripLengths)-1]
-	for _, l := range slices.Backward(stripLengths) {
-		if r.Until <= maxStrips*l {
-			length = l
-		}
-	}
+	length := fitting(stripLengths, r.Until, maxStrips)
 	for from := time.Duration(0); from < r.Until; from += length {
 		all = append(all, r.draw(from, from+length))
 	}
 	return all
+}
+
+// fitting gives the shortest of some lengths of which n cover all; the last one when none does.
+func fitting(lengths []time.Duration, all, n time.Duration) time.Duration {
+	i := slices.IndexFunc(lengths, func(l time.Duration) bool { return all <= n*l })
+	return lengths[(i+len(lengths))%len(lengths)]
 }
 
 func (r *Report) draw(from, to time.Duration) template.HTML {
@@ -105,12 +106,7 @@ var ticks = []time.Duration{
 const maxTicks = 12
 
 func (s *strip) axis(bottom float64) {
-	step := ticks[len(ticks)-1]
-	for _, t := range slices.Backward(ticks) {
-		if s.to-s.from <= maxTicks*t {
-			step = t
-		}
-	}
+	step := fitting(ticks, s.to-s.from, maxTicks)
 	for at := (s.from + step - 1) / step * step; at <= s.to; at += step {
 		fmt.Fprintf(&s.svg, `<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%g"/>`, s.x(at), s.x(at), bottom+4)
 		class := "tick"
