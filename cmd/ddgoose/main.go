@@ -2,10 +2,10 @@
 // that run on this machine.
 //
 // One file holds one command, or a few of one subject: constructor newXCommand
-// and, where it needs them, options and run. A command gets the [environment] and touches nothing else of
-// the process: no package-level flags, no init, no os.Exit, no os.Stdout. It
-// returns its errors, and [environment.exit] alone prints them and chooses the
-// exit code; see exit.go.
+// and, where it needs them, options and run. A command gets the [environment] and
+// touches nothing else of the process: no package-level flags, no init, no
+// os.Exit, no os.Stdout. It returns its errors, and [environment.exit] alone
+// prints them and chooses the exit code; see exit.go.
 package main
 
 import (

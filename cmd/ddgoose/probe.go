@@ -11,8 +11,66 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 )
+
+func newIsGooseCommand(env *environment) *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use:   "is-goose",
+		Short: "Tell by exit code whether this agent is the goose",
+		Long: `Tells by its exit code whether this agent is the goose, inside its lease, and prints the
+fencing token if so. The answer is true when it is given and binds nobody later: send the
+token with what you do, and let the receiver refuse lower ones; or use the client's Lead.
+
+Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
+		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.isGoose(cmd.Context(), env) },
+	}
+	o.flags(cmd, time.Second)
+	o.electionFlag()
+	o.jsonFlag(cmd)
+	return cmd
+}
+
+// gooseAnswer is what is-goose --json prints; token is 0 when this agent is not the goose.
+type gooseAnswer struct {
+	Token uint64    `json:"token"`
+	Lease api.Lease `json:"lease"`
+}
+
+func (o *clientOptions) isGoose(ctx context.Context, env *environment) error {
+	var a gooseAnswer
+	sent := boottime.Now()
+	err := o.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		s, err := c.Status(ctx)
+		a.Lease = s.Lease
+		// Counted from the request, in case the answer took its time.
+		left := time.Duration(s.Lease.RemainingMS*float64(time.Millisecond)) - (boottime.Now() - sent)
+		if s.Role == api.RoleGoose && s.Lease.Valid && left > 0 {
+			a.Token = s.Token
+		} else {
+			a.Lease.Valid, a.Lease.RemainingMS = false, 0
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return cannotTell(err)
+	case o.json:
+		err = printJSON(env, a)
+	case a.Token != 0:
+		_, err = fmt.Fprintln(env.stdout, a.Token)
+	}
+	switch {
+	case err != nil:
+		return cannotTell(fmt.Errorf("write the answer: %w", err))
+	case a.Token == 0:
+		return quietly(exitError)
+	}
+	return nil
+}
 
 // probes are the questions that an agent answers for load balancers.
 var probes = []string{client.ProbeGoose, client.ProbeDuck, client.ProbeHealth, client.ProbeReady}

@@ -54,12 +54,25 @@ const tellLimit = 2 * time.Second
 // setPartition replaces the partition. What is cut by either counts as cut meanwhile.
 func (d *driver) setPartition(s shape.Shape) {
 	d.w.partitioned(append(d.w.inForce(), s)...)
+	d.tell(func(ctx context.Context) error { return d.f.SetPartition(ctx, s) })
+	d.w.partitioned(s)
+}
+
+// tell has agents take rules, and those again that are too slow.
+func (d *driver) tell(set func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
 	defer cancel()
-	if err := d.f.SetPartition(ctx, s); err != nil {
-		d.retellAll()
+	if set(ctx) == nil {
+		return
 	}
-	d.w.partitioned(s)
+	for _, a := range d.f.Agents() {
+		d.mu.Lock()
+		harmed := d.harmed[a.Name] != ""
+		d.mu.Unlock()
+		if !harmed {
+			_ = d.retell(a) // one that ends meanwhile gets them at its start
+		}
+	}
 }
 
 func (d *driver) rules(_ context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {
@@ -76,24 +89,7 @@ func (d *driver) clear(*flock.Agent) error {
 }
 
 func (d *driver) setNetem(rules string) {
-	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
-	defer cancel()
-	if err := d.f.SetNetem(ctx, rules); err != nil {
-		d.retellAll()
-	}
-}
-
-// retellAll tells every agent that is not harmed its rules again: one of them
-// was too slow to take them.
-func (d *driver) retellAll() {
-	for _, a := range d.f.Agents() {
-		d.mu.Lock()
-		harmed := d.harmed[a.Name] != ""
-		d.mu.Unlock()
-		if !harmed {
-			_ = d.retell(a) // one that ends meanwhile gets them at its start
-		}
-	}
+	d.tell(func(ctx context.Context) error { return d.f.SetNetem(ctx, rules) })
 }
 
 // retell tells one agent the rules that it should have.

@@ -78,12 +78,8 @@ var reaches = []time.Duration{
 
 // reach gives how far back a bar goes: so far that all that is known fits.
 func (h *history) reach() time.Duration {
-	for _, r := range reaches {
-		if h.last.Sub(h.first) <= r {
-			return r
-		}
-	}
-	return reaches[len(reaches)-1]
+	i, _ := slices.BinarySearch(reaches, h.last.Sub(h.first))
+	return reaches[min(i, len(reaches)-1)]
 }
 
 // bar draws the history from reach ago until now. Its columns stand for the same
