@@ -62,7 +62,9 @@ func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
 		o.At = at.Round(time.Microsecond)
 		ops = append(ops, o)
 		for late && d.OneIn(3) { // more of it, while what was asked for is under way
-			at += time.Microsecond + d.Below(f.Lease/4)
+			if at += time.Microsecond + d.Below(f.Lease/4); at >= f.For {
+				break
+			}
 			o = w.op(from[d.Uint64()%uint64(len(from))])
 			o.At = at.Round(time.Microsecond)
 			ops = append(ops, o)

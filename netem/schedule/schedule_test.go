@@ -168,3 +168,13 @@ func TestBadScenariosNameTheLine(t *testing.T) {
 		require.ErrorContains(t, err, want, text)
 	}
 }
+
+// What is drawn ends before the time is over: then everything is healed, and no fault may follow.
+func TestNothingIsDrawnPastTheEnd(t *testing.T) {
+	for seed := range uint64(300) {
+		d, late := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late")
+		for _, o := range schedule.Draw(&d, &late, schedule.Flock{Agents: 5, Lease: 400 * time.Millisecond, For: time.Minute, Every: 100 * time.Millisecond}) {
+			require.Less(t, o.At, time.Minute, "seed %d: %v", seed, &o)
+		}
+	}
+}
