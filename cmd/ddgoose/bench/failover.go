@@ -100,12 +100,17 @@ func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 		return 0, fmt.Errorf("step-down of %s: %w", old, err)
 	}
 	err = w.until(ctx, "the next goose", failoverWait, func(map[string]api.Status) bool {
-		i := slices.IndexFunc(w.reigns, func(r reign) bool { return r.name == old && r.token == token })
 		j := slices.IndexFunc(w.reigns, func(r reign) bool { return r.token > token })
-		if i < 0 || j < 0 || w.reigns[i].to.IsZero() {
+		ended := time.Time{}
+		for _, r := range w.reigns { // one whose lease lapsed and was earned back stands there more than once
+			if r.name == old && r.token == token {
+				ended = r.to
+			}
+		}
+		if j < 0 || ended.IsZero() {
 			return false
 		}
-		gap = max(w.reigns[j].from.Sub(w.reigns[i].to), 0)
+		gap = max(w.reigns[j].from.Sub(ended), 0)
 		return true
 	})
 	return gap, errors.Join(err, w.settled(ctx))
