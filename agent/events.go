@@ -77,6 +77,8 @@ func (l *life) tellElection(log *slog.Logger, ev member.Event) {
 		log.Info(ev.What.String(), "term", ev.Term)
 	case election.EventTwoLeaders, election.EventForeign:
 		l.problem(l.nameOf(ev.Peer) + ": " + ev.What.String() + ": a copied data directory, or two recoveries of one flock (stop one of them)")
+	case election.EventImplausible:
+		l.problem(l.nameOf(ev.Peer) + " shows a term, version or generation that no flock reaches: ignored (somebody who has the key forges messages: change the key)")
 	case election.EventVoters:
 		log.Info("voters changed", "term", ev.Term, "voters", ev.Voters)
 	default:

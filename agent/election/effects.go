@@ -95,17 +95,18 @@ type EventKind uint8
 
 // The events.
 const (
-	EventCampaign   EventKind = 1 + iota // became a candidate, at Term
-	EventWon                             // became the leader, of Term
-	EventSplit                           // stood down as candidate: no majority in time (R3)
-	EventDeposed                         // the leader saw a higher term or generation
-	EventNotQuorate                      // the leader lost its majority and stood down (rule 20)
-	EventResigned                        // the leader gave up and nobody took over (rule 16)
-	EventInstalled                       // took a newer config
-	EventVoters                          // the leader changed the voters
-	EventTwoLeaders                      // Peer claims to lead this node's own term: a copied disk, or a bug (rule 3)
-	EventForeign                         // Peer is of another recovery of this flock (rule 26)
-	EventDeferred                        // gave its vote to Peer, at Term (R2)
+	EventCampaign    EventKind = 1 + iota // became a candidate, at Term
+	EventWon                              // became the leader, of Term
+	EventSplit                            // stood down as candidate: no majority in time (R3)
+	EventDeposed                          // the leader saw a higher term or generation
+	EventNotQuorate                       // the leader lost its majority and stood down (rule 20)
+	EventResigned                         // the leader gave up and nobody took over (rule 16)
+	EventInstalled                        // took a newer config
+	EventVoters                           // the leader changed the voters
+	EventTwoLeaders                       // Peer claims to lead this node's own term: a copied disk, or a bug (rule 3)
+	EventForeign                          // Peer is of another recovery of this flock (rule 26)
+	EventDeferred                         // gave its vote to Peer, at Term (R2)
+	EventImplausible                      // ignored a message of Peer whose numbers are too far ahead (rule 26)
 )
 
 // Event is something that happened in a step.

@@ -295,16 +295,20 @@ func describe(n *Node) string {
 // check demands what must hold after any step.
 func (h *hostile) check(before *Node, in Input) {
 	h.t.Helper()
-	h.checkRecord(before)
+	h.checkRecord(before, in)
 	h.checkLease()
 	h.checkBonds(before, in)
 	h.checkSent(before, in)
 }
 
 // checkRecord: what is durable only grows, and one vote is given in a term.
-func (h *hostile) checkRecord(before *Node) {
+func (h *hostile) checkRecord(before *Node, in Input) {
 	h.t.Helper()
 	old, rec := before.rec, h.node.rec
+	if rec.Generation != old.Generation {
+		old.Term = 0 // terms begin anew
+	}
+	_, told := in.(*Message)
 	switch {
 	case rec != h.disk:
 		h.fail("the disk has %+v", h.disk)
@@ -312,6 +316,8 @@ func (h *hostile) checkRecord(before *Node) {
 		h.fail("another flock: it was %v", old.FlockID)
 	case rec.Term < old.Term || rec.Term > MaxTerm:
 		h.fail("the term was %d", old.Term)
+	case told && farAhead(old.Term, rec.Term, MaxTerm, termLeap+1): // a candidate of that term may win the next
+		h.fail("a message used up the terms (rule 26): it was %d", old.Term)
 	case rec.Generation.Number < old.Generation.Number || rec.Generation.Number > MaxGeneration:
 		h.fail("the generation was %d", old.Generation.Number)
 	case rec.Config.Term > rec.Term:

@@ -124,7 +124,7 @@ var (
 
 	configOrderIgnored = mcFault{name: "voter ignores config order", deep: true, before: func(n *Node, in Input) Input {
 		if m, ok := in.(*Message); ok && m.Kind == VoteRequest && m.Term >= n.rec.Term {
-			m.ConfigID = ConfigID{MaxTerm, MaxTerm}
+			m.ConfigID = ConfigID{MaxTerm / 2, MaxTerm / 2}
 		}
 		return in
 	}}

@@ -20,7 +20,7 @@ var eventNames = [...]string{
 	EventCampaign: "campaigns", EventWon: "won", EventSplit: "stands down as candidate", EventDeposed: "deposed",
 	EventNotQuorate: "stands down without a majority", EventResigned: "resigned", EventInstalled: "took the config of",
 	EventVoters: "changed the voters", EventTwoLeaders: "refuses a second leader", EventForeign: "refuses a foreign generation of",
-	EventDeferred: "defers to",
+	EventDeferred: "defers to", EventImplausible: "ignores a number too far ahead of",
 }
 
 // String says what happened, for logs.

@@ -11,6 +11,10 @@ func (n *Node) receive(now time.Duration, m *Message, fx *Effects) {
 	if m.FlockID != n.rec.FlockID || m.FlockID.IsZero() || m.From == n.set.ID || m.Term > MaxTerm {
 		return
 	}
+	if !n.plausible(m) {
+		fx.event(EventImplausible, m.Term, m.From)
+		return
+	}
 	if (m.Kind == TimeoutNow || m.Kind == Resign) && !n.named(m) {
 		return
 	}
@@ -37,6 +41,27 @@ func (n *Node) receive(now time.Duration, m *Message, fx *Effects) {
 	}
 	n.spreadConfig(now, m, fx)
 }
+
+// plausible tells that no number of a message is so far ahead of this node's own
+// that to take it would use the numbers up (rule 26).
+func (n *Node) plausible(m *Message) bool {
+	var term, version uint64 // of a newer generation nothing is known yet
+	switch own := n.rec.Generation; {
+	case m.Generation.Number < own.Number:
+		return true // refused as old
+	case m.Generation.Number > own.Number:
+		if farAhead(own.Number, m.Generation.Number, MaxGeneration, generationLeap) {
+			return false
+		}
+	default:
+		term, version = n.rec.Term, n.rec.Config.Version
+	}
+	return !farAhead(term, max(m.Term, m.ConfigID.Term), MaxTerm, termLeap) &&
+		!farAhead(version, m.ConfigID.Version, MaxTerm, termLeap)
+}
+
+// farAhead tells that a number past half its range is more than a leap above one's own.
+func farAhead(own, shown, most, leap uint64) bool { return shown > most/2 && shown > own+leap }
 
 // spreadConfig sends this node's config to one of the flock whose message shows
 // an older one (rule 27), paced as Rejects are. The answers to requests, and the
@@ -149,9 +174,10 @@ func (n *Node) takeGeneration(now time.Duration, m *Message, fx *Effects) bool {
 	n.follow(now, ID{}, fx)
 	n.rec.Generation = m.Generation
 	n.rec.Config = m.Config
-	n.rec.Term = max(n.rec.Term, m.Term, m.Config.Term)
+	n.rec.Term = max(m.Term, m.Config.Term) // terms begin anew in each generation
 	n.rec.Vote = ID{}
 	n.ranked = false
+	n.heard, n.resigned = heard{}, Promise{} // they name terms of the old one
 	fx.event(EventInstalled, n.rec.Term, m.From)
 	n.observeVoters()
 	n.schedule(now)

@@ -8,12 +8,13 @@ import (
 
 // Recovered gives the record that a manual recovery makes of r: the next
 // generation, with the voters of c and their priorities (rule 26). Nothing of r's
-// own config enters, so that survivors whose configs differ come to one.
+// own config enters, so that survivors whose configs differ come to one, and terms
+// begin at 0: a forger may have used up those of the old generation.
 func (r Record) Recovered(c Config) Record {
 	c.ConfigID, c.Table = ConfigID{Version: 1}, Digest{}
 	r.Generation.Number++
 	r.Generation.Tag = recoveryTag(r.FlockID, r.Generation.Number, &c)
-	r.Config, r.Term, r.Vote = c, r.Term+1, ID{}
+	r.Config, r.Term, r.Vote = c, 0, ID{}
 	return r
 }
 

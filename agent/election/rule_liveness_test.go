@@ -157,7 +157,7 @@ func TestRule26HigherGenerationIsTakenWithItsConfigAndPromisesAreKept(t *testing
 	c.tell("a", "c", Message{Kind: Reject, Header: h, Config: recovered})
 	require.Equal(t, gen, n.rec.Generation)
 	require.Equal(t, recovered, n.rec.Config, "though its number is lower")
-	require.Equal(t, uint64(9), n.rec.Term)
+	require.Equal(t, uint64(4), n.rec.Term, "terms begin anew")
 	require.Zero(t, n.rec.Vote)
 	require.Equal(t, promise, n.promise)
 	require.Equal(t, n.rec, c.nodes["a"].disk)
@@ -166,7 +166,7 @@ func TestRule26HigherGenerationIsTakenWithItsConfigAndPromisesAreKept(t *testing
 	require.Equal(t, Reject, sent.Kind, "a lower generation")
 	require.Equal(t, gen, sent.Generation)
 	require.Equal(t, recovered, sent.Config)
-	require.Equal(t, uint64(9), n.rec.Term)
+	require.Equal(t, uint64(4), n.rec.Term)
 
 	before := *n
 	h.Generation.Tag++
@@ -187,7 +187,7 @@ func TestRule26RecoveryIsMadeOfItsListAlone(t *testing.T) {
 	require.Equal(t, list.Members(), a.Config.Members())
 	require.Zero(t, a.Config.Table)
 	require.Equal(t, uint64(1), a.Generation.Number)
-	require.Equal(t, []any{uint64(8), ID{}, time.Second}, []any{a.Term, a.Vote, a.PromiseMax})
+	require.Equal(t, []any{uint64(0), ID{}, time.Second}, []any{a.Term, a.Vote, a.PromiseMax})
 
 	require.True(t, a.RecoveredWith(list))
 	require.False(t, one.RecoveredWith(list))
@@ -199,6 +199,67 @@ func TestRule26RecoveryIsMadeOfItsListAlone(t *testing.T) {
 	grown := a
 	grown.Config = grown.Config.With(Voter{ID: idOf("c"), Priority: 100})
 	require.False(t, grown.RecoveredWith(list), "another disaster")
+}
+
+// One forged message must not use up the terms, versions or generations of a flock.
+func TestRule26NumbersTooFarAheadAreIgnored(t *testing.T) {
+	const half = MaxTerm / 2
+	own := at(1, 1, "a", "b", "c")
+	late := at(half+1, half+1, "a", "b", "c")
+	older := Generation{Number: MaxGeneration/2 + 1}
+	for _, tt := range []struct {
+		name       string
+		rec        Record
+		generation Generation
+		term       uint64
+		config     Config
+		taken      bool
+	}{
+		{"the last term", Record{Term: 1, Config: own}, Generation{}, MaxTerm, own, false},
+		{"half of them", Record{Term: 1, Config: own}, Generation{}, half, own, true},
+		{"a leap past half", Record{Term: half + 1, Config: late}, Generation{}, half + 1 + termLeap, late, true},
+		{"more than a leap", Record{Term: half + 1, Config: late}, Generation{}, half + 2 + termLeap, late, false},
+		{"the last version", Record{Term: 1, Config: own}, Generation{}, 1, at(1, MaxTerm, "a", "b", "c"), false},
+		{"half of the versions", Record{Term: 1, Config: own}, Generation{}, 1, at(1, half, "a", "b", "c"), true},
+		{"a config of the last term", Record{Term: 1, Config: own}, Generation{}, 1, at(MaxTerm, 1, "a", "b", "c"), false},
+		{"the last generation", Record{Term: 1, Config: own}, Generation{Number: MaxGeneration}, 0, at(0, 1, "a", "b"), false},
+		{"half of the generations", Record{Term: 1, Config: own}, Generation{Number: MaxGeneration / 2}, 0, at(0, 1, "a", "b"), true},
+		{"a leap of generations", Record{Generation: older, Term: 1, Config: own}, Generation{Number: older.Number + generationLeap}, 0, at(0, 1, "a"), true},
+		{"too many generations", Record{Generation: older, Term: 1, Config: own}, Generation{Number: older.Number + generationLeap + 1}, 0, at(0, 1, "a"), false},
+		{"the last term of a newer generation", Record{Term: MaxTerm, Config: own}, Generation{Number: 1}, MaxTerm, at(0, 1, "a", "b"), false},
+	} {
+		c, n := lone(t, "a", tt.rec)
+		before := *n
+		h := Header{Generation: tt.generation, Term: tt.term, ConfigID: tt.config.ConfigID}
+		c.tell("a", "b", Message{Kind: Reject, Header: h, Config: tt.config})
+		if tt.taken {
+			require.Equal(t, []any{tt.generation, tt.term, tt.config}, []any{n.rec.Generation, n.rec.Term, n.rec.Config}, tt.name)
+			continue
+		}
+		require.Equal(t, before, *n, tt.name)
+		require.Equal(t, []Event{{EventImplausible, tt.term, idOf("b")}}, c.nodes["a"].fx.Events, tt.name)
+	}
+	c, _ := lone(t, "a", Record{Generation: older, Term: 1, Config: own})
+	sent := only(t, c.tell("a", "b", Message{Kind: HeartbeatAck, Header: header(MaxTerm, own)}))
+	require.Equal(t, Reject, sent.Kind, "one of an older generation is answered whatever its term is")
+}
+
+// A goose of the new generation may lead terms, and count rounds, that it led and counted in the old one.
+func TestRule26TermsBeginAnewInAGeneration(t *testing.T) {
+	own := at(5, 1, "a", "b", "c")
+	c, n := lone(t, "a", Record{Term: MaxTerm, Config: own})
+	old := beat(900, time.Second, MaxTerm, own)
+	c.tell("a", "b", old)
+	c.tell("a", "b", Message{Kind: Resign, Header: header(MaxTerm, own)})
+	recovered := at(0, 1, "a", "b", "c")
+	h := Header{Generation: Generation{1, 42}, Term: MaxTerm / 2, ConfigID: recovered.ConfigID}
+	c.tell("a", "b", Message{Kind: Reject, Header: h, Config: recovered})
+	require.EqualValues(t, MaxTerm/2, n.rec.Term)
+
+	n.rec.Term = MaxTerm // as if the new one had come as far: the goose, its term and its rounds are the old ones
+	again := beat(1, time.Second, MaxTerm, recovered)
+	again.Generation = h.Generation
+	require.Equal(t, time.Second, only(t, c.tell("a", "b", again)).Promise, "what was heard and resigned before counts no more")
 }
 
 func TestRule26TokensGrowWithTheGenerationThenTheTerm(t *testing.T) {

@@ -20,6 +20,9 @@ const (
 	// MaxGeneration bounds generations: 2^13 of them fit above the term in
 	// the 53 bits that every JSON reader keeps exact.
 	MaxGeneration = 1<<13 - 1
+	// termLeap is how far ahead of its own a node follows a term or a version that is past
+	// half its range, and generationLeap a generation (rule 26): a forged one leaves most of them.
+	termLeap, generationLeap = 1 << 20, 1 << 6
 )
 
 // ID names an agent's disk: 16 random bytes, made once. A lost disk is a new ID (rule 10).

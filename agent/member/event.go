@@ -77,6 +77,8 @@ func counterOf(k election.EventKind) string {
 		return "second_leaders"
 	case election.EventForeign:
 		return "foreign_generations"
+	case election.EventImplausible:
+		return "implausible_messages"
 	}
 	return "votes_given"
 }

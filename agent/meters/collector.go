@@ -207,17 +207,18 @@ var families = []struct{ prefix, name, label, help string }{
 
 // elections are the counters of the election's events.
 var elections = map[string]struct{ name, label, value, help string }{
-	"election_campaigns":           {"campaigns_total", "", "", "campaigns of this agent for votes"},
-	"election_won":                 {"elections_total", "outcome", "won", electionsHelp},
-	"election_stood_down":          {"elections_total", "outcome", "stood_down", electionsHelp},
-	"election_deposed":             {"leads_ended_total", "cause", "deposed", leadsHelp},
-	"election_not_quorate":         {"leads_ended_total", "cause", "not_quorate", leadsHelp},
-	"election_resigned":            {"leads_ended_total", "cause", "resigned", leadsHelp},
-	"election_votes_given":         {"votes_given_total", "", "", "votes given to others"},
-	"election_configs_installed":   {"configs_installed_total", "", "", "newer sets of voters taken from others"},
-	"election_voter_changes":       {"voter_changes_total", "", "", "changes of the voters made here as the goose"},
-	"election_second_leaders":      {"second_leaders_total", "", "", "claims of another agent to lead this agent's own term: a copied disk"},
-	"election_foreign_generations": {"foreign_generations_total", "", "", "messages from another recovery of this flock"},
+	"election_campaigns":            {"campaigns_total", "", "", "campaigns of this agent for votes"},
+	"election_won":                  {"elections_total", "outcome", "won", electionsHelp},
+	"election_stood_down":           {"elections_total", "outcome", "stood_down", electionsHelp},
+	"election_deposed":              {"leads_ended_total", "cause", "deposed", leadsHelp},
+	"election_not_quorate":          {"leads_ended_total", "cause", "not_quorate", leadsHelp},
+	"election_resigned":             {"leads_ended_total", "cause", "resigned", leadsHelp},
+	"election_votes_given":          {"votes_given_total", "", "", "votes given to others"},
+	"election_configs_installed":    {"configs_installed_total", "", "", "newer sets of voters taken from others"},
+	"election_voter_changes":        {"voter_changes_total", "", "", "changes of the voters made here as the goose"},
+	"election_second_leaders":       {"second_leaders_total", "", "", "claims of another agent to lead this agent's own term: a copied disk"},
+	"election_foreign_generations":  {"foreign_generations_total", "", "", "messages from another recovery of this flock"},
+	"election_implausible_messages": {"implausible_messages_total", "", "", "messages ignored because their term, version or generation is too far ahead"},
 }
 
 const (
