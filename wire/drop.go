@@ -19,14 +19,15 @@ const (
 	DropMalformed    = "malformed"     // not msgpack, or not the fields we know
 	DropTrailing     = "trailing"      // bytes behind the frame
 	DropRange        = "range"         // a field has a value that nothing of ours can have
-	DropUnknownKind  = "unknown_kind"  // entries that Frame.Skipped counts; never an error
+	DropUnknownKind  = "unknown_kind"  // entries that Frame.Skipped counts, which is no error; and gossip of a type that agents do not send
+	DropOldGossip    = "old_gossip"    // gossip of a former version
 )
 
 // Reasons lists every reason for a drop, so that all counters can be made at start.
 func Reasons() []string {
 	return []string{
 		DropShort, DropTooLarge, DropFirstByte, DropFrameVersion, DropChecksum, DropUnsealed,
-		DropUnknownKey, DropSeal, DropMalformed, DropTrailing, DropRange, DropUnknownKind,
+		DropUnknownKey, DropSeal, DropMalformed, DropTrailing, DropRange, DropUnknownKind, DropOldGossip,
 	}
 }
 
@@ -56,7 +57,9 @@ func (e *DropError) Error() string {
 	case DropUnsealed:
 		return fmt.Sprintf("sends without a key, we hold %s", held)
 	case DropFrameVersion:
-		return fmt.Sprintf("speaks frame version %s, we speak %d", e.Detail, Version)
+		return "speaks frame version " + e.Detail
+	case DropOldGossip:
+		return "gossips as a former version of ddgoose does"
 	case DropSeal:
 		return fmt.Sprintf("sent what does not open with key %s: forged, damaged, or of another flock label", e.KeyID)
 	case DropChecksum:

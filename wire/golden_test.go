@@ -117,7 +117,13 @@ func goldenDatagrams(t *testing.T) []struct {
 		{"datagram-plain", seal(t, plain, fromID[:])},
 		{"datagram-sealed", fixed(&sealed.datagrams)},
 		{"preface-plain", preface(t, plain, fromID)},
-		{"preface-sealed", fixed(&sealed.streams, byte(idSize+sealSize))},
+		{"preface-sealed", fixed(&sealed.prefaces, byte(idSize+sealSize))},
+		{"gossip-plain", plain.SealGossip(nil, fromID[:])},
+		{"gossip-sealed", fixed(&sealed.gossip)},
+		{"request-plain", plain.SealStream(Request, fromID[:])},
+		{"request-sealed", fixed(&sealed.requests, 0, 0, 0, byte(idSize+sealSize))},
+		{"answer-plain", plain.SealStream(Answer, fromID[:])},
+		{"answer-sealed", fixed(&sealed.answers, 0, 0, 0, byte(idSize+sealSize))},
 	}
 }
 

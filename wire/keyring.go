@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
-	"strconv"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -36,20 +35,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Keyring struct {
 	ids       []string
 	datagrams envelope
-	streams   envelope
+	prefaces  envelope
+	gossip    envelope
+	requests  envelope // on streams
+	answers   envelope
 }
 
 // NewKeyring makes a keyring of 32-byte keys: the first seals, all open. Each
-// key serves through sub-keys (HKDF-SHA256), so it may be memberlist's as
-// well. Without keys, datagrams carry a checksum only, and anyone on the
-// network can forge them.
+// key serves through sub-keys (HKDF-SHA256), one for each use. Without keys,
+// datagrams and streams carry a checksum only, and anyone on the network can
+// forge them.
 func NewKeyring(label string, keys [][]byte) (*Keyring, error) {
 	if len(label) > MaxLabel {
 		return nil, fmt.Errorf("flock label of %d bytes: at most %d", len(label), MaxLabel)
 	}
 	k := &Keyring{
-		datagrams: newEnvelope(FirstByte, label),
-		streams:   newEnvelope(StreamByte, label),
+		datagrams: newEnvelope(FirstByte, Version, label),
+		prefaces:  newEnvelope(StreamByte, GossipVersion, label),
+		gossip:    newEnvelope(GossipByte, GossipVersion, label),
+		requests:  newEnvelope(requestByte, GossipVersion, label),
+		answers:   newEnvelope(answerByte, GossipVersion, label),
 	}
 	for i, key := range keys {
 		if len(key) != KeySize {
@@ -60,11 +65,12 @@ func NewKeyring(label string, keys [][]byte) (*Keyring, error) {
 				return nil, fmt.Errorf("key %d (%s) repeats key %d: name each once", i+1, KeyID(key), j+1)
 			}
 		}
-		if err := k.datagrams.add(key, "duckduckgoose datagram 1", label); err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
-		}
-		if err := k.streams.add(key, "duckduckgoose stream 1", label); err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		for use, e := range map[string]*envelope{
+			"datagram 1": &k.datagrams, "stream 1": &k.prefaces, "gossip 2": &k.gossip, "request 2": &k.requests, "answer 2": &k.answers,
+		} {
+			if err := e.add(key, "duckduckgoose "+use, label); err != nil {
+				return nil, fmt.Errorf("key %d: %w", i+1, err)
+			}
 		}
 		k.ids = append(k.ids, KeyID(key))
 	}
@@ -128,8 +134,8 @@ type sealer struct {
 
 func (s *sealer) head() []byte { return s.data[:headSize] }
 
-func newEnvelope(first byte, label string) envelope {
-	e := envelope{plain: [headSize]byte{first, Version}}
+func newEnvelope(first, version byte, label string) envelope {
+	e := envelope{plain: [headSize]byte{first, version}}
 	e.sum = crc32.Checksum(e.plain[:], castagnoli)
 	e.sum = crc32.Update(e.sum, castagnoli, []byte{byte(len(label))})
 	e.sum = crc32.Update(e.sum, castagnoli, []byte(label))
@@ -146,7 +152,7 @@ func (e *envelope) add(key []byte, use, label string) error {
 		return fmt.Errorf("making a cipher: %w", err)
 	}
 	id := keyID(key)
-	data := append([]byte{e.plain[0], Version}, id[:]...)
+	data := append([]byte{e.plain[0], e.plain[1]}, id[:]...)
 	e.keys = append(e.keys, sealer{aead: aead, data: append(data, label...)})
 	return nil
 }
@@ -184,21 +190,47 @@ func (e *envelope) sealWith(dst, body []byte) []byte {
 	return s.aead.Seal(dst, dst[len(dst)-nonceSize:], body, s.data)
 }
 
+// expects checks the first bytes of a head.
+func (e *envelope) expects(head []byte) *DropError {
+	if head[0] != e.plain[0] {
+		return drop(DropFirstByte, fmt.Sprintf("0x%02X: want 0x%02X", head[0], e.plain[0]))
+	}
+	if head[1] != e.plain[1] {
+		return drop(DropFrameVersion, fmt.Sprintf("%d, we speak %d", head[1], e.plain[1]))
+	}
+	return nil
+}
+
 // open checks head and what was sealed behind it, and appends the body to dst.
 func (e *envelope) open(dst, head, sealed []byte) ([]byte, *DropError) {
-	if head[0] != e.plain[0] {
-		return nil, drop(DropFirstByte, fmt.Sprintf("0x%02X: want 0x%02X", head[0], e.plain[0]))
+	body, err := e.openInto(dst, head, sealed)
+	if err != nil || len(e.keys) > 0 {
+		return body, err
 	}
-	if head[1] != Version {
-		return nil, drop(DropFrameVersion, strconv.Itoa(int(head[1])))
+	return append(dst, body...), nil
+}
+
+// openInPlace gives a body that takes the place of what was sealed.
+func (e *envelope) openInPlace(head, sealed []byte) ([]byte, *DropError) {
+	var dst []byte
+	if len(e.keys) > 0 && len(sealed) >= sealSize {
+		dst = sealed[nonceSize:nonceSize]
+	}
+	return e.openInto(dst, head, sealed)
+}
+
+// openInto appends to dst what was sealed with a key; what was not it gives as it is.
+func (e *envelope) openInto(dst, head, sealed []byte) ([]byte, *DropError) {
+	if err := e.expects(head); err != nil {
+		return nil, err
 	}
 	if [keyIDSize]byte(head[2:]) == ([keyIDSize]byte{}) {
-		return e.openPlain(dst, sealed)
+		return e.openPlain(sealed)
 	}
 	return e.openSealed(dst, head, sealed)
 }
 
-func (e *envelope) openPlain(dst, sealed []byte) ([]byte, *DropError) {
+func (e *envelope) openPlain(sealed []byte) ([]byte, *DropError) {
 	if len(e.keys) > 0 {
 		return nil, drop(DropUnsealed, "")
 	}
@@ -209,7 +241,7 @@ func (e *envelope) openPlain(dst, sealed []byte) ([]byte, *DropError) {
 	if binary.BigEndian.Uint32(sealed) != crc32.Update(e.sum, castagnoli, body) {
 		return nil, drop(DropChecksum, "")
 	}
-	return append(dst, body...), nil
+	return body, nil
 }
 
 func (e *envelope) openSealed(dst, head, sealed []byte) ([]byte, *DropError) {

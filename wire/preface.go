@@ -26,7 +26,7 @@ func WritePreface(w io.Writer, k *Keyring, id election.ID) error {
 	if id.IsZero() {
 		return fmt.Errorf("writing preface: sender has no id")
 	}
-	e := &k.streams
+	e := &k.prefaces
 	b := e.appendHead(make([]byte, 0, maxPreface))
 	b = append(b, byte(idSize+e.overhead()))
 	b = e.seal(b, id[:])
@@ -60,7 +60,7 @@ func ReadPreface(r io.Reader, k *Keyring) (election.ID, error) {
 	if _, err := io.ReadFull(r, sealed); err != nil {
 		return id, fmt.Errorf("reading preface: %w", err)
 	}
-	body, drops := k.streams.open(nil, head, sealed)
+	body, drops := k.prefaces.open(nil, head, sealed)
 	if drops != nil {
 		return id, k.complete(drops)
 	}

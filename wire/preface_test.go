@@ -97,7 +97,7 @@ func TestTruncatedPrefaceIsAnError(t *testing.T) {
 
 func TestPrefaceOfALaterVersionMayAddFields(t *testing.T) {
 	ring := keyring(t, "default", 1)
-	e := &ring.streams
+	e := &ring.prefaces
 	b := append(e.appendHead(nil), byte(idSize+4+e.overhead()))
 	b = e.seal(b, append(fromID[:], "more"...))
 	id, err := ReadPreface(bytes.NewReader(b), ring)
@@ -109,7 +109,7 @@ func TestPrefaceNamesSomebody(t *testing.T) {
 	ring := keyring(t, "default")
 	require.Error(t, WritePreface(io.Discard, ring, election.ID{}))
 	for n, reason := range map[int]string{3: DropShort, 16: DropRange} {
-		e := &ring.streams
+		e := &ring.prefaces
 		b := e.seal(append(e.appendHead(nil), byte(n+e.overhead())), make([]byte, n))
 		_, err := ReadPreface(bytes.NewReader(b), ring)
 		requireDrop(t, err, reason)

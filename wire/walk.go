@@ -1,0 +1,376 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// memberlist's types of messages.
+const (
+	gossipPing     = 0
+	gossipIndirect = 1
+	gossipAck      = 2
+	gossipSuspect  = 3
+	gossipAlive    = 4
+	gossipDead     = 5
+	gossipPushPull = 6
+	gossipCompound = 7
+	gossipUser     = 8
+	gossipNack     = 11
+	gossipChecksum = 12
+	gossipError    = 13
+)
+
+const (
+	// maxParts bounds the messages of one packet.
+	maxParts = 32
+	// maxMembers bounds the members that a push/pull tells of.
+	maxMembers = 8192
+	// maxMeta is memberlist's bound on metadata.
+	maxMeta = 512
+	// maxErrorText bounds the text of an error.
+	maxErrorText = 1024
+	// idText is the length of an agent's id, which is its name in gossip.
+	idText = 2 * idSize
+	// protocol is the version of memberlist's protocol that all agents speak.
+	protocol = 2
+)
+
+// holds tells what a field of a message may hold.
+type holds uint8
+
+const (
+	aNumber holds = iota // of 32 bits
+	aPort
+	aState
+	aSize   // of what follows the header
+	nothing // zero, nil or no text
+	aBool
+	anID      // in hexadecimal
+	anAddress // 4 or 16 bytes
+	someMeta
+	versions
+	someText // printable
+)
+
+type field struct {
+	name string
+	of   holds
+}
+
+// The messages that agents send, each with all its fields. memberlist's decoder
+// believes what a length says, so nothing else may reach it.
+var (
+	ping     = []field{{"SeqNo", aNumber}, {"Node", anID}, {"SourceAddr", anAddress}, {"SourcePort", aPort}, {"SourceNode", anID}}
+	indirect = append([]field{{"Target", anAddress}, {"Port", aPort}, {"Nack", aBool}}, ping...)
+	ack      = []field{{"SeqNo", aNumber}, {"Payload", nothing}}
+	nack     = []field{{"SeqNo", aNumber}}
+	accusal  = []field{{"Incarnation", aNumber}, {"Node", anID}, {"From", anID}}
+	alive    = []field{{"Incarnation", aNumber}, {"Node", anID}, {"Addr", anAddress}, {"Port", aPort}, {"Meta", someMeta}, {"Vsn", versions}}
+	member   = []field{{"Name", anID}, {"Addr", anAddress}, {"Port", aPort}, {"Meta", someMeta}, {"Incarnation", aNumber}, {"State", aState}, {"Vsn", versions}}
+	pushPull = []field{{"Nodes", aSize}, {"UserStateLen", nothing}, {"Join", aBool}}
+	user     = []field{{"UserMsgLen", aSize}}
+	failure  = []field{{"Error", someText}}
+)
+
+// probes tells whether a message is one that asks whether an agent is alive, or
+// answers that.
+func probes(kind byte) bool {
+	return kind == gossipPing || kind == gossipIndirect || kind == gossipAck || kind == gossipNack
+}
+
+// newsForm gives the fields of what agents tell of one another.
+func newsForm(kind byte) []field {
+	switch kind {
+	case gossipSuspect, gossipDead:
+		return accusal
+	case gossipAlive:
+		return alive
+	}
+	return nil
+}
+
+// packetForm gives the fields of a message that may be a whole packet.
+func packetForm(kind byte) []field {
+	switch kind {
+	case gossipPing:
+		return ping
+	case gossipIndirect:
+		return indirect
+	case gossipAck:
+		return ack
+	case gossipNack:
+		return nack
+	}
+	return newsForm(kind)
+}
+
+// walkPacket makes sure that b is one packet that agents send, and gives its
+// length; padding may follow. It allocates only to tell what is wrong.
+func walkPacket(b []byte) (int, *DropError) {
+	if len(b) == 0 {
+		return 0, drop(DropMalformed, "an empty packet")
+	}
+	if b[0] == gossipCompound {
+		return len(b), walkCompound(b)
+	}
+	w := walk{b: b, at: 1}
+	if err := w.message(b[0], packetForm(b[0])); err != nil {
+		return 0, err
+	}
+	if b[0] == gossipIndirect {
+		if len(b) < passedOn {
+			return 0, drop(DropShort, fmt.Sprintf("a ping to be passed on, of %d bytes: want %d", len(b), passedOn))
+		}
+		return w.at, nil
+	}
+	return w.at, w.ended()
+}
+
+// walkCompound checks a packet of several messages: news, or a ping and news. One
+// ping is all that a packet may ask.
+func walkCompound(b []byte) *DropError {
+	if len(b) < 2 {
+		return drop(DropMalformed, "ends early")
+	}
+	n := int(b[1])
+	if n == 0 || n > maxParts {
+		return outOfRange("number of messages in a packet", uint64(n), maxParts)
+	}
+	if len(b) < 2+2*n {
+		return drop(DropMalformed, "ends early")
+	}
+	sizes, rest := b[2:2+2*n], b[2+2*n:]
+	for i := range n {
+		size := int(binary.BigEndian.Uint16(sizes[2*i:]))
+		if size < 1 || size > len(rest) {
+			return drop(DropMalformed, fmt.Sprintf("message %d of a packet: %d bytes, of %d", i+1, size, len(rest)))
+		}
+		w := walk{b: rest[:size], at: 1}
+		form := newsForm(rest[0])
+		if i == 0 && rest[0] == gossipPing {
+			form = ping
+		}
+		if err := w.message(rest[0], form); err != nil {
+			return err
+		}
+		if err := w.ended(); err != nil {
+			return err
+		}
+		rest = rest[size:]
+	}
+	if len(rest) > 0 {
+		return drop(DropTrailing, fmt.Sprintf("%d bytes behind a packet", len(rest)))
+	}
+	return nil
+}
+
+// walkStream makes sure that b is one message that agents send on a stream, and
+// gives how many members it tells of.
+func walkStream(way Way, b []byte) (members int, err *DropError) {
+	if len(b) == 0 {
+		return 0, drop(DropMalformed, "an empty message")
+	}
+	w := walk{b: b, at: 1}
+	switch kind := b[0]; {
+	case kind == gossipPushPull:
+		if err := w.message(kind, pushPull); err != nil {
+			return 0, err
+		}
+		if w.size > maxMembers {
+			return 0, outOfRange("number of members", w.size, maxMembers)
+		}
+		for range w.size {
+			if err := w.fields(member); err != nil {
+				return 0, err
+			}
+		}
+		return int(w.size), w.ended()
+	case kind == gossipUser && way == Request:
+		if err := w.message(kind, user); err != nil {
+			return 0, err
+		}
+		if left := len(b) - w.at; w.size != uint64(left) {
+			return 0, drop(DropMalformed, fmt.Sprintf("a message of %d bytes: %d came", w.size, left))
+		}
+		return 0, nil
+	case kind == gossipPing && way == Request:
+		err = w.message(kind, ping)
+	case kind == gossipAck && way == Answer:
+		err = w.message(kind, ack)
+	case kind == gossipError && way == Answer:
+		err = w.message(kind, failure)
+	default:
+		err = w.message(kind, nil)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return 0, w.ended()
+}
+
+// walk goes through a message.
+type walk struct {
+	b    []byte
+	at   int
+	size uint64 // the last one that a field announced
+}
+
+func (w *walk) message(kind byte, form []field) *DropError {
+	if form == nil {
+		return drop(DropUnknownKind, fmt.Sprintf("gossip of type %d is not for this place", kind))
+	}
+	return w.fields(form)
+}
+
+func (w *walk) ended() *DropError {
+	if left := len(w.b) - w.at; left > 0 {
+		return drop(DropTrailing, fmt.Sprintf("%d bytes behind a message", left))
+	}
+	return nil
+}
+
+// fields checks a map that has each of the fields once.
+func (w *walk) fields(form []field) *DropError {
+	c, ok := w.next()
+	if !ok || c != msgpcode.FixedMapLow|byte(len(form)) {
+		return drop(DropMalformed, fmt.Sprintf("byte %d: want a map of %d fields", w.at, len(form)))
+	}
+	seen := 0
+	for range form {
+		at := w.at
+		name, ok := w.text()
+		i := index(form, name)
+		if !ok || i < 0 || seen&(1<<i) != 0 {
+			return drop(DropMalformed, fmt.Sprintf("byte %d: no field that belongs here", at))
+		}
+		seen |= 1 << i
+		if at = w.at; !w.value(form[i].of) {
+			return drop(DropMalformed, fmt.Sprintf("byte %d: no %s that an agent has", at, form[i].name))
+		}
+	}
+	return nil
+}
+
+func index(form []field, name []byte) int {
+	for i := range form {
+		if string(name) == form[i].name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (w *walk) value(of holds) bool {
+	switch of {
+	case aNumber:
+		n, ok := w.number()
+		return ok && n < 1<<32
+	case aPort:
+		n, ok := w.number()
+		return ok && n > 0 && n < 1<<16
+	case aState:
+		n, ok := w.number()
+		return ok && n <= 3
+	case aSize:
+		var ok bool
+		w.size, ok = w.number()
+		return ok
+	case nothing:
+		c, ok := w.next()
+		return ok && (c == 0 || c == msgpcode.Nil || c == msgpcode.FixedStrLow)
+	case aBool:
+		c, ok := w.next()
+		return ok && (c == msgpcode.False || c == msgpcode.True)
+	}
+	t, ok := w.text()
+	if !ok {
+		return false
+	}
+	switch of {
+	case anID:
+		return len(t) == idText && all(t, func(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' })
+	case anAddress:
+		return len(t) == 4 || len(t) == 16
+	case someMeta:
+		return len(t) <= maxMeta
+	case versions: // the least, the most, the one in use, and the same of an application: none
+		return len(t) == 6 && t[0] >= 1 && t[0] <= protocol && t[1] >= protocol && t[2] == protocol && bytes.Equal(t[3:], []byte{0, 0, 0})
+	case someText:
+		return len(t) <= maxErrorText && all(t, func(c byte) bool { return c >= ' ' && c <= '~' })
+	}
+	return false
+}
+
+func all(t []byte, ok func(byte) bool) bool {
+	for _, c := range t {
+		if !ok(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walk) next() (byte, bool) {
+	if w.at >= len(w.b) {
+		return 0, false
+	}
+	w.at++
+	return w.b[w.at-1], true
+}
+
+func (w *walk) take(n int) ([]byte, bool) {
+	if n > len(w.b)-w.at {
+		return nil, false
+	}
+	w.at += n
+	return w.b[w.at-n : w.at], true
+}
+
+// number reads an integer that is not negative.
+func (w *walk) number() (n uint64, ok bool) {
+	c, ok := w.next()
+	if !ok || c <= msgpcode.PosFixedNumHigh {
+		return uint64(c), ok
+	}
+	if c < msgpcode.Uint8 || c > msgpcode.Int64 {
+		return 0, false
+	}
+	b, ok := w.take(1 << (c & 3)) // cc to cf, d0 to d3: 1, 2, 4, 8 bytes
+	if !ok || c >= msgpcode.Int8 && b[0] >= 0x80 {
+		return 0, false
+	}
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	return n, true
+}
+
+// text reads a text, or bytes, of at most 65535 bytes.
+func (w *walk) text() ([]byte, bool) {
+	c, ok := w.next()
+	if !ok {
+		return nil, false
+	}
+	if msgpcode.IsFixedString(c) {
+		return w.take(int(c & msgpcode.FixedStrMask))
+	}
+	switch c {
+	case msgpcode.Str8, msgpcode.Bin8:
+		n, ok := w.next()
+		if !ok {
+			return nil, false
+		}
+		return w.take(int(n))
+	case msgpcode.Str16, msgpcode.Bin16:
+		n, ok := w.take(2)
+		if !ok {
+			return nil, false
+		}
+		return w.take(int(binary.BigEndian.Uint16(n)))
+	}
+	return nil, false
+}
