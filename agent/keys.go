@@ -27,11 +27,8 @@ func (l *life) setKeys(keys [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if (len(keys) == 0) == l.gossip.Sealed() {
+	if (len(keys) == 0) != (len(l.keys.Load().KeyIDs()) == 0) {
 		return api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them")
-	}
-	if err := l.gossip.SetKeys(keys); err != nil {
-		return err
 	}
 	l.keys.Store(ring)
 	l.Agent.cfg.Keys = keys // the loop's own: the next life reads it

@@ -28,7 +28,7 @@ func (a *Agent) listen() (Transport, error) {
 func (l *life) openNetwork() (err error) {
 	l.port = port.Open(port.Options{
 		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
-		Datagram: l.inbox.Take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, Sender: l.peerBehind,
+		Datagram: l.inbox.Take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, OtherVersion: l.otherVersion, Sender: l.peerBehind,
 	})
 	var known []gossip.Known
 	for _, p := range l.disk.Peers() {
@@ -39,7 +39,7 @@ func (l *life) openNetwork() (err error) {
 	}
 	l.savePeers(known)
 	l.gossip, err = gossip.Start(gossip.Options{
-		ID: l.id, Label: l.cfg.Flock, Keys: l.cfg.Keys, Meta: l.member.Meta(), Join: l.cfg.Join, Known: known, Port: l.port, Log: l.log,
+		ID: l.id, Meta: l.member.Meta(), Join: l.cfg.Join, Known: known, Port: l.port, Log: l.log,
 		Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Handlers: l.handlers(),
 	})
 	if err != nil {

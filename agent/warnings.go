@@ -82,6 +82,13 @@ func (l *life) otherKeys(host, text string) {
 	}
 }
 
+// otherVersion reports an agent of another version of gossip; any goroutine.
+func (l *life) otherVersion(host, text string) {
+	if l.quiet.Due("version " + host) {
+		l.reportProblem(text + ": it cannot join; run the same version of ddgoose everywhere")
+	}
+}
+
 // refreshWarnings lists what a person should do something about, each with its remedy.
 func (l *life) refreshWarnings(now time.Duration) {
 	var ws []string

@@ -24,6 +24,7 @@ import (
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/quietlog"
+	"duckduckgoose/wire"
 )
 
 const (
@@ -45,8 +46,6 @@ const (
 // any goroutine, and Problem must not block.
 type Options struct {
 	ID       election.ID
-	Label    string   // of the flock
-	Keys     [][]byte // the first one seals; none: nothing is sealed
 	Meta     member.Meta
 	Join     []string // HOST[:PORT]
 	Known    []Known  // agents known from before
@@ -72,7 +71,6 @@ type Port interface {
 type Gossip struct {
 	opts    Options
 	list    *memberlist.Memberlist
-	keyring *memberlist.Keyring // nil without keys
 	updates chan struct{}
 	telling chan struct{} // of capacity 1: held while memberlist takes new metadata
 	update  func(wait time.Duration) error
@@ -111,25 +109,13 @@ func Start(opts Options) (*Gossip, error) {
 	g.mu.meta, g.mu.own = meta, opts.Meta
 	c := memberlist.DefaultLANConfig()
 	c.Name = opts.ID.String()
-	c.Label = opts.Label
-	c.Transport = opts.Port
+	c.Transport = opts.Port // which seals, and adds the label
+	c.UDPBufferSize = wire.GossipRoom
 	c.RetransmitMult = 4
 	c.EnableCompression = false
 	c.DeadNodeReclaimTime = reclaimAfter
 	c.LogOutput = &logWriter{log: opts.Log, quiet: opts.Quiet, closed: opts.Port.Closed()}
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping, c.Conflict = g, g, g, g, g, g
-	if len(opts.Keys) > 0 {
-		keys := make([][]byte, len(opts.Keys))
-		for i, k := range opts.Keys {
-			if keys[i], err = gossipKey(k); err != nil {
-				return nil, err
-			}
-		}
-		if c.Keyring, err = memberlist.NewKeyring(keys, keys[0]); err != nil {
-			return nil, fmt.Errorf("gossip keys: %w", err)
-		}
-		g.keyring = c.Keyring
-	}
 	list, err := memberlist.Create(c)
 	if err != nil {
 		return nil, fmt.Errorf("start gossip: %w", err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,11 @@ func inFlock(t *testing.T, n int, test func(t *testing.T, f *flock)) {
 		defer func() {
 			for _, a := range f.agents {
 				a.Shutdown()
+				for name, n := range a.counts.All() {
+					if strings.HasPrefix(name, "dropped_gossip_") || strings.HasPrefix(name, "dropped_stream_") {
+						require.Zero(t, n, "what memberlist sends is taken: %s", name)
+					}
+				}
 			}
 			time.Sleep(time.Minute) // what memberlist still waits for
 			require.NoError(t, f.net.Close())
@@ -84,10 +90,10 @@ func (f *flock) start(n byte) {
 	quiet := &quietlog.Log{Out: log}
 	p := port.Open(port.Options{
 		Transport: e, Self: id, Label: "test", Keys: &held, Counts: counts, Quiet: quiet,
-		OtherLabel: func(string, string) {}, OtherKeys: func(string, string) {},
+		OtherLabel: func(string, string) {}, OtherKeys: func(string, string) {}, OtherVersion: func(string, string) {},
 	})
 	g, err := Start(Options{
-		ID: id, Label: "test", Keys: keys, Join: []string{at(0).String()}, Port: p, Log: log, Quiet: quiet, Counts: counts,
+		ID: id, Join: []string{at(0).String()}, Port: p, Log: log, Quiet: quiet, Counts: counts,
 		Meta:     member.Meta{Name: string(rune('a' + n)), FlockID: election.FlockID{7}, Start: 1, Life: uint64(n) + 1},
 		Problem:  func(string) {},
 		Handlers: map[string]Handler{pingQuestion: func(context.Context, election.ID, json.RawMessage) (any, error) { return struct{}{}, nil }},

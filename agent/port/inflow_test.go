@@ -26,17 +26,17 @@ func newInflowBench(t *testing.T) *inflowBench {
 	return &inflowBench{p.in, t, p}
 }
 
-func (b *inflowBench) stream(host string) *accepted {
+func (b *inflowBench) stream(host string) *stream {
 	ours, theirs := net.Pipe()
 	b.t.Cleanup(func() { require.NoError(b.t, theirs.Close()) })
 	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, "7"))
 	require.NoError(b.t, err)
-	s := &accepted{tracked: tracked{Conn: ours, port: b.port}, in: b.inflow, host: hostPrefix(addr)}
+	s := &stream{Conn: ours, port: b.port, host: hostPrefix(addr)}
 	b.take(s)
 	return s
 }
 
-func (b *inflowBench) closed(s *accepted) bool {
+func (b *inflowBench) closed(s *stream) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return s.gone
@@ -44,8 +44,8 @@ func (b *inflowBench) closed(s *accepted) bool {
 
 func TestTheHostWithTheMostStreamsGivesUpItsOldest(t *testing.T) {
 	b := newInflowBench(t)
-	honest := []*accepted{b.stream("10.0.0.1"), b.stream("10.0.0.2"), b.stream("10.0.0.2")}
-	var greedy []*accepted
+	honest := []*stream{b.stream("10.0.0.1"), b.stream("10.0.0.2"), b.stream("10.0.0.2")}
+	var greedy []*stream
 	for range 3 * streamsMost {
 		greedy = append(greedy, b.stream("10.0.0.9"))
 	}
@@ -79,40 +79,50 @@ func TestAHostOfManyIPv6AddressesIsOneHost(t *testing.T) {
 }
 
 func TestTheHostThatHoldsTheMostMemoryGivesUpItsLargestStream(t *testing.T) {
+	const part = hostMost / 8
 	b := newInflowBench(t)
 	honest := b.stream("10.0.0.1")
-	require.NoError(t, b.grow(honest, streamMost)) // the largest single one of all
+	require.NoError(t, b.grow(honest, hostMost-1))
 	small := b.stream("10.0.0.9")
 	require.NoError(t, b.grow(small, 10))
-	var large []*accepted
-	for range inflowMost / (streamMost / 2) {
+	var large []*stream
+	for range 16 {
 		s := b.stream("10.0.0.9")
-		_ = b.grow(s, streamMost/2)
+		_ = b.grow(s, part)
 		large = append(large, s)
 	}
 	require.False(t, b.closed(honest))
 	require.False(t, b.closed(small))
-	for i, s := range large { // of 16 halves 13 fit beside the others
-		require.Equal(t, i < 3, b.closed(s), "stream %d", i)
+	for i, s := range large { // 7 of them fit beside the small one
+		require.Equal(t, i < 9, b.closed(s), "stream %d", i)
 	}
-	require.EqualValues(t, 3, b.counts.Of("dropped_stream_memory").Load())
+	require.EqualValues(t, 9, b.counts.Of("dropped_stream_memory").Load())
 	require.ErrorIs(t, b.grow(large[0], 1), errStreamEvicted)
-	require.LessOrEqual(t, b.mu.held, inflowMost)
+
+	// Many hosts together have a bound, too.
+	for host := range byte(20) {
+		s := b.stream(fmt.Sprintf("10.0.1.%d", host))
+		large = append(large, s)
+		_ = b.grow(s, part)
+		require.LessOrEqual(t, b.mu.held, inflowMost)
+	}
+	require.True(t, b.closed(honest), "it has the most by now")
 
 	for _, s := range append(large, honest, small) {
 		require.NoError(t, s.Close())
-		require.NoError(t, s.Close(), "twice")
+		_ = s.Close() // twice
 	}
 	require.Zero(t, b.mu.held)
 	require.Empty(t, b.mu.open)
 }
 
-func TestOneStreamIsBounded(t *testing.T) {
+func TestStreamsThatWeOpenedTakeNobodysPlace(t *testing.T) {
 	b := newInflowBench(t)
-	s := b.stream("10.0.0.1")
-	require.NoError(t, b.grow(s, streamMost))
-	require.ErrorIs(t, b.grow(s, 1), errStreamLarge)
-	grow := oneStream()
-	require.NoError(t, grow(streamMost))
-	require.ErrorIs(t, grow(1), errStreamLarge)
+	first := b.stream("10.0.0.1")
+	for range 2 * streamsMost {
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { _ = theirs.Close() })
+		b.take(&stream{Conn: ours, port: b.port, host: first.host, to: "10.0.0.1:7"})
+	}
+	require.False(t, b.closed(first))
 }

@@ -1,20 +1,18 @@
 // Package port shares one UDP and TCP port between the agents' own datagrams and
 // memberlist, and limits what one sender can take of it.
 //
-// A datagram of ours goes to Options.Datagram on the reading goroutine;
-// memberlist gets everything else. A stream must first name its sender, sealed
-// with a key of the flock. [Port] is memberlist's transport. [ListenUDP] opens
-// the real sockets.
+// A datagram of ours goes to Options.Datagram on the reading goroutine. Everything
+// else is gossip: datagrams and streams that are sealed here, and opened and
+// checked here before memberlist, which has no key, reads a byte. [Port] is
+// memberlist's transport. [ListenUDP] opens the real sockets.
 package port
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +29,9 @@ const (
 	// gossipQueue bounds the packets that wait for memberlist. What comes on top is
 	// dropped and counted.
 	gossipQueue = 256
-	// prefaceWait is how long an accepted stream has to name its sender.
-	prefaceWait = 2 * time.Second
+	// passOnMost bounds the pings of a second that are passed on: memberlist starts a
+	// goroutine for each.
+	passOnMost = 256
 )
 
 // Options is what a port is opened with. The functions may be called from any
@@ -40,16 +39,17 @@ const (
 type Options struct {
 	Transport Transport
 	Self      election.ID
-	Label     string // of the flock, in memberlist's packets and streams
+	Label     string // of the flock
 	Keys      *atomic.Pointer[wire.Keyring]
 	Advertise string // the address that the others are told; "": see [Advertised]
 	Counts    *meters.Counters
 	Quiet     *quietlog.Log
 
-	Datagram   func(b []byte, from netip.AddrPort)           // takes a datagram of ours; b is valid until it returns
-	OtherLabel func(addr, label string)                      // an agent of another label was met
-	OtherKeys  func(host, text string)                       // an agent of other keys was met
-	Sender     func(id election.ID) (string, netip.AddrPort) // the name and address of a stream's sender, for fault rules
+	Datagram     func(b []byte, from netip.AddrPort)           // takes a datagram of ours; b is valid until it returns
+	OtherLabel   func(addr, label string)                      // an agent of another label was met
+	OtherKeys    func(host, text string)                       // an agent of other keys was met
+	OtherVersion func(host, text string)                       // an agent of another version of gossip was met
+	Sender       func(id election.ID) (string, netip.AddrPort) // the name and address of a stream's sender, for fault rules
 }
 
 // Port shares one Transport between our datagrams and memberlist.
@@ -63,6 +63,8 @@ type Port struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
 	final   atomic.Pointer[netip.AddrPort]
+	body    []byte    // the reading goroutine's
+	passOn  perSecond // the same
 
 	mu struct { // guards open, and that nothing is added after Shutdown
 		sync.Mutex
@@ -83,7 +85,7 @@ func newPort(opts Options) *Port {
 	p := &Port{
 		opts:    opts,
 		packets: make(chan *memberlist.Packet, gossipQueue), streams: make(chan net.Conn),
-		in: &inflow{counts: opts.Counts, quiet: opts.Quiet},
+		in: &inflow{counts: opts.Counts, quiet: opts.Quiet}, body: make([]byte, 0, wire.MaxDatagram),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.open = map[net.Conn]struct{}{}
@@ -101,16 +103,19 @@ func (p *Port) packet(b []byte, from netip.AddrPort) {
 		p.opts.Datagram(b, from)
 		return
 	}
-	if label, ok := wire.FlockLabelOf(b); ok && label != p.opts.Label {
-		p.opts.Counts.Of("dropped_label").Add(1)
-		if p.opts.Quiet.ThirdTime("label "+from.Addr().String(), label) {
-			p.opts.OtherLabel(from.String(), label)
-		}
-		return
-	}
+	now := time.Now()
 	p.opts.Counts.Of("gossip_received").Add(1)
 	p.opts.Counts.Of("gossip_bytes_received").Add(uint64(len(b)))
-	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}
+	body, err := p.opts.Keys.Load().OpenGossip(p.body[:0], b)
+	switch {
+	case err != nil:
+		p.dropped(err, from)
+		return
+	case wire.AsksToPassOn(body) && !p.passOn.take(now):
+		p.opts.Counts.Of("dropped_gossip_rate").Add(1)
+		return
+	}
+	packet := &memberlist.Packet{Buf: bytes.Clone(body), From: net.UDPAddrFromAddrPort(from), Timestamp: now}
 	select {
 	case p.packets <- packet:
 	default:
@@ -118,174 +123,45 @@ func (p *Port) packet(b []byte, from netip.AddrPort) {
 	}
 }
 
-// stream takes an accepted stream. Its preface must name the sender before
-// memberlist reads a byte.
-func (p *Port) stream(raw net.Conn) {
-	if !p.track(raw) {
-		return
-	}
-	conn := &accepted{tracked: tracked{Conn: raw, port: p}, in: p.in, host: hostPrefix(raw.RemoteAddr())}
-	conn.guard = newGuard(raw, true, func(n int) error { return p.in.grow(conn, n) })
-	p.in.take(conn)
-	go func() {
-		defer p.ended.Done()
-		if err := p.admit(raw); err != nil {
-			_ = conn.Close()
-			return
-		}
-		select {
-		case p.streams <- conn:
-		case <-p.ctx.Done():
-			_ = conn.Close()
-		}
-	}()
-}
-
-// track registers a stream that Shutdown will close, and one goroutine that it
-// will wait for. After Shutdown it closes the stream and gives false.
-func (p *Port) track(conn net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ctx.Err() != nil {
-		_ = conn.Close()
-		return false
-	}
-	p.mu.open[conn] = struct{}{}
-	p.ended.Add(1)
-	return true
-}
-
-// tracked is a stream that memberlist or Shutdown closes.
-type tracked struct {
-	net.Conn
-	port *Port
-}
-
-func (t *tracked) Close() error {
-	t.port.mu.Lock()
-	delete(t.port.mu.open, t.Conn)
-	t.port.mu.Unlock()
-	return t.Conn.Close()
-}
-
-func (p *Port) admit(conn net.Conn) error {
-	if err := conn.SetDeadline(time.Now().Add(prefaceWait)); err != nil {
-		return err
-	}
-	from := conn.RemoteAddr().String()
-	id, err := wire.ReadPreface(conn, p.opts.Keys.Load())
-	if err != nil {
-		p.refuse(conn, from, err)
-		return err
-	}
-	if c, ok := conn.(interface {
-		Identify(name string, addr netip.AddrPort) error
-	}); ok {
-		if err := c.Identify(p.opts.Sender(id)); err != nil {
-			return err
-		}
-	}
-	return conn.SetDeadline(time.Time{})
-}
-
-// refuse counts a stream that is not for us, reports why, and answers with our
-// label, so that the dialer sees more than an EOF.
-func (p *Port) refuse(conn net.Conn, from string, err error) {
-	reason := wire.DropMalformed
+// dropped counts a bad datagram of gossip by its reason, and says so once a
+// minute and host.
+func (p *Port) dropped(err error, from netip.AddrPort) {
 	var drop *wire.DropError
-	if errors.As(err, &drop) {
-		reason = drop.Reason
+	if !errors.As(err, &drop) {
+		drop = &wire.DropError{Reason: wire.DropMalformed, Detail: err.Error()}
 	}
-	p.opts.Counts.Of("refused_stream_" + reason).Add(1)
-	if drop == nil {
-		return // it sent nothing that could be answered
-	}
-	label, ok := readLabel(conn)
+	p.opts.Counts.Of("dropped_gossip_" + drop.Reason).Add(1)
+	host := from.Addr().String()
 	switch {
-	case ok && label != p.opts.Label:
-		p.opts.OtherLabel(from, label)
-	case OfKeys(reason):
-		p.opts.OtherKeys(Host(from), Host(from)+" "+drop.Error())
-	default:
-		p.opts.Quiet.Warn("stream "+reason+" "+Host(from), "stream refused: "+from+" "+drop.Error())
-	}
-	_, _ = conn.Write(append([]byte{labelByte, byte(len(p.opts.Label))}, p.opts.Label...))
-}
-
-// readLabel reads the label that follows a preface which did not open.
-func readLabel(conn net.Conn) (string, bool) {
-	b := make([]byte, 2, 2+wire.MaxLabel)
-	if _, err := io.ReadFull(conn, b); err != nil || b[0] != labelByte {
-		return "", false
-	}
-	b = b[:2+int(b[1])]
-	if _, err := io.ReadFull(conn, b[2:]); err != nil {
-		return "", false
-	}
-	return wire.FlockLabelOf(b)
-}
-
-// OfKeys tells whether a drop has this reason because the sender holds other
-// keys than we.
-func OfKeys(reason string) bool {
-	return reason == wire.DropUnknownKey || reason == wire.DropUnsealed
-}
-
-// labelByte opens memberlist's label header.
-const labelByte = 244
-
-// Host gives the host of HOST:PORT.
-func Host(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
-}
-
-// dialed is a stream that we opened. An answer that opens with a label comes
-// from an agent that refused us.
-type dialed struct {
-	tracked
-	to    string
-	guard guard
-	read  bool
-}
-
-func (d *dialed) Read(b []byte) (int, error) {
-	if !d.read {
-		d.read = true
-		if first, err := d.guard.r.Peek(1); err == nil && first[0] == labelByte {
-			return 0, d.refused()
+	case drop.Reason == wire.DropOldGossip && drop.Detail != p.opts.Label:
+		if p.opts.Quiet.ThirdTime("label "+host, drop.Detail) {
+			p.opts.OtherLabel(from.String(), drop.Detail)
 		}
+	case drop.Reason == wire.DropOldGossip || drop.Reason == wire.DropFrameVersion:
+		if p.opts.Quiet.ThirdTime("version "+host, drop.Detail) {
+			p.opts.OtherVersion(host, host+" "+drop.Error())
+		}
+	case OfKeys(drop.Reason):
+		if p.opts.Quiet.ThirdTime("key "+host, drop.KeyID) {
+			p.opts.OtherKeys(host, host+" "+drop.Error())
+		}
+	default:
+		p.opts.Quiet.Warn("gossip "+drop.Reason+" "+host, "gossip dropped: "+from.String()+" "+drop.Error())
 	}
-	n, err := d.guard.Read(b)
-	if reason := unfit(err); reason != "" {
-		d.port.opts.Counts.Of("dropped_stream_" + reason).Add(1)
-	}
-	return n, err
 }
 
-// refused reports why the other end refused, by the label that it answered with.
-func (d *dialed) refused() error {
-	var b []byte
-	if head, err := d.guard.r.Peek(2); err == nil {
-		b, _ = d.guard.r.Peek(2 + int(head[1])) // cut short, it is no label
-	}
-	if label, ok := wire.FlockLabelOf(b); ok && label != d.port.opts.Label {
-		d.port.opts.OtherLabel(d.to, label)
-	} else {
-		d.port.opts.OtherKeys(Host(d.to), fmt.Sprintf("%s refuses our streams: it holds other keys (%s)", d.to, held(d.port.opts.Keys.Load())))
-	}
-	return fmt.Errorf("%s refused the stream", d.to)
+// perSecond lets a number of things pass in each second. One goroutine uses it.
+type perSecond struct {
+	since time.Time
+	used  int
 }
 
-// held lists the keys that we hold.
-func held(k *wire.Keyring) string {
-	if ids := k.KeyIDs(); len(ids) > 0 {
-		return "we hold " + strings.Join(ids, ", ")
+func (s *perSecond) take(now time.Time) bool {
+	if now.Sub(s.since) >= time.Second {
+		s.since, s.used = now, 0
 	}
-	return "we hold none"
+	s.used++
+	return s.used <= passOnMost
 }
 
 // FinalAdvertiseAddr gives memberlist the address that the others are told.
@@ -311,6 +187,7 @@ func (p *Port) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	b = p.opts.Keys.Load().SealGossip(make([]byte, 0, wire.MaxDatagram), b)
 	p.opts.Counts.Of("gossip_sent").Add(1)
 	p.opts.Counts.Of("gossip_bytes_sent").Add(uint64(len(b)))
 	return time.Now(), p.opts.Transport.WriteTo(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
@@ -318,36 +195,6 @@ func (p *Port) WriteTo(b []byte, addr string) (time.Time, error) {
 
 func (p *Port) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
 	return p.WriteTo(b, addr.Addr)
-}
-
-func (p *Port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	to, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, timeout)
-	defer cancel()
-	raw, err := p.opts.Transport.Dial(ctx, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
-	if err != nil {
-		return nil, err
-	}
-	if !p.track(raw) {
-		return nil, net.ErrClosed
-	}
-	defer p.ended.Done()
-	conn := &dialed{tracked: tracked{Conn: raw, port: p}, to: addr, guard: newGuard(raw, false, oneStream())}
-	if err = conn.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
-		err = wire.WritePreface(conn, p.opts.Keys.Load(), p.opts.Self)
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("open stream to %s: %w", addr, err)
-	}
-	return conn, conn.SetWriteDeadline(time.Time{})
-}
-
-func (p *Port) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return p.DialTimeout(addr.Addr, timeout)
 }
 
 func (p *Port) PacketCh() <-chan *memberlist.Packet { return p.packets }

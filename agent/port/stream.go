@@ -1,0 +1,326 @@
+package port
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"duckduckgoose/wire"
+)
+
+const (
+	// prefaceWait is how long an accepted stream has to name its sender.
+	prefaceWait = 2 * time.Second
+	// requestWait is how long its request may take after that.
+	requestWait = 10 * time.Second
+	// firstRead is allocated for a message before any of it has come.
+	firstRead = 4 << 10
+	// memberCost is what memberlist allocates per member of a push/pull, beside
+	// what it copies.
+	memberCost = 192
+)
+
+// stream is a connection to another agent. What comes is opened and checked as a
+// whole before memberlist reads any of it; each Write is one message.
+type stream struct {
+	net.Conn
+	port *Port
+	host netip.Prefix
+	to   string // where we opened it to; "": the other agent did
+
+	read bool   // what was to come has come
+	came []byte // and this is what memberlist has not read of it
+
+	held int  // bytes that it makes this agent hold; guarded by inflow.mu
+	gone bool // closed, or about to be; guarded by inflow.mu
+}
+
+// comes tells what this agent reads from the stream, and leaves what it writes.
+func (s *stream) comes() wire.Way { return wire.Way(s.to != "") }
+
+func (s *stream) Read(b []byte) (int, error) {
+	if !s.read {
+		if err := s.receive(); err != nil {
+			return 0, err
+		}
+	}
+	if len(s.came) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, s.came)
+	s.came = s.came[n:]
+	return n, nil
+}
+
+// receive takes in the message. One that is not an agent's is counted by reason.
+func (s *stream) receive() error {
+	s.read = true
+	err := s.takeIn()
+	var drop *wire.DropError
+	if errors.As(err, &drop) {
+		s.port.in.evict(s, drop.Reason)
+	}
+	return err
+}
+
+func (s *stream) takeIn() error {
+	keys, head := s.port.opts.Keys.Load(), make([]byte, wire.StreamHead)
+	if _, err := io.ReadFull(s.Conn, head[:1]); err != nil {
+		return err
+	}
+	if s.to != "" && head[0] == labelByte {
+		return s.refused()
+	}
+	if _, err := io.ReadFull(s.Conn, head[1:]); err != nil {
+		return err
+	}
+	size, err := keys.StreamSize(s.comes(), head)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.take(size)
+	if err != nil {
+		return err
+	}
+	message, members, err := keys.OpenStream(s.comes(), head, sealed)
+	if err != nil {
+		return err
+	}
+	s.came = message
+	return s.port.in.grow(s, len(message)+members*memberCost)
+}
+
+// take reads n bytes. What it allocates grows with what came.
+func (s *stream) take(n int) ([]byte, error) {
+	var b []byte
+	for len(b) < n {
+		size := min(n, max(firstRead, 4*len(b)))
+		if err := s.port.in.grow(s, size-len(b)); err != nil {
+			return nil, err
+		}
+		more := make([]byte, size)
+		copy(more, b)
+		if _, err := io.ReadFull(s.Conn, more[len(b):]); err != nil {
+			return nil, err
+		}
+		b = more
+	}
+	return b, nil
+}
+
+func (s *stream) Write(b []byte) (int, error) {
+	if err := s.port.in.grow(s, 2*len(b)); err != nil {
+		return 0, err
+	}
+	if _, err := s.Conn.Write(s.port.opts.Keys.Load().SealStream(!s.comes(), b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Close is called by memberlist.
+func (s *stream) Close() error {
+	s.port.in.leave(s)
+	s.port.mu.Lock()
+	delete(s.port.mu.open, s.Conn)
+	s.port.mu.Unlock()
+	return s.Conn.Close()
+}
+
+// stream takes an accepted stream. Its preface must name the sender, and its
+// request must be whole and right, before memberlist gets it.
+func (p *Port) stream(raw net.Conn) {
+	if !p.track(raw) {
+		return
+	}
+	s := &stream{Conn: raw, port: p, host: hostPrefix(raw.RemoteAddr())}
+	p.in.take(s)
+	go func() {
+		defer p.ended.Done()
+		err := p.admit(raw)
+		if err == nil {
+			err = s.receive()
+		}
+		if err != nil {
+			_ = s.Close()
+			return
+		}
+		select {
+		case p.streams <- s:
+		case <-p.ctx.Done():
+			_ = s.Close()
+		}
+	}()
+}
+
+// track registers a stream that Shutdown will close, and one goroutine that it
+// will wait for. After Shutdown it closes the stream and gives false.
+func (p *Port) track(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		_ = conn.Close()
+		return false
+	}
+	p.mu.open[conn] = struct{}{}
+	p.ended.Add(1)
+	return true
+}
+
+// admit reads the preface and the label behind it.
+func (p *Port) admit(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(prefaceWait)); err != nil {
+		return err
+	}
+	from := conn.RemoteAddr().String()
+	id, err := wire.ReadPreface(conn, p.opts.Keys.Load())
+	if err != nil {
+		p.refuse(conn, from, err)
+		return err
+	}
+	if _, ok := readLabel(conn); !ok {
+		p.opts.Counts.Of("refused_stream_" + wire.DropMalformed).Add(1)
+		return errors.New("no flock label")
+	}
+	if c, ok := conn.(interface {
+		Identify(name string, addr netip.AddrPort) error
+	}); ok {
+		if err := c.Identify(p.opts.Sender(id)); err != nil {
+			return err
+		}
+	}
+	return conn.SetDeadline(time.Now().Add(requestWait))
+}
+
+// refuse counts a stream that is not for us, reports why, and answers with our
+// label and the version of gossip that we speak, so that the dialer sees more than
+// an EOF. The answer is never larger than what came.
+func (p *Port) refuse(conn net.Conn, from string, err error) {
+	reason := wire.DropMalformed
+	var drop *wire.DropError
+	if errors.As(err, &drop) {
+		reason = drop.Reason
+	}
+	p.opts.Counts.Of("refused_stream_" + reason).Add(1)
+	if drop == nil {
+		return // it sent nothing that could be answered
+	}
+	label, ok := readLabel(conn)
+	switch {
+	case ok && label != p.opts.Label:
+		p.opts.OtherLabel(from, label)
+	case OfKeys(reason):
+		p.opts.OtherKeys(Host(from), Host(from)+" "+drop.Error())
+	case reason == wire.DropFrameVersion:
+		p.opts.OtherVersion(Host(from), Host(from)+" "+drop.Error())
+	default:
+		p.opts.Quiet.Warn("stream "+reason+" "+Host(from), "stream refused: "+from+" "+drop.Error())
+	}
+	if ok && len(p.opts.Label) <= len(label)+len(p.opts.Self) {
+		_, _ = conn.Write(append(labelHeader(p.opts.Label), wire.GossipVersion))
+	}
+}
+
+// refused reports why the other end refused, by what it answered.
+func (s *stream) refused() error {
+	p := s.port
+	label, ok := readLabel(io.MultiReader(bytes.NewReader([]byte{labelByte}), s.Conn))
+	version := []byte{1} // the former version did not say which it speaks
+	_, _ = io.ReadFull(s.Conn, version)
+	switch {
+	case ok && label != p.opts.Label:
+		p.opts.OtherLabel(s.to, label)
+	case ok && version[0] != wire.GossipVersion:
+		p.opts.OtherVersion(Host(s.to), fmt.Sprintf("%s refuses our streams: it speaks gossip version %d, we speak %d", s.to, version[0], wire.GossipVersion))
+	default:
+		p.opts.OtherKeys(Host(s.to), fmt.Sprintf("%s refuses our streams: it holds other keys (%s)", s.to, held(p.opts.Keys.Load())))
+	}
+	return fmt.Errorf("%s refused the stream", s.to)
+}
+
+// labelByte opens a flock's label on a stream.
+const labelByte = 244
+
+func labelHeader(label string) []byte {
+	return append([]byte{labelByte, byte(len(label))}, label...)
+}
+
+// readLabel reads the label that follows a preface. It travels in clear, so that
+// an agent of another flock can be named.
+func readLabel(r io.Reader) (string, bool) {
+	b := make([]byte, 2, 2+wire.MaxLabel)
+	if _, err := io.ReadFull(r, b); err != nil || b[0] != labelByte {
+		return "", false
+	}
+	b = b[:2+int(b[1])]
+	if _, err := io.ReadFull(r, b[2:]); err != nil {
+		return "", false
+	}
+	return wire.FlockLabelOf(b)
+}
+
+// OfKeys tells whether a drop has this reason because the sender holds other
+// keys than we.
+func OfKeys(reason string) bool {
+	return reason == wire.DropUnknownKey || reason == wire.DropUnsealed
+}
+
+// Host gives the host of HOST:PORT.
+func Host(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}
+
+// held lists the keys that we hold.
+func held(k *wire.Keyring) string {
+	if ids := k.KeyIDs(); len(ids) > 0 {
+		return "we hold " + strings.Join(ids, ", ")
+	}
+	return "we hold none"
+}
+
+func (p *Port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
+	defer cancel()
+	raw, err := p.opts.Transport.Dial(ctx, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	if err != nil {
+		return nil, err
+	}
+	if !p.track(raw) {
+		return nil, net.ErrClosed
+	}
+	defer p.ended.Done()
+	s := &stream{Conn: raw, port: p, host: hostPrefix(raw.RemoteAddr()), to: addr}
+	p.in.take(s)
+	var opening bytes.Buffer
+	if err = wire.WritePreface(&opening, p.opts.Keys.Load(), p.opts.Self); err == nil {
+		opening.Write(labelHeader(p.opts.Label))
+		if err = raw.SetWriteDeadline(time.Now().Add(timeout)); err == nil {
+			_, err = raw.Write(opening.Bytes())
+		}
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("open stream to %s: %w", addr, err)
+	}
+	return s, raw.SetWriteDeadline(time.Time{})
+}
+
+func (p *Port) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	return p.DialTimeout(addr.Addr, timeout)
+}
