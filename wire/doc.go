@@ -73,16 +73,18 @@
 //	stream    0xD8 preface, flock label, then a message of the opener's and at most one back:
 //	message   0xD9 or 0xDA (back) | gossip version | key id, 4 bytes | length, 4 bytes | sealed message
 //
-// What is sent in answer is never larger than what came, so that nobody can use
-// an agent to flood a third party. An agent with a key answers no datagram of a
-// stranger; a stranger may replay those of members:
+// An agent with a key answers no datagram of a stranger, who may replay those of
+// members. What is sent in answer to gossip is never larger than what came, so
+// that nobody can use an agent to flood a third party. Agents without a key
+// answer on loopback only, unless --insecure says otherwise, and there whoever
+// claims to be a member takes its place:
 //
 //	from a stranger        without a key                       replayed, with a key
 //	ping                   133 bytes: 32 back (0.24)           169 bytes: 68 (0.40)
 //	ping to be passed on   330 bytes: 288 in two (0.87)        366 bytes: 360 in two (0.98)
 //	compound packet        one ping at most: as a ping         the same
 //	ack, nack, news        0                                   0
-//	our own datagrams      a reply to a request, a question    0 (start and seq are used up)
+//	a frame                0                                   0: its seq is used up
 //	stream, refused        30 bytes: 3 and our label, or less  the same
 //	stream, accepted       its answer, to an address that      none: the request must be sealed
 //	                       has completed TCP's handshake
