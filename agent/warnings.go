@@ -163,6 +163,9 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 		}
 		warn("no goose in election %s: %s", strings.Join(names[:min(len(names), 5)], ", "), remedy)
 	}
+	if spent := rec.Spent(); spent != "" {
+		warn("%s: %s", why.Spent(spent), why.SpentRemedy)
+	}
 	goose, self := l.member.Default().Goose(now)
 	if self && l.main.Holders().Attached == 0 {
 		for _, p := range l.peers {

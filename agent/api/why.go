@@ -55,6 +55,7 @@ const (
 	WhyWitness     = "witness"      // its priority is 0: it never leads
 	WhyNobodyLeads = "nobody_leads" // no voter that can be reached may lead
 	WhyElection    = "election"     // one is under way
+	WhySpent       = "spent"        // forged messages have used up most of the terms, versions or generations
 	WhyTooFar      = "too_far"      // a round trip takes longer than the lease bears
 	WhyFaults      = "faults"       // fault rules are in force
 	WhyFrozen      = "frozen"       // maintenance: the goose changes on failure only

@@ -25,6 +25,20 @@ const (
 	termLeap, generationLeap = 1 << 20, 1 << 6
 )
 
+// Spent names a term, version or generation of r that is past half its range; "": none is.
+// No flock gets there by itself: somebody who holds the key forges messages (rule 26).
+func (r *Record) Spent() string {
+	switch {
+	case r.Generation.Number > MaxGeneration/2:
+		return fmt.Sprintf("generation %d of at most %d", r.Generation.Number, uint64(MaxGeneration))
+	case r.Term > MaxTerm/2:
+		return fmt.Sprintf("term %d of at most %d", r.Term, uint64(MaxTerm))
+	case r.Config.Version > MaxTerm/2:
+		return fmt.Sprintf("config version %d of at most %d", r.Config.Version, uint64(MaxTerm))
+	}
+	return ""
+}
+
 // ID names an agent's disk: 16 random bytes, made once. A lost disk is a new ID (rule 10).
 type ID [16]byte
 

@@ -37,6 +37,9 @@ func Explain(f Facts) api.Why {
 		e.reason(api.WhyLoop, fmt.Sprintf("the agent's loop has not turned for %s: its disk hangs, or the machine is overloaded or was paused; only what it published before is known, and who is the goose is judged by the clock", span(f.Stale)),
 			"look at the disk of the data directory and at the load of the machine")
 	}
+	if f.Spent != "" {
+		e.reason(api.WhySpent, Spent(f.Spent), SpentRemedy)
+	}
 	switch {
 	case f.Role == api.RoleGoose:
 		e.goose()
@@ -255,6 +258,14 @@ func (e *explanation) distances() {
 		}
 	}
 }
+
+// Spent says that a number is nearly used up, and SpentRemedy what helps.
+func Spent(number string) string {
+	return number + ": no flock gets that far by itself; somebody who holds the key forges messages"
+}
+
+// SpentRemedy is the remedy for what [Spent] says.
+const SpentRemedy = "stop all agents, give them a new --key-file, and run ddgoose recover for the voters: terms begin at 0 again"
 
 // TooFar says that the way to an agent is too long for the lease.
 func TooFar(name string, roundTrip, lease time.Duration) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 )
 
 // three are the facts of agent a of three voters, changed by change.
@@ -46,6 +47,9 @@ func TestEachCauseIsExplained(t *testing.T) {
 			f.Voters[1].Promise, f.Voters[2].Promise = 455*ms, 440*ms
 		}, "a is the goose: it won term 7, and a majority of the voters (2 of 3) has promised for 455ms more to elect nobody else",
 			[]string{"lease: 3 of 3 voters keep a promise"}, 3},
+		"goose of forged terms": {func(f *Facts) {
+			f.Spent = (&election.Record{Term: election.MaxTerm}).Spent()
+		}, "", []string{"spent: term 1099511627775 of at most 1099511627775: no flock gets that far by itself; somebody who holds the key forges messages > stop all agents", "election: "}, 3},
 		"goose with one voter gone": {func(f *Facts) {
 			f.Role, f.Goose, f.Leads, f.LeaseLeft = api.RoleGoose, "a", true, 455*ms
 			f.Voters[1].Promise = 455 * ms

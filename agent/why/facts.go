@@ -23,6 +23,7 @@ type Facts struct {
 	Stale    time.Duration // for how long the loop has not answered; 0: it has
 	Founding string        // how far the founding is; "": no founding is under way
 	Bound    bool          // it is of a flock
+	Spent    string        // the number that is nearly used up, as election.Record.Spent says it
 	Join     []string      // addresses that it calls
 
 	Observer    bool

@@ -43,7 +43,7 @@ func (s *Source) Gather(f *Facts, now time.Duration) {
 	}
 	left := func(end time.Duration) time.Duration { return max(0, end-now) }
 	rec, promise := n.Record(), n.Promise()
-	f.Bound, f.Leads = true, n.Role() == election.Leader
+	f.Bound, f.Leads, f.Spent = true, n.Role() == election.Leader, rec.Spent()
 	f.HandingOver = s.Member.Default().HandingOver()
 	f.Waits, f.HandedOut, f.Silent = left(n.WaitUntil()), left(n.HandedTo()), left(n.QuietUntil())
 	if f.Promised = left(promise.End); f.Promised > 0 {
