@@ -1,5 +1,6 @@
-// Package quietlog limits how often an agent logs the same thing, so that
-// nothing that arrives by network can fill a disk.
+// Package quietlog keeps the log from harming its agent: [Log] limits how often the
+// same thing is logged, so that nothing that arrives by network can fill a disk, and
+// [Queue] keeps a log reader that stalls or dies from stopping the agent.
 package quietlog
 
 import (
