@@ -209,6 +209,9 @@ func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agen
 }
 
 func (c *agentCommand) openLog() {
+	c.env.queueStderr(func(lines uint64) {
+		c.log.Warn("log lines were dropped: the reader of stderr stalled or failed", "lines", lines)
+	})
 	c.level.Set(level(c.settings.logLevel))
 	options := &slog.HandlerOptions{Level: &c.level, ReplaceAttr: inWords}
 	if c.settings.logFormat == "json" {

@@ -44,6 +44,7 @@ func quietly(code int) error { return &codedError{code: code} }
 
 // exit prints what a command returned, in one line, and gives the exit code.
 func (env *environment) exit(err error) int {
+	defer env.flushStderr()
 	if err == nil {
 		if err = env.stdout.(*checkedWriter).err; err != nil {
 			err = fmt.Errorf("write the answer: %w", err)

@@ -26,6 +26,7 @@ type process struct {
 	data, socket string
 	cmd          *exec.Cmd
 	log          *lockedBuffer
+	stderr       *os.File      // where it logs instead, when set
 	gone         chan struct{} // closed when it has ended
 }
 
@@ -52,9 +53,14 @@ func (l *lockedBuffer) String() string {
 // flag in more beats the usual one.
 func startAgent(t *testing.T, dir, name string, more ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, data: filepath.Join(dir, name), socket: filepath.Join(dir, name+".sock")}
+	p := newProcess(t, dir, name)
 	p.start(more...)
 	return p
+}
+
+// newProcess is an agent that has not started.
+func newProcess(t *testing.T, dir, name string) *process {
+	return &process{t: t, name: name, data: filepath.Join(dir, name), socket: filepath.Join(dir, name+".sock")}
 }
 
 // start starts the agent, again with the same disk.
@@ -73,6 +79,9 @@ func (p *process) spawn(cmd *exec.Cmd) {
 	p.t.Helper()
 	p.cmd, p.log, p.gone = cmd, &lockedBuffer{}, make(chan struct{})
 	cmd.Stderr, cmd.Stdout = p.log, p.log
+	if p.stderr != nil {
+		cmd.Stderr = p.stderr
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // and so it can be ended with all below it
 	require.NoError(p.t, cmd.Start())
 	gone := p.gone

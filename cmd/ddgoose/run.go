@@ -83,6 +83,8 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {
 		return err
 	}
+	queueMessages(env)
+	opts.Messages = env.stderr
 	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, runner.StopSignals()...)
 	defer signal.Stop(signals)
@@ -92,6 +94,13 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 		return err
 	}
 	return quietly(code)
+}
+
+// queueMessages keeps what is said to people from holding up run or its guard.
+func queueMessages(env *environment) {
+	env.queueStderr(func(lines uint64) {
+		fmt.Fprintf(env.stderr, "ddgoose: run: %d messages were dropped: the reader of stderr stalled or failed\n", lines)
+	})
 }
 
 // streams are what another process can be given as its own.
@@ -120,6 +129,7 @@ Exit codes: 0 done, 1 ddgoose run did not start it.`, runner.LinkFD),
 		Example: "  ddgoose run -- CMD",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, command []string) error {
+			queueMessages(env)
 			if code := runner.Guard(command, env.stderr); code != exitDone {
 				return quietly(code)
 			}

@@ -33,6 +33,7 @@ type farm struct {
 	spawn   *flock.Spawner
 	journal journal
 	runs    map[string]*runProcess
+	stderr  *os.File // of every run; nil: its log
 }
 
 // runProcess is a `ddgoose run`.
@@ -103,6 +104,9 @@ func (f *farm) start(name string, flags []string, command ...string) *runProcess
 	require.NoError(f.t, err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	if f.stderr != nil {
+		cmd.Stderr = f.stderr
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(f.t, f.spawn.Start(cmd))
 	p := &runProcess{cmd: cmd, flags: flags, command: command, gone: make(chan struct{})}

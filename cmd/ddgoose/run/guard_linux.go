@@ -44,7 +44,8 @@ type guard struct {
 }
 
 // Guard is the main function of a guard process: it serves the run at the other
-// end of LinkFD, and gives the exit code. What must be known goes over the link.
+// end of LinkFD, and gives the exit code. What must be known goes over the link;
+// stderr, which must never block, is for people.
 func Guard(command []string, stderr io.Writer) int {
 	unix.CloseOnExec(LinkFD)
 	l, err := newLink(os.NewFile(LinkFD, "link"))
@@ -83,7 +84,7 @@ func Guard(command []string, stderr io.Writer) int {
 func (g *guard) heed(cancel context.CancelCauseFunc) (stop func()) {
 	ends, dull := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(ends, StopSignals()...)
-	signal.Notify(dull, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE)
+	signal.Notify(dull, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	done := make(chan struct{})
 	go func() {
 		select {

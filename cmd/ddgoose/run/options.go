@@ -1,6 +1,7 @@
 package run
 
 import (
+	"io"
 	"os"
 	"time"
 )
@@ -21,6 +22,8 @@ type Options struct {
 	Guard []string
 	// Stdin, Stdout and Stderr are passed to CMD as they are.
 	Stdin, Stdout, Stderr *os.File
+	// Messages gets what run says to people. It must never block.
+	Messages io.Writer
 	// Signals end the run: the first as planned, the second without grace, the
 	// third without even telling the agent. One that Repeat knows does not count.
 	Signals <-chan os.Signal

@@ -136,6 +136,31 @@ func TestNoTwoCommandsAreAliveAtOnce(t *testing.T) {
 	f.noOverlap()
 }
 
+// TestFullStderrDelaysNoKill: a run has something to say when its guard is stopped, and must kill first.
+func TestFullStderrDelaysNoKill(t *testing.T) {
+	f := newFarm(t, flock.Options{Agents: 3})
+	unread, stderr, err := os.Pipe()
+	require.NoError(t, err)
+	defer unread.Close()
+	defer stderr.Close()
+	require.NoError(t, stderr.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+	for err == nil { // until it is full
+		_, err = stderr.Write(make([]byte, 1<<10))
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	f.stderr = stderr
+	for _, name := range f.flock.Names() {
+		f.start(name, nil, self(t))
+	}
+	now := f.working(0, 0)
+	guard := f.guard(now.agent)
+	require.NoError(t, unix.Kill(guard, unix.SIGSTOP))
+	f.agent(now.agent, unix.SIGKILL)
+	f.working(now.token+1, 0)
+	f.noOverlap()
+	f.until("the end of the guard", func() bool { return f.runs[now.agent].guard() != guard })
+}
+
 // attached tells whether every agent answers, and the flock has one goose that all know.
 func (f *farm) attached() bool {
 	var token uint64

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
@@ -46,11 +43,6 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 		return 1, err
 	}
 	defer b.close()
-	// A reader of our messages that is gone must not kill us: CMD would follow.
-	dull := make(chan os.Signal, 1)
-	signal.Notify(dull, unix.SIGPIPE)
-	defer signal.Stop(dull)
-
 	r := &runner{opts: opts, brood: b}
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		began := time.Now()
@@ -67,7 +59,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 		case w.failed != nil:
 			return 1, w.failed
 		}
-		fmt.Fprintf(opts.Stderr, "ddgoose: run: the guard has ended (%s): all that it ran was killed; another one starts\n", end)
+		fmt.Fprintf(opts.Messages, "ddgoose: run: the guard has ended (%s): all that it ran was killed; another one starts\n", end)
 		if time.Since(began) > lastBackoff {
 			backoff = firstBackoff
 		}
@@ -154,8 +146,8 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 				w.hear(<-reports)
 			}
 			if w.hung() {
-				fmt.Fprintln(r.opts.Stderr, "ddgoose: run: the guard does not answer: killing all that it runs")
 				r.brood.kill(func() {})
+				fmt.Fprintln(r.opts.Messages, "ddgoose: run: the guard did not answer: all that it ran was killed")
 			}
 		case status := <-w.exit:
 			r.brood.kill(func() {})
