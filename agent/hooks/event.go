@@ -3,7 +3,9 @@ package hooks
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 
 	"duckduckgoose/agent/api"
 )
@@ -32,7 +34,22 @@ func (e *Event) document() ([]byte, error) {
 // prefix begins the names of our environment variables.
 const prefix = "DDGOOSE_"
 
-// environ is a hook's environment: base without settings of ours, then the event.
+// forManager are the variables by which the service manager talks with the agent
+// itself: a hook that inherits them could tell it READY=1, or feed its watchdog.
+var forManager = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+
+// printable replaces what could harm a log or a terminal in text that others chose.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// environ is a hook's environment: base without settings of ours and without what
+// is for the agent alone, then the event.
 //
 //	DDGOOSE_EVENT                    goose, duck, change or member
 //	DDGOOSE_EVENT_SEQ                number of the event, growing
@@ -49,11 +66,14 @@ const prefix = "DDGOOSE_"
 func (e *Event) environ(base []string, socket string) []string {
 	var env []string
 	for _, kv := range base {
-		if !strings.HasPrefix(kv, prefix) {
+		name, _, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, prefix) && !slices.Contains(forManager, name) {
 			env = append(env, kv)
 		}
 	}
-	add := func(name string, value any) { env = append(env, fmt.Sprintf("%s%s=%v", prefix, name, value)) }
+	add := func(name string, value any) {
+		env = append(env, prefix+name+"="+printable(fmt.Sprint(value)))
+	}
 	s := &e.Status
 	add("EVENT", e.Kind)
 	add("EVENT_SEQ", e.Seq)
@@ -66,7 +86,7 @@ func (e *Event) environ(base []string, socket string) []string {
 	add("FLOCK_ID", s.FlockID)
 	add("TERM", s.Term)
 	add("TOKEN", s.Token)
-	add("SOCKET", socket)
+	env = append(env, prefix+"SOCKET="+socket) // a path of ours, as it is
 	goose := api.Goose{}
 	if s.Goose != nil {
 		goose = *s.Goose

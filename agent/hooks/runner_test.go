@@ -195,6 +195,23 @@ DDGOOSE_TOKEN=7
 	require.Equal(t, b.source.Status(), s)
 }
 
+func TestHooksDoNotInheritWhatTheServiceManagerToldTheAgent(t *testing.T) {
+	e := Event{Kind: Duck}
+	env := e.environ([]string{"NOTIFY_SOCKET=/run/n", "WATCHDOG_PID=1", "WATCHDOG_USEC=2", "LISTEN_PID=1", "LISTEN_FDS=2", "LISTEN_FDNAMES=a", "PATH=/bin", "NOTIFY_SOCKETS=kept"}, "a.sock")
+	var inherited []string
+	for _, kv := range env {
+		if !strings.HasPrefix(kv, "DDGOOSE_") {
+			inherited = append(inherited, kv)
+		}
+	}
+	require.Equal(t, []string{"PATH=/bin", "NOTIFY_SOCKETS=kept"}, inherited)
+}
+
+func TestHooksGetOnlyPrintableTextOfOthers(t *testing.T) {
+	e := Event{Kind: Member, Member: &api.Member{Name: "b\x1b[2J\u202e\u009b\x00é"}}
+	require.Contains(t, e.environ(nil, "a.sock"), "DDGOOSE_MEMBER_NAME=b\ufffd[2J\ufffd\ufffd\ufffdé")
+}
+
 func TestMemberHooksAreToldTheMember(t *testing.T) {
 	b := start(t, `member=cat >> $DIR/doc; echo "$DDGOOSE_MEMBER_NAME $DDGOOSE_MEMBER_ID $DDGOOSE_MEMBER_ADDR $DDGOOSE_MEMBER_WAS>$DDGOOSE_MEMBER_STATE" >> $DIR/out`)
 	m := api.Member{Name: "y", ID: "1d", Addr: "10.0.0.2:3825", State: "alive", Tags: map[string]string{"rack": "7"}}
