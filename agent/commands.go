@@ -26,7 +26,7 @@ func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()
 
 var _ api.Backend = backend{}
 
-func (b backend) Healthy() error                          { return b.a.healthy() }
+func (b backend) Healthy() error                          { return b.a.Healthy() }
 func (b backend) Metrics() http.Handler                   { return b.a.metrics }
 func (b backend) Revive() error                           { return b.a.Revive() }
 func (b backend) Die(d time.Duration) error               { return b.a.Die(d) }
@@ -243,8 +243,8 @@ func (a *Agent) lookAgain() {
 	})
 }
 
-// healthy tells what is wrong: dead, or a loop that hangs.
-func (a *Agent) healthy() error {
+// Healthy says what is wrong with this agent: dead, or its loop hangs. nil: nothing.
+func (a *Agent) Healthy() error {
 	if a.Status().Role == api.RoleDead {
 		return errIsDead
 	}

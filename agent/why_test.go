@@ -153,7 +153,7 @@ func TestALoopThatHangsIsExplainedWithoutIt(t *testing.T) {
 		require.InDelta(t, 1000, w.Stale, 20)
 		require.Len(t, w.Voters, 3)
 		close(release)
-		f.until(time.Second, "it turns again", func() bool { return f.agents[duck].healthy() == nil })
+		f.until(time.Second, "it turns again", func() bool { return f.agents[duck].Healthy() == nil })
 		require.Zero(t, f.why(duck).Stale)
 	})
 }

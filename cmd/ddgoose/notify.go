@@ -48,6 +48,7 @@ type notifier struct {
 type noticed interface {
 	Status() api.Status
 	Watch(ctx context.Context) iter.Seq[api.Status]
+	Healthy() error
 }
 
 var _ noticed = (*agent.Agent)(nil)
@@ -177,12 +178,11 @@ func (n *notifier) awaitReady(ctx context.Context) bool {
 
 // feedWatchdog tells the manager that the agent lives, for as long as it does.
 func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
-	each := patience / looksPerWatchdog
-	tick := time.NewTicker(each)
+	tick := time.NewTicker(patience / looksPerWatchdog)
 	defer tick.Stop()
 	well := true
 	for {
-		err := n.alive(ctx, each)
+		err := n.unwell()
 		switch {
 		case err == nil:
 			n.enqueue(daemon.SdNotifyWatchdog)
@@ -198,16 +198,14 @@ func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// alive says what /healthz holds against the agent. One that is dead by
-// simulation is dead on purpose, and a restart would revive it.
-func (n *notifier) alive(ctx context.Context, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	p, err := n.client.Probe(ctx, client.ProbeHealth)
-	if err == nil && p.Error != "" && p.Role != api.RoleDead {
-		err = fmt.Errorf("/%s: %s", client.ProbeHealth, p.Error)
+// unwell says what is wrong with the agent, by its own view: the socket may be
+// busy with others. An agent that is dead by simulation is dead on purpose, and
+// a restart would revive it.
+func (n *notifier) unwell() error {
+	if n.agent.Status().Role == api.RoleDead {
+		return nil
 	}
-	return err
+	return n.agent.Healthy()
 }
 
 // reloading tells that settings are read again, until done.

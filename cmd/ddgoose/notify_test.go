@@ -120,14 +120,17 @@ func TestNotifierFeedsTheWatchdogWhileTheAgentIsWell(t *testing.T) {
 	m := newServiceManager(t)
 	t.Setenv("NOTIFY_SOCKET", m.socket)
 	t.Setenv("WATCHDOG_USEC", "200000")
-	a, socket := fake(t)
+	a, socket := apitest.New(), filepath.Join(shortDir(t), "a.sock")
+	stop := serveFake(t, a, socket)
 	n, log := notify(t, a, socket)
+	m.until("READY=1")
+	stop() // nobody reaches the socket from now on
 	for range 8 {
 		m.until("WATCHDOG=1")
 	}
 	a.Sicken(errors.New("the loop has not turned for 1s"))
 	eventually(t, func() bool { return strings.Contains(log.String(), "not well") }, "it notices")
-	require.Contains(t, log.String(), "/healthz: the loop has not turned for 1s")
+	require.Contains(t, log.String(), "the loop has not turned for 1s")
 	eventually(t, func() bool { return m.next(400*time.Millisecond) == "" }, "the manager hears nothing for twice its patience")
 	a.Sicken(nil)
 	m.until("WATCHDOG=1")
