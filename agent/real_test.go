@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -72,7 +73,7 @@ func TestAFlockOverIPv6(t *testing.T) {
 }
 
 func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
-	open, err := port.ListenUDP("0.0.0.0:0") // before the agent asks for its port, so that nobody else takes it
+	open, err := port.ListenUDP("0.0.0.0:0", slog.New(slog.DiscardHandler)) // before the agent asks for its port, so that nobody else takes it
 	require.NoError(t, err)
 	at := open.LocalAddr().Port()
 	listen := func(string) (Transport, Faults, error) { return open, nil, nil }

@@ -1,21 +1,26 @@
 package api
 
 import (
+	"errors"
+	"log/slog"
 	"net"
 	"sync"
+
+	"duckduckgoose/agent/quietlog"
 )
 
 // limitedListener accepts at most so many connections at a time; the others
 // wait in the system's queue.
 type limitedListener struct {
 	net.Listener
+	quiet  *quietlog.Log // hears why none can be accepted
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
 }
 
-func limit(ln net.Listener, n int) *limitedListener {
-	return &limitedListener{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{})}
+func limit(ln net.Listener, n int, log *slog.Logger) *limitedListener {
+	return &limitedListener{Listener: ln, quiet: &quietlog.Log{Out: log}, slots: make(chan struct{}, n), closed: make(chan struct{})}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
@@ -27,6 +32,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.slots
+		if !errors.Is(err, net.ErrClosed) { // package http tries again, after ever longer pauses
+			l.quiet.Warn("accept", "callers wait: their connections cannot be accepted", "at", l.Addr().String(), "error", err)
+		}
 		return nil, err
 	}
 	return &limitedConn{Conn: c, listener: l}, nil

@@ -2,11 +2,14 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,6 +115,41 @@ func TestConnectionsOverTheLimitWait(t *testing.T) {
 		for _, c := range conns {
 			require.NoError(t, c.Close())
 		}
+	})
+}
+
+// exhausted has no file descriptor for the first accepts.
+type exhausted struct {
+	*pipes
+	fail int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.fail > 0 {
+		e.fail--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return e.pipes.Accept()
+}
+
+func TestCallersWaitWhileThereIsNoFileDescriptorAndItIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ln := &exhausted{newPipes(), api.PublicConns + 1} // an accept that fails takes no place
+		s := api.NewServer(apitest.New(), api.Public, slog.New(slog.NewTextHandler(&log, nil)))
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ln) }()
+		c := ln.dial()
+		_, err := c.Write([]byte("GET /goose HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n"))
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.NoError(t, resp.Body.Close())
+		require.NoError(t, s.Close())
+		require.NoError(t, <-served)
+		require.Equal(t, 5, strings.Count(log.String(), "\n"), "once a minute, in four minutes of pauses of a second: %s", &log)
+		require.Contains(t, log.String(), "too many open files")
 	})
 }
 

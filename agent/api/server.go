@@ -27,19 +27,22 @@ const (
 type Server struct {
 	h      *handler
 	http   *http.Server
+	log    *slog.Logger
 	close  sync.Once
 	closed chan struct{}
 }
 
 // NewServer makes a server for b. With [Local] its listener is a unix socket
 // ([ListenSocket]), and the caller's user is checked; with [Public] it is
-// any. log, which may be nil, hears of broken connections, at debug level.
+// any. log, which may be nil, hears when nobody can be accepted, and of broken
+// connections at debug level.
 func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
 		h:      &handler{b: b, scope: scope, clock: boottime.Now, closing: make(chan struct{})},
+		log:    log,
 		closed: make(chan struct{}),
 	}
 	s.http = &http.Server{
@@ -66,7 +69,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.h.scope == Public {
 		n = publicConns
 	}
-	err := s.http.Serve(limit(ln, n))
+	err := s.http.Serve(limit(ln, n, s.log))
 	if errors.Is(err, http.ErrServerClosed) {
 		<-s.closed // Close still waits for the last answers
 		return nil

@@ -175,7 +175,7 @@ func (c Config) Default() Config {
 	}
 	if c.Listen == nil {
 		c.Listen = func(bind string) (Transport, Faults, error) {
-			t, err := port.ListenUDP(bind)
+			t, err := port.ListenUDP(bind, c.Logger)
 			return t, nil, err
 		}
 	}

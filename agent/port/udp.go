@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+
+	"duckduckgoose/agent/quietlog"
 )
 
 const (
@@ -24,13 +27,18 @@ type sockets struct {
 	data  *datagrams
 	tcp   *net.TCPListener
 	addr  netip.AddrPort
-	ended sync.WaitGroup
+	quiet quietlog.Log
+
+	close  sync.Once
+	closed chan struct{} // closed by Close
+	ended  sync.WaitGroup
 }
 
 var _ Transport = (*sockets)(nil)
 
 // ListenUDP opens UDP and TCP on bind, "HOST:PORT"; port 0 takes any that is free for both.
-func ListenUDP(bind string) (Transport, error) {
+// log hears when streams cannot be accepted.
+func ListenUDP(bind string, log *slog.Logger) (Transport, error) {
 	want, err := net.ResolveUDPAddr("udp", bind)
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w", bind, err)
@@ -39,6 +47,7 @@ func ListenUDP(bind string) (Transport, error) {
 	for range portTries {
 		s, err := listenBoth(want)
 		if err == nil {
+			s.quiet.Out = log
 			return s, nil
 		}
 		last = err
@@ -67,13 +76,13 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
 	local := addr.AddrPort()
-	return &sockets{udp: udp, data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}, nil
+	return &sockets{
+		udp: udp, data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), closed: make(chan struct{}),
+	}, nil
 }
 
 func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
-	s.ended.Add(2)
-	go func() {
-		defer s.ended.Done()
+	s.ended.Go(func() {
 		buf := make([]byte, maxPacket)
 		for {
 			n, from, err := s.data.readFrom(buf)
@@ -85,19 +94,8 @@ func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.C
 			}
 			packet(buf[:n], from)
 		}
-	}()
-	go func() {
-		defer s.ended.Done()
-		for {
-			conn, err := s.tcp.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err == nil {
-				stream(conn)
-			}
-		}
-	}()
+	})
+	s.ended.Go(func() { acceptAll(s.tcp, s.closed, &s.quiet, stream) })
 }
 
 func (s *sockets) WriteTo(b []byte, to netip.AddrPort) error {
@@ -112,6 +110,7 @@ func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 func (s *sockets) LocalAddr() netip.AddrPort { return s.addr }
 
 func (s *sockets) Close() error {
+	s.close.Do(func() { close(s.closed) })
 	err := errors.Join(ignoreClosed(s.udp.Close()), ignoreClosed(s.tcp.Close()))
 	s.ended.Wait()
 	return err

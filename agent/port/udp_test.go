@@ -3,6 +3,7 @@ package port
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -21,7 +22,7 @@ type heard struct {
 // listenFor opens a transport and gives what it hears.
 func listenFor(t *testing.T, bind string) (Transport, <-chan heard) {
 	t.Helper()
-	s, err := ListenUDP(bind)
+	s, err := ListenUDP(bind, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Skipf("this machine cannot listen on %s: %v", bind, err)
 	}
@@ -104,7 +105,7 @@ func TestDatagramsFromManyGoroutines(t *testing.T) {
 }
 
 func TestClosedTransportSaysSo(t *testing.T) {
-	s, err := ListenUDP("127.0.0.1:0")
+	s, err := ListenUDP("127.0.0.1:0", slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	to := s.LocalAddr()
 	s.Receive(func([]byte, netip.AddrPort) {}, func(net.Conn) {})
@@ -114,7 +115,7 @@ func TestClosedTransportSaysSo(t *testing.T) {
 }
 
 func TestSendingAllocatesNothing(t *testing.T) {
-	s, err := ListenUDP("127.0.0.1:0")
+	s, err := ListenUDP("127.0.0.1:0", slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer s.Close()
 	to, b := s.LocalAddr(), make([]byte, 100)

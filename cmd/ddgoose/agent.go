@@ -101,7 +101,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 	if c.settings.set.Lookup("netem-seed").Value.String() == "" {
 		seed = rand.Uint64()
 	}
-	if c.network, err = newFaultyNetwork(c.settings.netem, seed); err != nil {
+	if c.network, err = newFaultyNetwork(c.settings.netem, seed, c.log); err != nil {
 		return usage("netem: %w", err)
 	}
 	c.hooks = newAgentHooks(c.settings, cfg.Socket, c.log)

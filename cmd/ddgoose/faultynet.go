@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 // over a simulated death: the agent opens its network anew then.
 type faultyNetwork struct {
 	seed uint64
+	log  *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	rules   string
@@ -26,17 +28,17 @@ type faultyNetwork struct {
 var _ agent.Faults = (*faultyNetwork)(nil)
 
 // newFaultyNetwork begins with rules that stand for ever; "" is none.
-func newFaultyNetwork(rules string, seed uint64) (*faultyNetwork, error) {
+func newFaultyNetwork(rules string, seed uint64, log *slog.Logger) (*faultyNetwork, error) {
 	parsed, err := netem.Parse(rules)
 	if err != nil {
 		return nil, err
 	}
-	return &faultyNetwork{rules: parsed.String(), seed: seed}, nil
+	return &faultyNetwork{rules: parsed.String(), seed: seed, log: log}, nil
 }
 
 // listen is [agent.Config]'s Listen.
 func (n *faultyNetwork) listen(bind string) (agent.Transport, agent.Faults, error) {
-	base, err := port.ListenUDP(bind)
+	base, err := port.ListenUDP(bind, n.log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -52,7 +52,7 @@ func runAgent(text string) error {
 		Name: s.Name, Bind: s.Bind, Socket: s.Socket, DataDir: s.DataDir, Join: s.Join, Expect: s.Expect,
 		Keys: [][]byte{s.Key}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Listen: func(bind string) (agent.Transport, agent.Faults, error) {
-			base, err := port.ListenUDP(bind)
+			base, err := port.ListenUDP(bind, slog.Default())
 			if err != nil {
 				return nil, nil, err
 			}
