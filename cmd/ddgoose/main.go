@@ -18,6 +18,9 @@ import (
 var version = "unknown"
 
 func main() {
+	if code, is := beInit(os.Stderr); is {
+		os.Exit(code)
+	}
 	os.Exit(ddgoose(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

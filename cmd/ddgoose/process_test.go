@@ -82,7 +82,10 @@ func (p *process) spawn(cmd *exec.Cmd) {
 	if p.stderr != nil {
 		cmd.Stderr = p.stderr
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // and so it can be ended with all below it
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true // and so it can be ended with all below it
 	require.NoError(p.t, cmd.Start())
 	gone := p.gone
 	go func() {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	runner "duckduckgoose/cmd/ddgoose/run"
+)
+
+// beInit makes the first process of a container its init: whatever loses its
+// parent there becomes this process's child and must be reaped, or the process
+// table fills. The command itself runs in a child, so that its own children's
+// exit codes are not reaped with the rest. It gives the exit code; false: this is
+// not the first process.
+func beInit(stderr io.Writer) (code int, is bool) {
+	if os.Getpid() != 1 {
+		return 0, false
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, append(runner.StopSignals(), unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)...)
+	if os.Getenv("WATCHDOG_PID") == "1" {
+		_ = os.Unsetenv("WATCHDOG_PID") // the child feeds the watchdog
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		fmt.Fprintf(stderr, "ddgoose: start the child of an init process: %v\n", err)
+		return exitError, true
+	}
+	go func() {
+		for sig := range signals {
+			_ = unix.Kill(pid, sig.(syscall.Signal)) // it may have ended
+		}
+	}()
+	for {
+		var status syscall.WaitStatus
+		ended, err := syscall.Wait4(-1, &status, unix.WALL, nil)
+		switch {
+		case err == nil && ended == pid && status.Signaled():
+			return exitSignalled + int(status.Signal()), true
+		case err == nil && ended == pid:
+			return status.ExitStatus(), true
+		case err != nil && err != syscall.EINTR:
+			fmt.Fprintf(stderr, "ddgoose: wait for the child of an init process: %v\n", err)
+			return exitError, true
+		}
+	}
+}
