@@ -55,7 +55,7 @@ so a moment ago, and the goose waits for none: work that must never run twice is
 SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the
 voters; a second one ends it at once. SIGHUP reads --config and --key-file again: log level, keys,
 hooks, tags, priority, preempt, voters, observer, join and grace change, and a line of the log names what else
-has changed and needs a restart.
+has changed and needs a restart. Signals that the starter ignores (nohup: SIGHUP) stay ignored.
 
 Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
 		Example: `  ddgoose agent
@@ -122,8 +122,11 @@ func (c *agentCommand) run(ctx context.Context) error {
 // service manager what self, a client of its socket, sees.
 func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.Client) error {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(signals, runner.StopSignals()...)
 	defer signal.Stop(signals)
+	if signal.Ignored(syscall.SIGHUP) {
+		c.log.Info("SIGHUP is ignored, as it was at the start: new settings need a restart")
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)

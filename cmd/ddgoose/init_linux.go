@@ -22,7 +22,7 @@ func beInit(stderr io.Writer) (code int, is bool) {
 		return 0, false
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, append(runner.StopSignals(), unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)...)
+	signal.Notify(signals, runner.NotIgnored(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)...)
 	if os.Getenv("WATCHDOG_PID") == "1" {
 		_ = os.Unsetenv("WATCHDOG_PID") // the child feeds the watchdog
 	}

@@ -12,12 +12,15 @@ import (
 	"context"
 	"io"
 	"os"
+
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // version is set by the linker.
 var version = "unknown"
 
 func main() {
+	runner.KeepIgnored()
 	if code, is := beInit(os.Stderr); is {
 		os.Exit(code)
 	}
