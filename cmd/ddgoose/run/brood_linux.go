@@ -27,6 +27,8 @@ type brood struct {
 	ended   chan struct{}
 
 	group atomic.Int64 // of what was started last
+	led   atomic.Bool  // its first process has not been reaped
+	size  atomic.Int64 // descendants when last counted
 	empty atomic.Bool  // no child is left, so no descendant is
 
 	exits map[int]chan syscall.WaitStatus // only serve touches it
@@ -80,6 +82,9 @@ func (b *brood) reap() {
 			}
 			return
 		}
+		if int64(pid) == b.group.Load() {
+			b.led.Store(false)
+		}
 		if exit, ours := b.exits[pid]; ours {
 			exit <- status
 			delete(b.exits, pid)
@@ -107,13 +112,23 @@ func (b *brood) start(path string, args []string, attr *syscall.ProcAttr) (pid i
 		exit, b.exits[pid] = c, c
 		b.empty.Store(false)
 		b.group.Store(int64(pid))
+		b.led.Store(true)
 	}
 	<-started
 	return pid, exit, err
 }
 
 // signal signals all that is left.
-func (b *brood) signal(sig unix.Signal) { signalAll(sig, int(b.group.Load())) }
+func (b *brood) signal(sig unix.Signal) {
+	b.size.Store(int64(signalAll(sig, int(b.group.Load()), b.led.Load())))
+}
+
+// count counts all descendants.
+func (b *brood) count() {
+	n := int64(0)
+	walk(os.Getpid(), func(process) { n++ })
+	b.size.Store(n)
+}
 
 // kill kills until nothing is left. pass is called before each round.
 func (b *brood) kill(pass func()) {

@@ -15,6 +15,8 @@
 //
 //	40 % of the lease left: SIGTERM    20 % left: SIGKILL    10 % left: run kills the guard
 //
+// Both come sooner when there are many processes: each takes a moment to be gone.
+//
 // Both processes are child subreapers (prctl(2)): whoever loses its parent below
 // the guard becomes the guard's child, and run's when the guard is gone, setsid
 // and double forks or not. So each can kill whatever is left when the other one

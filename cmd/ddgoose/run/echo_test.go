@@ -18,6 +18,30 @@ import (
 
 const leaseLength = time.Second
 
+func TestDeadlinesComeSoonerByTheBurialOfManyProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for processes, sooner := range map[int64]time.Duration{0: 0, 100: 40 * time.Millisecond, 5000: leaseLength / 4} {
+			a := newFakeAgent()
+			g := &guard{brood: &brood{}}
+			g.brood.size.Store(processes)
+			s := hasty{a.echo, g.burial}
+			until := a.clock() + leaseLength
+			a.send(api.LeadEvent{Token: 7, Until: int64(until), Lease: int64(leaseLength)})
+			_, ok := s.Next()
+			require.False(t, ok, "run has not echoed it")
+			time.Sleep(4 * time.Millisecond) // in virtual time
+			e, ok := s.Next()
+			require.True(t, ok)
+			require.Equal(t, api.LeadEvent{Token: 7, Until: int64(until - sooner), Lease: int64(leaseLength)}, e)
+			a.send(api.LeadEvent{Token: 7, Stop: api.StopStopped})
+			e, ok = s.Next()
+			require.True(t, ok)
+			require.Equal(t, api.LeadEvent{Token: 7, Stop: api.StopStopped}, e)
+			a.echo.close()
+		}
+	})
+}
+
 // fakeAgent is the agent's end of a session, and run's end of the link.
 type fakeAgent struct {
 	start time.Time

@@ -145,7 +145,7 @@ func (f *farm) log() string {
 
 // guard finds the guard of a run; 0: it has none now.
 func (p *runProcess) guard() int {
-	for _, child := range childrenByTask(p.cmd.Process.Pid) {
+	for _, child := range childrenByTask(process{pid: p.cmd.Process.Pid}) {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/cmdline")
 		if err == nil && strings.Contains(string(text), "run-guard") {
 			return child

@@ -180,7 +180,7 @@ func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	case <-g.voice: // said before
 	default:
 	}
-	return lead.Run(ctx, e, boottime.Now, func(ctx context.Context, l lead.Lease) error {
+	return lead.Run(ctx, hasty{e, g.burial}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
 		return g.work(ctx, l, e.length())
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,46 +12,46 @@ import (
 
 // process is a descendant as it was last seen.
 type process struct {
-	pid, parent, group int
+	pid, parent, group, threads int
 }
 
-// descendants lists what lives below self, parents before their children, so
-// that who forks is killed before what it forked. What is born meanwhile may be
-// missed: call again.
-func descendants(self int) []process {
+// walk visits what lives below self, parents before their children, so that who
+// forks is killed before what it forked. The children are listed before the
+// visit: what is killed loses them. What is born meanwhile may be missed: call again.
+func walk(self int, visit func(process)) {
 	children := childrenByTask
 	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
 		children = childrenByScan() // a kernel without CONFIG_PROC_CHILDREN
 	}
-	var found []process
-	seen := map[int]bool{self: true}
-	for next := []int{self}; len(next) > 0; next = next[1:] {
-		for _, pid := range children(next[0]) {
-			if seen[pid] {
-				continue
-			}
-			seen[pid] = true
-			next = append(next, pid)
-			if p, ok := look(pid); ok {
-				found = append(found, p)
-			}
+	ours := map[int]bool{self: true}
+	me, _ := look(self)
+	for next := children(me); len(next) > 0; next = next[1:] {
+		p, ok := look(next[0])
+		if !ok || ours[p.pid] || !ours[p.parent] { // gone, and its number may have passed to another one
+			continue
 		}
+		ours[p.pid] = true
+		next = append(next, children(p)...)
+		visit(p)
 	}
-	return found
 }
 
 // childrenByTask asks the kernel for the children of each thread.
-func childrenByTask(pid int) (children []int) {
-	lists, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
-	if err != nil {
-		return nil
+func childrenByTask(p process) (children []int) {
+	dir := "/proc/" + strconv.Itoa(p.pid) + "/task/"
+	lists := []string{dir + strconv.Itoa(p.pid) + "/children"}
+	if p.threads != 1 {
+		var err error
+		if lists, err = filepath.Glob(dir + "*/children"); err != nil {
+			return nil
+		}
 	}
 	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
+		text, ok := readProc(list)
+		if !ok {
 			continue // the thread has ended
 		}
-		for _, word := range strings.Fields(string(text)) {
+		for _, word := range strings.Fields(text) {
 			if child, err := strconv.Atoi(word); err == nil {
 				children = append(children, child)
 			}
@@ -61,11 +60,32 @@ func childrenByTask(pid int) (children []int) {
 	return children
 }
 
+// readProc reads a file of /proc with as few system calls as it can be: killing a
+// thousand processes must take moments. false: what it tells of is gone.
+func readProc(path string) (string, bool) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(fd)
+	var text []byte
+	for buf := make([]byte, 4096); ; {
+		n, err := unix.Read(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			return string(text), err == nil
+		}
+		text = append(text, buf[:n]...)
+	}
+}
+
 // childrenByScan reads all of /proc once.
-func childrenByScan() func(pid int) []int {
+func childrenByScan() func(process) []int {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		return func(int) []int { return nil }
+		return func(process) []int { return nil }
 	}
 	byParent := map[int][]int{}
 	for _, dir := range dirs {
@@ -77,45 +97,51 @@ func childrenByScan() func(pid int) []int {
 			byParent[p.parent] = append(byParent[p.parent], pid)
 		}
 	}
-	return func(pid int) []int { return byParent[pid] }
+	return func(p process) []int { return byParent[p.pid] }
 }
 
 // look reads who a process is; false: it is gone.
 func look(pid int) (process, bool) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	text, ok := readProc("/proc/" + strconv.Itoa(pid) + "/stat")
+	if !ok {
 		return process{}, false
 	}
 	// The name in parentheses may hold anything: the fields begin after the last one.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 3 {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 18 {
 		return process{}, false
 	}
 	parent, err1 := strconv.Atoi(fields[1])
 	group, err2 := strconv.Atoi(fields[2])
-	return process{pid: pid, parent: parent, group: group}, errors.Join(err1, err2) == nil
+	threads, err3 := strconv.Atoi(fields[17])
+	return process{pid: pid, parent: parent, group: group, threads: threads}, errors.Join(err1, err2, err3) == nil
 }
 
-// signalAll signals everything below this process, each once. Groups that were
-// made down there, and the one started, go first and as a whole: what forks in
-// a group cannot get away.
-func signalAll(sig unix.Signal, started int) {
-	self := os.Getpid()
-	found := descendants(self)
+// signalAll signals everything below this process, each once, and tells how much it
+// found. Groups that were made down there, and the one started, go as a whole: what
+// forks in a group cannot get away. led: the group's first process has not been
+// reaped, so its number is still its own.
+func signalAll(sig unix.Signal, started int, led bool) (found int) {
 	reached := map[int]bool{}
-	for _, p := range found {
-		leads := p.group == p.pid || p.group == started ||
-			slices.ContainsFunc(found, func(q process) bool { return q.pid == p.group })
-		if leads && !reached[p.group] {
-			reached[p.group] = true
-			_ = unix.Kill(-p.group, sig) // it may have ended by itself
-		}
+	group := func(g int) {
+		reached[g] = true
+		_ = unix.Kill(-g, sig) // it may have ended by itself
 	}
-	for _, p := range found {
-		if !reached[p.group] {
+	if led {
+		group(started) // at once: finding the others takes a while
+	}
+	self := os.Getpid()
+	walk(self, func(p process) {
+		found++
+		switch {
+		case reached[p.group]:
+		case p.group == p.pid || p.group == started:
+			group(p.group)
+		default:
 			signalOne(p, self, sig)
 		}
-	}
+	})
+	return found
 }
 
 // signalOne signals a process unless its number has passed to another one.

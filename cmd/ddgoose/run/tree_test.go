@@ -28,8 +28,9 @@ func TestBothWaysToFindChildrenAgree(t *testing.T) {
 	}()
 	_, err = out.Read(make([]byte, 10))
 	require.NoError(t, err)
-	scanned := childrenByScan()(cmd.Process.Pid)
-	asked := childrenByTask(cmd.Process.Pid)
+	scanned := childrenByScan()(process{pid: cmd.Process.Pid})
+	asked := childrenByTask(process{pid: cmd.Process.Pid, threads: 1})
+	require.ElementsMatch(t, asked, childrenByTask(process{pid: cmd.Process.Pid}), "or of each thread")
 	require.Len(t, scanned, 2)
 	require.ElementsMatch(t, scanned, asked)
 	require.True(t, slices.ContainsFunc(descendants(os.Getpid()), func(p process) bool {
@@ -40,9 +41,17 @@ func TestBothWaysToFindChildrenAgree(t *testing.T) {
 func TestLookReadsNamesThatLookLikeFields(t *testing.T) {
 	p, ok := look(os.Getpid())
 	require.True(t, ok)
+	require.Greater(t, p.threads, 1)
+	p.threads = 0
 	require.Equal(t, process{pid: os.Getpid(), parent: os.Getppid(), group: unix.Getpgrp()}, p)
 	_, ok = look(1 << 30)
 	require.False(t, ok)
+}
+
+// descendants lists what lives below a process.
+func descendants(of int) (found []process) {
+	walk(of, func(p process) { found = append(found, p) })
+	return found
 }
 
 // TestNothingGetsAway kills what forks as fast as it can, in sessions of its

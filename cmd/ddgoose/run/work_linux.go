@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -103,13 +104,18 @@ func (g *guard) once(ctx context.Context, lease lead.Lease, length time.Duration
 		g.note("token %d: %v", lease.Token(), err)
 		return codeOfStart(err)
 	}
+	counting, stop := context.WithCancel(ctx)
+	var counted sync.WaitGroup
+	counted.Go(func() { g.countOften(counting) })
 	var code int
 	select {
 	case status := <-exit:
 		code = codeOf(status)
 	case <-ctx.Done():
 	}
+	stop()
 	g.end(ctx, lease, length)
+	counted.Wait()
 	return code
 }
 
@@ -137,7 +143,10 @@ func (g *guard) start(env []string) (<-chan syscall.WaitStatus, error) {
 // little of the lease is left that they might outlive it.
 func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration) {
 	asked := time.Now()
-	if !g.brood.empty.Load() && context.Cause(ctx) != errRunGone {
+	left := func() time.Duration {
+		return min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft)-g.burial())
+	}
+	if !g.brood.empty.Load() && left() > 0 {
 		g.brood.signal(unix.SIGTERM)
 		g.brood.signal(unix.SIGCONT) // what is stopped must hear it too
 	}
@@ -145,7 +154,7 @@ func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration)
 	defer timer.Stop()
 	done := ctx.Done()
 	for !g.brood.empty.Load() {
-		left := min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft))
+		left := left()
 		if left <= 0 {
 			g.brood.kill(func() { g.link.say(report{Killing: true}) })
 			return
