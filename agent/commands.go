@@ -66,7 +66,7 @@ func (b electionBackend) StepDown(ctx context.Context, to string, force bool) (s
 
 func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	h := b.e.newHolder(fmt.Sprintf("process %d", peer.PID))
-	h.grace = min(peer.Grace, api.MaxGrace)
+	h.grace, h.alone = min(peer.Grace, api.MaxGrace), peer.Alone
 	if err := b.e.hold(ctx, h); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type holder struct {
 	at    *local
 	who   string        // for warnings: a process or a Lead
 	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
+	alone bool          // waits while another such holder works
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -120,18 +121,37 @@ func (hs *holders) late() (who []string) {
 }
 
 // renew hands out a lease. During a planned end only those who still work get
-// it: nobody begins.
+// it: nobody begins. Of those that work alone one gets it.
 func (hs *holders) renew(lease election.Lease, ending bool) {
+	at := hs.atWork()
 	hs.each(func(h *holder) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if h.mu.closed || ending && h.mu.token != lease.Token || h.mu.token != 0 && h.mu.token != lease.Token {
 			return // one that has not drained its last period is not handed the next
 		}
+		if h.alone && h.mu.token == 0 {
+			if at != "" && at != h.who { // a new connection of the same process is no other holder
+				return
+			}
+			at = h.who
+		}
 		h.mu.token = lease.Token
 		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease)}
 		h.wake()
 	})
+}
+
+// atWork names the holder that works alone now; "": none.
+func (hs *holders) atWork() (who string) {
+	hs.each(func(h *holder) {
+		h.mu.Lock()
+		if h.alone && h.mu.token != 0 {
+			who = h.who
+		}
+		h.mu.Unlock()
+	})
+	return who
 }
 
 // stopAll tells every holder that works to stop, and why.

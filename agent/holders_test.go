@@ -16,6 +16,46 @@ func (f *testFlock) bound(name string) (until time.Duration) {
 	return until
 }
 
+func TestHoldersThatWorkAloneTakeTurns(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		goose := f.goose()
+		a := f.agents[goose]
+		e := a.byDefault()
+		hold := func(who string, alone bool) *holder {
+			h := e.newHolder(who)
+			h.alone = alone
+			require.NoError(t, f.await(func() error { return e.hold(context.Background(), h) }))
+			f.sleep(time.Second)
+			return h
+		}
+		token := func(h *holder) uint64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.mu.token
+		}
+		period := a.Status().Token
+		one := hold("one", true)
+		require.Equal(t, period, token(one))
+		two := hold("two", true)
+		require.Zero(t, token(two), "another works")
+		require.Equal(t, period, token(hold("beside", false)), "one that shares")
+		require.Equal(t, period, token(hold("one", true)), "a new connection of the same process")
+
+		one.Drained(period, false)
+		f.sleep(time.Second)
+		require.Zero(t, token(two), "its other connection has not drained")
+		e.at.holders.each(func(h *holder) {
+			if h.who == "one" {
+				h.Close()
+			}
+		})
+		f.sleep(time.Second)
+		require.Equal(t, goose, f.goose())
+		require.Equal(t, period, token(two), "its turn, in the same period")
+	})
+}
+
 // Rule 12: what one holder says is drained is its own. The agent stays bound as long as another acts.
 func TestRule12OneHoldersEndReleasesNobodyElse(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {

@@ -65,6 +65,8 @@ type LeadPeer struct {
 	// Grace is how long its work may take to end when the end is planned, at most
 	// MaxGrace; 0: it does not say, and the agent's own counts.
 	Grace time.Duration
+	// Alone: no other holder with Alone set may work at the same time.
+	Alone bool
 }
 
 // Holder is one session of somebody who acts for the goose. The agent hands it

@@ -24,6 +24,9 @@ const (
 	// GraceQuery in the query of POST /v1/lead is how long the holder's work may
 	// take to end when the end is planned: a Go duration, at most MaxGrace.
 	GraceQuery = "grace"
+	// ShareQuery in the query of POST /v1/lead, with the value true, lets a holder
+	// with heirs work beside others of its kind. Without it they work one at a time.
+	ShareQuery = "share"
 	// MaxGrace is the longest that a planned hand-over waits for work to end.
 	MaxGrace = time.Hour
 	// maxLine bounds what a holder may write on one line.
@@ -66,7 +69,7 @@ type session struct {
 // lead serves a holder's session until its connection ends. The holder counts
 // as drained when it has said so; otherwise see handler.outlive.
 func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
-	heirs, grace, err := parseLeadQuery(r.URL.RawQuery)
+	q, err := parseLeadQuery(r.URL.RawQuery)
 	if err != nil {
 		expectNoMore(w)
 		return err
@@ -76,7 +79,7 @@ func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request
 	// Nobody reads the request meanwhile, so its own context does not end with
 	// the connection.
 	ctx, stop := h.whileOpen(r.Context())
-	holder, err := e.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: grace})
+	holder, err := e.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: q.grace, Alone: q.heirs && !q.share})
 	stop()
 	if err != nil {
 		proc.close()
@@ -84,7 +87,7 @@ func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request
 		return err
 	}
 	s := &session{
-		h: h, holder: holder, proc: proc, heirs: heirs, w: w, rc: http.NewResponseController(w),
+		h: h, holder: holder, proc: proc, heirs: q.heirs, w: w, rc: http.NewResponseController(w),
 		wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	s.converse(r)
@@ -96,24 +99,32 @@ func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request
 	return nil
 }
 
-func parseLeadQuery(raw string) (heirs bool, grace time.Duration, err error) {
+// leadQuery is what a holder says of itself.
+type leadQuery struct {
+	heirs, share bool
+	grace        time.Duration
+}
+
+func parseLeadQuery(raw string) (q leadQuery, err error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return false, 0, Input("query %.80q: %v", raw, err)
+		return q, Input("query %.80q: %v", raw, err)
 	}
 	for name, values := range query {
 		switch value := values[0]; {
 		case len(values) == 1 && name == HeirsQuery && (value == "true" || value == "false"):
-			heirs = value == "true"
+			q.heirs = value == "true"
+		case len(values) == 1 && name == ShareQuery && (value == "true" || value == "false"):
+			q.share = value == "true"
 		case len(values) == 1 && name == GraceQuery:
-			if grace, err = time.ParseDuration(value); err != nil || grace <= 0 || grace > MaxGrace {
-				return false, 0, Input("query: grace %.40q: want a duration above 0 and of %v at the most, such as 20s", value, MaxGrace)
+			if q.grace, err = time.ParseDuration(value); err != nil || q.grace <= 0 || q.grace > MaxGrace {
+				return q, Input("query: grace %.40q: want a duration above 0 and of %v at the most, such as 20s", value, MaxGrace)
 			}
 		default:
-			return false, 0, Input("query %.80q: want none, heirs=true or grace=20s", raw)
+			return q, Input("query %.80q: want none, heirs=true, share=true or grace=20s", raw)
 		}
 	}
-	return heirs, grace, nil
+	return q, nil
 }
 
 // converse runs the session until either end is gone.

@@ -268,10 +268,12 @@ func TestQueryOfASessionIsJudged(t *testing.T) {
 		require.Empty(t, a.Holders)
 	}
 	for query, grace := range map[string]time.Duration{
-		"": 0, "heirs=true": 0, "heirs=false": 0, "grace=20s": 20 * time.Second, "heirs=true&grace=1h": time.Hour,
+		"": 0, "heirs=true": 0, "heirs=false": 0, "grace=20s": 20 * time.Second, "heirs=true&share=true&grace=1h": time.Hour,
 	} {
 		a := apitest.New()
 		require.Equal(t, http.StatusOK, ask(a, api.Local, "POST", "/v1/lead?"+query, "").code, query)
-		require.Equal(t, grace, next(t, a.Holders).Peer.Grace, query)
+		peer := next(t, a.Holders).Peer
+		require.Equal(t, grace, peer.Grace, query)
+		require.Equal(t, query == "heirs=true", peer.Alone, query)
 	}
 }

@@ -24,6 +24,9 @@ type HoldOptions struct {
 	// Heirs says that somebody else ends the work when this process dies, a
 	// moment later: its death alone does not drain it, but the deadline does.
 	Heirs bool
+	// Share lets the work run beside that of other sessions with Heirs; otherwise
+	// the agent lets them work one at a time.
+	Share bool
 	// Grace is how long the work may take to end when the end is planned, at most
 	// [api.MaxGrace]; 0: as long as the agent grants those that do not say.
 	Grace time.Duration
@@ -34,6 +37,9 @@ func (c *Client) holdPath(o HoldOptions) string {
 	query := url.Values{}
 	if o.Heirs {
 		query.Set(api.HeirsQuery, "true")
+	}
+	if o.Share {
+		query.Set(api.ShareQuery, "true")
 	}
 	if o.Grace != 0 {
 		query.Set(api.GraceQuery, o.Grace.String())

@@ -20,12 +20,13 @@ type runOptions struct {
 	election string
 	grace    time.Duration
 	restart  bool
+	share    bool
 }
 
 func newRunCommand(env *environment) *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run [--grace 5s] [--restart] -- CMD ARG...",
+		Use:   "run [--grace 5s] [--restart] [--share] -- CMD ARG...",
 		Short: "Run a command while this agent is the goose",
 		Long: `Runs CMD, without a shell, whenever the agent on this machine is the goose, and ends it and all
 that it has started before another agent can be. CMD finds in its environment DDGOOSE_TOKEN (the
@@ -38,6 +39,9 @@ majority is out of reach): SIGTERM when 40 % of it are left, SIGKILL at 20 %. Pl
 stops, SIGTERM or SIGINT to this command): SIGTERM, then SIGKILL after --grace, the lease
 renewed meanwhile, and nobody is asked to take over until all is gone; for an hour at the most. This command killed: SIGKILL.
 All descendants go, those of a double fork or setsid too; a daemon that CMD leaves behind ends with CMD.
+
+Two of these commands beside one agent and election run their CMDs one at a time: the second waits for the
+first to end. With --share they run together.
 
 CMD ends by itself: the agent steps down, and this command ends with CMD's exit code. With --restart it is
 started again in the same goose period, after 1 to 30 s. Goose no more: CMD is stopped, and this command waits for
@@ -59,6 +63,7 @@ election), 2 wrong usage.`,
 	electionFlag(cmd, &o.election, &o.socket)
 	cmd.Flags().DurationVar(&o.grace, "grace", 5*time.Second, "how long CMD may take to end after SIGTERM, when the end is planned")
 	cmd.Flags().BoolVar(&o.restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
+	cmd.Flags().BoolVar(&o.share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")
 	return cmd
 }
 
@@ -77,7 +82,7 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 		return cannotTell(err)
 	}
 	opts := runner.Options{
-		Socket: socket, Election: o.election, Command: command, Grace: o.grace, Restart: o.restart,
+		Socket: socket, Election: o.election, Command: command, Grace: o.grace, Restart: o.restart, Share: o.share,
 		Guard: append([]string{"ddgoose", guardCommand, "--"}, command...),
 	}
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {

@@ -152,7 +152,7 @@ func (g *guard) serve(ctx context.Context) {
 // hold opens a session, for ever; nil: ctx has ended, or the agent refuses.
 func (g *guard) hold(ctx context.Context) *client.Session {
 	for told := false; ; told = true {
-		s, err := g.client.Hold(ctx, client.HoldOptions{Heirs: true, Grace: min(g.Grace+buryTime, api.MaxGrace)})
+		s, err := g.client.Hold(ctx, client.HoldOptions{Heirs: true, Share: g.Share, Grace: min(g.Grace+buryTime, api.MaxGrace)})
 		switch {
 		case err == nil:
 			return s

@@ -18,6 +18,7 @@ type hello struct {
 	Election string        `json:"election"`
 	Grace    time.Duration `json:"grace"`
 	Restart  bool          `json:"restart"`
+	Share    bool          `json:"share"`
 }
 
 // order is what run says to the guard.

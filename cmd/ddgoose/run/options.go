@@ -18,6 +18,8 @@ type Options struct {
 	Grace time.Duration
 	// Restart starts CMD again when it ends by itself, after 1 to 30 s.
 	Restart bool
+	// Share lets CMD work beside those of other runs at the same agent and election.
+	Share bool
 	// Guard is the command line that makes this program call Guard.
 	Guard []string
 	// Stdin, Stdout and Stderr are passed to CMD as they are.

@@ -99,7 +99,7 @@ func (r *runner) startGuard() (*warden, error) {
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	w := &warden{pid: pid, link: l, exit: exit, reports: make(chan report, 16), heard: boottime.Now()}
-	l.say(order{Hello: &hello{Socket: r.opts.Socket, Election: r.opts.Election, Grace: r.opts.Grace, Restart: r.opts.Restart}})
+	l.say(order{Hello: &hello{Socket: r.opts.Socket, Election: r.opts.Election, Grace: r.opts.Grace, Restart: r.opts.Restart, Share: r.opts.Share}})
 	go w.listen()
 	return w, nil
 }

@@ -73,6 +73,37 @@ func TestExitCodeIsTheCommandsAndTheAgentStepsDown(t *testing.T) {
 	}
 }
 
+func TestTwoRunsBesideOneAgentTakeTurnsUnlessTheyShare(t *testing.T) {
+	f := alone(t)
+	begun := func(who string) (path string, command []string) {
+		path = filepath.Join(f.dir, who)
+		return path, []string{"sh", "-c", "echo begun > " + path + "; exec sleep 1000"}
+	}
+	var all []*runProcess
+	start := func(flags []string, command []string) *runProcess {
+		all = append(all, f.start("a", flags, command...))
+		return all[len(all)-1]
+	}
+	defer func() {
+		for _, p := range all {
+			_ = p.cmd.Process.Signal(unix.SIGTERM) // it may have ended
+			f.ended(p)
+		}
+	}()
+	one, command := begun("one")
+	first := start(nil, command)
+	f.text(one)
+	two, command := begun("two")
+	start(nil, command)
+	three, command := begun("three")
+	start([]string{"--share"}, command)
+	f.text(three)
+	require.NoFileExists(t, two, "another command works")
+	require.NoError(t, first.cmd.Process.Signal(unix.SIGTERM))
+	require.Equal(t, CodeStopped, f.ended(first))
+	f.text(two)
+}
+
 func TestCommandThatCannotBeStarted(t *testing.T) {
 	f := alone(t)
 	require.Equal(t, CodeNotFound, f.ended(f.start("a", nil, "no-such-command")))
