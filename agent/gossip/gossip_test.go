@@ -33,7 +33,7 @@ const pingQuestion = "ping"
 
 // flock is agents that only gossip, on a network in memory and in virtual time.
 type flock struct {
-	t      *testing.T
+	t      testing.TB
 	net    *memory.Network
 	agents []*testAgent
 }
