@@ -3,7 +3,7 @@ package wire
 import "duckduckgoose/agent/election"
 
 const (
-	// FirstByte opens every datagram of ours. memberlist's open with 0 to 14 or 244.
+	// FirstByte opens every datagram with a frame.
 	FirstByte = 0xD7
 	// Version is the frame version we speak; frames of another are dropped.
 	Version = 1

@@ -1,11 +1,12 @@
 package wire
 
-// labelByte opens memberlist's packets and streams when they carry a label.
+// labelByte opens a flock's label: behind the preface of a stream, and in the
+// gossip of a former version.
 const labelByte = 244
 
-// FlockLabelOf gives the flock label that a memberlist packet, or the start of
-// a stream behind its preface, names in clear, sealed or not: it lets the
-// agent say "ADDR is of flock Y" where it could not open anything. It tells
+// FlockLabelOf gives the flock label that a stream names in clear behind its
+// preface, or a former version's packet of gossip: it lets the agent say
+// "ADDR is of flock Y" where it could not open anything. It tells
 // false when there is none, or not all of it. The label is a stranger's: quote
 // it before printing.
 func FlockLabelOf(packet []byte) (string, bool) {

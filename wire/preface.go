@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// StreamByte opens every stream of ours. memberlist's open with 0 to 14 or 244.
+	// StreamByte opens every stream.
 	StreamByte = 0xD8
 	// maxPreface is a head, a length byte, and what that can announce.
 	maxPreface = headSize + 1 + 255

@@ -35,7 +35,7 @@ const (
 )
 
 // message is a question or an answer. It travels as a user message of
-// memberlist, which seals it and checks the label, on a stream of its own.
+// memberlist, on a stream of its own, which the port seals.
 type message struct {
 	Version  int             `json:"v"`
 	Number   uint64          `json:"n"` // of the question; its answer repeats it
