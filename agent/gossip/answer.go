@@ -69,6 +69,10 @@ func (a *asker) open(b []byte) {
 		a.deliver(&l)
 		return
 	}
+	if l.ToLife != a.g.opts.Meta.Life {
+		a.drop("life")
+		return
+	}
 	if !a.rate.take(time.Now()) {
 		a.drop("rate")
 		return
@@ -108,7 +112,7 @@ func (a *asker) deliver(l *message) {
 func (a *asker) serve(ctx context.Context, from member.Peer, q *message) {
 	ctx, cancel := context.WithTimeout(ctx, askServeWait)
 	defer cancel()
-	out := a.messageTo(from.ID)
+	out := a.messageTo(from)
 	out.Number = q.Number
 	body, err := a.answer(ctx, from.ID, q.Question, q.Body)
 	if err != nil {

@@ -41,6 +41,7 @@ type message struct {
 	Number   uint64          `json:"n"` // of the question; its answer repeats it
 	From     string          `json:"from"`
 	To       string          `json:"to"`
+	ToLife   uint64          `json:"life"` // the asked process: a recording means nothing to the next one
 	FlockID  string          `json:"flock"`
 	Question string          `json:"topic,omitempty"` // "": an answer
 	Body     json.RawMessage `json:"body,omitempty"`
@@ -121,7 +122,7 @@ func (a *asker) ask(ctx context.Context, p member.Peer, question string, body an
 		return a.askSelf(ctx, question, text)
 	}
 	w := &waiter{of: p.ID.String(), answers: make(chan *message, 1)}
-	q := a.messageTo(p.ID)
+	q := a.messageTo(p)
 	q.Question, q.Body = question, text
 	a.mu.Lock()
 	for q.Number = rand.Uint64(); a.mu.waiting[q.Number] != nil; q.Number = rand.Uint64() {
@@ -173,8 +174,10 @@ func (a *asker) askSelf(ctx context.Context, question string, body json.RawMessa
 	return answer, nil
 }
 
-func (a *asker) messageTo(to election.ID) *message {
-	return &message{Version: messageVersion, From: a.g.opts.ID.String(), To: to.String(), FlockID: a.g.flockID().String()}
+func (a *asker) messageTo(p member.Peer) *message {
+	return &message{
+		Version: messageVersion, From: a.g.opts.ID.String(), To: p.ID.String(), ToLife: p.Meta.Life, FlockID: a.g.flockID().String(),
+	}
 }
 
 // send writes a message into a stream of its own. It may take as long as

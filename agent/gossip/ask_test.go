@@ -36,7 +36,7 @@ func TestHostileMessagesAreDroppedAndCounted(t *testing.T) {
 		send(make([]byte, maxMessage+1))
 		require.EqualValues(t, 1, dropped("large"))
 
-		good := a.asks.messageTo(to.ID)
+		good := a.asks.messageTo(to)
 		good.Question = pingQuestion
 		for i, spoil := range []func(*message){
 			func(m *message) { m.From = election.ID{0xEE}.String() },
@@ -53,8 +53,15 @@ func TestHostileMessagesAreDroppedAndCounted(t *testing.T) {
 			require.EqualValues(t, i+1, dropped("stranger"))
 		}
 
-		unasked := a.asks.messageTo(to.ID)
-		text, err := json.Marshal(unasked)
+		recorded := *good
+		recorded.ToLife++
+		text, err := json.Marshal(&recorded)
+		require.NoError(t, err)
+		send(text)
+		require.EqualValues(t, 1, dropped("life"), "a question to a former process")
+
+		unasked := a.asks.messageTo(to)
+		text, err = json.Marshal(unasked)
 		require.NoError(t, err)
 		send(text)
 		require.EqualValues(t, 1, dropped("late"), "an answer that nobody waits for")
@@ -98,7 +105,7 @@ func TestAnswersAreTakenFromTheAskedAgentOnly(t *testing.T) {
 		a.asks.mu.Lock()
 		require.Len(t, a.asks.mu.waiting, 1)
 		for number := range a.asks.mu.waiting {
-			forged := c.asks.messageTo(a.opts.ID)
+			forged := c.asks.messageTo(member.Peer{ID: a.opts.ID})
 			forged.Number = number
 			text, err := json.Marshal(forged)
 			require.NoError(t, err)
