@@ -25,6 +25,7 @@ import (
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
+	"duckduckgoose/agent/seeds"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -51,13 +52,18 @@ const MaxElections = store.MaxElections - 1
 // Config is an agent's configuration. The zero value, filled in by Default, is
 // an agent on loopback that founds a flock of its own.
 type Config struct {
-	Name      string   // for people, unique in the flock; default: the host name
-	Bind      string   // HOST[:PORT], one port for UDP and TCP; default 127.0.0.1:3825, port 0 takes any
-	Advertise string   // what others are told; default: the bound address, or the first private one
-	Join      []string // agents to call, names resolved at each try; tried for ever
-	Expect    int      // found a flock together with Expect-1 others; 0: no
-	DataDir   string   // default /var/lib/ddgoose/NAME for root, else $XDG_STATE_HOME/ddgoose/NAME
-	Socket    string   // unix socket; default RUNTIME/NAME.sock; "none" for embedded agents without one
+	Name      string // for people, unique in the flock; default: the host name
+	Bind      string // HOST[:PORT], one port for UDP and TCP; default 127.0.0.1:3825, port 0 takes any
+	Advertise string // what others are told; default: the bound address, or the first private one
+	// Join names agents to call, for ever: HOST[:PORT], names with several
+	// addresses, srv+NAME for DNS SRV records, exec:CMD for a command that prints
+	// addresses. Names are looked up, and the command is run, before each round of
+	// calls. nil: none. A list that is empty but not nil is an error: an agent that
+	// was to join must not found a flock of its own.
+	Join    []string
+	Expect  int    // found a flock together with Expect-1 others; 0: no
+	DataDir string // default /var/lib/ddgoose/NAME for root, else $XDG_STATE_HOME/ddgoose/NAME
+	Socket  string // unix socket; default RUNTIME/NAME.sock; "none" for embedded agents without one
 	// SocketMode are the socket file's permissions; default 0600.
 	SocketMode fs.FileMode
 	HTTP       string        // read-only HTTP, HOST:PORT; "": off
@@ -126,7 +132,7 @@ func (c Config) Default() Config {
 		host := strings.Trim(c.Bind, "[]")
 		_, _, err := net.SplitHostPort(c.Bind)
 		if _, ip := netip.ParseAddr(host); err != nil && (ip == nil || !strings.Contains(host, ":")) {
-			c.Bind = net.JoinHostPort(host, strconv.Itoa(gossip.DefaultPort))
+			c.Bind = net.JoinHostPort(host, strconv.Itoa(seeds.DefaultPort))
 		}
 	}
 	if c.DataDir == "" {
@@ -312,20 +318,16 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	if !loopback && len(c.Keys) == 0 && !c.Insecure {
 		bad("bind %s without a key: anybody on the network could vote: add --key-file F (ddgoose keygen --out F), or --insecure where the network itself is trusted", c.Bind)
 	}
+	if c.Join != nil && len(c.Join) == 0 {
+		bad("join: the list of agents to call is empty: want HOST[:PORT] of an agent, or no --join at all to found a flock of its own")
+	}
 	for _, j := range c.Join {
-		h := j
-		if jh, jp, err := net.SplitHostPort(j); err == nil {
-			h = jh
-			if n, err := strconv.ParseUint(jp, 10, 16); err != nil || n == 0 {
-				bad("join %q: port %q: want 1 to 65535", j, jp)
-			}
-		}
-		if h == "" {
-			bad("join %q: want HOST or HOST:PORT", j)
-			continue
-		}
-		if loopback && !IsLoopback(h) {
-			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, gossip.DefaultPort)
+		s, err := seeds.Parse(j)
+		switch {
+		case err != nil:
+			bad("join %q: %w", j, err)
+		case loopback && !s.IsCommand() && !IsLoopback(s.Host()):
+			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, seeds.DefaultPort)
 		}
 	}
 	if c.Advertise != "" {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -267,7 +266,7 @@ func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, quest
 	if err != nil {
 		return
 	}
-	for _, via := range spread(relays, r.ID) {
+	for _, via := range spread(relays) {
 		var through relayAnswer
 		ctx, cancel := context.WithTimeout(ctx, 2*AskWait)
 		b, err := a.ask(ctx, via, relayQuestion, relayed{To: r.ID.String(), Question: question, Body: text})
@@ -283,12 +282,11 @@ func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, quest
 	}
 }
 
-// spread picks some relays, not the same for everybody.
-func spread(relays []member.Peer, id election.ID) []member.Peer {
-	if len(relays) == 0 {
-		return nil
+// spread picks some relays, others each time: those of the last time may not
+// reach the asked agent either.
+func spread(relays []member.Peer) (some []member.Peer) {
+	for _, i := range rand.Perm(len(relays))[:min(askRelays, len(relays))] {
+		some = append(some, relays[i])
 	}
-	at := int(id[0]) % len(relays)
-	turned := append(slices.Clone(relays[at:]), relays[:at]...)
-	return turned[:min(askRelays, len(turned))]
+	return some
 }

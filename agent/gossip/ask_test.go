@@ -169,8 +169,20 @@ func TestTheRelayOfAReplyKeepsWhyItFailed(t *testing.T) {
 	r.Err = &Refusal{"no"}
 	require.True(t, r.answered())
 	require.EqualError(t, r.Read(nil), "no")
-	require.Empty(t, spread(nil, election.ID{}))
-	for n := range byte(5) {
-		require.Len(t, spread(make([]member.Peer, 5), election.ID{n}), askRelays)
+}
+
+func TestEveryRelayGetsItsTurn(t *testing.T) {
+	require.Empty(t, spread(nil))
+	relays := make([]member.Peer, 5)
+	for i := range relays {
+		relays[i].ID = election.ID{byte(i)}
 	}
+	seen := map[election.ID]bool{}
+	for range 1000 { // a chance of 1 in 10^200 to miss one
+		some := spread(relays)
+		require.Len(t, some, askRelays)
+		require.NotEqual(t, some[0].ID, some[1].ID)
+		seen[some[0].ID], seen[some[1].ID] = true, true
+	}
+	require.Len(t, seen, len(relays))
 }

@@ -47,7 +47,7 @@ const (
 type Options struct {
 	ID       election.ID
 	Meta     member.Meta
-	Join     []string // HOST[:PORT]
+	Join     []string // see [duckduckgoose/agent/seeds.Parse]
 	Known    []Known  // agents known from before
 	Port     Port
 	Log      *slog.Logger
@@ -99,7 +99,7 @@ type peer struct {
 // Start starts memberlist on a port, and calls the agents to join.
 func Start(opts Options) (*Gossip, error) {
 	g := &Gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
-	g.join.met = make(chan struct{}, 1)
+	g.join.met, g.join.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	g.mu.peers = map[election.ID]*peer{}
 	g.asks = newAsker(g)
 	meta, err := encode(&opts.Meta)

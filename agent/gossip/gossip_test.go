@@ -22,6 +22,7 @@ import (
 	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/quietlog"
+	"duckduckgoose/agent/seeds"
 	"duckduckgoose/netem/memory"
 	"duckduckgoose/wire"
 )
@@ -74,10 +75,14 @@ func inFlock(t *testing.T, n int, test func(t *testing.T, f *flock)) {
 	})
 }
 
-func (f *flock) start(n byte) {
+// start starts agent n, which joins the first one if no other is named.
+func (f *flock) start(n byte, join ...string) *testAgent {
 	f.t.Helper()
 	at := func(n byte) netip.AddrPort {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n + 1}), DefaultPort)
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n + 1}), seeds.DefaultPort)
+	}
+	if len(join) == 0 {
+		join = []string{at(0).String()}
 	}
 	e, err := f.net.Listen(at(n))
 	require.NoError(f.t, err)
@@ -93,13 +98,15 @@ func (f *flock) start(n byte) {
 		OtherLabel: func(string, string) {}, OtherKeys: func(string, string) {}, OtherVersion: func(string, string) {},
 	})
 	g, err := Start(Options{
-		ID: id, Join: []string{at(0).String()}, Port: p, Log: log, Quiet: quiet, Counts: counts,
+		ID: id, Join: join, Port: p, Log: log, Quiet: quiet, Counts: counts,
 		Meta:     member.Meta{Name: string(rune('a' + n)), FlockID: election.FlockID{7}, Start: 1, Life: uint64(n) + 1},
 		Problem:  func(string) {},
 		Handlers: map[string]Handler{pingQuestion: func(context.Context, election.ID, json.RawMessage) (any, error) { return struct{}{}, nil }},
 	})
 	require.NoError(f.t, err)
-	f.agents = append(f.agents, &testAgent{g, counts})
+	a := &testAgent{g, counts}
+	f.agents = append(f.agents, a)
+	return a
 }
 
 // until waits until ok is true.

@@ -2,13 +2,10 @@ package gossip
 
 import (
 	"context"
-	"fmt"
-	"maps"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,17 +15,17 @@ import (
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/lead"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/seeds"
 )
 
 const (
-	// DefaultPort is the port of an address that names none.
-	DefaultPort = 3825
 	rejoinFirst = time.Second
 	maxRejoin   = 20 * time.Second
-	// rejoinAtOnce bounds the calls of one try. They are made at once, so that one
-	// that hangs delays no other.
-	rejoinAtOnce = 16
-	resolveWait  = 5 * time.Second
+	// callsAtOnce bounds the calls under way. One that hangs takes the place of no
+	// other: all addresses get their turn.
+	callsAtOnce = 32
+	// joinGrace is how long Join waits for more answers after the first one.
+	joinGrace = time.Second
 	// maxSaved bounds the addresses kept of agents that are gone.
 	maxSaved = 256
 )
@@ -48,21 +45,26 @@ type joiner struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
+	book     *seeds.Book
 	saved    map[election.ID]Known
-	answered atomic.Bool   // another agent was met
-	met      chan struct{} // of capacity 1: Peers has changed
+	answered atomic.Bool             // another agent was met
+	met      chan struct{}           // of capacity 1: Peers has changed
+	wake     chan struct{}           // of capacity 1: there is something to call, or room for a call
+	called   map[netip.AddrPort]bool // in this round
 
-	mu struct { // guards what follows
+	mu struct { // guards what follows, and that nothing is begun after stop
 		sync.Mutex
-		join   []string
-		faults map[string]string // why an address of join cannot be called
+		calling map[netip.AddrPort]bool
+		more    bool // addresses that the round has not called may be known
 	}
 }
 
 func (j *joiner) start(g *Gossip) {
 	j.g = g
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	j.mu.join = slices.Clone(g.opts.Join)
+	j.called, j.mu.calling = map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
+	j.book = seeds.NewBook(nil, j.background, j.found)
+	j.book.Set(g.opts.Join)
 	j.saved = map[election.ID]Known{}
 	for _, p := range g.opts.Known {
 		j.saved[p.ID] = p
@@ -77,6 +79,21 @@ func (j *joiner) stop() {
 	j.ended.Wait()
 }
 
+// found has the round go on with addresses that are new.
+func (j *joiner) found() {
+	j.mu.Lock()
+	j.mu.more = true
+	j.mu.Unlock()
+	j.wakeUp()
+}
+
+func (j *joiner) wakeUp() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
 // background runs f until it returns, and stop waits for it. After stop it gives
 // false.
 func (j *joiner) background(f func(context.Context)) bool {
@@ -89,30 +106,43 @@ func (j *joiner) background(f func(context.Context)) bool {
 	return true
 }
 
-// forever keeps the addresses, and calls the missing ones. It backs off while the
-// number of missing addresses is unchanged: an address may answer and still be
-// missing, such as another address of this agent itself.
+// forever keeps the addresses, and calls the missing ones in rounds: each once,
+// as many at the same time as there is room for. The pause between rounds grows
+// while the number of missing addresses is unchanged: an address may answer and
+// still be missing, such as another address of this agent itself.
 func (j *joiner) forever(ctx context.Context) {
 	var next time.Time
 	wait, missed, gone := rejoinFirst, 0, 0
+	done := true // all addresses of the round were called
 	for {
 		j.remember()
-		if n := j.gone(); n != gone {
-			gone, next = n, time.Time{}
-		}
-		if !time.Now().Before(next) {
-			missing := j.missing(ctx)
-			if len(missing) != missed {
-				wait, missed = rejoinFirst, len(missing)
+		done = done && !j.takeMore()
+		n := j.gone()
+		if now := time.Now(); done && (n != gone || !now.Before(next)) {
+			j.book.Look()
+			clear(j.called)
+			gone, done = n, false
+			if missing := len(j.missing()); missing != missed {
+				wait, missed = rejoinFirst, missing
 			}
-			j.try(ctx, missing)
-			next = time.Now().Add(wait/2 + rand.N(wait))
+			next = now.Add(wait/2 + rand.N(wait))
 			wait = min(2*wait, maxRejoin)
+		}
+		if !done {
+			done = j.call(j.missing())
 		}
 		if !j.rest(ctx) {
 			return
 		}
 	}
+}
+
+func (j *joiner) takeMore() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	more := j.mu.more
+	j.mu.more = false
+	return more
 }
 
 // rest waits for the next look. The first address is saved as soon as it is
@@ -125,6 +155,8 @@ func (j *joiner) rest(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
+			return true
+		case <-j.wake:
 			return true
 		case <-j.met:
 			if len(j.saved) == 0 {
@@ -152,6 +184,9 @@ func (j *joiner) remember() {
 	for _, p := range j.g.Peers() {
 		if p.ID == j.g.opts.ID {
 			continue
+		}
+		if p.State == member.Alive {
+			j.answered.Store(true)
 		}
 		k := Known{p.ID, p.Meta.Name, p.Addr}
 		if p.State == member.Left {
@@ -184,15 +219,12 @@ func (j *joiner) remember() {
 }
 
 // missing gives the addresses where nobody alive is known: first those to join,
-// resolved again each time, then the last known addresses in any order.
-func (j *joiner) missing(ctx context.Context) []netip.AddrPort {
+// then the last known addresses in any order.
+func (j *joiner) missing() []netip.AddrPort {
 	known := map[netip.AddrPort]bool{}
 	for _, p := range j.g.Peers() {
 		if p.State == member.Alive {
 			known[p.Addr] = true
-			if p.ID != j.g.opts.ID {
-				j.answered.Store(true)
-			}
 		}
 	}
 	var missing []netip.AddrPort
@@ -202,97 +234,198 @@ func (j *joiner) missing(ctx context.Context) []netip.AddrPort {
 			missing = append(missing, a)
 		}
 	}
-	faults := map[string]string{}
-	for _, s := range j.seeds() {
-		addrs, err := resolve(ctx, s)
-		if err != nil {
-			faults[s] = err.Error() // it may resolve the next time
-		}
-		for _, a := range addrs {
-			add(a)
-		}
+	for _, a := range j.book.Addrs() {
+		add(a)
 	}
-	j.mu.Lock()
-	j.mu.faults = faults
-	j.mu.Unlock()
 	for _, k := range j.saved {
 		add(k.Addr)
 	}
 	return missing
 }
 
-func (j *joiner) seeds() []string {
+// call begins to call the addresses that this round has not called yet, as long
+// as there is room, and tells whether all were.
+func (j *joiner) call(addrs []netip.AddrPort) bool {
+	for _, a := range addrs {
+		if j.called[a] {
+			continue
+		}
+		j.mu.Lock()
+		busy, room := j.mu.calling[a], len(j.mu.calling) < callsAtOnce
+		j.mu.Unlock()
+		if !busy && !room {
+			return false
+		}
+		j.called[a] = true // one that is being called still has this round's call
+		if !busy {
+			j.callOne(a)
+		}
+	}
+	return true
+}
+
+func (j *joiner) callOne(a netip.AddrPort) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.mu.join
+	j.mu.calling[a] = true
+	j.mu.Unlock()
+	j.background(func(context.Context) {
+		j.answers(a)
+		j.mu.Lock()
+		delete(j.mu.calling, a)
+		j.mu.Unlock()
+		j.wakeUp()
+	})
+}
+
+// answers calls an address, and tells whether an agent of the flock answered.
+func (j *joiner) answers(a netip.AddrPort) bool {
+	n, err := j.g.list.Join([]string{a.String()})
+	return err == nil && n > 0
 }
 
 // Seed replaces the addresses to join.
 func (g *Gossip) Seed(join []string) {
-	g.join.mu.Lock()
-	defer g.join.mu.Unlock()
-	g.join.mu.join = slices.Clone(join)
+	g.join.book.Set(join)
+	g.join.book.Look()
+	g.join.found()
 }
 
 // SeedFaults tells which of the addresses to join cannot be called, and why.
-func (g *Gossip) SeedFaults() []string {
-	g.join.mu.Lock()
-	defer g.join.mu.Unlock()
-	return slices.Sorted(maps.Values(g.join.mu.faults))
-}
-
-// try calls the first addresses, all at once, and counts those that answered.
-func (j *joiner) try(ctx context.Context, addrs []netip.AddrPort) int {
-	var answered atomic.Int64
-	var calls sync.WaitGroup
-	for _, a := range addrs[:min(len(addrs), rejoinAtOnce)] {
-		if ctx.Err() != nil {
-			break
-		}
-		calls.Go(func() {
-			if n, err := j.g.list.Join([]string{a.String()}); err == nil && n > 0 {
-				answered.Add(1)
-			}
-		})
-	}
-	calls.Wait()
-	return int(answered.Load())
-}
+func (g *Gossip) SeedFaults() []string { return g.join.book.Faults() }
 
 // Unanswered tells that no other agent has been met since Start.
 func (g *Gossip) Unanswered() bool { return !g.join.answered.Load() }
 
 // Join calls addresses now, and gives how many answered, not counting this agent
-// itself. Agents that it meets are remembered. It does not wait past ctx.
-func (g *Gossip) Join(ctx context.Context, addrs []string) (int, error) {
-	own := g.own()
-	var want []netip.AddrPort
-	for _, s := range addrs {
-		resolved, err := resolve(ctx, s)
-		if err != nil {
-			return 0, api.Input("%v", err)
+// itself. Agents that it meets are remembered. It does not wait past ctx, nor
+// for the slow ones once another has answered.
+func (g *Gossip) Join(ctx context.Context, words []string) (int, error) {
+	c := callers{g: g, own: g.own(), slots: make(chan struct{}, callsAtOnce), met: make(chan struct{}, 1)}
+	var want []seeds.Seed
+	for _, w := range words {
+		s, err := seeds.Parse(w)
+		if err == nil && s.IsCommand() {
+			err = errors.New("a command is for the agent's own --join: want HOST or HOST:PORT")
 		}
-		for _, a := range resolved {
-			if a != own && !slices.Contains(want, a) {
-				want = append(want, a)
+		if err != nil {
+			return 0, api.Input("address %q: %v", w, err)
+		}
+		want = append(want, s)
+	}
+	ended := make(chan struct{})
+	if !g.Background(func(over context.Context) {
+		c.all(over, want)
+		close(ended)
+	}) {
+		return 0, lead.ErrStopped
+	}
+	var late <-chan time.Time
+	for waiting := true; waiting; {
+		select {
+		case <-ended:
+			waiting = false
+		case <-late:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		case <-c.met:
+			if late == nil {
+				timer := time.NewTimer(joinGrace)
+				defer timer.Stop()
+				late = timer.C
 			}
 		}
 	}
-	if len(want) == 0 {
-		return 0, api.Input("join %s: that is this agent itself", strings.Join(addrs, " "))
+	return c.result(words)
+}
+
+// callers call the addresses of one Join, each seed's as soon as they are known.
+type callers struct {
+	g     *Gossip
+	own   netip.AddrPort
+	slots chan struct{}
+	met   chan struct{} // of capacity 1: one has answered
+
+	mu struct { // guards what follows
+		sync.Mutex
+		called map[netip.AddrPort]bool // true: it answered
+		found  bool                    // an address, be it this agent's own
+		faults []string
 	}
-	answered := make(chan int, 1)
-	if !g.Background(func(ctx context.Context) { answered <- g.join.try(ctx, want) }) {
-		return 0, lead.ErrStopped
+}
+
+// all calls all seeds, and waits for the end of it.
+func (c *callers) all(ctx context.Context, want []seeds.Seed) {
+	var looks sync.WaitGroup
+	for i := range want {
+		looks.Go(func() {
+			addrs, err := want[i].Lookup(ctx, nil)
+			var calls sync.WaitGroup
+			defer calls.Wait()
+			for _, a := range c.take(addrs, err) {
+				c.slots <- struct{}{}
+				calls.Go(func() {
+					defer func() { <-c.slots }()
+					if c.g.join.answers(a) {
+						c.answered(a)
+					}
+				})
+			}
+		})
 	}
-	select {
-	case n := <-answered:
-		if n > 0 {
-			return n, nil
+	looks.Wait()
+}
+
+// take notes what a lookup gave, and gives the addresses that nobody calls yet.
+func (c *callers) take(addrs []netip.AddrPort, err error) (fresh []netip.AddrPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.mu.faults = append(c.mu.faults, err.Error())
+	}
+	if c.mu.called == nil {
+		c.mu.called = map[netip.AddrPort]bool{}
+	}
+	for _, a := range addrs {
+		c.mu.found = true
+		if _, is := c.mu.called[a]; !is && a != c.own {
+			c.mu.called[a] = false
+			fresh = append(fresh, a)
 		}
-	case <-ctx.Done():
 	}
-	return 0, api.Timeout("join %s: nobody answered: check the address, the port (UDP and TCP), --flock and the key", strings.Join(addrs, " "))
+	return fresh
+}
+
+func (c *callers) answered(a netip.AddrPort) {
+	c.mu.Lock()
+	c.mu.called[a] = true
+	c.mu.Unlock()
+	select {
+	case c.met <- struct{}{}:
+	default:
+	}
+}
+
+// result tells how many have answered by now, or why none has.
+func (c *callers) result(words []string) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, answered := range c.mu.called {
+		if answered {
+			n++
+		}
+	}
+	line := strings.Join(words, " ")
+	switch {
+	case n > 0:
+		return n, nil
+	case len(c.mu.called) == 0 && len(c.mu.faults) > 0:
+		return 0, api.Input("join %s", strings.Join(c.mu.faults, "; "))
+	case len(c.mu.called) == 0 && c.mu.found:
+		return 0, api.Input("join %s: that is this agent itself", line)
+	}
+	return 0, api.Timeout("join %s: nobody answered: check the address, the port (UDP and TCP), --flock and the key", line)
 }
 
 // own is where this agent itself is.
@@ -308,32 +441,6 @@ func (g *Gossip) own() netip.AddrPort {
 func (g *Gossip) isAlive(id election.ID) bool {
 	_, alive := g.Alive(id)
 	return alive
-}
-
-// resolve gives every address behind HOST[:PORT].
-func resolve(ctx context.Context, s string) ([]netip.AddrPort, error) {
-	host, port := s, uint16(DefaultPort)
-	if h, p, err := net.SplitHostPort(s); err == nil {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || n == 0 {
-			return nil, fmt.Errorf("address %q: port %q: want 1 to 65535", s, p)
-		}
-		host, port = h, uint16(n)
-	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), port)}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, resolveWait)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, fmt.Errorf("address %q: %w", s, err)
-	}
-	addrs := make([]netip.AddrPort, 0, len(ips))
-	for _, ip := range ips {
-		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), port))
-	}
-	return addrs, nil
 }
 
 func netUDP(a netip.AddrPort) net.Addr { return net.UDPAddrFromAddrPort(a) }

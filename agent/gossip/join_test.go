@@ -2,23 +2,62 @@ package gossip
 
 import (
 	"context"
-	"net/netip"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestResolveTakesAddressesAndNames(t *testing.T) {
-	for in, want := range map[string]string{
-		"10.0.0.1": "10.0.0.1:3825", "10.0.0.1:7": "10.0.0.1:7", "[::1]:7": "[::1]:7", "::1": "[::1]:3825",
-	} {
-		got, err := resolve(context.Background(), in)
+// TestEveryAddressGetsItsTurn has more dead addresses before the live one than
+// are called at once.
+func TestEveryAddressGetsItsTurn(t *testing.T) {
+	inFlock(t, 1, func(t *testing.T, f *flock) {
+		var join []string
+		for i := range 3 * callsAtOnce {
+			join = append(join, fmt.Sprintf("10.9.0.%d", i+1))
+		}
+		began := time.Now()
+		b := f.start(1, append(join, "10.0.0.1")...)
+		f.until("b has joined", func() bool { return len(b.Peers()) == 2 })
+		require.Less(t, time.Since(began), time.Minute)
+	})
+}
+
+// TestJoinTakesWhatAnswers calls a live address beside dead ones and what cannot
+// be called at all.
+func TestJoinTakesWhatAnswers(t *testing.T) {
+	inFlock(t, 3, func(t *testing.T, f *flock) {
+		a := f.agents[0]
+		began := time.Now()
+		n, err := a.Join(t.Context(), []string{"10.0.0.1", "10.9.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.2:3825"})
 		require.NoError(t, err)
-		require.Equal(t, []netip.AddrPort{netip.MustParseAddrPort(want)}, got, in)
-	}
-	got, err := resolve(context.Background(), "localhost:7")
-	require.NoError(t, err)
-	require.NotEmpty(t, got)
-	_, err = resolve(context.Background(), "10.0.0.1:x")
-	require.ErrorContains(t, err, `address "10.0.0.1:x": port "x": want 1 to 65535`)
+		require.Equal(t, 2, n, "this agent itself and an address that stands twice do not count")
+		require.LessOrEqual(t, time.Since(began), 2*joinGrace, "it does not wait for the dead one")
+
+		for words, want := range map[string]string{
+			"10.0.0.1":    "join 10.0.0.1: that is this agent itself",
+			"10.0.0.2:x":  `address "10.0.0.2:x": port "x": want 1 to 65535`,
+			"exec:reboot": `address "exec:reboot": a command is for the agent's own --join`,
+			"fe80::1":     "link-local",
+		} {
+			_, err := a.Join(t.Context(), []string{words})
+			require.ErrorContains(t, err, want)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err = a.Join(ctx, []string{"10.9.0.1"})
+		require.ErrorContains(t, err, "join 10.9.0.1: nobody answered")
+	})
+}
+
+func TestSeedsCanChange(t *testing.T) {
+	inFlock(t, 1, func(t *testing.T, f *flock) {
+		b := f.start(1, "10.9.0.1")
+		time.Sleep(5 * time.Minute) // its pauses are long now
+		began := time.Now()
+		b.Seed([]string{"10.0.0.1"})
+		f.until("b has joined", func() bool { return len(b.Peers()) == 2 })
+		require.Less(t, time.Since(began), 5*time.Second, "new addresses are called at once")
+	})
 }

@@ -1,0 +1,122 @@
+package seeds
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// looksAtOnce bounds the lookups that are under way. Each has its own time, so
+// that the others get their turn.
+const looksAtOnce = 16
+
+// Book holds seeds and what the last lookup found behind each. It is safe for
+// many goroutines.
+type Book struct {
+	resolver *net.Resolver
+	run      func(func(context.Context)) bool
+	found    func()
+	slots    chan struct{}
+
+	mu struct { // guards what follows
+		sync.Mutex
+		pages []*page
+	}
+}
+
+// page is one seed. What a failed lookup leaves is the last good one: an old
+// address may still answer.
+type page struct {
+	Seed
+	addrs   []netip.AddrPort
+	fault   error
+	looking bool
+}
+
+// NewBook makes an empty book. run runs a lookup on a goroutine of its own, and
+// found is called when one has found other addresses than before. The resolver
+// may be nil: then it is the system's.
+func NewBook(r *net.Resolver, run func(func(context.Context)) bool, found func()) *Book {
+	return &Book{resolver: r, run: run, found: found, slots: make(chan struct{}, looksAtOnce)}
+}
+
+// Set replaces the seeds. It keeps what is known of those that stay.
+func (b *Book) Set(words []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var pages []*page
+	for _, w := range words {
+		if i := slices.IndexFunc(b.mu.pages, func(p *page) bool { return p.word == w }); i >= 0 {
+			pages = append(pages, b.mu.pages[i])
+			continue
+		}
+		s, err := Parse(w)
+		p := &page{Seed: s}
+		if err != nil {
+			p.fault = fmt.Errorf("%s: %w", w, err)
+		}
+		if a, ok := s.Addr(); ok && err == nil {
+			p.addrs = []netip.AddrPort{a}
+		}
+		pages = append(pages, p)
+	}
+	b.mu.pages = pages
+}
+
+// Look begins to look up again what is not an address already.
+func (b *Book) Look() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.mu.pages {
+		if p.kind != literal && !p.looking {
+			p.looking = b.run(func(ctx context.Context) { b.look(ctx, p) })
+		}
+	}
+}
+
+func (b *Book) look(ctx context.Context, p *page) {
+	var addrs []netip.AddrPort
+	var err error
+	select {
+	case b.slots <- struct{}{}:
+		addrs, err = p.Lookup(ctx, b.resolver)
+		<-b.slots
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	b.mu.Lock()
+	fresh := len(addrs) > 0 && !slices.Equal(addrs, p.addrs)
+	if fresh {
+		p.addrs = addrs
+	}
+	p.fault, p.looking = err, false
+	b.mu.Unlock()
+	if fresh {
+		b.found()
+	}
+}
+
+// Addrs gives the addresses that are known by now, in the order of the seeds.
+func (b *Book) Addrs() (addrs []netip.AddrPort) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.mu.pages {
+		addrs = append(addrs, p.addrs...)
+	}
+	return addrs
+}
+
+// Faults tells why the last lookup of some seeds failed.
+func (b *Book) Faults() (texts []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.mu.pages {
+		if p.fault != nil {
+			texts = append(texts, p.fault.Error())
+		}
+	}
+	return texts
+}
