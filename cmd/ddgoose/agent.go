@@ -34,6 +34,11 @@ its goose at once. With --join it becomes a member of the flock it finds, and a 
 one is needed. With --expect N it founds a flock when all N see each other. Start a
 founder with --join from its second start on.
 
+--join takes HOST[:PORT], srv+NAME for the hosts and ports of DNS SRV records, and exec:CMD for a
+command that prints addresses between white space (10s at most; it takes the rest of a comma list).
+Names are looked up, and the command is run, before every round of calls. An empty --join is an
+error: an agent that was to join founds no flock of its own.
+
 Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
 underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
 the YAML file --config. A flag beats the environment, which beats the file. In the file

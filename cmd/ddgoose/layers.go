@@ -78,13 +78,13 @@ func envName(flag string) string {
 }
 
 // envWords cuts the value of a flag that may be repeated: at commas, or at
-// lines where its words are commands.
+// lines where its words are commands. The flag of join cuts its own.
 func envWords(f *pflag.Flag, word string) []string {
 	_, isList := f.Value.(*listFlag)
 	switch {
 	case f.Name == "on":
 		return strings.FieldsFunc(word, func(r rune) bool { return r == '\n' })
-	case isList:
+	case isList && f.Name != "join":
 		return strings.Split(word, ",")
 	}
 	return []string{word}
@@ -167,6 +167,8 @@ func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 		return nil, errors.New("it has no value: give it one, or take the key away")
 	case v.Kind == yaml.ScalarNode:
 		return []string{v.Value}, nil
+	case v.Kind == yaml.SequenceNode && len(v.Content) == 0 && f.Name == "join":
+		return []string{""}, nil // given, though empty: see [agent.Config]
 	case v.Kind == yaml.SequenceNode && isList:
 		return scalars(v.Content)
 	case v.Kind == yaml.MappingNode && (f.Name == "tag" || f.Name == "on"):

@@ -216,3 +216,30 @@ func TestReloadReadsAllLayersAnew(t *testing.T) {
 	_, err = l.read()
 	require.ErrorContains(t, err, "loud")
 }
+
+// TestAnEmptyJoinFoundsNoFlock has it refused wherever it is given: a variable
+// that a template leaves empty must not end in a second flock.
+func TestAnEmptyJoinFoundsNoFlock(t *testing.T) {
+	for name, c := range map[string]struct {
+		line []string
+		env  string
+		file string
+	}{
+		"flag": {line: []string{"--join", ""}}, "blank": {line: []string{"--join", " "}}, "comma": {line: []string{"--join", ","}},
+		"twice": {line: []string{"--join", "", "--join", ","}}, "environment": {env: ","}, "blank environment": {env: " "},
+		"list": {file: "join: []\n"}, "list of nothing": {file: "join: ['']\n"}, "word": {file: "join: ''\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := settingsOf(t, append(c.line, "--config", writeFile(t, c.file)), map[string]string{"DDGOOSE_JOIN": c.env})
+			require.NoError(t, err)
+			_, err = s.config()
+			require.ErrorContains(t, err, "join: the list of agents to call is empty: want HOST[:PORT]")
+		})
+	}
+	s, err := settingsOf(t, []string{"--join", "", "--join", "127.0.0.1,"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1"}, s.Join, "one address is enough")
+	s, err = settingsOf(t, nil, map[string]string{"DDGOOSE_JOIN": "127.0.0.1,exec:list a,b"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1", "exec:list a,b"}, s.Join)
+}

@@ -17,6 +17,7 @@ import (
 	"duckduckgoose/agent/config"
 	"duckduckgoose/agent/hooks"
 	"duckduckgoose/agent/keys"
+	"duckduckgoose/agent/seeds"
 )
 
 // agentSettings are an agent's flags. What is left zero is chosen by the agent
@@ -46,9 +47,9 @@ func (s *agentSettings) flags() {
 	stringFlag(f, &s.Bind, "bind", config.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
 	stringFlag(f, &s.Advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
 	f.Var(&listFlag{kind: "ADDR,...", add: func(w string) error {
-		s.Join = append(s.Join, splitList(w)...)
+		s.Join = append(append([]string{}, s.Join...), seeds.Split(w)...) // not nil: it was given
 		return nil
-	}}, "join", "agents to call, for ever; repeatable, comma lists, names with several addresses")
+	}}, "join", "agents to call, for ever: HOST[:PORT], srv+NAME (DNS SRV) or exec:CMD (prints addresses); repeatable, comma lists")
 	numberFlag(f, &s.Expect, "expect", "", 1000, "found a flock together with N-1 others")
 	stringFlag(f, &s.DataDir, "data-dir", "", "DIR", "what must never be forgotten (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
 	stringFlag(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)")
