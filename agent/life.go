@@ -93,6 +93,9 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 		set.Freeze = *f
 	}
 	l.member = member.New(set, host{l}, st)
+	if l.address.tells, err = port.ParseAdvertise(a.cfg.Advertise); err != nil {
+		return nil, err
+	}
 	if err := l.openNetwork(); err != nil {
 		return nil, err
 	}
@@ -148,6 +151,7 @@ func (l *life) membersChanged() {
 		byID[p.ID] = p
 	}
 	l.byID.Store(&byID)
+	l.findAddressFaults()
 	l.member.SetPeers(l.peers)
 }
 

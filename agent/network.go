@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -26,9 +27,13 @@ func (a *Agent) listen() (Transport, error) {
 
 // openNetwork begins to receive, and to gossip.
 func (l *life) openNetwork() (err error) {
+	told, err := l.address.tells.Addr(context.Background(), l.net.LocalAddr(), l.firstToward())
+	if err != nil {
+		return err
+	}
 	l.port = port.Open(port.Options{
 		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
-		Datagram: l.inbox.Take, Advertise: l.cfg.Advertise, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, OtherVersion: l.otherVersion, Sender: l.peerBehind,
+		Datagram: l.inbox.Take, Advertise: told, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, OtherVersion: l.otherVersion, Sender: l.peerBehind,
 	})
 	var known []gossip.Known
 	for _, p := range l.disk.Peers() {

@@ -32,7 +32,9 @@ type warnings struct {
 	around            // as readers see it
 	shown    []string // the same warnings, one by one
 	problems []timedWarning
-	reports  chan string // problems from other goroutines
+	// addresses are those that agents should not tell.
+	addresses addressFaults
+	reports   chan string // problems from other goroutines
 }
 
 // timedWarning is a warning about something that happened, shown for a while.
@@ -117,6 +119,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 			warn("join: %s", fault)
 		}
 	}
+	l.warnAddresses(now, warn)
 	if l.node() != nil {
 		l.warnPreemption(now, warn)
 		l.warnFlock(now, warn)

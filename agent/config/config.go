@@ -309,9 +309,18 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 		bad("bind %q: want HOST[:PORT], as %s", c.Bind, DefaultBind)
 		return
 	}
+	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+		if err := seeds.Usable(ip); err != nil {
+			bad("bind %q: %w", c.Bind, err)
+		}
+	}
+	tells, err := port.ParseAdvertise(c.Advertise)
+	if err != nil {
+		bad("%w", err)
+	}
 	if n, err := strconv.ParseUint(bindPort, 10, 16); err != nil {
 		bad("bind %q: port %q: want 0 to 65535", c.Bind, bindPort)
-	} else if n == 0 && c.Advertise != "" && !strings.Contains(c.Advertise, ":") {
+	} else if n == 0 && c.Advertise != "" && !strings.HasPrefix(c.Advertise, "@") && !tells.NamesPort() {
 		bad("advertise %q: name the port too when --bind takes any", c.Advertise)
 	}
 	loopback := IsLoopback(host)
@@ -328,11 +337,6 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 			bad("join %q: %w", j, err)
 		case loopback && !s.IsCommand() && !IsLoopback(s.Host()):
 			bad("join %s from a loopback bind (%s) reaches nobody: add --bind 0.0.0.0:%d --key-file F", j, c.Bind, seeds.DefaultPort)
-		}
-	}
-	if c.Advertise != "" {
-		if _, err := port.Advertised(c.Advertise, netip.AddrPortFrom(netip.IPv4Unspecified(), 1)); err != nil {
-			bad("%w", err)
 		}
 	}
 	if c.HTTP != "" {

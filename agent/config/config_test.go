@@ -46,7 +46,12 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 		"join srv+a.test from a loopback bind (127.0.0.1:3825) reaches nobody": func(c *Config) { c.Join = []string{"srv+a.test"} },
 		`bind "1:2:3": want HOST[:PORT]`:                                       func(c *Config) { c.Bind = "1:2:3" },
 		`bind "127.0.0.1:99999": port "99999"`:                                 func(c *Config) { c.Bind = "127.0.0.1:99999" },
-		`advertise "here": want an address`:                                    func(c *Config) { c.Advertise = "here" },
+		`advertise "a b": want HOST[:PORT] or @INTERFACE[:PORT]`:               func(c *Config) { c.Advertise = "a b" },
+		`advertise "0.0.0.0": it stands for all addresses`:                     func(c *Config) { c.Advertise = "0.0.0.0" },
+		`advertise "fe80::1%eth0": IPv6 link-local`:                            func(c *Config) { c.Advertise = "fe80::1%eth0" },
+		`advertise "@": want HOST[:PORT] or @INTERFACE`:                        func(c *Config) { c.Advertise = "@" },
+		`advertise "@eth0:x": port "x": want 1 to 65535`:                       func(c *Config) { c.Advertise = "@eth0:x" },
+		`bind "[fe80::1%eth0]:3825": IPv6 link-local`:                          func(c *Config) { c.Bind, c.Insecure = "[fe80::1%eth0]:3825", true },
 		`http "8080": want HOST:PORT`:                                          func(c *Config) { c.HTTP = "8080" },
 		"name the port too when --bind takes any":                              func(c *Config) { c.Bind, c.Advertise = "127.0.0.1:0", "127.0.0.1" },
 		"grace 2h0m0s: want 1h0m0s or less":                                    func(c *Config) { c.Grace = 2 * time.Hour },
@@ -58,7 +63,7 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 	} {
 		c := Config{Name: "a"}
 		change(&c)
-		require.ErrorContains(t, c.Default().Validate(), want)
+		require.ErrorContains(t, c.Default().Validate(), want, want)
 	}
 }
 

@@ -290,6 +290,9 @@ func (g *Gossip) Seed(join []string) {
 	g.join.found()
 }
 
+// SeedAddrs gives the addresses to join that are known by now.
+func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.book.Addrs() }
+
 // SeedFaults tells which of the addresses to join cannot be called, and why.
 func (g *Gossip) SeedFaults() []string { return g.join.book.Faults() }
 

@@ -1,47 +1,257 @@
 package port
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"duckduckgoose/agent/seeds"
 )
 
-// Advertised picks the address that the others are told: the flag if it is set,
-// else the bound address, else the first private one of this machine.
-func Advertised(flag string, bound netip.AddrPort) (netip.AddrPort, error) {
-	if flag != "" {
-		if a, err := netip.ParseAddrPort(flag); err == nil {
-			return a, nil
-		}
-		a, err := netip.ParseAddr(flag)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("advertise %q: want an address with or without a port, as 10.0.0.1 or 10.0.0.1:3825", flag)
-		}
-		return netip.AddrPortFrom(a, bound.Port()), nil
+// advertiseWait is how long a name server may take for the name that an agent
+// tells.
+const advertiseWait = 5 * time.Second
+
+// Advertise is what an agent tells the others of where it is: an address, a name
+// that is looked up, or an interface. The zero value has [Advertise.Addr] find
+// out by the routes.
+type Advertise struct {
+	text, host, inter string
+	port              uint16 // 0: that of the bound address
+	addr              netip.Addr
+}
+
+// ParseAdvertise reads HOST[:PORT] or @INTERFACE[:PORT]; "" gives the zero value.
+func ParseAdvertise(text string) (Advertise, error) {
+	a := Advertise{text: text}
+	if text == "" {
+		return a, nil
 	}
-	if !bound.Addr().IsUnspecified() {
+	rest, inter := strings.CutPrefix(text, "@")
+	host, n, err := seeds.SplitHostPort(rest)
+	if err == nil && (host == "" || strings.ContainsAny(host, " \t\n/,@")) {
+		err = errors.New("want HOST[:PORT] or @INTERFACE[:PORT], as 10.0.0.1 or @eth0")
+	}
+	if err != nil {
+		return a, fmt.Errorf("advertise %q: %w", text, err)
+	}
+	if _, _, none := net.SplitHostPort(rest); none == nil {
+		a.port = n
+	}
+	if inter {
+		a.inter = host
+		return a, nil
+	}
+	a.host = host
+	if a.addr, err = netip.ParseAddr(host); err == nil {
+		a.addr = a.addr.Unmap()
+		if err := seeds.Usable(a.addr); err != nil {
+			return a, fmt.Errorf("advertise %q: %w", text, err)
+		}
+	}
+	return a, nil
+}
+
+// NamesPort tells whether the port is given, too.
+func (a *Advertise) NamesPort() bool { return a.port != 0 }
+
+// Found tells whether the address is found among those of this machine, so that
+// it may change.
+func (a *Advertise) Found(bound netip.AddrPort) bool {
+	return a.inter != "" || a.host == "" && bound.Addr().IsUnspecified()
+}
+
+// Addr gives the address to tell. toward are addresses of the others, the most
+// telling ones first. It looks nothing up unless a name is to be told.
+func (a *Advertise) Addr(ctx context.Context, bound netip.AddrPort, toward []netip.Addr) (netip.AddrPort, error) {
+	addr, err := a.find(ctx, bound.Addr(), toward)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	n := a.port
+	if n == 0 {
+		n = bound.Port()
+	}
+	return netip.AddrPortFrom(addr, n), nil
+}
+
+func (a *Advertise) find(ctx context.Context, bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
+	switch {
+	case a.addr.IsValid():
+		return a.addr, nil
+	case a.inter != "":
+		return a.ofInterface(bound, toward)
+	case a.host != "":
+		return a.ofName(ctx, bound, toward)
+	case !bound.IsUnspecified():
 		return bound, nil
 	}
-	addrs, err := net.InterfaceAddrs()
+	return ofRoutes(bound, toward)
+}
+
+func (a *Advertise) ofName(ctx context.Context, bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, advertiseWait)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", a.host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find an address to advertise: %w", err)
+		return netip.Addr{}, fmt.Errorf("advertise %s: %w", a.text, err)
 	}
-	best := netip.Addr{}
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err != nil || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() {
+	if ip := best(ips, bound, toward); ip.IsValid() {
+		return ip, nil
+	}
+	return netip.Addr{}, fmt.Errorf("advertise %s: it has no address that others can call: %v", a.text, ips)
+}
+
+func (a *Advertise) ofInterface(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
+	all, err := ownAddrs()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	var its []netip.Addr
+	var others []string
+	for _, o := range all {
+		if o.inter.Name == a.inter {
+			its = append(its, o.Addr())
+		} else if !slices.Contains(others, o.inter.Name) {
+			others = append(others, o.inter.Name)
+		}
+	}
+	if ip := best(its, bound, toward); ip.IsValid() {
+		return ip, nil
+	}
+	return netip.Addr{}, fmt.Errorf("advertise %s: there is no such interface, or it has no address that others can call; these have one: %s", a.text, strings.Join(others, " "))
+}
+
+// best gives the first address that others can call, of the family that they use
+// if there is one; an IPv4 link-local or loopback address only if there is no
+// other. It is not valid if there is none.
+func best(ips []netip.Addr, bound netip.Addr, toward []netip.Addr) (first netip.Addr) {
+	rank := 0
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		r := 1
+		switch {
+		case seeds.Usable(ip) != nil:
+			r = 0
+		case !ip.IsLoopback() && !ip.IsLinkLocalUnicast():
+			r = 2
+			if ip.Is4() == prefers4(bound, toward) {
+				r = 3
+			}
+		}
+		if r > rank {
+			first, rank = ip, r
+		}
+	}
+	return first
+}
+
+// prefers4 tells whether the others are told an IPv4 address if there is one: an
+// agent that is bound to 0.0.0.0 was told so, one that is bound to [::] does as
+// the first of the others.
+func prefers4(bound netip.Addr, toward []netip.Addr) bool {
+	return bound.Is4() || len(toward) == 0 || toward[0].Is4()
+}
+
+// ofRoutes gives the address that packets to the others leave from: the first
+// address of a machine may be a bridge's that all machines have (docker0), or
+// of a network that the others are not in. Without others the default route
+// tells it, and without that the interfaces.
+func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
+	own, err := ownAddrs()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	mine := func(a netip.Addr) bool {
+		return slices.ContainsFunc(own, func(o ownAddr) bool { return o.Addr() == a })
+	}
+	if bound.Is4() { // an IPv6 address only if nothing else is to be had
+		toward = slices.SortedStableFunc(slices.Values(toward), func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+	}
+	for _, a := range toward {
+		if source := Source(a); !mine(a) && mine(source) && !source.IsLoopback() {
+			return source, nil
+		}
+	}
+	for _, o := range own { // the others call this agent there
+		if !o.loopback() && slices.Contains(toward, o.Addr()) {
+			return o.Addr(), nil
+		}
+	}
+	for _, anywhere := range []string{"192.0.2.1", "2001:db8::1"} { // of documentation: nothing but the default route leads there
+		if source := Source(netip.MustParseAddr(anywhere)); mine(source) && !source.IsLoopback() {
+			return source, nil
+		}
+	}
+	var neighbours []netip.Addr
+	var names []string
+	for _, o := range own {
+		if o.loopback() || seeds.Usable(o.Addr()) != nil {
 			continue
 		}
-		if p.Addr().IsPrivate() {
-			return netip.AddrPortFrom(p.Addr(), bound.Port()), nil
-		}
-		if !best.IsValid() {
-			best = p.Addr()
+		names = append(names, fmt.Sprintf("%s (%s)", o.Addr(), o.inter.Name))
+		if o.Bits() < o.Addr().BitLen() && !besides.MatchString(o.inter.Name) {
+			neighbours = append(neighbours, o.Addr())
 		}
 	}
-	if !best.IsValid() {
-		return netip.AddrPort{}, errors.New("no address to advertise: this machine has loopback addresses only; name one with --advertise ADDR")
+	if ip := best(neighbours, bound, toward); ip.IsValid() {
+		return ip, nil
 	}
-	return netip.AddrPortFrom(best, bound.Port()), nil
+	if len(names) == 0 {
+		names = []string{"none but loopback"}
+	}
+	return netip.Addr{}, fmt.Errorf("no address to tell the others: there is no default route, and no other agent is known; name one with --advertise ADDR or --advertise @INTERFACE; this machine has %s", strings.Join(names, ", "))
+}
+
+// besides are the names of interfaces that are no way to other machines, or are
+// one into an overlay that the others need not be in.
+var besides = regexp.MustCompile(`^(docker|podman|br-|virbr|lxcbr|lxdbr|cni|flannel|cilium|cali|weave|veth|dummy|tailscale|zt|wg|tun|tap|utun)`)
+
+// Source gives the address that packets to another one leave from. It asks the
+// kernel's routes, and sends none. It is not valid if there is no route.
+func Source(to netip.Addr) netip.Addr {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, seeds.DefaultPort)))
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+}
+
+// ownAddr is an address of this machine.
+type ownAddr struct {
+	netip.Prefix
+	inter net.Interface
+}
+
+// loopback tells whether other machines cannot call it, be it an address that a
+// router sends here (a virtual address on lo).
+func (o *ownAddr) loopback() bool {
+	return o.inter.Flags&net.FlagLoopback != 0 || o.Addr().IsLoopback()
+}
+
+// ownAddrs gives the addresses of the interfaces that are up.
+func ownAddrs() (own []ownAddr, err error) {
+	inters, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("find an address to tell the others: %w", err)
+	}
+	for _, i := range inters {
+		addrs, err := i.Addrs()
+		if err != nil || i.Flags&net.FlagUp == 0 {
+			continue // gone since, or no way to anybody
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				own = append(own, ownAddr{p, i})
+			}
+		}
+	}
+	return own, nil
 }

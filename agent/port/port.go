@@ -41,7 +41,7 @@ type Options struct {
 	Self      election.ID
 	Label     string // of the flock
 	Keys      *atomic.Pointer[wire.Keyring]
-	Advertise string // the address that the others are told; "": see [Advertised]
+	Advertise netip.AddrPort // the address that the others are told; not valid: the bound one
 	Counts    *meters.Counters
 	Quiet     *quietlog.Log
 
@@ -62,7 +62,6 @@ type Port struct {
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
-	final   atomic.Pointer[netip.AddrPort]
 	body    []byte    // the reading goroutine's
 	passOn  perSecond // the same
 
@@ -166,18 +165,14 @@ func (s *perSecond) take(now time.Time) bool {
 
 // FinalAdvertiseAddr gives memberlist the address that the others are told.
 func (p *Port) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
-	addr, err := Advertised(p.opts.Advertise, p.opts.Transport.LocalAddr())
-	if err != nil {
-		return nil, 0, err
-	}
-	p.final.Store(&addr)
+	addr := p.Advertised()
 	return addr.Addr().AsSlice(), int(addr.Port()), nil
 }
 
 // Advertised is the address the others are told.
 func (p *Port) Advertised() netip.AddrPort {
-	if a := p.final.Load(); a != nil {
-		return *a
+	if p.opts.Advertise.IsValid() {
+		return p.opts.Advertise
 	}
 	return p.opts.Transport.LocalAddr()
 }

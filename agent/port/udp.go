@@ -81,6 +81,9 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
 	local := addr.AddrPort()
+	if want.IP.Equal(net.IPv4zero) { // the socket takes IPv6 as well, and says [::]
+		local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
+	}
 	return &sockets{
 		udp: udp, data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), closed: make(chan struct{}),
 	}, nil
