@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -225,6 +226,57 @@ func TestDoctorFindsUDPBlockedWhereTCPIsOpen(t *testing.T) {
 		f.sleep(2 * time.Second)
 		d := f.examine("b", 2*time.Second)
 		require.Contains(t, findings(d, api.FindingTrouble), "nothing passes by UDP from c to a, while TCP does: elections go by UDP")
+	})
+}
+
+// narrow loses all of a stream but its first packets.
+type narrow struct {
+	Transport
+	on atomic.Bool
+}
+
+func (n *narrow) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	conn, err := n.Transport.Dial(ctx, to)
+	if err == nil && n.on.Load() {
+		conn = &narrowConn{Conn: conn}
+	}
+	return conn, err
+}
+
+type narrowConn struct {
+	net.Conn
+	written int
+}
+
+func (c *narrowConn) Write(b []byte) (int, error) {
+	if c.written += len(b); c.written > 2000 {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// TestDoctorNamesASmallMTU has packets of full size lost
+// on the way from c, as a tunnel does when ICMP is dropped.
+func TestDoctorNamesASmallMTU(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		var fromC *narrow
+		for i := range 3 {
+			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
+				c.Machine = func() (string, string) { return "host-" + c.Name, "" }
+				if listen := c.Listen; c.Name == "c" {
+					c.Listen = func(bind string) (Transport, Faults, error) {
+						inner, faults, err := listen(bind)
+						fromC = &narrow{Transport: inner}
+						return fromC, faults, err
+					}
+				}
+			})
+		}
+		f.settle(3)
+		f.allAlive()
+		require.NotContains(t, findings(f.examine("c", 2*time.Second), api.FindingNote), "full size")
+		fromC.on.Store(true)
+		require.Contains(t, findings(f.examine("c", 2*time.Second), api.FindingNote), "packets of full size from c to a and b are lost")
 	})
 }
 

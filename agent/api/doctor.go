@@ -95,6 +95,7 @@ const (
 	StreamOK         = "ok"
 	StreamUnanswered = "unanswered" // the way there is open
 	StreamFailed     = "failed"
+	StreamSmall      = "small" // packets of full size are lost, shorter ones pass
 )
 
 // ClockPair compares the rates of two agents' boot clocks.

@@ -31,6 +31,8 @@ const (
 	// streamWait is how long a stream may take to bring an answer. With half the
 	// time of a measurement, which may be a second, it ends before the latter.
 	streamWait = 1200 * time.Millisecond
+	// pingLarge is more than two packets of full size carry, in bytes.
+	pingLarge = 3000
 )
 
 // measurement is the body of both questions.
@@ -182,19 +184,28 @@ func (e *Examiner) tryStreams(ctx context.Context, m measurement, g *gossip.Goss
 		tried.Go(func() {
 			patience, cancel := context.WithTimeout(ctx, streamWait)
 			defer cancel()
-			_, err := g.Ask(patience, p, pingQuestion, struct{}{})
-			var no *gossip.Refusal
-			state := api.StreamOK
-			switch {
-			case err == nil, errors.As(err, &no):
-			case errors.Is(err, gossip.ErrUnsent):
-				state = api.StreamFailed
-			default:
-				state = api.StreamUnanswered
-			}
+			state := tryStream(patience, g, p)
 			_ = e.agent.OnLoop(ctx, func(own *Prober) { own.bookStream(m.Session, p.ID, state) }) // a life that has ended tells nothing
 		})
 	}
+}
+
+// tryStream asks a small question, then one that takes several packets of full
+// size: some paths lose those only. Streams keep to shorter ones.
+func tryStream(ctx context.Context, g *gossip.Gossip, p member.Peer) string {
+	var no *gossip.Refusal
+	_, err := g.Ask(ctx, p, pingQuestion, struct{}{})
+	switch {
+	case errors.Is(err, gossip.ErrUnsent):
+		return api.StreamFailed
+	case err != nil && !errors.As(err, &no):
+		return api.StreamUnanswered
+	}
+	_, err = g.AskInFullPackets(ctx, p, pingQuestion, strings.Repeat("x", pingLarge))
+	if err != nil && !errors.As(err, &no) {
+		return api.StreamSmall
+	}
+	return api.StreamOK
 }
 
 func (p *Prober) bookStream(session uint64, id election.ID, state string) {

@@ -159,6 +159,7 @@ var sicknesses = map[string]struct {
 	"loss":      {func(p *Patient) { p.lose("a", "b", allProbes>>6) }, api.VerdictTrouble, "25% of the datagrams from a to b are lost", api.Yes},
 	"some loss": {func(p *Patient) { p.lose("a", "b", allProbes<<1&allProbes) }, api.VerdictHealthy, "4% of the datagrams from a to b are lost", api.Yes},
 	"MTU":       {func(p *Patient) { p.lose("a", "b", allProbes&^(1<<4)) }, api.VerdictTrouble, "datagrams of 1150 bytes from a to b are lost, small ones pass", api.Yes},
+	"small MTU": {func(p *Patient) { p.agent("a").Report.Streams["b0000000"] = api.StreamSmall }, api.VerdictHealthy, "packets of full size from a to b are lost, and nothing tells the sender", api.Yes},
 	"no TCP":    {func(p *Patient) { p.agent("a").Report.Streams["b0000000"] = api.StreamFailed }, api.VerdictTrouble, "UDP passes from a to b, but no TCP connection can be made", api.Yes},
 	"far away":  {func(p *Patient) { p.agent("a").Report.Paths[0].RTT = 200 * time.Millisecond }, api.VerdictTrouble, "a round trip from a to b takes 200ms, a lease is 500ms", api.Yes},
 	"fast clock": {func(p *Patient) {

@@ -84,6 +84,9 @@ func (e *examination) path(a, b *Agent, d *direction, found *groups) {
 	if d.stream == api.StreamFailed && d.clean() && back.clean() { // else the loss above explains it
 		found.add(api.FindingTrouble, b.Name, "UDP passes from {from} to {to}, but no TCP connection can be made: gossip needs both", "open TCP to the agent's port in the firewalls between them")
 	}
+	if d.stream == api.StreamSmall && d.clean() && (back.clean() || back.loss == nil) {
+		found.add(api.FindingNote, b.Name, "packets of full size from {from} to {to} are lost, and nothing tells the sender: a smaller MTU on the path; agents keep to 1,260 bytes, the connections of other programs may hang", "set the MTU of both machines to what the path carries (ping -M do -s 1232 tries 1,260 bytes), or let ICMP \"fragmentation needed\" pass")
+	}
 }
 
 // largeBytes is about the size of the largest probes.

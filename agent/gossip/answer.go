@@ -119,7 +119,7 @@ func (a *asker) serve(ctx context.Context, from member.Peer, q *message) {
 		out.Error = err.Error()
 	}
 	out.Body = body
-	_ = a.send(from, out) // the asking side reports that no answer came
+	_ = a.send(nodeOf(from.ID.String(), from.Addr), out) // the asking side reports that no answer came
 }
 
 func (a *asker) answer(ctx context.Context, from election.ID, name string, body json.RawMessage) (json.RawMessage, error) {
@@ -156,7 +156,7 @@ func (a *asker) passOn(ctx context.Context, _ election.ID, body json.RawMessage)
 	}
 	ctx, cancel := context.WithTimeout(ctx, AskWait)
 	defer cancel()
-	got, err := a.ask(ctx, to, r.Question, r.Body)
+	got, err := a.ask(ctx, to, r.Question, r.Body, "")
 	answer := Reply{Body: got, Err: err}
 	switch {
 	case err == nil:

@@ -15,6 +15,7 @@ import (
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/lead"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/port"
 )
 
 const (
@@ -93,7 +94,13 @@ type waiter struct {
 // Ask asks one agent, and waits for its answer until ctx ends. The error is a
 // [Refusal] if the agent refused, and [ErrUnsent] if it could not be reached.
 func (g *Gossip) Ask(ctx context.Context, p member.Peer, question string, body any) (json.RawMessage, error) {
-	return g.asks.ask(ctx, p, question, body)
+	return g.asks.ask(ctx, p, question, body, "")
+}
+
+// AskInFullPackets is Ask by packets larger than those that streams keep to, and
+// that some paths lose.
+func (g *Gossip) AskInFullPackets(ctx context.Context, p member.Peer, question string, body any) (json.RawMessage, error) {
+	return g.asks.ask(ctx, p, question, body, port.FullPackets)
 }
 
 // Gather asks several agents at the same time. Those that do not answer are asked
@@ -112,7 +119,8 @@ func newAsker(g *Gossip) *asker {
 	return a
 }
 
-func (a *asker) ask(ctx context.Context, p member.Peer, question string, body any) (json.RawMessage, error) {
+// ask has memberlist call the agent by its id behind a prefix of the port's.
+func (a *asker) ask(ctx context.Context, p member.Peer, question string, body any, prefix string) (json.RawMessage, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("write the question: %w", err)
@@ -134,7 +142,7 @@ func (a *asker) ask(ctx context.Context, p member.Peer, question string, body an
 		a.mu.Unlock()
 	}()
 	sent := make(chan error, 1)
-	if !a.g.Background(func(context.Context) { sent <- a.send(p, q) }) {
+	if !a.g.Background(func(context.Context) { sent <- a.send(nodeOf(prefix+p.ID.String(), p.Addr), q) }) {
 		return nil, lead.ErrStopped
 	}
 	written := false
@@ -181,7 +189,7 @@ func (a *asker) messageTo(p member.Peer) *message {
 
 // send writes a message into a stream of its own. It may take as long as
 // memberlist waits for a stream.
-func (a *asker) send(p member.Peer, l *message) error {
+func (a *asker) send(to *memberlist.Node, l *message) error {
 	b, err := json.Marshal(l)
 	if err != nil {
 		return err
@@ -195,11 +203,11 @@ func (a *asker) send(p member.Peer, l *message) error {
 		return fmt.Errorf("%d streams are being written to already", askSends)
 	}
 	defer func() { <-a.sending }()
-	return a.g.list.SendReliable(nodeOf(p.ID, p.Addr), b)
+	return a.g.list.SendReliable(to, b)
 }
 
-func nodeOf(id election.ID, at netip.AddrPort) *memberlist.Node {
-	return &memberlist.Node{Name: id.String(), Addr: at.Addr().AsSlice(), Port: at.Port()}
+func nodeOf(name string, at netip.AddrPort) *memberlist.Node {
+	return &memberlist.Node{Name: name, Addr: at.Addr().AsSlice(), Port: at.Port()}
 }
 
 // Reply is what one of several agents answered.
@@ -221,7 +229,7 @@ func (a *asker) gather(ctx context.Context, peers []member.Peer, question string
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, AskWait)
 			defer cancel()
-			replies[i].Body, replies[i].Err = a.ask(ctx, p, question, body(p))
+			replies[i].Body, replies[i].Err = a.ask(ctx, p, question, body(p), "")
 		})
 	}
 	asked.Wait()
@@ -269,7 +277,7 @@ func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, quest
 	for _, via := range spread(relays) {
 		var through relayAnswer
 		ctx, cancel := context.WithTimeout(ctx, 2*AskWait)
-		b, err := a.ask(ctx, via, relayQuestion, relayed{To: r.ID.String(), Question: question, Body: text})
+		b, err := a.ask(ctx, via, relayQuestion, relayed{To: r.ID.String(), Question: question, Body: text}, "")
 		cancel()
 		if err != nil || json.Unmarshal(b, &through) != nil {
 			continue

@@ -24,7 +24,7 @@ func TestHostileMessagesAreDroppedAndCounted(t *testing.T) {
 		to := f.see(0, 1)
 		dropped := func(why string) uint64 { return b.counts.Of("dropped_ask_" + why).Load() }
 		send := func(text []byte) {
-			require.NoError(t, a.list.SendReliable(nodeOf(to.ID, to.Addr), text))
+			require.NoError(t, a.list.SendReliable(nodeOf(to.ID.String(), to.Addr), text))
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 		}

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shortSegments keeps a stream's packets within the 1,280 bytes that every path
-// carries: some paths lose larger ones without a word (a tunnel, and a firewall
-// that drops ICMP), and the stream would hang while all datagrams pass.
+// shortSegments limits both ends of a stream: what the end that dials tells and
+// what it takes bind both.
 func shortSegments(_, _ string, conn syscall.RawConn) error {
 	var set error
 	err := conn.Control(func(fd uintptr) {

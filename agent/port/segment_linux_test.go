@@ -19,6 +19,14 @@ func TestStreamsSendShortSegments(t *testing.T) {
 		require.NoError(t, err)
 		accepted := make(chan net.Conn, 1)
 		here.Receive(func([]byte, netip.AddrPort) {}, func(c net.Conn) { accepted <- c })
+		full, err := here.Dial(withFullPackets(t.Context()), here.LocalAddr())
+		require.NoError(t, err)
+		require.NoError(t, (<-accepted).Close())
+		raw, err := full.(*net.TCPConn).SyscallConn()
+		require.NoError(t, err)
+		require.Greater(t, sendsAtMost(t, raw), uint32(maxSegment), "it tries the path")
+		require.NoError(t, full.Close())
+
 		out, err := here.Dial(t.Context(), here.LocalAddr())
 		require.NoError(t, err)
 		in := <-accepted

@@ -291,11 +291,15 @@ func held(k *wire.Keyring) string {
 }
 
 func (p *Port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return p.dial(p.ctx, addr, timeout)
+}
+
+func (p *Port) dial(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	raw, err := p.opts.Transport.Dial(ctx, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	if err != nil {
@@ -322,5 +326,9 @@ func (p *Port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error)
 }
 
 func (p *Port) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return p.DialTimeout(addr.Addr, timeout)
+	ctx := p.ctx
+	if strings.HasPrefix(addr.Name, FullPackets) {
+		ctx = withFullPackets(ctx)
+	}
+	return p.dial(ctx, addr.Addr, timeout)
 }

@@ -17,9 +17,6 @@ const (
 	socketBuffer = 1 << 20
 	// maxPacket is the largest packet UDP can carry.
 	maxPacket = 65535
-	// maxSegment is the most that a packet of a stream carries: with the headers of
-	// IPv6 and TCP 1,260 bytes, which every path of IPv6 carries.
-	maxSegment = 1200
 	// portTries bounds the search for a port that is free for UDP and TCP both.
 	portTries = 16
 )
@@ -28,7 +25,7 @@ const (
 type sockets struct {
 	udp   *net.UDPConn
 	data  *datagrams
-	tcp   net.Listener
+	tcp   *net.TCPListener
 	addr  netip.AddrPort
 	quiet quietlog.Log
 
@@ -71,9 +68,7 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
 	}
-	lc := net.ListenConfig{Control: shortSegments}
-	lc.SetMultipathTCP(false) // it takes no limit of the segments
-	tcp, err := lc.Listen(context.Background(), "tcp", addr.String())
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: addr.Port, Zone: addr.Zone})
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
 	}
@@ -111,7 +106,10 @@ func (s *sockets) WriteTo(b []byte, to netip.AddrPort) error {
 }
 
 func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	d := net.Dialer{Control: shortSegments}
+	var d net.Dialer
+	if !hasFullPackets(ctx) {
+		d.Control = shortSegments
+	}
 	return d.DialContext(ctx, "tcp", to.String())
 }
 

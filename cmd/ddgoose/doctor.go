@@ -170,6 +170,9 @@ func cell(p *api.Path) string {
 	if p.Stream == api.StreamFailed {
 		words = append(words, "UDP only")
 	}
+	if p.Stream == api.StreamSmall {
+		words = append(words, "small MTU")
+	}
 	return cmp.Or(strings.Join(words, " "), "ok")
 }
 

@@ -86,6 +86,7 @@ func TestAPathIsAFewLetters(t *testing.T) {
 	for want, p := range map[string]*api.Path{
 		"-": nil, "?": {}, "cut": {Loss: &all}, "TCP only": {Loss: &all, Stream: api.StreamOK}, "ok": {Loss: &none},
 		"30% 250µs": {Loss: &some, RTTMS: &rtt}, "250µs UDP only": {Loss: &none, RTTMS: &rtt, Stream: api.StreamFailed},
+		"250µs small MTU": {Loss: &none, RTTMS: &rtt, Stream: api.StreamSmall},
 	} {
 		require.Equal(t, want, cell(p))
 	}
