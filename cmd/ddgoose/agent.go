@@ -39,6 +39,10 @@ command that prints addresses between white space (10s at most; it takes the res
 Names are looked up, and the command is run, before every round of calls. An empty --join is an
 error: an agent that was to join founds no flock of its own.
 
+Bound to all addresses, it tells the others the one that packets to the first other agent in --join
+leave from, or that of the default route. --advertise names another: an address, a name, or @eth0
+for the first fitting address of an interface.
+
 Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
 underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
 the YAML file --config. A flag beats the environment, which beats the file. In the file

@@ -45,7 +45,7 @@ func (s *agentSettings) flags() {
 	stringFlag(f, &s.configFile, "config", "", "FILE", "YAML file; its keys are these flags' names")
 	stringFlag(f, &s.Name, "name", "", "NAME", "for people, unique in the flock (default the host name)")
 	stringFlag(f, &s.Bind, "bind", config.DefaultBind, "HOST[:PORT]", "where to listen, UDP and TCP; port 0 takes any")
-	stringFlag(f, &s.Advertise, "advertise", "", "HOST[:PORT]", "what others are told (default the bound address, or the first private one)")
+	stringFlag(f, &s.Advertise, "advertise", "", "HOST[:PORT]", "what others are told, or @INTERFACE (default the bound address, or the one by the route to --join)")
 	f.Var(&listFlag{kind: "ADDR,...", add: func(w string) error {
 		s.Join = append(append([]string{}, s.Join...), seeds.Split(w)...) // not nil: it was given
 		return nil

@@ -69,6 +69,16 @@ func (f *filter) rule(match []expr.Any) {
 	})
 }
 
+// mute has the router say nothing itself: no ICMP tells what it drops.
+func (f *filter) mute() error {
+	drop := nftables.ChainPolicyDrop
+	f.conn.AddChain(&nftables.Chain{
+		Table: f.table, Name: "output", Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter, Policy: &drop,
+	})
+	return f.conn.Flush()
+}
+
 // matchAddr compares the address at an offset of the IPv4 header.
 func matchAddr(offset uint32, addr netip.Addr) []expr.Any {
 	if !addr.IsValid() {

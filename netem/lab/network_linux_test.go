@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // network is a router and the hosts around it.
@@ -65,14 +66,21 @@ func (w *network) addHost(i int) error {
 		return err
 	}
 	defer inside.Close()
+	if err := up(inside, "lo", netip.Prefix{}); err != nil {
+		return err
+	}
+	// All hosts have one address in common, as those that run containers do.
+	if err := inside.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "docker0"}}); err != nil {
+		return fmt.Errorf("add a bridge: %w", err)
+	}
+	if err := up(inside, "docker0", netip.MustParsePrefix("172.17.0.1/16")); err != nil {
+		return err
+	}
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: h.veth()}, PeerName: "eth0", PeerNamespace: netlink.NsFd(h.fd)}
 	if err := router.LinkAdd(veth); err != nil {
 		return fmt.Errorf("add a veth pair: %w", err)
 	}
 	if err := up(router, h.veth(), subnet(i, 1)); err != nil {
-		return err
-	}
-	if err := up(inside, "lo", netip.Prefix{}); err != nil {
 		return err
 	}
 	return h.setAddr(2)
@@ -124,8 +132,11 @@ func up(h *netlink.Handle, name string, addr netip.Prefix) error {
 		return err
 	}
 	if addr.IsValid() {
-		ipnet := &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), 32)}
-		if err := h.AddrAdd(link, &netlink.Addr{IPNet: ipnet}); err != nil {
+		a := &netlink.Addr{IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), addr.Addr().BitLen())}}
+		if addr.Addr().Is6() {
+			a.Flags = unix.IFA_F_NODAD // it is there at once
+		}
+		if err := h.AddrAdd(link, a); err != nil {
 			return fmt.Errorf("give %s address %v: %w", name, addr, err)
 		}
 	}
