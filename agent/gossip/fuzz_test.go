@@ -17,6 +17,7 @@ import (
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/seeds"
 	"duckduckgoose/netem/memory"
 	"duckduckgoose/wire"
 )
@@ -89,7 +90,7 @@ type rumor struct {
 
 // bytes gives the message; kind 6 is a whole state of one member.
 func (r rumor) bytes(t testing.TB) []byte {
-	id, addr := election.ID{1, r.node}.String(), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 8, r.node}), DefaultPort)
+	id, addr := election.ID{1, r.node}.String(), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 8, r.node}), seeds.DefaultPort)
 	meta, err := encode(&member.Meta{Name: r.name, FlockID: election.FlockID{r.flock}, Start: 1, Life: uint64(r.life)})
 	if err != nil {
 		meta = []byte(r.name)
