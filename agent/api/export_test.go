@@ -11,11 +11,16 @@ import (
 // What the tests of this package's face must know of its inside.
 const (
 	HeaderTime  = headerTime
+	IdleTime    = idleTime
+	AnswerTime  = answerTime
 	BodyTime    = bodyTime
 	MaxBody     = maxBody
 	MaxLine     = maxLine
 	PublicConns = publicConns
-	LastWords   = lastWords
+	LocalConns  = localConns
+
+	StrangerConns = strangerConns
+	LastWords     = lastWords
 )
 
 // MaxSocketPath is how many bytes of path the system takes, its closing zero included.

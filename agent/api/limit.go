@@ -1,59 +1,202 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
 	"sync"
 
 	"duckduckgoose/agent/quietlog"
 )
 
-// limitedListener accepts at most so many connections at a time; the others
-// wait in the system's queue.
+const (
+	// publicConns bounds the connections of --http at a time.
+	publicConns = 512
+	// localConns bounds those of root and the agent's own user at the socket,
+	// strangerConns those of all other users: they keep nobody out who may act.
+	localConns    = 1024
+	strangerConns = 256
+)
+
+// limitedListener accepts every connection. When a class has too many, one of
+// the source that has the most is closed, so that a source that asks too much
+// harms only itself: one that waits for a request before one that is being
+// answered, and the one that has done so for longest.
 type limitedListener struct {
 	net.Listener
-	quiet  *quietlog.Log // hears why none can be accepted
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	quiet *quietlog.Log // hears why none can be accepted
+	mu    struct {      // guards what follows, and the fields of all guests
+		sync.Mutex
+		open []*guest // those that changed longest ago first
+	}
 }
 
-func limit(ln net.Listener, n int, log *slog.Logger) *limitedListener {
-	return &limitedListener{Listener: ln, quiet: &quietlog.Log{Out: log}, slots: make(chan struct{}, n), closed: make(chan struct{})}
+// class is a set of sources that share places.
+type class struct {
+	most int
+	// keeps has an answer under way never end for a newcomer: holders of the
+	// lead hang on such.
+	keeps bool
+}
+
+var (
+	everybody = &class{most: publicConns}
+	trusted   = &class{most: localConns, keeps: true}
+	strangers = &class{most: strangerConns}
+)
+
+// guest is an accepted connection.
+type guest struct {
+	net.Conn
+	listener *limitedListener
+	peer     peer // of a unix socket
+	class    *class
+	source   string
+
+	answering bool
+	gone      bool
+}
+
+func limit(ln net.Listener, log *slog.Logger) *limitedListener {
+	return &limitedListener{Listener: ln, quiet: &quietlog.Log{Out: log}}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
 	c, err := l.Listener.Accept()
 	if err != nil {
-		<-l.slots
 		if !errors.Is(err, net.ErrClosed) { // package http tries again, after ever longer pauses
 			l.quiet.Warn("accept", "callers wait: their connections cannot be accepted", "at", l.Addr().String(), "error", err)
 		}
 		return nil, err
 	}
-	return &limitedConn{Conn: c, listener: l}, nil
+	g := &guest{Conn: c, listener: l}
+	if u, ok := c.(*net.UnixConn); ok {
+		g.peer = peerOf(u)
+		g.class, g.source = strangers, fmt.Sprint("user ", g.peer.uid)
+		if g.peer.mayChange() {
+			g.class = trusted
+		}
+	} else {
+		g.class, g.source = everybody, sourceOf(c.RemoteAddr())
+	}
+	l.mu.Lock()
+	l.mu.open = append(l.mu.open, g)
+	victim := l.surplus(g.class)
+	if victim != nil {
+		l.remove(victim)
+	}
+	l.mu.Unlock()
+	if victim != nil {
+		_ = victim.Conn.Close() // its server sees that, and cleans up
+	}
+	return g, nil
 }
 
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+// surplus gives the connection that a class has too much; nil: none. mu is held.
+func (l *limitedListener) surplus(of *class) (victim *guest) {
+	count, all, most := map[string]int{}, 0, 0
+	for _, g := range l.mu.open {
+		if g.class == of {
+			all++
+			count[g.source]++
+			most = max(most, count[g.source])
+		}
+	}
+	if all <= of.most {
+		return nil
+	}
+	for _, g := range l.mu.open {
+		if g.class != of || count[g.source] < most {
+			continue
+		}
+		if !g.answering {
+			return g
+		}
+		if victim == nil && !of.keeps {
+			victim = g
+		}
+	}
+	return victim
 }
 
-// limitedConn gives its place free when it is closed.
-type limitedConn struct {
-	net.Conn
-	listener *limitedListener
-	once     sync.Once
+// remove forgets a connection. mu is held.
+func (l *limitedListener) remove(g *guest) {
+	if !g.gone {
+		g.gone = true
+		l.mu.open = slices.DeleteFunc(l.mu.open, func(o *guest) bool { return o == g })
+	}
 }
 
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.listener.slots })
-	return err
+// answers notes whether a request is being answered.
+func (g *guest) answers(now bool) {
+	l := g.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.gone {
+		return
+	}
+	g.answering = now
+	l.remove(g)
+	g.gone = false
+	l.mu.open = append(l.mu.open, g)
+}
+
+// answered is the server's ConnState: an answer is over when it is written.
+func answered(c net.Conn, state http.ConnState) {
+	if g, ok := c.(*guest); ok && state == http.StateIdle {
+		g.answers(false)
+	}
+}
+
+func (g *guest) Close() error {
+	g.listener.mu.Lock()
+	g.listener.remove(g)
+	g.listener.mu.Unlock()
+	return g.Conn.Close()
+}
+
+// sourceOf gives the host that a connection counts for. An IPv6 host may own a
+// whole network of 64 bits.
+func sourceOf(addr net.Addr) string {
+	at, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	ip := at.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		p, _ := ip.Prefix(64) // fails for more than 128 bits only
+		return p.String()
+	}
+	return ip.String()
+}
+
+type guestKey struct{}
+
+// withGuest is the server's ConnContext.
+func withGuest(ctx context.Context, c net.Conn) context.Context {
+	g, ok := c.(*guest)
+	if !ok {
+		return ctx
+	}
+	ctx = context.WithValue(ctx, guestKey{}, g)
+	if g.peer.conn != nil {
+		ctx = context.WithValue(ctx, peerKey{}, g.peer)
+	}
+	return ctx
+}
+
+// mayChange tells whether a caller may change anything: only root and the
+// agent's own user, whatever the socket's mode. Where the system does not tell
+// who calls, the mode decides.
+func (p *peer) mayChange() bool {
+	if !credentials && p.conn != nil {
+		return true
+	}
+	return p.known && (p.uid == 0 || p.uid == os.Geteuid())
 }

@@ -3,6 +3,8 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -72,7 +74,7 @@ func TestIdleConnectionIsCut(t *testing.T) {
 		c := p.dial()
 		_, err := c.Write([]byte("GET /goose HTTP/1.1\r\nHost: agent\r\n\r\n"))
 		require.NoError(t, err)
-		require.Equal(t, api.HeaderTime, cutAfter(t, c))
+		require.Equal(t, api.IdleTime, cutAfter(t, c))
 	})
 }
 
@@ -81,40 +83,81 @@ func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 		c := p.dial()
 		_, err := c.Write([]byte("GET /v1/status HTTP/1.1\r\nHost: agent\r\n\r\n"))
 		require.NoError(t, err)
-		time.Sleep(2*api.HeaderTime + time.Second) // a pipe holds nothing: the server's write waits for us
+		time.Sleep(api.AnswerTime + time.Second) // a pipe holds nothing: the server's write waits for us
 		got, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Empty(t, got)
 	})
 }
 
-func TestConnectionsOverTheLimitWait(t *testing.T) {
+// goose asks /goose, and gives the answer's code.
+func goose(t *testing.T, c net.Conn) int {
+	t.Helper()
+	_, err := io.WriteString(c, "GET /goose HTTP/1.1\r\nHost: agent\r\n\r\n")
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, errors.Join(err, resp.Body.Close()))
+	return resp.StatusCode
+}
+
+// isCut tells whether the other end has closed.
+func isCut(c net.Conn) bool {
+	synctest.Wait()
+	if err := c.SetReadDeadline(time.Now()); err != nil {
+		return true
+	}
+	_, err := c.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF)
+}
+
+func TestSourceWithStuckConnectionsKeepsNobodyElseOut(t *testing.T) {
 	inVirtualTime(t, api.Public, func(t *testing.T, p *pipes) {
-		conns := make([]net.Conn, api.PublicConns)
-		for i := range conns {
-			conns[i] = p.dial()
+		other := p.dialFrom("192.0.2.7:1")
+		require.Equal(t, http.StatusOK, goose(t, other))
+		start := time.Now()
+		stuck := make([]net.Conn, 3*api.PublicConns)
+		for i := range stuck {
+			stuck[i] = p.dialFrom("198.51.100.1:1")
 		}
-		oneMore := make(chan net.Conn, 1)
-		go func() { oneMore <- p.dial() }()
-		synctest.Wait()
-		require.Empty(t, oneMore)
+		require.Equal(t, http.StatusOK, goose(t, other), "it was idle for longer, and its source has one")
+		require.Equal(t, http.StatusOK, goose(t, p.dialFrom("192.0.2.8:1")))
+		require.Zero(t, time.Since(start), "nobody waited for a time-out")
+		require.True(t, isCut(stuck[0]), "the oldest of the worst source")
+		require.False(t, isCut(stuck[len(stuck)-1]))
+	})
+}
 
-		require.NoError(t, conns[0].Close())
-		synctest.Wait()
-		require.Len(t, oneMore, 1)
-		conns[0] = <-oneMore
-
-		// Nobody keeps others out by asking nothing.
-		last := p.dial()
-		_, err := last.Write([]byte("GET /goose HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n"))
+func TestIdleConnectionGoesBeforeOneThatIsAnswered(t *testing.T) {
+	inVirtualTime(t, api.Public, func(t *testing.T, p *pipes) {
+		answered := p.dial() // the server's write waits for us: a pipe holds nothing
+		_, err := io.WriteString(answered, "GET /v1/status HTTP/1.1\r\nHost: agent\r\n\r\n")
 		require.NoError(t, err)
-		resp, err := http.ReadResponse(bufio.NewReader(last), nil)
+		synctest.Wait()
+		idle := p.dial()
+		require.Equal(t, http.StatusOK, goose(t, idle))
+		synctest.Wait()
+		for range api.PublicConns - 1 {
+			p.dial()
+		}
+		require.True(t, isCut(idle))
+		resp, err := http.ReadResponse(bufio.NewReader(answered), nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.NoError(t, resp.Body.Close())
-		for _, c := range conns {
-			require.NoError(t, c.Close())
+	})
+}
+
+// TestHostOfIPv6CountsByItsNetwork: a host may own all addresses of its /64.
+func TestHostOfIPv6CountsByItsNetwork(t *testing.T) {
+	inVirtualTime(t, api.Public, func(t *testing.T, p *pipes) {
+		other := p.dialFrom("[2001:db8:0:2::1]:1")
+		require.Equal(t, http.StatusOK, goose(t, other))
+		for i := range api.PublicConns {
+			p.dialFrom(fmt.Sprintf("[2001:db8:0:1::%x]:1", i))
 		}
+		require.Equal(t, http.StatusOK, goose(t, other))
 	})
 }
 
@@ -135,7 +178,7 @@ func (e *exhausted) Accept() (net.Conn, error) {
 func TestCallersWaitWhileThereIsNoFileDescriptorAndItIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		ln := &exhausted{newPipes(), api.PublicConns + 1} // an accept that fails takes no place
+		ln := &exhausted{newPipes(), 257}
 		s := api.NewServer(apitest.New(), api.Public, slog.New(slog.NewTextHandler(&log, nil)))
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(ln) }()

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"os"
@@ -16,18 +15,6 @@ type peer struct {
 
 type peerKey struct{}
 
-// withPeer is the server's ConnContext.
-func withPeer(ctx context.Context, c net.Conn) context.Context {
-	if l, ok := c.(*limitedConn); ok {
-		c = l.Conn
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return ctx
-	}
-	return context.WithValue(ctx, peerKey{}, peerOf(u))
-}
-
 // callerOf gives who sent a request; not known when it did not come by a unix socket.
 func callerOf(r *http.Request) peer {
 	p, ok := r.Context().Value(peerKey{}).(peer)
@@ -37,14 +24,11 @@ func callerOf(r *http.Request) peer {
 	return p
 }
 
-// mayChange lets only root and the agent's own user change anything, whatever
-// the socket's mode. Where the system does not tell who calls, the mode decides.
+// mayChange gives why the caller of a request may not change anything; nil: it may.
 func (h *handler) mayChange(r *http.Request) error {
-	p := callerOf(r)
-	switch own := os.Geteuid(); {
-	case !credentials && p.conn != nil:
-		return nil
-	case p.known && (p.uid == 0 || p.uid == own):
+	p, own := callerOf(r), os.Geteuid()
+	switch {
+	case p.mayChange():
 		return nil
 	case !p.known:
 		return Forbidden("%s %s: the system did not tell which user calls, and only root and user %d may change anything", r.Method, r.URL.Path, own)

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !darwin && !freebsd
 
 package api
 
@@ -8,8 +8,3 @@ import "net"
 const credentials = false
 
 func peerOf(c *net.UnixConn) peer { return peer{conn: c, uid: -1} }
-
-// watch never learns of the end of a process here: only a deadline tells.
-func (p peer) watch() *process {
-	return &process{gone: make(chan struct{}), ended: make(chan struct{})}
-}

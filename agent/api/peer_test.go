@@ -60,6 +60,15 @@ func TestOnlyRootAndTheAgentsUserMayChangeAnything(t *testing.T) {
 	}
 }
 
+// TestKeysAreForThoseWhoMayChangeThem: each question about keys has every agent
+// of the flock give a ticket.
+func TestKeysAreForThoseWhoMayChangeThem(t *testing.T) {
+	for _, uid := range []int{nobody, -1} {
+		require.Equal(t, http.StatusForbidden, askAs(uid, apitest.New(), api.Local, "GET", "/v1/keys", "").code)
+	}
+	require.Equal(t, http.StatusOK, askAs(os.Geteuid(), apitest.New(), api.Local, "GET", "/v1/keys", "").code)
+}
+
 func TestEverybodyMayLook(t *testing.T) {
 	for _, path := range append([]string{"/v1/netem"}, readable...) {
 		for _, uid := range []int{nobody, -1} {

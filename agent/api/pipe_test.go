@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 )
 
@@ -17,15 +18,26 @@ var _ net.Listener = (*pipes)(nil)
 
 func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
-func (p *pipes) dial() net.Conn {
+func (p *pipes) dial() net.Conn { return p.dialFrom("127.0.0.1:1") }
+
+// dialFrom dials from an address.
+func (p *pipes) dialFrom(addr string) net.Conn {
 	here, there := net.Pipe()
 	select {
-	case p.conns <- there:
+	case p.conns <- pipeFrom{there, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}:
 	case <-p.closed:
 		_ = here.Close()
 	}
 	return here
 }
+
+// pipeFrom is a pipe with an address at its other end.
+type pipeFrom struct {
+	net.Conn
+	from net.Addr
+}
+
+func (p pipeFrom) RemoteAddr() net.Addr { return p.from }
 
 func (p *pipes) Accept() (net.Conn, error) {
 	select {

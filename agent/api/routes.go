@@ -27,6 +27,7 @@ type route struct {
 	on     methods
 	public bool // offered over --http
 	probe  bool // load balancers ask by their method of choice
+	closed bool // nobody reads it who may not change anything
 }
 
 // routes is the whole surface. The methods are checked in serve and nowhere else.
@@ -58,7 +59,7 @@ var routes = map[string]route{
 	"/v1/simulate/death":  {on: post(command((*handler).die))},
 	"/v1/simulate/revive": {on: post(command((*handler).revive))},
 	"/v1/doctor":          {on: post(command((*handler).doctor))},
-	"/v1/keys":            {on: get((*handler).keysList)},
+	"/v1/keys":            {on: get((*handler).keysList), closed: true},
 	"/v1/keys/install":    {on: post(command((*handler).keyInstall))},
 	"/v1/keys/use":        {on: post(command((*handler).keyUse))},
 	"/v1/keys/remove":     {on: post(command((*handler).keyRemove))},
@@ -137,6 +138,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.requests.Done()
+	if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+		g.answers(true)
+	}
 	w.Header().Set("Cache-Control", "no-store") // true at the moment of the answer only
 	if err := h.serve(w, r); err != nil {
 		writeError(w, err)
@@ -163,11 +167,12 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", route.allow())
 		return &Failure{Kind: ErrMethod, Text: fmt.Sprintf("%.20q is no method of %s: it takes %s", r.Method, r.URL.Path, route.allow())}
 	}
-	if method != http.MethodGet {
+	if method != http.MethodGet || route.closed {
 		if err := h.mayChange(r); err != nil {
 			return err
 		}
-	} else if r.ContentLength != 0 {
+	}
+	if method == http.MethodGet && r.ContentLength != 0 {
 		expectNoMore(w)
 		return Input("%s %s takes no body", r.Method, r.URL.Path)
 	}

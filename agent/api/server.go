@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// headerTime bounds how long a request's header may take, and how long a
-	// connection may wait for its next request.
-	headerTime = 5 * time.Second
-	// publicConns and localConns bound the connections at a time.
-	publicConns = 256
-	localConns  = 1024
+	// headerTime bounds how long a request's header may take.
+	headerTime = 2 * time.Second
+	// idleTime bounds how long a connection may wait for its next request.
+	idleTime = 30 * time.Second
+	// answerTime bounds a whole request, and then its answer, where nothing is a stream.
+	answerTime = 5 * time.Second
 	// closeTime is how long answers under way may take when the server closes.
 	closeTime = time.Second
 )
@@ -48,28 +48,25 @@ func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 	s.http = &http.Server{
 		Handler:           s.h,
 		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       headerTime,
+		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext:       withPeer,
+		ConnContext:       withGuest,
+		ConnState:         answered,
 		// We answer OPTIONS * as any path that does not exist.
 		DisableGeneralOptionsHandler: true,
 	}
 	if scope == Public {
 		// Nothing here is a stream, so whole requests and answers have their time, too.
-		s.http.ReadTimeout = headerTime
-		s.http.WriteTimeout = 2 * headerTime
+		s.http.ReadTimeout = answerTime
+		s.http.WriteTimeout = answerTime
 	}
 	return s
 }
 
 // Serve answers until Close, and then gives nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	n := localConns
-	if s.h.scope == Public {
-		n = publicConns
-	}
-	err := s.http.Serve(limit(ln, n, s.log))
+	err := s.http.Serve(limit(ln, s.log))
 	if errors.Is(err, http.ErrServerClosed) {
 		<-s.closed // Close still waits for the last answers
 		return nil
