@@ -3,7 +3,6 @@ package meters
 import (
 	"maps"
 	"math"
-	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"duckduckgoose/agent/api"
 )
@@ -41,14 +38,6 @@ var _ prometheus.Collector = Collector{}
 // NewCollector makes a collector for one agent.
 func NewCollector(m *Meters, counts *Counters, source Source) Collector {
 	return Collector{m, counts, source}
-}
-
-// Handler serves the collector's metrics and those of the process. Its registry
-// is its own, so that a program may hold several agents.
-func (c Collector) Handler() http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
 // gauges are what status and the meters show.
