@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/fence"
+	"duckduckgoose/agent/nofollow"
 )
 
 // crowdEnv makes this test program one of a crowd that checks tokens at one fence.
@@ -239,4 +240,32 @@ func TestLockLastsAsLongAsWhatWasStartedUnderIt(t *testing.T) {
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait(), "killed")
 	require.NoError(t, f.Do(t.Context(), 7, func(context.Context) error { return nil }))
+}
+
+// TestLinkIsNoFence: by two names an older token would pass what a newer one closed.
+func TestLinkIsNoFence(t *testing.T) {
+	for kind, link := range map[string]func(old, new string) error{"symlink": os.Symlink, "hard link": os.Link} {
+		dir := t.TempDir()
+		path, other := filepath.Join(dir, "state"), filepath.Join(dir, "other")
+		require.NoError(t, fence.Check(path, 9))
+		require.NoError(t, link(path, other))
+		err := fence.Check(other, 10)
+		require.ErrorIs(t, err, nofollow.ErrLink, kind)
+		require.NoError(t, os.Remove(other))
+		require.NoError(t, fence.Check(path, 9), "nothing was changed")
+	}
+	for _, suffix := range []string{".lock", ".work", ".new"} {
+		dir := t.TempDir()
+		theirs := filepath.Join(dir, "theirs")
+		require.NoError(t, os.WriteFile(theirs, []byte("theirs"), 0o600))
+		f := fence.File{Path: filepath.Join(dir, "state")}
+		require.NoError(t, os.Symlink(theirs, f.Path+suffix))
+		err := f.Do(t.Context(), 1, func(context.Context) error { return nil })
+		if suffix != ".new" { // made anew each time
+			require.ErrorIs(t, err, nofollow.ErrLink)
+		}
+		text, err := os.ReadFile(theirs)
+		require.NoError(t, err)
+		require.Equal(t, "theirs", string(text))
+	}
 }

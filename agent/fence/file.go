@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"duckduckgoose/agent/nofollow"
 )
 
 // File keeps the highest token in a file that programs share. Beside Path there
 // are Path.lock, held (flock(2)) while the token is looked at; Path.work, held while
 // somebody acts; and for moments Path.new. They are made as needed and must not
-// be removed while anybody uses the fence; whoever removes Path forgets all.
+// be removed while anybody uses the fence; whoever removes Path forgets all. A
+// link is refused, as two names would be two fences.
 type File struct {
 	Path string
 	// FlockID is compared first, when it is not empty: see ErrFlock.
@@ -92,7 +95,7 @@ const (
 )
 
 func openLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := nofollow.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the fence's lock: %w", err)
 	}

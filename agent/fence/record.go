@@ -9,6 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/nofollow"
 )
 
 // fileSystem is the little that a record needs; tests have one that loses power.
@@ -116,6 +120,9 @@ func (r record) save(s seen) error {
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = r.fs.Rename(next, r.path)
 	}
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("write the fence: %s is mounted by itself, so it cannot be replaced as a whole: mount its folder: %w", r.path, err)
+	}
 	if err != nil {
 		return fmt.Errorf("write the fence: %w", err)
 	}
@@ -134,7 +141,7 @@ func (r record) settle() error {
 type osFS struct{}
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
-	return os.OpenFile(name, flag, perm)
+	return nofollow.OpenFile(name, flag, perm)
 }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/nofollow"
 )
 
 // osFS is the machine's own file system.
@@ -22,7 +24,7 @@ var (
 )
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := os.OpenFile(name, flag, perm)
+	f, err := nofollow.OpenFile(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -97,4 +99,15 @@ func (f osFile) control(op string, call func(fd int) error) error {
 		err = &fs.PathError{Op: op, Path: f.Name(), Err: done}
 	}
 	return err
+}
+
+// isAt tells whether the file at path is this one. Where the system does not
+// tell, it is.
+func (f osFile) isAt(path string) bool {
+	at, err := os.Lstat(path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
+	}
+	own, err := f.Stat()
+	return err != nil || os.SameFile(own, at)
 }
