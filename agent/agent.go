@@ -134,6 +134,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer front.close()
+	defer a.lookAfter(front)()
 	// First of all: sessions that the front waits for end by it.
 	defer close(a.closed)
 	for {

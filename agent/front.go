@@ -17,6 +17,8 @@ const NoSocket = "none"
 // agent's simulated deaths.
 type front struct {
 	servers []*api.Server
+	local   *api.Server // of the socket
+	socket  *api.Socket // lookAfter's own, once that runs
 	ended   sync.WaitGroup
 }
 
@@ -28,7 +30,8 @@ func (a *Agent) openFront() (*front, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.serve(a, socket, api.Local)
+		f.socket, f.local = socket, f.add(a, api.Local)
+		f.serve(a, f.local, socket)
 	}
 	if a.cfg.HTTP != "" {
 		ln, err := net.Listen("tcp", a.cfg.HTTP)
@@ -39,14 +42,18 @@ func (a *Agent) openFront() (*front, error) {
 			f.close()
 			return nil, fmt.Errorf("serve http: %w", err)
 		}
-		f.serve(a, ln, api.Public)
+		f.serve(a, f.add(a, api.Public), ln)
 	}
 	return f, nil
 }
 
-func (f *front) serve(a *Agent, ln net.Listener, scope api.Scope) {
+func (f *front) add(a *Agent, scope api.Scope) *api.Server {
 	s := api.NewServer(newBackend(a), scope, a.cfg.Logger)
 	f.servers = append(f.servers, s)
+	return s
+}
+
+func (f *front) serve(a *Agent, s *api.Server, ln net.Listener) {
 	f.ended.Add(1)
 	go func() {
 		defer f.ended.Done()

@@ -244,6 +244,13 @@ func inodeOf(path string) (inode, error) {
 // Path is where the socket is.
 func (s *Socket) Path() string { return s.path }
 
+// Removed tells whether nothing is at the socket's path any more. What another
+// program has put there is not removed.
+func (s *Socket) Removed() bool {
+	_, err := os.Lstat(s.path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // Close stops listening and removes the socket's file, if it is still ours. It
 // is safe to call twice.
 func (s *Socket) Close() (err error) {

@@ -15,12 +15,13 @@ var (
 	ErrVersion     = errors.New("state file is of another format version")
 	ErrNotWritable = errors.New("data directory is not writable")
 	ErrFull        = errors.New("disk is full")
+	ErrLost        = errors.New("data directory was removed or replaced")
 	ErrClosed      = errors.New("store is closed")
 )
 
 // Error is what is wrong with a data directory, in one line for its owner.
 type Error struct {
-	Kind  error  // ErrLocked, ErrCorrupt, ErrVersion, ErrNotWritable or ErrFull
+	Kind  error  // ErrLocked, ErrCorrupt, ErrVersion, ErrNotWritable, ErrFull or ErrLost
 	Text  string // what is wrong, and what to do
 	PID   int    // ErrLocked: the process that holds the directory; 0: not known
 	Cause error  // what the system said; nil: nothing

@@ -76,6 +76,18 @@ func (s *Store) Settle() error {
 	return s.settle()
 }
 
+// Lost tells that the directory or its state file was removed or replaced: what
+// is saved from now on, nobody finds again. nil: it was not, or it is no real one.
+// It asks the file system, and may wait for it.
+func (s *Store) Lost() error {
+	if f, ok := s.records.file.(osFile); ok && !f.isAt(s.path(StateFile)) {
+		return &Error{Kind: ErrLost, Text: fmt.Sprintf(
+			"data directory %s was removed or replaced while the agent ran: its promises would be written where nobody finds them, so it stops; start it again with --join ADDR",
+			s.dir)}
+	}
+	return nil
+}
+
 // Close settles, and gives the directory free. A second call does nothing.
 func (s *Store) Close() error {
 	s.closePeers()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/nofollow"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/store/memfs"
 
@@ -363,5 +364,47 @@ func BenchmarkSaveInMemory(b *testing.B) {
 		state.Elections[0].Record.Term++
 		require.NoError(b, st.Save(state))
 		require.NoError(b, st.Settle())
+	}
+}
+
+func TestRemovedOrReplacedDirectoryIsNoticed(t *testing.T) {
+	for what, do := range map[string]func(dir string) error{
+		"directory removed":  os.RemoveAll,
+		"directory moved":    func(dir string) error { return os.Rename(dir, dir+".old") },
+		"state file removed": func(dir string) error { return os.Remove(filepath.Join(dir, store.StateFile)) },
+		"state file written anew": func(dir string) error {
+			file := filepath.Join(dir, store.StateFile)
+			text, err := os.ReadFile(file)
+			if err == nil {
+				err = os.WriteFile(file+".copy", text, 0o600)
+			}
+			return errors.Join(err, os.Rename(file+".copy", file))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			s, err := store.Open(dir, nil)
+			require.NoError(t, err)
+			_, err = s.Begin()
+			require.NoError(t, err)
+			require.NoError(t, s.Lost())
+			require.NoError(t, do(dir))
+			require.ErrorIs(t, s.Lost(), store.ErrLost)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+func TestPlantedLinkInTheDirectoryIsRefused(t *testing.T) {
+	for _, name := range []string{store.StateFile, "lock"} {
+		dir := t.TempDir()
+		theirs := filepath.Join(dir, "theirs")
+		require.NoError(t, os.WriteFile(theirs, []byte("theirs"), 0o600))
+		require.NoError(t, os.Symlink(theirs, filepath.Join(dir, name)))
+		_, err := store.Open(dir, nil)
+		require.ErrorIs(t, err, nofollow.ErrLink)
+		text, err := os.ReadFile(theirs)
+		require.NoError(t, err)
+		require.Equal(t, "theirs", string(text))
 	}
 }
