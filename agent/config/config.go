@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,15 +231,13 @@ func (c *Config) OwnPriority() uint8 {
 	return *c.Priority
 }
 
-var tagKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
-
 // Validate reports every fault at once, a line each, and changes nothing. It
 // expects what Default gives.
 func (c Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if !gossip.ValidName(c.Name) {
-		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -", c.Name)
+		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -, and not . or ..", c.Name)
 	}
 	if len(c.Flock) == 0 || len(c.Flock) > wire.MaxLabel {
 		bad("flock label of %d bytes: want 1 to %d", len(c.Flock), wire.MaxLabel)
@@ -261,9 +258,12 @@ func (c Config) Validate() error {
 	if c.PreemptAfter < time.Second || c.PreemptAfter > MaxPreemptAfter {
 		bad("preempt-after %v: want 1s to %v", c.PreemptAfter, MaxPreemptAfter)
 	}
-	for k := range c.Tags {
-		if !tagKey.MatchString(k) {
+	for k, v := range c.Tags {
+		if !gossip.ValidTagKey(k) {
 			bad("tag %q: want a key of 1 to 63 of A-Z a-z 0-9 . _ -, as --tag rack=7", k)
+		}
+		if !gossip.ValidText(v) {
+			bad("tag %s=%q: want a value of printable characters", k, v)
 		}
 	}
 	if err := gossip.CheckMeta(c.Name, c.Tags); err != nil {

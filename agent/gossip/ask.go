@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -158,7 +159,7 @@ func (a *asker) ask(ctx context.Context, p member.Peer, question string, body an
 			written, sent = true, nil
 		case answer := <-w.answers:
 			if answer.Error != "" {
-				return nil, &Refusal{answer.Error}
+				return nil, &Refusal{shown(answer.Error)}
 			}
 			return answer.Body, nil
 		case <-ctx.Done():
@@ -284,7 +285,7 @@ func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, quest
 		}
 		r.Via, r.Body, r.Err = via.Meta.Name, through.Body, nil
 		if through.Refused != "" {
-			r.Err = &Refusal{through.Refused}
+			r.Err = &Refusal{shown(through.Refused)}
 		}
 		return
 	}
@@ -297,4 +298,12 @@ func spread(relays []member.Peer) (some []member.Peer) {
 		some = append(some, relays[i])
 	}
 	return some
+}
+
+// shown gives another agent's words as they can be shown.
+func shown(text string) string {
+	if ValidText(text) {
+		return text
+	}
+	return strconv.Quote(text)
 }

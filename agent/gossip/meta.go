@@ -9,6 +9,9 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"duckduckgoose/agent/member"
 
@@ -129,15 +132,29 @@ func decodeMeta(b []byte) (member.Meta, error) {
 	p.Name = texts[0]
 	p.Tags = map[string]string{}
 	for i := 1; i < len(texts); i += 2 {
-		if !takeExtra(&p, texts[i], texts[i+1]) {
-			p.Tags[texts[i]] = texts[i+1]
+		if takeExtra(&p, texts[i], texts[i+1]) {
+			continue
 		}
+		if !ValidTagKey(texts[i]) || !ValidText(texts[i+1]) {
+			return member.Meta{}, errMeta
+		}
+		p.Tags[texts[i]] = texts[i+1]
 	}
 	return p, nil
 }
 
-// ValidName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63}.
-func ValidName(s string) bool {
+// ValidText tells whether a text can be shown as it is: it commands no terminal,
+// and no invisible character has it read as another.
+func ValidText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// ValidName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63},
+// and none that a path means otherwise.
+func ValidName(s string) bool { return ValidTagKey(s) && s != "." && s != ".." }
+
+// ValidTagKey tells whether a tag may have this key: [A-Za-z0-9._-]{1,63}.
+func ValidTagKey(s string) bool {
 	if len(s) < 1 || len(s) > 63 {
 		return false
 	}

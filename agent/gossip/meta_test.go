@@ -66,6 +66,29 @@ func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
 	}
 }
 
+func TestMetadataThatCannotBeShownIsRefused(t *testing.T) {
+	for _, m := range []member.Meta{
+		{Name: "."}, {Name: ".."}, {Name: "a\nb"}, {Name: "a\u202eb"}, {Name: "a", Tags: map[string]string{"k\x1b": "v"}},
+		{Name: "a", Tags: map[string]string{"k": "\x1b[2J"}},
+		{Name: "a", Tags: map[string]string{"k": "a\u202eb"}}, // right to left
+		{Name: "a", Tags: map[string]string{"k": "a\u2066b"}},
+		{Name: "a", Tags: map[string]string{"k": "a\u200fb"}},
+		{Name: "a", Tags: map[string]string{"k": "a\u009bb"}}, // C1
+		{Name: "a", Tags: map[string]string{"k": "\xff"}},
+	} {
+		b, err := encode(&m)
+		require.NoError(t, err)
+		_, err = decodeMeta(b)
+		require.Error(t, err, "%+q", m)
+	}
+	m := member.Meta{Name: "-a.b", Tags: map[string]string{"k": "Zürich, Gänsehäufel 7"}}
+	b, err := encode(&m)
+	require.NoError(t, err)
+	got, err := decodeMeta(b)
+	require.NoError(t, err)
+	require.Equal(t, m, got)
+}
+
 func FuzzMetadata(f *testing.F) {
 	b, err := encode(&member.Meta{Name: "a", Tags: map[string]string{"k": "v"}})
 	require.NoError(f, err)

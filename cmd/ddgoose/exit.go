@@ -67,12 +67,13 @@ func (env *environment) exit(err error) int {
 	return code
 }
 
-// oneLine joins the lines of an error that reports several faults at once.
+// oneLine joins the lines of an error that reports several faults at once. What
+// came from the network commands no terminal.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
+			lines = append(lines, printable(line))
 		}
 	}
 	return strings.Join(lines, "; ")
