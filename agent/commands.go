@@ -115,7 +115,7 @@ func (l *life) peerNamed(name string) (member.Peer, bool) {
 // given to the goose.
 func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		id, ok := l.idNamed(name)
+		id, ok := l.deadNamed(name)
 		if !ok && l.member.Leads(l.now()) {
 			answer(struct{}{}, noAgent(name))
 			return nil
@@ -126,21 +126,25 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	return err
 }
 
-// idNamed finds an agent among the members, and voters that gossip has forgotten.
-func (l *life) idNamed(name string) (election.ID, bool) {
-	if p, ok := l.peerNamed(name); ok {
-		return p.ID, true
-	}
-	if l.node() == nil {
-		return election.ID{}, false
-	}
-	rec := l.node().Record()
-	for _, v := range rec.Config.Members() {
-		if l.nameOf(v.ID) == name || v.ID.String() == name {
-			return v.ID, true
+// deadNamed finds an agent by name or id among the members, and voters that gossip
+// has forgotten. Of several of one name it gives a dead one, a voter if there is
+// one: an agent that lost its disk came back under its name with another id.
+func (l *life) deadNamed(name string) (id election.ID, ok bool) {
+	if l.node() != nil {
+		rec := l.node().Record()
+		for _, v := range rec.Config.Members() {
+			if v.ID.String() == name || l.nameOf(v.ID) == name && !l.member.IsAlive(v.ID) {
+				return v.ID, true
+			}
 		}
 	}
-	return election.ID{}, false
+	for _, p := range l.peers {
+		if p.Meta.Name == name && p.State == member.Failed {
+			return p.ID, true
+		}
+	}
+	p, ok := l.peerNamed(name)
+	return p.ID, ok
 }
 
 // Join calls more agents, and gives how many answered; this one never counts.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store/memfs"
 )
 
 // leaves makes an agent leave and waits for its end.
@@ -242,5 +244,28 @@ func TestVotersFollowTheGoosesFlag(t *testing.T) {
 			f.start(nth(i), joining("10.0.0.1"), seven)
 		}
 		f.settle(7)
+	})
+}
+
+// TestForceLeaveOfANameTakesTheOneThatLostItsDisk: the live one of that name has
+// another id, and gossip knows one agent at an address.
+func TestForceLeaveOfANameTakesTheOneThatLostItsDisk(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(5)
+		f.allAlive()
+		f.settle(5)
+		goose, name := f.goose(), f.ducks()[0]
+		old := f.agents[name].Status().ID
+		f.crash(name)
+		f.agents[name].disk = memfs.New(99)
+		f.start(name, joining(f.agents[goose].addr.String()))
+		f.until(20*time.Second, "it is back", func() bool { return f.agreed(name) })
+		id := f.agents[name].Status().ID
+		require.NotEqual(t, old, id)
+		require.NoError(t, f.await(func() error { return f.agents[goose].ForceLeave(context.Background(), name) }))
+		voters := f.agents[goose].Status().Config.Voters
+		require.False(t, slices.ContainsFunc(voters, func(v api.Voter) bool { return v.ID == old }), "%v", voters)
+		f.until(time.Minute, "the new one takes its place", func() bool { return f.voter(name) })
+		require.Equal(t, goose, f.goose())
 	})
 }
