@@ -396,13 +396,13 @@ func (g *Gossip) NotifyConflict(existing, other *memberlist.Node) {
 
 // CloneText reports two agents of one id and start.
 func CloneText(name string, id election.ID, a, b netip.AddrPort) string {
-	return fmt.Sprintf("agent %s (%s) runs twice, at %s and %s, from copies of one data directory: neither is believed; stop one and empty its data directory", name, id, a, b)
+	return fmt.Sprintf("agent %s (%s) runs twice, at %s and %s, from copies of one data directory, or was started from a restored one: neither is believed; stop one and empty its data directory, and the other is believed again within a minute", name, id, a, b)
 }
 
 // StaleText reports an agent that runs from a copy of its disk which is older
 // than what was seen of its id.
 func StaleText(name string, id election.ID, at netip.AddrPort, start, known uint64) string {
-	return fmt.Sprintf("agent %s (%s) at %s runs from an old copy of its data directory (start %d, %d was seen): it is ignored; stop it and empty that directory", name, id, at, start, known)
+	return fmt.Sprintf("agent %s (%s) at %s runs from an old copy of its data directory, such as a restored snapshot (start %d, %d was seen): it is ignored; stop it, empty that directory and start it with --join", name, id, at, start, known)
 }
 
 // NodeMeta, NotifyMsg and the rest make a memberlist.Delegate. It carries the

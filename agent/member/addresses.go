@@ -2,6 +2,7 @@ package member
 
 import (
 	"net/netip"
+	"time"
 
 	"duckduckgoose/agent/election"
 )
@@ -15,6 +16,7 @@ const bookSize = 4096
 type addressBook struct {
 	pages map[election.ID]*page
 	keeps func(election.ID) bool // whose page is never dropped
+	now   func() time.Duration
 }
 
 type page struct {
@@ -27,8 +29,22 @@ type page struct {
 	told     netip.AddrPort // what gossip said last of this start
 	left     netip.AddrPort // what it said before: a datagram may still be on its way from there
 	clone    bool           // two lives of one start: believe neither
-	stale    bool           // reported
+	rival    rival          // the other one
+	heardAt  time.Duration  // when life was last heard, while there is a clone
+	stale    uint64         // one above the older start that was reported last; 0: none
 }
+
+// rival is the second life of a start.
+type rival struct {
+	life    uint64
+	seq     uint64
+	heardAt time.Duration
+}
+
+// cloneSilence is how long one of two lives must be silent until the other is
+// believed again. It is longer than any promise, so that whatever the silent one
+// has voted for is over.
+const cloneSilence = election.MaxPromise + 10*time.Second
 
 // verdict is what a datagram's sender is taken for.
 type verdict uint8
@@ -88,10 +104,10 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 	case p == nil:
 		return ignored, page{}
 	case start < p.start:
-		if p.stale {
+		if p.stale == start+1 {
 			return ignored, *p
 		}
-		p.stale = true
+		p.stale = start + 1
 		return isStale, *p
 	case start > p.start || p.life == 0:
 		told, left := p.told, p.left
@@ -100,14 +116,14 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		}
 		*p = page{start: start, life: life, seq: seq, addr: from, from: from, told: told, left: left}
 		return believed, page{}
-	case life != p.life:
-		if p.clone {
+	case p.clone:
+		if !p.survives(b.now(), life, seq, from) {
 			return ignored, *p
 		}
-		p.clone = true
-		return isClone, *p
-	case p.clone:
-		return ignored, *p
+	case life != p.life:
+		before = *p
+		p.clone, p.heardAt, p.rival = true, b.now(), rival{life: life, seq: seq, heardAt: b.now()}
+		return isClone, before
 	}
 	if seq > p.seq {
 		p.seq = seq
@@ -116,6 +132,33 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		}
 	}
 	return believed, page{}
+}
+
+// survives books a datagram of one of two lives, and tells whether the other has
+// been silent for long enough: then it is no clone any more. A replay counts for
+// neither.
+func (p *page) survives(now time.Duration, life, seq uint64, from netip.AddrPort) bool {
+	r := &p.rival
+	switch {
+	case life == p.life && seq > p.seq:
+		p.seq, p.heardAt = seq, now
+		if now-r.heardAt < cloneSilence {
+			return false
+		}
+	case life == r.life && seq > r.seq:
+		r.seq, r.heardAt = seq, now
+		if now-p.heardAt < cloneSilence {
+			return false
+		}
+		p.life, p.seq = life, seq
+	case life != p.life && life != r.life:
+		*r = rival{life: life, seq: seq, heardAt: now} // a third one
+		return false
+	default:
+		return false
+	}
+	p.clone, p.rival, p.addr, p.from = false, rival{}, from, from
+	return true
 }
 
 // Newest tells whether a datagram of that number is the last one admitted of an

@@ -2,9 +2,11 @@ package member
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +16,10 @@ import (
 func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func newTestBook(known ...election.ID) *addressBook {
-	return &addressBook{pages: map[election.ID]*page{}, keeps: func(id election.ID) bool { return slices.Contains(known, id) }}
+	return &addressBook{
+		pages: map[election.ID]*page{}, keeps: func(id election.ID) bool { return slices.Contains(known, id) },
+		now: func() time.Duration { return 0 },
+	}
 }
 
 func whereIs(t *testing.T, b *addressBook, id election.ID) netip.AddrPort {
@@ -105,6 +110,51 @@ func TestOfTwoLivesOfOneStartNeitherIsBelieved(t *testing.T) {
 	require.False(t, ok)
 	v, _ = b.Admit(id, 4, 9, 1, at("10.0.0.1:1"))
 	require.Equal(t, believed, v, "one was stopped, and the other started anew")
+}
+
+func TestOneOfTwoLivesIsBelievedAgainWhenTheOtherIsSilent(t *testing.T) {
+	for _, last := range []uint64{7, 8} {
+		b, id := newTestBook(), election.ID{1}
+		now := time.Duration(0)
+		b.now = func() time.Duration { return now }
+		says := func(life, seq uint64) verdict {
+			v, _ := b.Admit(id, 3, life, seq, at(fmt.Sprintf("10.0.0.%d:1", life)))
+			return v
+		}
+		require.Equal(t, believed, says(7, 100))
+		now += time.Hour
+		require.Equal(t, isClone, says(8, 1))
+		seq := uint64(200)
+		for range 60 { // both speak
+			now += time.Second
+			seq++
+			require.Equal(t, ignored, says(7, seq))
+			require.Equal(t, ignored, says(8, seq))
+		}
+		replay, quiet := seq, now
+		for now < quiet+cloneSilence-time.Second {
+			now += time.Second
+			seq++
+			require.Equal(t, ignored, says(last, seq), "at %v", now)
+			require.Equal(t, ignored, says(15-last, replay), "a replay is not the other one")
+		}
+		now = quiet + cloneSilence
+		require.Equal(t, believed, says(last, seq+1))
+		require.Equal(t, at(fmt.Sprintf("10.0.0.%d:1", last)), whereIs(t, b, id))
+		require.Equal(t, last, b.Life(id))
+		require.Equal(t, isClone, says(15-last, seq+2), "it is back")
+	}
+}
+
+func TestAnOlderStartIsReportedAtEachOfItsStarts(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	b.Admit(id, 9, 7, 1, at("10.0.0.1:1"))
+	for start := uint64(3); start < 9; start++ {
+		v, _ := b.Admit(id, start, start, 1, at("10.0.0.2:1"))
+		require.Equal(t, isStale, v)
+		v, _ = b.Admit(id, start, start, 2, at("10.0.0.2:1"))
+		require.Equal(t, ignored, v)
+	}
 }
 
 func TestStrangersMakeRoomForKnownAgents(t *testing.T) {
