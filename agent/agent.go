@@ -63,6 +63,11 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.FS == nil {
+		if err := api.CheckDataFolder(cfg.DataDir); err != nil {
+			return nil, err
+		}
+	}
 	disk, err := store.Open(cfg.DataDir, cfg.FS)
 	if err != nil {
 		return nil, err

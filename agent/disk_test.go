@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -246,4 +248,19 @@ type datagramsOnly struct{ Transport }
 
 func (datagramsOnly) Dial(context.Context, netip.AddrPort) (net.Conn, error) {
 	return nil, errors.New("no streams here")
+}
+
+func TestDataDirectoryOfAStrangerIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make another user's folder")
+	}
+	open := filepath.Join(t.TempDir(), "tmp")
+	require.NoError(t, os.Mkdir(open, 0o777))
+	require.NoError(t, os.Chmod(open, 0o777|os.ModeSticky))
+	planted := filepath.Join(open, "ddgoose")
+	require.NoError(t, os.Mkdir(planted, 0o777))
+	require.NoError(t, os.Chown(planted, 65534, 65534))
+	_, err := New(Config{Name: "a", Bind: "127.0.0.1:0", DataDir: filepath.Join(planted, "a"), Socket: NoSocket})
+	require.ErrorContains(t, err, "belongs to user 65534")
+	require.NoDirExists(t, filepath.Join(planted, "a"))
 }

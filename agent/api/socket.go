@@ -99,12 +99,32 @@ func CheckSocketFolder(folder string) error {
 	return checkFolder(folder, os.Geteuid())
 }
 
-// checkFolder looks at the folder and those above it, as user uid would. What
-// does not exist is nobody's.
+// CheckDataFolder refuses the same for a data directory, root's too: its owner
+// could replace what the agent has promised.
+func CheckDataFolder(folder string) error {
+	owner, path, err := strangersFolder(folder, os.Geteuid())
+	if err == nil && path != "" {
+		err = Input("data directory %s: folder %s belongs to user %d, who could replace what the agent keeps: remove it, or name another with --data-dir", folder, path, owner)
+	}
+	return err
+}
+
+// checkFolder is CheckSocketFolder as user uid would do it.
 func checkFolder(folder string, uid int) error {
+	owner, path, err := strangersFolder(folder, uid)
+	if err == nil && path != "" {
+		err = fmt.Errorf("folder %s belongs to user %d, who could answer for any agent in it: remove it, or name a socket elsewhere with --socket", path, owner)
+	}
+	return err
+}
+
+// strangersFolder looks at a folder and those above it, and gives one that another
+// user than root and uid has put where everyone may; "": none. What does not exist
+// is nobody's.
+func strangersFolder(folder string, uid int) (owner uint32, stranger string, err error) {
 	path, err := filepath.Abs(folder)
 	if err != nil {
-		return fmt.Errorf("find the socket's folder: %w", err)
+		return 0, "", fmt.Errorf("find folder %s: %w", folder, err)
 	}
 	for up := filepath.Dir(path); path != up; path, up = up, filepath.Dir(up) {
 		above, err := os.Stat(up)
@@ -113,10 +133,10 @@ func checkFolder(folder string, uid int) error {
 		}
 		var st unix.Stat_t
 		if unix.Lstat(path, &st) == nil && st.Uid != 0 && int(st.Uid) != uid {
-			return fmt.Errorf("folder %s belongs to user %d, who could answer for any agent in it: remove it, or name a socket elsewhere with --socket", path, st.Uid)
+			return st.Uid, path, nil
 		}
 	}
-	return nil
+	return 0, "", nil
 }
 
 // lockFolder lets one agent at a time make or remove sockets in a folder.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -27,14 +26,17 @@ func (e *NoFileError) Error() string { return "key file: " + e.Cause.Error() }
 func (e *NoFileError) Unwrap() error { return e.Cause }
 
 // ReadFile reads a key file: one base64 key of 32 bytes per line, and # comments.
-// It refuses a file that everybody may read.
+// It refuses a file that everybody may read or that others than its owner may write.
 func ReadFile(path string) ([][]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, &NoFileError{Path: path, Cause: err}
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
-		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	switch mode := info.Mode().Perm(); {
+	case mode&0o004 != 0:
+		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, mode, path)
+	case mode&0o022 != 0:
+		return nil, fmt.Errorf("key file %s: others may write to it (mode %04o): chmod 600 %s", path, mode, path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
