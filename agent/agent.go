@@ -32,6 +32,7 @@ type Agent struct {
 	disk    *store.Store
 	counts  *meters.Counters
 	quiet   *quietlog.Log
+	strange *quietlog.Log // about what strangers do: they may fill it
 	meters  *meters.Meters
 	metrics http.Handler
 	keys    atomic.Pointer[wire.Keyring]
@@ -73,7 +74,7 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, disk: disk, counts: &meters.Counters{}, quiet: &quietlog.Log{Out: cfg.Logger},
+		cfg: cfg, disk: disk, counts: &meters.Counters{}, quiet: &quietlog.Log{Out: cfg.Logger}, strange: &quietlog.Log{Out: cfg.Logger},
 		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	a.death.died = make(chan struct{})

@@ -30,8 +30,8 @@ func (h host) Tell(ev member.Event) {
 	case member.EventClone:
 		l.problem(gossip.CloneText(l.nameOf(ev.Peer), ev.Peer, ev.Other, ev.Addr))
 	case member.EventForeignFlock:
-		if l.quiet.Due("flock " + ev.Peer.String() + ev.FlockID.String()) {
-			l.problem(gossip.ForeignText(l.nameOf(ev.Peer), ev.Addr.String(), ev.FlockID, l.member.FlockID()))
+		if l.strange.Due("flock " + ev.Peer.String() + ev.FlockID.String()) {
+			l.keep(&l.warnings.strangers, gossip.ForeignText(l.nameOf(ev.Peer), ev.Addr.String(), ev.FlockID, l.member.FlockID()))
 		}
 	case member.EventHandedOver:
 		log.Info("handed over", "goose", l.nameOf(ev.Peer))

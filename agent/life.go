@@ -80,13 +80,13 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	}
 	l := &life{
 		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, names: map[election.ID]string{},
-		name: nameCheck{pinged: make(chan nameHolder)}, warnings: warnings{reports: make(chan string, problemsKept)},
+		name: nameCheck{pinged: make(chan nameHolder)}, warnings: warnings{members: newProblems(a.quiet), strangers: newProblems(a.strange)},
 		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
 		sent: a.counts.Of("datagrams_sent"), sentBytes: a.counts.Of("bytes_sent"), sendErrors: a.counts.Of("send_errors"),
 	}
 	l.born = l.now()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
-	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.quiet, l.otherKeys)
+	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.strange, l.otherKeys)
 	set := l.settings()
 	set.Life, set.FlockID, set.Fresh = binary.BigEndian.Uint64(drawn[:8]), election.FlockID(drawn[8:]), a.disk.Fresh()
 	if f := a.freeze.Load(); f != nil {

@@ -32,7 +32,7 @@ func (l *life) openNetwork() (err error) {
 		return err
 	}
 	l.port = port.Open(port.Options{
-		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.quiet,
+		Transport: l.net, Self: l.id, Label: l.cfg.Flock, Keys: &l.keys, Counts: l.counts, Quiet: l.strange,
 		Datagram: l.inbox.Take, Advertise: told, OtherLabel: l.foreignLabel, OtherKeys: l.otherKeys, OtherVersion: l.otherVersion, Sender: l.peerBehind,
 	})
 	var known []gossip.Known
@@ -45,7 +45,7 @@ func (l *life) openNetwork() (err error) {
 	l.savePeers(known)
 	l.gossip, err = gossip.Start(gossip.Options{
 		ID: l.id, Meta: l.member.Meta(), Join: l.cfg.Join, Known: known, Port: l.port, Log: l.log,
-		Quiet: l.quiet, Problem: l.reportProblem, Save: l.savePeers, Counts: l.counts, Handlers: l.handlers(),
+		Quiet: l.quiet, Problem: l.warnings.members.report, Save: l.savePeers, Counts: l.counts, Handlers: l.handlers(),
 	})
 	if err != nil {
 		_ = l.port.Shutdown()

@@ -14,6 +14,7 @@ import (
 	"duckduckgoose/agent/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
+	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/why"
 )
@@ -29,12 +30,24 @@ const (
 
 // warnings is what a person should do something about.
 type warnings struct {
-	around            // as readers see it
-	shown    []string // the same warnings, one by one
-	problems []timedWarning
+	around          // as readers see it
+	shown  []string // the same warnings, one by one
+	// What happened to members, and what strangers do: however many of these there
+	// are, they keep no other warning away.
+	members, strangers problems
 	// addresses are those that agents should not tell.
 	addresses addressFaults
-	reports   chan string // problems from other goroutines
+}
+
+// problems are warnings about what happened.
+type problems struct {
+	quiet   *quietlog.Log
+	recent  []timedWarning
+	reports chan string // from other goroutines
+}
+
+func newProblems(quiet *quietlog.Log) problems {
+	return problems{quiet: quiet, reports: make(chan string, problemsKept)}
 }
 
 // timedWarning is a warning about something that happened, shown for a while.
@@ -45,49 +58,62 @@ type timedWarning struct {
 
 // problem keeps something a person should know among the warnings for a while,
 // and logs it.
-func (l *life) problem(text string) {
+func (l *life) problem(text string) { l.keep(&l.warnings.members, text) }
+
+func (l *life) keep(ps *problems, text string) {
 	until := l.now() + problemShown
-	w := &l.warnings
-	for i := range w.problems {
-		if w.problems[i].text == text {
-			w.problems[i].until = until
+	for i := range ps.recent {
+		if ps.recent[i].text == text {
+			ps.recent[i].until = until
 			return
 		}
 	}
-	l.quiet.Warn("problem "+text, text)
-	if len(w.problems) < problemsKept {
-		w.problems = append(w.problems, timedWarning{text, until})
+	ps.quiet.Warn("problem "+text, text)
+	if len(ps.recent) < problemsKept {
+		ps.recent = append(ps.recent, timedWarning{text, until})
 		l.member.LookNow()
 	}
 }
 
-// reportProblem is problem for other goroutines. It does not wait for the loop:
-// memberlist calls it under its lock.
-func (l *life) reportProblem(text string) {
+// report is keep for other goroutines. It does not wait for the loop: memberlist
+// calls it under its lock.
+func (ps *problems) report(text string) {
 	select {
-	case l.warnings.reports <- text:
+	case ps.reports <- text:
 	default:
-		l.quiet.Warn("problem "+text, text) // at least the log has it
+		ps.quiet.Warn("problem "+text, text) // at least the log has it
+	}
+}
+
+// takeReports keeps what other goroutines have reported.
+func (l *life) takeReports(ps *problems) {
+	for {
+		select {
+		case text := <-ps.reports:
+			l.keep(ps, text)
+		default:
+			return
+		}
 	}
 }
 
 func (l *life) foreignLabel(addr, label string) {
-	if l.quiet.Due("label " + port.Host(addr)) {
-		l.reportProblem(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
+	if l.strange.Due("label " + port.Host(addr)) {
+		l.warnings.strangers.report(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
 	}
 }
 
 // otherKeys reports an agent that seals with other keys; any goroutine.
 func (l *life) otherKeys(host, text string) {
-	if l.quiet.Due("keys " + host) {
-		l.reportProblem(text + ": give both the same --key-file")
+	if l.strange.Due("keys " + host) {
+		l.warnings.strangers.report(text + ": give both the same --key-file")
 	}
 }
 
 // otherVersion reports an agent of another version of gossip; any goroutine.
 func (l *life) otherVersion(host, text string) {
-	if l.quiet.Due("version " + host) {
-		l.reportProblem(text + ": it cannot join; run the same version of ddgoose everywhere")
+	if l.strange.Due("version " + host) {
+		l.warnings.strangers.report(text + ": it cannot join; run the same version of ddgoose everywhere")
 	}
 }
 
@@ -95,15 +121,8 @@ func (l *life) otherVersion(host, text string) {
 func (l *life) refreshWarnings(now time.Duration) {
 	var ws []string
 	warn := func(format string, args ...any) { ws = append(ws, fmt.Sprintf(format, args...)) }
-	for {
-		select {
-		case text := <-l.warnings.reports:
-			l.problem(text)
-			continue
-		default:
-		}
-		break
-	}
+	l.takeReports(&l.warnings.members)
+	l.takeReports(&l.warnings.strangers)
 	netem := l.netemRules()
 	if netem != "" {
 		warn("fault rules are in force: %s (ddgoose netem clear)", netem)
@@ -142,9 +161,11 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("last known addresses: %v", err)
 	}
 	w := &l.warnings
-	w.problems = slices.DeleteFunc(w.problems, func(p timedWarning) bool { return now >= p.until })
-	for _, p := range w.problems {
-		ws = append(ws, p.text)
+	for _, ps := range []*problems{&w.members, &w.strangers} {
+		ps.recent = slices.DeleteFunc(ps.recent, func(p timedWarning) bool { return now >= p.until })
+		for _, p := range ps.recent {
+			ws = append(ws, p.text)
+		}
 	}
 	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}
 }
