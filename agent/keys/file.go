@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"duckduckgoose/wire"
 )
@@ -115,14 +117,14 @@ func rewrite(path string, keys [][]byte, removed []byte) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("key file %s cannot be replaced: %w", path, err)
+		return unwritable(path, err)
 	}
 	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("key file %s cannot be replaced: %w", path, err), os.Remove(f.Name()))
+		return errors.Join(unwritable(path, err), os.Remove(f.Name()))
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -132,4 +134,14 @@ func rewrite(path string, keys [][]byte, removed []byte) error {
 		return fmt.Errorf("key file %s: %w", path, err)
 	}
 	return nil
+}
+
+// unwritable says what to do where others keep the key file, as a Kubernetes
+// secret, a read-only volume or root's folder.
+func unwritable(path string, err error) error {
+	remedy := ""
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		remedy = ": this agent may not write there; put the new key behind the old one where the file comes from, and send the agent SIGHUP (README: changing the key)"
+	}
+	return fmt.Errorf("key file %s cannot be replaced: %w%s", path, err, remedy)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,4 +105,24 @@ func TestKeyFileKeepsItsCommentsAndOtherKeys(t *testing.T) {
 	names, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, names, 2, "nothing is left behind")
+}
+
+func TestKeyFileThatTheAgentMayNotWriteSaysWhatToDo(t *testing.T) {
+	for _, err := range []error{syscall.EACCES, syscall.EROFS} {
+		require.ErrorContains(t, unwritable("/etc/ddgoose/ddgoose.key", err), "put the new key behind the old one where the file comes from")
+	}
+	require.NotContains(t, unwritable("/k", syscall.ENOSPC).Error(), "SIGHUP")
+}
+
+func TestKeyFileThatOthersMayChangeIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600))
+	for _, mode := range []os.FileMode{0o620, 0o602, 0o660} {
+		require.NoError(t, os.Chmod(file, mode))
+		_, err := ReadFile(file)
+		require.ErrorContains(t, err, "others may write to it")
+	}
+	require.NoError(t, os.Chmod(file, 0o640))
+	_, err := ReadFile(file)
+	require.NoError(t, err)
 }
