@@ -25,7 +25,7 @@ func TestForgedTermsEndNoFlock(t *testing.T) {
 		s.ring = ring
 		defer s.e.Close()
 		f.sleep(30 * time.Second) // names are on the disks
-		f.crash("a") // the forger goes on in its place, as its next start
+		f.crash("a")              // the forger goes on in its place, as its next start
 		forge := func(term uint64) {
 			for _, name := range []string{"b", "c"} {
 				to := f.agents[name]
