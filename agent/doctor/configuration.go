@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"duckduckgoose/agent/api"
@@ -63,8 +65,8 @@ func (e *examination) size(told []*Agent) {
 	}
 	var voters []string
 	for _, a := range told {
-		if r := a.Report; !r.Observer && !slices.Contains(voters, fmt.Sprint(r.Voters)) {
-			voters = append(voters, fmt.Sprint(r.Voters))
+		if n := strconv.Itoa(a.Report.Voters); !a.Report.Observer && !slices.Contains(voters, n) {
+			voters = append(voters, n)
 		}
 	}
 	if len(voters) > 1 {
@@ -138,13 +140,7 @@ func (e *examination) machines(told []*Agent) {
 		e.note(api.FindingNote, "all agents listen on loopback: a flock of this machine, for trying things out", "")
 		return
 	}
-	on := byValue(told, func(r *Report) string {
-		if r.Boot != "" {
-			return r.Boot
-		}
-		return r.Host
-	})
-	for _, m := range on {
+	for _, m := range byValue(told, func(r *Report) string { return cmp.Or(r.Boot, r.Host) }) {
 		var voters []string
 		for _, a := range m.agents {
 			if e.voter(a.ID) {
@@ -186,11 +182,7 @@ func (all byValues) String() string {
 		for _, a := range s.agents {
 			names = append(names, a.Name)
 		}
-		value := s.value
-		if value == "" {
-			value = "none"
-		}
-		parts = append(parts, value+" at "+strings.Join(names, " "))
+		parts = append(parts, cmp.Or(s.value, "none")+" at "+strings.Join(names, " "))
 	}
 	return strings.Join(parts, "; ")
 }

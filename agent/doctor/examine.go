@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,14 +27,17 @@ func Examine(p Patient) api.Doctor {
 		a := &p.Agents[i]
 		e.byID[a.ID] = a
 		e.alive[a.ID] = a.State == api.StateAlive
-		if r := a.Report; r != nil && newer(&r.Config, &e.config) {
-			e.config = r.Config
+		if r := a.Report; r != nil {
+			if c := r.Config; cmp.Or(cmp.Compare(c.Term, e.config.Term), cmp.Compare(c.Version, e.config.Version)) > 0 {
+				e.config = c
+			}
 		}
 	}
 	e.found.Measured = float64(p.Measured) / 1e6
-	e.found.Config = api.Config{Term: e.config.Term, Version: e.config.Version}
-	for _, v := range e.config.Voters {
-		e.found.Config.Voters = append(e.found.Config.Voters, api.Voter{ID: v.ID, Name: e.name(v.ID), Priority: v.Priority})
+	e.found.Config = e.config
+	e.found.Config.Voters = slices.Clone(e.config.Voters)
+	for i, v := range e.config.Voters {
+		e.found.Config.Voters[i].Name = e.name(v.ID)
 	}
 	e.agents()
 	e.election()
@@ -42,18 +46,6 @@ func Examine(p Patient) api.Doctor {
 	e.configuration()
 	e.judge()
 	return e.found
-}
-
-func newer(a, b *Config) bool {
-	if a.Term != b.Term {
-		return a.Term > b.Term
-	}
-	return a.Version > b.Version
-}
-
-// ranked gives the voters as they would succeed: priority, then the config's order.
-func ranked(voters []Voter) []Voter {
-	return slices.SortedStableFunc(slices.Values(voters), func(a, b Voter) int { return int(b.Priority) - int(a.Priority) })
 }
 
 func (e *examination) note(kind, text, remedy string) {
@@ -143,10 +135,10 @@ func (e *examination) election() {
 		}
 	}
 	if can != no && len(fatal) > 0 {
-		e.trouble("nobody could be elected after the death of "+orList(fatal), e.moreVoters())
+		e.trouble("nobody could be elected after the death of "+list(fatal, "or"), e.moreVoters())
 	}
 	if can == yes && len(unsure) > 0 {
-		e.note(api.FindingUnknown, "whether a goose could be elected after the death of "+orList(unsure)+" hangs on agents that have not answered", "look at those first")
+		e.note(api.FindingUnknown, "whether a goose could be elected after the death of "+list(unsure, "or")+" hangs on agents that have not answered", "look at those first")
 	}
 }
 
@@ -236,8 +228,6 @@ func plural(n int, one, many string) string {
 	}
 	return many
 }
-
-func orList(names []string) string { return list(names, "or") }
 
 // list joins names as a sentence does.
 func list(names []string, word string) string {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math/bits"
+	"slices"
 
 	"duckduckgoose/agent/api"
 )
@@ -21,15 +22,15 @@ const (
 
 func (t truth) String() string { return [...]string{api.Unknown, api.No, api.Yes}[t] }
 
-// and is true when both are.
-func (t truth) and(u truth) truth {
+// truthOf gives what is so surely, or only perhaps.
+func truthOf(surely, perhaps bool) truth {
 	switch {
-	case t == no || u == no:
-		return no
-	case t == yes && u == yes:
+	case surely:
 		return yes
+	case perhaps:
+		return unknown
 	}
-	return unknown
+	return no
 }
 
 // direction is one way between two agents.
@@ -43,13 +44,7 @@ type direction struct {
 
 // usable tells whether an election can rely on it.
 func (d *direction) usable() truth {
-	switch {
-	case d.loss == nil:
-		return unknown
-	case *d.loss > usableLoss:
-		return no
-	}
-	return yes
+	return truthOf(d.loss != nil && *d.loss <= usableLoss, d.loss == nil)
 }
 
 // cut tells that nothing passes.
@@ -125,35 +120,27 @@ func electable(c *Config, who Voter, alive map[string]bool, all map[pair]*direct
 		if v.ID == who.ID || !alive[v.ID] {
 			continue
 		}
-		switch all[pair{who.ID, v.ID}].usable().and(all[pair{v.ID, who.ID}].usable()) {
-		case yes:
+		switch there, back := all[pair{who.ID, v.ID}].usable(), all[pair{v.ID, who.ID}].usable(); {
+		case there == yes && back == yes:
 			surely, perhaps = surely+1, perhaps+1
-		case unknown:
+		case there != no && back != no:
 			perhaps++
 		}
 	}
-	switch {
-	case surely >= quorum:
-		return yes
-	case perhaps >= quorum:
-		return unknown
-	}
-	return no
+	return truthOf(surely >= quorum, perhaps >= quorum)
 }
 
 // canElect tells whether some voter could be elected, and which.
 func canElect(c *Config, alive map[string]bool, all map[pair]*direction) (can truth, who []Voter) {
-	can = no
-	for _, v := range ranked(c.Voters) {
+	byRank := func(a, b Voter) int { return int(b.Priority) - int(a.Priority) }
+	surely, perhaps := false, false
+	for _, v := range slices.SortedStableFunc(slices.Values(c.Voters), byRank) {
 		switch electable(c, v, alive, all) {
 		case yes:
-			can = yes
-			who = append(who, v)
+			surely, who = true, append(who, v)
 		case unknown:
-			if can == no {
-				can = unknown
-			}
+			perhaps = true
 		}
 	}
-	return can, who
+	return truthOf(surely, perhaps), who
 }

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (e *examination) network() {
 			e.found.Paths = append(e.found.Paths, p)
 			e.path(a, b, d, &troubles)
 		}
-		for _, g := range troubles.list {
+		for _, g := range troubles {
 			e.note(g.kind, strings.NewReplacer("{from}", a.Name, "{to}", andList(g.names)).Replace(g.text), g.remedy)
 		}
 	}
@@ -50,16 +51,15 @@ type group struct {
 }
 
 // groups joins what is the same into one finding.
-type groups struct{ list []*group }
+type groups []*group
 
 func (gs *groups) add(kind, name, text, remedy string) {
-	for _, g := range gs.list {
-		if g.text == text {
-			g.names = append(g.names, name)
-			return
-		}
+	i := slices.IndexFunc(*gs, func(g *group) bool { return g.text == text })
+	if i < 0 {
+		i = len(*gs)
+		*gs = append(*gs, &group{kind: kind, text: text, remedy: remedy})
 	}
-	gs.list = append(gs.list, &group{kind, text, remedy, []string{name}})
+	(*gs)[i].names = append((*gs)[i].names, name)
 }
 
 // path judges one direction.
@@ -139,7 +139,11 @@ func (e *examination) clocks() {
 			e.found.Clocks = append(e.found.Clocks, api.ClockPair{A: a.Name, B: b.Name, Faster: 100 * faster, Unsure: 100 * c.Unsure})
 			switch off := math.Abs(faster); {
 			case off-c.Unsure > rho:
-				e.trouble(fmt.Sprintf("the clock of %s runs %.2f%% %s than that of %s (measured to %.2f%%): leases bear 1%%", b.Name, 100*off, fasterOrSlower(faster), a.Name, 100*c.Unsure),
+				word := "faster"
+				if faster < 0 {
+					word = "slower"
+				}
+				e.trouble(fmt.Sprintf("the clock of %s runs %.2f%% %s than that of %s (measured to %.2f%%): leases bear 1%%", b.Name, 100*off, word, a.Name, 100*c.Unsure),
 					"find out which one is wrong (chronyc tracking) and which clock source it has; a goose on it may be told longer than it is promised")
 			case off+c.Unsure > rho:
 				unsure = max(unsure, c.Unsure)
@@ -149,13 +153,6 @@ func (e *examination) clocks() {
 	if unsure > 0 {
 		e.note(api.FindingNote, fmt.Sprintf("clock rates were measured to %.1f%% only, not to the 1%% that leases bear", 100*unsure), "measure for longer: ddgoose doctor --for 20s")
 	}
-}
-
-func fasterOrSlower(f float64) string {
-	if f < 0 {
-		return "slower"
-	}
-	return "faster"
 }
 
 // clock gives the surer of both ends' measurements; turned: b's, of a's clock.

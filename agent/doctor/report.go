@@ -5,7 +5,11 @@
 //	found := doctor.Examine(patient)
 package doctor
 
-import "time"
+import (
+	"time"
+
+	"duckduckgoose/agent/api"
+)
 
 // Report is what one agent tells of itself, and of what it has measured.
 // Agents of several versions exchange it as JSON: fields are added, never changed.
@@ -34,19 +38,11 @@ type Report struct {
 	Streams map[string]string `json:"streams"` // by id: api.StreamOK or its like
 }
 
-// Config is the set of voters that an agent knows.
-type Config struct {
-	Term    uint64  `json:"term"`
-	Version uint64  `json:"version"`
-	Voters  []Voter `json:"voters"`
-}
-
-// Voter is one of them.
-type Voter struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Priority uint8  `json:"priority"`
-}
+// Config is the set of voters that an agent knows, and Voter one of them.
+type (
+	Config = api.Config
+	Voter  = api.Voter
+)
 
 // Path is what an agent has measured towards another. Its sets have a bit for
 // each probe.

@@ -136,26 +136,16 @@ func (e *explanation) goose() {
 		e.reason(api.WhyHandingOver, e.handingOver(), "")
 	}
 	e.plans()
-	e.gone()
-}
-
-// gone names each voter that a majority does without.
-func (e *explanation) gone() {
-	for _, v := range e.missing {
-		text, remedy := e.absence(v)
-		e.reason(api.WhyVoterGone, "voter "+text, remedy)
-	}
+	e.absent(api.WhyVoterGone, "voter ")
 }
 
 func (e *explanation) duck() {
 	e.found.Summary = fmt.Sprintf("%s is a duck: %s is the goose, heard %s ago", e.Name, e.Goose, span(e.Heard))
-	switch {
-	case e.Promised > 0:
-		e.reason(api.WhyFollows, fmt.Sprintf("it has promised %s to elect nobody else for %s more, and does so anew at each heartbeat", e.PromisedTo, span(e.Promised)),
-			"ddgoose step-down, given to the goose, hands over")
-	default:
-		e.reason(api.WhyFollows, fmt.Sprintf("it hears %s's heartbeats", e.Goose), "ddgoose step-down, given to the goose, hands over")
+	follows := fmt.Sprintf("it hears %s's heartbeats", e.Goose)
+	if e.Promised > 0 {
+		follows = fmt.Sprintf("it has promised %s to elect nobody else for %s more, and does so anew at each heartbeat", e.PromisedTo, span(e.Promised))
 	}
+	e.reason(api.WhyFollows, follows, "ddgoose step-down, given to the goose, hands over")
 	e.plans()
 	e.standing()
 	e.obstacles()
@@ -215,14 +205,14 @@ func (e *explanation) leader() {
 		e.Name, e.Term, e.found.Reachable, len(e.Voters), e.found.Needed)
 	e.distances()
 	e.reason(api.WhyNoLease, fmt.Sprintf("it needs %d more of the voters' promises", max(1, e.found.Needed-e.found.Reachable)), "")
-	e.absent(api.WhyNoMajority)
+	e.absent(api.WhyNoMajority, "")
 }
 
-// absent names each voter that is missing to a majority.
-func (e *explanation) absent(kind string) {
+// absent names each voter that cannot be counted on.
+func (e *explanation) absent(kind, title string) {
 	for _, v := range e.missing {
 		text, remedy := e.absence(v)
-		e.reason(kind, text, remedy)
+		e.reason(kind, title+text, remedy)
 	}
 }
 
@@ -280,7 +270,7 @@ func (e *explanation) gooseless() {
 		e.found.Summary = fmt.Sprintf("%s knows no goose, and has not heard yet who votes", e.Name)
 	case e.found.Reachable < e.found.Needed:
 		e.found.Summary = fmt.Sprintf("there is no goose: %d of %d voters can be reached, and %d are needed", e.found.Reachable, n, e.found.Needed)
-		e.absent(api.WhyNoMajority)
+		e.absent(api.WhyNoMajority, "")
 		names := make([]string, len(e.missing))
 		for i, v := range e.missing {
 			names[i] = v.Name
@@ -298,7 +288,7 @@ func (e *explanation) gooseless() {
 	if n == 0 || e.found.Reachable < e.found.Needed {
 		return
 	}
-	e.gone()
+	e.absent(api.WhyVoterGone, "voter ")
 	if !slices.ContainsFunc(e.Voters, func(v Voter) bool { return v.Priority > 0 && e.counts(&v) }) {
 		e.reason(api.WhyNobodyLeads, "none of the voters that can be reached may lead: they are witnesses (priority 0)", "start a voter of a priority above 0 again")
 		return
@@ -329,17 +319,20 @@ func (e *explanation) others() {
 			continue
 		}
 		t := v.Told
-		if t != nil && t.Waits > 0 {
+		if t == nil {
+			if a := v.Answer; a != nil && !a.Granted {
+				e.reason(api.WhyRefused, fmt.Sprintf("%s refuses its vote to this agent: %s", v.Name, strings.TrimPrefix(answer(a), "no: ")), "")
+			}
+			continue
+		}
+		if t.Waits > 0 {
 			e.reason(api.WhyRestarted, fmt.Sprintf("%s has restarted, and neither votes nor campaigns for %s more", v.Name, span(t.Waits)), "wait")
 		}
-		if t != nil && t.Promised > 0 {
+		if t.Promised > 0 {
 			e.reason(api.WhyPromised, fmt.Sprintf("%s has promised %s to elect nobody else for %s more", v.Name, t.PromisedTo, span(t.Promised)), "wait")
 		}
-		if t != nil && t.Late {
+		if t.Late {
 			e.reason(api.WhyLateWork, fmt.Sprintf("work at %s goes on past its lease: it does not campaign until that ends", v.Name), "end that work")
-		}
-		if a := v.Answer; a != nil && !a.Granted && t == nil {
-			e.reason(api.WhyRefused, fmt.Sprintf("%s refuses its vote to this agent: %s", v.Name, strings.TrimPrefix(answer(a), "no: ")), "")
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,10 +61,8 @@ func (s *Source) Gather(f *Facts, now time.Duration) {
 	}
 	for _, m := range rec.Config.Members() {
 		v := Voter{Name: s.NameOf(m.ID), ID: m.ID.String(), Self: m.ID == s.Self, Priority: m.Priority, Heard: -1}
-		for _, p := range s.Peers {
-			if p.ID == m.ID {
-				v.State = p.State.String()
-			}
+		if i := slices.IndexFunc(s.Peers, func(p member.Peer) bool { return p.ID == m.ID }); i >= 0 {
+			v.State = s.Peers[i].State.String()
 		}
 		switch addr, ok := s.Member.Addr(m.ID); {
 		case v.Self:

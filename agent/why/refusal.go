@@ -1,14 +1,49 @@
 package why
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
+
+// refused says for people why a command was refused, and of what kind the error
+// is; nil: [api.ErrConflict].
+var refused = map[member.Code]struct {
+	kind error
+	text string
+}{
+	member.HandoverUnderWay: {nil, "a hand-over is already under way"},
+	member.NotGoose:         {nil, "this agent is not the goose, and knows none"},
+	member.NoSuccessor:      {nil, "no other live voter of priority above 0 can take over: start another agent, or wait until it is a voter"},
+	member.NotVoter:         {nil, "{agent} is not a voter of priority above 0 and cannot take over"},
+	member.Unreachable:      {nil, "{agent} does not answer and cannot take over"},
+	member.NobodyTookOver:   {api.ErrTimeout, "no other agent became goose within two leases ({for})"},
+	member.NobodyResigned:   {api.ErrTimeout, "no other agent took over; this one resigned, and the flock elects anew"},
+	member.ElectionEnded:    {nil, "the election has ended"},
+	member.FlockFrozen:      {nil, "the flock is frozen for {thaws} more"},
+	member.NoContestant:     {nil, "no other live voter contests election {election}: start another agent that does, or wait until it answers"},
+	member.LeavingAlready:   {nil, "this agent is leaving already"},
+	member.LastAgent:        {nil, "this is the last live agent: leaving ends the flock"},
+	member.NoGoose:          {api.ErrNoMajority, "there is no goose to take this agent out of the voters"},
+	member.NoOtherLeader:    {nil, "no other agent can be the goose: start one that is no witness and no observer, or wait until it answers"},
+	member.CostsMajority: {
+		api.ErrNoMajority, "only {have} of the {need} voters that would be left are alive: leaving costs the flock its majority",
+	},
+	member.IsSelf:        {nil, "{agent} is this agent, the goose"},
+	member.IsAlive:       {nil, "{agent} is alive"},
+	member.IsAliveAgain:  {nil, "{agent} is alive again"},
+	member.ForcedAgain:   {nil, "{agent} was forced out once more"},
+	member.VotersSilent:  {api.ErrNoMajority, "the voters that would be left without {agent} do not all answer: a majority of them must"},
+	member.NoFlock:       {nil, "this agent is of no flock yet: there is nothing to freeze"},
+	member.StampTooLarge: {api.ErrInternal, "the stamp of a freeze would be out of bounds: set this machine's clock right"},
+}
 
 // Refused gives the error of a command in the words of a person; nameOf gives the
 // names that the agent knows.
@@ -17,59 +52,13 @@ func Refused(err error, nameOf func(election.ID) string) error {
 	if !errors.As(err, &r) {
 		return err
 	}
-	kind, text := api.ErrConflict, ""
-	name := nameOf(r.Agent)
-	switch r.Code {
-	case member.HandoverUnderWay:
-		text = "a hand-over is already under way"
-	case member.NotGoose:
-		text = "this agent is not the goose, and knows none"
-		if !r.Agent.IsZero() {
-			text = fmt.Sprintf("%s is the goose, at %s", name, r.Addr)
-		}
-	case member.NoSuccessor:
-		text = "no other live voter of priority above 0 can take over: start another agent, or wait until it is a voter"
-	case member.NotVoter:
-		text = name + " is not a voter of priority above 0 and cannot take over"
-	case member.Unreachable:
-		text = name + " does not answer and cannot take over"
-	case member.NobodyTookOver:
-		kind, text = api.ErrTimeout, fmt.Sprintf("no other agent became goose within two leases (%v)", r.For)
-	case member.NobodyResigned:
-		kind, text = api.ErrTimeout, "no other agent took over; this one resigned, and the flock elects anew"
-	case member.ElectionEnded:
-		text = "the election has ended"
-	case member.FlockFrozen:
-		text = fmt.Sprintf("the flock is frozen for %s more", ThawsIn(r.For))
-	case member.NoContestant:
-		text = fmt.Sprintf("no other live voter contests election %s: start another agent that does, or wait until it answers", r.Election)
-	case member.LeavingAlready:
-		text = "this agent is leaving already"
-	case member.LastAgent:
-		text = "this is the last live agent: leaving ends the flock"
-	case member.NoGoose:
-		kind, text = api.ErrNoMajority, "there is no goose to take this agent out of the voters"
-	case member.NoOtherLeader:
-		text = "no other agent can be the goose: start one that is no witness and no observer, or wait until it answers"
-	case member.CostsMajority:
-		kind = api.ErrNoMajority
-		text = fmt.Sprintf("only %d of the %d voters that would be left are alive: leaving costs the flock its majority", r.Have, r.Need)
-	case member.IsSelf:
-		text = name + " is this agent, the goose"
-	case member.IsAlive:
-		text = name + " is alive"
-	case member.IsAliveAgain:
-		text = name + " is alive again"
-	case member.ForcedAgain:
-		text = name + " was forced out once more"
-	case member.VotersSilent:
-		kind, text = api.ErrNoMajority, "the voters that would be left without "+name+" do not all answer: a majority of them must"
-	case member.NoFlock:
-		text = "this agent is of no flock yet: there is nothing to freeze"
-	case member.StampTooLarge:
-		kind, text = api.ErrInternal, "the stamp of a freeze would be out of bounds: set this machine's clock right"
+	is := refused[r.Code]
+	if r.Code == member.NotGoose && !r.Agent.IsZero() {
+		is.text = "{agent} is the goose, at {addr}"
 	}
-	return &api.Failure{Kind: kind, Code: string(r.Code), Text: text}
+	values := strings.NewReplacer("{agent}", nameOf(r.Agent), "{addr}", r.Addr.String(), "{for}", r.For.String(), "{thaws}", ThawsIn(r.For),
+		"{election}", r.Election, "{have}", strconv.Itoa(r.Have), "{need}", strconv.Itoa(r.Need))
+	return &api.Failure{Kind: cmp.Or(is.kind, api.ErrConflict), Code: string(r.Code), Text: values.Replace(is.text)}
 }
 
 // ThawsIn shows what is left of a freeze in whole minutes: a text that changes more often
