@@ -166,36 +166,29 @@ func (p *Pilot) target(v View) int {
 			able++
 		}
 	}
-	return min(TargetVoters(n, v.Limit), max(able-1|1, 1))
+	return min(TargetVoters(n, v.Limit), odd(able))
 }
 
 // shrink drops even sets that a leave has left: 4 to 3 and 2 to 1. One that is
 // dead goes before one that is alive.
 func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
-	leaves := slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && m.Leaving })
-	if v.Config.N%2 == 1 || leaves { // a goose that leaves needs its successor
+	if v.Config.N%2 == 1 || leaves(v) { // a goose that leaves needs its successor
 		return id, false
 	}
 	if int(v.Config.N) <= target && (v.Config.N > 2 || slices.ContainsFunc(v.Members, func(m Member) bool { return m.Alive && mayJoin(v, m) })) {
 		return id, false // of two either death ends the flock: they stay two only while a third is at hand
 	}
-	worst := -1
-	for i, voter := range v.Config.Members() {
-		if voter.ID == v.Self {
-			continue
-		}
-		if worst < 0 || p.worse(v, voter, v.Config.Voters[worst]) {
-			worst = i
+	var worst election.Voter
+	for _, voter := range v.Config.Members() {
+		if voter.ID != v.Self && (worst.ID.IsZero() || p.worse(voter, worst)) {
+			worst = voter
 		}
 	}
-	if worst < 0 {
-		return id, false
-	}
-	return v.Config.Voters[worst].ID, true
+	return worst.ID, !worst.ID.IsZero()
 }
 
 // worse tells whether voter a is the one to do without, rather than b.
-func (p *Pilot) worse(v View, a, b election.Voter) bool {
+func (p *Pilot) worse(a, b election.Voter) bool {
 	_, aSteady := p.steady[a.ID]
 	_, bSteady := p.steady[b.ID]
 	if aSteady != bSteady {
@@ -241,6 +234,11 @@ func present(v View, id election.ID) bool {
 	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == id && (m.Alive || m.Acks) })
 }
 
+// leaves tells whether the goose itself has asked to leave.
+func leaves(v View) bool {
+	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && m.Leaving })
+}
+
 // mayJoin tells whether an agent is one that could become a voter.
 func mayJoin(v View, m Member) bool {
 	return !v.Config.Has(m.ID) && !m.Observer && !m.Leaving && !m.Forced
@@ -248,8 +246,7 @@ func mayJoin(v View, m Member) bool {
 
 // soleVoterLeaves gives the successor of a goose that is the only voter and wants to leave.
 func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
-	self := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == v.Self })
-	if v.Config.N != 1 || self < 0 || !v.Members[self].Leaving {
+	if v.Config.N != 1 || !leaves(v) {
 		return best, false
 	}
 	for _, m := range v.Members {
@@ -263,21 +260,12 @@ func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
 // Unfit tells that the goose itself should be none: it was started anew as a
 // witness or an observer. It hands over when somebody can take over.
 func Unfit(v View) bool {
-	self := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == v.Self })
-	return self >= 0 && (v.Members[self].Observer || v.Members[self].Priority == 0)
+	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && (m.Observer || m.Priority == 0) })
 }
 
-// TargetVoters is the table of voters: 1 for flocks of 1 or 2, 3 for 3 or 4, 5
-// from 5 on, and at most limit, which alone allows 7.
-func TargetVoters(members, limit int) int {
-	n := 1
-	switch {
-	case members >= 7 && limit >= 7:
-		n = 7
-	case members >= 5:
-		n = 5
-	case members >= 3:
-		n = 3
-	}
-	return min(n, limit)
-}
+// TargetVoters gives the largest odd number of voters for a flock: at most its
+// members, at most limit, and at most 7.
+func TargetVoters(members, limit int) int { return min(odd(members), limit, 7) }
+
+// odd gives the largest odd number up to n, and 1 at least.
+func odd(n int) int { return max(n-1|1, 1) }

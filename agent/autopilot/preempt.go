@@ -1,6 +1,8 @@
 package autopilot
 
 import (
+	"cmp"
+	"maps"
 	"time"
 
 	"duckduckgoose/agent/election"
@@ -68,13 +70,10 @@ func (p *Preemption) Ask(now time.Duration, id election.ID) {
 }
 
 func (h Heir) before(other Heir) bool {
-	switch {
-	case h.Asked != other.Asked:
+	if h.Asked != other.Asked {
 		return !h.Asked
-	case h.Priority != other.Priority:
-		return h.Priority > other.Priority
 	}
-	return h.At < other.At
+	return cmp.Or(cmp.Compare(other.Priority, h.Priority), cmp.Compare(h.At, other.At)) < 0
 }
 
 func (p *Preemption) observe(now time.Duration, v View) {
@@ -86,14 +85,6 @@ func (p *Preemption) observe(now time.Duration, v View) {
 		seen[m.ID] = true
 		book(p.steady, m.ID, now, m.Alive && m.Acks && v.Config.Has(m.ID))
 	}
-	for id := range p.steady {
-		if !seen[id] {
-			delete(p.steady, id)
-		}
-	}
-	for id, at := range p.asked {
-		if now-at >= TriedLately {
-			delete(p.asked, id)
-		}
-	}
+	maps.DeleteFunc(p.steady, func(id election.ID, _ time.Duration) bool { return !seen[id] })
+	maps.DeleteFunc(p.asked, func(_ election.ID, at time.Duration) bool { return now-at >= TriedLately })
 }

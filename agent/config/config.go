@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,21 +33,31 @@ import (
 // DefaultBind is where an agent listens unless told otherwise.
 const DefaultBind = "127.0.0.1:3825"
 
-// DefaultGrace is the Config.Grace of an agent that names none, MaxGrace the longest.
+// The defaults of Config.Grace and Config.PreemptAfter, and the longest there can be.
 const (
-	DefaultGrace = 5 * time.Second
-	MaxGrace     = api.MaxGrace
-)
-
-// DefaultPreemptAfter is the Config.PreemptAfter of an agent that names none,
-// MaxPreemptAfter the longest.
-const (
+	DefaultGrace        = 5 * time.Second
+	MaxGrace            = api.MaxGrace
 	DefaultPreemptAfter = time.Minute
 	MaxPreemptAfter     = member.MaxPreemptAfter
 )
 
 // MaxElections bounds the elections of a flock beside the default one.
 const MaxElections = store.MaxElections - 1
+
+// Transport is one agent's network. The real one is [port.ListenUDP].
+type Transport = port.Transport
+
+// Faults is the network emulator as an agent sees it.
+type Faults interface {
+	// Set replaces the rules; ttl 0 keeps them for ever. An error leaves the old ones.
+	Set(rules string, ttl time.Duration) error
+	Clear()
+	// Show gives the rules as they print; expiresIn is below 0 when they do not expire.
+	Show() (rules string, expiresIn time.Duration, seed uint64)
+	// Learn tells who is who, so that rules can name agents.
+	Learn(names map[netip.AddrPort]string)
+	Counters() map[string]uint64
+}
 
 // Config is an agent's configuration. The zero value, filled in by Default, is
 // an agent on loopback that founds a flock of its own.
@@ -124,51 +135,24 @@ func (c Config) Default() Config {
 		}
 		c.Name, _, _ = strings.Cut(host, ".")
 	}
-	switch {
-	case c.Bind == "":
-		c.Bind = DefaultBind
-	default:
+	c.Bind = cmp.Or(c.Bind, DefaultBind)
+	if _, _, err := net.SplitHostPort(c.Bind); err != nil {
 		host := strings.Trim(c.Bind, "[]")
-		_, _, err := net.SplitHostPort(c.Bind)
-		if _, ip := netip.ParseAddr(host); err != nil && (ip == nil || !strings.Contains(host, ":")) {
+		if _, ip := netip.ParseAddr(host); ip == nil || !strings.Contains(host, ":") {
 			c.Bind = net.JoinHostPort(host, strconv.Itoa(seeds.DefaultPort))
 		}
 	}
-	if c.DataDir == "" {
-		c.DataDir = filepath.Join(stateDir(), c.Name)
-	}
-	if c.Socket == "" {
-		c.Socket = filepath.Join(client.RuntimeDir(), c.Name+".sock")
-	}
-	if c.SocketMode == 0 {
-		c.SocketMode = 0o600
-	}
-	if c.Flock == "" {
-		c.Flock = "default"
-	}
-	if c.Profile == "" {
-		c.Profile = "lan"
-	}
-	if p, ok := profiles[c.Profile]; ok {
-		if c.Heartbeat == 0 {
-			c.Heartbeat = p[0]
-		}
-		if c.Lease == 0 {
-			c.Lease = p[1]
-		}
-	}
-	if c.Voters == 0 {
-		c.Voters = 5
-	}
-	if c.PreemptAfter == 0 {
-		c.PreemptAfter = DefaultPreemptAfter
-	}
-	if c.Grace == 0 {
-		c.Grace = DefaultGrace
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.DataDir = cmp.Or(c.DataDir, filepath.Join(stateDir(), c.Name))
+	c.Socket = cmp.Or(c.Socket, filepath.Join(client.RuntimeDir(), c.Name+".sock"))
+	c.SocketMode = cmp.Or(c.SocketMode, 0o600)
+	c.Flock = cmp.Or(c.Flock, "default")
+	c.Profile = cmp.Or(c.Profile, "lan")
+	c.Heartbeat = cmp.Or(c.Heartbeat, profiles[c.Profile][0])
+	c.Lease = cmp.Or(c.Lease, profiles[c.Profile][1])
+	c.Voters = cmp.Or(c.Voters, 5)
+	c.PreemptAfter = cmp.Or(c.PreemptAfter, DefaultPreemptAfter)
+	c.Grace = cmp.Or(c.Grace, DefaultGrace)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Clock == nil {
 		c.Clock = boottime.Now
 	}
@@ -206,11 +190,10 @@ func stateDir() string {
 func (c Config) Complete() (Config, error) {
 	c = c.Default()
 	if len(c.Keys) == 0 && c.KeyFile != "" {
-		held, err := keys.ReadFile(c.KeyFile)
-		if err != nil {
+		var err error
+		if c.Keys, err = keys.ReadFile(c.KeyFile); err != nil {
 			return c, err
 		}
-		c.Keys = held
 	}
 	return c, c.Validate()
 }
@@ -274,7 +257,17 @@ func (c Config) Validate() error {
 			bad("key of %d bytes: want %d (ddgoose keygen)", len(k), wire.KeySize)
 		}
 	}
-	c.validateElections(bad)
+	if len(c.Elections) > MaxElections {
+		bad("%d elections: at most %d", len(c.Elections), MaxElections)
+	}
+	for i, name := range c.Elections {
+		switch {
+		case !api.ValidElection(name):
+			bad("election %q: %s", name, api.ElectionForm)
+		case slices.Contains(c.Elections[:i], name):
+			bad("election %q is named twice", name)
+		}
+	}
 	c.validateAddresses(bad)
 	return errors.Join(faults...)
 }
@@ -295,10 +288,10 @@ func (c *Config) validateTiming(bad func(string, ...any)) {
 	if c.Heartbeat > 0 && c.Lease > 50*c.Heartbeat {
 		bad("lease %v: want 50 heartbeats or less, %v with a heartbeat of %v", c.Lease, 50*c.Heartbeat, c.Heartbeat)
 	}
-	if c.Grace < 0 {
+	switch {
+	case c.Grace < 0:
 		bad("grace %v: want 0s or more", c.Grace)
-	}
-	if c.Grace > MaxGrace {
+	case c.Grace > MaxGrace:
 		bad("grace %v: want %v or less", c.Grace, MaxGrace)
 	}
 }
@@ -342,21 +335,6 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	if c.HTTP != "" {
 		if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
 			bad("http %q: want HOST:PORT, as 127.0.0.1:8080", c.HTTP)
-		}
-	}
-}
-
-// validateElections is a part of Config.Validate.
-func (c *Config) validateElections(bad func(string, ...any)) {
-	if len(c.Elections) > MaxElections {
-		bad("%d elections: at most %d", len(c.Elections), MaxElections)
-	}
-	for i, name := range c.Elections {
-		switch {
-		case !api.ValidElection(name):
-			bad("election %q: %s", name, api.ElectionForm)
-		case slices.Contains(c.Elections[:i], name):
-			bad("election %q is named twice", name)
 		}
 	}
 }

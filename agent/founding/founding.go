@@ -4,6 +4,7 @@
 package founding
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,9 +163,7 @@ func (f *Founder) propose(now time.Duration, fx *Effects) {
 // have, and gives up when that takes too long or the founders have changed.
 func (f *Founder) press(now time.Duration, fx *Effects) {
 	if len(f.accepted) == len(f.durable.Set) {
-		rec := f.record()
-		f.founded = true
-		fx.Found = &rec
+		f.founded, fx.Found = true, new(f.record())
 		return
 	}
 	if ids, ok := f.matching(); !ok || !slices.Equal(ids, f.durable.Set) || now-f.proposed > foundPatience {
@@ -195,16 +194,12 @@ func (f *Founder) abort(now time.Duration, fx *Effects) {
 	}
 }
 
-func (f *Founder) keep(fx *Effects) {
-	d := f.durable
-	fx.Save = &d
-}
+// keep asks for what stands now to be saved.
+func (f *Founder) keep(fx *Effects) { fx.Save = new(f.durable) }
 
 func (f *Founder) word(kind wire.FoundingKind) wire.Founding {
-	return wire.Founding{
-		Kind: kind, FlockID: f.durable.FlockID, Attempt: f.durable.Attempt, Expect: f.set.Expect,
-		Set: slices.Clone(f.durable.Set),
-	}
+	d := &f.durable
+	return wire.Founding{Kind: kind, FlockID: d.FlockID, Attempt: d.Attempt, Expect: f.set.Expect, Set: slices.Clone(d.Set)}
 }
 
 // Receive handles one word of the protocol.
@@ -250,9 +245,8 @@ func asks(w *wire.Founding, self election.ID) bool { return len(w.Set) > 0 && w.
 
 // release ends an acceptance.
 func release(to election.ID, w *wire.Founding) Word {
-	return Word{to, wire.Founding{
-		Kind: wire.FoundAbort, FlockID: w.FlockID, Attempt: w.Attempt, Expect: w.Expect, Set: slices.Clone(w.Set),
-	}}
+	word := wire.Founding{Kind: wire.FoundAbort, FlockID: w.FlockID, Attempt: w.Attempt, Expect: w.Expect, Set: slices.Clone(w.Set)}
+	return Word{to, word}
 }
 
 // consider answers a proposal. A higher attempt of the same coordinator is
@@ -296,18 +290,8 @@ func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 // record is the flock as it is founded: term 0 and config (0, 1), so that the
 // first election stamps the config with term 1 (rule 4).
 func (f *Founder) record() election.Record {
-	var candidates []Fresh
-	for _, a := range f.founders {
-		if slices.Contains(f.durable.Set, a.ID) && !a.Observer {
-			candidates = append(candidates, a)
-		}
-	}
-	slices.SortStableFunc(candidates, func(a, b Fresh) int {
-		if a.Priority != b.Priority {
-			return int(b.Priority) - int(a.Priority)
-		}
-		return a.ID.Compare(b.ID)
-	})
+	candidates := slices.DeleteFunc(slices.Clone(f.founders), func(a Fresh) bool { return !slices.Contains(f.durable.Set, a.ID) || a.Observer })
+	slices.SortFunc(candidates, func(a, b Fresh) int { return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.ID.Compare(b.ID)) })
 	c := election.Config{ConfigID: election.ConfigID{Version: 1}}
 	for _, a := range candidates[:min(len(candidates), autopilot.TargetVoters(len(candidates), f.set.Voters))] {
 		c = c.With(election.Voter{ID: a.ID, Priority: a.Priority})

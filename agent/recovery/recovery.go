@@ -3,6 +3,7 @@
 package recovery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,10 +95,7 @@ func (r *Recovery) Commit() error {
 func (r *Recovery) Close() error { return r.disk.Close() }
 
 func nameIn(names map[election.ID]string, id election.ID) string {
-	if name := names[id]; name != "" {
-		return name
-	}
-	return id.String()
+	return cmp.Or(names[id], id.String())
 }
 
 // votersIn names the voters of a config as --keep does: with their priorities,
