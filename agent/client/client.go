@@ -140,10 +140,9 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 	if err != nil || resp.StatusCode/100 == 2 {
 		return resp, err
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := c.read(ctx, resp)
 	if err != nil {
-		return nil, c.broken(ctx, err)
+		return nil, err
 	}
 	var told api.Error
 	if json.Unmarshal(text, &told) != nil || told.Error == "" {
@@ -163,6 +162,19 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 		return nil, c.broken(ctx, err)
 	}
 	return resp, nil
+}
+
+// read reads a whole answer, and closes it.
+func (c *Client) read(ctx context.Context, resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, c.broken(ctx, err)
+	case len(text) > maxAnswer:
+		return nil, c.noAgent(fmt.Errorf("an answer of more than %d bytes", maxAnswer))
+	}
+	return text, nil
 }
 
 // fetch is call for an answer of type T.
@@ -185,13 +197,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
 		if out == nil {
+			_ = resp.Body.Close() // it says no more than that it was done
 			return nil
 		}
-		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		text, err := c.read(ctx, resp)
 		if err != nil {
-			return c.broken(ctx, err)
+			return err
 		}
 		if err := json.Unmarshal(text, out); err != nil {
 			return c.noAgent(err)

@@ -4,10 +4,37 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"time"
 
 	"duckduckgoose/agent/api"
 )
+
+// Election gives a client of the same agent whose Status, Watch, Lead, Hold,
+// StepDown and Probe of a goose or a duck are about the election of this name;
+// its other methods are about the agent or the flock, as c's are. "" is the
+// default election. A name that the flock does not have is api.ErrNotFound at
+// each call.
+func (c *Client) Election(name string) *Client {
+	e := *c
+	e.election = name
+	return &e
+}
+
+// path is where the agent answers about c's election: path is /status or the like.
+func (c *Client) path(path string) string {
+	if c.election == "" {
+		return "/v1" + path
+	}
+	return "/v1/elections/" + url.PathEscape(c.election) + path
+}
+
+// Elections lists the flock's elections as the agent knows them, the default
+// one first, the others by name.
+func (c *Client) Elections(ctx context.Context) ([]api.ElectionInfo, error) {
+	out, err := fetch[api.Elections](ctx, c, http.MethodGet, "/v1/elections", nil)
+	return out.Elections, err
+}
 
 // Status tells what the agent knows, judged at the moment of its answer.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 
 	"duckduckgoose/agent/api"
 )
@@ -28,10 +28,9 @@ func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) 
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		text, err := c.read(ctx, resp)
 		if err != nil {
-			return c.broken(ctx, err)
+			return err
 		}
 		p = api.Probe{}
 		if err := json.Unmarshal(text, &p); err != nil {
@@ -50,4 +49,24 @@ func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) 
 		return nil
 	})
 	return p, err
+}
+
+// probePath is where the agent answers a probe.
+func (c *Client) probePath(question string) string {
+	if c.election == "" || question != ProbeGoose && question != ProbeDuck {
+		return "/" + question
+	}
+	return "/" + question + "?" + url.Values{api.ElectionQuery: {c.election}}.Encode()
+}
+
+// Metrics gives the agent's metrics as Prometheus text.
+func (c *Client) Metrics(ctx context.Context) (text []byte, err error) {
+	err = c.retry(ctx, func() error {
+		resp, err := c.open(ctx, http.MethodGet, "/metrics", nil)
+		if err == nil {
+			text, err = c.read(ctx, resp)
+		}
+		return err
+	})
+	return text, err
 }

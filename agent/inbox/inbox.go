@@ -67,14 +67,12 @@ func (in *Inbox) Free(a *Arrival) { in.free.Put(a) }
 func (in *Inbox) Take(b []byte, from netip.AddrPort) {
 	in.arrived.Add(1)
 	in.bytes.Add(uint64(len(b)))
-	body, err := in.keys.Load().Open(in.body[:0], b)
-	if err != nil {
-		in.counts.Traffic.Count(meters.Received, nil, len(b))
-		in.dropped(err, from)
-		return
-	}
 	a := in.free.Get().(*Arrival)
-	if err := wire.DecodeFrame(body, &a.Frame); err != nil {
+	body, err := in.keys.Load().Open(in.body[:0], b)
+	if err == nil {
+		err = wire.DecodeFrame(body, &a.Frame)
+	}
+	if err != nil {
 		in.counts.Traffic.Count(meters.Received, nil, len(b))
 		in.dropped(err, from)
 		in.free.Put(a)

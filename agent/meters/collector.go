@@ -1,6 +1,7 @@
 package meters
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"runtime"
@@ -40,50 +41,30 @@ func NewCollector(m *Meters, counts *Counters, source Source) Collector {
 	return Collector{m, counts, source}
 }
 
-// gauges are what status and the meters show.
-var gauges = []struct {
-	name, help string
-	of         func(c *Collector, s *api.Status, now time.Duration) float64 // NaN: left out
-}{
-	{"is_goose", "1 while this agent is the goose inside its lease", func(_ *Collector, s *api.Status, _ time.Duration) float64 {
-		return flag(s.Role == api.RoleGoose)
-	}},
-	{"has_goose", "1 while this agent knows a live goose", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return flag(s.Goose != nil) }},
-	{"is_voter", "1 while this agent is a voter of its config", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return flag(s.Voter) }},
-	{"term", "this agent's term", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return float64(s.Term) }},
-	{"token", "fencing token of the goose this agent knows, 0 for none", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return float64(s.Token) }},
-	{"lease_remaining_seconds", "what is left of this agent's own lease", func(_ *Collector, s *api.Status, _ time.Duration) float64 {
-		return s.Lease.RemainingMS / 1000
-	}},
-	{"promise_remaining_seconds", "for how long this agent has promised to elect nobody but the goose it heard", func(c *Collector, _ *api.Status, now time.Duration) float64 {
-		return max(0, c.meters.PromiseEnd()-now).Seconds()
-	}},
-	{"promise_age_seconds", "since the majority's promises that a leader counts on, or since the last heartbeat that a duck promised by", promiseAge},
-	{"voters", "voters in this agent's config", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return float64(len(s.Config.Voters)) }},
-	{"warnings", "warnings that status shows", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return float64(len(s.Warnings)) }},
-	{"freeze_remaining_seconds", "for how long the goose still changes on failure only, 0 when the flock is not frozen", func(c *Collector, _ *api.Status, now time.Duration) float64 {
-		return c.source.FrozenFor(now).Seconds()
-	}},
-	{"netem_active", "1 while fault rules are in force", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return flag(s.Netem != "") }},
-	{"gossip_health_score", "memberlist's judgement of this agent's own health, 0 for well, growing while its probes fail", func(c *Collector, _ *api.Status, _ time.Duration) float64 {
-		return float64(c.meters.healthScore.Load())
-	}},
-	{"loop_age_seconds", "since the agent's loop last turned; it turns several times a second", func(c *Collector, _ *api.Status, now time.Duration) float64 {
-		return max(0, now-c.source.LastTurn()).Seconds()
-	}},
-	{"uptime_seconds", "since the process started", func(_ *Collector, s *api.Status, _ time.Duration) float64 { return s.Uptime }},
-	{"goroutines", "goroutines of the process", func(*Collector, *api.Status, time.Duration) float64 { return float64(runtime.NumGoroutine()) }},
-}
-
-func promiseAge(c *Collector, _ *api.Status, now time.Duration) float64 {
-	at := time.Duration(c.meters.promisedAt.Load())
-	if at == 0 {
-		at = c.source.HeardAt()
+// gauges gives what status and the meters show.
+func (e *exposition) gauges(c *Collector, s *api.Status, now time.Duration) {
+	e.gauge("is_goose", "1 while this agent is the goose inside its lease", flag(s.Role == api.RoleGoose))
+	e.gauge("has_goose", "1 while this agent knows a live goose", flag(s.Goose != nil))
+	e.gauge("is_voter", "1 while this agent is a voter of its config", flag(s.Voter))
+	e.gauge("term", "this agent's term", float64(s.Term))
+	e.gauge("token", "fencing token of the goose this agent knows, 0 for none", float64(s.Token))
+	e.gauge("lease_remaining_seconds", "what is left of this agent's own lease", s.Lease.RemainingMS/1000)
+	e.gauge("promise_remaining_seconds", "for how long this agent has promised to elect nobody but the goose it heard",
+		max(0, c.meters.PromiseEnd()-now).Seconds())
+	if at := cmp.Or(time.Duration(c.meters.promisedAt.Load()), c.source.HeardAt()); at != 0 {
+		e.gauge("promise_age_seconds", "since the majority's promises that a leader counts on, or since the last heartbeat that a duck promised by",
+			max(0, now-at).Seconds())
 	}
-	if at == 0 {
-		return math.NaN()
-	}
-	return max(0, now-at).Seconds()
+	e.gauge("voters", "voters in this agent's config", float64(len(s.Config.Voters)))
+	e.gauge("warnings", "warnings that status shows", float64(len(s.Warnings)))
+	e.gauge("freeze_remaining_seconds", "for how long the goose still changes on failure only, 0 when the flock is not frozen",
+		c.source.FrozenFor(now).Seconds())
+	e.gauge("netem_active", "1 while fault rules are in force", flag(s.Netem != ""))
+	e.gauge("gossip_health_score", "memberlist's judgement of this agent's own health, 0 for well, growing while its probes fail",
+		float64(c.meters.healthScore.Load()))
+	e.gauge("loop_age_seconds", "since the agent's loop last turned; it turns several times a second", max(0, now-c.source.LastTurn()).Seconds())
+	e.gauge("uptime_seconds", "since the process started", s.Uptime)
+	e.gauge("goroutines", "goroutines of the process", float64(runtime.NumGoroutine()))
 }
 
 func flag(b bool) float64 {
@@ -101,11 +82,7 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 	now, s := c.source.Now(), c.source.Status()
 	e := exposition{out: out, names: map[string]bool{}}
 	e.gauge("build_info", "always 1; the versions of what runs", 1, "version", label(s.Version), "goversion", runtime.Version())
-	for _, g := range gauges {
-		if v := g.of(&c, &s, now); !math.IsNaN(v) {
-			e.gauge(g.name, g.help, v)
-		}
-	}
+	e.gauges(&c, &s, now)
 	states := map[string]int{api.StateAlive: 0, api.StateSuspect: 0, api.StateFailed: 0, api.StateLeft: 0}
 	for _, m := range c.source.Members() {
 		states[m.State]++
@@ -245,8 +222,6 @@ others:
 
 // label escapes a word from the network so that Prometheus takes it.
 func label(s string) string {
-	if q := strconv.QuoteToASCII(s); q != `"`+s+`"` {
-		return q[1 : len(q)-1]
-	}
-	return s
+	q := strconv.QuoteToASCII(s)
+	return q[1 : len(q)-1]
 }

@@ -84,10 +84,8 @@ func (m *Meters) NotePaths(list []Path) { m.paths.Store(&list) }
 func (m *Meters) leaderless(now time.Duration) time.Duration {
 	d := m.gooseless.Load()
 	d += max(0, int64(now)-m.gooseUntil.Load())
-	for shown := m.reported.Load(); d > shown; shown = m.reported.Load() {
-		if m.reported.CompareAndSwap(shown, d) {
-			return time.Duration(d)
-		}
+	for shown := m.reported.Load(); d > shown && !m.reported.CompareAndSwap(shown, d); {
+		shown = m.reported.Load()
 	}
 	return time.Duration(m.reported.Load())
 }
