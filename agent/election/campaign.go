@@ -2,6 +2,7 @@ package election
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -108,9 +109,6 @@ func (n *Node) campaign(now time.Duration, fx *Effects) {
 	}
 	n.nonceAt = now
 	n.startAsking(now, fx)
-	if n.grants() >= n.rec.Config.Quorum() {
-		n.becomeCandidate(now, n.rec.Term+1, ID{}, 0, fx)
-	}
 }
 
 // becomeCandidate campaigns at term: votes for itself and asks the others
@@ -131,15 +129,14 @@ func (n *Node) becomeCandidate(now time.Duration, term uint64, transferFrom ID, 
 	}
 	fx.event(EventCampaign, term, ID{})
 	n.startAsking(now, fx)
-	if n.grants() >= n.rec.Config.Quorum() {
-		n.becomeLeader(now, fx)
-	}
 }
 
+// startAsking begins to ask the voters; a lone one has its majority at once.
 func (n *Node) startAsking(now time.Duration, fx *Effects) {
 	n.eachVoter(func(p *peer) { p.granted, p.refused, p.retryAt, p.asks, p.askAt = false, false, 0, 0, now })
 	n.askedAt, n.standAt = now, 0
 	n.ask(now, fx)
+	n.advance(now, fx)
 }
 
 // patience stretches the time that voters have to answer. A vote is saved
@@ -266,16 +263,12 @@ func (n *Node) earliest(k int, of func(*peer) time.Duration) time.Duration {
 	var ts [MaxVoters]time.Duration
 	count := 0
 	n.eachVoter(func(p *peer) {
-		t, i := of(p), count
-		for i > 0 && ts[i-1] > t {
-			ts[i] = ts[i-1]
-			i--
-		}
-		ts[i] = t
+		ts[count] = of(p)
 		count++
 	})
 	if k < 1 || k > count {
 		return never
 	}
+	slices.Sort(ts[:count])
 	return ts[k-1]
 }

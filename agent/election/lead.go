@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // becomeLeader takes the term (rule 4): the config is stamped with it and made
 // durable before the first heartbeat leaves. Votes are no promises: this node
@@ -60,11 +63,15 @@ func (n *Node) retire(now time.Duration) {
 // whether it asked for a promise or not. A leader whose acks come later than that
 // is never the goose, and must not hold anybody's promise. A new leader has a lease's time.
 func (n *Node) quorate(now time.Duration) bool {
-	whole := n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
-	if whole > 0 {
+	if whole := n.wholeAt(now); whole > 0 {
 		n.quorateAt = max(n.quorateAt, whole+n.worth(n.set.Lease))
 	}
 	return now < n.quorateAt
+}
+
+// wholeAt gives when the heartbeats left by which the paths to a majority were last whole; 0: never.
+func (n *Node) wholeAt(now time.Duration) time.Duration {
+	return n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
 }
 
 // leaseEnd is rule 14: until when a majority of c has promised, counted from
@@ -199,14 +206,7 @@ func (n *Node) rank24(now time.Duration) (ranks [MaxVoters]uint8) {
 // worth is what voters are ranked by, smaller first.
 type worth [5]uint64
 
-func (w *worth) before(other *worth) bool {
-	for k := range w {
-		if w[k] != other[k] {
-			return w[k] < other[k]
-		}
-	}
-	return false
-}
+func (w *worth) before(other *worth) bool { return slices.Compare(w[:], other[:]) < 0 }
 
 // worthiness gives a voter's: no two of a config have the same. Round trips
 // count in steps of the rank floor, so that noise does not shuffle the order.

@@ -9,12 +9,7 @@ var kindNames = [...]string{
 }
 
 // String names the kind as counters and logs do.
-func (k Kind) String() string {
-	if int(k) >= len(kindNames) || kindNames[k] == "" {
-		return "kind_" + strconv.Itoa(int(k))
-	}
-	return kindNames[k]
-}
+func (k Kind) String() string { return nameIn(kindNames[:], int(k), "kind_") }
 
 var eventNames = [...]string{
 	EventCampaign: "campaigns", EventWon: "won", EventSplit: "stands down as candidate", EventDeposed: "deposed",
@@ -24,9 +19,11 @@ var eventNames = [...]string{
 }
 
 // String says what happened, for logs.
-func (k EventKind) String() string {
-	if int(k) >= len(eventNames) || eventNames[k] == "" {
-		return "event_" + strconv.Itoa(int(k))
+func (k EventKind) String() string { return nameIn(eventNames[:], int(k), "event_") }
+
+func nameIn(names []string, k int, unknown string) string {
+	if k >= len(names) || names[k] == "" {
+		return unknown + strconv.Itoa(k)
 	}
-	return eventNames[k]
+	return names[k]
 }

@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // maxPeers bounds the agents a node keeps in view: all voters, and observers
 // that may become voters. The others hear the announcement only.
@@ -72,14 +75,7 @@ func (n *Node) forget(id ID) {
 	if n.rec.Config.Has(id) {
 		return
 	}
-	for i := range n.peers[:n.npeers] {
-		if n.peers[i].id == id {
-			copy(n.peers[i:], n.peers[i+1:n.npeers])
-			n.npeers--
-			n.peers[n.npeers] = peer{}
-			return
-		}
-	}
+	n.npeers = uint8(len(slices.DeleteFunc(n.peers[:n.npeers], func(p peer) bool { return p.id == id }))) // it clears the rest
 }
 
 // observeVoters takes every voter of the config into view.
@@ -93,27 +89,19 @@ func (n *Node) observeVoters() {
 // reach: their k-th largest. self stands for this node when it is a voter.
 func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) time.Duration) time.Duration {
 	var ts [MaxVoters]time.Duration
-	count := 0
-	for _, v := range c.Members() {
-		t := self
-		if v.ID != n.set.ID {
-			t = 0
-			if p := n.peerOf(v.ID); p != nil {
-				t = of(p)
-			}
+	for i, v := range c.Members() {
+		if p := n.peerOf(v.ID); v.ID == n.set.ID {
+			ts[i] = self
+		} else if p != nil {
+			ts[i] = of(p)
 		}
-		i := count
-		for i > 0 && ts[i-1] < t {
-			ts[i] = ts[i-1]
-			i--
-		}
-		ts[i] = t
-		count++
 	}
+	count := int(c.N)
 	if k < 1 || k > count {
 		return 0
 	}
-	return ts[k-1]
+	slices.Sort(ts[:count])
+	return ts[count-k]
 }
 
 // roundTrip estimates a round trip: to the slowest of the quickest majority,
@@ -130,17 +118,13 @@ func (n *Node) roundTrip() time.Duration {
 		if p == nil || p.rtt == 0 || n.role != Leader && p.silent() {
 			continue
 		}
-		i := count
-		for i > 0 && ts[i-1] > p.rtt {
-			ts[i] = ts[i-1]
-			i--
-		}
-		ts[i] = p.rtt
+		ts[count] = p.rtt
 		count++
 	}
 	if count == 0 {
 		return n.leaderRTT
 	}
+	slices.Sort(ts[:count])
 	rtt := ts[max(min(count, n.rec.Config.Quorum()-1), 1)-1]
 	if n.role != Leader {
 		rtt = max(rtt, n.leaderRTT)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -92,10 +93,7 @@ type ConfigID struct {
 
 // Compare orders by term, then version.
 func (c ConfigID) Compare(other ConfigID) int {
-	if d := cmp.Compare(c.Term, other.Term); d != 0 {
-		return d
-	}
-	return cmp.Compare(c.Version, other.Version)
+	return cmp.Or(cmp.Compare(c.Term, other.Term), cmp.Compare(c.Version, other.Version))
 }
 
 // Voter is a member of a config.
@@ -128,12 +126,7 @@ func (c *Config) Members() []Voter { return c.Voters[:c.N] }
 
 // Index gives the place of id among the voters, -1 when it is none.
 func (c *Config) Index(id ID) int {
-	for i := range c.Voters[:c.N] {
-		if c.Voters[i].ID == id {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(c.Voters[:c.N], func(v Voter) bool { return v.ID == id })
 }
 
 // Has tells whether id is a voter.
@@ -152,25 +145,15 @@ func (c Config) With(v Voter) Config {
 	if int(c.N) == MaxVoters {
 		panic(fmt.Sprintf("election: config of %d voters has no room for %s", c.N, v.ID))
 	}
-	i := int(c.N)
-	for i > 0 && v.ID.Compare(c.Voters[i-1].ID) < 0 {
-		c.Voters[i] = c.Voters[i-1]
-		i--
-	}
-	c.Voters[i] = v
+	c.Voters[c.N] = v
 	c.N++
+	slices.SortFunc(c.Members(), func(a, b Voter) int { return a.ID.Compare(b.ID) })
 	return c
 }
 
 // Without gives the config with id removed. The ConfigID stays.
 func (c Config) Without(id ID) Config {
-	i := c.Index(id)
-	if i < 0 {
-		return c
-	}
-	copy(c.Voters[i:], c.Voters[i+1:c.N])
-	c.N--
-	c.Voters[c.N] = Voter{}
+	c.N = uint8(len(slices.DeleteFunc(c.Members(), func(v Voter) bool { return v.ID == id }))) // it clears the rest
 	return c
 }
 

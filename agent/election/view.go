@@ -33,21 +33,13 @@ func (n *Node) HandedTo() time.Duration { return n.handedTo }
 // HandingOver tells that the leader has given up in this term.
 func (n *Node) HandingOver() bool { return n.gaveUp }
 
-// WonAt gives when this leader won; 0 when it does not lead.
-func (n *Node) WonAt() time.Duration {
-	if n.role != Leader {
-		return 0
-	}
-	return n.wonAt
-}
-
 // PromisedAt gives when the heartbeats left by which a majority still keeps to
 // this leader; 0 when it does not lead or none has kept to it in this term.
 func (n *Node) PromisedAt(now time.Duration) time.Duration {
 	if n.role != Leader {
 		return 0
 	}
-	return n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
+	return n.wholeAt(now)
 }
 
 // Heard gives the leader last heard, its term, and when it last asked for a

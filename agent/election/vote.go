@@ -9,13 +9,12 @@ func (n *Node) refusal(now time.Duration, m *Message, term uint64) (Reason, time
 	if now < n.waitUntil {
 		return Restarted, n.waitUntil - now
 	}
-	if term < n.rec.Term {
+	switch {
+	case term < n.rec.Term:
 		return OldTerm, 0
-	}
-	if term == n.rec.Term && n.rec.Vote == m.From {
+	case term == n.rec.Term && n.rec.Vote == m.From:
 		return NoReason, 0 // a repeated request gets the same answer
-	}
-	if term == n.rec.Term && !n.rec.Vote.IsZero() {
+	case term == n.rec.Term && !n.rec.Vote.IsZero():
 		return Voted, 0
 	}
 	if end := n.promisedToOthers(m, term); now < end {
@@ -108,13 +107,7 @@ func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
 	if n.role != PreCandidate || took > round {
 		return
 	}
-	n.count(now, m)
-	switch {
-	case n.grants() >= n.rec.Config.Quorum():
-		n.becomeCandidate(now, n.rec.Term+1, ID{}, 0, fx)
-	case n.hopeless():
-		n.standDown(now, fx)
-	}
+	n.count(now, m, fx)
 }
 
 // measure takes the answer to a PreVoteRequest into the estimate of its path,
@@ -135,22 +128,14 @@ func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 	if p := n.peerOf(m.From); p != nil && p.rtt == 0 && p.silent() {
 		p.rtt = smooth(0, min(now-p.firstAt, n.set.Lease)) // at most: it may have answered a later request, and it saved
 	}
-	n.count(now, m)
-	switch {
-	case n.grants() >= n.rec.Config.Quorum():
-		n.becomeLeader(now, fx)
-	case n.hopeless():
-		n.standDown(now, fx)
-	}
+	n.count(now, m, fx)
 }
 
-// count books an answer. Only those of voters are counted by grants and refusals.
-func (n *Node) count(now time.Duration, m *Message) {
-	p := n.peerOf(m.From)
-	if p == nil {
-		return
-	}
-	switch {
+// count books an answer, and ends this round of asking once it is decided. Only
+// answers of voters are counted by grants and refusals.
+func (n *Node) count(now time.Duration, m *Message, fx *Effects) {
+	switch p := n.peerOf(m.From); {
+	case p == nil:
 	case m.Granted:
 		p.granted = true
 	case m.Reason == Promised || m.Reason == Restarted:
@@ -160,6 +145,22 @@ func (n *Node) count(now time.Duration, m *Message) {
 	default:
 		p.refused = true
 	}
+	if !n.advance(now, fx) && int(n.rec.Config.N)-n.refusals() < n.rec.Config.Quorum() {
+		n.standDown(now, fx) // too many have refused for good
+	}
+}
+
+// advance goes on to what a majority has granted, if it has.
+func (n *Node) advance(now time.Duration, fx *Effects) bool {
+	switch {
+	case n.grants() < n.rec.Config.Quorum():
+		return false
+	case n.role == PreCandidate:
+		n.becomeCandidate(now, n.rec.Term+1, ID{}, 0, fx)
+	default:
+		n.becomeLeader(now, fx)
+	}
+	return true
 }
 
 // grants counts the voters of the current config that would vote, or have
@@ -184,6 +185,3 @@ func (n *Node) refusals() int {
 	})
 	return refused
 }
-
-// hopeless tells that too many voters have refused for good.
-func (n *Node) hopeless() bool { return int(n.rec.Config.N)-n.refusals() < n.rec.Config.Quorum() }
