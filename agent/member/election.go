@@ -135,7 +135,7 @@ func (e *Election) mayWait(msg *election.Message) bool {
 func (e *Election) tellEvents() {
 	m := e.m
 	for _, ev := range e.fx.Events {
-		m.host.Count("election_" + counterOf(ev.Kind))
+		m.host.Count("election_" + counters[ev.Kind])
 		if ev.Kind == election.EventResigned && e.handover != nil {
 			e.handover.resigned = true
 		}

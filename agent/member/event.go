@@ -54,31 +54,11 @@ type Event struct {
 	Err         error
 }
 
-// counterOf names the counter of an election's event.
-func counterOf(k election.EventKind) string {
-	switch k {
-	case election.EventCampaign:
-		return "campaigns"
-	case election.EventWon:
-		return "won"
-	case election.EventSplit:
-		return "stood_down"
-	case election.EventDeposed:
-		return "deposed"
-	case election.EventNotQuorate:
-		return "not_quorate"
-	case election.EventResigned:
-		return "resigned"
-	case election.EventInstalled:
-		return "configs_installed"
-	case election.EventVoters:
-		return "voter_changes"
-	case election.EventTwoLeaders:
-		return "second_leaders"
-	case election.EventForeign:
-		return "foreign_generations"
-	case election.EventImplausible:
-		return "implausible_messages"
-	}
-	return "votes_given"
+// counters are those of an election's events.
+var counters = [...]string{
+	election.EventCampaign: "campaigns", election.EventWon: "won", election.EventSplit: "stood_down",
+	election.EventDeposed: "deposed", election.EventNotQuorate: "not_quorate", election.EventResigned: "resigned",
+	election.EventInstalled: "configs_installed", election.EventVoters: "voter_changes",
+	election.EventTwoLeaders: "second_leaders", election.EventForeign: "foreign_generations",
+	election.EventDeferred: "votes_given", election.EventImplausible: "implausible_messages",
 }

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -19,15 +20,7 @@ const (
 
 // String gives the word that the API shows.
 func (s PeerState) String() string {
-	switch s {
-	case Alive:
-		return "alive"
-	case Failed:
-		return "failed"
-	case Left:
-		return "left"
-	}
-	return "unknown"
+	return cmp.Or(map[PeerState]string{Alive: "alive", Failed: "failed", Left: "left"}[s], "unknown")
 }
 
 // Peer is one agent as gossip shows it, this one included.

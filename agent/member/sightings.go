@@ -9,7 +9,7 @@ import (
 // sightings is when the voters were last heard, and what they said to this
 // agent's campaigns. It is the loop's own, and only explains.
 type sightings struct {
-	of      map[election.ID]*sighting
+	of      map[election.ID]*Sighting
 	askedAt time.Duration // when this agent last asked for votes; 0: never
 	// askedSince is when it began to, after it had not for askingPause.
 	askedSince time.Duration
@@ -18,13 +18,25 @@ type sightings struct {
 // askingPause is longer than any promise that a campaign waits for.
 const askingPause = 15 * time.Second
 
-type sighting struct {
-	heardAt time.Duration
-	// The last answer to a campaign; answeredAt 0: none.
-	answeredAt time.Duration
-	granted    bool
-	reason     election.Reason
-	remaining  time.Duration
+// Sighting is when an agent was last heard, and its last answer to a campaign.
+type Sighting struct {
+	HeardAt    time.Duration // 0: never
+	AnsweredAt time.Duration // 0: never
+	Granted    bool
+	Reason     election.Reason
+	Remaining  time.Duration
+	// Unanswered is how long it has been silent though it was asked.
+	Unanswered time.Duration
+}
+
+// Sighting tells what this agent has heard of a voter.
+func (m *Member) Sighting(id election.ID, now time.Duration) (s Sighting) {
+	if at := m.sightings.of[id]; at != nil {
+		s = *at
+	}
+	// A duck has nothing to say to a duck before a campaign.
+	s.Unanswered = now - max(m.sightings.askedSince, s.HeardAt)
+	return s
 }
 
 // sightingsMost bounds them: voters come and go.
@@ -42,12 +54,12 @@ func (m *Member) saw(id election.ID) {
 			return
 		}
 		if s.of == nil || len(s.of) >= sightingsMost {
-			s.of = map[election.ID]*sighting{}
+			s.of = map[election.ID]*Sighting{}
 		}
-		at = &sighting{}
+		at = &Sighting{}
 		s.of[id] = at
 	}
-	at.heardAt = m.host.Now()
+	at.HeardAt = m.host.Now()
 }
 
 // answered books what a voter says to a campaign.
@@ -56,7 +68,7 @@ func (s *sightings) answered(msg *election.Message) {
 		return
 	}
 	if at := s.of[msg.From]; at != nil {
-		at.answeredAt, at.granted, at.reason, at.remaining = at.heardAt, msg.Granted, msg.Reason, msg.Remaining
+		at.AnsweredAt, at.Granted, at.Reason, at.Remaining = at.HeardAt, msg.Granted, msg.Reason, msg.Remaining
 	}
 }
 
@@ -69,14 +81,4 @@ func (s *sightings) asking(msg *election.Message, now time.Duration) {
 		s.askedSince = now
 	}
 	s.askedAt = now
-}
-
-// unanswered is for how long an agent has been silent though it was asked: a
-// duck has nothing to say to a duck before a campaign.
-func (s *sightings) unanswered(id election.ID, now time.Duration) time.Duration {
-	since := s.askedSince
-	if at := s.of[id]; at != nil {
-		since = max(since, at.heardAt)
-	}
-	return now - since
 }

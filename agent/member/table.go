@@ -178,16 +178,13 @@ func (m *Member) lacksTable(c *election.Config, from election.ID) bool {
 // askTable asks an agent for its table; then gets nil when no answer came.
 func (m *Member) askTable(to election.ID, q TableQuestion, then func(got *TableAnswer, entries []store.Election)) {
 	m.host.AskTable(to, q, func(got *TableAnswer) {
-		if got == nil {
-			then(nil, nil)
-			return
+		if got != nil {
+			if entries, err := got.read(); err == nil {
+				then(got, entries)
+				return
+			}
 		}
-		entries, err := got.read()
-		if err != nil {
-			then(nil, nil)
-			return
-		}
-		then(got, entries)
+		then(nil, nil)
 	})
 }
 

@@ -78,27 +78,6 @@ func (m *Member) Gooseless(now time.Duration) (names []string) {
 	return append(names, m.Missing()...)
 }
 
-// Sighting is when an agent was last heard, and its last answer to a campaign.
-type Sighting struct {
-	HeardAt    time.Duration // 0: never
-	AnsweredAt time.Duration // 0: never
-	Granted    bool
-	Reason     election.Reason
-	Remaining  time.Duration
-	// Unanswered is how long it has been silent though it was asked.
-	Unanswered time.Duration
-}
-
-// Sighting tells what this agent has heard of a voter.
-func (m *Member) Sighting(id election.ID, now time.Duration) Sighting {
-	s := Sighting{Unanswered: m.sightings.unanswered(id, now)}
-	if at := m.sightings.of[id]; at != nil {
-		s.HeardAt, s.AnsweredAt = at.heardAt, at.answeredAt
-		s.Granted, s.Reason, s.Remaining = at.granted, at.reason, at.remaining
-	}
-	return s
-}
-
 // AskedAt is when this agent last asked for votes; 0: never.
 func (m *Member) AskedAt() time.Duration { return m.sightings.askedAt }
 
