@@ -15,7 +15,7 @@ const careAfter = 6
 // when nobody else can and something is to be done for it. Afterwards it hands
 // over, or resigns.
 func (e *Election) takeCare(now time.Duration) {
-	if goose, _ := e.gooseAt(now); !goose.IsZero() || e.goosedAt == 0 {
+	if goose, _ := e.Goose(now); !goose.IsZero() || e.goosedAt == 0 {
 		e.goosedAt = now
 	}
 	e.endHeadStart(now)
@@ -93,7 +93,7 @@ func (e *Election) endHeadStart(now time.Duration) {
 	if e.notBefore == 0 {
 		return
 	}
-	if goose, _ := e.gooseAt(now); now >= e.notBefore || !goose.IsZero() {
+	if goose, _ := e.Goose(now); now >= e.notBefore || !goose.IsZero() {
 		e.notBefore = 0
 		e.tellHolders()
 	}

@@ -174,10 +174,14 @@ func (e *Election) restUntil(now, at time.Duration) time.Duration {
 	return at
 }
 
-// goose gives the goose as readers see it, this agent included; zero: none.
-func (e *Election) goose() (id election.ID, self bool) { return e.gooseAt(e.m.host.Now()) }
+// goose is Goose at this moment.
+func (e *Election) goose() (id election.ID, self bool) { return e.Goose(e.m.host.Now()) }
 
-func (e *Election) gooseAt(now time.Duration) (id election.ID, self bool) {
+// Goose gives the goose as readers see it, and whether it is this agent; zero: none.
+func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
+	if e.node == nil {
+		return id, false
+	}
 	if lease := e.node.Lease(); lease.Token != 0 && lease.Until > now {
 		return e.m.id, true
 	}

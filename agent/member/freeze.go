@@ -47,7 +47,7 @@ func (m *Member) TakeFreeze(n FreezeNotice) bool {
 // StampFreeze gives the notice of a new freeze, or with left 0 of a thaw. Its
 // stamp is above every stamp known here; wall is the wall clock in nanoseconds.
 func (m *Member) StampFreeze(wall int64, left time.Duration) (FreezeNotice, error) {
-	if m.flockID().IsZero() {
+	if m.FlockID().IsZero() {
 		return FreezeNotice{}, refused(NoFlock)
 	}
 	n := FreezeNotice{Stamp: max(uint64(max(0, wall)), m.freeze.Stamp+1), Left: left}
@@ -60,7 +60,7 @@ func (m *Member) StampFreeze(wall int64, left time.Duration) (FreezeNotice, erro
 // hearFreezes takes what gossip tells.
 func (m *Member) hearFreezes() {
 	for _, p := range m.peers {
-		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == m.flockID() {
+		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == m.FlockID() {
 			m.TakeFreeze(p.Meta.Freeze)
 		}
 	}

@@ -68,15 +68,12 @@ func (e *Election) beginHandover(h handover) {
 		return
 	}
 	now := e.m.host.Now()
-	h.until = now + e.grace()
+	h.until = now + e.local.Holders().Grace // running work has so long to end
 	e.handover = &h
 	e.m.handovers++
 	e.local.Stop(h.cause)
 	e.progressHandover(now)
 }
-
-// grace is how long running work may take to end.
-func (e *Election) grace() time.Duration { return e.local.Holders().Grace }
 
 // progressHandover moves a planned end along: wait for work to end, give up the
 // lead, see the new goose.
@@ -166,7 +163,7 @@ func (m *Member) Stop(cause Cause) {
 	}
 	var grace time.Duration
 	for _, e := range m.elections {
-		grace = max(grace, e.grace())
+		grace = max(grace, e.local.Holders().Grace)
 	}
 	m.stop = stopping{started: true, until: m.host.Now() + grace + 4*m.set.Lease}
 	for _, e := range m.elections {

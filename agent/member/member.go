@@ -180,11 +180,10 @@ func (m *Member) Silence(cause Cause) { m.retractAll(cause) }
 // node is the default election's; nil before this disk is bound to a flock.
 func (m *Member) node() *election.Node { return m.elections[0].node }
 
-// flockID is the flock this disk is bound to; zero: none yet.
-func (m *Member) flockID() election.FlockID {
+// FlockID is the flock this disk is bound to; zero: none yet.
+func (m *Member) FlockID() election.FlockID {
 	if m.node() == nil {
 		return election.FlockID{}
 	}
-	rec := m.node().Record()
-	return rec.FlockID
+	return m.node().Record().FlockID
 }

@@ -64,7 +64,7 @@ func (e *Election) keepInView() {
 	for _, contact := range e.node.Contacts(nil) {
 		known[contact.ID] = true
 	}
-	flock, voters := m.flockID(), m.node().Record().Config
+	flock, voters := m.FlockID(), m.node().Record().Config
 	for _, p := range m.peers {
 		switch {
 		case p.ID == m.id:
@@ -82,7 +82,7 @@ func (e *Election) listAudience() {
 	m := e.m
 	e.contacts = e.node.Contacts(e.contacts[:0])
 	e.audience = e.audience[:0]
-	flock := m.flockID()
+	flock := m.FlockID()
 	for _, p := range m.peers {
 		inView := slices.ContainsFunc(e.contacts, func(known election.Contact) bool { return known.ID == p.ID })
 		if p.State == Alive && p.ID != m.id && !inView && p.Meta.FlockID == flock {

@@ -25,13 +25,13 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 	if len(f.Messages) == 0 && !f.Packed() {
 		return true, nil
 	}
-	if f.FlockID != m.flockID() {
+	if f.FlockID != m.FlockID() {
 		if err := m.obeyFounding(f.FlockID); err != nil {
 			return true, err
 		}
-		if f.FlockID != m.flockID() {
+		if f.FlockID != m.FlockID() {
 			m.host.Count("dropped_flock")
-			if !m.flockID().IsZero() && !f.FlockID.IsZero() {
+			if !m.FlockID().IsZero() && !f.FlockID.IsZero() {
 				m.host.Tell(Event{Kind: EventForeignFlock, Peer: f.From, Addr: from, FlockID: f.FlockID})
 			}
 			return true, nil
@@ -92,7 +92,7 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 // meant for this life, or it could lead nobody while its flock is upgraded.
 func (m *Member) namesNoLives(id election.ID) bool {
 	return slices.ContainsFunc(m.peers, func(p Peer) bool {
-		return p.ID == id && p.State == Alive && p.Meta.FlockID == m.flockID() && !p.Meta.Config.Known
+		return p.ID == id && p.State == Alive && p.Meta.FlockID == m.FlockID() && !p.Meta.Config.Known
 	})
 }
 
@@ -103,7 +103,7 @@ func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
 		return m.performFounding(m.founder.Receive(m.host.Now(), from, &w))
 	case m.node() == nil && w.Attempt > m.state.Founding.Aborted:
 		return nil
-	case m.node() != nil && w.FlockID == m.flockID():
+	case m.node() != nil && w.FlockID == m.FlockID():
 		if w.Kind == wire.FoundAccept {
 			m.Default().showConfig(from) // founded, and it has not heard
 		}

@@ -41,7 +41,7 @@ func (m *Member) spreadElections(now time.Duration) {
 func (m *Member) electionToMove(now time.Duration) (give *Election, to election.ID) {
 	leads := map[election.ID]int{}
 	for _, e := range m.elections[1:] {
-		if goose, _ := e.gooseAt(now); !goose.IsZero() {
+		if goose, _ := e.Goose(now); !goose.IsZero() {
 			leads[goose]++
 		}
 	}

@@ -124,7 +124,7 @@ func (m *Member) tellGossip() { m.host.TellGossip(m.Meta()) }
 
 // Meta is what the others are told about this agent.
 func (m *Member) Meta() Meta {
-	flock := m.flockID()
+	flock := m.FlockID()
 	if bound, known := m.state.Record(); m.node() == nil && known && m.founder == nil {
 		flock = bound.FlockID
 	}

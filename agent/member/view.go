@@ -30,9 +30,6 @@ func (m *Member) Named(name string) *Election {
 // ID names this agent's disk.
 func (m *Member) ID() election.ID { return m.id }
 
-// FlockID is the flock this disk is bound to; zero: none yet.
-func (m *Member) FlockID() election.FlockID { return m.flockID() }
-
 // State is what the disk holds. It is for reading.
 func (m *Member) State() store.State { return m.state }
 
@@ -61,7 +58,7 @@ func (m *Member) Gooseless(now time.Duration) (names []string) {
 	if m.node() == nil {
 		return nil
 	}
-	if goose, _ := m.Default().gooseAt(now); goose.IsZero() {
+	if goose, _ := m.Default().Goose(now); goose.IsZero() {
 		return nil
 	}
 	for _, e := range m.elections[1:] {
@@ -90,12 +87,4 @@ func (e *Election) Node() *election.Node { return e.node }
 // HandingOver tells whether a planned end of the lead is under way.
 func (e *Election) HandingOver() bool {
 	return e.handover != nil || e.node != nil && e.node.HandingOver()
-}
-
-// Goose gives the goose as readers see it, and whether it is this agent; zero: none.
-func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
-	if e.node == nil {
-		return id, false
-	}
-	return e.gooseAt(now)
 }

@@ -70,7 +70,7 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 	term, frozen := e.node.Record().Term, m.FrozenFor(now) > 0
 	var members []autopilot.Member
 	for _, p := range m.peers {
-		if p.State == Left || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != m.flockID() {
+		if p.State == Left || !p.Meta.FlockID.IsZero() && p.Meta.FlockID != m.FlockID() {
 			continue
 		}
 		c := contacts[p.ID]
