@@ -3,6 +3,7 @@
 package apitest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -44,9 +45,8 @@ var _ api.Backend = (*Agent)(nil)
 // New makes an agent that is the goose of [Status] and [Members].
 func New() *Agent {
 	a := &Agent{Holders: make(chan *Holder, 64)}
-	a.mu.status, a.mu.members = Status(), Members()
-	a.mu.next, a.mu.netem = make(chan struct{}), &api.Netem{Seed: 7}
-	a.mu.doctor = Doctor()
+	a.mu.status, a.mu.members, a.mu.doctor = Status(), Members(), Doctor()
+	a.mu.next, a.mu.netem, a.mu.elections = make(chan struct{}), &api.Netem{Seed: 7}, map[string]*Agent{}
 	return a
 }
 
@@ -57,9 +57,6 @@ func (a *Agent) Found(name string) *Agent {
 	e.mu.status.Election = name
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.mu.elections == nil {
-		a.mu.elections = map[string]*Agent{}
-	}
 	a.mu.elections[name] = e
 	return e
 }
@@ -88,11 +85,7 @@ func (a *Agent) Election(name string) (api.ElectionBackend, error) {
 }
 
 // Missed is how often it was asked for an election that it does not have.
-func (a *Agent) Missed() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.missed
-}
+func (a *Agent) Missed() int { return get(a, &a.mu.missed) }
 
 // Change changes the status, and tells the watchers.
 func (a *Agent) Change(change func(*api.Status)) {
@@ -104,60 +97,28 @@ func (a *Agent) Change(change func(*api.Status)) {
 }
 
 // SetMembers replaces the members.
-func (a *Agent) SetMembers(ms []api.Member) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.mu.members = ms
-}
+func (a *Agent) SetMembers(ms []api.Member) { set(a, &a.mu.members, ms) }
 
 // Fail makes every command fail with err; nil: no more.
-func (a *Agent) Fail(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.mu.fails = err
-}
+func (a *Agent) Fail(err error) { set(a, &a.mu.fails, err) }
 
 // Hang makes every command that has a context wait for its end.
-func (a *Agent) Hang() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.mu.hangs = true
-}
+func (a *Agent) Hang() { set(a, &a.mu.hangs, true) }
 
 // Sicken makes Healthy give err.
-func (a *Agent) Sicken(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.mu.unhealthy = err
-}
+func (a *Agent) Sicken(err error) { set(a, &a.mu.unhealthy, err) }
 
 // RemoveFaults makes it an agent without netem.
-func (a *Agent) RemoveFaults() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.mu.netem = nil
-}
+func (a *Agent) RemoveFaults() { set(a, &a.mu.netem, nil) }
 
 // Heard is every command it was given, in order.
-func (a *Agent) Heard() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return append([]string(nil), a.mu.heard...)
-}
+func (a *Agent) Heard() []string { return slices.Clone(get(a, &a.mu.heard)) }
 
 // Watching is how many watch.
-func (a *Agent) Watching() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.watching
-}
+func (a *Agent) Watching() int { return get(a, &a.mu.watching) }
 
 // Hanging is how many commands wait for the end of their context.
-func (a *Agent) Hanging() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.hanging
-}
+func (a *Agent) Hanging() int { return get(a, &a.mu.hanging) }
 
 // command notes a command, and gives what it fails with.
 func (a *Agent) command(ctx context.Context, format string, args ...any) error {
@@ -177,18 +138,10 @@ func (a *Agent) command(ctx context.Context, format string, args ...any) error {
 }
 
 // Status is what the last Change made of it.
-func (a *Agent) Status() api.Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.status
-}
+func (a *Agent) Status() api.Status { return get(a, &a.mu.status) }
 
 // Members are those of New, or of SetMembers.
-func (a *Agent) Members() []api.Member {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.members
-}
+func (a *Agent) Members() []api.Member { return get(a, &a.mu.members) }
 
 // Watch yields the status, and again after each Change.
 func (a *Agent) Watch(ctx context.Context) iter.Seq[api.Status] {
@@ -211,6 +164,19 @@ func (a *Agent) Watch(ctx context.Context) iter.Seq[api.Status] {
 	}
 }
 
+// get reads one of the guarded fields, and set writes it.
+func get[T any](a *Agent, field *T) T {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return *field
+}
+
+func set[T any](a *Agent, field *T, to T) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	*field = to
+}
+
 func (a *Agent) count(counter *int, by int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -226,10 +192,7 @@ func (a *Agent) StepDown(ctx context.Context, to string, force bool) (string, er
 	if err := a.command(ctx, what, to); err != nil {
 		return "", err
 	}
-	if to == "" {
-		to = "b"
-	}
-	return to, nil
+	return cmp.Or(to, "b"), nil
 }
 
 // Freeze finds that it has reached a, and not b.
@@ -272,12 +235,11 @@ func (a *Agent) Die(d time.Duration) error {
 // Revive notes that it was asked.
 func (a *Agent) Revive() error { return a.command(context.Background(), "revive") }
 
+// Why notes that it was asked, and answers with [Why].
+func (a *Agent) Why(ctx context.Context) (api.Why, error) { return Why(), a.command(ctx, "why") }
+
 // Healthy gives what Sicken set.
-func (a *Agent) Healthy() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.mu.unhealthy
-}
+func (a *Agent) Healthy() error { return get(a, &a.mu.unhealthy) }
 
 // Metrics is one metric.
 func (a *Agent) Metrics() http.Handler {
@@ -289,10 +251,8 @@ func (a *Agent) Metrics() http.Handler {
 
 // Lead registers a [Holder], and sends it to Holders.
 func (a *Agent) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
-	a.mu.Lock()
-	err, hangs := a.mu.fails, a.mu.hangs
-	a.mu.Unlock()
-	if hangs {
+	err := get(a, &a.mu.fails)
+	if get(a, &a.mu.hangs) {
 		err = a.command(ctx, "lead")
 	}
 	if err != nil {
@@ -317,9 +277,7 @@ type clinic struct{ a *Agent }
 
 func (c clinic) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
 	err := c.a.command(ctx, "doctor for %v", d)
-	c.a.mu.Lock()
-	defer c.a.mu.Unlock()
-	return c.a.mu.doctor, err
+	return get(c.a, &c.a.mu.doctor), err
 }
 
 func (c clinic) Keys(ctx context.Context) (api.Keys, error) {

@@ -14,9 +14,7 @@ type faults struct{ a *Agent }
 
 // Faults is nil after RemoveFaults.
 func (a *Agent) Faults() api.Faults {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.mu.netem == nil {
+	if get(a, &a.mu.netem) == nil {
 		return nil
 	}
 	return faults{a}
@@ -36,17 +34,11 @@ func (f faults) Clear() {
 }
 
 func (f faults) show(rules string, d time.Duration) {
-	f.a.mu.Lock()
-	defer f.a.mu.Unlock()
-	f.a.mu.netem = &api.Netem{Rules: rules, Seed: 7}
+	n := &api.Netem{Rules: rules, Seed: 7}
 	if d != 0 {
-		left := d.Seconds()
-		f.a.mu.netem.ExpiresIn = &left
+		n.ExpiresIn = new(d.Seconds())
 	}
+	set(f.a, &f.a.mu.netem, n)
 }
 
-func (f faults) Show() api.Netem {
-	f.a.mu.Lock()
-	defer f.a.mu.Unlock()
-	return *f.a.mu.netem
-}
+func (f faults) Show() api.Netem { return *get(f.a, &f.a.mu.netem) }
