@@ -29,8 +29,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n, err := c.try("read", func(now time.Time) (int, time.Time, error) { return c.s.read(c.me, b, now) })
-	return n, err
+	return c.try("read", func(now time.Time) (int, time.Time, error) { return c.s.read(c.me, b, now) })
 }
 
 // Write returns when all of b is on its way; it waits while the window is full.
@@ -61,20 +60,14 @@ func (c *Conn) try(op string, step func(now time.Time) (n int, again time.Time, 
 		if n > 0 {
 			return n, nil
 		}
-		waitFor(changed, again)
-	}
-}
-
-func waitFor(changed <-chan struct{}, again time.Time) {
-	if again.IsZero() {
-		<-changed
-		return
-	}
-	timer := time.NewTimer(time.Until(again))
-	defer timer.Stop()
-	select {
-	case <-changed:
-	case <-timer.C:
+		var due <-chan time.Time
+		if !again.IsZero() {
+			due = time.After(time.Until(again))
+		}
+		select {
+		case <-changed:
+		case <-due:
+		}
 	}
 }
 

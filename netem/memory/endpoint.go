@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -84,7 +85,7 @@ func (e *Endpoint) deliverPackets(packet func([]byte, netip.AddrPort)) {
 		case <-e.done:
 			return
 		}
-		if !e.until(d.due) {
+		if e.wait(context.Background(), time.Until(d.due), nil) != nil {
 			return
 		}
 		if _, cut, _ := e.net.look(d.from, e.addr); !cut && !e.isClosed() {
@@ -108,11 +109,6 @@ func (e *Endpoint) deliverStreams(stream func(net.Conn)) {
 	}
 }
 
-// until waits for t, and is false when the endpoint closes first.
-func (e *Endpoint) until(t time.Time) bool {
-	return e.wait(context.Background(), time.Until(t), nil) == nil
-}
-
 // WriteTo sends a datagram. As with UDP, no error does not mean that it
 // arrives; one above MaxDatagram is syscall.EMSGSIZE.
 func (e *Endpoint) WriteTo(b []byte, to netip.AddrPort) error {
@@ -124,17 +120,13 @@ func (e *Endpoint) WriteTo(b []byte, to netip.AddrPort) error {
 		return e.opError("write", "udp", to, syscall.EMSGSIZE)
 	}
 	if dst, cut, _ := e.net.look(e.addr, to); dst != nil && !cut {
-		dst.queue(datagram{append([]byte(nil), b...), e.addr, time.Now().Add(Latency)})
+		select {
+		case dst.packets <- datagram{bytes.Clone(b), e.addr, time.Now().Add(Latency)}:
+		default:
+			dst.dropped.Add(1)
+		}
 	}
 	return nil
-}
-
-func (e *Endpoint) queue(d datagram) {
-	select {
-	case e.packets <- d:
-	default:
-		e.dropped.Add(1)
-	}
 }
 
 // Dial opens a stream. Where nobody listens it is refused at once
@@ -260,12 +252,9 @@ func (e *Endpoint) Close() error {
 }
 
 func (e *Endpoint) opError(op, network string, to netip.AddrPort, err error) error {
-	return &net.OpError{Op: op, Net: network, Source: addrOf(network, e.addr), Addr: addrOf(network, to), Err: err}
-}
-
-func addrOf(network string, a netip.AddrPort) net.Addr {
+	o := &net.OpError{Op: op, Net: network, Source: net.TCPAddrFromAddrPort(e.addr), Addr: net.TCPAddrFromAddrPort(to), Err: err}
 	if network == "udp" {
-		return net.UDPAddrFromAddrPort(a)
+		o.Source, o.Addr = net.UDPAddrFromAddrPort(e.addr), net.UDPAddrFromAddrPort(to)
 	}
-	return net.TCPAddrFromAddrPort(a)
+	return o
 }

@@ -2,8 +2,10 @@ package memory
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -147,10 +149,7 @@ func (n *Network) forgetEndpoint(e *Endpoint) {
 // Close closes every endpoint and breaks every stream. New ones may be opened.
 func (n *Network) Close() error {
 	n.mu.Lock()
-	var endpoints []*Endpoint
-	for _, e := range n.endpoints {
-		endpoints = append(endpoints, e)
-	}
+	endpoints := slices.Collect(maps.Values(n.endpoints))
 	n.mu.Unlock()
 	for _, e := range endpoints {
 		e.Close()

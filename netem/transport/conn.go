@@ -81,17 +81,17 @@ func abort(conns []*conn) {
 	}
 }
 
-// reset closes a stream so that what is still in its buffers is lost: closed
-// in the usual way it would go on sending that past the cut.
-func reset(c net.Conn) {
-	linger0(c)
-	c.Close()
-}
-
+// linger0 has Close lose what is still in a stream's buffers: else it would go
+// on sending that past the cut.
 func linger0(c net.Conn) {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = l.SetLinger(0)
 	}
+}
+
+func reset(c net.Conn) {
+	linger0(c)
+	c.Close()
 }
 
 // Close closes the stream, and wakes a write that is held.
@@ -162,6 +162,8 @@ func (c *conn) hold(b []byte, first bool) ([]byte, error) {
 	now, changed := t.now(), t.changed
 	wait, n := t.em.StreamWrite(now, t.peer(c.name, c.addr), len(b), first)
 	t.mu.Unlock()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	for until := now + wait; wait > 0; wait = until - t.now() {
 		t.mu.Lock()
 		writeBy, moved := c.writeBy, c.moved
@@ -173,20 +175,17 @@ func (c *conn) hold(b []byte, first bool) ([]byte, error) {
 			}
 			wait = min(wait, left)
 		}
-		timer := time.NewTimer(wait)
+		timer.Reset(wait)
 		select {
 		case <-timer.C:
 		case <-moved:
 		case <-changed:
 			until = 0
 		case <-c.done:
-			timer.Stop()
 			return nil, c.closedError("write")
 		case <-t.done:
-			timer.Stop()
 			return nil, c.opError("write", net.ErrClosed)
 		}
-		timer.Stop()
 	}
 	return b[:n], nil
 }

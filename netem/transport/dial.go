@@ -33,7 +33,7 @@ func (t *Transport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, erro
 		if err != nil {
 			return nil, err
 		}
-		if c := t.opened(base, to); c != nil {
+		if c := newConn(t, base, to); t.admit(c) {
 			return c, nil
 		}
 	}
@@ -81,40 +81,32 @@ func (t *Transport) untilUncut(ctx context.Context, to netip.AddrPort, counted b
 	return nil
 }
 
-// opened gives the stream that was dialed, nil when it is cut by now.
-func (t *Transport) opened(base net.Conn, to netip.AddrPort) *conn {
-	c := newConn(t, base, to)
-	t.mu.Lock()
-	cut := t.em.CutEither(t.peer("", to))
-	if !cut {
-		t.conns[c] = struct{}{}
-	}
-	t.mu.Unlock()
-	if cut {
-		reset(base)
-		return nil
-	}
-	return c
-}
-
 // accept gives the stream that came in, nil when it is cut: then it is gone.
 func (t *Transport) accept(base net.Conn) *inbound {
 	// The port it comes from says nothing: 0 matches no rule that names one.
 	remote, _ := netip.ParseAddrPort(base.RemoteAddr().String())
 	c := newConn(t, base, netip.AddrPortFrom(remote.Addr(), 0))
+	if t.admit(c) {
+		return &inbound{c}
+	}
+	t.mu.Lock()
+	t.count.streamsCut++
+	t.mu.Unlock()
+	return nil
+}
+
+// admit takes a new stream in, unless it is cut: then it is reset.
+func (t *Transport) admit(c *conn) bool {
 	t.mu.Lock()
 	cut := t.em.CutEither(t.peer("", c.addr))
-	if cut {
-		t.count.streamsCut++
-	} else {
+	if !cut {
 		t.conns[c] = struct{}{}
 	}
 	t.mu.Unlock()
 	if cut {
-		reset(base)
-		return nil
+		reset(c.Conn)
 	}
-	return &inbound{c}
+	return !cut
 }
 
 func dialError(to netip.AddrPort, err error) error {
