@@ -57,24 +57,12 @@ func parsePattern(s string) (pattern, bool) {
 	if a, err := netip.ParseAddrPort(s); err == nil {
 		return pattern{addr: Canonical(a)}, a.Port() != 0 && a.Addr().Zone() == ""
 	}
-	if len(s) == 0 || len(s) > 63 || looksIPv4(s) {
-		return pattern{}, false
-	}
-	for _, c := range []byte(s) {
-		if !isNameByte(c) {
-			return pattern{}, false
-		}
-	}
-	return pattern{name: s}, true
+	looksIPv4 := strings.Count(s, ".") == 3 && strings.Trim(s, "0123456789.") == ""
+	return pattern{name: s}, len(s) > 0 && len(s) <= 63 && !looksIPv4 && !strings.ContainsFunc(s, notInName)
 }
 
-func looksIPv4(s string) bool {
-	return strings.Count(s, ".") == 3 && strings.Trim(s, "0123456789.") == ""
-}
-
-func isNameByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		c == '.' || c == '_' || c == '-'
+func notInName(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
 }
 
 // matches expects p.Addr in canonical form.

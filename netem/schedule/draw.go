@@ -58,16 +58,13 @@ func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
 	}
 	w := drawer{d, f}
 	for at := d.Below(every); at < f.For; at += 1 + d.Below(2*every) {
-		o := w.op(from[d.Uint64()%uint64(len(from))])
-		o.At = at.Round(time.Microsecond)
-		ops = append(ops, o)
-		for late && d.OneIn(3) { // more of it, while what was asked for is under way
-			if at += time.Microsecond + d.Below(f.Lease/4); at >= f.For {
-				break
-			}
-			o = w.op(from[d.Uint64()%uint64(len(from))])
+		for more := true; more && at < f.For; {
+			o := w.op(w.word(from...))
 			o.At = at.Round(time.Microsecond)
 			ops = append(ops, o)
+			if more = late && d.OneIn(3); more { // while what was asked for is under way
+				at += time.Microsecond + d.Below(f.Lease/4)
+			}
 		}
 	}
 	return ops

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,8 +43,7 @@ func Scenarios() []Scenario {
 		if err != nil {
 			panic(err)
 		}
-		name := strings.TrimSuffix(strings.TrimPrefix(file, "scenarios/"), ".txt")
-		s, err := ParseScenario(name, string(text))
+		s, err := ParseScenario(strings.TrimSuffix(path.Base(file), ".txt"), string(text))
 		if err != nil {
 			panic(fmt.Sprintf("schedule: built-in scenario: %v", err))
 		}
@@ -108,53 +108,41 @@ const headerWords = "agents voters together expect heartbeat lease latency for h
 // set takes one line of the header.
 func (s *Scenario) set(word, value string) (err error) {
 	set := &s.Settings
-	number := func(to *int) {
-		*to, err = strconv.Atoi(value)
-	}
-	duration := func(to *time.Duration) {
-		*to, err = time.ParseDuration(value)
-	}
-	switch word {
-	case "agents":
-		number(&set.Agents)
+	number := map[string]*int{
+		"agents": &set.Agents, "voters": &set.Voters, "together": &set.Together, "expect": &set.Expect,
+		"holders": &set.Holders, "elections": &s.Elections,
+	}[word]
+	duration := map[string]*time.Duration{
+		"heartbeat": &set.Timing.Heartbeat, "lease": &set.Timing.Lease, "latency": &set.Latency, "for": &set.For, "gap": &s.MaxGap,
+	}[word]
+	mark := map[string]map[string]bool{"observer": set.Observers, "alone": set.Alone, "absent": set.Absent}[word]
+	switch {
+	case number != nil:
+		*number, err = strconv.Atoi(value)
+		if word == "expect" {
+			set.Together = 0
+		}
 		if err == nil && (set.Agents < 1 || set.Agents > MaxAgents) {
 			err = fmt.Errorf("want 1 to %d", MaxAgents)
 		}
-	case "voters":
-		number(&set.Voters)
-	case "together":
-		number(&set.Together)
-	case "expect":
-		number(&set.Expect)
-		set.Together = 0
-	case "holders":
-		number(&set.Holders)
-	case "elections":
-		number(&s.Elections)
-	case "heartbeat":
-		duration(&set.Timing.Heartbeat)
-	case "lease":
-		duration(&set.Timing.Lease)
-	case "latency":
-		duration(&set.Latency)
-	case "for":
-		duration(&set.For)
-	case "gap":
-		duration(&s.MaxGap)
-	case "seed":
+	case duration != nil:
+		*duration, err = time.ParseDuration(value)
+	case mark != nil:
+		mark[value] = true
+	case word == "seed":
 		set.Seed, err = strconv.ParseUint(value, 10, 64)
-	case "election": // NAME, or NAME a,b: who contests it
+	case word == "election": // NAME, or NAME a,b: who contests it
 		name, by, _ := strings.Cut(value, " ")
 		if !store.ValidName(name) {
 			return fmt.Errorf("election %q: that is no name", name)
 		}
 		set.Elections[name] = strings.FieldsFunc(by, func(r rune) bool { return r == ',' })
-	case "preempt": // a 5s
+	case word == "preempt": // a 5s
 		name, after, _ := strings.Cut(value, " ")
 		set.Preempts[name], err = time.ParseDuration(after)
-	case "steady":
+	case word == "steady":
 		set.Steady = true
-	case "timing": // a 25ms 250ms
+	case word == "timing": // a 25ms 250ms
 		f := strings.Fields(value)
 		if len(f) != 3 {
 			return fmt.Errorf("timing %q: want NAME HEARTBEAT LEASE", value)
@@ -164,24 +152,18 @@ func (s *Scenario) set(word, value string) (err error) {
 			t.Lease, err = time.ParseDuration(f[2])
 		}
 		set.Timings[f[0]] = t
-	case "priority": // a 0
+	case word == "priority": // a 0
 		name, n, _ := strings.Cut(value, " ")
 		var p uint64
 		p, err = strconv.ParseUint(n, 10, 8)
 		set.Priorities[name] = uint8(p)
-	case "observer":
-		set.Observers[value] = true
-	case "alone":
-		set.Alone[value] = true
-	case "gooseless": // 1%
+	case word == "gooseless": // 1%
 		var percent float64
 		number, ok := strings.CutSuffix(value, "%")
 		if percent, err = strconv.ParseFloat(number, 64); err != nil || !ok {
 			return fmt.Errorf("gooseless %q: want a percentage", value)
 		}
 		s.MaxGooseless = percent / 100
-	case "absent":
-		set.Absent[value] = true
 	default:
 		return fmt.Errorf("there is no %q: want one of %s, or \"at T ...\"", word, headerWords)
 	}
@@ -209,26 +191,20 @@ func (s *Settings) header() []string {
 	if s.Steady {
 		lines = append(lines, "steady")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Timings)) {
-		lines = append(lines, fmt.Sprintf("timing %s %v %v", name, s.Timings[name].Heartbeat, s.Timings[name].Lease))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Priorities)) {
-		lines = append(lines, fmt.Sprintf("priority %s %d", name, s.Priorities[name]))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Preempts)) {
-		lines = append(lines, fmt.Sprintf("preempt %s %v", name, s.Preempts[name]))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
-		lines = append(lines, strings.TrimSpace("election "+name+" "+strings.Join(s.Elections[name], ",")))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Observers)) {
-		lines = append(lines, "observer "+name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Absent)) {
-		lines = append(lines, "absent "+name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Alone)) {
-		lines = append(lines, "alone "+name)
+	return slices.Concat(lines,
+		ofEach("timing", s.Timings, func(t Timing) string { return fmt.Sprintf("%v %v", t.Heartbeat, t.Lease) }),
+		ofEach("priority", s.Priorities, func(p uint8) string { return strconv.Itoa(int(p)) }),
+		ofEach("preempt", s.Preempts, time.Duration.String),
+		ofEach("election", s.Elections, func(by []string) string { return strings.Join(by, ",") }),
+		ofEach("observer", s.Observers, marked), ofEach("absent", s.Absent, marked), ofEach("alone", s.Alone, marked))
+}
+
+// ofEach prints a line for each name of a map, sorted.
+func ofEach[V any](word string, of map[string]V, value func(V) string) (lines []string) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		lines = append(lines, strings.TrimSpace(word+" "+name+" "+value(of[name])))
 	}
 	return lines
 }
+
+func marked(bool) string { return "" }

@@ -19,81 +19,75 @@ import (
 var Effects = []string{"any", "write", "sync", "save", "send", "grant", "retract", "publish", "settle-write", "settle"}
 
 // verbs are the words of the schedules.
-var verbs []Verb
-
-func init() { verbs = words() }
-
-func words() []Verb {
-	return []Verb{
-		{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, Who: true, check: oneOf("", "power"),
-			Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
-		{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, Who: true, check: checkCrashAt,
-			Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(Effects, ", ")},
-		{Name: "start", Takes: "WHO", Who: true,
-			Does: "the process starts on its disk"},
-		{Name: "stop", Takes: "WHO [for D]", Drawn: true, Who: true,
-			Does: "SIGTERM: its work ends, it hands over, it stops"},
-		{Name: "pause", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
-			Does: "SIGSTOP: its datagrams wait"},
-		{Name: "suspend", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
-			Does: "the machine sleeps: its boot clock runs on, its monotonic one does not, datagrams are lost"},
-		{Name: "rate", Takes: "WHO PERCENT", Drawn: true, Who: true, check: checkRate,
-			Does: "its clocks run that much too fast, from -1% to 1%"},
-		{Name: "partition", Takes: "SHAPE [for D]", Drawn: true, check: checkShape,
-			Does: "groups a,b/c,d,e (an unnamed agent is alone), one-way cuts a>b, the only links left a-b,a-c, or by role: " + strings.Join(shape.Roles(), ", ")},
-		{Name: "heal",
-			Does: "the last partition ends"},
-		{Name: "flap", Takes: "EVERY for D", Drawn: true, check: checkFlap,
-			Does: "so often every one-way link is cut, or not, by chance"},
-		{Name: "netem", Takes: "WHO RULES [for D]", Drawn: true, Who: true, check: checkRules,
-			Does: "fault rules on its packets, in the words of netem"},
-		{Name: "clear", Takes: "WHO", Who: true,
-			Does: "no fault rules any more"},
-		{Name: "disk", Takes: "WHO slow D|ok|fails", Drawn: true, Who: true, check: checkDisk,
-			Does: "each save takes up to D longer; or the next one fails, and the agent stops"},
-		{Name: "hold", Takes: "WHO N", Drawn: true, Who: true, check: checkHold,
-			Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
-		{Name: "finish", Takes: "WHO", Drawn: true, Who: true,
-			Does: "work ends by itself, and the agent steps down"},
-		{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, Who: true, goose: true, check: anyWord,
-			Does: "the command, if it is the goose"},
-		{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
-			Does: "the command, if it is not refused; it comes back after D as an observer"},
-		{Name: "force-leave", Takes: "WHO", Who: true,
-			Does: "the command, given to the goose"},
-		{Name: "wipe", Takes: "WHO [for D]", Drawn: true, Who: true,
-			Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
-		{Name: "move", Takes: "WHO", Drawn: true, Who: true,
-			Does: "it has another address"},
-		{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, late: true, check: checkSlow,
-			Does: "packets take D longer, at most 2s, on * or on links a>b,b-c; 0s ends it"},
-		{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
-			Does: "the command: nobody hands over but by force, and voters change only to heal"},
-		{Name: "thaw", Takes: "WHO", Drawn: true, late: true, Who: true,
-			Does: "the command"},
-		{Name: "priority", Takes: "WHO N", Drawn: true, late: true, Who: true, check: checkPriority,
-			Does: "its configuration says another priority, and is read again"},
-		{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, check: checkFlap,
-			Does: "so often every goose is told to step down"},
-		{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
-			Does: "what reached it within the last D comes again"},
-		{Name: "clone", Takes: "WHO NAME", Who: true, check: anyWord,
-			Does: "it restarts, and its copied disk runs on machine NAME too"},
-		{Name: "die", Takes: "WHO for D", Real: true, Who: true, check: needsFor,
-			Does: "the command: it is silent both ways, and then revived"},
-		{Name: "pause-writer", Takes: "WHO for D", Real: true, Who: true, goose: true, check: needsFor,
-			Does: "SIGSTOP to the process that works for it"},
-		{Name: "kill-writer", Takes: "WHO", Real: true, Who: true, goose: true,
-			Does: "SIGKILL to the process that works for it; the next one starts"},
-		{Name: "recover", Takes: "A,B", check: anyWord,
-			Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
-		{Name: "due", Takes: "D", check: checkDue,
-			Does: "from now on a goose is due within D, and whenever one is lost"},
-		{Name: "excuse",
-			Does: "nobody owes a goose any more"},
-		{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", check: checkExpect,
-			Does: "what must be so at this moment"},
-	}
+var verbs = []Verb{
+	{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, Who: true, check: oneOf("", "power"),
+		Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
+	{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, Who: true, check: parses(ParseCrash),
+		Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(Effects, ", ")},
+	{Name: "start", Takes: "WHO", Who: true,
+		Does: "the process starts on its disk"},
+	{Name: "stop", Takes: "WHO [for D]", Drawn: true, Who: true,
+		Does: "SIGTERM: its work ends, it hands over, it stops"},
+	{Name: "pause", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
+		Does: "SIGSTOP: its datagrams wait"},
+	{Name: "suspend", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
+		Does: "the machine sleeps: its boot clock runs on, its monotonic one does not, datagrams are lost"},
+	{Name: "rate", Takes: "WHO PERCENT", Drawn: true, Who: true, check: parses(ParseRate),
+		Does: "its clocks run that much too fast, from -1% to 1%"},
+	{Name: "partition", Takes: "SHAPE [for D]", Drawn: true, check: parses(shape.Parse),
+		Does: "groups a,b/c,d,e (an unnamed agent is alone), one-way cuts a>b, the only links left a-b,a-c, or by role: " + strings.Join(shape.Roles(), ", ")},
+	{Name: "heal",
+		Does: "the last partition ends"},
+	{Name: "flap", Takes: "EVERY for D", Drawn: true, check: checkFlap,
+		Does: "so often every one-way link is cut, or not, by chance"},
+	{Name: "netem", Takes: "WHO RULES [for D]", Drawn: true, Who: true, check: parses(netem.Parse),
+		Does: "fault rules on its packets, in the words of netem"},
+	{Name: "clear", Takes: "WHO", Who: true,
+		Does: "no fault rules any more"},
+	{Name: "disk", Takes: "WHO slow D|ok|fails", Drawn: true, Who: true, check: checkDisk,
+		Does: "each save takes up to D longer; or the next one fails, and the agent stops"},
+	{Name: "hold", Takes: "WHO N", Drawn: true, Who: true, check: upTo(9),
+		Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
+	{Name: "finish", Takes: "WHO", Drawn: true, Who: true,
+		Does: "work ends by itself, and the agent steps down"},
+	{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, Who: true, goose: true, check: anyWord,
+		Does: "the command, if it is the goose"},
+	{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
+		Does: "the command, if it is not refused; it comes back after D as an observer"},
+	{Name: "force-leave", Takes: "WHO", Who: true,
+		Does: "the command, given to the goose"},
+	{Name: "wipe", Takes: "WHO [for D]", Drawn: true, Who: true,
+		Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
+	{Name: "move", Takes: "WHO", Drawn: true, Who: true,
+		Does: "it has another address"},
+	{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, late: true, check: checkSlow,
+		Does: "packets take D longer, at most 2s, on * or on links a>b,b-c; 0s ends it"},
+	{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+		Does: "the command: nobody hands over but by force, and voters change only to heal"},
+	{Name: "thaw", Takes: "WHO", Drawn: true, late: true, Who: true,
+		Does: "the command"},
+	{Name: "priority", Takes: "WHO N", Drawn: true, late: true, Who: true, check: upTo(255),
+		Does: "its configuration says another priority, and is read again"},
+	{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, check: checkFlap,
+		Does: "so often every goose is told to step down"},
+	{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+		Does: "what reached it within the last D comes again"},
+	{Name: "clone", Takes: "WHO NAME", Who: true, check: anyWord,
+		Does: "it restarts, and its copied disk runs on machine NAME too"},
+	{Name: "die", Takes: "WHO for D", Real: true, Who: true, check: needsFor,
+		Does: "the command: it is silent both ways, and then revived"},
+	{Name: "pause-writer", Takes: "WHO for D", Real: true, Who: true, goose: true, check: needsFor,
+		Does: "SIGSTOP to the process that works for it"},
+	{Name: "kill-writer", Takes: "WHO", Real: true, Who: true, goose: true,
+		Does: "SIGKILL to the process that works for it; the next one starts"},
+	{Name: "recover", Takes: "A,B", check: anyWord,
+		Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
+	{Name: "due", Takes: "D", check: checkDue,
+		Does: "from now on a goose is due within D, and whenever one is lost"},
+	{Name: "excuse",
+		Does: "nobody owes a goose any more"},
+	{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", check: checkExpect,
+		Does: "what must be so at this moment"},
 }
 
 // Checks of what a verb takes.
@@ -108,6 +102,22 @@ func oneOf(words ...string) func(*Op) error {
 }
 
 func anyWord(*Op) error { return nil }
+
+func parses[T any](parse func(string) (T, error)) func(*Op) error {
+	return func(o *Op) error {
+		_, err := parse(o.What)
+		return err
+	}
+}
+
+func upTo(most uint64) func(*Op) error {
+	return func(o *Op) error {
+		if n, err := strconv.ParseUint(o.What, 10, 64); err != nil || n > most {
+			return fmt.Errorf("%q is not a number from 0 to %d", o.What, most)
+		}
+		return nil
+	}
+}
 
 func needsFor(o *Op) error {
 	if o.For <= 0 || o.What != "" {
@@ -153,28 +163,6 @@ func ParseCrash(text string) (c Crash, err error) {
 	return c, nil
 }
 
-func checkCrashAt(o *Op) error {
-	_, err := ParseCrash(o.What)
-	return err
-}
-
-func checkPriority(o *Op) error {
-	if _, err := strconv.ParseUint(o.What, 10, 8); err != nil {
-		return fmt.Errorf("%q is not a number from 0 to 255", o.What)
-	}
-	return nil
-}
-
-func checkRate(o *Op) error {
-	_, err := ParseRate(o.What)
-	return err
-}
-
-func checkShape(o *Op) error {
-	_, err := shape.Parse(o.What)
-	return err
-}
-
 // slowest is the most by which a packet is delayed on a slow link.
 const slowest = 2 * time.Second
 
@@ -214,11 +202,6 @@ func checkFlap(o *Op) error {
 	return nil
 }
 
-func checkRules(o *Op) error {
-	_, err := netem.Parse(o.What)
-	return err
-}
-
 func checkDisk(o *Op) error {
 	word, arg, _ := strings.Cut(o.What, " ")
 	d, err := time.ParseDuration(arg)
@@ -229,19 +212,13 @@ func checkDisk(o *Op) error {
 	return fmt.Errorf("%q is not slow D, ok or fails", o.What)
 }
 
-func checkHold(o *Op) error {
-	if n, err := strconv.Atoi(o.What); err != nil || n < 0 || n > 9 {
-		return fmt.Errorf("%q is not a number from 0 to 9", o.What)
-	}
-	return nil
-}
-
 func checkDue(o *Op) error {
 	if d, err := time.ParseDuration(o.What); err != nil || d <= 0 {
 		return fmt.Errorf("%q is not a duration above 0s", o.What)
 	}
 	return nil
 }
+
 func checkExpect(o *Op) error {
 	word, arg, _ := strings.Cut(o.What, " ")
 	_, err := strconv.Atoi(arg)
