@@ -46,13 +46,6 @@ func (h *history) add(at time.Time, g Goose) {
 // known tells whether there is any.
 func (h *history) known() bool { return len(h.periods) > 0 }
 
-// clone is a copy that later additions leave alone.
-func (h *history) clone() history {
-	c := *h
-	c.periods = slices.Clone(h.periods)
-	return c
-}
-
 // end is when a period ended, or the last moment known.
 func (h *history) end(i int) time.Time {
 	if i+1 < len(h.periods) {

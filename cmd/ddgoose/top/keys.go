@@ -42,7 +42,7 @@ func (m *model) key(k string) act {
 	}
 	switch {
 	case m.help:
-		m.help = scrolls(k, &m.helpAt)
+		m.help = scroll(&m.helpAt, k)
 	case m.looking != "":
 		return m.keyInside(k)
 	default:
@@ -73,20 +73,21 @@ func (m *model) edit(k string) {
 // page is how far the page keys go.
 const page = 10
 
+// endless is more lines than there are.
+const endless = 1 << 20
+
+// steps are how far keys go, up or down.
+var steps = map[string]int{
+	"up": -1, "k": -1, "down": 1, "j": 1,
+	"pgup": -page, "ctrl+b": -page, "pgdn": page, "ctrl+f": page,
+	"home": -endless, "g": -endless, "end": endless, "G": endless,
+}
+
 func (m *model) keyTable(k string) act {
+	if by := steps[k]; by != 0 {
+		m.move(by)
+	}
 	switch k {
-	case "up", "k":
-		m.move(-1)
-	case "down", "j":
-		m.move(1)
-	case "pgup", "ctrl+b":
-		m.move(-page)
-	case "pgdn", "ctrl+f":
-		m.move(page)
-	case "home", "g":
-		m.move(-len(m.rows()))
-	case "end", "G":
-		m.move(len(m.rows()))
 	case "enter", "right", "l":
 		return m.enter(0)
 	case "s":
@@ -136,32 +137,14 @@ func (m *model) keyInside(k string) act {
 	case k == "backtab" || k == "N":
 		return m.enter(-1)
 	default:
-		scrolls(k, &m.scroll)
+		scroll(&m.scroll, k)
 	}
 	return none
 }
 
-// scrolls takes a key that scrolls, and tells whether it does.
-func scrolls(k string, at *int) bool {
-	switch k {
-	case "up", "k":
-		*at--
-	case "down", "j":
-		*at++
-	case "pgup", "ctrl+b":
-		*at -= page
-	case "pgdn", "ctrl+f":
-		*at += page
-	case "home", "g":
-		*at = 0
-	case "end", "G":
-		*at = endless
-	default:
-		return false
-	}
-	*at = max(0, *at)
-	return true
+// scroll moves at by a key, and tells whether the key moves.
+func scroll(at *int, k string) bool {
+	by, moves := steps[k]
+	*at = max(0, *at+by)
+	return moves
 }
-
-// endless is more lines than there are.
-const endless = 1 << 20

@@ -79,7 +79,7 @@ func (m *model) pause() {
 		return
 	}
 	c := m.now
-	c.history = m.now.history.clone()
+	c.history.periods = slices.Clone(m.now.history.periods)
 	c.recent = slices.Clone(m.now.recent)
 	m.frozen = &c
 }
@@ -172,11 +172,9 @@ func (m *model) at(rows []*Agent) int {
 
 // agent finds an agent of what is shown by name; nil: it is not there.
 func (m *model) agent(name string) *Agent {
-	p := &m.shown().picture
-	for i := range p.Agents {
-		if p.Agents[i].Name == name {
-			return &p.Agents[i]
-		}
+	all := m.shown().picture.Agents
+	if i := slices.IndexFunc(all, func(a Agent) bool { return a.Name == name }); i >= 0 {
+		return &all[i]
 	}
 	return nil
 }

@@ -63,7 +63,8 @@ func Run(ctx context.Context, o Options) error {
 
 	m := &model{glyphs: t.glyphs(), ends: cmp.Or(o.Ends, "quit"), hints: o.Hints}
 	draw := func() { t.draw(m.view) }
-	var changed, settled <-chan struct{}
+	var changed <-chan struct{}
+	var settled <-chan time.Time
 	look := func() (urgent bool, err error) {
 		var p Picture
 		p, changed = o.Source.Take()
@@ -97,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
-			changed, settled = nil, after(settle)
+			changed, settled = nil, time.After(settle)
 		case <-settled:
 			settled = nil
 			urgent, err := look()
@@ -176,11 +177,4 @@ func (t *terminal) suspend() error {
 		return err
 	}
 	return t.Resume()
-}
-
-// after gives a channel that is closed when d has passed.
-func after(d time.Duration) <-chan struct{} {
-	c := make(chan struct{})
-	time.AfterFunc(d, func() { close(c) })
-	return c
 }

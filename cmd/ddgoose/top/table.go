@@ -47,7 +47,7 @@ var columns = []column{
 	{"RTT", true, 3, len("suspect"), func(_ *model, a *Agent, _ Goose) string { return cmp.Or(a.Seen, rtt(a.RTT)) }},
 	{"LOSS", true, 5, 0, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
 	{"AGE", true, 6, len("59m59s"), func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
-	{"PID", true, 12, 0, func(_ *model, a *Agent, _ Goose) string { return number(a.PID) }},
+	{"PID", true, 12, 0, func(_ *model, a *Agent, _ Goose) string { return strings.TrimLeft(strconv.Itoa(a.PID), "0") }},
 	{"ADDRESS", false, 8, 0, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
 	{"", false, 0, 0, func(_ *model, a *Agent, _ Goose) string { return a.Note }},
 }
@@ -72,13 +72,6 @@ func leaseBar(m *model, a *Agent, _ Goose) string {
 	full := int(a.Left.Seconds()*1000/a.Status.LeaseMS*leaseWidth + 0.5)
 	full = max(0, min(full, leaseWidth))
 	return strings.Repeat(m.glyphs.full, full) + strings.Repeat(m.glyphs.empty, leaseWidth-full)
-}
-
-func number(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
 }
 
 // rtt writes a round trip in three digits.
@@ -129,11 +122,10 @@ func (m *model) table(width, height int) []line {
 	goose := m.shown().picture.Goose()
 	at := m.at(rows)
 	room := max(height-1, 1)
-	first := max(0, min(at-room/2, len(rows)-room))
-	if hidden := len(rows) - room; hidden > 0 && room > 1 { // say so in the last line
+	if len(rows) > room && room > 1 { // say so in the last line
 		room--
-		first = max(0, min(at-room/2, len(rows)-room))
 	}
+	first := max(0, min(at-room/2, len(rows)-room))
 	last := min(first+room, len(rows))
 	shown, cells, widths := m.layout(rows, goose, width)
 	var lines []line

@@ -174,9 +174,9 @@ func (m *model) timeline(width int) []line {
 		case p.name == "":
 			continue
 		case told == 0 && older:
-			who.add(plain, fmt.Sprintf("%s since before %s", p.name, p.from.Format("15:04:05")))
+			who.add(plain, p.name+" since before "+p.from.Format("15:04:05"))
 		case told == 0:
-			who.add(plain, fmt.Sprintf("%s since %s", p.name, p.from.Format("15:04:05")))
+			who.add(plain, p.name+" since "+p.from.Format("15:04:05"))
 		default:
 			who.add(plain, fmt.Sprintf("%s%s for %s", m.glyphs.dot, p.name, cmp.Or(age(lasted), "0s")))
 		}
