@@ -11,9 +11,9 @@ import (
 type Checker struct {
 	now    time.Duration
 	flocks map[flockKey]*flock
-	disks  map[diskKey]*disk
-	goose  presence // of the default election
-	drawn  int      // events seen
+	disks  map[diskKey]Record // the last one shown
+	goose  presence           // of the default election
+	drawn  int                // events seen
 }
 
 // flockKey names one election of a flock, for which the promises hold on their own.
@@ -21,7 +21,7 @@ type flockKey struct{ flock, election string }
 
 // New gives a checker that has seen nothing.
 func New() *Checker {
-	return &Checker{flocks: map[flockKey]*flock{}, disks: map[diskKey]*disk{}}
+	return &Checker{flocks: map[flockKey]*flock{}, disks: map[diskKey]Record{}}
 }
 
 // See takes one event and gives the promise that it breaks, nil for none.
@@ -63,7 +63,7 @@ func (c *Checker) take(e *Event) *Violation {
 	case Drained:
 		c.flock(e).release(e.Agent, e.Holder)
 	case Recorded:
-		return cmp.Or(c.disk(e).record(e), c.flock(e).config(e))
+		return cmp.Or(c.record(e), c.flock(e).config(e))
 	case Agreed:
 		return c.flock(e).agree(e)
 	case Due:

@@ -92,10 +92,7 @@ func (f *flock) grant(e *Event, holder string) *Violation {
 	if own < 0 {
 		f.acts = append(f.acts, act{e.Agent, holder, e.Token, e.At, e.Until})
 	}
-	if order := f.order(e, e.At); v == nil {
-		v = order
-	}
-	return v
+	return cmp.Or(v, f.order(e, e.At))
 }
 
 func by(holder string) string {
@@ -119,21 +116,13 @@ func (f *flock) answer(e *Event) *Violation {
 				e.Agent, e.Token, e.Since, a.agent, a.token, a.since, a.until, by(a.holder))
 		}
 	}
-	if order := f.order(e, e.Since); v == nil {
-		v = order
-	}
-	return v
+	return cmp.Or(v, f.order(e, e.Since))
 }
 
 // order is P3: what becomes true at or after since has no lower token than what
 // was known before.
 func (f *flock) order(e *Event, since time.Duration) *Violation {
-	i, _ := slices.BinarySearchFunc(f.highs, since, func(h high, t time.Duration) int {
-		if h.at < t {
-			return -1
-		}
-		return 1
-	})
+	i, _ := slices.BinarySearchFunc(f.highs, since, func(h high, t time.Duration) int { return cmp.Compare(h.at, t) })
 	if i > 0 && f.highs[i-1].token > e.Token {
 		h := f.highs[i-1]
 		return broken("P3", e, "%s is the goose of token %d, after token %d of %s at %v", e.Agent, e.Token, h.token, h.agent, h.at)
