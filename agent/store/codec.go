@@ -36,11 +36,7 @@ func appendState(b []byte, s *State) []byte {
 	be := binary.BigEndian
 	b = append(b, s.ID[:]...)
 	b = be.AppendUint64(b, s.Start)
-	left := byte(0)
-	if s.Left {
-		left = 1
-	}
-	b = append(b, left)
+	b = append(b, mark(s.Left))
 	b = append(b, s.Bound[:]...)
 
 	f := &s.Founding
@@ -78,12 +74,15 @@ func appendElection(b []byte, e *Election) []byte {
 	b = be.AppendUint64(b, uint64(r.PromiseMax))
 	b = append(b, r.Config.Table[:]...)
 	b = be.AppendUint64(b, e.Created)
-	started := byte(0)
-	if e.Started {
-		started = 1
-	}
-	b = append(b, started, byte(len(e.Name)))
+	b = append(b, mark(e.Started), byte(len(e.Name)))
 	return append(b, e.Name...)
+}
+
+func mark(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // decodeState reads what appendState wrote, in this version or an earlier one,

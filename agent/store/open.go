@@ -148,7 +148,7 @@ func (s *Store) load() error {
 	}
 	record := seal(seq, appendState(nil, &st))
 	for _, at := range [...]int{i, 1 - i} {
-		if err := writeSlot(f, s.dir, at, record); err != nil {
+		if err := s.write(at, record); err != nil {
 			return err
 		}
 	}

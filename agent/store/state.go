@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"duckduckgoose/agent/election"
 )
@@ -54,35 +55,25 @@ func ValidName(name string) bool {
 	if len(name) < 1 || len(name) > MaxName || name == "." || name == ".." {
 		return false
 	}
-	for _, c := range []byte(name) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 // TableOf gives the digest of the elections beside the default one, in their
 // order: the first bytes of SHA-256 over numbers, names and Created. It is zero
 // when there are none.
 func TableOf(es []Election) (d election.Digest) {
-	h := sha256.New()
-	none := true
+	var b []byte
 	for i := range es {
-		e := &es[i]
-		if e.Number == 0 {
-			continue
+		if e := &es[i]; e.Number != 0 {
+			b = binary.BigEndian.AppendUint64(b, e.Number)
+			b = binary.BigEndian.AppendUint64(b, e.Created)
+			b = append(b, byte(len(e.Name)))
+			b = append(b, e.Name...)
 		}
-		none = false
-		h.Write(binary.BigEndian.AppendUint64(nil, e.Number))
-		h.Write(binary.BigEndian.AppendUint64(nil, e.Created))
-		h.Write([]byte{byte(len(e.Name))})
-		h.Write([]byte(e.Name))
 	}
-	if !none {
-		copy(d[:], h.Sum(nil))
+	if b != nil {
+		sum := sha256.Sum256(b)
+		copy(d[:], sum[:])
 	}
 	return d
 }

@@ -160,15 +160,11 @@ func (s *Store) fail(err error) error {
 
 // write makes a slot durable.
 func (s *Store) write(slot int, record []byte) error {
-	return writeSlot(s.records.file, s.dir, slot, record)
-}
-
-func writeSlot(f File, dir string, slot int, record []byte) error {
-	if _, err := f.WriteAt(record, int64(slot)*slotBytes); err != nil {
-		return explain(dir, "write state file", err)
+	if _, err := s.records.file.WriteAt(record, int64(slot)*slotBytes); err != nil {
+		return explain(s.dir, "write state file", err)
 	}
-	if err := f.Sync(); err != nil {
-		return explain(dir, "sync state file", err)
+	if err := s.records.file.Sync(); err != nil {
+		return explain(s.dir, "sync state file", err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package memfs
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -92,7 +91,7 @@ func (d *FS) Damage(name string, off int64, b []byte) error {
 	defer d.mu.Unlock()
 	f := d.live[filepath.Clean(name)]
 	if f == nil {
-		return pathError("damage", name, fs.ErrNotExist)
+		return &fs.PathError{Op: "damage", Path: name, Err: fs.ErrNotExist}
 	}
 	for _, m := range []*image{&f.live, &f.disk} {
 		for _, c := range m.writes(b, off) {
@@ -105,9 +104,8 @@ func (d *FS) Damage(name string, off int64, b []byte) error {
 // FlipBit turns one bit of a file around, durably; bit 0 is the lowest of byte 0.
 func (d *FS) FlipBit(name string, bit int64) error {
 	d.mu.Lock()
-	f := d.live[filepath.Clean(name)]
 	var b [1]byte
-	if f != nil {
+	if f := d.live[filepath.Clean(name)]; f != nil {
 		f.live.readAt(b[:], bit/8)
 	}
 	d.mu.Unlock()
@@ -131,13 +129,16 @@ func (d *FS) operation(life int) (cut bool, err error) {
 	return false, nil
 }
 
-// finish cuts the power when that is due.
-func (d *FS) finish(cut bool) error {
-	if !cut {
+// done ends an operation: it cuts the power when that is due, and gives the error.
+func (d *FS) done(op, path string, cut bool, err error) error {
+	if cut {
+		d.powerCut()
+		err = ErrPowerCut
+	}
+	if err == nil {
 		return nil
 	}
-	d.powerCut()
-	return ErrPowerCut
+	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
 func (d *FS) powerCut() {
@@ -190,15 +191,4 @@ func (f *file) operation() (cut bool, err error) {
 		return false, fs.ErrClosed
 	}
 	return f.fs.operation(f.life)
-}
-
-// failed gives the error of an operation, after cutting the power when that is due.
-func (f *file) failed(op string, err error, cut bool) error {
-	if cut {
-		err = errors.Join(err, f.fs.finish(cut))
-	}
-	if err == nil {
-		return nil
-	}
-	return pathError(op, f.name, err)
 }

@@ -29,7 +29,7 @@ func (f *file) ReadAt(b []byte, off int64) (int, error) {
 	defer f.fs.mu.Unlock()
 	cut, err := f.operation()
 	if err != nil || cut {
-		return 0, f.failed("read", err, cut)
+		return 0, f.done("read", cut, err)
 	}
 	n := f.inode.live.readAt(b, off)
 	if n < len(b) {
@@ -39,23 +39,18 @@ func (f *file) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // WriteAt writes part of b when it fails.
-func (f *file) WriteAt(b []byte, off int64) (int, error) {
+func (f *file) WriteAt(b []byte, off int64) (n int, err error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if !f.usable() {
-		_, err := f.operation()
-		return 0, f.failed("write", err, false)
-	}
+	usable := f.usable()
 	cut, err := f.operation()
-	n := len(b)
-	if err != nil {
-		n = f.fs.rng.IntN(len(b) + 1)
+	if usable {
+		if n = len(b); err != nil {
+			n = f.fs.rng.IntN(n + 1)
+		}
+		f.inode.change(f.inode.live.writes(b[:n], off)...)
 	}
-	f.inode.change(f.inode.live.writes(b[:n], off)...)
-	if err != nil || cut {
-		return n, f.failed("write", err, cut)
-	}
-	return n, nil
+	return n, f.done("write", cut, err)
 }
 
 func (f *file) Sync() error {
@@ -63,15 +58,14 @@ func (f *file) Sync() error {
 	defer f.fs.mu.Unlock()
 	usable := f.usable()
 	cut, err := f.operation()
-	if cut || !usable {
-		return f.failed("sync", err, cut)
+	if usable && !cut {
+		kept := f.inode.changes
+		if err != nil {
+			kept = choose(f.fs.rng, kept)
+		}
+		f.inode.flush(kept)
 	}
-	kept := f.inode.changes
-	if err != nil {
-		kept = choose(f.fs.rng, kept)
-	}
-	f.inode.flush(kept)
-	return f.failed("sync", err, false)
+	return f.done("sync", cut, err)
 }
 
 // flush brings changes to the disk; all others are forgotten by everyone.
@@ -87,10 +81,10 @@ func (f *file) Lock() error {
 	defer f.fs.mu.Unlock()
 	cut, err := f.operation()
 	if err != nil || cut {
-		return f.failed("lock", err, cut)
+		return f.done("lock", cut, err)
 	}
 	if h := f.inode.holder; h != nil && h != f && h.usable() {
-		return pathError("lock", f.name, store.ErrLocked)
+		return f.done("lock", false, store.ErrLocked)
 	}
 	f.inode.holder = f
 	return nil
@@ -106,3 +100,5 @@ func (f *file) Close() error {
 
 // usable tells whether the file is open in the present life.
 func (f *file) usable() bool { return !f.closed && f.life == f.fs.life && f.fs.dead == nil }
+
+func (f *file) done(op string, cut bool, err error) error { return f.fs.done(op, f.name, cut, err) }

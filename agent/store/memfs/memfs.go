@@ -1,7 +1,6 @@
 package memfs
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -67,11 +66,10 @@ func (d *FS) MkdirAll(dir string, _ fs.FileMode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	cut, err := d.operation(d.life)
-	if err != nil {
-		return pathError("mkdir", dir, err)
+	if err == nil {
+		d.dirs[filepath.Clean(dir)] = true
 	}
-	d.dirs[filepath.Clean(dir)] = true
-	return d.finish(cut)
+	return d.done("mkdir", dir, cut, err)
 }
 
 // OpenFile opens or makes a file.
@@ -79,22 +77,20 @@ func (d *FS) OpenFile(name string, flag int, _ fs.FileMode) (store.File, error) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	cut, err := d.operation(d.life)
-	if err != nil {
-		return nil, pathError("open", name, err)
-	}
 	name = filepath.Clean(name)
 	f := d.live[name]
 	switch {
+	case err != nil:
 	case f == nil && (flag&os.O_CREATE == 0 || !d.dirs[filepath.Dir(name)]):
-		return nil, pathError("open", name, cmp.Or(d.finish(cut), fs.ErrNotExist))
+		err = fs.ErrNotExist
 	case f == nil:
 		f = &inode{}
 		d.name(naming{to: name, file: f})
 	case flag&os.O_TRUNC != 0:
 		f.change(change{index: -1})
 	}
-	if err := d.finish(cut); err != nil {
-		return nil, pathError("open", name, err)
+	if err := d.done("open", name, cut, err); err != nil {
+		return nil, err
 	}
 	return &file{fs: d, inode: f, name: name, life: d.life}, nil
 }
@@ -104,19 +100,15 @@ func (d *FS) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	cut, err := d.operation(d.life)
-	if err != nil {
-		return pathError("rename", from, err)
-	}
 	from, to = filepath.Clean(from), filepath.Clean(to)
-	f := d.live[from]
-	if f == nil {
-		return pathError("rename", from, cmp.Or(d.finish(cut), fs.ErrNotExist))
+	switch f := d.live[from]; {
+	case err != nil:
+	case f == nil:
+		err = fs.ErrNotExist
+	default:
+		d.name(naming{from: from, to: to, file: f})
 	}
-	d.name(naming{from: from, to: to, file: f})
-	if err := d.finish(cut); err != nil {
-		return pathError("rename", from, err)
-	}
-	return nil
+	return d.done("rename", from, cut, err)
 }
 
 // SyncDir makes the names in a directory durable.
@@ -124,25 +116,20 @@ func (d *FS) SyncDir(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	cut, err := d.operation(d.life)
-	if err != nil || cut {
-		return pathError("sync", dir, errors.Join(err, d.finish(cut)))
-	}
 	dir = filepath.Clean(dir)
-	d.moves = slices.DeleteFunc(d.moves, func(m naming) bool {
-		if filepath.Dir(m.to) != dir {
-			return false
-		}
-		d.disk.apply(m)
-		return true
-	})
-	return nil
+	if err == nil && !cut {
+		d.moves = slices.DeleteFunc(d.moves, func(m naming) bool {
+			if filepath.Dir(m.to) != dir {
+				return false
+			}
+			d.disk.apply(m)
+			return true
+		})
+	}
+	return d.done("sync", dir, cut, err)
 }
 
 func (d *FS) name(m naming) {
 	d.live.apply(m)
 	d.moves = append(d.moves, m)
-}
-
-func pathError(op, path string, err error) error {
-	return &fs.PathError{Op: op, Path: path, Err: err}
 }
