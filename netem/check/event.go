@@ -108,9 +108,9 @@ func (e Event) String() string {
 
 // Violation is a broken promise.
 type Violation struct {
-	Promise string // "P1", ...
-	At      time.Duration
-	Text    string
+	Promise string        `json:"promise"` // "P1", ...
+	At      time.Duration `json:"at_ns"`
+	Text    string        `json:"text"`
 }
 
 // Error tells promise, time and what happened.

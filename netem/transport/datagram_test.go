@@ -29,9 +29,9 @@ type host struct {
 	calls   atomic.Int32 // packet callbacks under way
 }
 
-func wrap(t testing.TB, base Base, opts ...Option) *host {
+func wrap(t testing.TB, base Base) *host {
 	h := &host{
-		Transport: Wrap(base, 7, opts...),
+		Transport: Wrap(base, 7),
 		addr:      base.LocalAddr(),
 		packets:   make(chan string, 10000),
 		streams:   make(chan net.Conn, 100),
@@ -47,14 +47,14 @@ func wrap(t testing.TB, base Base, opts ...Option) *host {
 }
 
 // bubble runs a test with two hosts, a and b, in virtual time.
-func bubble(t *testing.T, test func(t *testing.T, a, b *host), opts ...Option) {
+func bubble(t *testing.T, test func(t *testing.T, a, b *host)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memory.New()
 		var hosts []*host
 		for _, addr := range []netip.AddrPort{addrA, addrB} {
 			e, err := n.Listen(addr)
 			require.NoError(t, err)
-			h := wrap(t, e, opts...)
+			h := wrap(t, e)
 			h.Learn(names)
 			hosts = append(hosts, h)
 		}
@@ -163,6 +163,7 @@ func TestCutDropsWhatIsDelayedAlready(t *testing.T) {
 
 func TestDelayedDatagramsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, a, b *host) {
+		a.limit = 10
 		a.set(t, "out *: delay 1m")
 		for range 15 {
 			a.send(t, b, "x")
@@ -170,7 +171,7 @@ func TestDelayedDatagramsAreBounded(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		require.Len(t, b.got(), 10)
 		require.EqualValues(t, 5, a.Counters()["overflow_dropped"])
-	}, Keep(10))
+	})
 }
 
 func TestDuplicatesAndFlippedBitsArrive(t *testing.T) {

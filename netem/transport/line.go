@@ -27,8 +27,11 @@ func newLine(dir netem.Direction) line {
 	return line{dir: dir, sooner: make(chan struct{}, 1)}
 }
 
-// keepBytes bounds the memory of the datagrams kept in one direction.
-const keepBytes = 16 << 20
+// Bounds of what is kept in one direction; more is dropped and counted.
+const (
+	keepDatagrams = 4096
+	keepBytes     = 16 << 20
+)
 
 // full tells whether there is no room for a datagram of size bytes.
 func (l *line) full(limit, size int) bool {

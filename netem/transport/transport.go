@@ -30,7 +30,7 @@ var _ Base = (*Transport)(nil)
 type Transport struct {
 	base   Base
 	start  time.Time
-	limit  int
+	limit  int // of the delayed datagrams kept in one direction
 	packet func(b []byte, from netip.AddrPort)
 	// turn is held while packet runs, unless the network is undisturbed: then
 	// the base's reader alone calls it. A channel, so that waiting for it lets
@@ -62,34 +62,21 @@ type counts struct {
 	streamsCut uint64
 }
 
-// Option changes a Transport from its defaults.
-type Option func(*Transport)
-
-// Keep sets how many delayed datagrams are kept in each direction; more, and
-// more than 16 MiB, are dropped and counted. Default 4096.
-func Keep(datagrams int) Option {
-	return func(t *Transport) { t.limit = datagrams }
-}
-
 // Wrap puts a Transport without rules above base. The seed fixes the dice:
 // give each agent its own.
-func Wrap(base Base, seed uint64, opts ...Option) *Transport {
-	t := &Transport{
+func Wrap(base Base, seed uint64) *Transport {
+	return &Transport{
 		base:    base,
 		start:   time.Now(),
-		limit:   4096,
+		limit:   keepDatagrams,
 		turn:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		em:      netem.New(seed),
 		changed: make(chan struct{}),
 		conns:   make(map[*conn]struct{}),
+		out:     newLine(netem.Out),
+		in:      newLine(netem.In),
 	}
-	t.out = newLine(netem.Out)
-	t.in = newLine(netem.In)
-	for _, o := range opts {
-		o(t)
-	}
-	return t
 }
 
 // now is the time of the emulator: steady, and virtual where time is.

@@ -144,14 +144,16 @@ func (r *run) gatherHistory(rep *Report) error {
 }
 
 func (r *run) gatherViolations(rep *Report) {
+	bad := func(promise string, at time.Duration, text string) {
+		rep.Violations = append(rep.Violations, Violation{Promise: promise, At: at, Text: text})
+	}
 	for _, v := range r.seq.found() {
-		rep.Violations = append(rep.Violations, Violation{v.Promise, v.At, r.observer.named(v.Text)})
+		bad(v.Promise, v.At, r.observer.named(v.Text))
 	}
 	for _, text := range rep.History.Broken {
-		rep.Violations = append(rep.Violations, Violation{"P2", rep.Until, "the fenced file: " + text})
+		bad("P2", rep.Until, "the fenced file: "+text)
 	}
 	if r.healed != nil {
-		rep.Violations = append(rep.Violations, Violation{"P5", rep.Until,
-			fmt.Sprintf("the flock was not whole %v after the last fault: %v", time.Duration(r.o.Scenario.Heal), r.healed)})
+		bad("P5", rep.Until, fmt.Sprintf("the flock was not whole %v after the last fault: %v", time.Duration(r.o.Scenario.Heal), r.healed))
 	}
 }

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
 	"duckduckgoose/netem/check"
 )
 
@@ -110,6 +112,37 @@ func (o *observer) see(name string, s api.Status, up bool) {
 	}
 	a.span(now, state)
 	o.answer(a, &s)
+}
+
+const (
+	// pollGoose and pollDuck space the questions to an agent.
+	pollGoose = 20 * time.Millisecond
+	pollDuck  = 250 * time.Millisecond
+	// pollLimit bounds how long an answer is waited for; one that was stopped
+	// answers late, and that answer is looked at like any other.
+	pollLimit = 15 * time.Second
+)
+
+// poll asks one agent all the time: often while it may be the goose.
+func (o *observer) poll(ctx context.Context, a *flock.Agent) {
+	for next := pollDuck; flock.Sleep(ctx, next) == nil; {
+		ask, cancel := context.WithTimeout(ctx, pollLimit)
+		s, err := a.Client().Status(ask)
+		cancel()
+		if err == nil {
+			o.polled(a.Name, s)
+		}
+		if next = pollDuck; o.mayBeGoose(a.Name) {
+			next = pollGoose
+		}
+	}
+}
+
+func (o *observer) mayBeGoose(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.agents[name]
+	return a.up && a.status.Role == api.RoleGoose
 }
 
 // polled takes an answer to a question.

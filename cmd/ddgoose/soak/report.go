@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"duckduckgoose/netem/check"
 )
 
 // Report is what a soak found. All times are nanoseconds since its start.
@@ -50,14 +52,7 @@ type Report struct {
 }
 
 // Violation is a broken promise.
-type Violation struct {
-	Promise string        `json:"promise"`
-	At      time.Duration `json:"at_ns"`
-	Text    string        `json:"text"`
-}
-
-// Safety tells whether it is one that no fault may break.
-func (v *Violation) Safety() bool { return v.Promise != "P4" && v.Promise != "P5" }
+type Violation = check.Violation
 
 // Traffic is what one agent sent and received for the election, per second of the run.
 type Traffic struct {
@@ -79,9 +74,8 @@ const (
 
 // judge chooses the verdict.
 func (r *Report) judge() {
-	safe := !slices.ContainsFunc(r.Violations, func(v Violation) bool { return v.Safety() })
 	switch {
-	case !safe:
+	case slices.ContainsFunc(r.Violations, func(v Violation) bool { return v.Safety() }):
 		r.Verdict = Unsafe
 	case len(r.Crashes) > 0:
 		r.Verdict = Crashed
@@ -138,15 +132,7 @@ func (r *Report) Summary() string {
 
 // Headline is the verdict in words.
 func (r *Report) Headline() string {
-	switch r.Verdict {
-	case Unsafe:
-		return "SAFETY BROKEN"
-	case Crashed:
-		return "an agent crashed"
-	case Unalive:
-		return "liveness missed"
-	case Leaking:
-		return "a process grew"
-	}
-	return "every promise kept"
+	return map[string]string{
+		Unsafe: "SAFETY BROKEN", Crashed: "an agent crashed", Unalive: "liveness missed", Leaking: "a process grew", Good: "every promise kept",
+	}[r.Verdict]
 }
