@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"duckduckgoose/agent/election"
 )
@@ -33,56 +32,33 @@ const _ = uint(slotBytes - headerBytes - maxPayload)
 
 // appendState encodes a valid state.
 func appendState(b []byte, s *State) []byte {
-	be := binary.BigEndian
-	b = append(b, s.ID[:]...)
-	b = be.AppendUint64(b, s.Start)
-	b = append(b, mark(s.Left))
-	b = append(b, s.Bound[:]...)
-
 	f := &s.Founding
-	b = append(b, f.FlockID[:]...)
-	b = append(b, f.Coordinator[:]...)
-	b = be.AppendUint64(b, f.Attempt)
-	b = be.AppendUint64(b, f.Aborted)
-	b = be.AppendUint16(b, uint16(len(f.Set)))
+	b = put(b, s.ID[:], s.Start, s.Left, s.Bound[:])
+	b = put(b, f.FlockID[:], f.Coordinator[:], f.Attempt, f.Aborted, uint16(len(f.Set)))
 	for i := range f.Set {
 		b = append(b, f.Set[i][:]...)
 	}
-
-	b = be.AppendUint16(b, uint16(len(s.Elections)))
+	b = put(b, uint16(len(s.Elections)))
 	for i := range s.Elections {
-		b = appendElection(b, &s.Elections[i])
+		e := &s.Elections[i]
+		r := &e.Record
+		b = put(b, e.Number, r.FlockID[:], r.Generation.Number, r.Generation.Tag, r.Term, r.Vote[:])
+		b = put(b, r.Config.Term, r.Config.Version, r.Config.N)
+		for _, v := range r.Config.Members() {
+			b = put(b, v.ID[:], v.Priority)
+		}
+		b = put(b, uint64(r.PromiseMax), r.Config.Table[:], e.Created, e.Started, byte(len(e.Name)))
+		b = append(b, e.Name...)
 	}
 	return b
 }
 
-func appendElection(b []byte, e *Election) []byte {
-	be, r := binary.BigEndian, &e.Record
-	b = be.AppendUint64(b, e.Number)
-	b = append(b, r.FlockID[:]...)
-	b = be.AppendUint64(b, r.Generation.Number)
-	b = be.AppendUint64(b, r.Generation.Tag)
-	b = be.AppendUint64(b, r.Term)
-	b = append(b, r.Vote[:]...)
-	b = be.AppendUint64(b, r.Config.Term)
-	b = be.AppendUint64(b, r.Config.Version)
-	b = append(b, r.Config.N)
-	for _, v := range r.Config.Members() {
-		b = append(b, v.ID[:]...)
-		b = append(b, v.Priority)
+// put appends numbers, marks and bytes.
+func put(b []byte, fields ...any) []byte {
+	for _, f := range fields {
+		b, _ = binary.Append(b, binary.BigEndian, f) // fails for other types only
 	}
-	b = be.AppendUint64(b, uint64(r.PromiseMax))
-	b = append(b, r.Config.Table[:]...)
-	b = be.AppendUint64(b, e.Created)
-	b = append(b, mark(e.Started), byte(len(e.Name)))
-	return append(b, e.Name...)
-}
-
-func mark(set bool) byte {
-	if set {
-		return 1
-	}
-	return 0
+	return b
 }
 
 // decodeState reads what appendState wrote, in this version or an earlier one,
@@ -90,24 +66,16 @@ func mark(set bool) byte {
 func decodeState(version uint32, payload []byte) (State, error) {
 	var s State
 	d := decoder{rest: payload, version: version}
-	d.read(s.ID[:])
-	s.Start = d.uint64()
-	left := d.byte()
-	s.Left = left == 1
-	d.read(s.Bound[:])
-
 	f := &s.Founding
-	d.read(f.FlockID[:])
-	d.read(f.Coordinator[:])
-	f.Attempt = d.uint64()
-	f.Aborted = d.uint64()
+	d.read(s.ID[:], &s.Start)
+	d.mark("left", &s.Left)
+	d.read(s.Bound[:], f.FlockID[:], f.Coordinator[:], &f.Attempt, &f.Aborted)
 	if n := d.count("founders", MaxFounders); n > 0 {
 		f.Set = make([]election.ID, n)
 		for i := range f.Set {
 			d.read(f.Set[i][:])
 		}
 	}
-
 	if n := d.count("elections", MaxElections); n > 0 {
 		s.Elections = make([]Election, n)
 		for i := range s.Elections {
@@ -119,8 +87,6 @@ func decodeState(version uint32, payload []byte) (State, error) {
 		return State{}, d.err
 	case len(d.rest) > 0:
 		return State{}, fmt.Errorf("%d bytes too many", len(d.rest))
-	case left > 1:
-		return State{}, fmt.Errorf("left mark %d: want 0 or 1", left)
 	}
 	if err := s.valid(); err != nil {
 		return State{}, err
@@ -130,83 +96,66 @@ func decodeState(version uint32, payload []byte) (State, error) {
 
 var errShort = errors.New("ends too early")
 
-// decoder reads fields until one fails; then all others read as zero.
+// decoder reads fields until one fails; then all others stay zero.
 type decoder struct {
 	version uint32
 	rest    []byte
 	err     error
 }
 
-func (d *decoder) take(n int) []byte {
-	if d.err == nil && len(d.rest) < n {
-		d.err = errShort
+// read reads numbers and bytes.
+func (d *decoder) read(into ...any) {
+	for _, f := range into {
+		if d.err != nil {
+			return
+		}
+		n, err := binary.Decode(d.rest, binary.BigEndian, f)
+		if err != nil {
+			d.err = errShort
+		}
+		d.rest = d.rest[n:]
 	}
-	if d.err != nil {
-		return nil
-	}
-	b := d.rest[:n]
-	d.rest = d.rest[n:]
-	return b
 }
 
-func (d *decoder) read(into []byte) { copy(into, d.take(len(into))) }
-
-func (d *decoder) byte() byte {
-	if b := d.take(1); b != nil {
-		return b[0]
+func (d *decoder) mark(what string, set *bool) {
+	var b byte
+	d.read(&b)
+	if *set = b == 1; b > 1 {
+		d.err = fmt.Errorf("%s mark %d: want 0 or 1", what, b)
 	}
-	return 0
-}
-
-func (d *decoder) uint64() uint64 {
-	if b := d.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
 }
 
 // count reads the length of a list, which bounds what decoding allocates.
 func (d *decoder) count(what string, limit int) int {
-	b := d.take(2)
-	if b == nil {
-		return 0
-	}
-	n := int(binary.BigEndian.Uint16(b))
-	if n > limit {
+	var n uint16
+	d.read(&n)
+	if int(n) > limit {
 		d.err = fmt.Errorf("%d %s: at most %d", n, what, limit)
 		return 0
 	}
-	return n
+	return int(n)
 }
 
 func (d *decoder) election(e *Election) {
 	r := &e.Record
-	e.Number = d.uint64()
-	d.read(r.FlockID[:])
-	r.Generation.Number = d.uint64()
-	r.Generation.Tag = d.uint64()
-	r.Term = d.uint64()
-	d.read(r.Vote[:])
-	r.Config.Term = d.uint64()
-	r.Config.Version = d.uint64()
-	r.Config.N = d.byte()
-	if r.Config.N > election.MaxVoters {
-		d.err = fmt.Errorf("config of %d voters: at most %d", r.Config.N, election.MaxVoters)
+	c := &r.Config
+	d.read(&e.Number, r.FlockID[:], &r.Generation.Number, &r.Generation.Tag, &r.Term, r.Vote[:], &c.Term, &c.Version, &c.N)
+	if c.N > election.MaxVoters {
+		d.err = fmt.Errorf("config of %d voters: at most %d", c.N, election.MaxVoters)
 		return
 	}
-	for i := range r.Config.N {
-		d.read(r.Config.Voters[i].ID[:])
-		r.Config.Voters[i].Priority = d.byte()
+	for i := range c.N {
+		d.read(c.Voters[i].ID[:], &c.Voters[i].Priority)
 	}
-	r.PromiseMax = time.Duration(d.uint64())
+	d.read(&r.PromiseMax)
 	if d.version < 2 {
 		return
 	}
-	d.read(r.Config.Table[:])
-	e.Created = d.uint64()
-	started := d.byte()
-	if e.Started = started == 1; started > 1 {
-		d.err = fmt.Errorf("started mark %d: want 0 or 1", started)
-	}
-	e.Name = string(d.take(int(d.byte())))
+	d.read(c.Table[:], &e.Created)
+	d.mark("started", &e.Started)
+	var n byte
+	d.read(&n)
+	name := make([]byte, n)
+	d.read(name)
+	e.Name = string(name)
 }
