@@ -1,8 +1,17 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/nofollow"
 )
 
 // FS is the little that a store needs of a file system. The real one is used
@@ -31,4 +40,103 @@ type File interface {
 	Lock() error
 	// Close closes the file. It makes nothing durable.
 	Close() error
+}
+
+// osFS is the machine's own file system.
+type osFS struct{}
+
+type osFile struct{ *os.File }
+
+var (
+	_ FS   = osFS{}
+	_ File = osFile{}
+)
+
+func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := nofollow.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// MkdirAll syncs the parent even of a directory that exists: whoever made it
+// may have been killed before doing so.
+func (o osFS) MkdirAll(dir string, perm fs.FileMode) error {
+	parent := filepath.Dir(dir)
+	info, err := os.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	case err == nil:
+		// A parent that may not be opened belongs to another user, who made this directory.
+		if err := o.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist) || parent == dir:
+		return err
+	}
+	if err := o.MkdirAll(parent, perm); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return o.SyncDir(parent)
+}
+
+// SyncDir takes a file system that cannot sync directories as one that has
+// no need to.
+func (osFS) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
+
+func (f osFile) Sync() error { return f.control("fdatasync", syncData) }
+
+func (f osFile) Lock() error {
+	err := f.control("flock", func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%w: %s", ErrLocked, f.Name())
+	}
+	return err
+}
+
+// control runs a system call on the descriptor, again when a signal came in between.
+func (f osFile) control(op string, call func(fd int) error) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = raw.Control(func(fd uintptr) {
+		for done = call(int(fd)); done == unix.EINTR; {
+			done = call(int(fd))
+		}
+	})
+	if err == nil && done != nil {
+		err = &fs.PathError{Op: op, Path: f.Name(), Err: done}
+	}
+	return err
+}
+
+// isAt tells whether the file at path is this one. Where the system does not
+// tell, it is.
+func (f osFile) isAt(path string) bool {
+	at, err := os.Lstat(path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
+	}
+	own, err := f.Stat()
+	return err != nil || os.SameFile(own, at)
 }

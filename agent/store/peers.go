@@ -160,9 +160,3 @@ func decodePeers(b []byte) ([]Peer, error) {
 	}
 	return ps, nil
 }
-
-func (s *Store) closePeers() {
-	s.peers.Lock()
-	defer s.peers.Unlock()
-	s.peers.closed = true
-}

@@ -90,7 +90,9 @@ func (s *Store) Lost() error {
 
 // Close settles, and gives the directory free. A second call does nothing.
 func (s *Store) Close() error {
-	s.closePeers()
+	s.peers.Lock()
+	s.peers.closed = true
+	s.peers.Unlock()
 	r := &s.records
 	r.Lock()
 	defer r.Unlock()
