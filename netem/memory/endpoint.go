@@ -44,16 +44,6 @@ type datagram struct {
 	due  time.Time
 }
 
-func newEndpoint(n *Network, addr netip.AddrPort) *Endpoint {
-	return &Endpoint{
-		net:     n,
-		addr:    addr,
-		packets: make(chan datagram, queueDatagrams),
-		streams: make(chan net.Conn, backlog),
-		done:    make(chan struct{}),
-	}
-}
-
 // LocalAddr is where the endpoint listens.
 func (e *Endpoint) LocalAddr() netip.AddrPort { return e.addr }
 

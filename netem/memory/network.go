@@ -56,9 +56,11 @@ func (n *Network) Listen(addr netip.AddrPort) (*Endpoint, error) {
 	if n.endpoints[addr] != nil {
 		return nil, &net.OpError{Op: "listen", Net: "udp", Addr: net.UDPAddrFromAddrPort(addr), Err: syscall.EADDRINUSE}
 	}
-	e := newEndpoint(n, addr)
-	n.endpoints[addr] = e
-	return e, nil
+	n.endpoints[addr] = &Endpoint{
+		net: n, addr: addr,
+		packets: make(chan datagram, queueDatagrams), streams: make(chan net.Conn, backlog), done: make(chan struct{}),
+	}
+	return n.endpoints[addr], nil
 }
 
 // freePort gives the next port where nobody listens; mu is held.
@@ -127,7 +129,7 @@ func (n *Network) connect(from, to netip.AddrPort) *stream {
 	if n.cut(from, to) {
 		return nil
 	}
-	s := newStream(n, from, to, n.freePort(from.Addr()))
+	s := &stream{net: n, ends: [2]netip.AddrPort{from, to}, port: n.freePort(from.Addr()), changed: make(chan struct{})}
 	n.streams[s] = struct{}{}
 	return s
 }

@@ -44,10 +44,6 @@ type segment struct {
 	due time.Time
 }
 
-func newStream(n *Network, from, to, port netip.AddrPort) *stream {
-	return &stream{net: n, ends: [2]netip.AddrPort{from, to}, port: port, changed: make(chan struct{})}
-}
-
 // conn gives the dialer's side (0) or the other (1).
 func (s *stream) conn(me int) *Conn {
 	addrs := [2]netip.AddrPort{s.port, s.ends[1]}

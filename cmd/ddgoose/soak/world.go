@@ -71,16 +71,15 @@ func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Durati
 
 // here says that an agent answers, as a member of the flock.
 func (w *world) here(name, id string, c api.Config, generation uint64) {
-	now := boottime.Now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p := w.places[name]
-	if p.since == 0 || p.id != id {
-		p.id = id
-		p.since = now + 2*w.lease*101/100 // rule 13: promise_max is at most two leases
-	}
-	w.learn(c, generation, now)
-	w.judge(now)
+	w.change(func() {
+		now := boottime.Now()
+		p := w.places[name]
+		if p.since == 0 || p.id != id {
+			p.id = id
+			p.since = now + 2*w.lease*101/100 // rule 13: promise_max is at most two leases
+		}
+		w.learn(c, generation, now)
+	})
 }
 
 // gone says that an agent does not answer.
