@@ -2,9 +2,8 @@ package netem
 
 import "time"
 
-// Dice is a stream of chance, fixed by its seed: a splitmix64 generator, held
-// by value. Its arithmetic is that of integers, so it rolls the same on every
-// machine. *Dice is a math/rand/v2 Source, and an io.Reader.
+// Dice is a stream of chance fixed by its seed, the same on every machine: a
+// splitmix64 generator. *Dice is a math/rand/v2 Source, and an io.Reader.
 type Dice uint64
 
 // NewDice gives the stream of one link. Streams of different seeds, directions
@@ -54,8 +53,7 @@ func (d *Dice) uniform(j time.Duration) time.Duration {
 }
 
 // normal draws with mean 0 and standard deviation j: the sum of twelve uniform
-// numbers of 16 bits has a deviation of 2^16, is as good as normal up to three
-// deviations, and never strays beyond six. MaxDelay keeps the product in 64 bits.
+// numbers of 16 bits has a deviation of 2^16. MaxDelay keeps the product in 64 bits.
 func (d *Dice) normal(j time.Duration) time.Duration {
 	sum := int64(-6 << 16)
 	for range 3 {

@@ -2,9 +2,8 @@ package netem
 
 import "time"
 
-// MaxLinks bounds how many links an Emulator remembers: a stranger who sends
-// from ever new addresses cannot make it grow. Beyond it the link that was met
-// first is forgotten, and begins anew when met again.
+// MaxLinks bounds how many links an Emulator remembers, whoever sends. Beyond it
+// the oldest is forgotten, and begins anew when met again.
 const MaxLinks = 4096
 
 // Verdict is what happens to one packet. The zero Verdict lets it pass at once.
@@ -39,14 +38,12 @@ type Counters struct {
 	WritesHeld uint64 // pieces of streams held, by delay or rate
 }
 
-// Emulator applies rules to the packets of one agent. It reads no clock: time
-// is an argument, any steady count that does not go backwards. It is for one
-// goroutine at a time.
+// Emulator applies rules to the packets of one agent, for one goroutine at a
+// time. Time is an argument: any count that does not go backwards.
 //
 // Each link (a direction and a peer) has dice of its own, so the same seed and
-// the same packets on a link give the same verdicts, whatever other links do.
-// Two agents with one seed would lose the same packets of a third: give each
-// its own.
+// packets give the same verdicts, whatever other links do. Give each agent its
+// own seed: with one for two they would lose the same packets of a third.
 type Emulator struct {
 	seed     uint64
 	rules    Rules

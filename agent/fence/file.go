@@ -13,10 +13,10 @@ import (
 )
 
 // File keeps the highest token in a file that programs share. Beside Path there
-// are Path.lock, held (flock(2)) while the token is looked at; Path.work, held while
-// somebody acts; and for moments Path.new. They are made as needed and must not
-// be removed while anybody uses the fence; whoever removes Path forgets all. A
-// link is refused, as two names would be two fences.
+// are Path.lock, locked while the token is read; Path.work, locked while somebody
+// acts; and briefly Path.new. They must not be removed while the fence is in use;
+// to remove Path is to forget all. A link is refused: two names
+// would be two fences.
 type File struct {
 	Path string
 	// FlockID is compared first, when it is not empty: see ErrFlock.
@@ -42,10 +42,9 @@ func (f File) Check(token uint64) error {
 }
 
 // Do calls act if no higher token has been seen, and nobody else acts through
-// Do or Enter meanwhile. The token is kept before anything is waited for:
-// from then on nobody older begins. One who acts already is waited for, as his
-// act could otherwise come after ours; ctx bounds that. Who has waited is
-// refused when a newer one has come meanwhile.
+// Do or Enter meanwhile. The token is kept first: from then on nobody older
+// begins. Then Do waits, until ctx ends, for an older act to end, and is refused
+// when a newer token has come meanwhile.
 func (f File) Do(ctx context.Context, token uint64, act func(context.Context) error) error {
 	e, err := f.Enter(ctx, token)
 	if err != nil {

@@ -9,12 +9,10 @@
 //	and a namespace
 //
 // Each agent is a process in a network namespace of its own. What the kernel
-// cuts and loses on the way through the router, and what the emulator cuts and
-// loses inside the agents, must have the same outcome: the same agents are the
-// goose, the same are not, and the flock heals after.
+// cuts and loses at the router, and what the emulator cuts and loses inside the
+// agents, must have the same outcome: who is the goose, and that the flock heals.
 //
-// The namespaces have no names: the kernel takes them away, with all that is in
-// them, when the test has ended, however it ended. Nothing outside them is touched.
-// Without root or nftables the tests skip, and say so. Those that take longer
-// run when DDGOOSE_TEST_EXTRA is set.
+// The namespaces have no names, so they end with the test, however it ends.
+// Without root or nftables the tests skip. Those that take longer run when
+// DDGOOSE_TEST_EXTRA is set.
 package lab

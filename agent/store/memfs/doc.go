@@ -7,19 +7,13 @@
 //	disk.PowerOn()
 //	st, err = store.Open("/a", disk)     // sees what a real disk might have kept
 //
-// What a crash may leave:
+// What a crash leaves, as the seed decides:
 //
-//   - Data that was not synced is kept by sectors of 512 bytes, each whole: none
-//     of it, all, what came first, or any choice. The seed decides.
-//   - Names that were made or replaced and not synced by SyncDir are kept up to
-//     some moment: later ones are forgotten.
-//   - A sync that fails keeps a choice too. After it the data still reads as
-//     written and counts as clean, as on Linux: another sync succeeds and
-//     brings nothing to the disk.
-//   - Killing the process alone forgets nothing, but nothing has become durable
-//     by it either.
+//   - of data not synced none, all, the first or any sectors of 512 bytes, each whole
+//   - of names not synced by SyncDir those up to some moment
+//   - after a failed sync a choice too; the data still reads as written and counts
+//     as clean, as on Linux: another sync succeeds and saves nothing
+//   - after a kill everything, but nothing more is durable
 //
-// The same seed and the same calls give the same contents. Everything on the
-// way costs memory only for sectors that are not all zeros, so that hundreds
-// of disks are cheap.
+// The same seed and calls give the same contents. Sectors of zeros cost no memory.
 package memfs

@@ -13,8 +13,7 @@ import (
 	"duckduckgoose/agent/fence"
 )
 
-// fenced is the resource that every goose writes to: a journal behind a fence
-// that programs would use, too.
+// fenced is the resource that every goose writes to: a journal behind a fence.
 type fenced struct {
 	fence   fence.File
 	journal *os.File

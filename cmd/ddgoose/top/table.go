@@ -76,17 +76,14 @@ func leaseBar(m *model, a *Agent, _ Goose) string {
 
 // rtt writes a round trip in three digits.
 func rtt(d *time.Duration) string {
-	switch {
-	case d == nil:
+	if d == nil {
 		return ""
-	case *d >= 100*time.Millisecond:
-		return d.Round(time.Millisecond).String()
-	case *d >= 10*time.Millisecond:
-		return d.Round(100 * time.Microsecond).String()
-	case *d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
 	}
-	return d.Round(time.Microsecond).String()
+	unit := time.Microsecond
+	for unit < time.Millisecond && *d >= 1000*unit {
+		unit *= 10
+	}
+	return d.Round(unit).String()
 }
 
 func loss(ratio *float64) string {

@@ -22,10 +22,9 @@ func inForeground(f *os.File) bool {
 // us go on, the kernel does not stop us at all.
 const stopWait = 250 * time.Millisecond
 
-// stop stops this process and those that the shell started with it, as the
-// terminal's own key does, and returns when the shell lets them go on. The signal
-// may strike after Kill has returned: whoever takes the terminal back before that
-// takes it from the shell.
+// stop stops this process group, as the terminal's own key does, and returns when
+// the shell lets it go on. The signal may strike after Kill has returned, and until
+// then the terminal must not be taken back.
 func stop() error {
 	goOn := make(chan os.Signal, 1)
 	signal.Notify(goOn, syscall.SIGCONT)
