@@ -104,32 +104,30 @@ func (p *parser) number() bool {
 	return s != "" && (s[0] >= '0' && s[0] <= '9' || s[0] == '.' || s[0] == '-' || s[0] == '+')
 }
 
-func (p *parser) percent(to *percent, what string) error {
-	v, ok := parsePercent(p.peek())
+// take reads the next word, of which want says what it should be.
+func take[T any](p *parser, to *T, parse func(string) (T, bool), want string) error {
+	v, ok := parse(p.peek())
 	if !ok {
-		return p.wrong("a " + what + " from 0% to 100%, like 30%")
+		return p.wrong(want)
 	}
 	*to = v
 	p.advance()
 	return nil
+}
+
+func (p *parser) percent(to *percent, what string) error {
+	return take(p, to, parsePercent, "a "+what+" from 0% to 100%, like 30%")
 }
 
 func (p *parser) duration(to *time.Duration, what string) error {
-	v, err := time.ParseDuration(p.peek())
-	if err != nil || v < 0 || v > MaxDelay {
-		return p.wrong("a " + what + " from 0s to 1h, like 40ms")
-	}
-	*to = v
-	p.advance()
-	return nil
+	return take(p, to, parseDelay, "a "+what+" from 0s to 1h, like 40ms")
+}
+
+func parseDelay(s string) (time.Duration, bool) {
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0 && d <= MaxDelay
 }
 
 func (p *parser) rate(to *bitrate) error {
-	v, ok := parseRate(p.peek())
-	if !ok {
-		return p.wrong("a rate from 1kbit to 100gbit, like 1mbit, 256kbit or 64kbps (kbps are kilobytes per second)")
-	}
-	*to = v
-	p.advance()
-	return nil
+	return take(p, to, parseRate, "a rate from 1kbit to 100gbit, like 1mbit, 256kbit or 64kbps (kbps are kilobytes per second)")
 }

@@ -56,10 +56,9 @@ func (f File) Do(ctx context.Context, token uint64, act func(context.Context) er
 
 // Entry is the right to act until Close.
 type Entry struct {
-	// Lock is the open file that holds the fence closed. The lock lasts until
-	// every process that has it has closed it or is gone: a program that lets
-	// another one act passes it on (exec.Cmd.ExtraFiles), and may then be killed
-	// without anybody getting in beside what it started.
+	// Lock keeps the fence closed until every process that has this file open has
+	// closed it or is gone: a program that starts another one to act passes it on
+	// (exec.Cmd.ExtraFiles), and may then be killed.
 	Lock *os.File
 }
 

@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -51,10 +52,7 @@ func (s *seen) take(flockID string, token uint64) (changed bool, err error) {
 	case token < s.token:
 		return false, &StaleError{Token: token, Highest: s.token}
 	}
-	next := seen{flockID: s.flockID, token: token}
-	if flockID != "" {
-		next.flockID = flockID
-	}
+	next := seen{cmp.Or(flockID, s.flockID), token}
 	changed = next != *s
 	*s = next
 	return changed, nil

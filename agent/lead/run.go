@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -74,7 +75,11 @@ func (r *runner) supervise() error {
 		// Hear everything before judging by time: a process that was paused
 		// must not take for lost what was renewed meanwhile.
 		for e, ok := r.s.Next(); ok; e, ok = r.s.Next() {
-			r.hear(e)
+			if e.Stop != "" {
+				r.hearStop(e)
+			} else if e.Token != 0 {
+				r.hearDeadline(e)
+			}
 		}
 		if r.job == nil {
 			switch {
@@ -106,16 +111,6 @@ func (r *runner) supervise() error {
 	}
 }
 
-// hear takes one event of the session.
-func (r *runner) hear(e api.LeadEvent) {
-	switch {
-	case e.Stop != "":
-		r.hearStop(e)
-	case e.Token != 0:
-		r.hearDeadline(e)
-	}
-}
-
 func (r *runner) hearDeadline(e api.LeadEvent) {
 	o := offer{token: e.Token, until: time.Duration(e.Until), length: time.Duration(e.Lease)}
 	if o.length == 0 {
@@ -139,7 +134,7 @@ func (r *runner) hearDeadline(e api.LeadEvent) {
 
 func (r *runner) hearStop(e api.LeadEvent) {
 	if j := r.job; j != nil && (e.Token == 0 || e.Token == j.lease.token) {
-		j.cancel(causeOf(e.Stop))
+		j.cancel(cmp.Or(causes[e.Stop], ErrLeaseLost))
 		return
 	}
 	if e.Token == 0 || e.Token == r.offer.token {
@@ -147,15 +142,7 @@ func (r *runner) hearStop(e api.LeadEvent) {
 	}
 }
 
-func causeOf(stop string) error {
-	switch stop {
-	case api.StopSteppedDown:
-		return ErrSteppedDown
-	case api.StopStopped:
-		return ErrStopped
-	}
-	return ErrLeaseLost
-}
+var causes = map[string]error{api.StopSteppedDown: ErrSteppedDown, api.StopStopped: ErrStopped}
 
 // drain says that nothing acts by what was handed out.
 func (r *runner) drain(stepDown bool) {

@@ -127,14 +127,8 @@ func (s State) Recovered(c election.Config) State {
 // clone shares nothing with s. Empty lists are nil, so that what is read back
 // equals what was saved.
 func (s State) clone() State {
-	s.Founding.Set = slices.Clone(s.Founding.Set)
-	s.Elections = slices.Clone(s.Elections)
-	if len(s.Founding.Set) == 0 {
-		s.Founding.Set = nil
-	}
-	if len(s.Elections) == 0 {
-		s.Elections = nil
-	}
+	s.Founding.Set = append([]election.ID(nil), s.Founding.Set...)
+	s.Elections = append([]Election(nil), s.Elections...)
 	return s
 }
 
@@ -159,11 +153,8 @@ func (s *State) valid() error {
 		return fmt.Errorf("founding set of %d: at most %d", len(s.Founding.Set), MaxFounders)
 	case len(s.Elections) > MaxElections:
 		return fmt.Errorf("%d elections: at most %d", len(s.Elections), MaxElections)
-	}
-	for _, id := range s.Founding.Set {
-		if id.IsZero() {
-			return fmt.Errorf("founding set names an agent without an id")
-		}
+	case slices.ContainsFunc(s.Founding.Set, election.ID.IsZero):
+		return fmt.Errorf("founding set names an agent without an id")
 	}
 	for i := range s.Elections {
 		e := &s.Elections[i]

@@ -76,10 +76,9 @@ func (n *Network) freePort(ip netip.Addr) netip.AddrPort {
 	}
 }
 
-// Partition lets packets pass only within each group; an endpoint in no group
-// is alone. It replaces the last partition. Datagrams on their way across are
-// lost. Streams across stand still, and dials across wait, until their
-// deadlines or Heal.
+// Partition lets packets pass only within each group; an endpoint in no group is
+// alone. It replaces the last partition. Datagrams under way across are lost;
+// streams and dials across wait until their deadlines or Heal.
 func (n *Network) Partition(groups ...[]netip.AddrPort) {
 	group := make(map[netip.AddrPort]int)
 	for i, g := range groups {

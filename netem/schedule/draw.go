@@ -70,20 +70,6 @@ func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
 	return ops
 }
 
-// Kept gives the lines that are to stay, counted from 0; nil: all.
-func Kept(ops []Op, only []int) []Op {
-	if only == nil {
-		return ops
-	}
-	var left []Op
-	for i, o := range ops {
-		if slices.Contains(only, i) {
-			left = append(left, o)
-		}
-	}
-	return left
-}
-
 // drawer draws what faults are like.
 type drawer struct {
 	*netem.Dice

@@ -2,8 +2,8 @@ package schedule
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -93,7 +93,11 @@ func Drawn(seed uint64, p Plan) Settings {
 	}
 	late := netem.NewDice(seed, netem.Out, "late verbs")
 	ops := Draw(&d, &late, Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults})
-	set.Ops = Kept(ops, p.Only)
+	for i, o := range ops {
+		if p.Only == nil || slices.Contains(p.Only, i) {
+			set.Ops = append(set.Ops, o)
+		}
+	}
 	return set
 }
 
@@ -112,14 +116,7 @@ func Only(seed uint64, p Plan, left []Op) (only []int) {
 
 // OnlyFlag prints the faults that are left as --only takes them.
 func OnlyFlag(only []int) string {
-	if len(only) == 0 {
-		return "none"
-	}
-	words := make([]string, len(only))
-	for i, n := range only {
-		words[i] = strconv.Itoa(n)
-	}
-	return strings.Join(words, ",")
+	return cmp.Or(strings.Trim(strings.ReplaceAll(fmt.Sprint(only), " ", ","), "[]"), "none")
 }
 
 // Shrink drops lines of a schedule as long as what is left is still as it was:

@@ -11,11 +11,10 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// Effects are the words for the effects of an agent, after which, or in the
-// middle of which, it may crash: the next one whatever it is; in the middle of
-// writing and of syncing a record; after a record is durable, a datagram has
-// left, a lease was granted or taken back, readers see another state; in the
-// middle of writing the disk's second copy, and after that.
+// Effects are where an agent may crash: after the next effect, whatever it is; in
+// the middle of writing and of syncing a record; after a record is durable, a
+// datagram has left, a lease was granted or taken back, readers see another state;
+// in the middle of writing the disk's second copy, and after that.
 var Effects = []string{"any", "write", "sync", "save", "send", "grant", "retract", "publish", "settle-write", "settle"}
 
 // verbs are the words of the schedules.

@@ -15,8 +15,13 @@ var ErrLost = errors.New("lost by netem rules")
 // a time-out, as into a black hole) or the cut is gone; a ctx without an end
 // waits as long as the cut. Loss fails it at once with ErrLost.
 func (t *Transport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	if t.disturbed.Load() && t.dialLost(to) {
-		return nil, dialError(to, ErrLost)
+	if t.disturbed.Load() {
+		t.mu.Lock()
+		lost := t.em.DialLost(t.peer("", to))
+		t.mu.Unlock()
+		if lost {
+			return nil, dialError(to, ErrLost)
+		}
 	}
 	for counted := false; ; counted = true {
 		if err := t.untilUncut(ctx, to, counted); err != nil {
@@ -37,12 +42,6 @@ func (t *Transport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, erro
 			return c, nil
 		}
 	}
-}
-
-func (t *Transport) dialLost(to netip.AddrPort) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.em.DialLost(t.peer("", to))
 }
 
 func (t *Transport) isCut(to netip.AddrPort) bool {

@@ -84,23 +84,20 @@ func (m *model) linesInside(width int) (lines []line) {
 		}
 		return lines
 	}
-	for l := range strings.Lines(in.status) {
-		s := plain
-		if strings.HasPrefix(l, "warning: ") {
-			s = notice
-		}
-		text(s, l)
-	}
-	m.factsInside(a, text)
-	if in.why != "" {
-		head("Why")
-		for l := range strings.Lines(in.why) {
+	styled := func(whole, prefix string, prefixed style) {
+		for l := range strings.Lines(whole) {
 			s := plain
-			if strings.HasPrefix(strings.TrimSpace(l), ">") {
-				s = second
+			if strings.HasPrefix(strings.TrimSpace(l), prefix) {
+				s = prefixed
 			}
 			text(s, l)
 		}
+	}
+	styled(in.status, "warning: ", notice)
+	m.factsInside(a, text)
+	if in.why != "" {
+		head("Why")
+		styled(in.why, ">", second)
 	}
 	head("Counters that move")
 	if len(in.rates) == 0 {
