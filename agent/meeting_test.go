@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/wire"
 )
 
@@ -128,11 +129,17 @@ func TestAWrongKeyIsReportedByBoth(t *testing.T) {
 		f.keys = [][]byte{key('y')}
 		f.start("b", joining("10.0.0.1"))
 		f.warns(5*time.Second, "a", "10.0.0.2 seals with key "+wire.KeyID(key('y'))+", we hold "+wire.KeyID(key('x')))
-		f.warns(5*time.Second, "b", "10.0.0.1:3825 refuses our streams: it holds other keys (we hold "+wire.KeyID(key('y'))+"): give both the same --key-file")
+		f.warns(5*time.Second, "b", "10.0.0.1:3825 refuses our streams: it seals with key "+wire.KeyID(key('x'))+", we hold "+wire.KeyID(key('y'))+": give both the same --key-file")
+		require.NotContains(t, strings.Join(f.agents["b"].Status().Warnings, "\n"), "nobody answers", "nothing else is suggested")
+		require.Contains(t, f.agents["b"].Status().Warnings[0], "it seals with key")
+		w := f.why("b")
+		require.Len(t, w.Reasons, 1)
+		require.Equal(t, api.WhyKeys, w.Reasons[0].Kind)
+		require.Equal(t, "give both the same --key-file", w.Reasons[0].Remedy)
 		f.keys = nil
 		f.start("c", joining("10.0.0.1"))
 		f.warns(5*time.Second, "a", "10.0.0.3 sends without a key, we hold "+wire.KeyID(key('x')))
-		f.warns(5*time.Second, "c", "refuses our streams: it holds other keys (we hold none)")
+		f.warns(5*time.Second, "c", "refuses our streams: it seals with key "+wire.KeyID(key('x'))+", we hold none")
 		f.sleep(10 * time.Second)
 		require.Equal(t, 1, f.agents["a"].Status().Alive)
 	})

@@ -103,11 +103,28 @@ func (l *life) foreignLabel(addr, label string) {
 	}
 }
 
+// sameKeys is the remedy for keys that differ.
+const sameKeys = ": give both the same --key-file"
+
 // otherKeys reports an agent that seals with other keys; any goroutine.
 func (l *life) otherKeys(host, text string) {
 	if l.strange.Due("keys " + host) {
-		l.warnings.strangers.report(text + ": give both the same --key-file")
+		l.warnings.strangers.report(text + sameKeys)
 	}
+}
+
+// keyFaults are the agents of other keys, while this one knows no goose: nothing
+// else need be looked for then.
+func (l *life) keyFaults(now time.Duration) (texts []string) {
+	if goose, self := l.member.Default().Goose(now); self || !goose.IsZero() {
+		return nil
+	}
+	for _, p := range l.warnings.strangers.recent {
+		if strings.HasSuffix(p.text, sameKeys) {
+			texts = append(texts, p.text)
+		}
+	}
+	return texts
 }
 
 // otherVersion reports an agent of another version of gossip; any goroutine.
@@ -123,16 +140,18 @@ func (l *life) refreshWarnings(now time.Duration) {
 	warn := func(format string, args ...any) { ws = append(ws, fmt.Sprintf(format, args...)) }
 	l.takeReports(&l.warnings.members)
 	l.takeReports(&l.warnings.strangers)
+	keys := l.keyFaults(now)
+	ws = append(ws, keys...)
 	netem := l.netemRules()
 	if netem != "" {
 		warn("fault rules are in force: %s (ddgoose netem clear)", netem)
 	}
 	if f := l.member.Founder(); f != nil && l.node() == nil {
 		warn("%s", f.Status(l.nameOf))
-	} else if l.node() == nil {
+	} else if l.node() == nil && len(keys) == 0 {
 		warn("bound to no flock yet: waiting for one of %s to answer", strings.Join(l.cfg.Join, " "))
 	}
-	if now-l.born > joinPatience && l.member.Alive() <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
+	if len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
 		warn("nobody answers at %s: check the address, the port (UDP and TCP), --flock and the key", strings.Join(l.cfg.Join, " "))
 		for _, fault := range l.gossip.SeedFaults() {
 			warn("join: %s", fault)
@@ -164,7 +183,9 @@ func (l *life) refreshWarnings(now time.Duration) {
 	for _, ps := range []*problems{&w.members, &w.strangers} {
 		ps.recent = slices.DeleteFunc(ps.recent, func(p timedWarning) bool { return now >= p.until })
 		for _, p := range ps.recent {
-			ws = append(ws, p.text)
+			if !slices.Contains(keys, p.text) { // it stands first
+				ws = append(ws, p.text)
+			}
 		}
 	}
 	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}

@@ -81,6 +81,9 @@ func (a *Agent) roleFacts() why.Facts {
 func (l *life) facts(now time.Duration) why.Facts {
 	f := l.roleFacts()
 	f.Join, f.Observer, f.PreemptAfter = l.cfg.Join, l.cfg.Observer, l.cfg.PreemptsAfter() // a reload changes them on the loop
+	if keys := l.keyFaults(now); len(keys) > 0 {
+		f.Keys = keys[0]
+	}
 	s := why.Source{Member: l.member, Self: l.id, Addr: l.port.Advertised(), Peers: l.peers, NameOf: l.nameOf}
 	s.Gather(&f, now)
 	return f

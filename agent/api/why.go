@@ -57,6 +57,7 @@ const (
 	WhyElection    = "election"     // one is under way
 	WhySpent       = "spent"        // forged messages have used up most of the terms, versions or generations
 	WhyTooFar      = "too_far"      // a round trip takes longer than the lease bears
+	WhyKeys        = "keys"         // an agent seals with other keys
 	WhyFaults      = "faults"       // fault rules are in force
 	WhyFrozen      = "frozen"       // maintenance: the goose changes on failure only
 	WhyPreempted   = "preempted"    // another of a higher priority is to take over

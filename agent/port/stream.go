@@ -3,6 +3,7 @@ package port
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -201,7 +202,7 @@ func (p *Port) admit(conn net.Conn) error {
 }
 
 // refuse counts a stream that is not for us, reports why, and answers with our
-// label and the version of gossip that we speak, so that the dialer sees more than
+// label, the version of gossip that we speak and our key's id, so that the dialer sees more than
 // an EOF. The answer is never larger than what came.
 func (p *Port) refuse(conn net.Conn, from string, err error) {
 	reason := wire.DropMalformed
@@ -225,7 +226,11 @@ func (p *Port) refuse(conn net.Conn, from string, err error) {
 		p.opts.Quiet.Warn("stream "+reason+" "+Host(from), "stream refused: "+from+" "+drop.Error())
 	}
 	if ok && len(p.opts.Label) <= len(label)+len(p.opts.Self) {
-		_, _ = conn.Write(append(labelHeader(p.opts.Label), wire.GossipVersion))
+		answer := append(labelHeader(p.opts.Label), wire.GossipVersion)
+		if ids := p.opts.Keys.Load().KeyIDs(); len(ids) > 0 {
+			answer = append(answer, ids[0]...)
+		}
+		_, _ = conn.Write(answer)
 	}
 }
 
@@ -241,9 +246,18 @@ func (s *stream) refused() error {
 	case ok && version[0] != wire.GossipVersion:
 		p.opts.OtherVersion(Host(s.to), fmt.Sprintf("%s refuses our streams: it speaks gossip version %d, we speak %d", s.to, version[0], wire.GossipVersion))
 	default:
-		p.opts.OtherKeys(Host(s.to), fmt.Sprintf("%s refuses our streams: it holds other keys (%s)", s.to, held(p.opts.Keys.Load())))
+		other := "no key"
+		if id, _ := io.ReadAll(io.LimitReader(s.Conn, 8)); len(id) == 8 && isHex(id) {
+			other = "key " + string(id)
+		}
+		p.opts.OtherKeys(Host(s.to), fmt.Sprintf("%s refuses our streams: it seals with %s, %s", s.to, other, held(p.opts.Keys.Load())))
 	}
 	return fmt.Errorf("%s refused the stream", s.to)
+}
+
+func isHex(b []byte) bool {
+	_, err := hex.DecodeString(string(b))
+	return err == nil
 }
 
 // labelByte opens a flock's label on a stream.

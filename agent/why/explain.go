@@ -40,7 +40,13 @@ func Explain(f Facts) api.Why {
 	if f.Spent != "" {
 		e.reason(api.WhySpent, Spent(f.Spent), SpentRemedy)
 	}
+	if f.Keys != "" {
+		text, remedy, _ := strings.Cut(f.Keys, ": give")
+		e.reason(api.WhyKeys, text, "give"+remedy)
+	}
 	switch {
+	case f.Keys != "" && !f.Bound:
+		e.found.Summary = f.Name + " has no goose: it holds another key than the agents it met"
 	case f.Role == api.RoleGoose:
 		e.goose()
 	case f.Goose != "":

@@ -112,6 +112,9 @@ func (o *waitOptions) watch(ctx context.Context, last *string) (bool, error) {
 			return true, nil
 		}
 		*last = changeLine(s)
+		if len(s.Warnings) > 0 {
+			*last += "; " + s.Warnings[0]
+		}
 	}
 	return false, nil
 }
