@@ -113,6 +113,7 @@ func TestLeaderlessSecondsCountTheTimeWithoutAGoose(t *testing.T) {
 		require.InDelta(t, calm["ddgoose_leaderless_seconds_total"]+9.5, cut["ddgoose_leaderless_seconds_total"], 0.1)
 		f.heal()
 		f.until(10*time.Second, "heard again", func() bool { return f.agreed(duck, goose) })
+		f.sleep(time.Second) // metrics are gathered once a second
 		_, healed := f.scrape(duck)
 		f.sleep(5 * time.Second)
 		_, later := f.scrape(duck)
