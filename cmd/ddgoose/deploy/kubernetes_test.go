@@ -252,8 +252,8 @@ func TestKubernetesAgentsHaveFlagsThatAreRight(t *testing.T) {
 		t.Setenv(env.Name, value)
 	}
 	requireRight(t, c.Args)
-	t.Setenv("DDGOOSE_ADVERTISE", "ddgoose-0") // and such an environment counts
+	t.Setenv("DDGOOSE_ADVERTISE", "ddgoose-0:port") // and such an environment counts
 	_, stderr, code := run(t, binary(t), append(slices.Clone(c.Args), "--voters", "4", "--key-file", "")...)
 	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "ddgoose-0")
+	require.Contains(t, stderr, "ddgoose-0:port")
 }
