@@ -27,10 +27,16 @@ build:
 test: test-race test-model test-sim test-virtual test-fuzz test-processes
 
 ## test-race: all tests with the race detector, but for those of test-processes; the model check at small bounds
-# One processor per test program: with more, Go 1.26 lets two threads run the timers of one synctest bubble under one
-# race context (unlockAndRun in runtime/time.go), and the race detector crashes. It needs no parallel run to find a race.
+# Tests in bubbles of virtual time get one processor: with more, Go 1.26 lets two threads run the timers of one bubble
+# under one race context (unlockAndRun in runtime/time.go), and the race detector crashes. It needs no second one.
+RACE    := $(GO) test -race -timeout 20m -skip '$(PROCESSES)'
+BUBBLES  = $(shell grep -rl --include='*_test.go' '"testing/synctest"' . | xargs -n1 dirname | sort -u)
 test-race:
-	$(GO) test -race -cpu 1 -timeout 20m -skip '$(PROCESSES)' ./...
+	$(MAKE) --no-print-directory -j2 race-bubbles race-others
+race-bubbles:
+	$(RACE) -cpu 1 -p 1 $(BUBBLES)
+race-others:
+	$(RACE) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUBBLES))")
 
 ## test-processes: real agent processes, killed, cut off, healed and measured
 test-processes:
@@ -164,4 +170,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-sim test-processes test-extra soak test-race test-model test-fuzz modelcheck fuzz bench check rewrite man install dist image clean help sim
+.PHONY: run build test test-sim test-processes test-extra soak test-race race-bubbles race-others test-model test-fuzz modelcheck fuzz bench check rewrite man install dist image clean help sim
