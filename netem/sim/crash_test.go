@@ -41,7 +41,7 @@ const crashEnd = 20 * time.Second
 func TestCrashAfterEveryEffect(t *testing.T) {
 	stride := 1
 	if raceEnabled {
-		stride = 23
+		stride = 97
 	}
 	for _, script := range crashScripts {
 		t.Run(script.name, func(t *testing.T) {

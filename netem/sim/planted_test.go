@@ -200,7 +200,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if raceEnabled && tt.from > 0 {
+			if raceEnabled && (tt.from > 0 || tt.only == "") {
 				t.Skip("takes many seeds, and is run without the race detector")
 			}
 			r, seeds := hunt(tt.only, tt.others, tt.bugs, tt.class, tt.from, schedule.Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})

@@ -15,7 +15,7 @@ func TestScenarios(t *testing.T) {
 	for _, s := range schedule.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			if raceEnabled && s.Settings.For > 3*time.Minute {
+			if raceEnabled && s.Settings.For > time.Minute {
 				t.Skip("long, and run without the race detector")
 			}
 			require.NotEmpty(t, s.About)

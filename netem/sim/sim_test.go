@@ -61,7 +61,7 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		502570: "simulator: a goose was due though nobody had heard where a voter had moved to",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
-		if raceEnabled && seed > 100 {
+		if raceEnabled && seed > 30 {
 			continue // all of them run without the race detector
 		}
 		r := Run(schedule.Drawn(seed, schedule.Plan{}), nil)
