@@ -65,7 +65,7 @@ func (f *testFlock) provoke() {
 					From: election.ID{66, byte(host)}, Start: 1, Life: 1, Seq: 1, FlockID: flockOf(f.t, st.FlockID), To: idOf(f.t, st.ID),
 					Messages: []wire.Message{{Message: m}},
 				})
-				f.sleep(5 * time.Second)
+				f.sleep(time.Second) // more than a lease
 				synctest.Wait()
 				require.Zero(f.t, s.packets, "%s, %v of term %d: %d bytes are answered by %d", st.Role, kind, term, sent, s.bytes)
 				require.NoError(f.t, s.e.Close())
