@@ -3,11 +3,11 @@ package agent
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/member"
 )
 
@@ -26,30 +26,29 @@ type addressFaults struct {
 // findAddressFaults looks for addresses that two agents tell, and for loopback
 // ones where agents of other machines are.
 func (l *life) findAddressFaults() {
-	at := map[string][]string{} // names by address
-	inside, outside := map[election.ID]string{}, false
-	note := func(id election.ID, name, addr string, loopback bool) {
+	at := map[netip.AddrPort][]string{} // names by address
+	outside := false                    // an agent is on another machine
+	note := func(name string, addr netip.AddrPort) {
 		at[addr] = append(at[addr], name)
-		if loopback {
-			inside[id] = fmt.Sprintf("%s tells others the loopback address %s, which only agents on its own machine can call: start it with another --bind or --advertise (--advertise @INTERFACE takes an interface's address)", name, addr)
-		}
-		outside = outside || !loopback
+		outside = outside || !addr.Addr().IsLoopback()
 	}
-	told := l.port.Advertised()
-	note(l.id, l.cfg.Name, told.String(), told.Addr().IsLoopback())
+	note(l.cfg.Name, l.port.Advertised())
 	for _, p := range l.peers {
 		if p.State == member.Alive && p.ID != l.id {
-			note(p.ID, p.Meta.Name, p.Addr.String(), p.Addr.Addr().IsLoopback())
+			note(p.Meta.Name, p.Addr)
 		}
 	}
 	f := &l.warnings.addresses
 	f.now = nil
-	if outside {
-		f.now = append(f.now, slices.Collect(maps.Values(inside))...)
-	}
 	for addr, names := range at {
 		slices.Sort(names)
-		if names = slices.Compact(names); len(names) > 1 { // one name twice is an agent that lost its disk, or a name taken
+		names = slices.Compact(names)
+		if outside && addr.Addr().IsLoopback() {
+			for _, name := range names {
+				f.now = append(f.now, fmt.Sprintf("%s tells others the loopback address %s, which only agents on its own machine can call: start it with another --bind or --advertise (--advertise @INTERFACE takes an interface's address)", name, addr))
+			}
+		}
+		if len(names) > 1 { // one name twice is an agent that lost its disk, or a name taken
 			f.now = append(f.now, fmt.Sprintf("%s all tell others the address %s, so calls for one reach another: start each with an address of its own (--advertise ADDR, or --advertise @INTERFACE)", strings.Join(names, ", "), addr))
 		}
 	}

@@ -43,9 +43,20 @@ func (h host) failed(err error) error {
 	return fmt.Errorf("save to %s: %w: this agent can no longer vote or lead, and stops", h.l.cfg.DataDir, err)
 }
 
+// knows tells of an id that gossip or the voters know. Most are found in the map:
+// this runs for each datagram.
+func (l *life) knows(id election.ID) bool {
+	if all := l.byID.Load(); all != nil {
+		if _, ok := (*all)[id]; ok {
+			return true
+		}
+	}
+	return l.member.IsKnown(id)
+}
+
 func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 	l := h.l
-	if len(l.cfg.Keys) == 0 && !l.member.IsKnown(f.To) {
+	if len(l.cfg.Keys) == 0 && !l.knows(f.To) {
 		h.Count("unanswered_strangers") // who may have given any address as its own, for our answer to flood it
 		return max(len(f.Messages), 1)
 	}

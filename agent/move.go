@@ -47,9 +47,13 @@ func (l *life) checkAddress(now time.Duration) error {
 	}
 	l.address.at = now + moveEvery
 	told := l.port.Advertised()
-	next, err := l.address.tells.Addr(context.Background(), bound, l.toward()) // it looks no name up
 	alone := l.node() == nil && l.gossip.Unanswered()
-	if err != nil || next == told || !alone && hasAddress(told.Addr()) {
+	if !alone && hasAddress(told.Addr()) {
+		l.address.wrong = 0
+		return nil
+	}
+	next, err := l.address.tells.Addr(context.Background(), bound, l.toward()) // it looks no name up
+	if err != nil || next == told {
 		l.address.wrong = 0
 		return nil
 	}

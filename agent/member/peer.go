@@ -1,7 +1,6 @@
 package member
 
 import (
-	"cmp"
 	"net/netip"
 	"time"
 
@@ -20,7 +19,15 @@ const (
 
 // String gives the word that the API shows.
 func (s PeerState) String() string {
-	return cmp.Or(map[PeerState]string{Alive: "alive", Failed: "failed", Left: "left"}[s], "unknown")
+	switch s {
+	case Alive:
+		return "alive"
+	case Failed:
+		return "failed"
+	case Left:
+		return "left"
+	}
+	return "unknown"
 }
 
 // Peer is one agent as gossip shows it, this one included.

@@ -85,9 +85,9 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 	for _, f := range m.forced { // gossip may have forgotten it
 		if !slices.ContainsFunc(members, func(o autopilot.Member) bool { return o.ID == f.id }) {
 			members = append(members, autopilot.Member{ID: f.id, Forced: true})
+			slices.SortFunc(members, func(a, b autopilot.Member) int { return a.ID.Compare(b.ID) })
 		}
 	}
-	slices.SortFunc(members, func(a, b autopilot.Member) int { return a.ID.Compare(b.ID) })
 	return members
 }
 
