@@ -306,7 +306,7 @@ func (h *hostile) checkRecord(before *Node, in Input) {
 	h.t.Helper()
 	old, rec := before.rec, h.node.rec
 	if rec.Generation != old.Generation {
-		old.Term = 0 // terms begin anew
+		old.Term = 0 // terms restart at 0
 	}
 	_, told := in.(*Message)
 	switch {

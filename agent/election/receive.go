@@ -174,7 +174,7 @@ func (n *Node) takeGeneration(now time.Duration, m *Message, fx *Effects) bool {
 	n.follow(now, ID{}, fx)
 	n.rec.Generation = m.Generation
 	n.rec.Config = m.Config
-	n.rec.Term = max(m.Term, m.Config.Term) // terms begin anew in each generation
+	n.rec.Term = max(m.Term, m.Config.Term) // terms restart at 0 in each generation
 	n.rec.Vote = ID{}
 	n.ranked = false
 	n.heard, n.resigned = heard{}, Promise{} // they name terms of the old one
