@@ -103,8 +103,8 @@ func (l *life) foreignLabel(addr, label string) {
 	}
 }
 
-// sameKeys is the remedy for keys that differ.
-const sameKeys = ": give both the same --key-file"
+// sameKeys ends each warning about keys that differ.
+const sameKeys = ": " + why.KeysRemedy
 
 // otherKeys reports an agent that seals with other keys; any goroutine.
 func (l *life) otherKeys(host, text string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -82,7 +83,7 @@ func (l *life) facts(now time.Duration) why.Facts {
 	f := l.roleFacts()
 	f.Join, f.Observer, f.PreemptAfter = l.cfg.Join, l.cfg.Observer, l.cfg.PreemptsAfter() // a reload changes them on the loop
 	if keys := l.keyFaults(now); len(keys) > 0 {
-		f.Keys = keys[0]
+		f.Keys = strings.TrimSuffix(keys[0], sameKeys)
 	}
 	s := why.Source{Member: l.member, Self: l.id, Addr: l.port.Advertised(), Peers: l.peers, NameOf: l.nameOf}
 	s.Gather(&f, now)

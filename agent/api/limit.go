@@ -142,9 +142,7 @@ func (g *guest) answers(now bool) {
 		return
 	}
 	g.answering = now
-	l.remove(g)
-	g.gone = false
-	l.mu.open = append(l.mu.open, g)
+	l.mu.open = append(slices.DeleteFunc(l.mu.open, func(o *guest) bool { return o == g }), g)
 }
 
 // answered is the server's ConnState: an answer is over when it is written.

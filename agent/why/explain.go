@@ -41,8 +41,7 @@ func Explain(f Facts) api.Why {
 		e.reason(api.WhySpent, Spent(f.Spent), SpentRemedy)
 	}
 	if f.Keys != "" {
-		text, remedy, _ := strings.Cut(f.Keys, ": give")
-		e.reason(api.WhyKeys, text, "give"+remedy)
+		e.reason(api.WhyKeys, f.Keys, KeysRemedy)
 	}
 	switch {
 	case f.Keys != "" && !f.Bound:
@@ -262,6 +261,9 @@ func Spent(number string) string {
 
 // SpentRemedy is the remedy for what [Spent] says.
 const SpentRemedy = "stop all agents, give them a new --key-file, and run ddgoose recover for the voters: terms begin at 0 again"
+
+// KeysRemedy is the remedy for keys that differ.
+const KeysRemedy = "give both the same --key-file"
 
 // TooFar says that the way to an agent is too long for the lease.
 func TooFar(name string, roundTrip, lease time.Duration) string {

@@ -21,7 +21,7 @@ type Facts struct {
 
 	Dead     bool
 	Stale    time.Duration // for how long the loop has not answered; 0: it has
-	Keys     string        // what it met of an agent with other keys, and the remedy; "": nothing
+	Keys     string        // what it met of an agent with other keys; "": nothing
 	Founding string        // how far the founding is; "": no founding is under way
 	Bound    bool          // it is of a flock
 	Spent    string        // the number that is nearly used up, as election.Record.Spent says it
