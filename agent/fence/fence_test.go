@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/fence"
-	"duckduckgoose/agent/nofollow"
+	"duckduckgoose/agent/internal/nofollow"
 )
 
 // crowdEnv makes this test program one of a crowd that checks tokens at one fence.
@@ -54,7 +54,7 @@ func TestRule18LowerTokensAreRefusedAndEqualOnesPass(t *testing.T) {
 		require.Equal(t, fence.StaleError{Token: 6, Highest: 7}, *stale, name)
 		require.NoError(t, check("", 7), name)
 		require.NoError(t, check("", 1<<40), name+": a later generation")
-		require.ErrorContains(t, check("", 0), "token 0 is no token", name)
+		require.ErrorContains(t, check("", 0), "0 is not a token", name)
 	}
 }
 
@@ -72,6 +72,25 @@ func TestRule18TokensOfAnotherFlockAreRefused(t *testing.T) {
 		require.NoError(t, check("", 6), name+": not compared when not given")
 		require.ErrorIs(t, check("d1", 9), fence.ErrFlock, name+": and kept all the same")
 	}
+}
+
+func TestTokenThatIsNoGoosesIsRefused(t *testing.T) {
+	const generation = 1 << 40
+	for name, check := range fences(t) {
+		require.ErrorContains(t, check("", 1<<53), "the highest possible one is 9007199254740991", name)
+		require.NoError(t, check("", 5), name)
+		for _, token := range []uint64{5 + 1<<20 + 1, generation + 1<<20 + 1, 65*generation + 1, fence.MaxToken} {
+			require.ErrorIs(t, check("", token), fence.ErrImplausible, "%s: %d", name, token)
+		}
+		for _, token := range []uint64{5 + 1<<20, generation + 1, generation + 1<<20, 65 * generation} {
+			require.NoError(t, check("", token), "%s: %d", name, token)
+		}
+	}
+	f := fence.File{Path: filepath.Join(t.TempDir(), "state")}
+	require.NoError(t, f.Check(3*generation+12345678), "the first one seen may be any")
+	f.Force = true
+	require.NoError(t, f.Check(fence.MaxToken))
+	require.ErrorContains(t, f.Check(fence.MaxToken+1), "not a token")
 }
 
 func TestFlockIDThatIsNoneIsRefused(t *testing.T) {
@@ -213,7 +232,7 @@ func TestWaitForAnOlderActIsBounded(t *testing.T) {
 	defer cancel()
 	err = f.Do(ctx, 7, func(context.Context) error { return errors.New("acted") })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "an older one still acts")
+	require.ErrorContains(t, err, "an older goose is still at work")
 }
 
 func TestErrorOfTheActIsGivenAndTheFenceIsFreeAgain(t *testing.T) {
@@ -242,18 +261,49 @@ func TestLockLastsAsLongAsWhatWasStartedUnderIt(t *testing.T) {
 	require.NoError(t, f.Do(t.Context(), 7, func(context.Context) error { return nil }))
 }
 
+// TestEveryPathLeadsToTheOneFence: else an older token would pass what a newer one closed.
+func TestEveryPathLeadsToTheOneFence(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.Mkdir(in("real"), 0o700))
+	require.NoError(t, os.Symlink("real", in("folder")))
+	for name, to := range map[string]string{
+		"absolute": in("real/state"), "relative": "real/state", "chain": "relative", "through": "folder/../real/state", "real/beside": "state",
+	} {
+		require.NoError(t, os.Symlink(to, in(name)))
+	}
+	t.Chdir(dir)
+	token := uint64(2) // the first link leads to what is not there yet
+	for _, path := range []string{in("absolute"), in("relative"), "relative", in("chain"), "chain", in("through"), in("folder/state"), "folder/beside", "real/state"} {
+		require.NoError(t, fence.Check(path, token), path)
+		require.ErrorIs(t, fence.Check(in("real/state"), token-1), fence.ErrStale, path)
+		e, err := fence.File{Path: path}.Enter(t.Context(), token)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = fence.File{Path: in("real/state")}.Enter(ctx, token)
+		require.ErrorIs(t, err, context.Canceled, "%s: somebody acts", path)
+		e.Close()
+		token++
+	}
+	left, err := filepath.Glob(in("*"))
+	require.NoError(t, err)
+	require.Len(t, left, 6, "nothing but the folders and links: %v", left)
+
+	require.NoError(t, os.Symlink("loop", in("loop")))
+	require.ErrorContains(t, fence.Check(in("loop"), token), "symbolic links")
+}
+
 // TestLinkIsNoFence: by two names an older token would pass what a newer one closed.
 func TestLinkIsNoFence(t *testing.T) {
-	for kind, link := range map[string]func(old, new string) error{"symlink": os.Symlink, "hard link": os.Link} {
-		dir := t.TempDir()
-		path, other := filepath.Join(dir, "state"), filepath.Join(dir, "other")
-		require.NoError(t, fence.Check(path, 9))
-		require.NoError(t, link(path, other))
-		err := fence.Check(other, 10)
-		require.ErrorIs(t, err, nofollow.ErrLink, kind)
-		require.NoError(t, os.Remove(other))
-		require.NoError(t, fence.Check(path, 9), "nothing was changed")
-	}
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "state"), filepath.Join(dir, "other")
+	require.NoError(t, fence.Check(path, 9))
+	require.NoError(t, os.Link(path, other))
+	require.ErrorIs(t, fence.Check(other, 10), nofollow.ErrLink)
+	require.ErrorIs(t, fence.Check(path, 10), nofollow.ErrLink)
+	require.NoError(t, os.Remove(other))
+	require.NoError(t, fence.Check(path, 9), "nothing was changed")
 	for _, suffix := range []string{".lock", ".work", ".new"} {
 		dir := t.TempDir()
 		theirs := filepath.Join(dir, "theirs")

@@ -7,50 +7,76 @@ import (
 	"sync"
 )
 
-// Guard keeps the highest token in memory. Its zero value has seen none. It
-// forgets at a restart: use it where the resource itself starts anew then, or
-// give it what was seen before by a first Check.
+// Guard keeps the highest token in memory. Its zero value has seen none. A restart
+// forgets it: use it where the resource itself starts anew at a restart, or call Check
+// first with the last token that was seen.
 type Guard struct {
 	mu   sync.Mutex // guards seen
 	seen seen
 }
 
-// Check takes note of token; ErrStale when a higher one has been seen.
+// Check stores the token; ErrStale if a higher one has been seen.
 func (g *Guard) Check(token uint64) error { return g.CheckFlock("", token) }
 
-// CheckFlock is Check for a token of this flock, too: ErrFlock when one of
-// another has been seen. An empty flockID is not compared.
+// CheckFlock is Check with a flock id: ErrFlock if a token of another flock has been
+// seen. An empty flockID is not compared.
 func (g *Guard) CheckFlock(flockID string, token uint64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, err := g.seen.take(flockID, token)
+	_, err := g.seen.take(flockID, token, false)
 	return err
 }
 
-// Highest is the highest token seen; 0: none.
+// Highest returns the highest token seen; 0: none.
 func (g *Guard) Highest() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.seen.token
 }
 
-// seen is what a fence keeps.
+// seen is the highest token, and its flock.
 type seen struct {
-	flockID string // "" until one was given
+	flockID string // "" until a token came with one
 	token   uint64
 }
 
-var errNoToken = errors.New("token 0 is no token: a goose's first one is 1 (DDGOOSE_TOKEN)")
+var errNoToken = errors.New("0 is not a token: the first token of a flock is 1 (DDGOOSE_TOKEN)")
 
-// take lets a token pass, and tells whether that changed what is kept.
-func (s *seen) take(flockID string, token uint64) (changed bool, err error) {
+// MaxToken is the highest possible token: every JSON reader keeps it exact.
+const MaxToken = 1<<53 - 1
+
+// A token is generation*2^40 + term. A token further ahead of the highest seen than
+// these steps counts as a mistake: accepting it would shut out every real goose.
+const (
+	termBits       = 40
+	termLeap       = 1 << 20
+	generationLeap = 1 << 6
+)
+
+// leaps reports whether a token is too far ahead of the highest seen. Each generation
+// starts its terms at 0.
+func (s *seen) leaps(token uint64) bool {
+	generation, base := s.token>>termBits, s.token
+	if token>>termBits > generation {
+		base = token >> termBits << termBits
+	}
+	return s.token != 0 && (token>>termBits > generation+generationLeap || token > base+termLeap)
+}
+
+// take accepts a token, and reports whether the stored state changed. With force the
+// token may be far ahead.
+func (s *seen) take(flockID string, token uint64, force bool) (changed bool, err error) {
 	switch {
 	case token == 0:
 		return false, errNoToken
+	case token > MaxToken:
+		return false, fmt.Errorf("%d is not a token: the highest possible one is %d", token, uint64(MaxToken))
 	case flockID != "" && s.flockID != "" && flockID != s.flockID:
 		return false, &FlockError{FlockID: flockID, Seen: s.flockID}
 	case token < s.token:
 		return false, &StaleError{Token: token, Highest: s.token}
+	case s.leaps(token) && !force:
+		return false, fmt.Errorf("token %d is refused: %w: the highest seen is %d", token, ErrImplausible, s.token)
 	}
 	next := seen{cmp.Or(flockID, s.flockID), token}
 	changed = next != *s
@@ -59,24 +85,26 @@ func (s *seen) take(flockID string, token uint64) (changed bool, err error) {
 }
 
 var (
-	// ErrStale says that a newer goose has been heard of. Errors that match it
-	// are [*StaleError].
+	// ErrStale: a newer goose is known. Errors that match it are [*StaleError].
 	ErrStale = errors.New("a newer token has been seen")
-	// ErrFlock says that the token is of another flock than the ones seen.
-	// Errors that match it are [*FlockError].
+	// ErrFlock: the token belongs to another flock than those seen before. Errors that
+	// match it are [*FlockError].
 	ErrFlock = errors.New("the token is of another flock")
-	// ErrCorrupt says that what was seen cannot be read back: nothing may be
-	// let through until a person has looked.
+	// ErrImplausible: the token is too far above the highest seen to come from a goose.
+	// Accepting it would shut out every real goose.
+	ErrImplausible = errors.New("too far ahead to come from a goose")
+	// ErrCorrupt: the stored state cannot be read. Nothing passes until a person has
+	// looked at it.
 	ErrCorrupt = errors.New("the fence's state is corrupt")
 )
 
 // StaleError names both tokens.
 type StaleError struct {
-	Token   uint64 // the one refused
+	Token   uint64 // refused
 	Highest uint64 // the highest seen
 }
 
-// Error says what was refused, and why.
+// Error says which token was refused, and why.
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("token %d is refused: token %d has been seen, so a newer goose is at work", e.Token, e.Highest)
 }
@@ -86,11 +114,11 @@ func (e *StaleError) Is(target error) bool { return target == ErrStale }
 
 // FlockError names both flocks.
 type FlockError struct {
-	FlockID string // the one refused
-	Seen    string // the one seen
+	FlockID string // refused
+	Seen    string // seen before
 }
 
-// Error says what was refused, and why.
+// Error says which flock was refused, and why.
 func (e *FlockError) Error() string {
 	return fmt.Sprintf("a token of flock %s is refused: this fence has seen tokens of flock %s, and tokens of two flocks cannot be compared", e.FlockID, e.Seen)
 }

@@ -7,55 +7,30 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/fence/pgtest"
 )
 
 // server is a PostgreSQL of our own, on a unix socket in a folder of its own.
 type server struct {
-	t    *testing.T
-	dir  string
-	bin  string
-	cred *syscall.Credential // nil: our own user, who is not root
+	*pgtest.Programs
+	t *testing.T
 }
 
 // newServer starts Debian's PostgreSQL; it skips where there is none.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	if os.Getenv("DDGOOSE_TEST_EXTRA") == "" {
-		t.Skip("SKIPPED: this starts a PostgreSQL server; set DDGOOSE_TEST_EXTRA to run it")
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	require.NoError(t, err)
-	if len(found) == 0 {
-		t.Skip("SKIPPED: no PostgreSQL here: apt-get install postgresql")
-	}
-	slices.Sort(found)
-	s := &server{t: t, bin: filepath.Dir(found[len(found)-1])}
-	s.dir, err = os.MkdirTemp("", "ddpg") // short: a socket goes there
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(s.dir)) })
-	if os.Geteuid() == 0 { // it refuses to run as root
-		u, err := user.Lookup("nobody")
-		require.NoError(t, err)
-		uid, err := strconv.Atoi(u.Uid)
-		require.NoError(t, err)
-		gid, err := strconv.Atoi(u.Gid)
-		require.NoError(t, err)
-		s.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		require.NoError(t, os.Chown(s.dir, uid, gid))
-	}
-	s.must(s.command("initdb", "-D", s.dir+"/data", "-U", "test", "-A", "trust", "--no-sync"))
-	server := s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off")
-	log, err := os.Create(filepath.Join(s.dir, "log"))
+	s := &server{pgtest.Find(t), t}
+	s.Init(t, s.Dir+"/data")
+	server := s.Command("postgres", "-D", s.Dir+"/data", "-k", s.Dir, "-c", "listen_addresses=", "-c", "fsync=off")
+	log, err := os.Create(filepath.Join(s.Dir, "log"))
 	require.NoError(t, err)
 	defer log.Close()
 	server.Stdout, server.Stderr = log, log
@@ -64,15 +39,8 @@ func newServer(t *testing.T) *server {
 		require.NoError(t, server.Process.Signal(syscall.SIGINT)) // fast shutdown
 		require.NoError(t, server.Wait())
 	})
-	require.Eventually(t, func() bool { return s.command("pg_isready", "-h", s.dir).Run() == nil }, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Command("pg_isready", "-h", s.Dir).Run() == nil }, time.Minute, 20*time.Millisecond)
 	return s
-}
-
-func (s *server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
-	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Pdeathsig: syscall.SIGKILL}
-	return cmd
 }
 
 func (s *server) must(cmd *exec.Cmd) string {
@@ -83,7 +51,7 @@ func (s *server) must(cmd *exec.Cmd) string {
 }
 
 func (s *server) psql(args ...string) *exec.Cmd {
-	return s.command("psql", append([]string{"-h", s.dir, "-U", "test", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"}, args...)...)
+	return s.Command("psql", append([]string{"-h", s.Dir, "-U", "test", "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"}, args...)...)
 }
 
 // act is a transaction of a goose.

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"duckduckgoose/agent/nofollow"
+	"duckduckgoose/agent/internal/nofollow"
 )
 
-// fileSystem is the little that a record needs; tests have one that loses power.
+// fileSystem is the part of a file system that a record needs; a test's loses power.
 type fileSystem interface {
 	OpenFile(name string, flag int, perm fs.FileMode) (file, error)
 	Rename(from, to string) error
@@ -40,20 +40,20 @@ type record struct {
 	path string
 }
 
-// check lets a token pass that is not older than what was seen, and makes it durable.
-func (r record) check(flockID string, token uint64) error {
+// check accepts a token that is not older than the one seen, and makes it durable.
+func (r record) check(flockID string, token uint64, force bool) error {
 	s, err := r.load()
 	if err != nil {
 		return err
 	}
-	changed, err := s.take(flockID, token)
+	changed, err := s.take(flockID, token, force)
 	switch {
 	case err != nil:
 		return fmt.Errorf("fence %s: %w", r.path, err)
 	case changed:
 		return r.save(s)
 	}
-	// Who wrote it may have been killed before its name was durable.
+	// The process that wrote it may have died before the name was durable.
 	return r.settle()
 }
 
@@ -70,16 +70,16 @@ func (s seen) encode() []byte {
 func decode(text []byte) (s seen, err error) {
 	flockID, rest, ok := strings.Cut(strings.TrimPrefix(string(text), "ddgoose fence 1\nflock "), "\n")
 	if _, err := fmt.Sscanf(rest, "token %d\n", &s.token); !ok || err != nil {
-		return seen{}, errors.New("it is no fence of ddgoose")
+		return seen{}, errors.New("not a fence file of ddgoose")
 	}
 	s.flockID = flockID
 	if string(s.encode()) != string(text) {
-		return seen{}, errors.New("its checksum is wrong")
+		return seen{}, errors.New("wrong checksum")
 	}
 	return s, nil
 }
 
-// load reads what was seen; a missing file has seen nothing.
+// load reads the state; a missing file has seen no token.
 func (r record) load() (seen, error) {
 	f, err := r.fs.OpenFile(r.path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,14 +96,14 @@ func (r record) load() (seen, error) {
 	}
 	s, err := decode(text[:n])
 	if err != nil {
-		return seen{}, fmt.Errorf("%w: %s: %w: look up the highest token that can have been used here (ddgoose status), remove the file, and check that token first",
+		return seen{}, fmt.Errorf("%w: %s: %w: find the highest token that may have been used here (ddgoose status), remove the file, then check that token first",
 			ErrCorrupt, r.path, err)
 	}
 	return s, nil
 }
 
-// save makes what was seen durable: after a power cut there is the old record
-// or the new one, and the new one if save has returned nil.
+// save makes the state durable. After a power cut the file holds the old record or the
+// new one; once save has returned nil, the new one.
 func (r record) save(s seen) error {
 	if strings.ContainsAny(s.flockID, "\n") || len(s.flockID) > maxRecord/4 {
 		return fmt.Errorf("flock_id %.40q: want the 32 hex digits that status shows", s.flockID)
@@ -115,13 +115,13 @@ func (r record) save(s seen) error {
 	}
 	_, err = f.WriteAt(s.encode(), 0)
 	if err == nil {
-		err = f.Sync() // before its name: else a cut could leave an empty file in place of the old one
+		err = f.Sync() // before the rename: a power cut could leave an empty file
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = r.fs.Rename(next, r.path)
 	}
 	if errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("write the fence: %s is mounted by itself, so it cannot be replaced as a whole: mount its folder: %w", r.path, err)
+		return fmt.Errorf("write the fence: %s is a mount point and cannot be replaced: mount its folder instead: %w", r.path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write the fence: %w", err)
@@ -137,7 +137,7 @@ func (r record) settle() error {
 	return nil
 }
 
-// osFS is the real one.
+// osFS is the machine's file system.
 type osFS struct{}
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {

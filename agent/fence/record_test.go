@@ -45,7 +45,7 @@ func TestPowerCutForgetsNothingThatPassed(t *testing.T) {
 			var passed, tried uint64
 			for _, token := range tokens {
 				tried = token
-				if r.check("", token) != nil {
+				if r.check("", token, false) != nil {
 					break
 				}
 				passed = token
@@ -71,12 +71,12 @@ func TestEqualTokenIsDurableToo(t *testing.T) {
 	for seed := range uint64(20) {
 		disk := memfs.New(seed)
 		r := recordOn(t, disk)
-		require.NoError(t, r.check("", 3))
+		require.NoError(t, r.check("", 3, false))
 		broken := errors.New("broken")
 		disk.FailAt(disk.Ops()+7, broken) // open and read, then open, write, sync and rename go well
-		err := r.check("", 5)
+		err := r.check("", 5, false)
 		require.ErrorIs(t, err, broken)
-		require.NoError(t, r.check("", 5))
+		require.NoError(t, r.check("", 5, false))
 		disk.PowerCut()
 		disk.PowerOn()
 		s, err := r.load()

@@ -1,0 +1,2 @@
+// Package pgtest runs Debian's PostgreSQL in tests, on Linux.
+package pgtest
