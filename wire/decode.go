@@ -106,6 +106,10 @@ func (d *decoder) entry(f *Frame) {
 		m.Held = d.duration("held")
 		more--
 	}
+	if m.Kind == election.HeartbeatAck && more > 0 {
+		m.Fitness = d.fitness()
+		more--
+	}
 	if m.Kind == election.Heartbeat && more > 0 {
 		d.fixed("ages", m.Ages[:])
 		more--
@@ -174,6 +178,11 @@ func (d *decoder) kind(m *election.Message) {
 	case election.LeaveReply:
 		d.verdict(m)
 	}
+}
+
+// fitness reads the marks that this version knows.
+func (d *decoder) fitness() election.Fitness {
+	return election.Fitness(d.uint("fitness", math.MaxUint8)) & election.AllFitness
 }
 
 func (d *decoder) verdict(m *election.Message) {

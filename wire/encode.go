@@ -85,7 +85,7 @@ func carried(m *election.Message) election.Message {
 		out.Round, out.Promise, out.Ranks, out.RTT, out.Config = m.Round, m.Promise, m.Ranks, m.RTT, m.Config
 		out.Ages = m.Ages
 	case election.HeartbeatAck:
-		out.Round, out.Promise, out.Held = m.Round, m.Promise, m.Held
+		out.Round, out.Promise, out.Held, out.Fitness = m.Round, m.Promise, m.Held, m.Fitness&election.AllFitness
 	case election.Reject:
 		out.Config = m.Config
 	case election.LeaveReply:
@@ -170,7 +170,10 @@ func (e *encoder) frame(f *Frame) {
 
 func (e *encoder) entry(m *Message) {
 	fields := entryFields + kindFields[m.Kind]
-	if m.Kind == election.HeartbeatAck && m.Held != 0 || hasAges(&m.Message) {
+	switch {
+	case m.Kind == election.HeartbeatAck && m.Fitness != 0:
+		fields += 2
+	case m.Kind == election.HeartbeatAck && m.Held != 0, hasAges(&m.Message):
 		fields++
 	}
 	e.array(fields)
@@ -233,8 +236,11 @@ func (e *encoder) fields(m *election.Message) {
 	case election.HeartbeatAck:
 		e.uint(m.Round)
 		e.duration(m.Promise)
-		if m.Held != 0 {
+		if m.Held != 0 || m.Fitness != 0 {
 			e.duration(m.Held)
+		}
+		if m.Fitness != 0 {
+			e.uint(uint64(m.Fitness))
 		}
 	case election.Reject:
 		e.config(&m.Config)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/memtest"
 )
 
 // FuzzOpen: whatever arrives is opened or dropped, and only what a key holder
@@ -18,26 +20,29 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{FirstByte})
 	f.Add([]byte{FirstByte, Version, 0, 0, 0, 0})
 	f.Add(append([]byte{FirstByte, Version}, make([]byte, 60)...))
+	memory := memtest.New()
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		for _, ring := range []*Keyring{plain, sealed} {
-			body, err := ring.Open([]byte("before"), datagram)
-			if err != nil {
-				var drop *DropError
-				require.ErrorAs(t, err, &drop)
-				require.Contains(t, Reasons(), drop.Reason)
-				require.Equal(t, "before", string(body))
-				continue
+		memory.Input(t, func() {
+			for _, ring := range []*Keyring{plain, sealed} {
+				body, err := ring.Open([]byte("before"), datagram)
+				if err != nil {
+					var drop *DropError
+					require.ErrorAs(t, err, &drop)
+					require.Contains(t, Reasons(), drop.Reason)
+					require.Equal(t, "before", string(body))
+					continue
+				}
+				require.Len(t, datagram, len(body)-len("before")+ring.Overhead())
+				if ring == sealed {
+					require.Equal(t, golden["datagram-sealed"], datagram, "forged")
+				} else {
+					require.Equal(t, datagram, seal(t, ring, body[len("before"):]))
+				}
 			}
-			require.Len(t, datagram, len(body)-len("before")+ring.Overhead())
-			if ring == sealed {
-				require.Equal(t, golden["datagram-sealed"], datagram, "forged")
-			} else {
-				require.Equal(t, datagram, seal(t, ring, body[len("before"):]))
-			}
-		}
-		id, err := ReadPreface(bytes.NewReader(datagram), plain)
-		require.Equal(t, err != nil, id.IsZero())
-		FlockLabelOf(datagram)
+			id, err := ReadPreface(bytes.NewReader(datagram), plain)
+			require.Equal(t, err != nil, id.IsZero())
+			FlockLabelOf(datagram)
+		})
 	})
 }
 
@@ -54,28 +59,31 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Add(steady)
 	f.Add(pack(f, flockID[:], fromID[:], toID[:], 1, 2, 3, []any{[]any{0, 99, "new"}}, []any{88}, "added"))
 	var got, again Frame
+	memory := memtest.New()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if err := DecodeFrame(body, &got); err != nil {
-			var drop *DropError
-			require.ErrorAs(t, err, &drop)
-			require.Contains(t, Reasons(), drop.Reason)
-			return
-		}
-		if got.Packed() {
-			all := everything(t, &got)
-			got.Messages = all
-			out, taken, err := AppendMost(nil, &got)
+		memory.Input(t, func() {
+			if err := DecodeFrame(body, &got); err != nil {
+				var drop *DropError
+				require.ErrorAs(t, err, &drop)
+				require.Contains(t, Reasons(), drop.Reason)
+				return
+			}
+			if got.Packed() {
+				all := everything(t, &got)
+				got.Messages = all
+				out, taken, err := AppendMost(nil, &got)
+				require.NoError(t, err)
+				require.NoError(t, DecodeFrame(out, &again))
+				require.ElementsMatch(t, all[:taken], everything(t, &again))
+				return
+			}
+			out, err := AppendFrame(nil, &got)
 			require.NoError(t, err)
+			require.LessOrEqual(t, len(out), len(body))
 			require.NoError(t, DecodeFrame(out, &again))
-			require.ElementsMatch(t, all[:taken], everything(t, &again))
-			return
-		}
-		out, err := AppendFrame(nil, &got)
-		require.NoError(t, err)
-		require.LessOrEqual(t, len(out), len(body))
-		require.NoError(t, DecodeFrame(out, &again))
-		got.Skipped = 0
-		requireSame(t, &got, &again)
+			got.Skipped = 0
+			requireSame(t, &got, &again)
+		})
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"duckduckgoose/agent/memtest"
 )
 
 // traffic is what real agents sent, by name; see testdata/gossip.txt.
@@ -436,25 +438,28 @@ func FuzzGossipPacket(f *testing.F) {
 			f.Add(body, uint16(0), uint16(0), uint8(255))
 		}
 	}
+	memory := memtest.New()
 	f.Fuzz(func(t *testing.T, body []byte, at, cut uint16, bomb uint8) {
-		if int(bomb) < len(kinds) {
-			body = mutate(body, at, cut, bombs()[kinds[bomb]])
-		}
-		for _, ring := range []*Keyring{plain, sealed} {
-			got, err := ring.OpenGossip(nil, body)
-			require.Error(t, err, "forged: %x", got)
-			got, err = ring.OpenGossip(nil, sealRaw(ring, body))
-			var drop *DropError
-			if err != nil {
-				require.ErrorAs(t, err, &drop)
-				require.Contains(t, Reasons(), drop.Reason)
-				continue
+		memory.Input(t, func() {
+			if int(bomb) < len(kinds) {
+				body = mutate(body, at, cut, bombs()[kinds[bomb]])
 			}
-			require.True(t, bytes.HasPrefix(body, got))
-			again, err := ring.OpenGossip(nil, ring.SealGossip(nil, got))
-			require.NoError(t, err, "what passes can be sent")
-			require.Equal(t, bare(got), again)
-		}
+			for _, ring := range []*Keyring{plain, sealed} {
+				got, err := ring.OpenGossip(nil, body)
+				require.Error(t, err, "forged: %x", got)
+				got, err = ring.OpenGossip(nil, sealRaw(ring, body))
+				var drop *DropError
+				if err != nil {
+					require.ErrorAs(t, err, &drop)
+					require.Contains(t, Reasons(), drop.Reason)
+					continue
+				}
+				require.True(t, bytes.HasPrefix(body, got))
+				again, err := ring.OpenGossip(nil, ring.SealGossip(nil, got))
+				require.NoError(t, err, "what passes can be sent")
+				require.Equal(t, bare(got), again)
+			}
+		})
 	})
 }
 
@@ -472,24 +477,27 @@ func FuzzGossipStream(f *testing.F) {
 		}
 	}
 	f.Add(pushPullOf(2, 2), true, uint16(0), uint16(0), uint8(255))
+	memory := memtest.New()
 	f.Fuzz(func(t *testing.T, body []byte, answer bool, at, cut uint16, bomb uint8) {
-		if int(bomb) < len(kinds) {
-			body = mutate(body, at, cut, bombs()[kinds[bomb]])
-		}
-		for _, ring := range []*Keyring{plain, sealed} {
-			_, _, err := openStream(ring, Way(answer), body)
-			if err == nil {
-				require.NotSame(t, sealed, ring, "forged")
+		memory.Input(t, func() {
+			if int(bomb) < len(kinds) {
+				body = mutate(body, at, cut, bombs()[kinds[bomb]])
 			}
-			got, members, err := openStream(ring, Way(answer), ring.SealStream(Way(answer), body))
-			if err != nil {
-				var drop *DropError
-				require.ErrorAs(t, err, &drop)
-				require.Contains(t, Reasons(), drop.Reason)
-				continue
+			for _, ring := range []*Keyring{plain, sealed} {
+				_, _, err := openStream(ring, Way(answer), body)
+				if err == nil {
+					require.NotSame(t, sealed, ring, "forged")
+				}
+				got, members, err := openStream(ring, Way(answer), ring.SealStream(Way(answer), body))
+				if err != nil {
+					var drop *DropError
+					require.ErrorAs(t, err, &drop)
+					require.Contains(t, Reasons(), drop.Reason)
+					continue
+				}
+				require.Equal(t, body, got)
+				require.LessOrEqual(t, members*len(fields(nil, member, "", nil))/2, len(body))
 			}
-			require.Equal(t, body, got)
-			require.LessOrEqual(t, members*len(fields(nil, member, "", nil))/2, len(body))
-		}
+		})
 	})
 }

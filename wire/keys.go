@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -28,6 +29,13 @@ func keyID(key []byte) [keyIDSize]byte {
 		id[keyIDSize-1] = 1 // zero means "not sealed"
 	}
 	return id
+}
+
+// NewKey gives a random key as a line of a key file.
+func NewKey() string {
+	var key [KeySize]byte
+	_, _ = rand.Read(key[:]) // never fails: the process ends instead
+	return base64.StdEncoding.EncodeToString(key[:]) + "\n"
 }
 
 // ParseKeys reads a key file: a line of base64 for each 32-byte key, the

@@ -31,7 +31,8 @@ type batch struct {
 	generation election.Generation
 	promise    time.Duration
 	held       time.Duration
-	from, to   int // of the frame's bytes
+	fitness    election.Fitness // of acks; it stands behind the packed bytes
+	from, to   int              // of the frame's bytes
 }
 
 // packable tells whether a message can be packed: it says nothing that a packed
@@ -47,7 +48,7 @@ func packable(m *Message) bool {
 }
 
 func (p *batch) takes(m *Message) bool {
-	return p.kind == m.Kind && p.generation == m.Generation && p.promise == m.Promise && p.held == m.Held
+	return p.kind == m.Kind && p.generation == m.Generation && p.promise == m.Promise && p.held == m.Held && p.fitness == m.Fitness
 }
 
 // appendPacked appends what is a message's own.
@@ -127,7 +128,7 @@ func (f *Frame) Each(do func(*Message) error) error {
 		p := &f.batches[i]
 		for rest := f.packed[p.from:p.to]; len(rest) > 0; {
 			m := &f.one
-			*m = Message{Message: election.Message{Kind: p.kind, Promise: p.promise, Held: p.held}}
+			*m = Message{Message: election.Message{Kind: p.kind, Promise: p.promise, Held: p.held, Fitness: p.fitness}}
 			f.stamp(m)
 			m.Generation = p.generation
 			rest, _ = nextPacked(rest, m) // it was checked when the frame was decoded
@@ -167,7 +168,11 @@ func (d *decoder) packed(f *Frame, kind uint64, more int) {
 		f.packed = append(f.packed, 0)
 	}
 	d.read(f.packed[p.from:])
-	d.skip(more - want)
+	if more -= want; kind == packedAcks && more > 0 {
+		p.fitness = d.fitness()
+		more--
+	}
+	d.skip(more)
 	p.to = len(f.packed)
 	var m Message
 	for rest := f.packed[p.from:p.to]; len(rest) > 0 && d.fail == nil; {

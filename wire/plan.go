@@ -71,7 +71,11 @@ func (l *lot) size() int {
 	case 1:
 		return l.plain
 	}
-	return l.head + bytesHead(l.own) + l.own
+	size := l.head + bytesHead(l.own) + l.own
+	if l.fitness != 0 {
+		size++ // it is a small number
+	}
+	return size
 }
 
 // arrayHead and bytesHead give what msgpack writes before so many.
@@ -134,7 +138,7 @@ func (e *encoder) lotFor(m *Message) int {
 			return at
 		}
 	}
-	l := lot{batch: batch{kind: m.Kind, generation: m.Generation, promise: m.Promise, held: m.Held}}
+	l := lot{batch: batch{kind: m.Kind, generation: m.Generation, promise: m.Promise, held: m.Held, fitness: m.Fitness}}
 	l.head = e.measureHead(&l.batch)
 	e.lots = append(e.lots, l)
 	return len(e.lots) - 1
@@ -190,20 +194,24 @@ func (e *encoder) packed(messages []Message) {
 				e.buf = appendPacked(e.buf, &messages[i])
 			}
 		}
+		if l.fitness != 0 {
+			e.uint(uint64(l.fitness))
+		}
 	}
 }
 
 // packedHead writes what the messages of a packed entry share.
 func (e *encoder) packedHead(b *batch) {
-	if b.kind == election.Heartbeat {
-		e.array(2 + packedBeatFields)
-		e.uint(0) // no one election's
-		e.uint(packedBeats)
-	} else {
-		e.array(2 + packedAckFields)
-		e.uint(0)
-		e.uint(packedAcks)
+	fields, kind := 2+packedBeatFields, uint64(packedBeats)
+	if b.kind == election.HeartbeatAck {
+		fields, kind = 2+packedAckFields, packedAcks
 	}
+	if b.fitness != 0 {
+		fields++
+	}
+	e.array(fields)
+	e.uint(0) // no one election's
+	e.uint(kind)
 	e.uint(b.generation.Number)
 	e.uint(b.generation.Tag)
 	e.duration(b.promise)

@@ -6,23 +6,21 @@ import (
 	"time"
 )
 
-// mayCampaign tells whether this node is one that may ever campaign now: a
-// voter of its own config with a priority above 0 (rules 3, 22), whose late
-// work has ended.
+// mayCampaign reports whether this node is a voter of priority above 0 in its own config
+// (rules 3, 22), has no late work, and is well (rule 28).
 func (n *Node) mayCampaign() bool {
 	i := n.rec.Config.Index(n.set.ID)
-	return i >= 0 && n.rec.Config.Voters[i].Priority > 0 && !n.late && !n.rec.FlockID.IsZero()
+	return i >= 0 && n.rec.Config.Voters[i].Priority > 0 && !n.late && n.fitness&Unwell == 0 && !n.rec.FlockID.IsZero()
 }
 
-// blockedUntil gives the moment before which this node campaigns for nothing:
-// its promise, its wait after a restart, its silence after standing down, and
-// the deadlines its holders act by (rules 12, 13, 16, 20).
+// blockedUntil returns the time before which this node does not campaign (rules 12, 13,
+// 16, 20).
 func (n *Node) blockedUntil() time.Duration {
 	return max(n.promise.End, n.waitUntil, n.quietUntil, n.handedTo)
 }
 
-// schedule sets when this node campaigns if nothing is heard: R1. Successors
-// follow one another by rank, so that votes do not split (rule 24).
+// schedule sets when this node campaigns if it hears nothing (R1): by rank, so that
+// votes do not split (rule 24).
 func (n *Node) schedule(from time.Duration) {
 	n.electAt = max(from, n.blockedUntil()) + n.stagger()
 }
@@ -35,8 +33,8 @@ func (n *Node) stagger() time.Duration {
 	return time.Duration(n.ownRank())*step + n.dice.upTo(step/4)
 }
 
-// ownRank is this node's place in the line of succession: the last leader's
-// word, or the config's order when none was heard.
+// ownRank returns this node's place in the line of succession, as its last leader or the
+// config says.
 func (n *Node) ownRank() int {
 	if n.ranked {
 		return int(n.rank)
@@ -55,20 +53,19 @@ func (n *Node) ownRank() int {
 	return rank
 }
 
-// place orders voters that nothing else tells apart: by ID, or in an order of
-// this election's own.
+// place orders voters that are equal in all else: by ID, or by the election's salt.
 func (n *Node) place(i int) uint64 {
 	if n.set.Salt == 0 {
 		return uint64(i)
 	}
 	id := &n.rec.Config.Voters[i].ID
 	salted := mix(mix(n.set.Salt^binary.BigEndian.Uint64(id[:8])) ^ binary.BigEndian.Uint64(id[8:]))
-	return salted&^(MaxVoters) | uint64(i) // whose ends are alike are told apart
+	return salted&^(MaxVoters) | uint64(i) // IDs with equal ends still differ
 }
 
-// pause is the wait before one voter is asked again (rule 21): two of its own
-// round trips. While those are unknown the pauses grow, as the answer to the
-// first question may take as long as half a lease; and for one that is silent for long.
+// pause returns the wait before a voter is asked again (rule 21): two of its round
+// trips. Pauses grow while round trips are unknown, and for a voter that has been silent
+// for long.
 func (n *Node) pause(p *peer) time.Duration {
 	longest := max(resendFloor, n.set.Lease/8)
 	switch {
@@ -80,9 +77,9 @@ func (n *Node) pause(p *peer) time.Duration {
 	return max(resendFloor, 2*p.rtt)
 }
 
-// pathTime is how long a voter may take to answer before it counts as silent
-// (rule 21): 8 repeats where its round trip is short, half a lease where that is
-// long or unknown, and at least three round trips, as far as the lease bears them.
+// pathTime returns how long a voter may take to answer (rule 21): 8 repeats if its round
+// trip is short, half a lease if it is long or unknown, and at least three round trips,
+// as far as the lease allows.
 func (n *Node) pathTime(p *peer) time.Duration {
 	half := max((maxResends+1)*resendFloor, n.set.Lease/2)
 	if p.rtt == 0 {
@@ -91,8 +88,7 @@ func (n *Node) pathTime(p *peer) time.Duration {
 	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.set.Bears())))
 }
 
-// campaign opens a round of PreVote (rule 19): it asks whether a majority
-// would vote for this node in the next term, and burns no term by asking.
+// campaign starts a round of PreVote (rule 19), which costs no term.
 func (n *Node) campaign(now time.Duration, fx *Effects) {
 	if n.blockedUntil() > now {
 		n.schedule(now)
@@ -100,8 +96,7 @@ func (n *Node) campaign(now time.Duration, fx *Effects) {
 	}
 	n.role = PreCandidate
 	n.leader = ID{}
-	// Nonces tell when their request left, those of earlier rounds too: answers
-	// that come too late to count still tell how long they took.
+	// A nonce says when its request left, so that late answers still measure their path.
 	if n.nonce == 0 {
 		n.nonce = n.dice.next()
 	} else {
@@ -111,12 +106,12 @@ func (n *Node) campaign(now time.Duration, fx *Effects) {
 	n.startAsking(now, fx)
 }
 
-// becomeCandidate campaigns at term: votes for itself and asks the others
-// (rule 3). A transfer names the goose that asked for it and its term.
+// becomeCandidate votes for itself at term and asks the other voters (rule 3). A
+// transfer names the goose that asked for it, and its term.
 func (n *Node) becomeCandidate(now time.Duration, term uint64, transferFrom ID, transferTerm uint64, fx *Effects) {
 	if term > MaxTerm {
 		n.role = Follower
-		n.quietUntil = now + MaxPromise // only a forger gets here; tokens must keep their order all the same
+		n.quietUntil = now + MaxPromise // only forged messages lead here; tokens must keep their order
 		n.schedule(now)
 		return
 	}
@@ -125,13 +120,13 @@ func (n *Node) becomeCandidate(now time.Duration, term uint64, transferFrom ID, 
 	n.rec.Term, n.rec.Vote = term, n.set.ID
 	n.transferFrom, n.transferTerm = transferFrom, transferTerm
 	if now < n.promise.End {
-		n.promise.End = now // only a transfer comes here under a promise, and its promisee released it
+		n.promise.End = now // a node with a promise gets here only by a transfer, which releases the promise
 	}
 	fx.event(EventCampaign, term, ID{})
 	n.startAsking(now, fx)
 }
 
-// startAsking begins to ask the voters; a lone one has its majority at once.
+// startAsking starts to ask the voters; a lone voter has its majority at once.
 func (n *Node) startAsking(now time.Duration, fx *Effects) {
 	n.eachVoter(func(p *peer) { p.granted, p.refused, p.retryAt, p.asks, p.askAt = false, false, 0, 0, now })
 	n.askedAt, n.standAt = now, 0
@@ -139,11 +134,9 @@ func (n *Node) startAsking(now time.Duration, fx *Effects) {
 	n.advance(now, fx)
 }
 
-// patience stretches the time that voters have to answer. A vote is saved
-// before it is given, so on slow disks it comes late: a candidate that failed
-// before waits longer while nobody has refused it, or it would burn one term
-// after the other. A refusal tells of a rival: then standing down is quicker (R3).
-// A PreVote waits longer until anybody answers.
+// patience lengthens the time to answer: voters save their votes first, and on slow
+// disks a candidate would lose term after term. A refusal means that there is a rival:
+// then standing down is quicker (R3). A PreVote waits longer until an answer comes.
 func (n *Node) patience(d time.Duration) time.Duration {
 	answered := n.refusals() > 0
 	if n.role == PreCandidate {
@@ -155,7 +148,7 @@ func (n *Node) patience(d time.Duration) time.Duration {
 	return max(d, min(d<<n.failures, 2*n.set.Lease))
 }
 
-// askingEnds is when every voter has had its time to answer (rule 21).
+// askingEnds returns when every voter has had its time to answer (rule 21).
 func (n *Node) askingEnds() time.Duration {
 	end := n.askedAt + n.patience((maxResends+1)*resendFloor)
 	n.eachVoter(func(p *peer) {
@@ -166,9 +159,8 @@ func (n *Node) askingEnds() time.Duration {
 	return end
 }
 
-// askAgain repeats the question in the same term: to the silent ones after
-// their pause, to those that named a time when it has come (rules 21, 23).
-// When all have had their time it stands down, after its stagger.
+// askAgain repeats the question in the same term (rules 21, 23). When all voters have
+// had their time, it stands down after its stagger.
 func (n *Node) askAgain(now time.Duration, fx *Effects) {
 	if now >= n.askingEnds() {
 		if n.standAt == 0 {
@@ -210,16 +202,14 @@ func (n *Node) ask(now time.Duration, fx *Effects) {
 	})
 }
 
-// askAgainAt is when to ask a voter that named the end of its promise (rule
-// 23). By its rank this node lets others go first: they may have waited for the
-// same moment, and votes asked for at one moment split (rule 24).
+// askAgainAt returns when to ask a voter again that named the end of its promise (rule
+// 23). It goes by rank, because others may wait for the same moment (rule 24).
 func (n *Node) askAgainAt(p *peer) time.Duration {
 	return p.retryAt + time.Duration(n.ownRank())*n.rankStep()
 }
 
-// standDown ends a campaign without a majority: R3. The next one begins with
-// PreVote, when enough voters said they would be free, or after a pause that
-// grows while nobody answers.
+// standDown ends a campaign without a majority (R3). The next one starts when enough
+// voters are free, as they said, or after a growing pause.
 func (n *Node) standDown(now time.Duration, fx *Effects) {
 	fx.event(EventSplit, n.rec.Term, ID{})
 	n.seekConfig(now, fx)
@@ -239,9 +229,8 @@ func (n *Node) standDown(now time.Duration, fx *Effects) {
 	n.schedule(from)
 }
 
-// seekConfig asks every live agent of the flock for a newer config, at most once
-// a lease (rule 27): voters of this one may be gone for good, and those of a newer
-// one need not be in view. Who has none says nothing.
+// seekConfig asks every live agent for a newer config, at most once a lease (rule 27):
+// this config's voters may be gone for good, and a newer config's voters out of view.
 func (n *Node) seekConfig(now time.Duration, fx *Effects) {
 	if now < n.seekAt {
 		return
@@ -258,7 +247,7 @@ func (n *Node) seekConfig(now time.Duration, fx *Effects) {
 
 const never = time.Duration(1<<63 - 1)
 
-// earliest gives the k-th smallest of the other voters' values.
+// earliest returns the k-th smallest of the other voters' values.
 func (n *Node) earliest(k int, of func(*peer) time.Duration) time.Duration {
 	var ts [MaxVoters]time.Duration
 	count := 0

@@ -18,6 +18,6 @@
 //	    out of the running and defers to it
 //	R3  on a split vote the candidates stand down and the election begins anew
 //
-// Rules are cited by number in the code. RULES.md has them all, with their
+// Rules are cited by number in the code. README.md has them all, with their
 // sources, and the files and tests that hold each.
 package election

@@ -6,60 +6,57 @@ import (
 )
 
 // Input is what a node can be told: [Tick], [*Message], [Change], [StepDown],
-// [RaiseTerm], [Holders], [Drained], [Busy], [ClockJump], [Observe], [Forget] or [Seen].
+// [RaiseTerm], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Observe], [Forget] or [Seen].
 type Input interface{ input() }
 
-// Tick says that time has passed. Only a Tick judges timeouts: a loop that
-// woke late first steps through every message that waits, then ticks (rule 17).
+// Tick says that time has passed. Only a Tick judges timeouts: a loop that woke late
+// first steps through every message that waits (rule 17).
 type Tick struct{}
 
-// Change asks the leader to add a voter, to change a voter's priority or, with
-// Remove, to take one out; or, with Table, to replace the table and no voter (rule
-// 5). Refused with an error in Effects.Err.
+// Change asks the leader to add a voter, change its priority or, with Remove, take
+// it out; or, with Table, to replace the table alone (rule 5).
 type Change struct {
 	Voter  Voter
 	Remove bool
 	Table  Digest
 }
 
-// StepDown asks the leader to hand over (rule 16): to To, or to the voter that
-// ranks first when To is zero. With Stop the agent is going away: when nobody can
-// take over, resign.
+// StepDown asks the leader to hand over (rule 16): to To, or, if To is zero, to the
+// voter that ranks first. With Stop the leader resigns if no voter can take over.
 type StepDown struct {
 	To   ID
 	Stop bool
 }
 
-// RaiseTerm asks the leader to be elected anew above Term, so that an agent
-// that is ahead can be added (rule 7).
+// RaiseTerm asks the leader to be elected above Term, so that an agent ahead can be added (rule 7).
 type RaiseTerm struct{ Term uint64 }
 
-// Holders says whether holders are attached from now on. While they are, every
-// deadline that the node publishes binds it (rule 12).
+// Holders says whether holders are attached: then the deadlines that the node publishes bind it (rule 12).
 type Holders struct{ Attached bool }
 
-// Drained says that no holder acts any more by any deadline handed out so far.
+// Drained says that no holder acts by any deadline handed out so far.
 type Drained struct{}
 
-// Busy says whether work went on past the end of its lease: the node does not
-// campaign until it has ended.
+// Busy says whether work runs past its lease: until it ends, the node does not campaign.
 type Busy struct{ Late bool }
 
-// ClockJump says that the boot clock ran ahead of the monotonic one: the
-// machine slept. The lease is dropped and earned anew (rule 17).
+// Fit says how fit this agent is to lead from now on (rule 28).
+type Fit struct{ Fitness Fitness }
+
+// ClockJump says that the boot clock ran ahead of the monotonic one: the machine slept.
+// The lease is dropped and must be earned again (rule 17).
 type ClockJump struct{}
 
-// Observe asks the leader to keep an agent that is no voter in view: its acks
-// count towards adding it (rule 5).
+// Observe keeps an agent in view that is not a voter: its acks count towards adding it
+// (rule 5).
 type Observe struct{ ID ID }
 
 // Forget undoes Observe.
 type Forget struct{ ID ID }
 
-// Seen says which generation and config a live agent of the flock shows of itself,
-// other than in a message: in gossip. If they are older than the node's own, the
-// node sends it its config (rule 27). The caller sets the pace: tell it again only
-// while that agent still shows them after a lease or more.
+// Seen says which generation and config a live agent has, by gossip. If they are older
+// than its own, the node sends its config (rule 27). The caller limits the rate: at most
+// once a lease per agent.
 type Seen struct {
 	ID         ID
 	Generation uint64 // the number
@@ -74,20 +71,22 @@ func (RaiseTerm) input() {}
 func (Holders) input()   {}
 func (Drained) input()   {}
 func (Busy) input()      {}
+func (Fit) input()       {}
 func (ClockJump) input() {}
 func (Observe) input()   {}
 func (Forget) input()    {}
 func (Seen) input()      {}
 
-// Why a command was refused.
+// The errors of refused commands.
 var (
 	ErrNotLeader    = errors.New("not the leader")
 	ErrHandingOver  = errors.New("a hand-over is under way")
-	ErrNoSuccessor  = errors.New("no other live voter of priority above 0")
+	ErrNoSuccessor  = errors.New("no other live voter has a priority above 0 and passes its check")
 	ErrNotVoter     = errors.New("not a voter of priority above 0")
 	ErrUnreachable  = errors.New("the voter does not answer")
+	ErrUnwell       = errors.New("the voter's check fails")
 	ErrNotCommitted = errors.New("the last change of voters is not yet acknowledged by a majority")
-	ErrInvalid      = errors.New("the change is not one that can be made")
+	ErrInvalid      = errors.New("the change is not possible")
 )
 
 // EventKind tells what happened, for logs and counters.
@@ -116,21 +115,20 @@ type Event struct {
 	Peer ID
 }
 
-// Effects is what a step asks for, in this order: publish whatever takes
-// goose-ship away or shortens it; save; send; publish whatever grants or
-// lengthens. A caller reuses one value for all steps.
+// Effects is what a step asks for, in this order: publish what ends or shortens the
+// lease; save; send; publish what grants or lengthens it. A caller reuses one value.
 type Effects struct {
 	// Save: Record must be durable BEFORE anything in Send or Announcement leaves.
 	Save   bool
 	Record Record
-	// Send holds addressed messages. Their Start, Life, Seq and ToLife are the caller's to stamp.
+	// Send holds messages with addresses. The caller sets their Start, Life, Seq and
+	// ToLife.
 	Send []Message
-	// Announce: Announcement, without To, goes to every live agent of the flock that
-	// the node does not keep in view: a goose's heartbeat, or a candidate's question
-	// for a newer config (rule 27).
+	// Announce: Announcement, without To, goes to every live agent out of view: a goose's
+	// heartbeat, or a candidate's question for a newer config (rule 27).
 	Announce     bool
 	Announcement Message
-	// WakeAt is when the next Tick is due; 0 when only an input can change anything.
+	// WakeAt is when the next Tick is due; 0: only an input can change something.
 	WakeAt time.Duration
 	// Err tells why the command was refused; nil otherwise.
 	Err    error

@@ -11,7 +11,8 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 	switch {
 	case m.Term < n.rec.Term:
 		if !n.rec.Config.Has(n.set.ID) && m.ConfigID.Compare(n.rec.Config.ConfigID) >= 0 {
-			// A non-member that is ahead shows the flock's goose, and acks nothing (rule 7).
+			// A non-member with a higher term shows the flock's goose, and acks nothing (rule
+			// 7).
 			n.hear(now, m)
 		}
 		n.reject(now, m, fx)
@@ -20,7 +21,7 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 		if !n.trusted(m) {
 			return
 		}
-		n.adoptTerm(now, m.Term, fx) // whoever led or campaigned in an older term stops
+		n.adoptTerm(now, m.Term, fx) // a leader or candidate of an older term stops
 		n.rec.Vote = m.From          // rule 8
 	case n.role == Leader:
 		fx.event(EventTwoLeaders, m.Term, m.From)
@@ -32,11 +33,10 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 		n.heard = heard{leader: m.From, term: m.Term}
 	}
 	if m.Round <= n.heard.round {
-		return // a copy or a latecomer: it promises nothing, and its ack would be older news
+		return // a copy or a late one: it promises nothing, and its ack would be outdated
 	}
 	n.heard.round = m.Round
-	// A leader that asks for no promise leaves the others free to elect: it
-	// does not end their PreVote (rule 20).
+	// A leader that asks for no promise ends no PreVote (rule 20).
 	if n.role == Candidate || n.asked(m) > 0 {
 		n.follow(now, m.From, fx)
 	}
@@ -49,11 +49,10 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 		n.takeAges(now, m)
 	}
 	d := n.promiseTo(now, m)
-	n.send(m.From, Message{Kind: HeartbeatAck, Round: m.Round, Promise: d}, fx)
+	n.send(m.From, Message{Kind: HeartbeatAck, Round: m.Round, Promise: d, Fitness: n.fitness}, fx)
 }
 
-// hear books who leads. A heartbeat that asks for no promise comes from a
-// leader that has lost its majority or has given up: no goose.
+// hear records the leader. A leader that asks for no promise is not the goose.
 func (n *Node) hear(now time.Duration, m *Message) {
 	n.leader, n.leaderTerm = m.From, m.Term
 	if n.asked(m) > 0 {
@@ -64,15 +63,11 @@ func (n *Node) hear(now time.Duration, m *Message) {
 	}
 }
 
-// promiseTo grants what a fresh heartbeat asks for and gives the promise made,
-// 0 for none.
+// promiseTo grants what a fresh heartbeat asks for, and returns the promise; 0: none.
 func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
 	d := min(n.asked(m), MaxPromise)
-	if d <= 0 || n.resigned.To == m.From && n.resigned.Term == m.Term {
-		return 0
-	}
-	if now < n.handedTo {
-		return 0 // own holders still act: this node is promised to itself (rule 12)
+	if d <= 0 || n.resigned.To == m.From && n.resigned.Term == m.Term || now < n.handedTo {
+		return 0 // this node is promised to itself while its holders act (rule 12)
 	}
 	n.keepPromiseMax(now, d)
 	n.promise = Promise{m.From, m.Term, max(n.promise.End, now+d)}
@@ -80,9 +75,8 @@ func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
 	return d
 }
 
-// keepPromiseMax raises PromiseMax before a promise above it is made, and
-// lowers it once no promise above the new value can still run (rule 11). It is
-// saved with the rest of the record, before the ack leaves.
+// keepPromiseMax raises PromiseMax before a promise above it is made, and lowers
+// it once no promise above the new value can run (rule 11).
 func (n *Node) keepPromiseMax(now time.Duration, d time.Duration) {
 	target := n.set.Lease
 	if d > target {
@@ -96,30 +90,24 @@ func (n *Node) keepPromiseMax(now time.Duration, d time.Duration) {
 	}
 }
 
-// coarse rounds up to a power of two of milliseconds, so that PromiseMax
-// changes rarely and is less than twice what is needed.
+// coarse rounds up to a power of two of milliseconds, so that PromiseMax changes rarely.
 func coarse(d time.Duration) time.Duration {
 	ms := uint64((d + time.Millisecond - 1) / time.Millisecond)
 	return time.Duration(uint64(1)<<bits.Len64(ms-1)) * time.Millisecond
 }
 
-// handleTimeoutNow campaigns at once because the leader asks for it, without
-// PreVote and past the promise to that leader (rule 16); not past rule 13.
+// handleTimeoutNow campaigns at once, as the leader asks for it: without PreVote
+// and past the promise to that leader, not past rule 13 (rule 16).
 func (n *Node) handleTimeoutNow(now time.Duration, m *Message, fx *Effects) {
-	if n.role != Follower || m.Term != n.rec.Term || n.leader != m.From || n.leaderTerm != m.Term {
-		return
+	asks := n.role == Follower && m.Term == n.rec.Term && n.leader == m.From && n.leaderTerm == m.Term
+	bound := now < n.promise.End && (n.promise.To != m.From || n.promise.Term != m.Term)
+	if asks && !bound && n.mayCampaign() && now >= n.waitUntil && now >= n.handedTo {
+		n.becomeCandidate(now, n.rec.Term+1, m.From, m.Term, fx)
 	}
-	if !n.mayCampaign() || now < n.waitUntil || now < n.handedTo {
-		return
-	}
-	if now < n.promise.End && (n.promise.To != m.From || n.promise.Term != m.Term) {
-		return // promised to another than the one that asks
-	}
-	n.becomeCandidate(now, n.rec.Term+1, m.From, m.Term, fx)
 }
 
-// handleResign ends the promise to a leader that gave up in the promise's own
-// term; its heartbeats of that term promise nothing any more (rule 12).
+// handleResign ends the promise to a leader that gave up in that promise's term. From
+// then on its heartbeats of that term promise nothing (rule 12).
 func (n *Node) handleResign(now time.Duration, m *Message) {
 	if n.leader == m.From && n.leaderTerm == m.Term {
 		n.leader = ID{}

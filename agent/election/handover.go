@@ -2,14 +2,10 @@ package election
 
 import "time"
 
-// stepDown gives up the lead for good in this term (rule 16). From here on the
-// node is no goose; the TimeoutNow leaves once no holder acts any more.
+// stepDown gives up the lead for good in this term (rule 16).
 func (n *Node) stepDown(now time.Duration, in StepDown, fx *Effects) error {
-	if n.role != Leader {
-		return ErrNotLeader
-	}
-	if n.gaveUp {
-		return ErrHandingOver
+	if err := n.leads(); err != nil {
+		return err
 	}
 	to := in.To
 	if to.IsZero() {
@@ -23,6 +19,8 @@ func (n *Node) stepDown(now time.Duration, in StepDown, fx *Effects) error {
 		}
 		if p := n.peerOf(to); p == nil || !n.answers(now, p) {
 			return ErrUnreachable
+		} else if p.fitness&Unwell != 0 {
+			return ErrUnwell
 		}
 	}
 	n.gaveUp, n.gaveUpTo = true, to
@@ -30,14 +28,22 @@ func (n *Node) stepDown(now time.Duration, in StepDown, fx *Effects) error {
 	return nil
 }
 
-// raiseTerm lets the leader campaign above a term that a non-member showed,
-// after draining, so that it can be added (rule 7).
-func (n *Node) raiseTerm(now time.Duration, term uint64, fx *Effects) error {
-	if n.role != Leader {
+// leads returns why this node takes no command as the leader; nil: it does.
+func (n *Node) leads() error {
+	switch {
+	case n.role != Leader:
 		return ErrNotLeader
-	}
-	if n.gaveUp {
+	case n.gaveUp:
 		return ErrHandingOver
+	}
+	return nil
+}
+
+// raiseTerm lets the leader campaign, once drained, above a term that a non-member
+// showed, so that it can be added (rule 7).
+func (n *Node) raiseTerm(now time.Duration, term uint64, fx *Effects) error {
+	if err := n.leads(); err != nil {
+		return err
 	}
 	if term < n.rec.Term || term >= MaxTerm {
 		return ErrInvalid
@@ -47,38 +53,36 @@ func (n *Node) raiseTerm(now time.Duration, term uint64, fx *Effects) error {
 	return nil
 }
 
-// Successor gives the voter that would be asked to take over, zero for none.
-func (n *Node) Successor(now time.Duration) ID {
-	best, worthiest := -1, worth{}
+// Successor returns the voter that would be asked to take over; zero: none.
+func (n *Node) Successor(now time.Duration) (best ID) {
+	worthiest := worth{}
 	for i, v := range n.rec.Config.Members() {
 		p := n.peerOf(v.ID)
-		if v.ID == n.set.ID || v.Priority == 0 || p == nil || !n.answers(now, p) {
+		if v.ID == n.set.ID || v.Priority == 0 || p == nil || !n.answers(now, p) || p.fitness&Unwell != 0 {
 			continue
 		}
-		if w := n.worthiness(now, i); best < 0 || w.before(&worthiest) {
-			best, worthiest = i, w
+		if w := n.worthiness(now, i); best.IsZero() || w.before(&worthiest) {
+			best, worthiest = v.ID, w
 		}
 	}
-	if best < 0 {
-		return ID{}
-	}
-	return n.rec.Config.Voters[best].ID
+	return best
 }
 
-// answers tells whether a peer has acknowledged a heartbeat of this term within a lease.
+// answers reports whether a peer has acknowledged a heartbeat of this term within a
+// lease.
 func (n *Node) answers(now time.Duration, p *peer) bool {
 	return p.round > 0 && now-p.ackAt < n.set.Lease
 }
 
-// handOver moves a hand-over along: wait until drained, then ask the successor
-// until the term rises; after half a lease, resign (rule 16).
+// handOver continues a hand-over: once drained, ask the successor until the term rises;
+// after half a lease, resign (rule 16).
 func (n *Node) handOver(now time.Duration, fx *Effects) {
 	if n.role != Leader || !n.gaveUp || n.handedTo > now {
 		return
 	}
 	switch {
-	case n.raiseTo != 0 && n.late: // it campaigns once the work has ended
-	case n.raiseTo != 0:
+	case n.raiseTo != 0 && n.late: // wait: it campaigns once the work has ended
+	case n.raiseTo != 0 && n.fitness&Unwell == 0:
 		term := n.raiseTo
 		n.leaveLead()
 		n.becomeCandidate(now, term, ID{}, 0, fx)

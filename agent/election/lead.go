@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// becomeLeader takes the term (rule 4): the config is stamped with it and made
-// durable before the first heartbeat leaves. Votes are no promises: this node
-// is the goose only after one round of acks (rule 14).
+// becomeLeader takes the term (rule 4). Votes are no promises: this node is the
+// goose only after a round of acks (rule 14).
 func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	n.role = Leader
 	n.leader, n.leaderTerm, n.heardAt = n.set.ID, n.rec.Term, now
 	n.rec.Config.Term = n.rec.Term
 	n.wonAt, n.quorateAt = now, now+n.set.Lease
 	n.failures = 0
-	n.firstRound = n.round + 1
+	n.dropLease()
 	n.former, n.formerUntil = n.transferFrom, 0
 	if !n.former.IsZero() {
 		n.formerUntil = now + 2*n.set.Lease
 	}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
-		p.round, p.path, p.expiry, p.term = 0, 0, 0, 0
+		p.round, p.term = 0, 0
+		p.bookFitness(now, 0)
 	}
 	n.resumeAges(now)
 	fx.event(EventWon, n.rec.Term, ID{})
 	n.sendRound(now, fx)
 }
 
-// leaveLead forgets what only a leader of this term may count on. What was
-// handed out to holders stays (rule 12).
+// leaveLead forgets what counts only for a leader of this term, but not the deadlines of
+// its holders (rule 12).
 func (n *Node) leaveLead() {
 	n.gaveUp, n.raiseTo, n.timeoutAt = false, 0, 0
 	n.hasPending, n.pending = false, Change{}
@@ -49,7 +49,7 @@ func (n *Node) lead(now time.Duration, fx *Effects) {
 	}
 }
 
-// retire stands down without a successor and stays silent for a while (rules 16, 20).
+// retire stands down without a successor, and stays silent for a while (rules 16, 20).
 func (n *Node) retire(now time.Duration) {
 	n.leaveLead()
 	n.role = Follower
@@ -58,10 +58,9 @@ func (n *Node) retire(now time.Duration) {
 	n.schedule(now)
 }
 
-// quorate tells whether a majority is still believed to answer (rule 20): a
-// heartbeat that left less than a lease's worth ago has come there and back,
-// whether it asked for a promise or not. A leader whose acks come later than that
-// is never the goose, and must not hold anybody's promise. A new leader has a lease's time.
+// quorate reports whether a majority has acknowledged a heartbeat that left less than a
+// lease's worth ago (rule 20). A leader whose acks take longer is never the goose, and
+// must not hold promises. A new leader has the time of one lease.
 func (n *Node) quorate(now time.Duration) bool {
 	if whole := n.wholeAt(now); whole > 0 {
 		n.quorateAt = max(n.quorateAt, whole+n.worth(n.set.Lease))
@@ -69,30 +68,29 @@ func (n *Node) quorate(now time.Duration) bool {
 	return now < n.quorateAt
 }
 
-// wholeAt gives when the heartbeats left by which the paths to a majority were last whole; 0: never.
+// wholeAt returns when those heartbeats left that last proved the paths to a majority;
+// 0: never.
 func (n *Node) wholeAt(now time.Duration) time.Duration {
 	return n.kthLatest(&n.rec.Config, n.rec.Config.Quorum(), now, func(p *peer) time.Duration { return p.path })
 }
 
-// leaseEnd is rule 14: until when a majority of c has promised, counted from
-// the SEND of the heartbeats. 0: not at all.
+// leaseEnd is rule 14: the end of the promises of a majority of c, counted from the SEND
+// of the heartbeats. 0: no majority.
 func (n *Node) leaseEnd(c *Config) time.Duration {
 	return n.kthLatest(c, c.Quorum(), n.selfExpiry, func(p *peer) time.Duration { return p.expiry })
 }
 
-// sendRound sends a heartbeat to everybody in view. d is asked for only while
-// quorate: a leader that hears nobody must not hold the others' promises.
+// sendRound sends a heartbeat to all agents in view. Only a quorate leader asks for
+// promises.
 func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	n.round++
 	asked := time.Duration(0)
 	if !n.gaveUp && n.quorate(now) {
 		asked = n.set.Lease
+		n.selfExpiry = now + n.worth(asked)
 	}
 	n.rounds[n.round%maxRounds] = round{now, asked}
 	n.nextRound = n.roundAfter(now)
-	if asked > 0 {
-		n.selfExpiry = max(n.selfExpiry, now+n.worth(asked))
-	}
 	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), Ages: n.ages(now), RTT: n.roundTrip()}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
@@ -106,8 +104,7 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	fx.Announce, fx.Announcement = true, n.stamped(m)
 }
 
-// roundAfter gives when the round after one of now is due. Rounds keep their
-// rhythm: one that leaves late does not move the next.
+// roundAfter returns when the next round is due. A late round does not move it.
 func (n *Node) roundAfter(now time.Duration) time.Duration {
 	h := n.set.Heartbeat
 	if n.set.Grid > 0 {
@@ -119,21 +116,20 @@ func (n *Node) roundAfter(now time.Duration) time.Duration {
 	return now + h
 }
 
-// handleAck books a voter's promise. When the heartbeat left is looked up in
-// our own table, never taken from the ack.
+// handleAck records a promise. It counts from when its heartbeat left, by this node's
+// own table.
 func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 	p := n.peerOf(m.From)
-	if n.role != Leader || m.Term != n.rec.Term || p == nil {
-		return
-	}
-	if m.Round < n.firstRound || m.Round > n.round || n.round-m.Round >= maxRounds {
+	if n.role != Leader || m.Term != n.rec.Term || p == nil ||
+		m.Round < n.firstRound || m.Round > n.round || n.round-m.Round >= maxRounds {
 		return
 	}
 	r := n.rounds[m.Round%maxRounds]
 	p.ackAt, p.anyAckAt = now, now
 	if m.Round > p.round {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
-		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a voter that was paused is not that far away
+		p.bookFitness(now, m.Fitness)
+		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a paused voter must not look far away
 	}
 	if d := min(r.asked, m.Promise); d > 0 {
 		p.expiry = max(p.expiry, r.sentAt+n.worth(d))
@@ -149,8 +145,8 @@ func smooth(old, sample time.Duration) time.Duration {
 	return old + (sample-old)/8
 }
 
-// dropLease forgets every promise counted so far; acks of rounds already sent
-// bring none back (rule 17).
+// dropLease forgets every promise so far; acks of earlier rounds bring none back (rule
+// 17).
 func (n *Node) dropLease() {
 	n.firstRound = n.round + 1
 	n.selfExpiry = 0
@@ -160,8 +156,8 @@ func (n *Node) dropLease() {
 	}
 }
 
-// publish sets the lease that readers may see (rules 14, 15). Within a period
-// it only grows: whatever would shorten it drops it or waits (rule 5).
+// publish sets the lease that readers may see (rules 14, 15). Within a term it
+// only grows: what would shorten it drops it or waits (rule 5).
 func (n *Node) publish() {
 	if n.role != Leader || n.gaveUp {
 		n.lease = Lease{}
@@ -182,9 +178,7 @@ func (n *Node) publish() {
 	}
 }
 
-// rank24 orders the voters as successors (rule 24): highest priority, then
-// freshest acks, then shortest round trip. Itself and, for a while, the goose
-// it took over from come last.
+// rank24 orders the voters as successors (rules 24, 28).
 func (n *Node) rank24(now time.Duration) (ranks [MaxVoters]uint8) {
 	var worths [MaxVoters]worth
 	count := int(n.rec.Config.N)
@@ -203,26 +197,34 @@ func (n *Node) rank24(now time.Duration) (ranks [MaxVoters]uint8) {
 	return ranks
 }
 
-// worth is what voters are ranked by, smaller first.
-type worth [5]uint64
+// worth orders the voters, smallest first.
+type worth [6]uint64
 
 func (w *worth) before(other *worth) bool { return slices.Compare(w[:], other[:]) < 0 }
 
-// worthiness gives a voter's: no two of a config have the same. Round trips
-// count in steps of the rank floor, so that noise does not shuffle the order.
+// worthiness ranks a voter by health, work, priority, fresh acks and round trip, in
+// steps larger than noise. This node, witnesses and, for a while, the former goose come
+// last. No two are equal.
 func (n *Node) worthiness(now time.Duration, i int) worth {
 	v := &n.rec.Config.Voters[i]
-	place := n.place(i)
-	if v.ID == n.set.ID {
-		return worth{2, 0, 0, 0, place}
+	w := worth{0, 1, 255 - uint64(v.Priority), 1 << 62, 0, n.place(i)}
+	fitness := Fitness(0)
+	if p := n.peerOf(v.ID); p != nil {
+		fitness = p.fitness
+		w[3], w[4] = (n.round-p.round)/2, uint64(p.rtt/rankFloor)
 	}
-	last := uint64(0)
-	if v.ID == n.former && now < n.formerUntil || v.Priority == 0 {
-		last = 1
+	if fitness&HasWork != 0 {
+		w[1] = 0
 	}
-	p := n.peerOf(v.ID)
-	if p == nil {
-		return worth{last, 255 - uint64(v.Priority), 1 << 62, 0, place}
+	switch {
+	case v.ID == n.set.ID:
+		w[0] = 4
+	case v.Priority == 0:
+		w[0] = 3
+	case fitness&Unwell != 0:
+		w[0] = 2
+	case v.ID == n.former && now < n.formerUntil:
+		w[0] = 1
 	}
-	return worth{last, 255 - uint64(v.Priority), (n.round - p.round) / 2, uint64(p.rtt / rankFloor), place}
+	return w
 }

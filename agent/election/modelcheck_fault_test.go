@@ -1,3 +1,5 @@
+//go:build !race
+
 package election
 
 import (
@@ -39,6 +41,7 @@ func TestModelCheckCatches(t *testing.T) {
 	drift := quiet
 	drift.rates = [][mcAgents]time.Duration{{mcTick * 97 / 100, mcFast, mcFast}}
 	again := mcTimed{terms: 3, versions: 1, led: true, still: true}
+	forgery := mcTimed{terms: 3, versions: 1, led: true, quiet: true, holders: true}
 	alone := held
 	alone.configs = []Config{a}
 	for _, c := range []struct {
@@ -73,12 +76,12 @@ func TestModelCheckCatches(t *testing.T) {
 		{"P2", timed(publishAfterSend, moved)},
 		{"life", timed(beatOfAnyLife, lived)},
 		{"life", timed(voteOfAnyLife, lived)},
+		{"forged", timed(lastTermHeeded, quiet)},
+		{"P2", timed(forgedBeat, forgery)},
+		{"P2", timed(forgedVoteRequest, forgery)},
 	} {
 		f := c.rules.(interface{ planted() mcFault }).planted()
 		t.Run(f.name, func(t *testing.T) {
-			if raceDetector && f.deep {
-				t.Skip("too deep for the race detector")
-			}
 			r := mcRun(t, c.rules, 3_000_000)
 			require.NotEmpty(t, r.violation, "not caught: %v", r)
 			require.True(t, strings.HasPrefix(r.violation, c.breaks+":"), "caught by another invariant: %v", r)
@@ -99,18 +102,6 @@ func toAnyLife(kind Kind) func(*Node, Input) Input {
 	}
 }
 
-// mcShow makes a step's effects those of another config than it made.
-func mcShow(n *Node, fx *Effects) {
-	fx.Record = n.rec
-	for i := range fx.Send {
-		m := &fx.Send[i]
-		m.ConfigID = n.rec.Config.ConfigID
-		if m.Config.N > 0 {
-			m.Config = n.rec.Config
-		}
-	}
-}
-
 // planted gives the fault that a model has.
 func (h *mcHarness) planted() mcFault { return h.fault }
 
@@ -122,7 +113,7 @@ var (
 	}}
 	configNotSaved = mcFault{name: "config not persisted", saved: func(was, r Record) Record { r.Config = was.Config; return r }}
 
-	configOrderIgnored = mcFault{name: "voter ignores config order", deep: true, before: func(n *Node, in Input) Input {
+	configOrderIgnored = mcFault{name: "voter ignores config order", before: func(n *Node, in Input) Input {
 		if m, ok := in.(*Message); ok && m.Kind == VoteRequest && m.Term >= n.rec.Term {
 			m.ConfigID = ConfigID{MaxTerm / 2, MaxTerm / 2}
 		}
@@ -222,7 +213,7 @@ var (
 		}
 	}}
 	noLeaseClause = mcFault{
-		name: "rule 5 without its lease clause", deep: true,
+		name: "rule 5 without its lease clause",
 		before: func(n *Node, in Input) Input {
 			if _, ok := in.(Change); ok || n.hasPending {
 				n.lease, n.handedTo = Lease{}, 0
@@ -239,7 +230,7 @@ var (
 		}
 		return in
 	}}
-	resignOfAnotherTerm = mcFault{name: "a Resign of another term", deep: true, stale: Resign, before: func(n *Node, in Input) Input {
+	resignOfAnotherTerm = mcFault{name: "a Resign of another term", stale: Resign, before: func(n *Node, in Input) Input {
 		if m, ok := in.(*Message); ok && m.Kind == Resign && n.promise.To == m.From {
 			m.Term = n.promise.Term
 		}
@@ -249,4 +240,13 @@ var (
 
 	beatOfAnyLife = mcFault{name: "a heartbeat honoured whatever life it is for", before: toAnyLife(Heartbeat)}
 	voteOfAnyLife = mcFault{name: "a vote given whatever life is asked", before: toAnyLife(VoteRequest)}
+
+	lastTermHeeded = mcFault{name: "rule 26 left out", forges: []Kind{Reject}, before: func(n *Node, in Input) Input {
+		if m, ok := in.(*Message); ok && m.Term == MaxTerm {
+			m.Term = n.rec.Term + 1
+		}
+		return in
+	}}
+	forgedBeat        = mcFault{name: "a forged heartbeat", forges: []Kind{Heartbeat}}
+	forgedVoteRequest = mcFault{name: "a forged vote request", forges: []Kind{VoteRequest}}
 )

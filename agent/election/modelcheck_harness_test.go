@@ -27,8 +27,8 @@ type mcFault struct {
 	lags bool
 	// unraised: the disk's PromiseMax is not raised at start.
 	unraised bool
-	// deep: it takes 10^5 states and more to find.
-	deep bool
+	// forges are the kinds of message that somebody with the key may make up, one a run.
+	forges []Kind
 }
 
 // mcHarness drives real nodes, with or without a fault.

@@ -15,7 +15,7 @@ import (
 // be delivered, any number of times or never, and who led which term.
 type mcState struct {
 	agents [mcAgents]uint32
-	past   uint32   // for each term two bits: 1 + the agent that won it; above, how many crashes
+	past   uint32   // for each term two bits: 1 + the agent that won it; above, how many crashes; mcForged
 	soup   []uint32 // sorted
 }
 
@@ -31,6 +31,9 @@ type mcRules interface {
 	dead(a *mcAgent, m *Message) bool
 	// age gives the message after a tick of time.
 	age(m Message) Message
+	// forge gives what somebody with the key may tell an agent in the name of another.
+	forge(as *mcAgent, to ID) []Message
+	do(a *mcAgent, in Input, sent []Message) []Message
 	limits() mcLimits
 }
 
@@ -41,7 +44,10 @@ type mcLimits struct {
 	crashes  int  // restarts in all; below 0: any number
 }
 
-const mcPastBits = 16
+const (
+	mcPastBits = 16
+	mcForged   = 1 << 31 // of past: a message has been forged
+)
 
 // mcStart is a state to begin with.
 type mcStart struct {
@@ -232,6 +238,9 @@ func (w *mcWorker) expand(ref uint32, g mcState) {
 	if w.s.ticks {
 		w.tick(&g)
 	}
+	if g.past&mcForged == 0 {
+		w.forge(g)
+	}
 }
 
 // follow visits what comes of agent i doing e.
@@ -243,7 +252,7 @@ func (w *mcWorker) follow(g *mcState, i int, e *mcEntry) {
 	next.agents[i] = e.next
 	broken := e.broken
 	if e.mv.what == "restarts" && w.s.crashes >= 0 {
-		if int(next.past>>mcPastBits) == w.s.crashes {
+		if int(next.past&^mcForged>>mcPastBits) == w.s.crashes {
 			return
 		}
 		next.past += 1 << mcPastBits

@@ -96,3 +96,15 @@ func (s *singleServer) deliver(queue []Message, reached string) {
 		}
 	}
 }
+
+// mcShow makes a step's effects those of another config than it made.
+func mcShow(n *Node, fx *Effects) {
+	fx.Record = n.rec
+	for i := range fx.Send {
+		m := &fx.Send[i]
+		m.ConfigID = n.rec.Config.ConfigID
+		if m.Config.N > 0 {
+			m.Config = n.rec.Config
+		}
+	}
+}

@@ -74,6 +74,7 @@ type mcKnown struct {
 	list    []*mcEntry // what it may do by itself
 	tick    *mcEntry
 	inform  [mcAgents]uint32 // the message that tells another of its term and config
+	forged  [mcAgents][]uint32
 	permuts [len(mcPerms)]uint32
 	sum     mcSummary
 }
@@ -217,6 +218,10 @@ func (v *mcView) work(k *mcKnown) {
 		if m, ok := mcInform(&k.agent, mcID(j)); ok {
 			k.inform[j] = v.t.message(m)
 		}
+		for _, m := range v.t.rules.forge(&k.agent, mcID(j)) {
+			k.forged[j] = append(k.forged[j], v.t.message(m))
+			k.list = append(k.list, v.t.implausible(k.agent, m)...)
+		}
 	}
 	for p := range mcPerms {
 		a := k.agent
@@ -312,6 +317,13 @@ func (v *mcView) explain(g mcState, i int, next uint32) string {
 	for j := range g.agents {
 		if m := v.inform(g.agents[j], i); m != mcNone && j != i && v.deliver(g.agents[i], m).next == next {
 			return name + "takes " + mcTell(v.message(m))
+		}
+	}
+	for j := range g.agents {
+		for _, m := range v.of(g.agents[j]).forged[i] {
+			if v.deliver(g.agents[i], m).next == next {
+				return name + "takes a forged " + mcTell(v.message(m))
+			}
 		}
 	}
 	if e := v.of(g.agents[i]).tick; e != nil && e.next == next {

@@ -27,37 +27,35 @@ func (r Role) String() string {
 }
 
 const (
-	// resendFloor is the shortest wait before asking again (rule 21).
+	// resendFloor is the shortest wait before a question is repeated (rule 21).
 	resendFloor = 10 * time.Millisecond
 	// rankFloor is the smallest distance between successors (rule 24).
 	rankFloor = 5 * time.Millisecond
 	// maxResends is how often a question is repeated in one term (rule 21).
 	maxResends = 8
-	// rejectEvery spaces the Rejects to one peer (rule 9).
+	// rejectEvery is the pause between two Rejects to one peer (rule 9).
 	rejectEvery = 10 * time.Millisecond
-	// maxRounds is how many heartbeat rounds stay answerable. A lease is at
-	// most 50 heartbeats; a round further back than that cannot extend it.
+	// maxRounds is how many heartbeat rounds can be answered: more than there are in a
+	// lease.
 	maxRounds = 64
 )
 
 // Settings are a node's own, fixed for its life.
 type Settings struct {
 	ID        ID
-	Life      uint64        // of this process: what the others must name to bind this node (rule 11)
+	Life      uint64        // of this process; messages that bind this node must name it (rule 11)
 	Heartbeat time.Duration // default 50 ms
 	Lease     time.Duration // default 500 ms; at most MaxPromise
 	Eps       time.Duration // taken off every lease, for timers that fire late; default Lease / 50
 	Seed      uint64        // of its jitter
-	// Grid makes heartbeats leave at Grid + k*Heartbeat on this node's clock, so that those
-	// of several elections leave together; 0: whenever they are due.
+	// Grid makes heartbeats of several elections leave together, at Grid + k*Heartbeat; 0: when due.
 	Grid time.Duration
-	// Salt orders voters that are equal in all else, so that several elections of
-	// the same voters do not all choose the same; 0: by ID.
+	// Salt orders voters that are equal in all else, so that elections choose different ones; 0: by ID.
 	Salt uint64
 }
 
-// Bears gives the longest round trip with which elections work in P4's time.
-// Longer ones may: up to the worth of a lease (see [Node.TooFar]).
+// Bears returns the longest round trip with which elections certainly work in P4's time
+// (see [Node.TooFar]).
 func (s *Settings) Bears() time.Duration { return s.Lease / 4 }
 
 // Promise is what a voter has promised: to elect nobody else until End (rule 11).
@@ -67,8 +65,7 @@ type Promise struct {
 	End  time.Duration
 }
 
-// Lease is a goose's right to act: Token, until Until on its own boot clock.
-// Zero when there is none.
+// Lease is a goose's right to act with Token, until Until on its boot clock; zero: none.
 type Lease struct {
 	Token uint64
 	Until time.Duration
@@ -80,8 +77,7 @@ type round struct {
 	asked  time.Duration
 }
 
-// heard is the newest heartbeat round seen of a leader in its term. It outlives
-// a campaign of this node, so that a replayed round promises nothing (rule 11).
+// heard is the newest heartbeat round of a leader in its term: a replay promises nothing (rule 11).
 type heard struct {
 	leader ID
 	term   uint64
@@ -108,15 +104,16 @@ type Node struct {
 
 	// What this node promised (rules 11 to 13).
 	promise     Promise
-	resigned    Promise // the leader and term whose heartbeats promise nothing any more
+	resigned    Promise // heartbeats of this leader and term promise nothing
 	waitUntil   time.Duration
-	target      time.Duration // what PromiseMax could be lowered to
+	target      time.Duration // the value to which PromiseMax could be lowered
 	targetSince time.Duration
 
 	// When it may campaign.
 	electAt    time.Duration // 0: not scheduled
 	quietUntil time.Duration
 	late       bool // work goes on past its lease (Busy)
+	fitness    Fitness
 
 	// As candidate.
 	nonce        uint64        // of a PreVoteRequest that leaves at nonceAt
@@ -158,9 +155,9 @@ type Node struct {
 	peers    [maxPeers]peer
 }
 
-// New makes a node from its durable record. fresh says that the disk was made
-// at this very start: it has promised nothing, so the wait of rule 13 is not
-// needed. The caller raises rec.PromiseMax to at least set.Lease and saves it first.
+// New makes a node from its durable record, whose PromiseMax the caller has raised
+// to at least set.Lease and saved. fresh: the disk is new and has promised nothing,
+// so the node need not wait (rule 13).
 func New(set Settings, rec Record, now time.Duration, fresh bool) Node {
 	n := Node{set: set, rec: rec, dice: chance(set.Seed), target: rec.PromiseMax, targetSince: now}
 	if !fresh {
@@ -171,13 +168,11 @@ func New(set Settings, rec Record, now time.Duration, fresh bool) Node {
 	return n
 }
 
-// rho, the most by which a clock's rate may differ from true time (P2), is 1 %.
-
-// stretch gives d*(1+rho): at least d of true time by any clock.
+// stretch gives d*(1+rho): at least d of true time by any clock. rho is 1 % (P2).
 func stretch(d time.Duration) time.Duration { return d + (d+99)/100 }
 
-// worth is how long a promise of d, asked for at some moment, binds its giver
-// for certain, by the asker's clock: d(1-rho)/(1+rho) - eps (rule 14).
+// worth returns how long a promise of d certainly binds, from when it was asked for, by
+// the asker's clock: d(1-rho)/(1+rho) - eps (rule 14).
 func (n *Node) worth(d time.Duration) time.Duration { return d*99/101 - n.set.Eps }
 
 // Step tells the node the time and one input, and fills fx.
@@ -205,6 +200,8 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 		if in.Late && (n.role == PreCandidate || n.role == Candidate) {
 			n.standDown(now, fx)
 		}
+	case Fit:
+		n.takeFitness(now, in.Fitness, fx)
 	case ClockJump:
 		n.dropLease()
 	case Observe:
@@ -235,7 +232,7 @@ func (n *Node) tick(now time.Duration, fx *Effects) {
 	}
 }
 
-// wakeAt gives the moment at which a Tick would do something, 0 for never.
+// wakeAt returns when a Tick would do something; 0: never.
 func (n *Node) wakeAt(now time.Duration) time.Duration {
 	switch n.role {
 	case PreCandidate, Candidate:
@@ -273,13 +270,22 @@ func (n *Node) send(to ID, m Message, fx *Effects) {
 	fx.Send = append(fx.Send, n.stamped(m))
 }
 
-// stamped fills in what every message shows of its sender. It runs when the
-// message is made: later in a step the record only grows, so nothing is shown
-// that is newer than what is saved.
+// stamped fills in the sender's part of a message. The record only grows later in the
+// step, so a message never shows more than what is saved.
 func (n *Node) stamped(m Message) Message {
 	m.FlockID, m.Generation, m.From = n.rec.FlockID, n.rec.Generation, n.set.ID
 	m.Term, m.ConfigID = n.rec.Term, n.rec.Config.ConfigID
 	return m
+}
+
+// votersThat counts the other voters in view for which hold is true.
+func (n *Node) votersThat(holds func(*peer) bool) (count int) {
+	n.eachVoter(func(p *peer) {
+		if holds(p) {
+			count++
+		}
+	})
+	return count
 }
 
 // eachVoter calls do for every voter but this node that is in view.

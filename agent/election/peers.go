@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// maxPeers bounds the agents a node keeps in view: all voters, and observers
-// that may become voters. The others hear the announcement only.
+// maxPeers bounds the agents in view: all voters, and observers that may become voters.
 const maxPeers = 16
 
 // peer is what a node knows of another agent.
@@ -19,6 +18,9 @@ type peer struct {
 	expiry time.Duration // until when it has promised, by our clock (rule 14)
 	acked  ConfigID      // the config it showed in that ack
 	term   uint64        // a term above ours that it showed while no voter (rule 7)
+
+	fitness Fitness
+	workAt  time.Duration // since when it has work; 0: it has none
 
 	// As candidate, of this round of asking.
 	granted bool
@@ -36,10 +38,10 @@ type peer struct {
 	rejectAt time.Duration // when the next Reject may go to it (rule 9)
 }
 
-// silent tells that a voter has not answered this round of asking.
+// silent reports whether a voter has not answered this round of questions.
 func (p *peer) silent() bool { return !p.granted && !p.refused && p.retryAt == 0 }
 
-// peerOf finds an agent in view, nil when it is not.
+// peerOf returns an agent in view, or nil.
 func (n *Node) peerOf(id ID) *peer {
 	for i := range n.peers[:n.npeers] {
 		if n.peers[i].id == id {
@@ -49,33 +51,29 @@ func (n *Node) peerOf(id ID) *peer {
 	return nil
 }
 
-// observe takes an agent into view. A voter pushes an observer out when the
-// table is full; an observer pushes out nobody.
+// InView reports whether this node counts an agent's acks: a voter, or one that may
+// become a voter.
+func (n *Node) InView(id ID) bool { return n.peerOf(id) != nil }
+
+// observe takes an agent into view. If there is no room, a voter replaces an observer.
 func (n *Node) observe(id ID) {
 	if id == n.set.ID || n.peerOf(id) != nil {
 		return
 	}
-	if int(n.npeers) < maxPeers {
+	if n.npeers == maxPeers && n.rec.Config.Has(id) {
+		i := slices.IndexFunc(n.peers[:], func(p peer) bool { return !n.rec.Config.Has(p.id) })
+		n.forget(n.peers[i].id)
+	}
+	if n.npeers < maxPeers {
 		n.peers[n.npeers] = peer{id: id}
 		n.npeers++
-		return
-	}
-	if !n.rec.Config.Has(id) {
-		return
-	}
-	for i := range n.peers {
-		if !n.rec.Config.Has(n.peers[i].id) {
-			n.peers[i] = peer{id: id}
-			return
-		}
 	}
 }
 
 func (n *Node) forget(id ID) {
-	if n.rec.Config.Has(id) {
-		return
+	if !n.rec.Config.Has(id) {
+		n.npeers = uint8(len(slices.DeleteFunc(n.peers[:n.npeers], func(p peer) bool { return p.id == id }))) // it clears the rest
 	}
-	n.npeers = uint8(len(slices.DeleteFunc(n.peers[:n.npeers], func(p peer) bool { return p.id == id }))) // it clears the rest
 }
 
 // observeVoters takes every voter of the config into view.
@@ -85,8 +83,7 @@ func (n *Node) observeVoters() {
 	}
 }
 
-// kthLatest gives the latest moment that at least k of the voters' values
-// reach: their k-th largest. self stands for this node when it is a voter.
+// kthLatest returns the k-th largest of the voters' values; self is this node's.
 func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) time.Duration) time.Duration {
 	var ts [MaxVoters]time.Duration
 	for i, v := range c.Members() {
@@ -104,9 +101,9 @@ func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) ti
 	return ts[count-k]
 }
 
-// roundTrip estimates a round trip: to the slowest of the quickest majority,
-// to which this node itself belongs. Until an election fails, a follower takes
-// its leader's word; then also what the voters that answered it took.
+// roundTrip estimates a round trip to the slowest of the fastest majority, including
+// this node. A follower uses its leader's estimate, and after a failed election also
+// those of the voters that answered it.
 func (n *Node) roundTrip() time.Duration {
 	if n.role != Leader && n.failures == 0 {
 		return n.leaderRTT

@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// Recovered gives the record that a manual recovery makes of r: the next
-// generation, with the voters of c and their priorities (rule 26). Nothing of r's
-// own config enters, so that survivors whose configs differ come to one, and terms
-// begin at 0: a forger may have used up those of the old generation.
+// Recovered returns the record after a manual recovery: the next generation, with the
+// voters of c (rule 26). It uses nothing of r's own config, so that all survivors get
+// the same record. Terms begin at 0: forged messages may have used up the old ones.
 func (r Record) Recovered(c Config) Record {
 	c.ConfigID, c.Table = ConfigID{Version: 1}, Digest{}
 	r.Generation.Number++
@@ -18,15 +17,14 @@ func (r Record) Recovered(c Config) Record {
 	return r
 }
 
-// RecoveredWith tells whether r is of a recovery with the voters of c, and they
-// are its voters still: of a flock that has changed since, it would be another disaster.
+// RecoveredWith reports whether r comes from a recovery with the voters of c, and still
+// has them.
 func (r Record) RecoveredWith(c Config) bool {
 	same := slices.EqualFunc(r.Config.Members(), c.Members(), func(a, b Voter) bool { return a.ID == b.ID })
 	return same && r.Generation.Number > 0 && r.Generation.Tag == recoveryTag(r.FlockID, r.Generation.Number, &c)
 }
 
-// recoveryTag tells two recoveries of one number apart: they named different
-// voters, or other priorities.
+// recoveryTag separates two recoveries of one number by their voters and priorities.
 func recoveryTag(flock FlockID, number uint64, c *Config) uint64 {
 	h := sha256.New()
 	h.Write(flock[:])

@@ -1,6 +1,7 @@
 package election
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -55,8 +56,11 @@ func TestRule14PromisesOfAFormerTermAreNotCounted(t *testing.T) {
 	for _, other := range c.others(m.name) {
 		require.Greater(t, n.peerOf(idOf(other)).expiry, c.now, "a promise of the former term runs")
 	}
+	n.failures = 3
 	c.elect(m)
+	require.Zero(t, n.failures)
 	require.Zero(t, n.Lease())
+	require.Zero(t, n.PromisedAt(c.now))
 	require.False(t, n.Committed())
 	for _, other := range c.others(m.name) {
 		require.ErrorIs(t, c.step(m.name, StepDown{To: idOf(other)}), ErrUnreachable, "no answer in this term")
@@ -109,9 +113,11 @@ func TestRule14AckCountsNoMoreThanItsRoundAsked(t *testing.T) {
 	require.NotZero(t, n.rounds[n.round%maxRounds].asked)
 	c.tell(m.name, other, ackOf(n, n.round, time.Hour))
 	require.Equal(t, sentAt+n.worth(n.set.Lease), p.expiry)
-	c.tell(m.name, other, ackOf(n, n.round+1, time.Hour))
-	require.Equal(t, sentAt+n.worth(n.set.Lease), p.expiry, "a round that was not sent")
-	require.Equal(t, n.round, p.round)
+	for _, never := range []uint64{n.round + 1, math.MaxUint64} {
+		c.tell(m.name, other, ackOf(n, never, time.Hour))
+		require.Equal(t, sentAt+n.worth(n.set.Lease), p.expiry, "a round that was not sent")
+		require.Equal(t, n.round, p.round)
+	}
 	c.tell(m.name, other, ackOf(n, n.round, 100*time.Millisecond))
 	require.Equal(t, sentAt+n.worth(n.set.Lease), p.expiry, "a shorter promise takes nothing back")
 }

@@ -219,6 +219,7 @@ func TestRule26NumbersTooFarAheadAreIgnored(t *testing.T) {
 		{"half of them", Record{Term: 1, Config: own}, Generation{}, half, own, true},
 		{"a leap past half", Record{Term: half + 1, Config: late}, Generation{}, half + 1 + termLeap, late, true},
 		{"more than a leap", Record{Term: half + 1, Config: late}, Generation{}, half + 2 + termLeap, late, false},
+		{"beyond the last term", Record{Term: MaxTerm, Config: late}, Generation{}, MaxTerm + 1, late, false},
 		{"the last version", Record{Term: 1, Config: own}, Generation{}, 1, at(1, MaxTerm, "a", "b", "c"), false},
 		{"half of the versions", Record{Term: 1, Config: own}, Generation{}, 1, at(1, half, "a", "b", "c"), true},
 		{"a config of the last term", Record{Term: 1, Config: own}, Generation{}, 1, at(MaxTerm, 1, "a", "b", "c"), false},

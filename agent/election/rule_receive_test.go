@@ -59,34 +59,29 @@ func TestRule26HigherGenerationDropsTheLease(t *testing.T) {
 	require.Equal(t, []EventKind{EventDeposed, EventInstalled}, kinds)
 }
 
-// Whoever shows a higher generation without its config is asked for it: the
-// answer shows the lower number.
+// An agent that shows a higher generation, and not its config, is asked for the config.
 func TestRule26WhoShowsAHigherGenerationIsAskedForItsConfig(t *testing.T) {
 	own := at(1, 1, "a", "b", "c")
-	for kind, want := range map[Kind]Kind{PreVoteRequest: PreVoteReply, VoteRequest: VoteReply, Heartbeat: HeartbeatAck} {
+	for _, kind := range []Kind{PreVoteRequest, VoteRequest, Heartbeat, HeartbeatAck} {
 		c, n := lone(t, "a", Record{Term: 1, Config: own})
 		before := *n
 		m := Message{Kind: kind, Round: 7, Nonce: 9, Promise: time.Second, Header: header(2, at(0, 1))}
 		m.Generation = Generation{1, 42}
 		sent := only(t, c.tell("a", "b", m))
-		require.Equal(t, want, sent.Kind)
+		require.Equal(t, PreVoteRequest, sent.Kind)
+		require.Zero(t, sent.Nonce, "no vote is asked for")
 		require.Zero(t, sent.Generation)
-		require.False(t, sent.Granted)
-		require.Zero(t, sent.Promise)
 		require.Equal(t, before, *n)
-		require.Equal(t, m.Nonce*uint64(b2i(kind == PreVoteRequest)), sent.Nonce)
-		require.Equal(t, m.Round*uint64(b2i(kind == Heartbeat)), sent.Round)
 	}
-	c, _ := lone(t, "a", Record{Generation: Generation{2, 1}, Term: 1, Config: own})
+	c, n := lone(t, "a", Record{Term: 1, Config: own})
+	before := *n
+	shown := Message{Kind: Reject, Header: header(2, at(0, 1))}
+	shown.Generation = Generation{1, 42}
+	require.Empty(t, c.tell("a", "b", shown), "a Reject without it is not answered")
+	require.Equal(t, before, *n)
+	c, _ = lone(t, "a", Record{Generation: Generation{2, 1}, Term: 1, Config: own})
 	require.Empty(t, c.tell("a", "b", Message{Kind: Reject, Header: header(2, own)}), "a Reject of a lower one is not answered")
 	require.Equal(t, Reject, only(t, c.tell("a", "b", Message{Kind: HeartbeatAck, Header: header(2, own)})).Kind)
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // A config is taken as the one that its message shows, whole and newer, or not at all.
@@ -109,23 +104,29 @@ func TestRule06ConfigIsTakenOnlyIfItIsTheOneShownAndNewer(t *testing.T) {
 		c.tell("a", "x", Message{Kind: Reject, Header: h, Config: tt.c})
 		require.Equal(t, tt.want, n.rec.Config != own, tt.name)
 	}
+	c, n := lone(t, "a", Record{Term: 2, Config: own})
+	h := Header{Generation: Generation{1, 42}, Term: 2, ConfigID: ConfigID{2, 4}}
+	c.tell("a", "x", Message{Kind: Reject, Header: h, Config: at(2, 3, "a", "b")})
+	require.Equal(t, own, n.rec.Config, "another than it shows, of a newer generation")
 }
 
-// Ranks speak of one config: with another one its own order holds.
+// Ranks speak of one config: with another one its own order holds, and its voters are in view.
 func TestRule24NewConfigEndsTheRanks(t *testing.T) {
 	own := at(2, 2, "a", "b", "c")
 	for _, gen := range []uint64{0, 1} {
 		c, n := lone(t, "a", Record{Term: 2, Config: own})
 		m := beat(1, 0, 2, own)
-		m.Ranks = [MaxVoters]uint8{2, 1, 0}
+		m.Ranks = [MaxVoters]uint8{1, 2, 0}
 		c.tell("a", "b", m)
-		require.Equal(t, 2, n.ownRank())
-		newer := at(2, 3, "a", "b", "c")
+		require.Equal(t, 1, n.ownRank())
+		newer := at(2, 3, "0", "1", "a", "b", "c")
 		show := Message{Kind: Reject, Header: header(2, newer), Config: newer}
 		show.Generation = Generation{Number: gen, Tag: gen}
 		c.tell("a", "b", show)
 		require.Equal(t, newer, n.rec.Config)
-		require.Equal(t, 0, n.ownRank())
+		require.Equal(t, 2, n.ownRank())
+		require.GreaterOrEqual(t, n.electAt, c.now+2*n.rankStep())
+		require.NotNil(t, n.peerOf(idOf("1")))
 	}
 }
 

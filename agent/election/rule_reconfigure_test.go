@@ -57,6 +57,59 @@ func TestRule05ChangeWaitsForItsLeaseClause(t *testing.T) {
 	require.GreaterOrEqual(t, n.Lease().Until, until)
 }
 
+// When the view is full a voter takes an observer's place in it, and an observer nobody's.
+func TestRule05VotersAreKeptInView(t *testing.T) {
+	c, m := newLeader(t)
+	n := &m.node
+	for i := range byte(maxPeers) {
+		require.NoError(t, c.step(m.name, Observe{ID: ID{1, i}}))
+	}
+	require.EqualValues(t, maxPeers, n.npeers)
+	require.Nil(t, n.peerOf(ID{1, maxPeers - 1}))
+	require.NoError(t, c.step(m.name, Forget{ID: idOf(otherThan(m.name))}))
+	require.NotNil(t, n.peerOf(idOf(otherThan(m.name))), "a voter")
+	n.rec.Config = n.rec.Config.With(Voter{idOf("d"), 100})
+	m.disk = n.rec
+	n.observeVoters()
+	for _, v := range n.rec.Config.Members() {
+		require.True(t, v.ID == n.set.ID || n.peerOf(v.ID) != nil, nameOf(v.ID))
+	}
+	require.EqualValues(t, maxPeers, n.npeers)
+}
+
+// A new voter is in view even if it was forgotten while the change waited.
+func TestRule05NewVoterIsInView(t *testing.T) {
+	c, m := growing(t)
+	n := &m.node
+	require.NoError(t, c.step(m.name, addD))
+	require.NoError(t, c.step(m.name, Forget{ID: idOf("d")}))
+	c.run(n.set.Heartbeat)
+	for _, other := range []string{c.others(m.name)[0], c.others(m.name)[1]} {
+		c.tell(m.name, other, ackOf(n, n.round, n.set.Lease))
+	}
+	require.True(t, n.rec.Config.Has(idOf("d")))
+	require.NotNil(t, n.peerOf(idOf("d")))
+}
+
+// A leader whose followers answer and promise nothing is no goose, and changes nothing.
+func TestRule05LeaderWithoutALeaseChangesNothing(t *testing.T) {
+	c, m := growing(t)
+	n := &m.node
+	before := n.rec.Config
+	c.run(n.set.Lease)
+	require.Empty(t, c.goose())
+	require.NoError(t, c.step(m.name, addD))
+	for _, other := range c.others(m.name) {
+		c.tell(m.name, other, ackOf(n, n.round, 0))
+	}
+	require.Equal(t, before, n.rec.Config)
+	c.run(n.set.Heartbeat + time.Millisecond)
+	for _, other := range c.others(m.name) {
+		c.tell(m.name, other, ackOf(n, n.round, n.set.Lease))
+	}
+	require.True(t, n.rec.Config.Has(idOf("d")))
+}
+
 // The same for a deadline of a former period that a holder still acts by.
 func TestRule05ChangeWaitsForTheDeadlinesOfHolders(t *testing.T) {
 	c, m := growing(t)
@@ -108,7 +161,7 @@ func TestRule05WhatMayBeChanged(t *testing.T) {
 	}{
 		{"nobody", Change{}, ErrInvalid},
 		{"removal of no voter", Change{Voter: Voter{ID: idOf("d")}, Remove: true}, ErrInvalid},
-		{"removal of the leader", Change{Voter: Voter{ID: self}, Remove: true}, ErrInvalid},
+		{"removal of the leader", Change{Voter: Voter{self, 100}, Remove: true}, ErrInvalid},
 		{"the leader as a witness", Change{Voter: Voter{self, 0}}, ErrInvalid},
 		{"what is so already", Change{Voter: Voter{other, 100}}, ErrInvalid},
 		{"the table that is there", Change{Table: n.rec.Config.Table}, ErrInvalid},

@@ -60,6 +60,8 @@ func TestRule01InstallingRaisesTheTerm(t *testing.T) {
 	require.Equal(t, newer, n.rec.Config)
 	c.tell("a", "b", Message{Kind: Reject, Header: header(7, at(6, 9)), Config: at(6, 9, "a")})
 	require.Equal(t, newer, n.rec.Config, "an older one")
+	c.tell("a", "x", Message{Kind: Reject, Header: header(3, at(8, 1)), Config: at(8, 1, "a", "b")})
+	require.EqualValues(t, 8, n.rec.Term, "whatever term its sender shows")
 }
 
 func TestRule02VoterGrantsOncePerTermToACandidateThatIsNotBehind(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lastRule is the number of the last rule in RULES.md.
-const lastRule = 27
+// lastRule is the number of the last rule in README.md.
+const lastRule = 28
 
 var (
 	ruleHead  = regexp.MustCompile(`(?m)^### Rule (\d+): `)
@@ -24,7 +24,7 @@ var (
 	number    = regexp.MustCompile(`\d+`)
 )
 
-// TestRulesAreInTheHouse holds RULES.md against the repository: every rule from
+// TestRulesAreInTheHouse holds README.md against the repository: every rule from
 // 1 on is there, names files and tests that exist, and all tests of its
 // number, of which there is one; every rule that is cited anywhere is there.
 func TestRulesAreInTheHouse(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRulesAreInTheHouse(t *testing.T) {
 		return nil
 	}))
 
-	text, err := os.ReadFile("RULES.md")
+	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	heads := ruleHead.FindAllSubmatchIndex(text, -1)
 	require.Len(t, heads, lastRule)
@@ -94,7 +94,7 @@ func TestRulesAreInTheHouse(t *testing.T) {
 		require.NotZero(t, own, "rule %d has no %s", rule, prefix)
 	}
 	for n, path := range cited {
-		require.True(t, n >= 1 && n <= lastRule, "%s cites rule %d, which RULES.md does not have", path, n)
+		require.True(t, n >= 1 && n <= lastRule, "%s cites rule %d, which README.md does not have", path, n)
 	}
 	for name := range tests {
 		if m := regexp.MustCompile(`^TestRule(\d+)`).FindStringSubmatch(name); m != nil {

@@ -2,15 +2,14 @@ package election
 
 import "time"
 
-// AgeUnit is what a heartbeat counts the silence of voters in: one byte of it
-// goes beyond the 30 s after which a voter may be replaced.
+// AgeUnit is the unit of silence in heartbeats: one byte exceeds the 30 s after
+// which a voter may be replaced.
 const AgeUnit = 250 * time.Millisecond
 
-// Silent gives for each voter of the config how long it has acknowledged no
-// heartbeat of any leader. A leader goes on counting where the one before it
-// stopped, or a voter that died would never be missed by leaders that change often.
-// Of what it does not know it counts from its own election, and it leaves out the
-// time for which it heard no leader: others may have heard that voter meanwhile.
+// Silent returns for each voter how long it has acknowledged no heartbeat of any leader.
+// A new leader continues the count of the one before, so a dead voter is noticed however
+// often leaders change. What it does not know counts from its own election; time without
+// a leader does not count.
 func (n *Node) Silent(now time.Duration) (silent [MaxVoters]time.Duration) {
 	for i, v := range n.rec.Config.Members() {
 		p := n.peerOf(v.ID)
@@ -25,7 +24,14 @@ func (n *Node) Silent(now time.Duration) (silent [MaxVoters]time.Duration) {
 	return silent
 }
 
-// resumeAges leaves the time since agesAt out of all silence, as this node begins to lead.
+// HeardOfVoters reports whether the leader has said within a lease which voters it
+// hears: only then is a follower's Silent valid.
+func (n *Node) HeardOfVoters(now time.Duration) bool {
+	return n.agesAt != 0 && now-n.agesAt < n.set.Lease
+}
+
+// resumeAges excludes the time since agesAt from all silence, when this node begins to
+// lead.
 func (n *Node) resumeAges(now time.Duration) {
 	for i := range n.peers[:n.npeers] {
 		if p := &n.peers[i]; p.anyAckAt != 0 {
@@ -35,7 +41,7 @@ func (n *Node) resumeAges(now time.Duration) {
 	n.agesAt = now
 }
 
-// ages tells the others of Silent.
+// ages puts Silent into heartbeats.
 func (n *Node) ages(now time.Duration) (ages [MaxVoters]uint8) {
 	n.agesAt = now
 	for i, d := range n.Silent(now) {
@@ -44,8 +50,7 @@ func (n *Node) ages(now time.Duration) (ages [MaxVoters]uint8) {
 	return ages
 }
 
-// takeAges learns from a leader which voters it hears, for the case that this
-// node leads next.
+// takeAges learns which voters the leader hears, in case this node leads next.
 func (n *Node) takeAges(now time.Duration, m *Message) {
 	n.agesAt = now
 	for i, v := range n.rec.Config.Members() {

@@ -18,16 +18,15 @@ const (
 	MaxPromise = 10 * time.Second
 	// MaxTerm bounds terms, so that a token (generation*2^40 + term) keeps its order (rule 26).
 	MaxTerm = 1<<40 - 1
-	// MaxGeneration bounds generations: 2^13 of them fit above the term in
-	// the 53 bits that every JSON reader keeps exact.
+	// MaxGeneration bounds generations: tokens fit in the 53 bits that every JSON reader keeps exact.
 	MaxGeneration = 1<<13 - 1
-	// termLeap is how far ahead of its own a node follows a term or a version that is past
-	// half its range, and generationLeap a generation (rule 26): a forged one leaves most of them.
+	// termLeap and generationLeap bound how far above its own a node follows terms and
+	// versions, or generations, past half their range (rule 26).
 	termLeap, generationLeap = 1 << 20, 1 << 6
 )
 
-// Spent names a term, version or generation of r that is past half its range; "": none is.
-// No flock gets there by itself: somebody who holds the key forges messages (rule 26).
+// Spent names a number of r past half its range: only somebody with the key can cause
+// that (rule 26). "": none.
 func (r *Record) Spent() string {
 	switch {
 	case r.Generation.Number > MaxGeneration/2:
@@ -77,15 +76,14 @@ func (f FlockID) String() string {
 // IsZero tells whether there is no flock yet.
 func (f FlockID) IsZero() bool { return f == FlockID{} }
 
-// Generation counts manual recoveries of a flock. Two generations of one
-// number and different tags come from two recoveries that did not know each
-// other: two flocks (rule 26).
+// Generation counts manual recoveries of a flock. One number with two tags: two
+// recoveries that did not know each other, and so two flocks (rule 26).
 type Generation struct {
 	Number uint64
 	Tag    uint64 // hash of flock, number, voters and priorities; 0 at founding
 }
 
-// ConfigID orders configs of one generation (rule 1).
+// ConfigID orders the configs of one generation (rule 1).
 type ConfigID struct {
 	Term    uint64
 	Version uint64
@@ -102,8 +100,7 @@ type Voter struct {
 	Priority uint8 // 0: a witness, which votes and never leads
 }
 
-// Digest stands for a table of elections that an election decides on beside
-// its voters. The rules carry it and do not read it.
+// Digest identifies a table of elections. The rules carry it and do not read it.
 type Digest [16]byte
 
 // String gives the Digest as 32 hexadecimal digits, "" when zero.
@@ -112,8 +109,7 @@ func (d Digest) String() string { return FlockID(d).String() }
 // IsZero tells whether there is no table.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
-// Config is a set of voters, ordered by its ConfigID. Voters[:N] are sorted by
-// ID; the rest is zero, so that configs compare with ==.
+// Config is a set of voters. Voters[:N] are sorted by ID; the rest is zero, so that configs compare with ==.
 type Config struct {
 	ConfigID
 	N      uint8
@@ -135,8 +131,8 @@ func (c *Config) Has(id ID) bool { return c.Index(id) >= 0 }
 // Quorum is the number of voters in a majority.
 func (c *Config) Quorum() int { return int(c.N)/2 + 1 }
 
-// With gives the config with v added, or with v's priority changed when it is
-// a voter already. The ConfigID stays. It panics when there is no room.
+// With gives the config with v added or its priority changed, and the same ConfigID.
+// It panics when there is no room.
 func (c Config) With(v Voter) Config {
 	if i := c.Index(v.ID); i >= 0 {
 		c.Voters[i].Priority = v.Priority
@@ -151,14 +147,13 @@ func (c Config) With(v Voter) Config {
 	return c
 }
 
-// Without gives the config with id removed. The ConfigID stays.
+// Without gives the config with id removed, and the same ConfigID.
 func (c Config) Without(id ID) Config {
 	c.N = uint8(len(slices.DeleteFunc(c.Members(), func(v Voter) bool { return v.ID == id }))) // it clears the rest
 	return c
 }
 
-// Valid tells what is wrong with a config that came from outside: too many
-// voters, unsorted or repeated ones, or leftovers behind the last.
+// Valid returns what is wrong with a config from outside.
 func (c *Config) Valid() error {
 	if c.N > MaxVoters {
 		return fmt.Errorf("config of %d voters: at most %d", c.N, MaxVoters)
@@ -179,19 +174,16 @@ func (c *Config) Valid() error {
 	return nil
 }
 
-// Record is what a node must never forget. It is durable BEFORE any message
-// that shows it leaves. A comparable value.
+// Record is what a node must never forget: durable BEFORE a message that shows it leaves.
 type Record struct {
 	FlockID    FlockID
 	Generation Generation
 	Term       uint64
 	Vote       ID // zero: none in this term
 	Config     Config
-	// PromiseMax is at least every promise that may still run; after a restart
-	// the node waits for it (rule 13).
+	// PromiseMax is at least every promise that may still run (rule 13).
 	PromiseMax time.Duration
 }
 
-// Token is the fencing token of a term: it grows with the generation, then
-// with the term (P3).
+// Token is the fencing token: it grows with the generation, then with the term (P3).
 func (r *Record) Token() uint64 { return r.Generation.Number<<40 + r.Term }

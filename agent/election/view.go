@@ -23,18 +23,17 @@ func (n *Node) Promise() Promise { return n.promise }
 // WaitUntil gives the end of the wait after a restart (rule 13).
 func (n *Node) WaitUntil() time.Duration { return n.waitUntil }
 
-// QuietUntil gives until when this node does not campaign after it stood down
-// without a majority (rules 16, 20).
+// QuietUntil gives the end of the silence after standing down (rules 16, 20).
 func (n *Node) QuietUntil() time.Duration { return n.quietUntil }
 
 // HandedTo gives the latest deadline that holders may still act by; 0: none.
 func (n *Node) HandedTo() time.Duration { return n.handedTo }
 
-// HandingOver tells that the leader has given up in this term.
+// HandingOver reports whether the leader has given up in this term.
 func (n *Node) HandingOver() bool { return n.gaveUp }
 
-// PromisedAt gives when the heartbeats left by which a majority still keeps to
-// this leader; 0 when it does not lead or none has kept to it in this term.
+// PromisedAt returns when those heartbeats left by which a majority is bound to this
+// leader; 0: no majority.
 func (n *Node) PromisedAt(now time.Duration) time.Duration {
 	if n.role != Leader {
 		return 0
@@ -42,14 +41,13 @@ func (n *Node) PromisedAt(now time.Duration) time.Duration {
 	return n.wholeAt(now)
 }
 
-// Heard gives the leader last heard, its term, and when it last asked for a
-// promise. The zero ID: none.
+// Heard returns the leader last heard, its term, and when it last asked for a promise;
+// zero: none.
 func (n *Node) Heard() (id ID, term uint64, at time.Duration) {
 	return n.leader, n.leaderTerm, n.heardAt
 }
 
-// Contact is what a node knows of an agent it keeps in view: all but the RTT as
-// the leader only.
+// Contact is what a node knows of an agent in view: as the leader, but for the RTT.
 type Contact struct {
 	ID      ID
 	AckAt   time.Duration // when its last ack came; 0: never
@@ -58,23 +56,25 @@ type Contact struct {
 	RTT     time.Duration // by its acks and its answers to PreVotes, at most a lease; 0 while unknown
 	Expiry  time.Duration // until when its promise counts, by our clock
 	Term    uint64        // a term above ours that it showed while no voter; 0: none
+	Fitness Fitness       // as its last ack told
+	WorkAt  time.Duration // since when it has work; 0: it has none
 }
 
-// Answers tells whether it has acknowledged a heartbeat of this term within a lease.
+// Answers reports whether it has acknowledged a heartbeat of this term within a lease.
 func (c *Contact) Answers(now, lease time.Duration) bool { return c.InTerm && now-c.AckAt < lease }
 
-// TooFar tells that its answers take longer than this node's lease is worth: it can
-// promise nothing to a goose here, nor this node to a goose there (rule 20). A voter
-// that was paused seems so for a moment.
+// TooFar reports whether its answers take longer than this node's lease is worth: then
+// neither can lead with the other's promise (rule 20). A voter that was paused looks so
+// for a moment.
 func (n *Node) TooFar(c *Contact) bool { return c.RTT >= n.worth(n.set.Lease) }
 
-// Contacts appends what is known of the agents in view to dst.
+// Contacts appends what this node knows of the agents in view to dst.
 func (n *Node) Contacts(dst []Contact) []Contact {
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
 		dst = append(dst, Contact{
 			ID: p.id, AckAt: p.ackAt, InTerm: p.round > 0, RTT: p.rtt, Expiry: p.expiry, Term: p.term,
-			Current: p.acked == n.rec.Config.ConfigID,
+			Current: p.acked == n.rec.Config.ConfigID, Fitness: p.fitness, WorkAt: p.workAt,
 		})
 	}
 	return dst

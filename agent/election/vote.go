@@ -2,9 +2,8 @@ package election
 
 import "time"
 
-// refusal tells why a vote at term for m's sender would be refused now, and
-// for how long a promise stands in its way. NoReason: it would be given. It
-// changes nothing, so a PreVote is exactly the vote's own checks (rules 2, 12, 13, 19).
+// refusal returns why a vote at term for m's sender would be refused, and for how long a
+// promise forbids it (rules 2, 12, 13). A PreVote has the same check (rule 19).
 func (n *Node) refusal(now time.Duration, m *Message, term uint64) (Reason, time.Duration) {
 	if now < n.waitUntil {
 		return Restarted, n.waitUntil - now
@@ -31,9 +30,8 @@ func (n *Node) refusal(now time.Duration, m *Message, term uint64) (Reason, time
 	return NoReason, 0
 }
 
-// promisedToOthers gives until when this node may not vote for m's sender at
-// term (rule 12): by its promise to another leader, by its own lease, and by
-// the deadlines that holders here still act by.
+// promisedToOthers returns until when a promise, this node's own lease or its holders
+// forbid a vote for m's sender at term (rule 12).
 func (n *Node) promisedToOthers(m *Message, term uint64) time.Duration {
 	end := n.promise.End
 	switch {
@@ -51,7 +49,7 @@ func (n *Node) handlePreVote(now time.Duration, m *Message, fx *Effects) {
 		return
 	}
 	if m.Nonce == 0 {
-		return // it asks for a newer config and nothing else (rule 27)
+		return // it asks only for a newer config (rule 27)
 	}
 	reason, remaining := n.refusal(now, m, m.NextTerm)
 	n.send(m.From, Message{
@@ -73,7 +71,7 @@ func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
 	case reason == NoReason && (m.Term > n.rec.Term || n.rec.Vote.IsZero()):
 		n.deferTo(now, m, fx)
 	case reason == OldConfig || reason == NotCandidate:
-		// No promise stands in the way: the term may move, the vote stays (rules 7, 12).
+		// No promise forbids it: the term may rise, the vote stays (rules 7, 12).
 		if m.Term > n.rec.Term && n.trusted(m) {
 			n.adoptTerm(now, m.Term, fx)
 		}
@@ -84,16 +82,15 @@ func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
 	}, fx)
 }
 
-// deferTo gives a worthy candidate the vote and takes this node out of the
-// running (R2, rules 2, 12). A repeated request does not come here: by then
-// this node may have promised that candidate its lease.
+// deferTo gives a worthy candidate the vote (R2, rules 2, 12). A repeated request does
+// not get here: by then this node may have promised that candidate a lease.
 func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 	n.rec.Term, n.rec.Vote = m.Term, m.From
 	fx.event(EventDeferred, m.Term, m.From)
 	n.promise.End = now // its promisee released it, or is the candidate itself
 	n.follow(now, ID{}, fx)
-	// Time enough for the candidate to win or to fail; more after elections that
-	// brought no leader, as its saves, and the winner's, may be slow.
+	// The candidate gets time to win or fail; more after a failed election, because disks
+	// may be slow.
 	n.schedule(now + n.set.Lease/2<<min(n.failures, 1))
 	n.failures = min(n.failures+1, 3)
 }
@@ -110,8 +107,8 @@ func (n *Node) handlePreVoteReply(now time.Duration, m *Message, fx *Effects) {
 	n.count(now, m, fx)
 }
 
-// measure takes the answer to a PreVoteRequest into the estimate of its path,
-// whether it still counts as an answer or not (rule 21). A copy tells nothing.
+// measure uses the answer to a PreVoteRequest, late or not, for the estimate of its path
+// (rule 21). A copy proves nothing.
 func (n *Node) measure(now time.Duration, from ID, took time.Duration) {
 	p := n.peerOf(from)
 	if p == nil || n.nonce == 0 || now-took <= p.measured {
@@ -131,8 +128,7 @@ func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 	n.count(now, m, fx)
 }
 
-// count books an answer, and ends this round of asking once it is decided. Only
-// answers of voters are counted by grants and refusals.
+// count records an answer, and ends this round of questions once it is decided.
 func (n *Node) count(now time.Duration, m *Message, fx *Effects) {
 	switch p := n.peerOf(m.From); {
 	case p == nil:
@@ -150,7 +146,7 @@ func (n *Node) count(now time.Duration, m *Message, fx *Effects) {
 	}
 }
 
-// advance goes on to what a majority has granted, if it has.
+// advance continues with what a majority has granted, if it has.
 func (n *Node) advance(now time.Duration, fx *Effects) bool {
 	switch {
 	case n.grants() < n.rec.Config.Quorum():
@@ -163,25 +159,12 @@ func (n *Node) advance(now time.Duration, fx *Effects) bool {
 	return true
 }
 
-// grants counts the voters of the current config that would vote, or have
-// voted, for this node, itself included (rule 3).
+// grants counts this node and the voters that have voted, or would vote, for it (rule 3).
 func (n *Node) grants() int {
-	g := 1
-	n.eachVoter(func(p *peer) {
-		if p.granted {
-			g++
-		}
-	})
-	return g
+	return 1 + n.votersThat(func(p *peer) bool { return p.granted })
 }
 
 // refusals counts the voters that have refused for good in this term.
 func (n *Node) refusals() int {
-	refused := 0
-	n.eachVoter(func(p *peer) {
-		if p.refused && !p.granted {
-			refused++
-		}
-	})
-	return refused
+	return n.votersThat(func(p *peer) bool { return p.refused && !p.granted })
 }
