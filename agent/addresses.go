@@ -33,7 +33,7 @@ func (l *life) findAddressFaults() {
 		outside = outside || !addr.Addr().IsLoopback()
 	}
 	note(l.cfg.Name, l.port.Advertised())
-	for _, p := range l.peers {
+	for _, p := range l.peers() {
 		if p.State == member.Alive && p.ID != l.id {
 			note(p.Meta.Name, p.Addr)
 		}

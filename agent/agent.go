@@ -11,10 +11,11 @@ import (
 	"sync/atomic"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/agent/checkup"
+	"duckduckgoose/agent/internal/checkup"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/keys"
+	"duckduckgoose/agent/lead"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
@@ -49,7 +50,9 @@ type Agent struct {
 	death   death
 	faults  atomic.Pointer[Faults]
 	freeze  atomic.Pointer[member.Freeze] // written by the loop; nil: none was heard of
-	members atomic.Pointer[[]api.Member]
+	members atomic.Pointer[membersView]
+
+	historyNews chan struct{} // capacity 1: the history has changed
 }
 
 // New validates the configuration and opens the data directory, which it
@@ -76,6 +79,7 @@ func New(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, disk: disk, counts: &meters.Counters{}, quiet: &quietlog.Log{Out: cfg.Logger}, strange: &quietlog.Log{Out: cfg.Logger},
 		commands: make(chan func(*life) error), closed: make(chan struct{}), aborted: make(chan struct{}),
+		historyNews: make(chan struct{}, 1),
 	}
 	a.death.died = make(chan struct{})
 	a.meters = meters.New(cfg.Clock())
@@ -87,16 +91,18 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.Join(err, disk.Close())
 	}
 	a.main = a.newLocal("")
-	a.main.contested = true
+	a.main.contested, a.main.checked.check = true, cfg.Check
 	for _, name := range cfg.Elections {
-		a.localOf(name).contested = true
+		at := a.localOf(name)
+		at.contested, at.checked.check = true, cfg.Checks[name]
 	}
 	for _, e := range disk.State().Elections {
 		if e.Number != 0 {
 			a.localOf(e.Name)
 		}
 	}
-	a.main.snapshots.post(a.idleStatusOf(""), 0, cfg.Lease)
+	a.loadHistory()
+	a.main.post(a.idleStatusOf(""), 0, cfg.Lease)
 	a.lastTurn.Store(int64(cfg.Clock()))
 	return a, nil
 }
@@ -141,6 +147,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	defer front.close()
 	defer a.lookAfter(front)()
+	defer a.check()()
+	defer a.keepHistory()()
 	// First of all: sessions that the front waits for end by it.
 	defer close(a.closed)
 	for {
@@ -263,12 +271,44 @@ func (a *Agent) StepDown(ctx context.Context, to string) error {
 	return a.byDefault().StepDown(ctx, to)
 }
 
+// Lead waits, and calls work once per time this agent is the goose, never twice
+// at once in a process. It may be called before Run has started. work's
+// context is a child of ctx; context.Cause says why it ended: ErrLeaseLost,
+// ErrSteppedDown or ErrStopped.
+//
+// An unrenewed lease cancels work when 40 % of it are left. A step-down, a
+// leave or a stop cancels it first, renews the lease meanwhile for up to
+// Config.Grace, and hands over only when all running works have returned. Work
+// that goes on after a lapse keeps this agent from campaigning until it returns.
+//
+// When work returns by itself, the agent steps down and Lead returns work's
+// error. After a cancel by a lost lease or a step-down, Lead waits for the next
+// period. When ctx ends, work is cancelled and waited for, the agent steps down,
+// and Lead returns ctx.Err(). A panic in work steps down, then goes on.
+//
+// [lead.Try] bounds the wait, with ErrNotGoose, and [lead.Keep] leaves the goose
+// where it is instead of stepping down.
+//
+// No context can stop work in a paused process: check Lease.Until before each
+// act, and send Lease.Token with it.
+func (a *Agent) Lead(ctx context.Context, work func(context.Context, Lease) error, opts ...lead.Option) error {
+	return a.byDefault().Lead(ctx, work, opts...)
+}
+
 // Leave takes this agent out of the voters, then out of the flock, and ends
 // Run. It refuses what would end the flock or cost it its majority, unless
 // force is set: then the agent goes at once.
 func (a *Agent) Leave(ctx context.Context, force bool) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		return l.member.Leave(force, func(err error) { answer(struct{}{}, l.explained(err)) })
+		l.endsAll(api.EndedLeft, "it left the flock")
+		return l.member.Leave(force, func(err error) {
+			if err != nil {
+				for _, at := range append(a.otherLocals(), a.main) {
+					at.succession.goesOn()
+				}
+			}
+			answer(struct{}{}, l.explained(err))
+		})
 	})
 	return err
 }

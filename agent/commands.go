@@ -12,42 +12,39 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/member"
 )
 
-// backend is the agent as the API's server sees it.
+// backend is the agent as the API's server sees it. Its Status, Watch, StepDown
+// and Lead are the election's, which stand less deep than the agent's.
 type backend struct {
 	electionBackend // the default one
-	a               *Agent
+	whole
 }
 
-func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()}, a} }
+type whole struct{ *Agent }
+
+func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()}, whole{a}} }
 
 var _ api.Backend = backend{}
 
-func (b backend) Healthy() error                          { return b.a.Healthy() }
-func (b backend) Metrics() http.Handler                   { return b.a.metrics }
-func (b backend) Revive() error                           { return b.a.Revive() }
-func (b backend) Die(d time.Duration) error               { return b.a.Die(d) }
-func (b backend) Members() []api.Member                   { return b.a.Members() }
-func (b backend) Leave(ctx context.Context, f bool) error { return b.a.Leave(ctx, f) }
-
-func (b backend) ForceLeave(ctx context.Context, name string) error     { return b.a.ForceLeave(ctx, name) }
-func (b backend) Join(ctx context.Context, addrs []string) (int, error) { return b.a.Join(ctx, addrs) }
+// Clinic gives what doctor.go and keys.go offer to the API's server.
+func (b backend) Clinic() api.Clinic    { return b.Agent }
+func (b backend) Metrics() http.Handler { return b.metrics }
 
 func (b backend) Elections() []api.ElectionInfo {
-	s := b.a.Status()
+	s := b.Status()
 	infos := []api.ElectionInfo{s.Info(true)}
-	for _, at := range b.a.otherLocals() {
-		s := at.snapshots.read()
+	for _, at := range b.otherLocals() {
+		s := at.snapshots.Read()
 		infos = append(infos, s.Info(at.contested))
 	}
 	return infos
 }
 
 func (b backend) Election(name string) (api.ElectionBackend, error) {
-	e, err := b.a.Election(name)
+	e, err := b.Agent.Election(name)
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +54,24 @@ func (b backend) Election(name string) (api.ElectionBackend, error) {
 // electionBackend is an election as the API's server sees it.
 type electionBackend struct{ e *Election }
 
-func (b electionBackend) Status() Status                             { return b.e.Status() }
+func (b electionBackend) Status() Status       { return b.e.Status() }
+func (b electionBackend) History() api.History { return b.e.History() }
+
 func (b electionBackend) Watch(ctx context.Context) iter.Seq[Status] { return b.e.Watch(ctx) }
+func (b electionBackend) Why(ctx context.Context) (api.Why, error)   { return b.e.Why(ctx) }
 
 func (b electionBackend) StepDown(ctx context.Context, to string, force bool) (string, error) {
-	return b.e.stepDown(ctx, to, force)
+	return b.e.stepDown(ctx, to, force, api.CallerName(ctx))
 }
 
 func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	h := b.e.newHolder(fmt.Sprintf("process %d", peer.PID))
-	h.grace, h.alone = min(peer.Grace, api.MaxGrace), peer.Alone
+	h.pid, h.grace, h.alone, h.acks = peer.PID, min(peer.Grace, api.MaxGrace), peer.Alone, peer.Acks
+	h.shown.Kind, h.shown.Ends = cmp.Or(peer.Work, h.shown.Kind), peer.Ends
+	if peer.Cgroup != "" {
+		h.kill = killerOf(peer.PID, peer.Cgroup)
+		h.acks = h.acks && h.kill != nil // else this agent could not end the work
+	}
 	if err := b.e.hold(ctx, h); err != nil {
 		return nil, err
 	}
@@ -74,26 +79,11 @@ func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holde
 }
 
 func (b backend) Faults() api.Faults {
-	f := b.a.faults.Load()
+	f := b.faults.Load()
 	if f == nil {
 		return nil
 	}
-	return liveFaults{b.a, *f}
-}
-
-func (l *life) stepDown(e *member.Election, to string, force bool, answer func(string, error)) {
-	var id election.ID
-	if to != "" && e.Node() != nil && e.Node().Role() == election.Leader {
-		p, ok := l.peerNamed(to)
-		if !ok {
-			answer("", noAgent(to))
-			return
-		}
-		id = p.ID
-	}
-	l.member.StepDown(e, id, force, func(goose election.ID, err error) {
-		answer(l.nameOrNone(goose), l.explained(err))
-	})
+	return liveFaults{b.Agent, *f}
 }
 
 func noAgent(name string) error {
@@ -101,14 +91,11 @@ func noAgent(name string) error {
 }
 
 func (l *life) peerNamed(name string) (member.Peer, bool) {
-	i := slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.Meta.Name == name && p.State == member.Alive })
-	if i < 0 {
-		i = slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.Meta.Name == name || p.ID.String() == name })
+	p, ok := l.peer(func(p *member.Peer) bool { return p.Meta.Name == name && p.State == member.Alive })
+	if !ok {
+		return l.peer(func(p *member.Peer) bool { return p.Meta.Name == name || p.ID.String() == name })
 	}
-	if i < 0 {
-		return member.Peer{}, false
-	}
-	return l.peers[i], true
+	return p, true
 }
 
 // ForceLeave takes a voter that will never return out of the voters. It is
@@ -138,12 +125,10 @@ func (l *life) deadNamed(name string) (id election.ID, ok bool) {
 			}
 		}
 	}
-	for _, p := range l.peers {
-		if p.Meta.Name == name && p.State == member.Failed {
-			return p.ID, true
-		}
+	p, ok := l.peer(func(p *member.Peer) bool { return p.Meta.Name == name && p.State == member.Failed })
+	if !ok {
+		p, ok = l.peerNamed(name)
 	}
-	p, ok := l.peerNamed(name)
 	return p.ID, ok
 }
 
@@ -156,53 +141,61 @@ func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
 	return g.Join(ctx, addrs)
 }
 
-// Members lists every agent known, failed ones for a day.
-func (a *Agent) Members() []api.Member {
-	m := a.members.Load()
-	if m == nil {
-		return []api.Member{}
-	}
-	s := a.Status()
-	list := slices.Clone(*m)
-	for i := range list {
-		list[i].Role = api.RoleDuck
-		if s.Goose != nil && s.Goose.ID == list[i].ID {
-			list[i].Role = api.RoleGoose
-		}
-	}
-	return list
+// membersView is what the list of members needs besides gossip. It never changes.
+type membersView struct {
+	gossip   *gossip.Gossip
+	self     election.ID
+	config   election.Config
+	contacts []election.Contact
+	silent   []election.ID // voters that do not answer
 }
 
-// postMembers publishes the members for readers; their roles are judged at the call.
-func (l *life) postMembers() {
-	var list []api.Member
-	var config election.Config
-	if n := l.node(); n != nil {
-		rec := n.Record()
-		config = rec.Config
+// Members lists every agent known, failed ones for a day. The list is made at the
+// call: it is long in a large flock, and seldom asked for.
+func (a *Agent) Members() []api.Member {
+	v := a.members.Load()
+	if v == nil {
+		return []api.Member{}
 	}
+	s := a.main.snapshots.Uncounted()
 	rtt := map[election.ID]time.Duration{}
-	for _, c := range l.contacts() {
+	for _, c := range v.contacts {
 		rtt[c.ID] = c.RTT
 	}
-	for _, p := range l.peers {
+	list := []api.Member{}
+	for _, p := range v.gossip.Peers() {
 		m := api.Member{
-			Name: p.Meta.Name, ID: p.ID.String(), Addr: p.Addr.String(), State: p.State.String(), Voter: config.Has(p.ID),
-			Priority: p.Meta.Priority, Tags: p.Meta.Tags,
+			Name: p.Meta.Name, ID: p.ID.String(), Addr: p.Addr.String(), State: p.State.String(), Role: api.RoleDuck, Voter: v.config.Has(p.ID),
+			Priority: p.Meta.Priority, Work: p.Meta.Work, Well: isWell(p.Meta.Health), Tags: p.Meta.Tags, Version: p.Meta.Version,
+		}
+		if p.State == member.Alive && slices.Contains(v.silent, p.ID) {
+			m.State = api.StateSuspect // until gossip counts it as failed
+		}
+		if s.Goose != nil && s.Goose.ID == m.ID {
+			m.Role = api.RoleGoose
 		}
 		if m.Tags == nil {
 			m.Tags = map[string]string{}
 		}
-		if d := cmp.Or(rtt[p.ID], p.RTT); d > 0 && p.ID != l.id {
-			ms := millis(d)
-			m.RTTMS = &ms
+		if d := cmp.Or(rtt[p.ID], p.RTT); d > 0 && p.ID != v.self {
+			m.RTTMS = new(api.Millis(d))
 		}
 		list = append(list, m)
 	}
 	slices.SortFunc(list, func(a, b api.Member) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
-	l.members.Store(&list)
+	return list
+}
+
+// showMembers publishes what the list of members is made from.
+func (l *life) showMembers() {
+	v := &membersView{gossip: l.gossip, self: l.id, contacts: l.contacts(), silent: l.warnings.silent}
+	if n := l.node(); n != nil {
+		rec := n.Record()
+		v.config = rec.Config
+	}
+	l.members.Store(v)
 }
 
 // liveFaults is the network emulator behind /v1/netem.
@@ -230,8 +223,7 @@ func (l liveFaults) Show() api.Netem {
 	rules, expires, seed := l.f.Show()
 	n := api.Netem{Rules: rules, Seed: seed}
 	if rules != "" && expires >= 0 {
-		s := expires.Seconds()
-		n.ExpiresIn = &s
+		n.ExpiresIn = new(expires.Seconds())
 	}
 	return n
 }
@@ -240,10 +232,9 @@ func (l liveFaults) Show() api.Netem {
 func (a *Agent) lookAgain() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, _ = ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
-		err := l.tend(l.now())
-		answer(struct{}{}, err)
-		return err
+	_ = a.onLoop(ctx, func(l *life) error {
+		l.tend(l.now())
+		return nil
 	})
 }
 
@@ -253,7 +244,7 @@ func (a *Agent) Healthy() error {
 		return errIsDead
 	}
 	if stale := a.cfg.Clock() - time.Duration(a.lastTurn.Load()); stale > a.cfg.Lease {
-		return fmt.Errorf("the loop has not turned for %v", stale.Round(time.Millisecond))
+		return fmt.Errorf("the loop has not run for %v", stale.Round(time.Millisecond))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func TestKeyFileIsReadByNew(t *testing.T) {
 	require.Equal(t, file, missing.Path)
 	require.NoError(t, os.WriteFile(file, []byte("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n"), 0o644))
 	_, err = New(cfg)
-	require.ErrorContains(t, err, "everybody may read it (mode 0644): chmod 600 "+file)
+	require.ErrorContains(t, err, "every user can read it (mode 0644): run chmod 600 "+file)
 	require.NoError(t, os.Chmod(file, 0o600))
 	a, err := New(cfg)
 	require.NoError(t, err)

@@ -51,10 +51,10 @@ func (a *Agent) Die(d time.Duration) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		l.fallSilent()
 		for _, at := range append(a.otherLocals(), a.main) {
-			s := at.snapshots.read()
+			s := at.snapshots.Read()
 			s.Role, s.Goose, s.Token, s.Lease = api.RoleDead, nil, 0, api.Lease{}
 			s.Warnings = []string{"dead by simulation: ddgoose simulate revive starts it again"}
-			at.snapshots.post(s, 0, a.cfg.Lease)
+			at.post(s, 0, a.cfg.Lease)
 		}
 		answer(struct{}{}, nil)
 		a.death.begin(d)

@@ -51,7 +51,7 @@ func TestAgentsThatAreTooFarApartSaySo(t *testing.T) {
 		for _, name := range []string{"a", "b", "c"} {
 			f.far(name, "lan", "300ms")
 		}
-		f.warns(time.Minute, "a", "a round trip to b takes 500ms or more, and a lease of 500ms ends before that")
+		f.warns(time.Minute, "a", "a round trip to b takes 500ms or more, longer than a lease of 500ms")
 		reason(t, f.why("a"), api.WhyTooFar)
 	})
 }

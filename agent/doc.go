@@ -2,7 +2,7 @@
 // part in the elections, and tells local programs who is the goose.
 //
 // README.md beside this file shows the parts of an agent and how they work
-// together; election/RULES.md has the numbered rules that comments cite.
+// together; election/README.md has the numbered rules that comments cite.
 //
 // # Words
 //

@@ -6,13 +6,10 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/config"
-	"duckduckgoose/agent/doctor"
+	"duckduckgoose/agent/internal/checkup"
+	"duckduckgoose/agent/internal/doctor"
 )
-
-// Clinic gives what this file and keys.go offer to the API's server.
-func (b backend) Clinic() api.Clinic { return b.a }
 
 var _ api.Clinic = (*Agent)(nil)
 
@@ -59,8 +56,10 @@ func (h examined) Report(ctx context.Context, session uint64) (doctor.Report, er
 func (l *life) report() doctor.Report {
 	r := doctor.Report{
 		Version: l.cfg.Version, Heartbeat: l.cfg.Heartbeat, Lease: l.cfg.Lease, Voters: l.cfg.Voters, Observer: l.cfg.Observer,
-		Keys: l.keys.Load().KeyIDs(), Bind: l.cfg.Bind, Netem: l.netemRules(),
+		Keys: l.keys.Load().KeyIDs(), Bind: l.cfg.Bind, Netem: l.namedRules(),
 	}
+	work := l.main.Holders()
+	r.Work, r.Well = work.Attached > 0, isWell(work.Health)
 	if host, _, err := net.SplitHostPort(l.cfg.Bind); err == nil {
 		r.Loopback = config.IsLoopback(host)
 	}

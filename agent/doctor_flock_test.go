@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/checkup"
 	"duckduckgoose/wire"
 )
 
@@ -112,7 +112,7 @@ func TestDoctorTellsAOneWayCutFromATwoWayOne(t *testing.T) {
 		require.Nil(t, pathOf(t, d, "a", "b").RTTMS)
 		require.NotEqual(t, api.StreamOK, pathOf(t, d, "a", "b").Stream)
 		require.Contains(t, findings(d, api.FindingTrouble), "nothing passes from b to a, while the way back is open: a one-way cut")
-		require.Contains(t, findings(d, api.FindingTrouble), "fault rules are in force at b: out 10.0.0.1:3825: cut")
+		require.Contains(t, findings(d, api.FindingTrouble), "fault rules are in force at b: out a: cut")
 		require.NotContains(t, findings(d, api.FindingTrouble), "nothing passes from a to b")
 		require.Equal(t, api.Yes, d.CanElect)
 
@@ -153,15 +153,15 @@ func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.foundApart(5)
 		f.cut([]string{"a", "b"}, []string{"c", "d", "e"})
-		f.until(2*time.Minute, "the majority sees the cut", func() bool { return f.agents["c"].Status().Alive == 3 && f.goose() != "" })
+		f.until(2*time.Minute, "the majority sees the cut", func() bool { return f.gossiped("c") == 3 && f.goose() != "" })
 		d := f.examine("c", 2*time.Second)
 		require.Equal(t, api.Yes, d.CanElect)
-		require.Contains(t, findings(d, api.FindingTrouble), "voter a at 10.0.0.1:3825 is failed")
+		require.Contains(t, findings(d, api.FindingTrouble), "voter a at 10.0.0.1:3825 does not answer; gossip counts it as failed")
 		if len(d.Config.Voters) == 5 { // the dead are not replaced yet
 			require.Contains(t, findings(d, api.FindingTrouble), "nobody could be elected after the death of c, d or e")
 		}
 
-		f.until(2*time.Minute, "the minority sees it", func() bool { return f.agents["a"].Status().Alive == 2 })
+		f.until(2*time.Minute, "the minority sees it", func() bool { return f.gossiped("a") == 2 })
 		d = f.examine("a", 2*time.Second)
 		require.Equal(t, api.VerdictTrouble, d.Verdict)
 		require.Equal(t, api.No, d.CanElect)
@@ -185,7 +185,7 @@ func TestDoctorNamesAnAgentThatDoesNotAnswer(t *testing.T) {
 		d := f.examine("a", 2*time.Second)
 		require.Equal(t, api.VerdictCannotTell, d.Verdict, findings(d, api.FindingTrouble))
 		require.Equal(t, api.Yes, d.CanElect, "the four others are enough")
-		require.Contains(t, findings(d, api.FindingUnknown), "d at 10.0.0.4:3825 is alive and does not tell how it is")
+		require.Contains(t, findings(d, api.FindingUnknown), "d at 10.0.0.4:3825 is alive, but does not report")
 		require.Zero(t, *pathOf(t, d, "a", "d").Loss, "its loop answers probes, and tells in them what has come")
 		require.Nil(t, pathOf(t, d, "d", "a").Loss)
 		require.Equal(t, api.StreamUnanswered, pathOf(t, d, "a", "d").Stream)

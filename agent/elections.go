@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/lead"
 )
 
@@ -23,34 +23,34 @@ func (a *Agent) Election(name string) (*Election, error) {
 	if name == "" {
 		return a.byDefault(), nil
 	}
-	a.locals.Lock()
-	defer a.locals.Unlock()
-	i := slices.IndexFunc(a.locals.all, func(at *local) bool { return at.name == name })
-	if i < 0 {
-		return nil, api.NoElection(name)
+	for _, at := range a.otherLocals() {
+		if at.name == name {
+			return &Election{a, at}, nil
+		}
 	}
-	return &Election{a, a.locals.all[i]}, nil
+	return nil, api.NoElection(name)
 }
 
 func (a *Agent) byDefault() *Election { return &Election{a, a.main} }
 
 // Status tells what this agent knows of the election: see [Agent.Status].
-func (e *Election) Status() Status { return e.at.snapshots.read() }
+func (e *Election) Status() Status { return e.at.snapshots.Read() }
 
 // Watch yields the status at once and after every change: see [Agent.Watch].
 func (e *Election) Watch(ctx context.Context) iter.Seq[Status] {
-	return e.at.snapshots.watch(ctx, e.a.closed)
+	return e.at.snapshots.Watch(ctx, e.a.closed)
 }
 
 // Lead calls work once per time this agent is the goose of this election: see
 // [Agent.Lead]. An agent that does not contest the election refuses.
-func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) error) error {
+func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) error, opts ...lead.Option) error {
 	h := e.newHolder("Lead")
+	h.shown.Ends = lead.Ends
 	if err := e.hold(ctx, h); err != nil {
 		return err
 	}
 	defer h.Close()
-	return lead.Run(ctx, h, e.a.cfg.Clock, work)
+	return lead.Run(ctx, h, e.a.cfg.Clock, work, opts...)
 }
 
 // hold registers a holder; from now on the deadlines of this agent bind it. That
@@ -67,6 +67,7 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 			if part := l.member.Named(h.at.name); part != nil {
 				l.member.HolderAttached(part)
 			}
+			h.look()
 			return nil
 		})
 		switch {
@@ -77,6 +78,7 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 			return err
 		}
 		h.at.holders.add(h) // the next life finds it; added twice it is one
+		h.look()
 		select {
 		case <-a.death.next():
 			return nil
@@ -87,18 +89,34 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 
 // StepDown makes this agent hand over this election: see [Agent.StepDown].
 func (e *Election) StepDown(ctx context.Context, to string) error {
-	_, err := e.stepDown(ctx, to, false)
+	_, err := e.stepDown(ctx, to, false, "this program")
 	return err
 }
 
-func (e *Election) stepDown(ctx context.Context, to string, force bool) (goose string, err error) {
+// stepDown is StepDown; by is who asks for it, for the log.
+func (e *Election) stepDown(ctx context.Context, to string, force bool, by string) (goose string, err error) {
 	return ask(ctx, e.a, func(l *life, answer func(string, error)) error {
 		part := l.member.Named(e.at.name)
 		if part == nil {
 			answer("", api.Conflict("election %q has not begun yet at this agent", e.at.name))
 			return nil
 		}
-		l.stepDown(part, to, force, answer)
+		var id election.ID
+		if to != "" && part.Node() != nil && part.Node().Role() == election.Leader {
+			p, ok := l.peerNamed(to)
+			if !ok {
+				answer("", noAgent(to))
+				return nil
+			}
+			id = p.ID
+		}
+		l.ends(e.at.name, api.EndedStepDown, "step-down asked for by "+by)
+		l.member.StepDown(part, id, force, func(goose election.ID, err error) {
+			if err != nil {
+				e.at.succession.goesOn() // or its lead ends for another reason
+			}
+			answer(l.nameOrNone(goose), l.explained(err))
+		})
 		return nil
 	})
 }

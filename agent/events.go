@@ -3,9 +3,12 @@ package agent
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/member"
 )
 
@@ -20,9 +23,14 @@ func (h host) Tell(ev member.Event) {
 	case member.EventElection:
 		l.tellElection(log, ev)
 	case member.EventBound:
-		log.Info("bound to flock", "flock_id", ev.FlockID, "term", ev.Term, "voters", ev.Voters)
+		switch {
+		case ev.Back:
+			log.Info("back in flock", "flock_id", ev.FlockID, "term", ev.Term, "voters", ev.Voters)
+		case ev.Voters == 0: // else it has just founded it
+			log.Info("joined flock", "flock_id", ev.FlockID)
+		}
 	case member.EventFoundsAlone:
-		log.Info("founding a flock of one; give the next agents --join " + l.port.Advertised().String())
+		log.Info("founded a flock of one; start the next agents with --join", "addr", l.port.Advertised())
 	case member.EventFounded:
 		log.Info("founded a flock", "flock_id", ev.FlockID, "agents", ev.Agents, "voters", ev.Voters)
 	case member.EventStale:
@@ -36,18 +44,23 @@ func (h host) Tell(ev member.Event) {
 	case member.EventHandedOver:
 		log.Info("handed over", "goose", l.nameOf(ev.Peer))
 	case member.EventPreempted:
+		l.ends(ev.Election, api.EndedPreempted, fmt.Sprintf("%s has a higher priority (%d)", l.nameOf(ev.Peer), ev.Priority))
 		log.Info("handing over to a higher priority", "to", l.nameOf(ev.Peer), "priority", ev.Priority)
 	case member.EventNotPreempted:
 		log.Warn("the higher priority did not take over", "to", l.nameOf(ev.Peer), "error", l.explained(ev.Err))
 	case member.EventUnfit:
-		log.Info("a witness or observer hands over", "goose", l.nameOrNone(ev.Peer), "error", l.explained(ev.Err))
+		if ev.Err != nil {
+			log.Warn("a witness or observer could not hand over", "error", l.explained(ev.Err))
+			return
+		}
+		log.Info("a witness or observer handed over", "goose", l.nameOf(ev.Peer))
 	case member.EventWorkEnded:
 		log.Info("work ended by itself, and nobody took over", "reason", l.explained(ev.Err))
 	case member.EventChangeRefused:
 		log.Debug("change of voters refused", "voter", l.nameOf(ev.Peer), "error", ev.Err)
 	case member.EventFrozen:
 		l.keepFreeze()
-		log.Info("frozen: no change of goose but on failure", "for", ev.For)
+		log.Info("frozen: planned changes of the goose are blocked, failover works", "for", ev.For)
 	case member.EventThawed:
 		was := l.frozen(l.now())
 		l.keepFreeze()
@@ -55,15 +68,28 @@ func (h host) Tell(ev member.Event) {
 			log.Info("thawed")
 		}
 	case member.EventElectionBegins:
-		log.Info("an election begins")
+		log.Info("election begins here")
 	case member.EventElectionEnds:
-		log.Warn("the election ends here: the flock's table of elections is another one now")
+		log.Warn("election ends here: a recovery replaced the flock's elections")
 	case member.EventTooManyElections:
-		l.problem(fmt.Sprintf("election %q is not founded: this flock has %d elections already, and that is the most", ev.Name, ev.Agents))
+		l.problem(fmt.Sprintf("election %q is not created: this flock has %d elections already, which is the most", ev.Name, ev.Agents))
 	case member.EventFoundingRefused:
 		log.Debug("founding of elections refused", "error", ev.Err)
 	case member.EventMoves:
-		log.Info("the election moves to an agent that leads fewer", "to", l.nameOf(ev.Peer))
+		l.ends(ev.Election, api.EndedStepDown, l.nameOf(ev.Peer)+" leads fewer elections")
+		log.Info("handing over to an agent that leads fewer elections", "to", l.nameOf(ev.Peer))
+	case member.EventUnwell:
+		l.ends(ev.Election, api.EndedUnwell, "the check of its work fails")
+		if ev.Peer.IsZero() {
+			log.Warn("the check fails: handing over to the voter that ranks first, or resigning if no voter is well")
+		} else {
+			log.Warn("the check fails: handing over", "to", l.nameOf(ev.Peer))
+		}
+	case member.EventFollowsWork:
+		l.ends(ev.Election, api.EndedNoWork, "no work waits here, and some waits at "+l.nameOf(ev.Peer))
+		log.Info("no work waits here: handing over to an agent with work", "to", l.nameOf(ev.Peer))
+	case member.EventNotYielded:
+		log.Info("nobody took over", "reason", l.explained(ev.Err))
 	case member.EventNotMoved:
 		log.Info("the election did not move", "reason", l.explained(ev.Err))
 	}
@@ -71,19 +97,37 @@ func (h host) Tell(ev member.Event) {
 
 func (l *life) tellElection(log *slog.Logger, ev member.Event) {
 	switch ev.What {
-	case election.EventWon:
-		log.Info("won the election", "term", ev.Term)
-	case election.EventDeposed, election.EventNotQuorate, election.EventResigned:
-		log.Info(ev.What.String(), "term", ev.Term)
+	case election.EventDeposed:
+		l.ends(ev.Election, api.EndedLeaseLost, fmt.Sprintf("another agent began term %d", ev.Term))
+		l.localOf(ev.Election).succession.deposed = true
+	case election.EventNotQuorate:
+		l.ends(ev.Election, api.EndedLeaseLost, "no majority of the voters answered")
+	case election.EventResigned:
+		l.ends(ev.Election, api.EndedStepDown, "it resigned, and nobody took over")
 	case election.EventTwoLeaders, election.EventForeign:
-		l.problem(l.nameOf(ev.Peer) + ": " + ev.What.String() + ": a copied data directory, or two recoveries of one flock (stop one of them)")
+		l.problem(l.nameOf(ev.Peer) + ": " + ev.What.String() + ": two agents run from copies of one data directory, or one flock was recovered twice (stop one of them)")
 	case election.EventImplausible:
-		l.problem(l.nameOf(ev.Peer) + " shows a term, version or generation that no flock reaches: ignored (somebody who has the key forges messages: change the key)")
+		l.problem(l.nameOf(ev.Peer) + " shows a term, version or generation that no flock reaches: ignored (somebody who has the key forges messages; change the key)")
 	case election.EventVoters:
-		log.Info("voters changed", "term", ev.Term, "voters", ev.Voters)
+		log.Info("voters changed", "term", ev.Term, "voters", l.votersOf(ev.Election))
 	default:
 		log.Debug(ev.What.String(), "term", ev.Term, "peer", ev.Peer)
 	}
+}
+
+// votersOf names the voters of an election.
+func (l *life) votersOf(election string) string {
+	e := l.member.Named(election)
+	if e == nil || e.Node() == nil {
+		return ""
+	}
+	rec := e.Node().Record()
+	var names []string
+	for _, v := range rec.Config.Members() {
+		names = append(names, l.nameOf(v.ID))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }
 
 // keepFreeze keeps what is known of a freeze for readers and for the next life.

@@ -58,7 +58,7 @@ func TestPartitionHealsAfterFiveMinutes(t *testing.T) {
 		f.cut(small, large)
 		f.until(5*time.Second, "a goose among three", func() bool { return f.agreed(large...) && f.goose() >= "c" })
 		f.until(5*time.Second, "none among two", func() bool { return !f.agreed("a") && !f.agreed("b") })
-		f.warns(time.Minute, "a", "no goose: 2 of 5 voters are alive and 3 are needed")
+		f.warns(time.Minute, "a", "no goose yet: waiting for 1 more of c, d, e (3 of 5 needed)")
 		term := f.agents[f.goose()].Status().Term
 		f.sleep(long(5 * time.Minute))
 		require.Equal(t, term, f.agents[f.goose()].Status().Term)
@@ -94,7 +94,7 @@ func TestStepDownHandsOver(t *testing.T) {
 		require.Less(t, time.Since(at), 30*time.Millisecond)
 		f.settle(3)
 		require.Equal(t, to, f.goose())
-		require.ErrorContains(t, f.agents[old].StepDown(context.Background(), ""), to+" is the goose, at "+f.agents[to].addr.String())
+		require.ErrorContains(t, f.agents[old].StepDown(context.Background(), ""), old+" is not the goose; run this on "+to+" ("+f.agents[to].addr.String()+")")
 		require.ErrorContains(t, f.agents[to].StepDown(context.Background(), "z"), `no agent is named "z"`)
 	})
 }
@@ -105,7 +105,7 @@ func TestStepDownAloneIsRefused(t *testing.T) {
 		f.settle(1)
 		err := f.agents["a"].StepDown(context.Background(), "")
 		require.ErrorIs(t, err, api.ErrConflict)
-		require.ErrorContains(t, err, "no other live voter")
+		require.ErrorContains(t, err, "no other voter can take over")
 		require.Equal(t, "a", f.goose())
 	})
 }
@@ -191,7 +191,7 @@ func TestFiveHundredMillisecondsWithoutTheLoopIsNotHealthy(t *testing.T) {
 		f.sleep(499 * time.Millisecond)
 		require.NoError(t, f.agents["a"].Healthy())
 		f.sleep(10 * time.Millisecond)
-		require.ErrorContains(t, f.agents["a"].Healthy(), "has not turned for")
+		require.ErrorContains(t, f.agents["a"].Healthy(), "has not run for")
 		require.Empty(t, f.goose(), "no answer depends on the loop")
 		close(release)
 	})

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
-	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/checkup"
 	"duckduckgoose/agent/member"
 )
 
@@ -35,11 +35,6 @@ func (a *Agent) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error)
 
 // Thaw ends a freeze of the whole flock.
 func (a *Agent) Thaw(ctx context.Context) (api.Freeze, error) { return a.spreadFreeze(ctx, 0) }
-
-func (b backend) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
-	return b.a.Freeze(ctx, d)
-}
-func (b backend) Thaw(ctx context.Context) (api.Freeze, error) { return b.a.Thaw(ctx) }
 
 // spreadFreeze takes a new notice here, and tells all others.
 func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, error) {

@@ -11,8 +11,8 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/why"
 )
 
 // frozen tells whether an agent warns of a freeze.
@@ -55,8 +55,8 @@ func TestAFrozenGooseStepsDownByForceOnly(t *testing.T) {
 		goose, duck := f.goose(), f.ducks()[0]
 		require.Equal(t, api.Freeze{Remaining: 3600, Reached: []string{"a", "b", "c"}}, f.freezes(duck, 0), "by any agent")
 		for _, name := range f.live() {
-			f.warns(time.Second, name, "the flock is frozen for 1h00m more: its goose changes on failure only (ddgoose thaw)")
-			require.Equal(t, []string{"the flock is frozen for 1h0m0s more: its goose changes on failure only"}, f.reasons(name, api.WhyFrozen))
+			f.warns(time.Second, name, "the flock is frozen for 1h00m more: planned goose changes are blocked, failover works (ddgoose thaw)")
+			require.Equal(t, []string{"the flock is frozen for 1h0m0s more: planned goose changes are blocked, failover works"}, f.reasons(name, api.WhyFrozen))
 			_, at := f.scrape(name)
 			require.InDelta(t, 3600, at["ddgoose_freeze_remaining_seconds"], 2)
 		}
@@ -103,7 +103,7 @@ func TestAFreezeNamesTimesThatAreNone(t *testing.T) {
 		f.start("a", joining("10.0.0.9"))
 		f.sleep(time.Second)
 		_, err := f.agents["a"].Freeze(context.Background(), time.Hour)
-		require.ErrorContains(t, err, "this agent is of no flock yet")
+		require.ErrorContains(t, err, "this agent has joined no flock yet")
 		for _, d := range []time.Duration{-time.Second, 25 * time.Hour} {
 			_, err = f.agents["a"].Freeze(context.Background(), d)
 			require.ErrorIs(t, err, api.ErrInput)
@@ -160,8 +160,8 @@ func TestAFrozenFlockKeepsItsGooseWhateverItsPriority(t *testing.T) {
 		f.reload(f.ducks()[1], withPriority(50))
 		f.sleep(40 * time.Second)
 		require.Equal(t, token, f.agents[goose].Status().Token, "no preemption")
-		require.Equal(t, []string{top + " has a higher priority (200) and asks to take over: it is handed the lead as soon as may be"}, f.reasons(goose, api.WhyPreempted))
-		f.warns(time.Second, goose, top+" (priority 200) is to take over from this goose when the flock is frozen no more (ddgoose thaw)")
+		require.Equal(t, []string{top + " has a higher priority (200) and asks to take over: it takes over as soon as possible"}, f.reasons(goose, api.WhyPreempted))
+		f.warns(time.Second, goose, top+" (priority 200) takes over from this goose when the freeze ends (ddgoose thaw)")
 		require.Len(t, f.agents[top].Status().Warnings, 1, "of the freeze alone")
 		require.EqualValues(t, election.DefaultPriority, f.agents[f.ducks()[1]].Status().Priority, "no change of priorities")
 		f.reload(goose, withPriority(0))
@@ -207,7 +207,7 @@ func TestFreezesCrossAPartitionWhenItHeals(t *testing.T) {
 		f.allAlive()
 		small, large := []string{"a", "b"}, []string{"c", "d", "e"}
 		f.cut(small, large)
-		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.agents["a"].Status().Alive == 2 && f.agents["c"].Status().Alive == 3 })
+		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.gossiped("a") == 2 && f.gossiped("c") == 3 })
 		got := f.freezes("c", 2*time.Hour)
 		require.Equal(t, large, got.Reached)
 		require.Equal(t, []api.Unreached{{Name: "a", Error: "it is dead or cut off"}, {Name: "b", Error: "it is dead or cut off"}}, got.Unreached)
@@ -217,7 +217,7 @@ func TestFreezesCrossAPartitionWhenItHeals(t *testing.T) {
 
 		f.allAlive()
 		f.cut(small, large)
-		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.agents["a"].Status().Alive == 2 && f.agents["c"].Status().Alive == 3 })
+		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.gossiped("a") == 2 && f.gossiped("c") == 3 })
 		f.thaws("d")
 		f.sleep(time.Second)
 		require.True(t, f.frozen("a"), "it has not heard")
@@ -229,7 +229,7 @@ func TestFreezesCrossAPartitionWhenItHeals(t *testing.T) {
 
 		f.allAlive()
 		f.cut(small, large)
-		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.agents["a"].Status().Alive == 2 && f.agents["c"].Status().Alive == 3 })
+		f.until(time.Minute, "each side counts the other as dead", func() bool { return f.gossiped("a") == 2 && f.gossiped("c") == 3 })
 		f.thaws("c")
 		f.heal()
 		f.allFrozen(false)

@@ -75,6 +75,10 @@ func (n failing) WriteTo(b []byte, to netip.AddrPort) error {
 	return n.Transport.WriteTo(b, to)
 }
 
+// state gives an agent's status without its counters, which cost more to gather than all the rest:
+// what is asked every millisecond does without them.
+func (a *testAgent) state() Status { return a.main.snapshots.Uncounted() }
+
 // inFlock runs a test of a flock in virtual time.
 func inFlock(t *testing.T, test func(t *testing.T, f *testFlock)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -291,11 +295,11 @@ func (f *testFlock) judge() {
 }
 
 func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *map[string]string) {
-	lease := at.snapshots.publishedLease()
+	lease := at.snapshots.Lease()
 	if lease.Token == 0 || lease.Until <= now {
 		return
 	}
-	s := at.snapshots.uncounted()
+	s := at.snapshots.Uncounted()
 	if s.Role != api.RoleGoose {
 		return
 	}
@@ -323,7 +327,7 @@ func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *
 // goose gives the agent that answers goose, "" for none.
 func (f *testFlock) goose() string {
 	for _, name := range f.live() {
-		if f.agents[name].Status().Role == api.RoleGoose {
+		if f.agents[name].state().Role == api.RoleGoose {
 			return name
 		}
 	}
@@ -345,7 +349,7 @@ func (f *testFlock) ducks() (names []string) {
 func (f *testFlock) agreed(names ...string) bool {
 	var token uint64
 	for _, name := range names {
-		s := f.agents[name].Status()
+		s := f.agents[name].state()
 		if s.Goose == nil || token != 0 && s.Token != token {
 			return false
 		}
@@ -368,7 +372,7 @@ func (f *testFlock) settle(voters int) {
 	f.t.Helper()
 	f.until(time.Minute, fmt.Sprintf("one goose and %d voters", voters), func() bool {
 		for _, name := range f.live() {
-			if len(f.agents[name].Status().Config.Voters) != voters {
+			if len(f.agents[name].state().Config.Voters) != voters {
 				return false
 			}
 		}
@@ -381,7 +385,7 @@ func (f *testFlock) allAlive() {
 	f.t.Helper()
 	f.until(time.Minute, "all see all", func() bool {
 		for _, name := range f.live() {
-			if f.agents[name].Status().Alive != len(f.live()) {
+			if f.gossiped(name) != len(f.live()) || f.agents[name].state().Alive != len(f.live()) {
 				return false
 			}
 		}
@@ -389,16 +393,27 @@ func (f *testFlock) allAlive() {
 	})
 }
 
+// gossiped counts the agents that gossip counts as alive at an agent, also those that do
+// not answer.
+func (f *testFlock) gossiped(at string) (n int) {
+	for _, m := range f.agents[at].Members() {
+		if m.State == api.StateAlive || m.State == api.StateSuspect {
+			n++
+		}
+	}
+	return n
+}
+
 // warns waits until an agent's status has a warning with these words.
 func (f *testFlock) warns(d time.Duration, name, words string) {
 	f.t.Helper()
 	f.until(d, fmt.Sprintf("%s warns %q", name, words), func() bool {
-		return strings.Contains(strings.Join(f.agents[name].Status().Warnings, "\n"), words)
+		return strings.Contains(strings.Join(f.agents[name].state().Warnings, "\n"), words)
 	})
 }
 
 // voter tells whether an agent is one in its own eyes.
-func (f *testFlock) voter(name string) bool { return f.agents[name].Status().Voter }
+func (f *testFlock) voter(name string) bool { return f.agents[name].state().Voter }
 
 // cut lets nothing pass between the two groups, heal ends that.
 func (f *testFlock) cut(some, others []string) {
@@ -437,7 +452,7 @@ func (f *testFlock) copyDisk(from *memfs.FS) *memfs.FS {
 func (f *testFlock) String() string {
 	var b strings.Builder
 	for _, name := range f.live() {
-		s := f.agents[name].Status()
+		s := f.agents[name].state()
 		goose := "-"
 		if s.Goose != nil {
 			goose = s.Goose.Name
@@ -447,7 +462,7 @@ func (f *testFlock) String() string {
 	for _, name := range f.live() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, _ = ask(ctx, f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
-			for _, p := range l.peers {
+			for _, p := range l.peers() {
 				fmt.Fprintf(&b, "%s sees %s %s %v flock %s addr %v\n", name, p.Meta.Name, p.State, p.ID, p.Meta.FlockID, p.Addr)
 			}
 			if n := l.node(); n != nil {

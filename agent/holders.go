@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +19,8 @@ import (
 type holders struct {
 	mu struct { // guards all
 		sync.Mutex
-		all map[*holder]struct{}
+		all     map[*holder]struct{}
+		changes uint64 // grows with every change of all
 	}
 }
 
@@ -26,16 +30,26 @@ type holder struct {
 	agent *Agent
 	at    *local
 	who   string        // for warnings: a process or a Lead
+	pid   int           // 0: unknown
 	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
-	alone bool          // waits while another such holder works
+	acks  bool          // it answers deadlines
+	kill  func() error  // kills its work when it does not answer; nil: nothing acts then
+	shown api.WorkHolder
+	alone string // waits while another of this kind works; "": for none
 
 	mu struct { // guards what follows
 		sync.Mutex
 		token   uint64 // handed out and not drained; 0: none
 		late    bool
+		quiet   time.Duration // how long it has answered no deadline; a pause of this agent counts little
+		asked   time.Duration // when that was last counted
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
-		closed  bool
+		waiting *api.LeadEvent
+		waits   *api.Waiting // told last; nil: a deadline was
+		closed  bool         // it takes no more deadlines
+		// unkilled: its work is to be killed, and could not be.
+		unkilled bool
 	}
 	note chan struct{} // capacity 1: something waits
 }
@@ -44,22 +58,20 @@ func (e *Election) newHolder(who string) *holder {
 	if e.at.name != "" {
 		who += " in election " + e.at.name
 	}
-	return &holder{agent: e.a, at: e.at, who: who, note: make(chan struct{}, 1)}
+	h := &holder{agent: e.a, at: e.at, who: who, note: make(chan struct{}, 1)}
+	h.shown = api.WorkHolder{Kind: "Lead", Since: time.Now().UTC().Truncate(time.Second)}
+	return h
 }
 
+// each runs do on every holder, under its lock.
 func (hs *holders) each(do func(*holder)) {
 	hs.mu.Lock()
-	if len(hs.mu.all) == 0 {
-		hs.mu.Unlock()
-		return
-	}
-	all := make([]*holder, 0, len(hs.mu.all))
-	for h := range hs.mu.all {
-		all = append(all, h)
-	}
+	all := slices.Collect(maps.Keys(hs.mu.all))
 	hs.mu.Unlock()
 	for _, h := range all {
+		h.mu.Lock()
 		do(h)
+		h.mu.Unlock()
 	}
 }
 
@@ -76,94 +88,134 @@ func (hs *holders) add(h *holder) {
 		hs.mu.all = make(map[*holder]struct{})
 	}
 	hs.mu.all[h] = struct{}{}
+	hs.mu.changes++
 }
 
 func (hs *holders) remove(h *holder) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	delete(hs.mu.all, h)
+	hs.mu.changes++
 }
 
 // state sums up what the holders do. unsaid is the grace of those that do not
 // say how long their work takes to end.
 func (hs *holders) state(unsaid time.Duration) (all member.Holders) {
 	hs.each(func(h *holder) {
-		h.mu.Lock()
-		works, late := h.mu.token != 0, h.mu.late
-		h.mu.Unlock()
 		all.Attached++
-		if late {
+		if h.mu.late {
 			all.Late++
 		}
-		if !works {
-			return
+		if h.mu.token != 0 {
+			all.Working++
+			all.Grace = max(all.Grace, cmp.Or(h.grace, unsaid))
 		}
-		all.Working++
-		grace := h.grace
-		if grace == 0 {
-			grace = unsaid
+		if h.silent() && !h.mu.unkilled {
+			all.Silent++
 		}
-		all.Grace = max(all.Grace, grace)
 	})
 	return all
+}
+
+// list gives what acts, or waits to, in the order in which it came.
+func (hs *holders) list() (all []api.WorkHolder) {
+	hs.each(func(h *holder) { all = append(all, h.shown) })
+	slices.SortFunc(all, func(a, b api.WorkHolder) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Ends, b.Ends))
+	})
+	return all
+}
+
+// changes counts the changes of list.
+func (hs *holders) changes() uint64 {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return hs.mu.changes
 }
 
 // late names the holders whose work went on past its deadline.
 func (hs *holders) late() (who []string) {
 	hs.each(func(h *holder) {
-		h.mu.Lock()
 		if h.mu.late {
 			who = append(who, h.who)
 		}
-		h.mu.Unlock()
 	})
 	return who
 }
 
 // renew hands out a lease. During a planned end only those who still work get
-// it: nobody begins. Of those that work alone one gets it.
+// it: nobody begins. Of those of a kind that work alone one gets it.
 func (hs *holders) renew(lease election.Lease, ending bool) {
 	at := hs.atWork()
 	hs.each(func(h *holder) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.mu.closed || ending && h.mu.token != lease.Token || h.mu.token != 0 && h.mu.token != lease.Token {
+		h.count()
+		switch {
+		case h.mu.closed || h.mu.token != 0 && h.mu.token != lease.Token:
 			return // one that has not drained its last period is not handed the next
-		}
-		if h.alone && h.mu.token == 0 {
-			if at != "" && at != h.who { // a new connection of the same process is no other holder
+		case ending && h.mu.token == 0:
+			h.waitFor(api.Waiting{Here: "this agent hands over"})
+			return
+		case h.alone != "" && h.mu.token == 0:
+			if at := at[h.alone]; at != nil && (at.pid == 0 || at.pid != h.pid) { // a new connection of the same process is no other holder
+				h.waitFor(api.Waiting{Here: "another " + h.alone + " works beside this agent", PID: at.pid})
 				return
 			}
-			at = h.who
+			at[h.alone] = h
 		}
-		h.mu.token = lease.Token
+		h.mu.token, h.mu.waiting, h.mu.waits = lease.Token, nil, nil
 		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease)}
 		h.wake()
 	})
 }
 
-// atWork names the holder that works alone now; "": none.
-func (hs *holders) atWork() (who string) {
+// atWork gives the holders that work alone now, by their kinds.
+func (hs *holders) atWork() map[string]*holder {
+	at := map[string]*holder{}
 	hs.each(func(h *holder) {
-		h.mu.Lock()
-		if h.alone && h.mu.token != 0 {
-			who = h.who
+		if h.alone != "" && h.mu.token != 0 {
+			at[h.alone] = h
 		}
-		h.mu.Unlock()
 	})
-	return who
+	return at
+}
+
+// look tells a holder without a deadline who the goose is. When this agent is,
+// the next renewal says more.
+func (h *holder) look() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.see()
+}
+
+// see is look while mu is held.
+func (h *holder) see() {
+	switch s := h.at.snapshots.Uncounted(); {
+	case h.mu.token != 0:
+	case s.Role == api.RoleDead:
+		h.waitFor(api.Waiting{Here: "this agent is dead (simulated)"})
+	case s.Goose == nil:
+		h.waitFor(api.Waiting{})
+	case s.Goose.ID != s.ID:
+		h.waitFor(api.Waiting{Goose: s.Goose.Name})
+	}
+}
+
+// waitFor tells what h waits for, when that is new; mu is held.
+func (h *holder) waitFor(w api.Waiting) {
+	if h.mu.waits == nil || *h.mu.waits != w {
+		h.mu.waits, h.mu.waiting = &w, &api.LeadEvent{Waiting: &w}
+		h.wake()
+	}
 }
 
 // stopAll tells every holder that works to stop, and why.
 func (hs *holders) stopAll(cause string) {
 	hs.each(func(h *holder) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.mu.token == 0 {
-			return
+		if h.mu.token != 0 {
+			h.end()
+			h.mu.stop = &api.LeadEvent{Token: h.mu.token, Stop: cause}
+			h.wake()
 		}
-		h.mu.stop = &api.LeadEvent{Token: h.mu.token, Stop: cause}
-		h.wake()
 	})
 }
 
@@ -174,31 +226,30 @@ func (h *holder) wake() {
 	}
 }
 
-// next takes what waits: a renewal goes before a stop of the same period.
-func (h *holder) next() (e api.LeadEvent, ok bool) {
+// Next takes what waits: a renewal goes before a stop of the same period.
+func (h *holder) Next() (api.LeadEvent, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.mu.renewal; r != nil {
-		h.mu.renewal = nil
-		if h.mu.stop != nil {
-			h.wake()
+	for _, slot := range []**api.LeadEvent{&h.mu.renewal, &h.mu.stop, &h.mu.waiting} {
+		if e := *slot; e != nil {
+			*slot = nil
+			if h.mu.stop != nil || h.mu.waiting != nil {
+				h.wake()
+			}
+			return *e, true
 		}
-		return *r, true
-	}
-	if s := h.mu.stop; s != nil {
-		h.mu.stop = nil
-		return *s, true
 	}
 	return api.LeadEvent{}, false
 }
 
-// drained books that all work under token has ended. It tells whether that
+// drained books that all work under token, which is not 0, has ended. It tells whether that
 // changed anything.
 func (h *holder) drained(token uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.answered()
 	h.mu.late = false
-	if h.mu.token == 0 || h.mu.token != token {
+	if h.mu.token != token {
 		return false
 	}
 	h.mu.token = 0
@@ -211,27 +262,31 @@ var _ api.Holder = (*holder)(nil)
 // Ready gets a value when Next may have something.
 func (h *holder) Ready() <-chan struct{} { return h.note }
 
-// Next takes the newest deadline, then a stop.
-func (h *holder) Next() (api.LeadEvent, bool) { return h.next() }
-
 // Done is closed when the agent will never hand out anything again.
 func (h *holder) Done() <-chan struct{} { return h.agent.closed }
 
-// Drained says that all work under token has ended; with stepDown it ended by itself.
-func (h *holder) Drained(token uint64, stepDown bool) {
+// Drained says that all work under token has ended, and what the holder wants then.
+func (h *holder) Drained(token uint64, then api.Then) {
+	if then == api.ThenLeave {
+		h.mu.Lock()
+		h.mu.closed = true
+		h.mu.Unlock()
+	}
 	ours := h.drained(token)
 	h.tell(func(m *member.Member, e *member.Election) {
 		m.HoldersChanged(e)
-		if ours && stepDown {
+		if ours && then == api.ThenStepDown {
 			m.WorkEnded(e, token)
 		}
 	})
+	h.look()
 }
 
 // Late says that work under token goes on past its deadline.
 func (h *holder) Late(uint64) {
 	h.mu.Lock()
 	h.mu.late = true
+	h.answered()
 	h.mu.Unlock()
 	h.tell((*member.Member).HoldersChanged)
 }
@@ -240,6 +295,7 @@ func (h *holder) Late(uint64) {
 func (h *holder) Close() {
 	h.mu.Lock()
 	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
+	h.answered()
 	h.mu.Unlock()
 	h.at.holders.remove(h)
 	h.tell((*member.Member).HoldersChanged)

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -43,23 +43,8 @@ func (h host) failed(err error) error {
 	return fmt.Errorf("save to %s: %w: this agent can no longer vote or lead, and stops", h.l.cfg.DataDir, err)
 }
 
-// knows tells of an id that gossip or the voters know. Most are found in the map:
-// this runs for each datagram.
-func (l *life) knows(id election.ID) bool {
-	if all := l.byID.Load(); all != nil {
-		if _, ok := (*all)[id]; ok {
-			return true
-		}
-	}
-	return l.member.IsKnown(id)
-}
-
 func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 	l := h.l
-	if len(l.cfg.Keys) == 0 && !l.knows(f.To) {
-		h.Count("unanswered_strangers") // who may have given any address as its own, for our answer to flood it
-		return max(len(f.Messages), 1)
-	}
 	body, taken, err := wire.AppendMost(l.body[:0], f)
 	if err != nil {
 		l.notSent(to, err)
@@ -70,7 +55,10 @@ func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 			l.paths.Sent(&msg.Message)
 		}
 	}
-	sealed, err := l.keys.Load().Seal(l.datagram[:0], body)
+	if l.batch.full() {
+		h.Flush()
+	}
+	sealed, err := l.keys.Load().Seal(l.batch.room(), body)
 	if err != nil {
 		l.notSent(to, err)
 		return taken
@@ -78,11 +66,11 @@ func (h host) Send(to netip.AddrPort, f *wire.Frame) (taken int) {
 	l.sent.Add(1)
 	l.sentBytes.Add(uint64(len(sealed)))
 	l.counts.Traffic.Count(meters.Sent, f, len(sealed))
-	if err := l.net.WriteTo(sealed, to); err != nil {
-		l.notSent(to, err)
-	}
+	l.batch.add(sealed, to)
 	return taken
 }
+
+func (h host) Flush() { h.l.batch.flush(h.l.net) }
 
 func (l *life) notSent(to netip.AddrPort, err error) {
 	l.sendErrors.Add(1)
@@ -93,6 +81,8 @@ func (l *life) notSent(to netip.AddrPort, err error) {
 func (h host) Local(name string) member.Local {
 	at := h.l.localOf(name)
 	at.l, at.shown, at.shownOnce = h.l, member.View{}, false
+	at.succession.begin(h.l.now())
+	at.chronicle.begin()
 	return at
 }
 
@@ -158,6 +148,7 @@ func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMes
 func (h host) Heard(number uint64, msg *election.Message) {
 	if number == 0 {
 		h.l.paths.Received(msg)
+		h.l.main.succession.heard(msg)
 	}
 }
 

@@ -80,9 +80,9 @@ func TestKeysAreRotatedUnderTraffic(t *testing.T) {
 
 		_, err := f.use("b", nextID)
 		require.ErrorIs(t, err, api.ErrConflict)
-		require.ErrorContains(t, err, "no live agent holds it")
+		require.ErrorContains(t, err, "no live agent has it")
 		_, err = f.remove("b", oldID)
-		require.ErrorContains(t, err, "a b c d e seal with it")
+		require.ErrorContains(t, err, "still used by a b c d e")
 
 		k, err = f.install("b", next)
 		require.NoError(t, err)
@@ -135,9 +135,9 @@ func TestNoAgentIsLockedOutByAKey(t *testing.T) {
 		f.allAlive()
 		k := f.listKeys("a")
 		require.Equal(t, []string{"e"}, k.Keys[1].Missing)
-		require.Equal(t, []string{"a b c d e: no key file was given: a restart forgets what is changed here"}, k.Warnings)
+		require.Equal(t, []string{"a b c d e: started without --key-file: a restart forgets this change"}, k.Warnings)
 		_, err := f.use("a", nextID)
-		require.EqualError(t, err, "use key "+nextID+": nothing was changed: not held by e, which would be locked out")
+		require.EqualError(t, err, "use key "+nextID+": nothing was changed: e would be locked out, because the key is missing there (ddgoose keys install)")
 		for _, name := range f.live() {
 			require.Equal(t, oldID, f.agents[name].keys.Load().KeyIDs()[0])
 		}
@@ -152,7 +152,7 @@ func TestNoAgentIsLockedOutByAKey(t *testing.T) {
 		} {
 			_, err = do()
 			require.ErrorIs(t, err, api.ErrConflict)
-			require.ErrorContains(t, err, what+": nothing was changed: not all live agents have answered: d (")
+			require.ErrorContains(t, err, what+": nothing was changed, because a live agent without the change would be locked out; no answer from d (")
 		}
 		free()
 
@@ -189,7 +189,7 @@ func TestAFlockWithoutAKeySaysHowToBegin(t *testing.T) {
 		f.found(3)
 		_, err := f.install("a", testKey(1))
 		require.ErrorIs(t, err, api.ErrConflict)
-		require.ErrorContains(t, err, "this flock has no key, and a running one cannot begin to seal")
+		require.ErrorContains(t, err, "this flock runs without a key")
 	})
 }
 
@@ -204,10 +204,10 @@ func TestAChangeThatCannotBeKeptIsNotMade(t *testing.T) {
 		file := filepath.Join(dir, "b.key")
 		require.NoError(t, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(testKey(5))+"\n"), 0o600))
 		_, err := f.install("a", testKey(2))
-		require.ErrorContains(t, err, "done at a c, not at b (key file "+file+": it holds none of the keys that this agent has")
+		require.ErrorContains(t, err, "done at a c, failed at b (key file "+file+": it has none of this agent's keys")
 		require.Len(t, f.agents["b"].keys.Load().KeyIDs(), 1)
 		_, err = f.use("a", wire.KeyID(testKey(2)))
-		require.ErrorContains(t, err, "not held by b")
+		require.ErrorContains(t, err, "b would be locked out")
 	})
 }
 
@@ -262,7 +262,7 @@ func TestAReloadOfAnotherKeyFileMakesThatTheOneWhichIsKept(t *testing.T) {
 		// Keys without a file are kept nowhere, and said so.
 		f.reload("b", func(c *Config) { c.Keys, c.KeyFile = [][]byte{three}, "" })
 		k := f.listKeys("a")
-		require.Equal(t, []string{"b: no key file was given: a restart forgets what is changed here"}, k.Warnings)
+		require.Equal(t, []string{"b: started without --key-file: a restart forgets this change"}, k.Warnings)
 		require.Equal(t, []string{"a", "b", "c"}, k.Keys[0].Sealing)
 	})
 }
@@ -283,7 +283,7 @@ func TestAReloadWaitsForAChangeOfKeysAndReadsWhatItWrote(t *testing.T) {
 		withKeyFile(t, dir)(&cfg)
 		_, err = a.Reload(ctx, cfg)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "the keys are being changed already")
+		require.ErrorContains(t, err, "another key change is running")
 		require.ErrorIs(t, a.SetKeys(ctx, [][]byte{testKey(2)}), context.DeadlineExceeded)
 
 		waiting := make(chan error, 1)

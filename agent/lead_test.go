@@ -18,6 +18,7 @@ package agent
 //	returns after a cancel: the next period        TestLeadWaitsForTheNextPeriodAfterAStepDown, lead TestWorkThatReturnsAfterACancelWaitsForTheNextPeriod
 //	the caller's context ends: cancel, wait,       TestTheCallersEndIsAStepDownOnceWorkHasReturned,
 //	  step down, ctx.Err()                         lead TestCallersContextEndsWorkIsAwaitedAndTheAgentStepsDown
+//	Try bounds the wait, Keep keeps the goose      TestTryAndKeepMakeAJobOfLead, lead option_test.go
 //	a panic steps down, then goes on               TestAPanicStepsDownThenGoesOn, lead TestPanicInWorkStepsDownAndGoesOn
 //	Until: the time left by the boot clock         lead TestUntilIsTheTimeLeftAndStaysOver, lead TestTheBootClockJudgesTheLease
 //	a paused process: check Until before each act  client TestStoppedProcessActsNoMoreOnceItsLeaseIsOver
@@ -183,6 +184,7 @@ func TestLeadWaitsForTheNextPeriodAfterAStepDown(t *testing.T) {
 		f.found(3)
 		a, b := f.goose(), f.ducks()[0]
 		w, done := f.lead(context.Background(), a, 0)
+		f.lead(context.Background(), b, 0) // else the goose would come back to where the work is
 		f.until(time.Second, "work", w.running.Load)
 		token := w.token.Load()
 		require.NoError(t, f.await(func() error { return f.agents[a].StepDown(context.Background(), b) }))
@@ -231,7 +233,7 @@ func TestGraceEndsAHandOverButNotTheLease(t *testing.T) {
 		require.Greater(t, time.Since(at), time.Second+400*time.Millisecond, "the lease that work holds runs out first")
 		require.Less(t, time.Since(at), 2*time.Second)
 		require.True(t, w.running.Load())
-		f.warns(time.Second, a, "work of Lead goes on past its lease: this agent does not campaign until it ends")
+		f.warns(time.Second, a, "work of Lead still runs after its lease ended: this agent does not campaign until that work ends")
 	})
 }
 
@@ -248,7 +250,7 @@ func TestLateWorkKeepsItsAgentFromCampaigning(t *testing.T) {
 		token := f.agents["a"].Status().Token
 		require.NoError(t, f.agents["a"].faults.Set("*: cut", 2*time.Second))
 		f.until(5*time.Second, "late", func() bool { return !f.agreed("b") })
-		f.warns(2*time.Second, "a", "goes on past its lease")
+		f.warns(2*time.Second, "a", "still runs after its lease ended")
 		f.sleep(5 * time.Second)
 		require.Empty(t, f.goose(), "late work still runs")
 		f.until(10*time.Second, "the goose again, once it has ended", func() bool { return f.goose() == "a" })

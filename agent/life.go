@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	"duckduckgoose/agent/checkup"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
-	"duckduckgoose/agent/inbox"
+	"duckduckgoose/agent/internal/checkup"
+	"duckduckgoose/agent/internal/gossip"
+	"duckduckgoose/agent/internal/inbox"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/meters"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/wire"
 )
@@ -33,24 +32,24 @@ type life struct {
 	net    Transport
 	port   *port.Port
 	gossip *gossip.Gossip
-	inbox  *inbox.Inbox
-	ahead  time.Duration // boot clock less monotonic clock, at the last turn
+	// gossiping is gossip for goroutines that run before it is there.
+	gossiping atomic.Pointer[gossip.Gossip]
+	inbox     *inbox.Inbox
+	ahead     time.Duration // boot clock less monotonic clock, at the last turn
 
-	// What gossip shows, as of the last change.
-	peers []member.Peer
-	names map[election.ID]string
-	byID  atomic.Pointer[map[election.ID]member.Peer] // read by streams
+	names map[election.ID]string // as gossip shows them
 
 	name     nameCheck
 	address  addressCheck
 	warnings warnings
 	prober   *checkup.Prober
+	comings  comings
 	paths    meters.PathLoss
 	looks    uint64 // of the member, when tend last ran
 	born     time.Duration
 
-	body     []byte
-	datagram []byte
+	body  []byte
+	batch *batch
 
 	sent, sentBytes, sendErrors *atomic.Uint64
 }
@@ -81,10 +80,12 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	l := &life{
 		Agent: a, net: net, log: a.cfg.Logger, id: st.ID, names: map[election.ID]string{},
 		name: nameCheck{pinged: make(chan nameHolder)}, warnings: warnings{members: newProblems(a.quiet), strangers: newProblems(a.strange)},
-		body: make([]byte, 0, wire.MaxDatagram), datagram: make([]byte, 0, wire.MaxDatagram),
+		body: make([]byte, 0, wire.MaxDatagram),
 		sent: a.counts.Of("datagrams_sent"), sentBytes: a.counts.Of("bytes_sent"), sendErrors: a.counts.Of("send_errors"),
 	}
+	l.batch = newBatch(l.notSent)
 	l.born = l.now()
+	l.comings.before = a.disk.Names()
 	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
 	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.strange, l.otherKeys)
 	set := l.settings()
@@ -106,7 +107,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	}
 	for _, at := range a.otherLocals() {
 		if l.member.Named(at.name) == nil {
-			at.snapshots.post(a.idleStatusOf(at.name), 0, a.cfg.Lease) // after a death it says so still
+			at.post(a.idleStatusOf(at.name), 0, a.cfg.Lease) // after a death it says so still
 		}
 	}
 	return l, nil
@@ -117,8 +118,8 @@ func (l *life) settings() member.Settings {
 	c := &l.cfg
 	return member.Settings{
 		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, Expect: c.Expect, Elections: c.Elections,
-		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.OwnPriority(), Observer: c.Observer, Tags: c.Tags,
-		PreemptAfter: c.PreemptsAfter(),
+		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.OwnPriority(), Observer: c.Observer, Tags: c.Tags, Version: c.Version,
+		PreemptAfter: c.PreemptsAfter(), Keyless: len(c.Keys) == 0,
 	}
 }
 
@@ -138,28 +139,43 @@ func (l *life) fallSilent() {
 
 // close ends the life: no goodbye by gossip, which would look like a leave.
 func (l *life) close() {
+	for _, e := range l.member.Elections() {
+		l.localOf(e.Name()).chronicleClose()
+	}
 	l.fallSilent()
 	l.gossip.Shutdown()
 }
 
-// membersChanged takes gossip's view in.
+// membersChanged takes in what has changed in gossip's view.
 func (l *life) membersChanged() {
-	l.peers = l.gossip.Peers()
-	l.learnNames()
-	byID := make(map[election.ID]member.Peer, len(l.peers))
-	for _, p := range l.peers {
-		byID[p.ID] = p
+	changed, forgotten := l.gossip.Changes()
+	l.warnings.stale = true
+	for i := range changed {
+		l.names[changed[i].ID] = changed[i].Meta.Name
 	}
-	l.byID.Store(&byID)
-	l.findAddressFaults()
-	l.member.SetPeers(l.peers)
+	l.member.ChangePeers(changed, forgotten)
+	for _, id := range forgotten {
+		if !l.member.IsKnown(id) { // the voters keep their names
+			delete(l.names, id)
+			delete(l.comings.states, id)
+		}
+	}
+	l.tellComings(l.now(), changed)
 }
 
+// peers is gossip's view as of the last change. It is for reading.
+func (l *life) peers() []member.Peer { return l.member.Peers() }
+
 // peerAlive gives a live agent by its id.
-func (l *life) peerAlive(id election.ID) (member.Peer, bool) {
-	i := slices.IndexFunc(l.peers, func(p member.Peer) bool { return p.ID == id && p.State == member.Alive })
-	if i < 0 {
-		return member.Peer{}, false
+func (l *life) peerAlive(id election.ID) (member.Peer, bool) { return l.gossip.Alive(id) }
+
+// peer gives the first agent that is so.
+func (l *life) peer(is func(*member.Peer) bool) (member.Peer, bool) {
+	peers := l.peers()
+	for i := range peers {
+		if is(&peers[i]) {
+			return peers[i], true
+		}
 	}
-	return l.peers[i], true
+	return member.Peer{}, false
 }

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/snapshot"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store"
 )
@@ -16,8 +18,9 @@ import (
 type local struct {
 	name      string // "": the default election
 	contested bool   // this agent may lead it; in the others it only votes
-	snapshots *snapshots
+	snapshots *snapshot.Latest
 	holders   *holders
+	checked   checked
 	grace     func() time.Duration // for work that does not say how long it takes to end
 
 	// The loop's own, of this life.
@@ -25,6 +28,10 @@ type local struct {
 	shown     member.View
 	around    around
 	shownOnce bool
+	attached  uint64 // changes of the holders, as shown
+
+	succession succession
+	chronicle  chronicle
 }
 
 // around is what readers see besides the election.
@@ -34,7 +41,7 @@ var _ member.Local = (*local)(nil)
 
 func (a *Agent) newLocal(name string) *local {
 	return &local{
-		name: name, snapshots: &snapshots{clock: a.cfg.Clock, started: a.cfg.Clock(), counts: a.counters}, holders: &holders{},
+		name: name, snapshots: &snapshot.Latest{Clock: a.cfg.Clock, Started: a.cfg.Clock(), Counts: a.counters}, holders: &holders{},
 		grace: func() time.Duration { return a.cfg.Grace },
 	}
 }
@@ -52,10 +59,18 @@ func (a *Agent) localOf(name string) *local {
 		}
 	}
 	at := a.newLocal(name)
-	at.snapshots.post(a.idleStatusOf(name), 0, a.cfg.Lease)
+	at.post(a.idleStatusOf(name), 0, a.cfg.Lease)
 	a.locals.all = append(a.locals.all, at)
 	slices.SortFunc(a.locals.all, func(x, y *local) int { return strings.Compare(x.name, y.name) })
 	return at
+}
+
+// logger is the agent's log, for what happens in this election.
+func (at *local) logger() *slog.Logger {
+	if at.name == "" {
+		return at.l.log
+	}
+	return at.l.log.With("election", at.name)
 }
 
 // otherLocals gives those of the elections besides the default one, by name.
@@ -71,59 +86,89 @@ var causes = map[member.Cause]string{
 }
 
 func (at *local) Retract(cause member.Cause) {
-	at.snapshots.setLease(election.Lease{})
+	at.snapshots.SetLease(election.Lease{})
 	at.holders.stopAll(causes[cause])
 }
 
 func (at *local) Grant(lease election.Lease, ending bool) {
-	at.snapshots.setLease(lease)
+	at.snapshots.SetLease(lease)
 	at.holders.renew(lease, ending)
 }
 
 func (at *local) Stop(cause member.Cause) { at.holders.stopAll(causes[cause]) }
 
-func (at *local) Close() { at.snapshots.post(at.l.idleStatusOf(at.name), 0, at.l.cfg.Lease) }
+func (at *local) Close() { at.post(at.l.idleStatusOf(at.name), 0, at.l.cfg.Lease) }
 
-func (at *local) Holders() member.Holders { return at.holders.state(at.grace()) }
+// post publishes a status, and tells it to holders that wait.
+func (at *local) post(s Status, token uint64, horizon time.Duration) {
+	s.Holders = at.holders.list()
+	at.snapshots.Post(s, token, horizon)
+	at.holders.each((*holder).see)
+}
+
+func (at *local) Holders() member.Holders {
+	h := at.holders.state(at.grace())
+	h.Health = at.checked.wellness().health
+	return h
+}
 
 // Publish posts what readers can tell apart from what stands. It runs at every
 // step, so it makes nothing unless something has changed.
 func (at *local) Publish(now time.Duration, v *member.View) {
 	l := at.l
-	at.snapshots.heardAt.Store(int64(v.HeardAt))
+	at.follow(now, v)
+	at.snapshots.HeardAt.Store(int64(v.HeardAt))
 	if at.name == "" {
 		l.meter(now, v)
 	}
 	seen := *v
 	seen.HeardAt, seen.Lapses = 0, 0
-	if at.shownOnce && at.shown == seen && at.around == l.warnings.around && !at.snapshots.lapsed() {
+	attached := at.holders.changes()
+	if at.shownOnce && at.shown == seen && at.around == l.warnings.around && at.attached == attached && !at.snapshots.Told.Load() {
 		return
 	}
-	at.shown, at.around, at.shownOnce = seen, l.warnings.around, true
+	at.shown, at.around, at.attached, at.shownOnce = seen, l.warnings.around, attached, true
 	if at.name == "" {
-		l.postMembers() // before those whom the snapshot wakes look at them
+		l.showMembers() // before those whom the snapshot wakes look at them
 	}
-	at.snapshots.post(at.status(v), v.Token, l.cfg.Lease)
+	at.post(at.status(v), v.Token, l.cfg.Lease)
 }
 
 // status builds the status that v stands for, with nothing run out yet.
 func (at *local) status(v *member.View) Status {
 	l := at.l
 	s := l.statusOf(at.name, l.id, v.Record, l.nameOf)
-	s.Addr, s.Alive = l.port.Advertised().String(), l.member.Alive()
+	s.Addr, s.Alive = l.port.Advertised().String(), l.shownAlive()
 	s.Netem, s.Warnings = l.warnings.netem, append(s.Warnings, l.warnings.shown...)
+	s.Work, s.Well = v.Work, isWell(v.Health)
 	if v.Role == election.PreCandidate || v.Role == election.Candidate {
 		s.Role = api.RoleCandidate
 	}
-	if !v.Goose.IsZero() {
+	if v.Token != 0 { // shown while the lease is valid
+		s.Goose = &api.Goose{ID: s.ID, Tags: l.cfg.Tags}
+	}
+	if !v.Goose.IsZero() && v.Goose != l.id {
 		addr := ""
 		if known, ok := l.member.Addr(v.Goose); ok {
 			addr = known.String()
 		}
 		s.Goose = &api.Goose{Name: l.nameOf(v.Goose), ID: v.Goose.String(), Addr: addr, Term: v.GooseTerm}
+		if p, ok := l.peer(func(p *member.Peer) bool { return p.ID == v.Goose }); ok {
+			s.Goose.Tags = p.Meta.Tags
+		}
 		s.Token = v.GooseToken
 	}
+	s.Since = at.since()
 	return s
+}
+
+// isWell gives the result of a check as the API shows it; nil: there is no check.
+func isWell(h member.Health) *bool {
+	if h == member.Unchecked {
+		return nil
+	}
+	well := h == member.Well
+	return &well
 }
 
 // idleStatusOf is what an agent shows of an election before it takes part in it.
@@ -148,7 +193,7 @@ func (a *Agent) statusOf(name string, self election.ID, rec *election.Record, na
 		Election: name, Name: c.Name, ID: self.String(), Addr: c.Bind, Flock: c.Flock, FlockID: rec.FlockID.String(),
 		Role: api.RoleDuck, Voter: rec.Config.Has(self), Priority: c.OwnPriority(), Generation: rec.Generation.Number, Term: rec.Term,
 		Config:    api.Config{Term: rec.Config.Term, Version: rec.Config.Version, Voters: []api.Voter{}},
-		Heartbeat: millis(c.Heartbeat), LeaseMS: millis(c.Lease), Warnings: []string{}, Version: c.Version,
+		Heartbeat: api.Millis(c.Heartbeat), LeaseMS: api.Millis(c.Lease), Warnings: []string{}, Version: c.Version,
 	}
 	for _, v := range rec.Config.Members() {
 		s.Config.Voters = append(s.Config.Voters, api.Voter{ID: v.ID.String(), Name: nameOf(v.ID), Priority: v.Priority})

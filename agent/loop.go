@@ -5,8 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
-	"duckduckgoose/agent/inbox"
+	"duckduckgoose/agent/internal/inbox"
 	"duckduckgoose/agent/member"
 )
 
@@ -34,6 +35,7 @@ func (l *life) loop(ctx context.Context) error {
 			return nil
 		case <-ctx.Done():
 			ctx = context.Background() // told once; the loop ends when the hand-over has
+			l.endsAll(api.EndedStepDown, "this agent stops")
 			l.member.Stop(member.Stopped)
 		case a := <-l.inbox.Waiting():
 			if err := l.receive(a); err != nil {
@@ -46,6 +48,11 @@ func (l *life) loop(ctx context.Context) error {
 				return err
 			}
 		case run := <-l.commands:
+			select {
+			case <-l.gossip.Updates(): // whoever gives the command may have seen it in the list of members
+				l.membersChanged()
+			default:
+			}
 			if err := run(l); err != nil {
 				return err
 			}
@@ -58,8 +65,9 @@ func (l *life) loop(ctx context.Context) error {
 		if done || err != nil {
 			return err
 		}
-		l.lastTurn.Store(int64(l.now()))
-		timer.Reset(l.sleep())
+		now := l.now()
+		l.lastTurn.Store(int64(now))
+		timer.Reset(l.sleep(now))
 	}
 }
 
@@ -71,68 +79,67 @@ func (l *life) turn() (done bool, err error) {
 			return false, err
 		}
 	}
-	now := l.now()
-	l.checkClocks()
+	now := l.checkClocks()
 	done, err = l.member.Turn(now)
-	if done || err != nil {
-		return done, err
-	}
-	if looks := l.member.Looks(); looks != l.looks {
+	if looks := l.member.Looks(); looks != l.looks && !done && err == nil {
 		l.looks = looks
-		return false, l.tend(l.now())
+		l.tend(l.now())
 	}
-	return false, nil
+	return done, err
 }
 
 // tend looks at what is around the member: the agent's name and address, the
 // warnings, and what readers see of it all.
-func (l *life) tend(now time.Duration) error {
-	if err := l.checkName(now); err != nil {
-		return err
-	}
-	if err := l.checkAddress(now); err != nil {
-		return err
-	}
+func (l *life) tend(now time.Duration) {
+	l.checkName(now)
+	l.checkAddress(now)
+	l.survey(now)
 	l.refreshWarnings(now)
-	l.postMembers()
+	l.endComings(now)
+	for _, e := range l.member.Elections() {
+		at := l.localOf(e.Name())
+		at.tellGooseless(now)
+		at.tellHistory(now)
+	}
+	l.showMembers()
 	l.postMeters(now)
 	l.member.Republish(now)
-	return nil
 }
 
-// sleep gives how long the loop may rest.
-func (l *life) sleep() time.Duration {
-	now := l.now()
-	at := min(l.member.WakeAt(), now+l.cfg.Lease/2)
+// sleep gives how long the loop may rest. A flock that works has a turn in each
+// heartbeat's time, so it does not wake for the sake of a look around.
+func (l *life) sleep(now time.Duration) time.Duration {
+	at := min(l.member.WakeAt(l.cfg.Heartbeat), now+l.cfg.Lease/2)
 	return max(at-now, 0)
 }
 
-// checkClocks drops the lease when the machine slept (rule 17).
-func (l *life) checkClocks() {
-	ahead, ok := l.clocksApart()
+// checkClocks drops the lease when the machine slept (rule 17), and gives the time.
+func (l *life) checkClocks() (now time.Duration) {
+	now, ahead, ok := l.clocksApart()
 	if !ok {
-		return // too busy a moment to tell: the next turn looks again
+		return now // too busy a moment to tell: the next turn looks again
 	}
 	jump := ahead - l.ahead
 	l.ahead = ahead
 	if jump < slept || l.node() == nil {
-		return
+		return now
 	}
 	l.log.Warn("the machine slept; the lease is dropped and earned anew", "for", jump, "clock", boottime.Name)
 	l.member.Slept()
+	return now
 }
 
-// clocksApart gives by how much the boot clock is ahead of the monotonic one.
-// A pause between the two readings must not look like a suspend.
-func (l *life) clocksApart() (ahead time.Duration, ok bool) {
+// clocksApart reads the boot clock, and gives by how much it is ahead of the
+// monotonic one. A pause between the two readings must not look like a suspend.
+func (l *life) clocksApart() (boot, ahead time.Duration, ok bool) {
 	for range clockTries {
 		before := l.monotonic()
-		boot := l.now()
+		boot = l.now()
 		if after := l.monotonic(); after-before < clockApart {
-			return boot - after, true
+			return boot, boot - after, true
 		}
 	}
-	return 0, false
+	return boot, 0, false
 }
 
 // receive handles one datagram and gives its frame back.

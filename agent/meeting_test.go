@@ -87,7 +87,7 @@ func TestTwoFlocksThatMeetReportEachOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = f.await(func() error { _, err := f.agents["b"].Join(ctx, []string{"10.0.0.1"}); return err })
-		f.warns(5*time.Second, "a", "agent b at 10.0.0.2:3825 is of flock "+f.agents["b"].Status().FlockID+", we are of "+f.agents["a"].Status().FlockID)
+		f.warns(5*time.Second, "a", "agent b at 10.0.0.2:3825 is of flock "+f.agents["b"].Status().FlockID+", and this one is of "+f.agents["a"].Status().FlockID)
 		f.warns(5*time.Second, "b", "agent a at 10.0.0.1:3825 is of flock "+f.agents["a"].Status().FlockID)
 		require.Equal(t, 1, f.agents["a"].Status().Alive)
 		require.Equal(t, 1, f.agents["b"].Status().Alive)
@@ -113,8 +113,8 @@ func TestAnotherLabelIsReportedByBoth(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
 		f.start("b", joining("10.0.0.1"), func(c *Config) { c.Flock = "other" })
-		f.warns(5*time.Second, "a", `is of flock "other", we are of "test"`)
-		f.warns(5*time.Second, "b", `is of flock "test", we are of "other"`)
+		f.warns(5*time.Second, "a", `is of flock "other", and this one is of "test"`)
+		f.warns(5*time.Second, "b", `is of flock "test", and this one is of "other"`)
 		f.warns(5*time.Second, "b", "nobody answers at 10.0.0.1")
 		require.Equal(t, 1, f.agents["a"].Status().Alive)
 	})
@@ -172,8 +172,8 @@ func TestAJoinThatNobodyAnswersIsWarnedOfWithinTwoSeconds(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.net.Partition() // a black hole answers nothing, not even no
 		f.start("a", joining("10.0.0.77", "10.0.0.78"))
-		f.warns(2*time.Second, "a", "nobody answers at 10.0.0.77 10.0.0.78: check the address, the port (UDP and TCP), --flock and the key")
-		f.warns(time.Second, "a", "bound to no flock yet")
+		f.warns(2*time.Second, "a", "nobody answers at 10.0.0.77 10.0.0.78: start an agent there, or check the address, the port (UDP and TCP), --flock and the key")
+		f.warns(time.Second, "a", "no flock joined yet")
 	})
 }
 
@@ -229,7 +229,7 @@ func TestADeadHoldersNameIsTakenInTheEnd(t *testing.T) {
 		duck := f.ducks()[0]
 		f.crash(duck)
 		f.start("x", joining(f.agents[f.goose()].addr.String()), func(c *Config) { c.Name = duck })
-		f.warns(2*time.Second, "x", "another agent is named "+duck+" too")
+		f.warns(2*time.Second, "x", "another agent has the name "+duck+" too")
 		f.until(time.Minute, "the name is free", func() bool {
 			return !strings.Contains(strings.Join(f.agents["x"].Status().Warnings, "\n"), "is named")
 		})

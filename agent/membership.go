@@ -6,16 +6,16 @@ import (
 	"slices"
 	"strings"
 
-	"duckduckgoose/agent/checkup"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/checkup"
+	"duckduckgoose/agent/internal/gossip"
+	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/why"
 )
 
 // membership gives the members of the flock at one moment.
 func (l *life) membership() checkup.Members {
 	r := checkup.Members{Gossip: l.gossip, Self: l.id}
-	for _, p := range l.peers {
+	for _, p := range l.peers() {
 		switch p.State {
 		case member.Alive:
 			r.Live = append(r.Live, p)
@@ -26,7 +26,7 @@ func (l *life) membership() checkup.Members {
 	if l.node() != nil {
 		rec := l.node().Record()
 		for _, v := range rec.Config.Members() {
-			if !slices.ContainsFunc(l.peers, func(p member.Peer) bool { return p.ID == v.ID }) {
+			if !slices.ContainsFunc(l.peers(), func(p member.Peer) bool { return p.ID == v.ID }) {
 				r.Absent = append(r.Absent, member.Peer{ID: v.ID, State: member.Failed, Meta: member.Meta{Name: l.nameOf(v.ID)}})
 			}
 		}
@@ -46,7 +46,7 @@ func (l *life) handlers() map[string]gossip.Handler {
 	all := l.keyChanger.Handlers()
 	maps.Copy(all, l.examiner.Handlers())
 	maps.Copy(all, map[string]gossip.Handler{
-		why.Question: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, tablesQuestion: l.Agent.answerTable,
+		why.Question: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, historyQuestion: l.Agent.answerHistory, tablesQuestion: l.Agent.answerTable,
 	})
 	return all
 }

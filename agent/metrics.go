@@ -5,33 +5,36 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/meters"
 )
+
+// Collector is a prometheus.Collector.
+type Collector = meters.Collector
 
 // Collector gives the agent's metrics to a program that embeds it and has a
 // Prometheus registry of its own. An agent's /metrics shows the same, with
 // those of its process. A scrape does not wait for the loop.
-func (a *Agent) Collector() meters.Collector {
+func (a *Agent) Collector() Collector {
 	return meters.NewCollector(a.meters, a.counts, metricSource{a})
 }
 
 // metricSource is the agent as its metrics see it.
-type metricSource struct{ a *Agent }
+type metricSource struct{ *Agent }
 
-func (s metricSource) Now() time.Duration      { return s.a.cfg.Clock() }
-func (s metricSource) Status() api.Status      { return s.a.Status() }
-func (s metricSource) Members() []api.Member   { return s.a.Members() }
-func (s metricSource) LastTurn() time.Duration { return time.Duration(s.a.lastTurn.Load()) }
+func (s metricSource) Now() time.Duration      { return s.cfg.Clock() }
+func (s metricSource) LastTurn() time.Duration { return time.Duration(s.lastTurn.Load()) }
 func (s metricSource) HeardAt() time.Duration {
-	return time.Duration(s.a.main.snapshots.heardAt.Load())
+	return time.Duration(s.main.snapshots.HeardAt.Load())
 }
 
-func (s metricSource) FrozenFor(now time.Duration) time.Duration { return s.a.frozen(now) }
+func (s metricSource) FrozenFor(now time.Duration) time.Duration { return s.frozen(now) }
+
+func (s metricSource) Holders(election string) int { return s.localOf(election).Holders().Attached }
 
 func (s metricSource) Elections() (all []api.Status) {
-	for _, at := range s.a.otherLocals() {
-		all = append(all, at.snapshots.read())
+	for _, at := range s.otherLocals() {
+		all = append(all, at.snapshots.Read())
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/seeds"
@@ -40,30 +41,30 @@ type addressCheck struct {
 // checkAddress begins to end this life when it tells a wrong address and there
 // is another one: the address is gone, or nobody was met by it and those to join
 // turn out to be elsewhere, when the names in --join are looked up at last.
-func (l *life) checkAddress(now time.Duration) error {
+func (l *life) checkAddress(now time.Duration) {
 	bound := l.net.LocalAddr()
 	if !l.address.tells.Found(bound) || now < l.address.at || l.member.Stopping() {
-		return nil
+		return
 	}
 	l.address.at = now + moveEvery
 	told := l.port.Advertised()
 	alone := l.node() == nil && l.gossip.Unanswered()
 	if !alone && hasAddress(told.Addr()) {
 		l.address.wrong = 0
-		return nil
+		return
 	}
 	next, err := l.address.tells.Addr(context.Background(), bound, l.toward()) // it looks no name up
 	if err != nil || next == told {
 		l.address.wrong = 0
-		return nil
+		return
 	}
 	if l.address.wrong++; l.address.wrong < moveSure {
-		return nil
+		return
 	}
-	l.log.Warn("this machine has another address: beginning anew", "old", told, "new", next)
+	l.log.Warn("this machine's address changed: restarting the agent", "old", told, "new", next)
 	l.address.moved = true
+	l.endsAll(api.EndedStepDown, "its address changed")
 	l.member.Stop(member.SteppedDown)
-	return nil
 }
 
 // toward gives where the others are: those to join first.

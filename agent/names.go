@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/why"
 )
 
 // nameWindow is for how long after its start an agent still gives way to an
@@ -29,17 +29,14 @@ type nameCheck struct {
 
 // checkName gives way to another agent of this one's name that answers a
 // ping: the second one exits. Of two that have just started the lower id stays.
-func (l *life) checkName(now time.Duration) error {
+func (l *life) checkName(now time.Duration) {
 	n := &l.name
 	if !n.settled && now-l.born > nameWindow {
 		n.settled = true
 		host{l}.TellGossip(l.member.Meta())
 	}
 	n.shared = false
-	for _, p := range l.peers {
-		if p.ID == l.id || p.Meta.Name != l.cfg.Name || p.State != member.Alive {
-			continue
-		}
+	for _, p := range l.gossip.Namesakes() {
 		n.shared = true
 		if n.settled || n.pinging || !p.Meta.Settled && l.id.Compare(p.ID) < 0 {
 			continue
@@ -52,7 +49,6 @@ func (l *life) checkName(now time.Duration) error {
 			}
 		})
 	}
-	return nil
 }
 
 // nameHolder is another agent of our name, and whether it answers.
@@ -94,24 +90,19 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s %s is taken%s: choose another with --%s", e.What, e.Value, by, e.Flag)
 }
 
-// learnNames takes the names that gossip tells, also for fault rules. It drops
-// those that gossip has forgotten, but for the voters'.
-func (l *life) learnNames() {
-	for id := range l.names {
-		if !l.member.IsKnown(id) {
-			delete(l.names, id)
-		}
+// nameForFaults tells fault rules who is where.
+func (l *life) nameForFaults() {
+	f := l.faults.Load()
+	if f == nil {
+		return
 	}
 	byAddr := map[netip.AddrPort]string{}
-	for _, p := range l.peers {
-		l.names[p.ID] = p.Meta.Name
+	for _, p := range l.peers() {
 		if p.State == member.Alive && p.ID != l.id {
 			byAddr[p.Addr] = p.Meta.Name
 		}
 	}
-	if f := l.faults.Load(); f != nil {
-		(*f).Learn(byAddr)
-	}
+	(*f).Learn(byAddr)
 }
 
 // nameOf gives an agent's name, or the start of its id while it is unknown.
@@ -142,4 +133,4 @@ func (l *life) nameOrNone(id election.ID) string {
 }
 
 // explained gives the error of a command in the words of a person.
-func (l *life) explained(err error) error { return why.Refused(err, l.nameOf) }
+func (l *life) explained(err error) error { return why.Refused(err, l.cfg.Name, l.nameOf) }

@@ -129,7 +129,7 @@ func TestAnAgentThatKeepsItsNameIsListed(t *testing.T) {
 		x := f.named("x", "b", joining("10.0.0.1"))
 		for _, name := range []string{"a", "b", "c"} {
 			f.until(2*nameWindow, name+" lists both", func() bool { return f.member(name, x.Status().ID).State == api.StateAlive })
-			f.warns(time.Second, "b", "another agent is named b too")
+			f.warns(time.Second, "b", "another agent has the name b too")
 		}
 		f.heal()
 		f.settle(3)

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/port"
 )
 
@@ -51,5 +51,6 @@ func (l *life) openNetwork() (err error) {
 		_ = l.port.Shutdown()
 		return err
 	}
+	l.gossiping.Store(l.gossip)
 	return nil
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"flag"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -120,6 +121,52 @@ func TestThePackagesAreAsDrawn(t *testing.T) {
 	require.Equal(t, is, drawn)
 }
 
+// A program of another module cannot name what is below internal: what it calls has other names, as aliases.
+func TestExportedNamesNeedNothingInternal(t *testing.T) {
+	for _, pkg := range []string{".", "api", "client", "config", "fence", "lead"} {
+		files, err := filepath.Glob(filepath.Join(pkg, "*.go"))
+		require.NoError(t, err)
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			internal := map[string]bool{}
+			for _, i := range f.Imports {
+				if name := strings.Trim(i.Path.Value, `"`); strings.Contains(name, "/internal/") {
+					internal[name[strings.LastIndex(name, "/")+1:]] = true
+				}
+			}
+			ast.FileExports(f)
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.BlockStmt:
+					return false
+				case *ast.FuncDecl:
+					return n.Recv == nil || exportedReceiver(n)
+				case *ast.TypeSpec:
+					return !n.Assign.IsValid() // an alias is another name
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && internal[x.Name] {
+						t.Errorf("%s: an exported name needs %s.%s", path, x.Name, n.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+func exportedReceiver(f *ast.FuncDecl) bool {
+	t := f.Recv.List[0].Type
+	if star, ok := t.(*ast.StarExpr); ok {
+		t = star.X
+	}
+	name, ok := t.(*ast.Ident)
+	return !ok || name.IsExported() // a generic type's is looked at
+}
+
 // Arrows point inwards: what decides knows nothing of what acts.
 func TestArrowsPointInwards(t *testing.T) {
 	imports := importsBelow(t, "..")
@@ -141,8 +188,8 @@ func TestArrowsPointInwards(t *testing.T) {
 // Each library at the edge is known to few packages, so that it can be replaced.
 func TestLibrariesAreKnownToTheirOwnPackagesOnly(t *testing.T) {
 	for library, known := range map[string][]string{
-		"github.com/hashicorp/memberlist":      {"agent/gossip", "agent/port"},
-		"github.com/prometheus/client_golang/": {"agent/meters"},
+		"github.com/hashicorp/memberlist":      {"agent/internal/gossip", "agent/port"},
+		"github.com/prometheus/client_golang/": {"agent/internal/meters"},
 	} {
 		var found []string
 		for pkg, imports := range importsOf(t, "..", library) {

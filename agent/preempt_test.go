@@ -54,13 +54,16 @@ func TestAHigherPriorityTakesOverWhenItHasBeenSteadyForAMinute(t *testing.T) {
 		back := time.Now()
 		old := f.goose()
 		w, _ := f.lead(context.Background(), old, 3*time.Second)
+		f.lead(context.Background(), top, 0) // else the goose would stay where the work is
+		f.until(time.Second, "both have work", func() bool { return w.running.Load() && f.agents[top].Status().Work })
+		f.sleep(time.Second) // the goose has heard of it
 		f.until(20*time.Second, "why tells of it at the goose", func() bool { return len(f.reasons(old, api.WhyPreempted)) == 1 })
-		require.Regexp(t, "^"+top+` has a higher priority \(200\) and asks to take over: it is handed the lead in (1m0s|\d+(\.\d)?s), once it has been a steady voter for 1m0s$`, f.reasons(old, api.WhyPreempted)[0])
-		require.Equal(t, []string{"its priority is higher (200, and " + old + " has 100) and it asks to take over: " + old + " hands over once it has seen it be a steady voter for 1m0s"},
+		require.Regexp(t, "^"+top+` has a higher priority \(200\) and asks to take over: it takes over in (1m0s|\d+(\.\d)?s), once it has been a steady voter for 1m0s$`, f.reasons(old, api.WhyPreempted)[0])
+		require.Equal(t, []string{"its priority is higher (200, and " + old + " has 100) and it asks to take over: " + old + " hands over once this agent has been a steady voter for 1m0s"},
 			f.reasons(top, api.WhyPreempts))
 
 		f.warns(time.Second, old, top+" (priority 200) takes over from this goose once it has been a steady voter for 1m0s (ddgoose why tells when, ddgoose freeze prevents it)")
-		f.warns(time.Second, top, "this agent (priority 200) takes over from "+old+" (priority 100) once that has seen it be a steady voter for 1m0s")
+		f.warns(time.Second, top, "this agent (priority 200) takes over from "+old+" (priority 100) once it has been a steady voter for 1m0s")
 
 		f.until(70*time.Second, "work is stopped first", func() bool { return w.cause.Load() != nil })
 		require.Equal(t, old, f.goose())
@@ -120,8 +123,8 @@ func TestOneThatFailsToTakeOverIsNotAskedAgainForFiveMinutes(t *testing.T) {
 		f.until(10*time.Second, "the goose of before", func() bool { return f.goose() == goose && f.agreed(f.live()...) })
 		f.sleep(20 * time.Second)
 		require.Equal(t, goose, f.goose())
-		require.Regexp(t, top+` has a higher priority \(200\) and asks to take over; it was asked to lately, and is not again for \d+m\d+s`, f.reasons(goose, api.WhyPreempted)[0])
-		f.warns(time.Second, goose, top+" (priority 200) is to take over from this goose, but did not when it was asked: it is asked again within 5m0s (ddgoose why)")
+		require.Regexp(t, top+` has a higher priority \(200\) and asks to take over; it was asked and did not, and is asked again in \d+m\d+s`, f.reasons(goose, api.WhyPreempted)[0])
+		f.warns(time.Second, goose, top+" (priority 200) was asked to take over from this goose, and did not: it is asked again within 5m0s (ddgoose why)")
 		if raced {
 			return // five minutes are long there
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/recovery"
 	"duckduckgoose/agent/store"
 )
@@ -34,7 +35,8 @@ func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
 			f.crash(name)
 		}
 		f.until(5*time.Second, "no goose", func() bool { return f.goose() == "" && !f.agreed("a") && !f.agreed("b") })
-		f.warns(time.Minute, "a", "or if they are lost for good: ddgoose recover")
+		f.warns(time.Minute, "a", "no goose yet: waiting for 1 more of c, d, e (3 of 5 needed)")
+		f.warns(2*why.RecoverAfter, "a", "only if they are lost for good: ddgoose recover")
 		f.crash("a")
 		f.crash("b")
 		for _, name := range []string{"a", "b"} {
@@ -137,24 +139,24 @@ func TestRecoveryRefusesWhatCannotBeMeant(t *testing.T) {
 			f.stop(name)
 		}
 		for want, keep := range map[string][]string{
-			"0 voters to keep":              nil,
-			`no agent "z": this disk knows`: {"a", "z"},
-			"a is named twice":              {"a", "a"},
-			"is not among those to keep":    {"b"},
-			"8 voters to keep: want 1 to 7": {"a", "b", "c", "d", "e", "f", "g", "h"},
+			"--keep names 0 voters":              nil,
+			`this disk knows no agent "z", only`: {"a", "z"},
+			"a is named twice":                   {"a", "a"},
+			"is not in the --keep list":          {"b"},
+			"--keep names 8 voters: want 1 to 7": {"a", "b", "c", "d", "e", "f", "g", "h"},
 
 			`"b:256": want NAME:PRIORITY with a priority of 0 (a witness) to 255`: {"a", "b:256"},
-			`"b:": want NAME:PRIORITY`:     {"a", "b:"},
-			`"b:-1": want NAME:PRIORITY`:   {"a", "b:-1"},
-			`"b:1:2": want NAME:PRIORITY`:  {"a", "b:1:2"},
-			`no agent ""`:                  {"a", ":5"},
-			"b is named twice":             {"a", "b:1", "b:2"},
-			"only witnesses would be kept": {"a:0", "b:0"},
+			`"b:": want NAME:PRIORITY`:    {"a", "b:"},
+			`"b:-1": want NAME:PRIORITY`:  {"a", "b:-1"},
+			`"b:1:2": want NAME:PRIORITY`: {"a", "b:1:2"},
+			`no agent ""`:                 {"a", ":5"},
+			"b is named twice":            {"a", "b:1", "b:2"},
+			"only witnesses would stay":   {"a:0", "b:0"},
 		} {
 			_, err := f.recover("a", keep...)
 			require.ErrorContains(t, err, want)
 		}
 		_, err := recovery.Open(t.TempDir(), []string{"a"})
-		require.ErrorContains(t, err, "there is no agent's state in it")
+		require.ErrorContains(t, err, "no agent has kept its state here")
 	})
 }

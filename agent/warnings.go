@@ -2,21 +2,22 @@ package agent
 
 import (
 	"fmt"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
+	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/agent/quietlog"
+	"duckduckgoose/agent/seeds"
 	"duckduckgoose/agent/store"
-	"duckduckgoose/agent/why"
 )
 
 const (
@@ -30,13 +31,51 @@ const (
 
 // warnings is what a person should do something about.
 type warnings struct {
-	around          // as readers see it
-	shown  []string // the same warnings, one by one
+	around               // as readers see it
+	shown  []string      // the same warnings, one by one
+	silent []election.ID // the voters that do not answer
 	// What happened to members, and what strangers do: however many of these there
 	// are, they keep no other warning away.
 	members, strangers problems
+	idleSince          time.Duration // the goose has had no work while others have; 0: it is not so
 	// addresses are those that agents should not tell.
 	addresses addressFaults
+
+	// What a survey of all members has found.
+	stale    bool // the members have changed since
+	surveyAt time.Duration
+	unwell   []string      // names of the others whose check fails, sorted
+	working  []member.Peer // the first two that have work
+}
+
+// surveyPace is how long each member puts off the next survey, so that a survey takes
+// the same small share of time in a flock of any size.
+const surveyPace = time.Millisecond
+
+// survey looks at all members, when they have changed.
+func (l *life) survey(now time.Duration) {
+	w := &l.warnings
+	if !w.stale || now < w.surveyAt {
+		return
+	}
+	w.stale, w.surveyAt = false, now+time.Duration(len(l.peers()))*surveyPace
+	w.unwell, w.working = nil, nil
+	peers := l.peers()
+	for i := range peers {
+		p := &peers[i]
+		if p.State != member.Alive {
+			continue
+		}
+		if p.ID != l.id && p.Meta.Health == member.Unwell {
+			w.unwell = append(w.unwell, p.Meta.Name)
+		}
+		if p.Meta.Work && len(w.working) < 2 {
+			w.working = append(w.working, *p)
+		}
+	}
+	slices.Sort(w.unwell)
+	l.findAddressFaults()
+	l.nameForFaults()
 }
 
 // problems are warnings about what happened.
@@ -99,7 +138,7 @@ func (l *life) takeReports(ps *problems) {
 
 func (l *life) foreignLabel(addr, label string) {
 	if l.strange.Due("label " + port.Host(addr)) {
-		l.warnings.strangers.report(fmt.Sprintf("agent at %s is of flock %q, we are of %q: give both the same --flock, or keep them apart", addr, label, l.cfg.Flock))
+		l.warnings.strangers.report(fmt.Sprintf("agent at %s is of flock %q, and this one is of %q: give both the same --flock, or different --join addresses", addr, label, l.cfg.Flock))
 	}
 }
 
@@ -130,12 +169,13 @@ func (l *life) keyFaults(now time.Duration) (texts []string) {
 // otherVersion reports an agent of another version of gossip; any goroutine.
 func (l *life) otherVersion(host, text string) {
 	if l.strange.Due("version " + host) {
-		l.warnings.strangers.report(text + ": it cannot join; run the same version of ddgoose everywhere")
+		l.warnings.strangers.report(text + ": it cannot join: run the same version of ddgoose everywhere")
 	}
 }
 
 // refreshWarnings lists what a person should do something about, each with its remedy.
 func (l *life) refreshWarnings(now time.Duration) {
+	l.warnings.silent = l.silentVoters(now)
 	var ws []string
 	warn := func(format string, args ...any) { ws = append(ws, fmt.Sprintf(format, args...)) }
 	l.takeReports(&l.warnings.members)
@@ -144,15 +184,18 @@ func (l *life) refreshWarnings(now time.Duration) {
 	ws = append(ws, keys...)
 	netem := l.netemRules()
 	if netem != "" {
-		warn("fault rules are in force: %s (ddgoose netem clear)", netem)
+		warn(api.FaultsInForce+"%s (ddgoose netem clear)", l.namedRules())
+		if words := l.unmatchedRules(); len(words) > 0 {
+			warn(api.NoMatch+"%s in the fault rules: check the names (ddgoose members)", strings.Join(words, ", "))
+		}
 	}
 	if f := l.member.Founder(); f != nil && l.node() == nil {
-		warn("%s", f.Status(l.nameOf))
+		warn("%s", f.Status(now, l.nameOf))
 	} else if l.node() == nil && len(keys) == 0 {
-		warn("bound to no flock yet: waiting for one of %s to answer", strings.Join(l.cfg.Join, " "))
+		warn("no flock joined yet: waiting for an answer from %s", strings.Join(l.cfg.Join, " "))
 	}
-	if len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && len(l.cfg.Join) > 0 && l.gossip.Unanswered() {
-		warn("nobody answers at %s: check the address, the port (UDP and TCP), --flock and the key", strings.Join(l.cfg.Join, " "))
+	if called := l.called(); len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && len(called) > 0 && l.gossip.Unanswered() {
+		warn("nobody answers at %s: start an agent there, or check the address, the port (UDP and TCP), --flock and the key", strings.Join(called, " "))
 		for _, fault := range l.gossip.SeedFaults() {
 			warn("join: %s", fault)
 		}
@@ -163,18 +206,23 @@ func (l *life) refreshWarnings(now time.Duration) {
 		l.warnFlock(now, warn)
 	}
 	if left := l.frozen(now); left > 0 {
-		warn("the flock is frozen for %s more: its goose changes on failure only (ddgoose thaw)", why.ThawsIn(left))
+		warn("the flock is frozen for %s more: planned goose changes are blocked, failover works (ddgoose thaw)", why.ThawsIn(left))
 	}
 	for _, e := range l.member.Elections() {
 		for _, who := range l.localOf(e.Name()).holders.late() {
-			warn("work of %s goes on past its lease: this agent does not campaign until it ends", who)
+			warn("work of %s still runs after its lease ended: this agent does not campaign until that work ends", who)
+		}
+	}
+	for _, e := range l.member.Elections() {
+		for _, who := range l.localOf(e.Name()).holders.silent() {
+			warn("%s has not answered for a lease: it is stopped or hangs; another agent with work takes over", who)
 		}
 	}
 	if l.name.shared {
-		warn("another agent is named %s too: start one of them with another --name, or wait until it counts as dead", l.cfg.Name)
+		warn("another agent has the name %s too: start one of the two with another --name; if the other one has just died, wait until gossip counts it as failed", l.cfg.Name)
 	}
 	if runtime.GOOS != "linux" {
-		warn("leases are counted by a clock that stands still while the machine sleeps: %s", boottime.Name)
+		warn("leases are measured by a clock that stops while the machine sleeps: %s", boottime.Name)
 	}
 	if err := l.disk.PeersErr(); err != nil {
 		warn("last known addresses: %v", err)
@@ -204,22 +252,15 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	if names := l.gooseless(now); len(names) > 0 {
 		remedy := "ddgoose status --election " + names[0]
 		if !rec.Config.Has(l.id) {
-			remedy = "this agent is no voter yet, and no voter contests them: start the voters with --election " + names[0] + " too, or wait until this agent is one"
+			remedy = "this agent is not a voter yet, and no voter contests them: start the voters with --election " + names[0] + " too, or wait until this agent is a voter"
 		}
 		warn("no goose in election %s: %s", strings.Join(names[:min(len(names), 5)], ", "), remedy)
 	}
 	if spent := rec.Spent(); spent != "" {
 		warn("%s: %s", why.Spent(spent), why.SpentRemedy)
 	}
-	goose, self := l.member.Default().Goose(now)
-	if self && l.main.Holders().Attached == 0 {
-		for _, p := range l.peers {
-			if p.ID != l.id && p.State == member.Alive && p.Meta.Holders {
-				warn("the goose has no work attached while %s has: attach some here (ddgoose run), or ddgoose step-down --to %s", p.Meta.Name, p.Meta.Name)
-				break
-			}
-		}
-	}
+	goose, _ := l.member.Default().Goose(now)
+	l.warnWork(now, goose, warn)
 	for _, c := range l.contacts() {
 		if rec.Config.Has(c.ID) && l.node().TooFar(&c) {
 			warn("%s: start all agents with --profile wan or a longer --lease", why.TooFar(l.nameOf(c.ID), l.cfg.Lease, l.cfg.Lease))
@@ -228,21 +269,44 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	if rec.Config.N == 1 && l.member.Alive() == 2 {
 		warn("a flock of two has one voter and no automatic failover: start a third agent, or a witness (--priority 0)")
 	}
-	if !goose.IsZero() || rec.Config.N == 0 {
-		return
-	}
-	if wait := l.node().WaitUntil() - now; wait > 0 {
-		return // just started: rule 13
-	}
-	var gone []string
-	for _, v := range rec.Config.Members() {
-		if v.ID != l.id && !l.member.IsAlive(v.ID) {
-			gone = append(gone, l.nameOf(v.ID))
+	l.warnVoters(now, goose, warn)
+}
+
+// idleFor is how long a goose may have no work, while others have some, before that
+// is a warning: it hands over by itself if it can.
+const idleFor = 5 * time.Second
+
+// warnWork tells of agents whose check fails, and of a goose without work while
+// others have some.
+func (l *life) warnWork(now time.Duration, goose election.ID, warn func(string, ...any)) {
+	for _, at := range append(l.otherLocals(), l.main) {
+		if w := at.checked.wellness(); w.health == member.Unwell {
+			of := ""
+			if at.name != "" {
+				of = " for election " + at.name
+			}
+			warn("the check of this agent%s fails: %s: it does not lead until the check passes", of, w.why)
 		}
 	}
-	if live := int(rec.Config.N) - len(gone); live < rec.Config.Quorum() {
-		warn("no goose: %d of %d voters are alive and %d are needed; start %s again, or if they are lost for good: ddgoose recover",
-			live, rec.Config.N, rec.Config.Quorum(), strings.Join(gone, " "))
+	idle, working := false, ""
+	if p, ok := l.peerAlive(goose); ok {
+		idle = !p.Meta.Work
+	}
+	for _, p := range l.warnings.working {
+		if p.ID != goose && working == "" {
+			working = p.Meta.Name
+		}
+	}
+	if unwell := l.warnings.unwell; len(unwell) > 0 {
+		warn("the check of %s fails: it does not lead until the check passes", strings.Join(unwell, ", "))
+	}
+	if !idle || working == "" {
+		l.warnings.idleSince = 0
+	} else if l.warnings.idleSince == 0 {
+		l.warnings.idleSince = now
+	} else if now-l.warnings.idleSince >= idleFor {
+		warn("the goose %s has no work, and %s has work but does not take over (it is not a voter, its check fails, or the flock is frozen): start work at %s",
+			l.nameOf(goose), working, l.nameOf(goose))
 	}
 }
 
@@ -256,9 +320,9 @@ func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
 		name := l.nameOf(h.ID)
 		switch {
 		case l.frozen(now) > 0:
-			warn("%s (priority %d) is to take over from this goose when the flock is frozen no more (ddgoose thaw)", name, h.Priority)
+			warn("%s (priority %d) takes over from this goose when the freeze ends (ddgoose thaw)", name, h.Priority)
 		case h.Asked && h.At > now:
-			warn("%s (priority %d) is to take over from this goose, but did not when it was asked: it is asked again within %v (ddgoose why)", name, h.Priority, autopilot.TriedLately)
+			warn("%s (priority %d) was asked to take over from this goose, and did not: it is asked again within %v (ddgoose why)", name, h.Priority, autopilot.TriedLately)
 		default:
 			warn("%s (priority %d) takes over from this goose once it has been a steady voter for %v (ddgoose why tells when, ddgoose freeze prevents it)", name, h.Priority, h.After)
 		}
@@ -266,28 +330,9 @@ func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
 		rec := l.node().Record()
 		own, theirs := rec.Config.Index(l.id), rec.Config.Index(goose)
 		if after := l.cfg.PreemptsAfter(); after > 0 && own >= 0 && theirs >= 0 && rec.Config.Voters[own].Priority > rec.Config.Voters[theirs].Priority && l.frozen(now) == 0 {
-			warn("this agent (priority %d) takes over from %s (priority %d) once that has seen it be a steady voter for %v", rec.Config.Voters[own].Priority, l.nameOf(goose), rec.Config.Voters[theirs].Priority, after)
+			warn("this agent (priority %d) takes over from %s (priority %d) once it has been a steady voter for %v", rec.Config.Voters[own].Priority, l.nameOf(goose), rec.Config.Voters[theirs].Priority, after)
 		}
 	}
-}
-
-func (l *life) netemRules() string {
-	f := l.faults.Load()
-	if f == nil {
-		return ""
-	}
-	rules, _, _ := (*f).Show()
-	return rules
-}
-
-// peerBehind names the sender of a stream, for fault rules. Any goroutine.
-func (l *life) peerBehind(id election.ID) (string, netip.AddrPort) {
-	if all := l.byID.Load(); all != nil {
-		if p, ok := (*all)[id]; ok {
-			return p.Meta.Name, p.Addr
-		}
-	}
-	return "", netip.AddrPort{}
 }
 
 // savePeers keeps the last known addresses for the next start, after this
@@ -302,4 +347,13 @@ func (l *life) savePeers(known []gossip.Known) {
 	if err := l.disk.SavePeers(ps); err != nil {
 		l.quiet.Warn("peers", "last known addresses not saved", "error", err)
 	}
+}
+
+// called lists the words of --join that are not this agent's own address.
+func (l *life) called() []string {
+	own := l.port.Advertised()
+	return slices.DeleteFunc(slices.Clone(l.cfg.Join), func(word string) bool {
+		host, port, err := seeds.SplitHostPort(word)
+		return err == nil && host == own.Addr().String() && port == own.Port()
+	})
 }

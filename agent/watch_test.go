@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"iter"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -125,24 +124,6 @@ func TestWatchOfADuckTellsThatNoGooseIsHeard(t *testing.T) {
 		}
 		require.True(t, nobody)
 	})
-}
-
-// A watcher that looks only after the goose's time is up has to be told when it
-// is heard again, though for the loop nothing has changed.
-func TestWatchThatBeginsInALapseIsToldOfTheGoose(t *testing.T) {
-	now := 2 * time.Second
-	ss := &snapshots{clock: func() time.Duration { return now }, counts: func() map[string]uint64 { return nil }}
-	known := Status{ID: "b", Goose: &api.Goose{ID: "a"}}
-	ss.post(known, 0, time.Second)
-	next, stop := iter.Pull(ss.watch(context.Background(), nil))
-	defer stop()
-	s, _ := next()
-	require.Nil(t, s.Goose)
-	require.True(t, ss.lapsed(), "so the loop publishes again with the next heartbeat")
-	ss.heardAt.Store(int64(now))
-	ss.post(known, 0, time.Second)
-	s, _ = next()
-	require.NotNil(t, s.Goose)
 }
 
 func TestWatchEndsWithTheAgent(t *testing.T) {

@@ -10,31 +10,35 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
-	"duckduckgoose/agent/why"
+	"duckduckgoose/agent/internal/gossip"
+	"duckduckgoose/agent/internal/why"
+	"duckduckgoose/agent/member"
 )
 
-// Why explains this agent's role, and why there is no goose where it knows
-// none: then it also asks the voters, who have a second for it. When the
-// agent's own loop does not answer within a second or two leases, that is what
-// it says.
-func (a *Agent) Why(ctx context.Context) (api.Why, error) {
+// Why explains this agent's role in the default election: see [Election.Why].
+func (a *Agent) Why(ctx context.Context) (api.Why, error) { return a.byDefault().Why(ctx) }
+
+// Why explains this agent's role in the election. An agent that knows no goose says
+// why there is none: it asks the voters, who have a second to answer. An agent whose
+// own loop does not answer within a second or two leases says that.
+func (e *Election) Why(ctx context.Context) (api.Why, error) {
+	a, at := e.a, e.at
 	patience, cancel := context.WithTimeout(ctx, max(2*a.cfg.Lease, why.Wait))
 	defer cancel()
 	type known struct {
 		facts  why.Facts
 		gossip *gossip.Gossip
 	}
-	k, err := look(patience, a, func(l *life) (known, error) { return known{l.facts(l.now()), l.gossip}, nil })
+	k, err := look(patience, a, func(l *life) (known, error) { return known{l.facts(at, l.now()), l.gossip}, nil })
 	switch {
 	case err == nil:
 	case errors.Is(err, errIsDead):
-		s := a.Status()
-		return why.Explain(why.Facts{Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Dead: true}), nil
+		s := e.Status()
+		return why.Explain(why.Facts{Election: at.name, Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Dead: true}), nil
 	case ctx.Err() != nil:
 		return api.Why{}, ctx.Err()
 	case patience.Err() != nil:
-		return why.Explain(a.postedFacts()), nil
+		return why.Explain(e.postedFacts()), nil
 	default:
 		return api.Why{}, err
 	}
@@ -42,19 +46,19 @@ func (a *Agent) Why(ctx context.Context) (api.Why, error) {
 	return why.Explain(k.facts), nil
 }
 
-func (b backend) Why(ctx context.Context) (api.Why, error) { return b.a.Why(ctx) }
-
 // postedFacts are those that can be told without the loop.
-func (a *Agent) postedFacts() why.Facts {
-	f := a.roleFacts()
+func (e *Election) postedFacts() why.Facts {
+	a, f := e.a, e.a.roleFacts(e.at)
 	f.Stale = max(a.cfg.Clock()-time.Duration(a.lastTurn.Load()), time.Millisecond)
-	f.Promised = max(0, a.meters.PromiseEnd()-a.cfg.Clock())
-	f.PromisedTo = "the goose it last heard"
+	if e.at == a.main {
+		f.Promised = max(0, a.meters.PromiseEnd()-a.cfg.Clock())
+		f.PromisedTo = "the goose it last heard"
+	}
 	members := map[string]api.Member{}
 	for _, m := range a.Members() {
 		members[m.ID] = m
 	}
-	s := a.Status()
+	s := e.Status()
 	for _, v := range s.Config.Voters {
 		m := members[v.ID]
 		f.Voters = append(f.Voters, why.Voter{
@@ -65,12 +69,15 @@ func (a *Agent) postedFacts() why.Facts {
 }
 
 // roleFacts are what status shows.
-func (a *Agent) roleFacts() why.Facts {
-	s := a.Status()
+func (a *Agent) roleFacts(at *local) why.Facts {
+	s := at.snapshots.Read()
 	f := why.Facts{
-		Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
+		Election: at.name, Uncontested: at != a.main && !at.contested, Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
 		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem,
-		Late: a.main.holders.late(), Working: a.main.Holders().Working, Frozen: a.frozen(a.cfg.Clock()),
+		Late: at.holders.late(), Working: at.Holders().Working, Frozen: a.frozen(a.cfg.Clock()),
+	}
+	if now := at.checked.wellness(); now.health == member.Unwell {
+		f.Unwell = now.why
 	}
 	if s.Goose != nil {
 		f.Goose, f.Heard = s.Goose.Name, time.Duration(s.Goose.HeardMS*float64(time.Millisecond))
@@ -79,21 +86,39 @@ func (a *Agent) roleFacts() why.Facts {
 }
 
 // facts are those that the loop knows.
-func (l *life) facts(now time.Duration) why.Facts {
-	f := l.roleFacts()
-	f.Join, f.Observer, f.PreemptAfter = l.cfg.Join, l.cfg.Observer, l.cfg.PreemptsAfter() // a reload changes them on the loop
+func (l *life) facts(at *local, now time.Duration) why.Facts {
+	f := l.roleFacts(at)
+	f.Join, f.Observer = l.cfg.Join, l.cfg.Observer // a reload changes them on the loop
+	f.Netem = l.namedRules()
+	if at == l.main {
+		f.PreemptAfter = l.cfg.PreemptsAfter()
+	}
 	if keys := l.keyFaults(now); len(keys) > 0 {
 		f.Keys = strings.TrimSuffix(keys[0], sameKeys)
 	}
-	s := why.Source{Member: l.member, Self: l.id, Addr: l.port.Advertised(), Peers: l.peers, NameOf: l.nameOf}
+	if f.Goose == "" {
+		f.Gooseless = now - at.succession.seenAt
+	}
+	s := why.Source{Member: l.member, Part: l.member.Named(at.name), Self: l.id, Addr: l.port.Advertised(), Peers: l.peers(), NameOf: l.nameOf}
+	if at.succession.goose == l.main.succession.goose { // of another goose they may be heard
+		s.Silent = l.warnings.silent
+	}
 	s.Gather(&f, now)
 	return f
 }
 
 // answerWhy tells another agent what this one has promised.
-func (a *Agent) answerWhy(ctx context.Context, _ election.ID, _ json.RawMessage) (any, error) {
+func (a *Agent) answerWhy(ctx context.Context, _ election.ID, question json.RawMessage) (any, error) {
+	var asked why.Asked
+	if err := json.Unmarshal(question, &asked); err != nil {
+		return nil, fmt.Errorf("read of which election to tell: %w", err)
+	}
+	e, err := a.Election(asked.Election)
+	if err != nil {
+		return nil, err
+	}
 	t, err := look(ctx, a, func(l *life) (why.Told, error) {
-		f := l.facts(l.now())
+		f := l.facts(e.at, l.now())
 		return f.Told(), nil
 	})
 	if err != nil {

@@ -202,11 +202,6 @@ func (e *Emulator) find(dir Direction, peer Peer) (*faults, *link) {
 		return f, l
 	}
 	l := newLink(e.seed, k)
-	e.remember(k, l)
-	return f, l
-}
-
-func (e *Emulator) remember(k linkKey, l *link) {
 	if len(e.met) < MaxLinks {
 		e.met = append(e.met, k)
 	} else {
@@ -215,4 +210,5 @@ func (e *Emulator) remember(k linkKey, l *link) {
 		e.oldest = (e.oldest + 1) % MaxLinks
 	}
 	e.links[k] = l
+	return f, l
 }

@@ -1,6 +1,7 @@
 package netem
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -75,4 +76,12 @@ func FuzzParse(f *testing.F) {
 		hold, n := e.StreamWrite(0, Peer{Name: "a"}, 5000, true)
 		require.True(t, hold >= 0 && n > 0 && n <= 5000)
 	})
+}
+
+func TestWordsThatMatchNobodyAreNamed(t *testing.T) {
+	rules, err := Parse("out b,x: cut; in 10.0.0.2,10.0.0.9:3825,x: loss 1%; *: delay 1ms")
+	require.NoError(t, err)
+	peers := []Peer{{Name: "b", Addr: netip.MustParseAddrPort("10.0.0.2:3825")}}
+	require.Equal(t, []string{"x", "10.0.0.9:3825"}, rules.Unmatched(peers))
+	require.Empty(t, Rules{}.Unmatched(nil))
 }

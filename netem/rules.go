@@ -2,6 +2,7 @@ package netem
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,20 @@ func (r Rules) Then(next Rules) Rules {
 		return r
 	}
 	return Rules{r.text + "; " + next.text}
+}
+
+// Unmatched gives the PEER words that match none of the peers; the peers' addresses are
+// in canonical form.
+func (r Rules) Unmatched(peers []Peer) (words []string) {
+	for _, rule := range r.compile() {
+		for i := range rule.peers {
+			word := rule.peers[i].String()
+			if !rule.peers[i].all && !slices.ContainsFunc(peers, rule.peers[i].matches) && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+	}
+	return words
 }
 
 // compile gives the rules in the form that is matched. The text was printed

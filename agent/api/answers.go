@@ -20,7 +20,7 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// Probe is the one line that /goose, /duck, /healthz and /readyz answer with.
+// Probe is the answer of /goose, /duck, /healthz and /readyz, on one line.
 type Probe struct {
 	Role  string `json:"role"`
 	Goose string `json:"goose"`           // its name; "" while none is known
@@ -73,13 +73,44 @@ func (h *handler) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) error {
+// workQuery makes /readyz also check that no agent other than the goose has work
+// waiting.
+const workQuery = "work"
+
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	s, problem := h.b.Status(), ""
-	if !knowsGoose(s) {
+	switch {
+	case !knowsGoose(s):
 		problem = "knows no live goose"
+	case r.URL.Query().Get(workQuery) == "1":
+		if idle, working := GooseWithoutWork(&s, h.b.Members()); idle != "" {
+			problem = idle + " is the goose and has no work, while " + working + " has"
+		}
 	}
 	answer(w, s, problem)
 	return nil
+}
+
+// GooseWithoutWork returns a goose that has no work, and a live agent that has some; "":
+// there is no such pair. It is about the default election.
+func GooseWithoutWork(s *Status, members []Member) (idle, working string) {
+	if s.Goose == nil {
+		return "", ""
+	}
+	for i := range members {
+		switch m := &members[i]; {
+		case m.ID == s.Goose.ID && m.Work:
+			return "", ""
+		case m.ID == s.Goose.ID:
+			idle = m.Name
+		case m.Work && m.State == StateAlive && working == "":
+			working = m.Name
+		}
+	}
+	if working == "" {
+		return "", ""
+	}
+	return idle, working
 }
 
 // watch streams statuses, one a line, until the reader or the agent goes.

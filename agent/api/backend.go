@@ -21,28 +21,31 @@ type Backend interface {
 	Freezer
 	Leave(ctx context.Context, force bool) error
 	ForceLeave(ctx context.Context, name string) error
-	// Join tells how many of addrs answered, oneself not counted.
+	// Join returns how many of addrs answered, not counting this agent.
 	Join(ctx context.Context, addrs []string) (int, error)
 	// Die simulates death for d, 0: until Revive.
 	Die(d time.Duration) error
 	Revive() error
-	// Healthy says what is wrong with the agent: dead, or its loop hangs. nil: nothing.
+	// Healthy returns what is wrong with the agent: it is dead, or its loop hangs. nil:
+	// nothing.
 	Healthy() error
 	// Faults is nil when this agent has no netem.
 	Faults() Faults
-	Explainer
 	// Clinic asks all agents of the flock.
 	Clinic() Clinic
 	// Metrics serves Prometheus text.
 	Metrics() http.Handler
 }
 
-// ElectionBackend is what each election of the flock has of its own.
+// ElectionBackend is one election of the agent.
 type ElectionBackend interface {
 	// Status is judged at the moment of the call.
 	Status() Status
+	Explainer
 	// Watch yields a status at once, then after each change; a slow reader skips to the latest.
 	Watch(ctx context.Context) iter.Seq[Status]
+	// History gives the goose periods that this agent knows.
+	History() History
 	// StepDown hands over to the voter named to ("": the first in rank) and returns
 	// when another is goose. A frozen flock refuses it without force.
 	StepDown(ctx context.Context, to string, force bool) (goose string, err error)
@@ -52,45 +55,65 @@ type ElectionBackend interface {
 
 // Faults are the fault rules of a live agent: /v1/netem.
 type Faults interface {
-	// Set replaces the rules, for d (0: for ever). An error is the caller's: 400.
+	// Set replaces the rules, for d (0: for ever). An error means bad input: 400.
 	Set(rules string, d time.Duration) error
 	Clear()
 	Show() Netem
 }
 
-// LeadPeer tells who holds: the process at the other end of the connection.
+// LeadPeer is the process at the other end of a holder's connection.
 type LeadPeer struct {
 	PID int // 0: unknown
 	UID int // -1: unknown
-	// Grace is how long its work may take to end when the end is planned, at most
-	// MaxGrace; 0: it does not say, and the agent's own counts.
+	// Grace is how long its work may take to end at a planned end, at most MaxGrace; 0:
+	// the agent's own grace.
 	Grace time.Duration
-	// Alone: no other holder with Alone set may work at the same time.
-	Alone bool
+	// Work says what acts, and Ends what ends it, for people; "": unknown.
+	Work, Ends string
+	// Acks: the holder promises to call Answered several times in each lease.
+	Acks bool
+	// Cgroup is a folder of cgroup version 2. The agent kills all processes in it when a
+	// holder with Acks does not answer and must stop, or has died; "": none.
+	Cgroup string
+	// Alone is a kind of holders of which one works at a time; "": no limit.
+	Alone string
 }
 
-// Holder is one session of somebody who acts for the goose. The agent hands it
-// deadlines, and is bound by the latest one until the holder has drained, is
-// closed, or the deadline has passed (rule 12). One goroutine may wait on Ready
-// while others call the rest.
+// Holder is one session of work for the goose. The agent hands it deadlines, and stays
+// bound by the latest one until the holder has drained or is closed, or the deadline has
+// passed (rule 12). One goroutine may wait on Ready while others call the rest.
 type Holder interface {
 	// Ready gets a value when Next may have something. Its capacity is at least 1.
 	Ready() <-chan struct{}
-	// Next takes the oldest thing the holder must still hear: the newest
-	// deadline first, then a stop. A slow reader misses renewals, never a stop.
+	// Next returns the oldest event that the holder has not seen: the newest deadline
+	// first, then a stop. A slow reader misses renewals, but never a stop. If there is
+	// neither, Next returns the reason to wait, if that is new.
 	Next() (LeadEvent, bool)
-	// Drained says that all work under token has ended. When it returns, Next
-	// gives nothing that was handed out before: a deadline that comes later
-	// binds the agent again. With stepDown the work ended by itself, and the
-	// agent hands over if that period is still its own. A token that was
-	// never handed to this holder only ends its Late.
-	Drained(token uint64, stepDown bool)
-	// Late says that work under token goes on past its deadline: the agent does
-	// not campaign until Drained follows. The token may have been handed to an
-	// earlier session of the same program.
+	// Drained says that all work under token has ended. Once it returns, Next gives no
+	// deadline from before the call; a later one binds the agent again. For a token that
+	// this holder never got, it only ends Late.
+	Drained(token uint64, then Then)
+	// Late says that work under token runs past its deadline: the agent does not campaign
+	// until Drained. The token may be from an earlier session of the same program.
 	Late(token uint64)
-	// Done is closed when the agent will never hand out anything again.
+	// Answered says that the holder has read a deadline. A holder that promised this and
+	// is silent for a whole lease counts as stopped: another agent with work becomes the
+	// goose.
+	Answered()
+	// Done is closed when the agent will never send a deadline again.
 	Done() <-chan struct{}
-	// Close ends the session: nothing acts any more by what was handed out.
+	// Died says, before Close, that the process has ended and the time of its heirs is
+	// over: the agent kills what is left in its cgroup.
+	Died()
+	// Close ends the session: no work acts by its deadlines any more.
 	Close()
 }
+
+// Then is what a holder wants after its work has ended.
+type Then string
+
+const (
+	ThenWait     Then = "wait"      // the next deadline
+	ThenStepDown Then = "step down" // the work ended by itself: hand over, if that period still lasts
+	ThenLeave    Then = "leave"     // no more deadlines; the goose may stay where it is
+)

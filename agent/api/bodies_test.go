@@ -33,31 +33,31 @@ var commands = []struct{ method, path string }{
 func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	for _, c := range []struct{ method, path, body, err string }{
 		{"POST", "/v1/step-down", `{"too": "c"}`, `unknown field "too"`},
-		{"POST", "/v1/step-down", `{"to": 7}`, `field "to": a JSON number is not what it takes`},
-		{"POST", "/v1/step-down", `{"to": "c"} {"to": "d"}`, `more follows the JSON document: want exactly one`},
+		{"POST", "/v1/step-down", `{"to": 7}`, `field "to" has the wrong type: a JSON number`},
+		{"POST", "/v1/step-down", `{"to": "c"} {"to": "d"}`, `there is text after the JSON document: want exactly one document`},
 		{"POST", "/v1/step-down", `{"to": "c"`, `the JSON document ends too early`},
-		{"POST", "/v1/step-down", `["c"]`, `a JSON array is not what this takes: want an object`},
-		{"POST", "/v1/step-down", `null`, `a JSON null is not what this takes: want an object`},
+		{"POST", "/v1/step-down", `["c"]`, `the body is a JSON array: want an object`},
+		{"POST", "/v1/step-down", `null`, `the body is a JSON null: want an object`},
 		{"POST", "/v1/step-down", `c`, `invalid character 'c' looking for beginning of value`},
-		{"POST", "/v1/freeze", `{"for": "1d"}`, `field "for": "1d" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/freeze", `{"for": "1d"}`, `field "for": "1d": want a duration above 0, such as 10s or 250ms`},
 		{"POST", "/v1/freeze", `{"for": "25h"}`, `field "for": 25h0m0s: want 24h0m0s at the most`},
 		{"POST", "/v1/thaw", `{"for": "1h"}`, `unknown field "for"`},
-		{"POST", "/v1/leave", `{"force": "yes"}`, `field "force": a JSON string is not what it takes`},
-		{"POST", "/v1/force-leave", ``, `field "name" is missing: the voter that will never return`},
-		{"POST", "/v1/force-leave", `{"name": ""}`, `field "name" is missing: the voter that will never return`},
+		{"POST", "/v1/leave", `{"force": "yes"}`, `field "force" has the wrong type: a JSON string`},
+		{"POST", "/v1/force-leave", ``, `field "name" is missing: want the name of the voter that will never return`},
+		{"POST", "/v1/force-leave", `{"name": ""}`, `field "name" is missing: want the name of the voter that will never return`},
 		{"POST", "/v1/join", `{}`, `field "addrs" is missing or empty: want addresses such as ["10.0.0.1:3825"]`},
 		{"POST", "/v1/join", `{"addrs": []}`, `field "addrs" is missing or empty: want addresses such as ["10.0.0.1:3825"]`},
-		{"POST", "/v1/join", `{"addrs": "b"}`, `field "addrs": a JSON string is not what it takes`},
-		{"POST", "/v1/simulate/death", `{"for": "10"}`, `field "for": "10" is no duration above 0, such as 10s or 250ms`},
-		{"POST", "/v1/simulate/death", `{"for": "-1s"}`, `field "for": "-1s" is no duration above 0, such as 10s or 250ms`},
-		{"POST", "/v1/simulate/death", `{"for": "0s"}`, `field "for": "0s" is no duration above 0, such as 10s or 250ms`},
-		{"POST", "/v1/simulate/death", `{"for": 10}`, `field "for": a JSON number is not what it takes`},
+		{"POST", "/v1/join", `{"addrs": "b"}`, `field "addrs" has the wrong type: a JSON string`},
+		{"POST", "/v1/simulate/death", `{"for": "10"}`, `field "for": "10": want a duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": "-1s"}`, `field "for": "-1s": want a duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": "0s"}`, `field "for": "0s": want a duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/simulate/death", `{"for": 10}`, `field "for" has the wrong type: a JSON number`},
 		{"POST", "/v1/simulate/revive", `{"for": "10s"}`, `unknown field "for"`},
 		{"PUT", "/v1/netem", ``, `field "rules" is missing or empty: want rules such as "*: loss 10%", or DELETE to clear them`},
-		{"PUT", "/v1/netem", `{"rules": "*: cut", "for": "soon"}`, `field "for": "soon" is no duration above 0, such as 10s or 250ms`},
+		{"PUT", "/v1/netem", `{"rules": "*: cut", "for": "soon"}`, `field "for": "soon": want a duration above 0, such as 10s or 250ms`},
 		{"PUT", "/v1/netem", `{"rules": "cut"}`, `rule cut: want PEER: FAULT`},
 		{"DELETE", "/v1/netem", `{"rules": ""}`, `unknown field "rules"`},
-		{"POST", "/v1/doctor", `{"for": "5"}`, `field "for": "5" is no duration above 0, such as 10s or 250ms`},
+		{"POST", "/v1/doctor", `{"for": "5"}`, `field "for": "5": want a duration above 0, such as 10s or 250ms`},
 		{"POST", "/v1/doctor", `{"for": "1m"}`, `field "for": 1m0s: want 1s to 20s`},
 		{"POST", "/v1/keys/install", ``, `field "key": want the base64 of 32 bytes, and no other field`},
 		{"POST", "/v1/keys/install", `{"key": "AAAA"}`, `field "key": want the base64 of 32 bytes, and no other field`},
@@ -79,7 +79,7 @@ func TestBodyOverTheLimitIsRefused(t *testing.T) {
 		a := apitest.New()
 		got := ask(a, api.Local, c.method, c.path, `{"name": "`+strings.Repeat("b", api.MaxBody)+`"}`)
 		require.Equal(t, http.StatusBadRequest, got.code)
-		require.JSONEq(t, fmt.Sprintf(`{"error": "the body is over %d bytes"}`, api.MaxBody), got.body)
+		require.JSONEq(t, fmt.Sprintf(`{"error": "the body is larger than %d bytes"}`, api.MaxBody), got.body)
 		require.Empty(t, a.Heard())
 	}
 	a := apitest.New()
@@ -103,16 +103,19 @@ func TestLinesOfAHolderAreJudged(t *testing.T) {
 	}{
 		{"{\"drained\":7}\n", []string{"drained 7"}, ""},
 		{"{\"drained\":7,\"step_down\":true}", []string{"drained 7, step down"}, ""},
+		{`{"drained":7,"leave":true}`, []string{"drained 7, leave"}, ""},
+		{`{"leave":true}`, nil, `fields "step_down" and "leave" need "drained" too: work must have ended first`},
+		{`{"drained":7,"leave":true,"step_down":true}`, nil, `want "step_down" or "leave", not both`},
 		{"\n \n{\"late\":7}\r\n{\"drained\":7}\n", []string{"late 7", "drained 7"}, ""},
 		{`{"late":6,"drained":7}`, []string{"late 6", "drained 7"}, ""},
 		{"", nil, ""},
-		{`{}`, nil, `the line says nothing: want "drained" or "late" with a token`},
-		{`{"step_down":true}`, nil, `field "step_down" goes with "drained": work must have ended first`},
-		{`{"late":7,"step_down":true}`, nil, `field "step_down" goes with "drained": work must have ended first`},
+		{`{}`, nil, `the line is empty: want "drained", "late" or "heard" with a token`},
+		{`{"step_down":true}`, nil, `fields "step_down" and "leave" need "drained" too: work must have ended first`},
+		{`{"late":7,"step_down":true}`, nil, `fields "step_down" and "leave" need "drained" too: work must have ended first`},
 		{"{\"late\":7}\n{\"drain\":7}\n{\"drained\":7}", []string{"late 7"}, `unknown field "drain"`},
-		{`{"drained":-1}`, nil, `field "drained": a JSON number -1 is not what it takes`},
-		{`{"drained":7}{"drained":7}`, nil, `more follows the JSON document: want exactly one`},
-		{`{"drained":` + strings.Repeat(" ", api.MaxLine) + `7}`, nil, fmt.Sprintf(`a line is over %d bytes`, api.MaxLine)},
+		{`{"drained":-1}`, nil, `field "drained" has the wrong type: a JSON number -1`},
+		{`{"drained":7}{"drained":7}`, nil, `there is text after the JSON document: want exactly one document`},
+		{`{"drained":` + strings.Repeat(" ", api.MaxLine) + `7}`, nil, fmt.Sprintf(`a line is longer than %d bytes`, api.MaxLine)},
 	} {
 		var h apitest.Holder
 		err := api.HearLines(&h, []byte(c.lines))

@@ -30,7 +30,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 		var slow net.Error
 		switch {
 		case errors.As(err, &tooBig):
-			return Input("the body is over %d bytes", maxBody)
+			return Input("the body is larger than %d bytes", maxBody)
 		case errors.As(err, &slow) && slow.Timeout():
 			return Input("the body did not come within %v", bodyTime)
 		}
@@ -43,7 +43,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	return strict(body, v)
 }
 
-// strict decodes one JSON document that has no field v does not know.
+// strict decodes one JSON document, and refuses unknown fields.
 func strict(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -51,41 +51,41 @@ func strict(b []byte, v any) error {
 		return badJSON(err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return Input("more follows the JSON document: want exactly one")
+		return Input("there is text after the JSON document: want exactly one document")
 	}
 	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
-		return Input("a JSON null is not what this takes: want an object") // Decode takes it for {}
+		return Input("the body is a JSON null: want an object") // Decode takes it for {}
 	}
 	return nil
 }
 
-// badJSON says in words of the contract what the decoder says in words of Go.
+// badJSON rewords the decoder's errors in terms of the API instead of Go.
 func badJSON(err error) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
-		return Input("field %q: a JSON %s is not what it takes", kind.Field, kind.Value)
+		return Input("field %q has the wrong type: a JSON %s", kind.Field, kind.Value)
 	case errors.As(err, &kind):
-		return Input("a JSON %s is not what this takes: want an object", kind.Value)
+		return Input("the body is a JSON %s: want an object", kind.Value)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Input("the JSON document ends too early")
 	}
 	return Input("%s", strings.TrimPrefix(err.Error(), "json: ")) // unknown field "x" is here
 }
 
-// duration reads a duration of the contract; "" is 0.
+// duration reads a duration of the API; "" is 0.
 func duration(field, s string) (time.Duration, error) {
 	if s == "" {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return 0, Input("field %q: %.40q is no duration above 0, such as 10s or 250ms", field, s)
+		return 0, Input("field %q: %.40q: want a duration above 0, such as 10s or 250ms", field, s)
 	}
 	return d, nil
 }
 
-// command answers with what do makes of a command's body.
+// command reads the body, calls do, and writes its answer.
 func command[In, Out any](do func(*handler, context.Context, In) (Out, error)) routeDo {
 	return func(h *handler, w http.ResponseWriter, r *http.Request) error {
 		var in In
@@ -97,7 +97,7 @@ func command[In, Out any](do func(*handler, context.Context, In) (Out, error)) r
 	}
 }
 
-// none is the body of a command, or of an answer, that says nothing more.
+// none is an empty body or answer.
 type none = struct{}
 
 func (h *handler) stepDown(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
@@ -113,7 +113,7 @@ func (h *handler) leave(ctx context.Context, in LeaveRequest) (none, error) {
 
 func (h *handler) forceLeave(ctx context.Context, in ForceLeaveRequest) (none, error) {
 	if in.Name == "" {
-		return none{}, Input("field \"name\" is missing: the voter that will never return")
+		return none{}, Input("field \"name\" is missing: want the name of the voter that will never return")
 	}
 	return none{}, h.b.ForceLeave(ctx, in.Name)
 }
@@ -139,7 +139,7 @@ func (h *handler) revive(context.Context, none) (none, error) { return none{}, h
 func (h *handler) faults() (Faults, error) {
 	f := h.b.Faults()
 	if f == nil {
-		return nil, NotFound("this agent has no netem")
+		return nil, NotFound("this agent was started without fault rules (netem)")
 	}
 	return f, nil
 }

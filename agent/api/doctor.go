@@ -13,15 +13,14 @@ const (
 	VerdictCannotTell = "cannot_tell"
 )
 
-// What can be said of something that some agents may not have answered.
+// The answers to a question that some agents may not have answered.
 const (
 	Yes     = "yes"
 	No      = "no"
 	Unknown = "unknown"
 )
 
-// Doctor is the state of health of a flock, gathered from all its agents:
-// POST /v1/doctor.
+// Doctor is the health of a flock, gathered from all its agents: POST /v1/doctor.
 type Doctor struct {
 	Verdict  string    `json:"verdict"` // VerdictHealthy, VerdictTrouble or VerdictCannotTell
 	Summary  string    `json:"summary"`
@@ -37,15 +36,15 @@ type Doctor struct {
 	Measured float64       `json:"measured_ms"` // for how long
 }
 
-// Finding is one thing that a Doctor has found.
+// Finding is one result of Doctor.
 type Finding struct {
 	Kind   string `json:"kind"` // FindingTrouble, FindingUnknown or FindingNote
 	Text   string `json:"text"`
 	Remedy string `json:"remedy"` // "" where nothing needs to be done
 }
 
-// The kinds of findings. Trouble makes the verdict trouble; else what is
-// unknown makes it cannot_tell.
+// The kinds of findings. With trouble the verdict is trouble; else, with an unknown, it
+// is cannot_tell.
 const (
 	FindingTrouble = "trouble"
 	FindingUnknown = "unknown"
@@ -57,7 +56,7 @@ type Death struct {
 	Name     string `json:"name"`
 	ID       string `json:"id"`
 	CanElect string `json:"can_elect"` // Yes, No or Unknown
-	// Successors could be elected then, the most likely one first.
+	// Successors lists who could be elected then, the most likely one first.
 	Successors []string `json:"successors"`
 }
 
@@ -78,24 +77,24 @@ type DoctorAgent struct {
 	LeaseMS   float64 `json:"lease_ms"`
 }
 
-// Path is one direction between two agents.
+// Path is the way from one agent to another, in one direction.
 type Path struct {
 	From string   `json:"from"`
 	To   string   `json:"to"`
 	Sent int      `json:"sent"` // datagrams
 	Loss *float64 `json:"loss"` // 0 to 1, in this direction alone; nil: unknown
-	// LargeLoss is that of the largest datagrams alone.
+	// LargeLoss is the loss among the largest datagrams.
 	LargeLoss *float64 `json:"large_loss"`
 	RTTMS     *float64 `json:"rtt_ms"` // there and back; nil: nothing came back
 	Stream    string   `json:"stream"` // StreamOK, StreamUnanswered, StreamFailed, or "" for unknown
 }
 
-// What became of a question on a stream of its own.
+// The results of a test stream.
 const (
 	StreamOK         = "ok"
-	StreamUnanswered = "unanswered" // the way there is open
+	StreamUnanswered = "unanswered" // it connects, and no answer comes
 	StreamFailed     = "failed"
-	StreamSmall      = "small" // packets of full size are lost, shorter ones pass
+	StreamSmall      = "small" // full-size packets are lost, smaller ones pass
 )
 
 // ClockPair compares the rates of two agents' boot clocks.
@@ -103,7 +102,7 @@ type ClockPair struct {
 	A      string  `json:"a"`
 	B      string  `json:"b"`
 	Faster float64 `json:"b_faster_percent"` // by how much B's clock runs faster than A's
-	Unsure float64 `json:"unsure_percent"`   // the truth is within so much of it
+	Unsure float64 `json:"unsure_percent"`   // Faster may be off by this much
 }
 
 // MarshalJSON writes empty lists as lists.
@@ -132,18 +131,17 @@ const (
 	DoctorForMost = 20 * time.Second
 )
 
-// Clinic examines the flock and changes its keys: what an agent does by
-// asking all others.
+// Clinic examines the flock and changes its keys, by asking all agents.
 type Clinic interface {
 	// Doctor measures for d.
 	Doctor(ctx context.Context, d time.Duration) (Doctor, error)
-	// Keys tells who holds which key.
+	// Keys returns which agents have which keys.
 	Keys(ctx context.Context) (Keys, error)
-	// InstallKey gives every live agent a key to open with.
+	// InstallKey gives every live agent a key to open datagrams with.
 	InstallKey(ctx context.Context, key []byte) (Keys, error)
-	// UseKey makes every live agent seal with a key that all hold.
+	// UseKey makes every live agent seal with a key that all have.
 	UseKey(ctx context.Context, id string) (Keys, error)
-	// RemoveKey takes a key away that nobody seals with.
+	// RemoveKey takes away a key that no agent seals with.
 	RemoveKey(ctx context.Context, id string) (Keys, error)
 }
 

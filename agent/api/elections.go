@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// ElectionForm says what an election's name must be like.
+	// ElectionForm describes a valid name of an election.
 	ElectionForm = "want 1 to 32 of a-z 0-9 . _ -, as nightly-backup"
 	// ElectionQuery in the query of GET /goose and /duck names the election meant.
 	ElectionQuery = "election"
@@ -22,10 +22,10 @@ type ElectionInfo struct {
 	Term  uint64 `json:"term"`
 	Token uint64 `json:"token"` // the named goose's; 0 when Goose is nil
 	Goose *Goose `json:"goose"` // nil when none was heard for a lease
-	// LeaseValid tells that this agent is the goose of the election.
+	// LeaseValid: this agent is the goose of the election.
 	LeaseValid bool `json:"lease_valid"`
-	// Contested tells that this agent was given its name: others vote, and care for
-	// it while none that was can lead it.
+	// Contested: this agent was given the election's name. Other agents vote, and lead it
+	// only while no agent that was given the name can.
 	Contested bool `json:"contested"`
 }
 
@@ -41,14 +41,14 @@ func (s *Status) Info(contested bool) ElectionInfo {
 	}
 }
 
-// ValidElection tells whether an election may have this name, as [ElectionForm]
-// says it. The default one has none.
+// ValidElection reports whether an election may have this name, as in [ElectionForm].
+// The default election has none.
 func ValidElection(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789._-"
 	return name != "" && len(name) <= 32 && strings.Trim(name, letters) == "" && name != "." && name != ".."
 }
 
-// NoElection is the error for a name that the flock does not have.
+// NoElection is the error for a name that is no election of the flock.
 func NoElection(name string) error {
 	return WithCode(CodeNoElection, NotFound("no election %q in this flock", name))
 }
@@ -82,7 +82,7 @@ func byPath(do electionDo) routeDo {
 func byQuery(do electionDo) routeDo {
 	return func(h *handler, w http.ResponseWriter, r *http.Request) error {
 		query, err := url.ParseQuery(r.URL.RawQuery)
-		if err != nil { // what is lost might be the name
+		if err != nil { // the broken part might be the name
 			return Input("query %.80q: %v", r.URL.RawQuery, err)
 		}
 		names, asked := query[ElectionQuery]
@@ -90,7 +90,7 @@ func byQuery(do electionDo) routeDo {
 		case !asked:
 			return do(h, h.b, w, r)
 		case len(names) > 1:
-			return Input("query %.80q: it names several elections: want one", r.URL.RawQuery)
+			return Input("query %.80q: it names several elections: name one", r.URL.RawQuery)
 		}
 		e, err := h.election(names[0])
 		if err != nil {
@@ -107,16 +107,16 @@ func (h *handler) election(name string) (ElectionBackend, error) {
 	return h.b.Election(name)
 }
 
-// routeOf gives the path as routes has it, and the election that stands in it.
+// routeOf returns the path as routes has it, and the election's name in it.
 func routeOf(u *url.URL) (path, election string) {
-	// Cut before escapes are undone: a name may not bring a slash of its own.
+	// Split before unescaping: a name must not add a slash.
 	words := strings.Split(u.EscapedPath(), "/")
 	if len(words) != 5 || words[0] != "" || words[1] != "v1" || words[2] != "elections" {
 		return u.Path, ""
 	}
 	name, err := url.PathUnescape(words[3])
 	if err != nil {
-		name = words[3] // EscapedPath makes no such thing, and no name has a %
+		name = words[3] // cannot happen; a % makes no valid name
 	}
 	return "/v1/elections/" + electionName + "/" + words[4], name
 }

@@ -32,10 +32,10 @@ func TestElectionsAreListedTheDefaultOneFirst(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.code)
 		require.JSONEq(t, `{"elections": [
 			{"name": "", "role": "goose", "term": 7, "token": 7, "lease_valid": true, "contested": true,
-			 "goose": {"name": "a", "id": "9f000000000000000000000000000000", "addr": "127.0.0.1:3825", "term": 7, "heard_ms": 0}},
+			 "goose": {"name": "a", "id": "9f000000000000000000000000000000", "addr": "127.0.0.1:3825", "term": 7, "heard_ms": 0, "tags": {"zone": "x"}}},
 			{"name": "archive", "role": "candidate", "term": 7, "token": 0, "goose": null, "lease_valid": false, "contested": true},
 			{"name": "backup", "role": "duck", "term": 9, "token": 9, "lease_valid": false, "contested": true,
-			 "goose": {"name": "b", "id": "a0", "addr": "127.0.0.1:3826", "term": 9, "heard_ms": 12}}]}`, got.body)
+			 "goose": {"name": "b", "id": "a0", "addr": "127.0.0.1:3826", "term": 9, "heard_ms": 12, "tags": {}}}]}`, got.body)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestElectionsOfNoRightNameAreRefusedWithTheRightForm(t *testing.T) {
 	require.Equal(t, http.StatusOK, ask(a, api.Local, "GET", "/v1/elections/back%75p/status", "").code, "an escape that nobody needs")
 	for query, text := range map[string]string{
 		"election=%zz":               `invalid URL escape "%zz"`,
-		"election=a&election=backup": "it names several elections: want one",
+		"election=a&election=backup": "it names several elections: name one",
 	} {
 		got := ask(a, api.Local, "GET", "/goose?"+query, "")
 		require.Equal(t, http.StatusBadRequest, got.code, query)
@@ -163,7 +163,7 @@ func TestMethodsOfElections(t *testing.T) {
 		require.Equal(t, allow, got.header.Get("Allow"), path)
 		got = ask(a, api.Local, "PATCH", path, `{}`)
 		require.Equal(t, http.StatusMethodNotAllowed, got.code, path)
-		require.JSONEq(t, fmt.Sprintf(`{"error": "\"PATCH\" is no method of %s: it takes %s"}`, path, allow), got.body)
+		require.JSONEq(t, fmt.Sprintf(`{"error": "\"PATCH\" is not allowed for %s: use one of %s"}`, path, allow), got.body)
 	}
 	require.Equal(t, http.StatusOK, ask(a, api.Local, "HEAD", "/v1/elections", "").code)
 	require.Equal(t, http.StatusOK, ask(a, api.Local, "HEAD", "/v1/elections/backup/watch", "").code)

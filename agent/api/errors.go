@@ -20,7 +20,7 @@ var (
 	ErrTimeout    = errors.New("not done in time")      // 504
 )
 
-// codes is the one place where errors and status codes meet.
+// codes maps errors to status codes, both ways.
 var codes = []struct {
 	kind error
 	code int
@@ -50,7 +50,7 @@ const (
 	CodeUncontested = "uncontested" // this agent only votes in the election
 )
 
-// Failure is one of the errors above with a text for people, which says what was
+// Failure is one of the errors above with a text for people. The text says what was
 // wrong, with the value, and what would be right.
 type Failure struct {
 	Kind error  // ErrInput, ErrConflict, ...
@@ -68,22 +68,22 @@ func failure(kind error, format string, args []any) error {
 	return &Failure{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }
 
-// Input makes an ErrInput: the request cannot be right at any time.
+// Input returns an ErrInput: the request is wrong at any time.
 func Input(format string, args ...any) error { return failure(ErrInput, format, args) }
 
-// Forbidden makes an ErrForbidden: the caller may not do this.
+// Forbidden returns an ErrForbidden: the caller may not do this.
 func Forbidden(format string, args ...any) error { return failure(ErrForbidden, format, args) }
 
-// NotFound makes an ErrNotFound: what the request names does not exist.
+// NotFound returns an ErrNotFound: what the request names does not exist.
 func NotFound(format string, args ...any) error { return failure(ErrNotFound, format, args) }
 
-// Conflict makes an ErrConflict: the request cannot be met in the present state.
+// Conflict returns an ErrConflict: the request does not fit the present state.
 func Conflict(format string, args ...any) error { return failure(ErrConflict, format, args) }
 
-// Timeout makes an ErrTimeout: begun, and not seen to be done in time.
+// Timeout returns an ErrTimeout: begun, but not known to be done in time.
 func Timeout(format string, args ...any) error { return failure(ErrTimeout, format, args) }
 
-// Code gives the HTTP status of an error: 500 for one that is none of the above.
+// Code returns the HTTP status of an error: 500 unless it is one of the above.
 func Code(err error) int {
 	for _, c := range codes {
 		if errors.Is(err, c.kind) {
@@ -93,7 +93,7 @@ func Code(err error) int {
 	return http.StatusInternalServerError
 }
 
-// WithCode gives an error of one of the kinds above a code for programs.
+// WithCode adds a code for programs to one of the errors above.
 func WithCode(code string, err error) error {
 	var f *Failure
 	if errors.As(err, &f) {
@@ -102,7 +102,7 @@ func WithCode(code string, err error) error {
 	return err
 }
 
-// CodeOf gives the code of an error; "": it has none.
+// CodeOf returns the code of an error; "": none.
 func CodeOf(err error) string {
 	var f *Failure
 	if errors.As(err, &f) {
@@ -111,7 +111,7 @@ func CodeOf(err error) string {
 	return ""
 }
 
-// FromCode gives the error that an answer with this status stands for.
+// FromCode returns the error that an answer of this status stands for.
 func FromCode(status int, e Error) error {
 	for _, c := range codes {
 		if c.code == status {

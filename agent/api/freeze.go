@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DefaultFreeze is how long a freeze lasts that names no time, MaxFreeze the longest.
+// DefaultFreeze is the length of a freeze without a time, MaxFreeze the maximum.
 const (
 	DefaultFreeze = time.Hour
 	MaxFreeze     = 24 * time.Hour
@@ -38,7 +38,8 @@ func (f Freeze) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(f))
 }
 
-// Freezer keeps a flock's goose from changing but on failure, and ends that.
+// Freezer blocks planned changes of the flock's goose, and ends that. Failover still
+// works.
 type Freezer interface {
 	// Freeze lasts for d; 0: DefaultFreeze.
 	Freeze(ctx context.Context, d time.Duration) (Freeze, error)

@@ -69,8 +69,10 @@ func TestHolderIsClosedWithItsProcess(t *testing.T) {
 func TestHolderWithHeirsIsBoundUntilItsDeadline(t *testing.T) {
 	h, now := killHolder(t, "?heirs=true")
 	staysBound(t, h, now)
+	require.Empty(t, h.Heard())
 	now.now.Store(int64(time.Hour))
 	next(t, h.Closed())
+	require.Equal(t, []string{"died"}, h.Heard(), "its heirs' time is over")
 }
 
 // hold is what this program does as a holder: it opens a session, leaves the

@@ -8,12 +8,12 @@ import (
 	"regexp"
 )
 
-// Keys tells which agents hold which keys: GET /v1/keys, and what a change of
-// them answers.
+// Keys lists which agents have which keys: the answer of GET /v1/keys and of key
+// changes.
 type Keys struct {
 	Keys   []Key       `json:"keys"`
 	Agents []KeyHolder `json:"agents"` // live ones
-	// Absent agents are dead or cut off: what they hold is not known.
+	// Absent agents are dead or cut off: their keys are not known.
 	Absent   []KeyAbsent `json:"absent"`
 	Warnings []string    `json:"warnings"`
 }
@@ -26,12 +26,12 @@ type Key struct {
 	Missing []string `json:"missing"` // live ones that answered and do not hold it
 }
 
-// KeyHolder is one agent's ring of keys.
+// KeyHolder is one agent and its keys.
 type KeyHolder struct {
 	Name  string   `json:"name"`
 	ID    string   `json:"id"`
 	Keys  []string `json:"keys"`  // ids, the sealing one first
-	Kept  bool     `json:"kept"`  // it has a key file: a restart finds the same keys
+	Kept  bool     `json:"kept"`  // it has a key file, so a restart keeps the keys
 	Error string   `json:"error"` // why it did not answer
 }
 
@@ -39,7 +39,7 @@ type KeyHolder struct {
 type KeyAbsent struct {
 	Name string `json:"name"`
 	Addr string `json:"addr"`
-	// Sees is what it will see when it returns, and the remedy.
+	// Sees says what it will see when it returns, and what to do.
 	Sees string `json:"sees"`
 }
 
@@ -71,7 +71,8 @@ type KeyRequest struct {
 	KeyID string `json:"key_id,omitempty"`
 }
 
-// keySize is wire.KeySize: programs that only talk to an agent link no wire.
+// keySize is wire.KeySize; programs that only talk to an agent need not link package
+// wire.
 const keySize = 32
 
 var keyID = regexp.MustCompile(`^[0-9a-f]{8}$`)

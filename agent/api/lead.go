@@ -3,38 +3,26 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
 )
 
 const (
-	// ClockHeader of the answer to POST /v1/lead is the agent's boot clock, in
-	// nanoseconds, at that moment. A holder that does not read the same clock
-	// (another time namespace, a system without CLOCK_BOOTTIME) counts from it.
+	// ClockHeader of the answer to POST /v1/lead has the agent's boot clock at that
+	// moment, in nanoseconds. A holder with another clock (another time namespace, no
+	// CLOCK_BOOTTIME) counts from it.
 	ClockHeader = "Ddgoose-Boottime-Ns"
-	// HeirsQuery in the query of POST /v1/lead, with the value true, says that
-	// somebody else ends the holder's work when its process dies, a moment later:
-	// its death alone does not drain it then, but the deadline does.
-	HeirsQuery = "heirs"
-	// GraceQuery in the query of POST /v1/lead is how long the holder's work may
-	// take to end when the end is planned: a Go duration, at most MaxGrace.
-	GraceQuery = "grace"
-	// ShareQuery in the query of POST /v1/lead, with the value true, lets a holder
-	// with heirs work beside others of its kind. Without it they work one at a time.
-	ShareQuery = "share"
-	// MaxGrace is the longest that a planned hand-over waits for work to end.
-	MaxGrace = time.Hour
-	// maxLine bounds what a holder may write on one line.
+	// maxLine bounds one line of a holder.
 	maxLine = 4 << 10
-	// maxEchoes bounds the drains that a holder says without reading their echoes.
+	// maxEchoes bounds how many drains a holder may send without reading their echoes.
 	maxEchoes = 64
-	// lastWords is how long a session whose holder has died, or broken the
-	// rules, stays open for what is still on its way.
+	// lastWords is how long a session stays open for lines on their way, after its holder
+	// has died or broken the rules.
 	lastWords = 200 * time.Millisecond
 )
 
@@ -66,8 +54,8 @@ type session struct {
 	closed chan struct{} // the holder's lines have ended
 }
 
-// lead serves a holder's session until its connection ends. The holder counts
-// as drained when it has said so; otherwise see handler.outlive.
+// lead serves a holder's session until its connection ends. A holder that said so is
+// drained; for others see handler.outlive.
 func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
 	q, err := parseLeadQuery(r.URL.RawQuery)
 	if err != nil {
@@ -76,10 +64,14 @@ func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request
 	}
 	p := callerOf(r)
 	proc := p.watch()
-	// Nobody reads the request meanwhile, so its own context does not end with
-	// the connection.
+	// Nothing reads the request meanwhile, so its own context does not end with the
+	// connection.
 	ctx, stop := h.whileOpen(r.Context())
-	holder, err := e.Lead(ctx, LeadPeer{PID: p.pid, UID: p.uid, Grace: q.grace, Alone: q.heirs && !q.share})
+	peer := LeadPeer{PID: p.pid, UID: p.uid, Grace: q.grace, Work: cmp.Or(q.work, q.kind), Ends: q.ends, Acks: q.acks, Cgroup: q.cgroup}
+	if q.heirs && !q.share {
+		peer.Alone = cmp.Or(q.kind, DefaultKind)
+	}
+	holder, err := e.Lead(ctx, peer)
 	stop()
 	if err != nil {
 		proc.close()
@@ -99,35 +91,7 @@ func (h *handler) lead(e ElectionBackend, w http.ResponseWriter, r *http.Request
 	return nil
 }
 
-// leadQuery is what a holder says of itself.
-type leadQuery struct {
-	heirs, share bool
-	grace        time.Duration
-}
-
-func parseLeadQuery(raw string) (q leadQuery, err error) {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return q, Input("query %.80q: %v", raw, err)
-	}
-	for name, values := range query {
-		switch value := values[0]; {
-		case len(values) == 1 && name == HeirsQuery && (value == "true" || value == "false"):
-			q.heirs = value == "true"
-		case len(values) == 1 && name == ShareQuery && (value == "true" || value == "false"):
-			q.share = value == "true"
-		case len(values) == 1 && name == GraceQuery:
-			if q.grace, err = time.ParseDuration(value); err != nil || q.grace <= 0 || q.grace > MaxGrace {
-				return q, Input("query: grace %.40q: want a duration above 0 and of %v at the most, such as 20s", value, MaxGrace)
-			}
-		default:
-			return q, Input("query %.80q: want none, heirs=true, share=true or grace=20s", raw)
-		}
-	}
-	return q, nil
-}
-
-// converse runs the session until either end is gone.
+// converse runs the session until one end is gone.
 func (s *session) converse(r *http.Request) {
 	var wg, cut sync.WaitGroup
 	done := make(chan struct{})
@@ -153,7 +117,7 @@ func (s *session) converse(r *http.Request) {
 	s.writeLines()
 }
 
-// cutWhenOver ends reads and writes that nobody answers any more.
+// cutWhenOver ends reads and writes when the session is over.
 func (s *session) cutWhenOver(done <-chan struct{}) {
 	select {
 	case <-done:
@@ -168,7 +132,7 @@ func (s *session) cutWhenOver(done <-chan struct{}) {
 	_ = s.rc.SetWriteDeadline(soon)
 }
 
-// writeLines streams to the holder until its lines end or the agent goes.
+// writeLines sends lines to the holder until they end or the agent ends.
 func (s *session) writeLines() {
 	lines := json.NewEncoder(s.w)
 	for {
@@ -196,7 +160,7 @@ func (s *session) writeLines() {
 	}
 }
 
-// finish echoes what was drained last, and names the line that ended the session.
+// finish echoes the last drain, and reports the line that ended the session.
 func (s *session) finish(lines *json.Encoder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +172,7 @@ func (s *session) finish(lines *json.Encoder) {
 	}
 }
 
-// next takes the next line for the holder: echoes first, then what the agent has.
+// next returns the next line for the holder: echoes first, then the agent's events.
 func (s *session) next() (LeadEvent, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +188,7 @@ func (s *session) next() (LeadEvent, bool) {
 	return e, ok
 }
 
-// readLines hears the holder until its connection ends or it breaks the rules.
+// readLines reads the holder's lines until its connection ends or it breaks the rules.
 func (s *session) readLines(lines *bufio.Scanner) {
 	lines.Buffer(make([]byte, 0, 256), maxLine)
 	for lines.Scan() {
@@ -242,7 +206,7 @@ func (s *session) readLines(lines *bufio.Scanner) {
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		s.fail(Input("a line is over %d bytes", maxLine))
+		s.fail(Input("a line is longer than %d bytes", maxLine))
 	}
 }
 
@@ -251,10 +215,12 @@ func parseLeadRequest(line []byte) (req LeadRequest, err error) {
 		return req, err
 	}
 	switch {
-	case req.Drained == 0 && req.StepDown:
-		return req, Input("field \"step_down\" goes with \"drained\": work must have ended first")
-	case req.Drained == 0 && req.Late == 0:
-		return req, Input("the line says nothing: want \"drained\" or \"late\" with a token")
+	case req.Drained == 0 && (req.StepDown || req.Leave):
+		return req, Input("fields \"step_down\" and \"leave\" need \"drained\" too: work must have ended first")
+	case req.StepDown && req.Leave:
+		return req, Input("want \"step_down\" or \"leave\", not both")
+	case req.Drained == 0 && req.Late == 0 && req.Heard == 0:
+		return req, Input("the line is empty: want \"drained\", \"late\" or \"heard\" with a token")
 	}
 	return req, nil
 }
@@ -266,6 +232,9 @@ func (s *session) fail(err error) {
 }
 
 func (s *session) hear(req LeadRequest) error {
+	if req.Heard != 0 {
+		s.holder.Answered()
+	}
 	if req.Late != 0 {
 		s.holder.Late(req.Late)
 	}
@@ -274,12 +243,19 @@ func (s *session) hear(req LeadRequest) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.holder.Drained(req.Drained, req.StepDown)
+	then := ThenWait
+	switch {
+	case req.StepDown:
+		then = ThenStepDown
+	case req.Leave:
+		then = ThenLeave
+	}
+	s.holder.Drained(req.Drained, then)
 	if s.mu.handed == req.Drained {
 		s.mu.handed = 0
 	}
 	if len(s.mu.echoes) == maxEchoes {
-		return Input("%d drains were said whose echoes were not read", maxEchoes)
+		return Input("%d drains were sent, and their echoes were not read", maxEchoes)
 	}
 	s.mu.echoes = append(s.mu.echoes, req.Drained)
 	select {
@@ -289,9 +265,9 @@ func (s *session) hear(req LeadRequest) error {
 	return nil
 }
 
-// outlive closes a holder whose connection is gone. One that was handed a
-// deadline and did not drain may still act by it while its process lives, or
-// its heirs have not ended the work.
+// outlive closes a holder whose connection is gone. If it has a deadline and did not
+// drain, it may still act: the agent waits for the deadline, or until its process has
+// ended and its heirs have ended the work.
 func (h *handler) outlive(s *session) {
 	defer s.proc.close()
 	defer s.holder.Close()
@@ -299,12 +275,17 @@ func (h *handler) outlive(s *session) {
 	if s.heirs {
 		gone = nil
 	}
-	for s.mu.handed != 0 { // nobody else is left to touch it
+	for s.mu.handed != 0 { // no other goroutine uses it now
 		left := s.mu.until - h.clock()
 		if left <= 0 {
+			select {
+			case <-s.proc.gone:
+				s.holder.Died()
+			default: // it acts by the deadlines of another connection, perhaps
+			}
 			return
 		}
-		// Timers stand still while the machine sleeps and the boot clock does not: look often.
+		// Timers stop while the machine sleeps and the boot clock does not: look often.
 		timer := time.NewTimer(min(left, 50*time.Millisecond))
 		select {
 		case <-timer.C:

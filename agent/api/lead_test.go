@@ -128,6 +128,17 @@ func TestHolderHearsDeadlinesAndStops(t *testing.T) {
 	l.hears(`{"token": 7, "stop": "lease_lost"}`)
 }
 
+func TestHolderSaysWhatActsAndThatItReads(t *testing.T) {
+	a := apitest.New()
+	_, c := serveSocket(t, a)
+	l := openLeadAt(t, "/v1/lead?acks=true&kind=ddgoose+run&work=container+web&ends=the+engine&cgroup=/a/b", a, c)
+	require.Equal(t, api.LeadPeer{PID: os.Getpid(), UID: os.Geteuid(), Work: "container web", Ends: "the engine", Acks: true, Cgroup: "/a/b"}, l.agents.Peer)
+	l.write(`{"heard": 7}`)
+	l.write(`{"heard": 7, "drained": 7}`)
+	l.hears(`{"drained": 7}`)
+	require.Equal(t, 2, l.agents.Answers())
+}
+
 func TestDrainIsBookedAndThenEchoed(t *testing.T) {
 	a := apitest.New()
 	_, c := serveSocket(t, a)
@@ -163,7 +174,7 @@ func TestHolderThatBreaksTheRulesIsToldAndCut(t *testing.T) {
 	_, c := serveSocket(t, a)
 	for line, why := range map[string]string{
 		`{"drain": 7}`: `unknown field "drain"`,
-		`{"drained": ` + strings.Repeat(" ", api.MaxLine) + `7}`: "a line is over " + strconv.Itoa(api.MaxLine) + " bytes",
+		`{"drained": ` + strings.Repeat(" ", api.MaxLine) + `7}`: "a line is longer than " + strconv.Itoa(api.MaxLine) + " bytes",
 	} {
 		l := openLead(t, a, c)
 		l.write(`{"late": 6}`)
@@ -259,8 +270,9 @@ func TestCloseEndsSessionsAndTheirHolders(t *testing.T) {
 }
 
 func TestQueryOfASessionIsJudged(t *testing.T) {
-	for _, query := range []string{"heirs=yes", "heirs=true&heirs=true", "heirs=true&to=b", "to=b", "%zz",
-		"grace=", "grace=5", "grace=0s", "grace=-1s", "grace=61m", "grace=1s&grace=1s"} {
+	for _, query := range []string{"heirs=yes", "heirs=true&heirs=true", "%zz",
+		"grace=", "grace=5", "grace=0s", "grace=-1s", "grace=61m", "grace=1s&grace=1s", "kind=", "kind=" + strings.Repeat("k", 101),
+		"acks=", "acks=1", "ends=", "ends=a%1bb", "ends=a&ends=b", "work=" + strings.Repeat("w", 201), "work=%ff", "cgroup=", "cgroup=a/b"} {
 		a := apitest.New()
 		got := ask(a, api.Local, "POST", "/v1/lead?"+query, "")
 		require.Equal(t, http.StatusBadRequest, got.code, query)
@@ -269,11 +281,13 @@ func TestQueryOfASessionIsJudged(t *testing.T) {
 	}
 	for query, grace := range map[string]time.Duration{
 		"": 0, "heirs=true": 0, "heirs=false": 0, "grace=20s": 20 * time.Second, "heirs=true&share=true&grace=1h": time.Hour,
+		"heirs=true&kind=a+b": 0, "kind=a": 0, "to=b&grace=20s": 20 * time.Second, "to=b&to=c": 0, // "to" is of a newer holder
 	} {
 		a := apitest.New()
 		require.Equal(t, http.StatusOK, ask(a, api.Local, "POST", "/v1/lead?"+query, "").code, query)
 		peer := next(t, a.Holders).Peer
 		require.Equal(t, grace, peer.Grace, query)
-		require.Equal(t, query == "heirs=true", peer.Alone, query)
+		require.Equal(t, map[string]string{"heirs=true&kind=a+b": "a b", "kind=a": "a"}[query], peer.Work, query)
+		require.Equal(t, map[string]string{"heirs=true": api.DefaultKind, "heirs=true&kind=a+b": "a b"}[query], peer.Alone, query)
 	}
 }

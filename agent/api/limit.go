@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -18,30 +17,31 @@ import (
 const (
 	// publicConns bounds the connections of --http at a time.
 	publicConns = 512
-	// localConns bounds those of root and the agent's own user at the socket,
-	// strangerConns those of all other users: they keep nobody out who may act.
+	// localConns bounds the connections of root and the agent's own user at the socket;
+	// strangerConns bounds those of all other users. So other users cannot keep out those
+	// who may act.
 	localConns    = 1024
 	strangerConns = 256
 )
 
-// limitedListener accepts every connection. When a class has too many, one of
-// the source that has the most is closed, so that a source that asks too much
-// harms only itself: one that waits for a request before one that is being
-// answered, and the one that has done so for longest.
+// limitedListener accepts every connection. If a class has too many, it closes one of
+// the source that has the most, so that a greedy source only harms itself. It prefers a
+// connection that waits for a request to one that is being answered, and the one that
+// has waited longest.
 type limitedListener struct {
 	net.Listener
-	quiet *quietlog.Log // hears why none can be accepted
+	quiet *quietlog.Log // logs why no connection can be accepted
 	mu    struct {      // guards what follows, and the fields of all guests
 		sync.Mutex
 		open []*guest // those that changed longest ago first
 	}
 }
 
-// class is a set of sources that share places.
+// class is a set of sources with a common limit.
 type class struct {
 	most int
-	// keeps has an answer under way never end for a newcomer: holders of the
-	// lead hang on such.
+	// keeps: an answer under way never ends for a new connection. Holders of the lease
+	// have such answers.
 	keeps bool
 }
 
@@ -70,8 +70,8 @@ func limit(ln net.Listener, log *slog.Logger) *limitedListener {
 func (l *limitedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
-		if !errors.Is(err, net.ErrClosed) { // package http tries again, after ever longer pauses
-			l.quiet.Warn("accept", "callers wait: their connections cannot be accepted", "at", l.Addr().String(), "error", err)
+		if !errors.Is(err, net.ErrClosed) { // package http tries again, after growing pauses
+			l.quiet.Warn("accept", "cannot accept connections: callers have to wait", "at", l.Addr().String(), "error", err)
 		}
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			g.class = trusted
 		}
 	} else {
-		g.class, g.source = everybody, sourceOf(c.RemoteAddr())
+		g.class, g.source = everybody, HostPrefix(c.RemoteAddr()).String()
 	}
 	l.mu.Lock()
 	l.mu.open = append(l.mu.open, g)
@@ -98,7 +98,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	return g, nil
 }
 
-// surplus gives the connection that a class has too much; nil: none. mu is held.
+// surplus returns the connection to close in a class that has too many; nil: none. The
+// caller holds mu.
 func (l *limitedListener) surplus(of *class) (victim *guest) {
 	count, all, most := map[string]int{}, 0, 0
 	for _, g := range l.mu.open {
@@ -125,7 +126,7 @@ func (l *limitedListener) surplus(of *class) (victim *guest) {
 	return victim
 }
 
-// remove forgets a connection. mu is held.
+// remove forgets a connection. The caller holds mu.
 func (l *limitedListener) remove(g *guest) {
 	if !g.gone {
 		g.gone = true
@@ -133,7 +134,7 @@ func (l *limitedListener) remove(g *guest) {
 	}
 }
 
-// answers notes whether a request is being answered.
+// answers records whether a request is being answered.
 func (g *guest) answers(now bool) {
 	l := g.listener
 	l.mu.Lock()
@@ -159,21 +160,6 @@ func (g *guest) Close() error {
 	return g.Conn.Close()
 }
 
-// sourceOf gives the host that a connection counts for. An IPv6 host may own a
-// whole network of 64 bits.
-func sourceOf(addr net.Addr) string {
-	at, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return addr.String()
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		p, _ := ip.Prefix(64) // fails for more than 128 bits only
-		return p.String()
-	}
-	return ip.String()
-}
-
 type guestKey struct{}
 
 // withGuest is the server's ConnContext.
@@ -189,9 +175,9 @@ func withGuest(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// mayChange tells whether a caller may change anything: only root and the
-// agent's own user, whatever the socket's mode. Where the system does not tell
-// who calls, the mode decides.
+// mayChange reports whether a caller may change anything: only root and the agent's own
+// user may, whatever the socket's mode. Where the system does not name the caller, the
+// mode decides.
 func (p *peer) mayChange() bool {
 	if !credentials && p.conn != nil {
 		return true

@@ -93,7 +93,12 @@ func TestReaderThatDoesNotReadIsCut(t *testing.T) {
 // goose asks /goose, and gives the answer's code.
 func goose(t *testing.T, c net.Conn) int {
 	t.Helper()
-	_, err := io.WriteString(c, "GET /goose HTTP/1.1\r\nHost: agent\r\n\r\n")
+	return get(t, c, "/goose")
+}
+
+func get(t *testing.T, c net.Conn, path string) int {
+	t.Helper()
+	_, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: agent\r\n\r\n")
 	require.NoError(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)
@@ -127,6 +132,42 @@ func TestSourceWithStuckConnectionsKeepsNobodyElseOut(t *testing.T) {
 		require.True(t, isCut(stuck[0]), "the oldest of the worst source")
 		require.False(t, isCut(stuck[len(stuck)-1]))
 	})
+}
+
+// TestStuckConnectionsKeepNoOtherHostOut is the same on real sockets: twice as
+// many connections as there are places wait for their next request, and others
+// stop in the middle of one.
+func TestStuckConnectionsKeepNoOtherHostOut(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	serve(t, apitest.New(), api.Public, ln)
+	dial := func(from string) (net.Conn, error) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp4", ln.Addr().String())
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+			err = c.SetDeadline(time.Now().Add(api.IdleTime / 2)) // the server ends an idle connection later than this
+		}
+		return c, err
+	}
+	if _, err := dial("127.0.0.2"); err != nil {
+		t.Skip("127.0.0.2 is no address here")
+	}
+	for _, half := range []string{"", "G", "GET /goose HTTP/1.1\r\nHost:", ""} {
+		for range 256 {
+			idle, err := dial("127.0.0.1")
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, get(t, idle, "/goose"))
+			stuck, err := dial("127.0.0.1")
+			require.NoError(t, err)
+			_, _ = io.WriteString(stuck, half) // cut off meanwhile, perhaps
+		}
+		for _, path := range []string{"/goose", "/healthz"} {
+			other, err := dial("127.0.0.2")
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, get(t, other, path))
+		}
+	}
 }
 
 func TestIdleConnectionGoesBeforeOneThatIsAnswered(t *testing.T) {

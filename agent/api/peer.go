@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -13,9 +15,18 @@ type peer struct {
 	pid, uid int
 }
 
+// peerOf asks the system who is at the other end.
+func peerOf(c *net.UnixConn) peer {
+	p := peer{conn: c, uid: -1}
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { p.ask(int(fd)) }) // fails only for a closed connection: not known
+	}
+	return p
+}
+
 type peerKey struct{}
 
-// callerOf gives who sent a request; not known when it did not come by a unix socket.
+// callerOf returns the sender of a request; unknown unless it came by a unix socket.
 func callerOf(r *http.Request) peer {
 	p, ok := r.Context().Value(peerKey{}).(peer)
 	if !ok {
@@ -24,7 +35,16 @@ func callerOf(r *http.Request) peer {
 	return p
 }
 
-// mayChange gives why the caller of a request may not change anything; nil: it may.
+// CallerName names the program that sent the request of ctx, for logs.
+func CallerName(ctx context.Context) string {
+	p, ok := ctx.Value(peerKey{}).(peer)
+	if !ok || !p.known {
+		return "an unknown program"
+	}
+	return fmt.Sprintf("process %d of user %d", p.pid, p.uid)
+}
+
+// mayChange returns an error if the caller of a request may not change anything.
 func (h *handler) mayChange(r *http.Request) error {
 	p, own := callerOf(r), os.Geteuid()
 	switch {
@@ -37,7 +57,7 @@ func (h *handler) mayChange(r *http.Request) error {
 	}
 }
 
-// process is another process that we may wait for.
+// process is another process, whose end can be waited for.
 type process struct {
 	gone  chan struct{} // closed when it has ended; never, where we cannot know
 	file  *os.File      // a pidfd; nil where there is none

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,22 +10,14 @@ import (
 // credentials says whether the system tells which user is at the other end.
 const credentials = true
 
-func peerOf(c *net.UnixConn) peer {
-	p := peer{conn: c, uid: -1}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return p
+func (p *peer) ask(fd int) {
+	if u, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+		p.known, p.pid, p.uid = true, int(u.Pid), int(u.Uid)
 	}
-	_ = raw.Control(func(fd uintptr) { // fails only for a closed connection: not known
-		if u, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			p.known, p.pid, p.uid = true, int(u.Pid), int(u.Uid)
-		}
-	})
-	return p
 }
 
-// watch waits for the end of the process that made the connection. A closed
-// connection says nothing about it: whoever works may have closed it, or passed it on.
+// watch waits for the end of the process that made the connection. A closed connection
+// proves nothing: the process may have closed it, or passed it on.
 func (p peer) watch() *process {
 	w := &process{gone: make(chan struct{}), ended: make(chan struct{})}
 	fd, err := p.pidfd()
@@ -47,7 +38,7 @@ func (p peer) watch() *process {
 		err = raw.Read(func(fd uintptr) bool {
 			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 			n, err := unix.Poll(fds, 0)
-			return n > 0 && err == nil // false: the runtime waits and asks again
+			return n > 0 && err == nil // false: the runtime waits and calls again
 		})
 		if err == nil {
 			close(w.gone)
@@ -56,8 +47,8 @@ func (p peer) watch() *process {
 	return w
 }
 
-// pidfd opens a handle of the process itself. SO_PEERPIDFD (Linux 6.5) cannot
-// mistake another process for it whose number is the same.
+// pidfd opens a handle of the process itself. SO_PEERPIDFD (Linux 6.5) cannot confuse it
+// with a later process of the same number.
 func (p peer) pidfd() (int, error) {
 	if p.conn == nil {
 		return 0, unix.ENOTSUP

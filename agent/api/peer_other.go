@@ -2,9 +2,7 @@
 
 package api
 
-import "net"
-
 // credentials says whether the system tells which user is at the other end.
 const credentials = false
 
-func peerOf(c *net.UnixConn) peer { return peer{conn: c, uid: -1} }
+func (p *peer) ask(int) {}

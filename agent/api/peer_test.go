@@ -67,6 +67,7 @@ func TestKeysAreForThoseWhoMayChangeThem(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, askAs(uid, apitest.New(), api.Local, "GET", "/v1/keys", "").code)
 	}
 	require.Equal(t, http.StatusOK, askAs(os.Geteuid(), apitest.New(), api.Local, "GET", "/v1/keys", "").code)
+	require.Equal(t, http.StatusForbidden, askAs(os.Geteuid()+1, apitest.New(), api.Local, "GET", "/debug/pprof/heap", "").code)
 }
 
 func TestEverybodyMayLook(t *testing.T) {

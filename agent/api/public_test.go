@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,11 +14,12 @@ import (
 )
 
 var (
-	probes   = []string{"/goose", "/duck", "/healthz", "/readyz"}
+	probes   = []string{"/goose", "/duck", "/healthz", "/readyz", "/primary", "/leader", "/replica"}
 	readable = append([]string{"/metrics", "/v1/status", "/v1/members", "/v1/elections"}, probes...)
 	private  = []string{
-		"/v1/watch", "/v1/lead", "/v1/step-down", "/v1/leave", "/v1/force-leave", "/v1/join",
+		"/v1/watch", "/v1/history", "/v1/lead", "/v1/step-down", "/v1/leave", "/v1/force-leave", "/v1/join",
 		"/v1/simulate/death", "/v1/simulate/revive", "/v1/netem",
+		"/debug/pprof/profile", "/debug/pprof/heap", "/debug/pprof/allocs", "/debug/pprof/goroutine",
 	}
 	writes = []string{"POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"}
 )
@@ -26,13 +28,13 @@ func TestProbesAnswerByRoleAlikeForGetHeadAndOptions(t *testing.T) {
 	unled := apitest.New() // a leader whose lease has lapsed
 	unled.Change(func(s *api.Status) { s.Lease.Valid = false })
 	sick := apitest.New()
-	sick.Sicken(errors.New("the loop has not turned for 1s"))
+	sick.Sicken(errors.New("the loop has not run for 1s"))
 	candidate := lost()
 	candidate.Change(func(s *api.Status) { s.Role = api.RoleCandidate })
 	for _, c := range []struct {
 		name  string
 		agent *apitest.Agent
-		codes [4]int // of probes, in their order
+		codes [4]int // of the first probes, in their order
 	}{
 		{"goose", apitest.New(), [4]int{200, 503, 200, 200}},
 		{"goose without lease", unled, [4]int{503, 503, 200, 200}},
@@ -43,9 +45,13 @@ func TestProbesAnswerByRoleAlikeForGetHeadAndOptions(t *testing.T) {
 		{"loop that hangs", sick, [4]int{200, 503, 503, 200}},
 	} {
 		for i, path := range probes {
+			code := c.codes[min(i, 3)]
+			if i > 3 { // Patroni's names
+				code = c.codes[map[string]int{"/primary": 0, "/leader": 0, "/replica": 1}[path]]
+			}
 			for _, scope := range []api.Scope{api.Local, api.Public} {
 				want := ask(c.agent, scope, "GET", path, "")
-				require.Equal(t, c.codes[i], want.code, "%s: %s", c.name, path)
+				require.Equal(t, code, want.code, "%s: %s", c.name, path)
 				for _, method := range []string{"HEAD", "OPTIONS"} {
 					require.Equal(t, want, ask(c.agent, scope, method, path, ""), "%s: %s %s", c.name, method, path)
 				}
@@ -91,11 +97,22 @@ func TestPublicRefusesEveryWrite(t *testing.T) {
 	}
 }
 
+func TestProfilesAreForThoseWhoMayChangeTheAgent(t *testing.T) {
+	got := ask(apitest.New(), api.Local, "GET", "/debug/pprof/heap", "")
+	require.Equal(t, http.StatusOK, got.code)
+	require.True(t, strings.HasPrefix(got.body, "\x1f\x8b"), "a profile is compressed")
+	for _, bad := range []string{"0", "-1", "x", "301"} {
+		got = ask(apitest.New(), api.Local, "GET", "/debug/pprof/profile?seconds="+bad, "")
+		require.Equal(t, http.StatusBadRequest, got.code, bad)
+		require.Contains(t, got.body, "want 1 to 300")
+	}
+}
+
 func TestEveryPathIsReadableOrPrivate(t *testing.T) {
 	all := slices.Sorted(slices.Values(append(slices.Clone(readable), private...)))
 	got := ask(apitest.New(), api.Local, "GET", "/", "")
 	for _, path := range all {
 		require.Contains(t, got.body, path)
 	}
-	require.Equal(t, 17, len(all), "a new path belongs into one of the lists")
+	require.Equal(t, 25, len(all), "a new path belongs into one of the lists")
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Scope says how much of the contract a server offers.
+// Scope says which routes a server has.
 type Scope int
 
 const (
@@ -21,48 +21,59 @@ const (
 	Public
 )
 
-// route is what one path answers, by method. HEAD is GET without its body;
-// OPTIONS tells the methods, but asks a probe the same question as GET.
+// route is one path's answers, by method. HEAD is GET without its body. OPTIONS lists
+// the methods; on a probe it asks the same question as GET.
 type route struct {
 	on     methods
 	public bool // offered over --http
 	probe  bool // load balancers ask by their method of choice
-	closed bool // nobody reads it who may not change anything
+	closed bool // only callers that may change something may read it
 }
 
-// routes is the whole surface. The methods are checked in serve and nowhere else.
+// routes has every path. serve checks the methods, and nothing else does.
 var routes = map[string]route{
 	"/goose":   {on: get(byQuery((*handler).goose)), public: true, probe: true},
 	"/duck":    {on: get(byQuery((*handler).duck)), public: true, probe: true},
 	"/healthz": {on: get((*handler).healthz), public: true, probe: true},
 	"/readyz":  {on: get((*handler).readyz), public: true, probe: true},
+	// As Patroni names them: its balancer templates work unchanged.
+	"/primary": {on: get(byQuery((*handler).goose)), public: true, probe: true},
+	"/leader":  {on: get(byQuery((*handler).goose)), public: true, probe: true},
+	"/replica": {on: get(byQuery((*handler).duck)), public: true, probe: true},
 	"/metrics": {on: get((*handler).metrics), public: true},
 
 	"/v1/status":    {on: get(byDefault((*handler).status)), public: true},
 	"/v1/watch":     {on: get(byDefault((*handler).watch))},
+	"/v1/why":       {on: get(byDefault((*handler).why))},
+	"/v1/history":   {on: get(byDefault((*handler).history))},
 	"/v1/lead":      {on: post(byDefault((*handler).lead))},
 	"/v1/step-down": {on: post(byDefault((*handler).stepDown))},
 
 	"/v1/elections": {on: get((*handler).elections), public: true},
 	"/v1/elections/" + electionName + "/status":    {on: get(byPath((*handler).status)), public: true},
 	"/v1/elections/" + electionName + "/watch":     {on: get(byPath((*handler).watch))},
+	"/v1/elections/" + electionName + "/why":       {on: get(byPath((*handler).why))},
+	"/v1/elections/" + electionName + "/history":   {on: get(byPath((*handler).history))},
 	"/v1/elections/" + electionName + "/lead":      {on: post(byPath((*handler).lead))},
 	"/v1/elections/" + electionName + "/step-down": {on: post(byPath((*handler).stepDown))},
 
-	"/v1/members":         {on: get((*handler).members), public: true},
-	"/v1/why":             {on: get((*handler).why)},
-	"/v1/freeze":          {on: post(command((*handler).freeze))},
-	"/v1/thaw":            {on: post(command((*handler).thaw))},
-	"/v1/leave":           {on: post(command((*handler).leave))},
-	"/v1/force-leave":     {on: post(command((*handler).forceLeave))},
-	"/v1/join":            {on: post(command((*handler).join))},
-	"/v1/simulate/death":  {on: post(command((*handler).die))},
-	"/v1/simulate/revive": {on: post(command((*handler).revive))},
-	"/v1/doctor":          {on: post(command((*handler).doctor))},
-	"/v1/keys":            {on: get((*handler).keysList), closed: true},
-	"/v1/keys/install":    {on: post(command((*handler).keyInstall))},
-	"/v1/keys/use":        {on: post(command((*handler).keyUse))},
-	"/v1/keys/remove":     {on: post(command((*handler).keyRemove))},
+	"/v1/members":            {on: get((*handler).members), public: true},
+	"/v1/freeze":             {on: post(command((*handler).freeze))},
+	"/v1/thaw":               {on: post(command((*handler).thaw))},
+	"/v1/leave":              {on: post(command((*handler).leave))},
+	"/v1/force-leave":        {on: post(command((*handler).forceLeave))},
+	"/v1/join":               {on: post(command((*handler).join))},
+	"/v1/simulate/death":     {on: post(command((*handler).die))},
+	"/v1/simulate/revive":    {on: post(command((*handler).revive))},
+	"/v1/doctor":             {on: post(command((*handler).doctor))},
+	"/v1/keys":               {on: get((*handler).keysList), closed: true},
+	"/v1/keys/install":       {on: post(command((*handler).keyInstall))},
+	"/v1/keys/use":           {on: post(command((*handler).keyUse))},
+	"/v1/keys/remove":        {on: post(command((*handler).keyRemove))},
+	"/debug/pprof/profile":   {on: get((*handler).cpuProfile), closed: true},
+	"/debug/pprof/heap":      {on: get(profile("heap")), closed: true},
+	"/debug/pprof/allocs":    {on: get(profile("allocs")), closed: true},
+	"/debug/pprof/goroutine": {on: get(profile("goroutine")), closed: true},
 	"/v1/netem": {on: methods{
 		http.MethodGet:    (*handler).netemShow,
 		http.MethodPut:    (*handler).netemSet,
@@ -78,7 +89,7 @@ type (
 func get(do routeDo) methods  { return methods{http.MethodGet: do} }
 func post(do routeDo) methods { return methods{http.MethodPost: do} }
 
-// allow lists the methods of a route as the Allow header has them.
+// allow returns the Allow header of a route.
 func (r *route) allow() string {
 	all := []string{http.MethodOptions}
 	for m := range r.on {
@@ -105,7 +116,7 @@ type handler struct {
 	}
 }
 
-// begin books a request, unless the server has closed.
+// begin registers a request, unless the server has closed.
 func (h *handler) begin() bool {
 	h.requests.Lock()
 	defer h.requests.Unlock()
@@ -115,7 +126,7 @@ func (h *handler) begin() bool {
 	return !h.requests.over
 }
 
-// whileOpen gives a context that ends with ctx and with the server, until stop.
+// whileOpen returns a context that ends with ctx, with the server, or at stop.
 func (h *handler) whileOpen(ctx context.Context) (open context.Context, stop func()) {
 	open, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -165,7 +176,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	do, ok := route.on[method]
 	if !ok {
 		w.Header().Set("Allow", route.allow())
-		return &Failure{Kind: ErrMethod, Text: fmt.Sprintf("%.20q is no method of %s: it takes %s", r.Method, r.URL.Path, route.allow())}
+		return &Failure{Kind: ErrMethod, Text: fmt.Sprintf("%.20q is not allowed for %s: use one of %s", r.Method, r.URL.Path, route.allow())}
 	}
 	if method != http.MethodGet || route.closed {
 		if err := h.mayChange(r); err != nil {
@@ -190,8 +201,8 @@ func (h *handler) unknown(path string) error {
 	return NotFound("no such path %.80q: there are %s", path, strings.Join(known, " "))
 }
 
-// expectNoMore keeps the server from waiting for the rest of a body that
-// nobody reads, when the handler has returned.
+// expectNoMore keeps the server from waiting for the rest of a body that no handler
+// reads.
 func expectNoMore(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a recorder in a test has none

@@ -95,7 +95,7 @@ func TestCodesThatAreNoneOfOursAreInternal(t *testing.T) {
 func TestUnknownPathNamesTheKnown(t *testing.T) {
 	got := ask(apitest.New(), api.Local, "GET", "/v1/stauts", "")
 	require.Equal(t, http.StatusNotFound, got.code)
-	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /duck /goose /healthz /metrics /readyz /v1/doctor /v1/elections /v1/elections/NAME/lead /v1/elections/NAME/status /v1/elections/NAME/step-down /v1/elections/NAME/watch /v1/force-leave /v1/freeze /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
+	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /debug/pprof/allocs /debug/pprof/goroutine /debug/pprof/heap /debug/pprof/profile /duck /goose /healthz /leader /metrics /primary /readyz /replica /v1/doctor /v1/elections /v1/elections/NAME/history /v1/elections/NAME/lead /v1/elections/NAME/status /v1/elections/NAME/step-down /v1/elections/NAME/watch /v1/elections/NAME/why /v1/force-leave /v1/freeze /v1/history /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
 
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/status/", "//v1/status", "/V1/status"} {
 		got := ask(apitest.New(), api.Local, "GET", path, "")
@@ -121,7 +121,7 @@ func TestWrongMethodNamesTheRightOnes(t *testing.T) {
 		got := ask(a, api.Local, "PATCH", path, `{}`)
 		require.Equal(t, http.StatusMethodNotAllowed, got.code, path)
 		require.Equal(t, allow, got.header.Get("Allow"), path)
-		require.JSONEq(t, fmt.Sprintf(`{"error": "\"PATCH\" is no method of %s: it takes %s"}`, path, allow), got.body)
+		require.JSONEq(t, fmt.Sprintf(`{"error": "\"PATCH\" is not allowed for %s: use one of %s"}`, path, allow), got.body)
 		require.Empty(t, a.Heard())
 	}
 	require.Equal(t, http.StatusMethodNotAllowed, ask(apitest.New(), api.Local, "GET", "/v1/leave", "").code)
@@ -144,7 +144,7 @@ func TestNetemOfAnAgentWithoutItIsNotFound(t *testing.T) {
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
 		got := ask(a, api.Local, method, "/v1/netem", "")
 		require.Equal(t, http.StatusNotFound, got.code)
-		require.JSONEq(t, `{"error": "this agent has no netem"}`, got.body)
+		require.JSONEq(t, `{"error": "this agent was started without fault rules (netem)"}`, got.body)
 	}
 }
 

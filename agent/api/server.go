@@ -23,7 +23,7 @@ const (
 	closeTime = time.Second
 )
 
-// Server answers for one agent on one listener.
+// Server serves one agent on one listener.
 type Server struct {
 	h      *handler
 	http   *http.Server
@@ -32,10 +32,10 @@ type Server struct {
 	closed chan struct{}
 }
 
-// NewServer makes a server for b. With [Local] its listener is a unix socket
-// ([ListenSocket]), and the caller's user is checked; with [Public] it is
-// any. log, which may be nil, hears when nobody can be accepted, and of broken
-// connections at debug level.
+// NewServer returns a server for b. With [Local] its listener is a unix socket
+// ([ListenSocket]), and the caller's user is checked; with [Public] it may be any
+// listener. log may be nil. It gets a warning when no connection can be accepted, and
+// broken connections at debug level.
 func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -53,18 +53,18 @@ func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext:       withGuest,
 		ConnState:         answered,
-		// We answer OPTIONS * as any path that does not exist.
+		// OPTIONS * gets the answer of any unknown path.
 		DisableGeneralOptionsHandler: true,
 	}
 	if scope == Public {
-		// Nothing here is a stream, so whole requests and answers have their time, too.
+		// No answer here is a stream, so whole requests and answers have a time limit, too.
 		s.http.ReadTimeout = answerTime
 		s.http.WriteTimeout = answerTime
 	}
 	return s
 }
 
-// Serve answers until Close, and then gives nil. It closes ln.
+// Serve answers until Close, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
 	err := s.http.Serve(limit(ln, s.log))
 	if errors.Is(err, http.ErrServerClosed) {
@@ -74,10 +74,10 @@ func (s *Server) Serve(ln net.Listener) error {
 	return err
 }
 
-// Close stops listening, ends streams and sessions, lets answers under way
-// finish for up to a second, and returns when all goroutines have ended. Holders
-// still attached are closed, drained or not: call it when their leases are
-// over, or with the process. It is safe to call twice.
+// Close stops listening, ends streams and sessions, gives answers under way up to a
+// second, and returns when all goroutines have ended. Attached holders are closed,
+// drained or not: call it after their leases, or when the process ends. A second call
+// does nothing.
 func (s *Server) Close() error {
 	var err error
 	s.close.Do(func() {

@@ -20,7 +20,7 @@ import (
 const (
 	// lockTime bounds the wait for a folder's lock: others hold it for moments.
 	lockTime = 5 * time.Second
-	// lockRetry spaces the looks whether it is free.
+	// lockRetry is the pause between two attempts to lock the folder.
 	lockRetry = 10 * time.Millisecond
 )
 
@@ -28,7 +28,7 @@ const (
 // darwin, the closing zero included.
 var maxSocketPath = len(unix.RawSockaddrUnix{}.Path)
 
-// CheckSocketPath refuses a path that no unix socket can have, as wrong input.
+// CheckSocketPath refuses a path that is too long or empty for a unix socket.
 func CheckSocketPath(path string) error {
 	switch {
 	case path == "":
@@ -50,18 +50,18 @@ type Socket struct {
 
 var _ net.Listener = (*Socket)(nil)
 
-// inode tells our socket file from one that another agent made at its path.
+// inode identifies our socket file, even if another agent made one at its path.
 type inode struct{ dev, ino uint64 }
 
-// ListenSocket makes a unix socket at path, with exactly this mode. A missing
-// folder is made, for the user alone. A socket that nobody answers is
-// replaced; one that answers never is, and the error names who it is.
+// ListenSocket makes a unix socket at path, with exactly this mode. A missing folder is
+// made, for this user only. A socket that no program answers is replaced. A socket that
+// a program answers is never replaced: the error names the program.
 //
-// The socket is bound, then given its mode, and only then does it listen: a
-// connection that comes before is refused, so nobody can slip in while the
-// mode is still what the umask made of it, and the umask, which all
-// goroutines share, is left alone. A lock on the folder keeps two agents that
-// start at once from taking each other's new socket for a dead one.
+// The socket is bound, then gets its mode, and only then listens. A connection before
+// that is refused, so no caller slips in while the mode is still what the umask made of
+// it; and the umask, which all goroutines share, stays as it is. A lock on the folder
+// keeps two agents that start at the same time from taking each other's new socket for a
+// dead one.
 func ListenSocket(path string, mode fs.FileMode) (*Socket, error) {
 	if err := CheckSocketPath(path); err != nil {
 		return nil, err
@@ -88,10 +88,9 @@ func ListenSocket(path string, mode fs.FileMode) (*Socket, error) {
 	return s, nil
 }
 
-// CheckSocketFolder refuses a folder that somebody else has put where everyone
-// may, such as in /tmp: he could put a socket of his own in the place of the
-// agent's, and answer for it. Root, whose sockets are elsewhere unless it says
-// so itself, may use any.
+// CheckSocketFolder refuses a folder that another user has made in a place where every
+// user may, such as /tmp: that user could replace the agent's socket and answer for the
+// agent. Root may use any folder, because its sockets are elsewhere unless it says so.
 func CheckSocketFolder(folder string) error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -99,8 +98,8 @@ func CheckSocketFolder(folder string) error {
 	return checkFolder(folder, os.Geteuid())
 }
 
-// CheckDataFolder refuses the same for a data directory, root's too: its owner
-// could replace what the agent has promised.
+// CheckDataFolder is CheckSocketFolder for a data directory. It holds for root, too: the
+// folder's owner could replace the agent's promises.
 func CheckDataFolder(folder string) error {
 	owner, path, err := strangersFolder(folder, os.Geteuid())
 	if err == nil && path != "" {
@@ -109,7 +108,7 @@ func CheckDataFolder(folder string) error {
 	return err
 }
 
-// checkFolder is CheckSocketFolder as user uid would do it.
+// checkFolder is CheckSocketFolder for user uid.
 func checkFolder(folder string, uid int) error {
 	owner, path, err := strangersFolder(folder, uid)
 	if err == nil && path != "" {
@@ -118,9 +117,9 @@ func checkFolder(folder string, uid int) error {
 	return err
 }
 
-// strangersFolder looks at a folder and those above it, and gives one that another
-// user than root and uid has put where everyone may; "": none. What does not exist
-// is nobody's.
+// strangersFolder returns the folder, or the one above it, that another user than root and
+// uid made where every user may; "" if nobody did. A folder that does not exist has no
+// owner.
 func strangersFolder(folder string, uid int) (owner uint32, stranger string, err error) {
 	path, err := filepath.Abs(folder)
 	if err != nil {
@@ -139,8 +138,8 @@ func strangersFolder(folder string, uid int) (owner uint32, stranger string, err
 	return 0, "", nil
 }
 
-// lockFolder lets one agent at a time make or remove sockets in a folder.
-// Whoever may read the folder can hold its lock, so the wait has an end.
+// lockFolder lets one agent at a time make or remove sockets in a folder. Any user who
+// can read the folder can hold its lock, so the wait is bounded.
 func lockFolder(folder string, wait time.Duration) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
@@ -155,12 +154,12 @@ func lockFolder(folder string, wait time.Duration) (unlock func(), err error) {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return nil, errors.Join(fmt.Errorf("lock the socket's folder %s: %w", folder, err), f.Close())
 		case time.Now().After(end):
-			return nil, errors.Join(fmt.Errorf("the socket's folder %s is locked by another program, for %v by now: name a socket in a folder of your own with --socket", folder, wait), f.Close())
+			return nil, errors.Join(fmt.Errorf("the socket's folder %s has been locked by another program for %v: name a socket in your own folder with --socket", folder, wait), f.Close())
 		}
 	}
 }
 
-// makeRoom makes the path free: of nothing, or of a socket that nobody answers.
+// makeRoom removes a socket that no program answers, and refuses anything else at path.
 func makeRoom(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -169,7 +168,7 @@ func makeRoom(path string) error {
 	case err != nil:
 		return fmt.Errorf("look at socket %s: %w", path, err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is no socket: remove it, or name another path with --socket", path)
+		return fmt.Errorf("%s exists and is not a socket: remove it, or name another path with --socket", path)
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	switch {
@@ -185,7 +184,7 @@ func makeRoom(path string) error {
 	return nil
 }
 
-// whoAnswers names the program behind a live socket, as well as it tells.
+// whoAnswers names the program that listens at a socket, as far as it can.
 func whoAnswers(path string, c net.Conn) string {
 	who := "a program"
 	if u, ok := c.(*net.UnixConn); ok {
@@ -249,7 +248,7 @@ func bindSocket(path string, mode fs.FileMode) (_ *Socket, err error) {
 		return nil, err
 	}
 	u := ln.(*net.UnixListener)
-	u.SetUnlinkOnClose(false) // Close looks whose it is first
+	u.SetUnlinkOnClose(false) // Close first checks whose file it is
 	return &Socket{UnixListener: u, path: path, inode: id}, nil
 }
 
@@ -261,25 +260,25 @@ func inodeOf(path string) (inode, error) {
 	return inode{dev: uint64(st.Dev), ino: st.Ino}, nil
 }
 
-// Path is where the socket is.
+// Path returns the path of the socket.
 func (s *Socket) Path() string { return s.path }
 
-// Removed tells whether nothing is at the socket's path any more. What another
-// program has put there is not removed.
+// Removed reports whether the socket's path is empty. Another program's file there does
+// not count as removed.
 func (s *Socket) Removed() bool {
 	_, err := os.Lstat(s.path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// Close stops listening and removes the socket's file, if it is still ours. It
-// is safe to call twice.
+// Close stops listening and removes the socket's file, if it is still ours. A second
+// call does nothing.
 func (s *Socket) Close() (err error) {
 	s.close.Do(func() { err = errors.Join(s.removeFile(), s.UnixListener.Close()) })
 	return err
 }
 
-// removeFile goes before closing: nobody takes the socket for a dead one yet,
-// and while it is open its inode's number is given to no other file.
+// removeFile runs before closing. Until then no agent takes the socket for a dead one,
+// and while it is open its inode number is not reused.
 func (s *Socket) removeFile() error {
 	unlock, err := lockFolder(filepath.Dir(s.path), lockTime)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -290,7 +289,7 @@ func (s *Socket) removeFile() error {
 	}
 	defer unlock()
 	if id, err := inodeOf(s.path); err != nil || id != s.inode {
-		return nil // gone, or another's
+		return nil // removed, or another program's
 	}
 	return os.Remove(s.path)
 }

@@ -100,7 +100,7 @@ func TestSocketWhoseQueueIsFullIsNeverReplaced(t *testing.T) {
 
 func TestWhatIsNoSocketIsLeftAlone(t *testing.T) {
 	path := socketPath(t)
-	want := path + " exists and is no socket: remove it, or name another path with --socket"
+	want := path + " exists and is not a socket: remove it, or name another path with --socket"
 
 	require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
 	_, err := api.ListenSocket(path, 0o600)
@@ -192,7 +192,7 @@ func TestFolderThatAnotherProgramHasLockedIsNotWaitedForWithoutEnd(t *testing.T)
 	unlock, err := api.LockFolder(folder, 0)
 	require.NoError(t, err)
 	_, err = api.LockFolder(folder, 30*time.Millisecond)
-	require.EqualError(t, err, "the socket's folder "+folder+" is locked by another program, for 30ms by now: name a socket in a folder of your own with --socket")
+	require.EqualError(t, err, "the socket's folder "+folder+" has been locked by another program for 30ms: name a socket in your own folder with --socket")
 
 	got := make(chan error, 1)
 	go func() {

@@ -1,12 +1,16 @@
-// Package api is the agent's face to local programs: the JSON types of the
-// public contract, the HTTP server behind the unix socket and --http, and the
-// socket file itself.
+// Package api is the interface to local programs: the JSON types, the HTTP server behind
+// the unix socket and --http, and the socket file itself.
 package api
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"time"
+)
 
-// The roles an agent can have. Goose only while its lease is valid at the
-// moment of the answer.
+// The roles of an agent. It is goose only while its lease is valid at the moment of the
+// answer.
 const (
 	RoleGoose     = "goose"
 	RoleDuck      = "duck"
@@ -17,9 +21,16 @@ const (
 // The states a member can have.
 const (
 	StateAlive   = "alive"
-	StateSuspect = "suspect"
+	StateSuspect = "suspect" // alive by gossip, but elections get no answer
 	StateFailed  = "failed"
 	StateLeft    = "left"
+)
+
+const (
+	// FaultsInForce begins the warning that an agent has fault rules.
+	FaultsInForce = "fault rules are in force: "
+	// NoMatch begins the warning about fault rules that name no known agent.
+	NoMatch = "no known agent matches "
 )
 
 // Status is what an agent knows at one moment: GET /v1/status.
@@ -34,10 +45,14 @@ type Status struct {
 	Role       string            `json:"role"`
 	Voter      bool              `json:"voter"`
 	Priority   uint8             `json:"priority"`
+	Work       bool              `json:"work"` // work for the goose runs or waits here
+	Well       *bool             `json:"well"` // the check of that work passes; nil: there is no check
+	Holders    []WorkHolder      `json:"holders"`
 	Generation uint64            `json:"generation"`
 	Term       uint64            `json:"term"`  // this agent's own
 	Token      uint64            `json:"token"` // the named goose's; 0 when Goose is nil
 	Goose      *Goose            `json:"goose"` // nil when none was heard for a lease
+	Since      *Time             `json:"since"` // when this goose period began, as this agent saw it; nil: no goose
 	Lease      Lease             `json:"lease"`
 	Config     Config            `json:"config"`
 	Heartbeat  float64           `json:"heartbeat_ms"`
@@ -50,11 +65,11 @@ type Status struct {
 	Version    string            `json:"version"`
 }
 
-// MarshalJSON writes empty lists as lists: readers need not expect null.
+// MarshalJSON writes empty lists as [], so that readers need not handle null.
 func (s Status) MarshalJSON() ([]byte, error) {
 	type plain Status
 	s.Config.Voters = filled(s.Config.Voters)
-	s.Warnings = filled(s.Warnings)
+	s.Warnings, s.Holders = filled(s.Warnings), filled(s.Holders)
 	if s.Counters == nil {
 		s.Counters = map[string]uint64{}
 	}
@@ -68,19 +83,37 @@ func filled[T any](list []T) []T {
 	return list
 }
 
-// Goose names the leader as an agent last heard it.
+// WorkHolder is work that runs for the goose at this agent, or waits to.
+type WorkHolder struct {
+	Kind  string    `json:"kind"`  // run, container NAME, unit NAME, vip, Lead, or another name
+	Ends  string    `json:"ends"`  // what ends the work; "": unknown
+	Since time.Time `json:"since"` // when it connected
+}
+
+// Goose is the leader, as this agent last heard it.
 type Goose struct {
 	Name    string  `json:"name"`
 	ID      string  `json:"id"`
 	Addr    string  `json:"addr"`
 	Term    uint64  `json:"term"`
 	HeardMS float64 `json:"heard_ms"` // since the last heartbeat; 0 at the goose itself
+	// Tags are the goose's, as --tag gave them.
+	Tags map[string]string `json:"tags"`
 }
 
-// Lease speaks of the answering agent's own goose period.
+// MarshalJSON writes no tags as {}.
+func (g Goose) MarshalJSON() ([]byte, error) {
+	type plain Goose
+	if g.Tags == nil {
+		g.Tags = map[string]string{}
+	}
+	return json.Marshal(plain(g))
+}
+
+// Lease is about the answering agent's own goose period.
 type Lease struct {
 	Valid           bool    `json:"valid"`
-	RemainingMS     float64 `json:"remaining_ms"`      // other machines count it from when they SENT the request
+	RemainingMS     float64 `json:"remaining_ms"`      // on other machines: count from when you SENT the request
 	UntilBoottimeNS int64   `json:"until_boottime_ns"` // CLOCK_BOOTTIME of this machine
 }
 
@@ -107,8 +140,11 @@ type Member struct {
 	Role     string            `json:"role"` // goose or duck
 	Voter    bool              `json:"voter"`
 	Priority uint8             `json:"priority"`
+	Work     bool              `json:"work"` // work for the default election's goose runs or waits there
+	Well     *bool             `json:"well"` // nil: it has no check
 	Tags     map[string]string `json:"tags"`
-	RTTMS    *float64          `json:"rtt_ms"` // nil while unknown
+	Version  string            `json:"version"` // of its program; "": unknown
+	RTTMS    *float64          `json:"rtt_ms"`  // nil while unknown
 }
 
 // MarshalJSON writes no tags as {}.
@@ -164,7 +200,7 @@ type JoinRequest struct {
 	Addrs []string `json:"addrs"`
 }
 
-// JoinReply tells how many addresses answered, oneself not counted.
+// JoinReply is how many addresses answered, not counting this agent.
 type JoinReply struct {
 	Joined int `json:"joined"`
 }
@@ -177,14 +213,14 @@ type DeathRequest struct {
 // Error is the body of every answer that is not 2xx.
 type Error struct {
 	Error string `json:"error"`
-	Code  string `json:"code,omitempty"` // for programs; "": the status says it all
+	Code  string `json:"code,omitempty"` // for programs; "": see the HTTP status
 }
 
-// ErrorOf gives the body that tells of an error.
+// ErrorOf returns the body for an error.
 func ErrorOf(err error) Error { return Error{Error: err.Error(), Code: CodeOf(err)} }
 
-// LeadEvent is one line the agent streams to a holder over POST /v1/lead: a
-// deadline (Token, Until, Lease), a stop (Stop, Token), or Drained.
+// LeadEvent is one line from the agent to a holder over POST /v1/lead: a deadline
+// (Token, Until, Lease), a stop (Stop, Token), Drained, or Waiting.
 type LeadEvent struct {
 	Token uint64 `json:"token,omitempty"`
 	// Until is the deadline in CLOCK_BOOTTIME of this machine, in nanoseconds.
@@ -193,14 +229,34 @@ type LeadEvent struct {
 	// when 40 % of it are left.
 	Lease int64 `json:"lease_ns,omitempty"`
 	// Stop tells the holder to stop its work, and why: StopLost, StopSteppedDown or
-	// StopStopped. After a planned stop (the latter two) renewals go on until
-	// the holder has drained or the agent's grace has passed.
+	// StopStopped. After a planned stop (the last two) renewals go on until the holder has
+	// drained, or for the agent's grace.
 	Stop string `json:"stop,omitempty"`
-	// Drained repeats what the holder said, once the agent has booked it. A
-	// deadline that comes between the two was on its way already: the agent is
-	// no longer bound by it, so nobody may act by it. One that comes after
-	// is handed out anew, with the same token when the goose period is the same.
+	// Drained echoes a drain that the agent has recorded. A deadline that comes between
+	// the drain and its echo does not bind the agent, so no work may act by it. A later
+	// deadline does, and has the same token if the goose period is the same.
 	Drained uint64 `json:"drained,omitempty"`
+	// Waiting says why a holder has no deadline. It is sent first, unless a deadline is,
+	// and at each change.
+	Waiting *Waiting `json:"waiting,omitempty"`
+}
+
+// Waiting is the reason why a holder waits. If all fields are empty, there is no goose.
+type Waiting struct {
+	Goose string `json:"goose,omitempty"` // the agent that is the goose
+	Here  string `json:"here,omitempty"`  // any other reason, at this agent
+	PID   int    `json:"pid,omitempty"`   // the process that is the reason
+}
+
+// String returns the text for people.
+func (w Waiting) String() string {
+	switch {
+	case w.Goose != "":
+		return w.Goose + " is the goose"
+	case w.PID != 0:
+		return fmt.Sprintf("%s (process %d)", w.Here, w.PID)
+	}
+	return cmp.Or(w.Here, "there is no goose")
 }
 
 // Why a holder must stop.
@@ -210,13 +266,23 @@ const (
 	StopStopped     = "stopped"
 )
 
-// LeadRequest is one line a holder writes into the body of POST /v1/lead.
+// LeadRequest is one line of a holder in the body of POST /v1/lead.
 type LeadRequest struct {
 	// Drained says that all work under this token has ended.
 	Drained uint64 `json:"drained,omitempty"`
 	// StepDown asks, together with Drained, for a hand-over: the work ended by itself.
 	StepDown bool `json:"step_down,omitempty"`
-	// Late says that work under this token went on past its deadline, and
-	// that the agent should not campaign until Drained follows.
+	// Leave says, together with Drained, that this holder wants no more deadlines, and
+	// that the goose may stay where it is.
+	Leave bool `json:"leave,omitempty"`
+	// Heard says that the holder has read a deadline under this token: see AcksQuery.
+	Heard uint64 `json:"heard,omitempty"`
+	// Late says that work under this token ran past its deadline; the agent should not
+	// campaign until Drained.
 	Late uint64 `json:"late,omitempty"`
+}
+
+// Millis returns a duration as JSON has it, in milliseconds.
+func Millis(d time.Duration) float64 {
+	return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond)
 }

@@ -37,7 +37,7 @@ func nextStatus(t *testing.T, lines *bufio.Reader) (s api.Status) {
 }
 
 func TestWatchGivesTheFullStatusThenChanges(t *testing.T) {
-	a := apitest.New()
+	a := working()
 	_, c := serveSocket(t, a)
 	lines := watch(t, c)
 	line, err := lines.ReadString('\n')

@@ -6,31 +6,32 @@ import (
 	"net/http"
 )
 
-// Why explains an agent's role, and why there is no goose where there is none:
-// GET /v1/why.
+// Why explains an agent's role in one election, and why there is no goose where
+// there is none: GET /v1/why and /v1/elections/NAME/why.
 type Why struct {
-	Name    string `json:"name"`
-	Role    string `json:"role"`
-	Goose   string `json:"goose"` // its name; "" while none is known
-	Term    uint64 `json:"term"`
-	Summary string `json:"summary"`
-	// Reasons are what stands behind the summary, the weightiest first.
+	Election string `json:"election,omitempty"` // "": the default one
+	Name     string `json:"name"`
+	Role     string `json:"role"`
+	Goose    string `json:"goose"` // its name; "" while none is known
+	Term     uint64 `json:"term"`
+	Summary  string `json:"summary"`
+	// Reasons are the causes behind the summary, the most important first.
 	Reasons []WhyReason `json:"reasons"`
-	// Needed is how many voters are a majority, Reachable how many of them this
-	// agent can count on as far as it can tell, itself included.
+	// Needed is how many voters are a majority; Reachable is how many this agent can count
+	// on, including itself.
 	Needed    int        `json:"needed"`
 	Reachable int        `json:"reachable"`
 	Voters    []WhyVoter `json:"voters"`
-	// Stale tells for how long the agent's loop has not answered; then only what
-	// it had published before is known. 0: it has answered.
+	// Stale is how long the agent's loop has not answered: then the answer is what it
+	// published before. 0: the loop answers.
 	Stale float64 `json:"stale_ms"`
 }
 
-// WhyReason is one of the causes, and what to do about it.
+// WhyReason is one cause, and what to do about it.
 type WhyReason struct {
-	Kind   string `json:"kind"` // one of those below
+	Kind   string `json:"kind"` // one of the kinds below
 	Text   string `json:"text"`
-	Remedy string `json:"remedy"` // "" where nothing needs to be done
+	Remedy string `json:"remedy"` // "" if nothing needs to be done, or another reason has the same remedy
 }
 
 // The kinds of reasons.
@@ -52,14 +53,16 @@ const (
 	WhyNoLease     = "no_lease"     // it leads, and a majority has not promised it anything
 	WhyRefused     = "refused"      // a voter refuses its vote
 	WhyNotVoter    = "not_voter"    // it has no vote, and cannot lead
+	WhyUncontested = "uncontested"  // it was not given this election's name: it votes, and does no work
 	WhyWitness     = "witness"      // its priority is 0: it never leads
 	WhyNobodyLeads = "nobody_leads" // no voter that can be reached may lead
+	WhyUnwell      = "unwell"       // the check of its work fails: it does not lead
 	WhyElection    = "election"     // one is under way
 	WhySpent       = "spent"        // forged messages have used up most of the terms, versions or generations
 	WhyTooFar      = "too_far"      // a round trip takes longer than the lease bears
 	WhyKeys        = "keys"         // an agent seals with other keys
 	WhyFaults      = "faults"       // fault rules are in force
-	WhyFrozen      = "frozen"       // maintenance: the goose changes on failure only
+	WhyFrozen      = "frozen"       // maintenance: planned changes of the goose are blocked
 	WhyPreempted   = "preempted"    // another of a higher priority is to take over
 	WhyPreempts    = "preempts"     // it is to take over for its priority
 )
@@ -71,18 +74,18 @@ type WhyVoter struct {
 	Addr     string `json:"addr"`
 	Priority uint8  `json:"priority"`
 	State    string `json:"state"` // by gossip; "" while unknown
-	// Counts tells whether this agent can count on it, as far as it can tell.
+	// Counts: this agent can count on the voter, as far as it knows.
 	Counts bool `json:"counts"`
-	// Heard is how long ago its last datagram came; nil: none has, in this
-	// life. Ducks send one another none but in elections.
+	// Heard is how long ago its last datagram came; nil: none came since this agent
+	// started. Ducks send each other datagrams only in elections.
 	Heard *float64 `json:"heard_ms"`
-	// Promised is for how long it has promised to elect nobody but PromisedTo; nil: unknown.
+	// Promised is how long it has promised to elect only PromisedTo; nil: unknown.
 	Promised   *float64 `json:"promised_ms"`
 	PromisedTo string   `json:"promised_to"` // a name; "" for unknown or nobody
-	// Restarted is for how long it neither votes nor campaigns after its
-	// restart; nil: unknown.
+	// Restarted is how long it neither votes nor campaigns after its restart; nil:
+	// unknown.
 	Restarted *float64 `json:"restarted_ms"`
-	Answer    string   `json:"answer"` // what it last said to a campaign of this agent; "": nothing lately
+	Answer    string   `json:"answer"` // its last answer to a campaign of this agent; "": none lately
 }
 
 // MarshalJSON writes empty lists as lists.
@@ -97,7 +100,7 @@ type Explainer interface {
 	Why(ctx context.Context) (Why, error)
 }
 
-func (h *handler) why(w http.ResponseWriter, r *http.Request) error {
-	why, err := h.b.Why(r.Context())
+func (h *handler) why(e ElectionBackend, w http.ResponseWriter, r *http.Request) error {
+	why, err := e.Why(r.Context())
 	return reply(w, why, err)
 }

@@ -37,6 +37,7 @@ type Member struct {
 	ID       election.ID
 	Alive    bool // by gossip
 	Acks     bool // it has acked within a lease
+	Fitness  election.Fitness
 	Observer bool // by flag
 	Priority uint8
 	// PreemptAfter is how long it wants to be a steady voter before it takes over
@@ -102,8 +103,8 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	return c, false
 }
 
-// answers tells whether a majority of a config answers the goose. A change to one
-// of which it does not would not be made, and hold up whatever else there is to do.
+// answers tells whether a majority of a config answers the goose: a config without an
+// answering majority never commits, and blocks later changes.
 func answers(v View, c election.Config) bool {
 	n := 0
 	for _, m := range v.Members {

@@ -34,19 +34,20 @@ type Heir struct {
 // Of several the highest priority goes first, before those that were asked lately.
 func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
 	p.observe(now, v)
-	own, stays := uint8(0), true
+	own, stays, fitness := uint8(0), true, election.Fitness(0)
 	if i := v.Config.Index(v.Self); i >= 0 {
 		own = v.Config.Voters[i].Priority
 	}
 	for _, m := range v.Members {
 		if m.ID == v.Self {
-			own, stays = max(own, m.Priority), !m.Leaving
+			own, stays, fitness = max(own, m.Priority), !m.Leaving, m.Fitness
 		}
 	}
 	for _, m := range v.Members {
 		since, steady := p.steady[m.ID]
 		i := v.Config.Index(m.ID)
 		if !steady || m.ID == v.Self || m.PreemptAfter <= 0 || m.Leaving || m.Forced || m.Observer ||
+			m.Fitness&election.Unwell != 0 || m.Fitness&election.HasWork < fitness&election.HasWork || // rule 28
 			m.Priority <= own || m.Priority != v.Config.Voters[i].Priority { // what the config says rules; it follows soon
 			continue
 		}

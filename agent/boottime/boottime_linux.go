@@ -11,19 +11,25 @@ import (
 const Name = "CLOCK_BOOTTIME"
 
 // Now gives the time since this machine booted, suspends counted.
-func Now() time.Duration { return read(unix.CLOCK_BOOTTIME) }
-
-// Monotonic gives the clock that stands still while the machine sleeps; a
-// change of Now()-Monotonic() is a suspend (rule 17).
-func Monotonic() time.Duration { return read(unix.CLOCK_MONOTONIC) }
-
-// read asks the kernel without telling Go's scheduler, which need not know of a
+//
+// It asks the kernel without telling Go's scheduler, which need not know of a
 // call that cannot block: told, it wakes its monitor thread each time that the
 // process was idle, and that costs more than all else an idle agent does.
-func read(clock uintptr) time.Duration {
+func Now() time.Duration {
 	var ts unix.Timespec
-	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
 		panic("boottime: " + errno.Error()) // a kernel older than 2.6.39
 	}
 	return time.Duration(ts.Nano())
 }
+
+// start is Go's time at startAt or a moment later, for Monotonic never to be ahead.
+var (
+	startAt = Now()
+	start   = time.Now()
+)
+
+// Monotonic gives the clock that stands still while the machine sleeps; a
+// change of Now()-Monotonic() is a suspend (rule 17). Go reads it
+// without a system call.
+func Monotonic() time.Duration { return startAt + time.Since(start) }

@@ -17,8 +17,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// ErrNotRunning says that no agent answers at the socket, or that it went away
-// before it had answered.
+// ErrNotRunning: no agent answers at the socket, or it ended before it answered.
 var ErrNotRunning = errors.New("no agent answers")
 
 const (
@@ -29,11 +28,11 @@ const (
 	lastRetry  = 500 * time.Millisecond
 )
 
-// Client talks to one agent. Its methods may be called from many goroutines;
-// each call makes its own connection, so there is nothing to close.
+// Client talks to one agent. Its methods are safe for concurrent use. Each call makes
+// its own connection, so there is nothing to close.
 type Client struct {
-	// Wait is how long a call keeps trying while no agent answers, for one that
-	// has just been started. Default 0: it fails at once.
+	// Wait is how long a call keeps trying while no agent answers, for an agent that was
+	// just started. 0: fail at once.
 	Wait time.Duration
 
 	socket   string
@@ -69,14 +68,14 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case errors.Is(err, syscall.EAGAIN): // its queue is full
 		return nil, &unreachable{text: fmt.Sprintf("the agent at %s takes no more connections: it may hang", c.socket)}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &undialled{fmt.Errorf("socket %s: %w: be root or the agent's user, or start the agent with another --socket-mode", c.socket, fs.ErrPermission)}
+		return nil, &undialled{fmt.Errorf("socket %s: %w: use sudo, or run this as the agent's user, or start the agent with another --socket-mode", c.socket, fs.ErrPermission)}
 	}
 	return nil, &undialled{err}
 }
 
-// answering is a connection whose end before the first byte of an answer says
-// that the agent has gone. Package http has an error of its own for an end that
-// comes before the request was sent, and nobody can tell that one by errors.Is.
+// answering is a connection on which an end before the first byte of an answer means
+// that the agent is gone. Package http reports an end before the request was sent by an
+// error of its own, which errors.Is cannot match.
 type answering struct {
 	net.Conn
 	gone  error
@@ -92,22 +91,22 @@ func (c *answering) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// undialled is why there is no connection, when that says nothing about an agent.
+// undialled is an error of the dial that says nothing about an agent.
 type undialled struct{ error }
 
 func (e *undialled) Unwrap() error { return e.error }
 
-// unreachable is ErrNotRunning with a text for people.
+// unreachable is an ErrNotRunning with a text for people.
 type unreachable struct {
 	text     string
-	answered bool // somebody listened
+	answered bool // something was listening
 }
 
 func (e *unreachable) Error() string        { return e.text }
 func (e *unreachable) Is(target error) bool { return target == ErrNotRunning }
 
-// broken explains an error of the connection: ours, the context's, that the
-// agent went away, or that no agent speaks.
+// broken explains a connection error: one of ours, the context's, an agent that ended,
+// or a program that is not an agent.
 func (c *Client) broken(ctx context.Context, err error) error {
 	var notRunning *unreachable
 	var notDialled *undialled
@@ -127,7 +126,7 @@ func (c *Client) broken(ctx context.Context, err error) error {
 }
 
 func (c *Client) noAgent(err error) error {
-	return fmt.Errorf("what answers at %s is no agent: %w", c.socket, err)
+	return fmt.Errorf("the program that answers at %s is not a ddgoose agent: %w", c.socket, err)
 }
 
 func (c *Client) gone() error {
@@ -146,7 +145,7 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 	}
 	var told api.Error
 	if json.Unmarshal(text, &told) != nil || told.Error == "" {
-		return nil, fmt.Errorf("what answers at %s with status %d is no agent: %.80q", c.socket, resp.StatusCode, strings.TrimSpace(string(text)))
+		return nil, fmt.Errorf("the program that answers at %s with status %d is not a ddgoose agent: %.80q", c.socket, resp.StatusCode, strings.TrimSpace(string(text)))
 	}
 	return nil, api.FromCode(resp.StatusCode, told)
 }
@@ -198,7 +197,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 			return err
 		}
 		if out == nil {
-			_ = resp.Body.Close() // it says no more than that it was done
+			_ = resp.Body.Close() // the body has nothing of interest
 			return nil
 		}
 		text, err := c.read(ctx, resp)
@@ -212,9 +211,8 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	})
 }
 
-// retry tries again for c.Wait while nobody listens: nothing was sent then. An
-// agent that went away in the middle may have done what it was asked, so that
-// is never tried twice.
+// retry tries again for c.Wait while nothing listens, because then nothing was sent. A
+// request that an agent may have read is never sent twice.
 func (c *Client) retry(ctx context.Context, try func() error) error {
 	until, pause := time.Now().Add(c.Wait), firstRetry
 	for {
@@ -231,7 +229,7 @@ func (c *Client) retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// sleep waits for d, and tells whether ctx let it.
+// sleep waits for d, and reports whether ctx let it.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -10,11 +10,10 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Election gives a client of the same agent whose Status, Watch, Lead, Hold,
-// StepDown and Probe of a goose or a duck are about the election of this name;
-// its other methods are about the agent or the flock, as c's are. "" is the
-// default election. A name that the flock does not have is api.ErrNotFound at
-// each call.
+// Election returns a client of the same agent for the election of this name: its Status,
+// Watch, Why, Lead, Hold, StepDown, and Probe of a goose or a duck. Its other methods
+// are about the agent or the flock, as before. "" is the default election. Every call
+// fails with api.ErrNotFound if the flock has no election of this name.
 func (c *Client) Election(name string) *Client {
 	e := *c
 	e.election = name
@@ -36,9 +35,14 @@ func (c *Client) Elections(ctx context.Context) ([]api.ElectionInfo, error) {
 	return out.Elections, err
 }
 
-// Status tells what the agent knows, judged at the moment of its answer.
+// Status returns what the agent knows, judged at the moment of its answer.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return fetch[api.Status](ctx, c, http.MethodGet, c.path("/status"), nil)
+}
+
+// History gives the goose periods that the agent knows, newest first.
+func (c *Client) History(ctx context.Context) (api.History, error) {
+	return fetch[api.History](ctx, c, http.MethodGet, c.path("/history"), nil)
 }
 
 // Members lists the agents of the flock.
@@ -47,9 +51,8 @@ func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
 	return out.Members, err
 }
 
-// StepDown makes the agent hand over, to the voter named to or, when that is "",
-// to the one that ranks first. It returns the new goose's name. A frozen flock
-// refuses it.
+// StepDown makes the agent hand over to the voter named to, or, if to is "", to the
+// first in rank. It returns the new goose's name. A frozen flock refuses it.
 func (c *Client) StepDown(ctx context.Context, to string) (goose string, err error) {
 	return c.stepDown(ctx, api.StepDownRequest{To: to})
 }
@@ -59,8 +62,8 @@ func (c *Client) stepDown(ctx context.Context, in api.StepDownRequest) (goose st
 	return out.Goose, err
 }
 
-// Leave takes the agent out of the flock for good, and ends it. Without force it
-// refuses what would cost the flock its majority.
+// Leave takes the agent out of the flock for good, and ends it. Without force the agent
+// refuses if the flock would lose its majority.
 func (c *Client) Leave(ctx context.Context, force bool) error {
 	return c.call(ctx, http.MethodPost, "/v1/leave", api.LeaveRequest{Force: force}, nil)
 }
@@ -70,7 +73,7 @@ func (c *Client) ForceLeave(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/v1/force-leave", api.ForceLeaveRequest{Name: name}, nil)
 }
 
-// Join makes the agent join more agents, and tells how many of addrs answered.
+// Join makes the agent call more agents, and returns how many of addrs answered.
 func (c *Client) Join(ctx context.Context, addrs []string) (int, error) {
 	out, err := fetch[api.JoinReply](ctx, c, http.MethodPost, "/v1/join", api.JoinRequest{Addrs: addrs})
 	return out.Joined, err
@@ -91,7 +94,7 @@ func (c *Client) Netem(ctx context.Context) (api.Netem, error) {
 	return fetch[api.Netem](ctx, c, http.MethodGet, "/v1/netem", nil)
 }
 
-// SetNetem replaces the fault rules, for d (0: for ever), and gives them as they print.
+// SetNetem replaces the fault rules, for d (0: for ever), and returns the rules as text.
 func (c *Client) SetNetem(ctx context.Context, rules string, d time.Duration) (api.Netem, error) {
 	return fetch[api.Netem](ctx, c, http.MethodPut, "/v1/netem", api.NetemRequest{Rules: rules, For: text(d)})
 }
@@ -106,24 +109,24 @@ func (c *Client) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error
 	return fetch[api.Doctor](ctx, c, http.MethodPost, "/v1/doctor", api.DoctorRequest{For: text(d)})
 }
 
-// Keys tells which agents hold which keys.
+// Keys returns which agents have which keys.
 func (c *Client) Keys(ctx context.Context) (api.Keys, error) {
 	return fetch[api.Keys](ctx, c, http.MethodGet, "/v1/keys", nil)
 }
 
-// InstallKey gives every live agent a key of 32 bytes to open with.
+// InstallKey gives every live agent a key of 32 bytes to open datagrams with.
 func (c *Client) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
 	return c.changeKeys(ctx, "install", api.KeyRequest{Key: base64.StdEncoding.EncodeToString(key)})
 }
 
-// UseKey makes every live agent seal with the key of this id. It is refused
-// unless all of them hold it.
+// UseKey makes every live agent seal with the key of this id. It is refused unless all
+// of them have it.
 func (c *Client) UseKey(ctx context.Context, id string) (api.Keys, error) {
 	return c.changeKeys(ctx, "use", api.KeyRequest{KeyID: id})
 }
 
-// RemoveKey takes a key away from every live agent. It is refused while any of
-// them seals with it.
+// RemoveKey takes a key away from every live agent. It is refused while an agent still
+// seals with it.
 func (c *Client) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
 	return c.changeKeys(ctx, "remove", api.KeyRequest{KeyID: id})
 }
@@ -132,8 +135,8 @@ func (c *Client) changeKeys(ctx context.Context, what string, in api.KeyRequest)
 	return fetch[api.Keys](ctx, c, http.MethodPost, "/v1/keys/"+what, in)
 }
 
-// Freeze keeps the flock's goose, for d, from changing but on failure; 0 stands
-// for [api.DefaultFreeze]. It tells which agents were reached.
+// Freeze blocks planned changes of the flock's goose for d; failover still works. 0
+// stands for [api.DefaultFreeze]. It returns which agents were reached.
 func (c *Client) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	return fetch[api.Freeze](ctx, c, http.MethodPost, "/v1/freeze", api.FreezeRequest{For: text(d)})
 }
@@ -143,18 +146,18 @@ func (c *Client) Thaw(ctx context.Context) (api.Freeze, error) {
 	return fetch[api.Freeze](ctx, c, http.MethodPost, "/v1/thaw", nil)
 }
 
-// ForceStepDown is StepDown although the flock is frozen.
+// ForceStepDown is StepDown, even if the flock is frozen.
 func (c *Client) ForceStepDown(ctx context.Context, to string) (goose string, err error) {
 	return c.stepDown(ctx, api.StepDownRequest{To: to, Force: true})
 }
 
-// Why has the agent explain its role, and why there is no goose where there is
-// none. It takes up to about two seconds where other agents do not answer.
+// Why explains the agent's role and, if it knows no goose, why there is none. It takes
+// up to two seconds if other agents do not answer.
 func (c *Client) Why(ctx context.Context) (api.Why, error) {
-	return fetch[api.Why](ctx, c, http.MethodGet, "/v1/why", nil)
+	return fetch[api.Why](ctx, c, http.MethodGet, c.path("/why"), nil)
 }
 
-// text writes a duration as requests have it; 0 is left out.
+// text writes a duration for a request; 0: "".
 func text(d time.Duration) string {
 	if d == 0 {
 		return ""

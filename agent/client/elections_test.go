@@ -36,7 +36,10 @@ func TestElectionIsAskedByItsName(t *testing.T) {
 	require.Equal(t, "c", goose)
 	_, err = e.ForceStepDown(ctx, "")
 	require.NoError(t, err)
-	require.Equal(t, []string{`step down to "c"`, `step down to "", though frozen`}, backup.Heard())
+	w, err := e.Why(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "backup", w.Election)
+	require.Equal(t, []string{`step down to "c"`, `step down to "", though frozen`, "why"}, backup.Heard())
 
 	for s, err := range e.Watch(ctx) {
 		require.NoError(t, err)

@@ -1,11 +1,13 @@
 package client
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -204,4 +206,36 @@ func TestAgentThatIsInTheWrongStateIsAskedAgain(t *testing.T) {
 	a.Fail(nil)
 	h := next(t, a.Holders)
 	l.works(h, 7, time.Hour)
+}
+
+// An agent of the first release refuses what it does not know. It may be beside a
+// newer program, before it is started again or after it went back.
+func TestSessionIsHeldAtAnAgentOfAnOlderRelease(t *testing.T) {
+	asked, said := make(chan string, 10), make(chan string, 1)
+	c := broken(t, func(conn net.Conn) {
+		req, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return // the test has ended
+		}
+		asked <- req.URL.RawQuery
+		for name := range req.URL.Query() {
+			if name != api.HeirsQuery && name != api.ShareQuery && name != api.GraceQuery {
+				_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 21\r\n\r\n"+`{"error": "unknown!"}`)
+				return
+			}
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"+`{"token":7,"until_boottime_ns":1000,"lease_ns":500}`+"\n")
+		line, _ := bufio.NewReader(req.Body).ReadString('\n')
+		said <- line
+	})
+	s := c.Hold(HoldOptions{Heirs: true, Grace: time.Minute, Kind: "k", Work: "w", Ends: "e", Cgroup: "/c", Acks: true})
+	defer s.Close()
+	require.Contains(t, next(t, asked), api.CgroupQuery)
+	require.Equal(t, "grace=1m0s&heirs=true", next(t, asked))
+	next(t, s.Ready())
+	e, ok := s.Next()
+	require.True(t, ok)
+	require.EqualValues(t, 7, e.Token)
+	s.sayDrained(7, api.ThenWait)
+	require.Equal(t, `{"drained":7}`+"\n", next(t, said), "it would not know an answer")
 }

@@ -11,16 +11,16 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// The questions of a load balancer or a service manager, for [Client.Probe].
+// The questions that [Client.Probe] can ask.
 const (
 	ProbeGoose  = "goose"   // inside its lease
 	ProbeDuck   = "duck"    // one that knows a live goose
-	ProbeHealth = "healthz" // not dead, and its loop turns
+	ProbeHealth = "healthz" // alive, and its loop runs
 	ProbeReady  = "readyz"  // it knows a live goose
 )
 
-// Probe asks as a load balancer does. The answer's Error is empty for a yes
-// (200), and says why not for a no (503).
+// Probe asks as a load balancer does. The answer's Error is empty for a yes (200); for a
+// no (503) it says why.
 func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) {
 	var p api.Probe
 	err := c.retry(ctx, func() error {
@@ -42,7 +42,7 @@ func (c *Client) Probe(ctx context.Context, question string) (api.Probe, error) 
 			_ = json.Unmarshal(text, &told) // it was an object just now
 			return api.FromCode(resp.StatusCode, told)
 		case p.Role == "":
-			return c.noAgent(errors.New("it names no role"))
+			return c.noAgent(errors.New("its answer has no role"))
 		case yes != (p.Error == ""):
 			return c.noAgent(fmt.Errorf("its status is %d, and its error %q", resp.StatusCode, p.Error))
 		}

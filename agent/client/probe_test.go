@@ -21,10 +21,10 @@ func TestProbeSaysYesOrWhyNot(t *testing.T) {
 		require.NoError(t, err, question)
 		require.Equal(t, api.Probe{Role: api.RoleGoose, Goose: "a", Token: 7, Error: no}, p, question)
 	}
-	a.Sicken(errors.New("the loop has not turned for 1s"))
+	a.Sicken(errors.New("the loop has not run for 1s"))
 	p, err := c.Probe(ctx, ProbeHealth)
 	require.NoError(t, err)
-	require.Equal(t, "the loop has not turned for 1s", p.Error)
+	require.Equal(t, "the loop has not run for 1s", p.Error)
 
 	a.Change(func(s *api.Status) { s.Role, s.Goose = api.RoleCandidate, nil })
 	for _, question := range []string{ProbeGoose, ProbeDuck, ProbeReady} {
@@ -53,6 +53,6 @@ func TestProbeTakesNoOtherServersWord(t *testing.T) {
 			_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d Status\r\nContent-Length: %d\r\n\r\n%s", c.code, len(c.answer), c.answer)
 		})
 		_, err := other.Probe(timely(t), ProbeGoose)
-		require.ErrorContains(t, err, "is no agent: ", c.answer)
+		require.ErrorContains(t, err, "is not a ddgoose agent: ", c.answer)
 	}
 }

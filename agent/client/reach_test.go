@@ -71,7 +71,7 @@ func TestSocketThatLetsNobodyInIsForbidden(t *testing.T) {
 	_, err := c.Status(timely(t))
 	require.ErrorIs(t, err, fs.ErrPermission)
 	require.NotErrorIs(t, err, ErrNotRunning)
-	require.EqualError(t, err, "socket /somewhere/a.sock: permission denied: be root or the agent's user, or start the agent with another --socket-mode")
+	require.EqualError(t, err, "socket /somewhere/a.sock: permission denied: use sudo, or run this as the agent's user, or start the agent with another --socket-mode")
 }
 
 func TestAgentThatGoesAwayBeforeItAnswersIsNotRunning(t *testing.T) {
@@ -127,8 +127,8 @@ func TestWhatIsNoAgentIsToldSo(t *testing.T) {
 				_, _ = io.WriteString(conn, says)
 			})
 			_, err := c.Status(timely(t))
-			require.ErrorContains(t, err, "what answers at "+c.Socket())
-			require.ErrorContains(t, err, "is no agent: ")
+			require.ErrorContains(t, err, "the program that answers at "+c.Socket())
+			require.ErrorContains(t, err, "is not a ddgoose agent: ")
 			require.NotErrorIs(t, err, ErrNotRunning)
 		})
 	}

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,31 +17,63 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// drainTime bounds how long a drain waits for the agent to have booked it, so
-// that a process that ends next does not take its last word along.
+// drainTime bounds how long a drain waits for the agent's echo. Without the wait, a
+// process that ends next could lose its last line.
 const drainTime = time.Second
 
-// HoldOptions say how a session is held.
+// HoldOptions are the settings of a session.
 type HoldOptions struct {
-	// Heirs says that somebody else ends the work when this process dies, a
-	// moment later: its death alone does not drain it, but the deadline does.
+	// Heirs: a guard outlives this process. The death of this process does not prove that
+	// the work ended, so the session counts as working until its deadline.
 	Heirs bool
-	// Share lets the work run beside that of other sessions with Heirs; otherwise
-	// the agent lets them work one at a time.
+	// Share lets the work run beside the work of other sessions with Heirs; otherwise one
+	// of them works at a time.
 	Share bool
-	// Grace is how long the work may take to end when the end is planned, at most
-	// [api.MaxGrace]; 0: as long as the agent grants those that do not say.
+	// Work says what acts, and Ends what ends it, for people; "": not shown.
+	Work, Ends string
+	// Acks makes the session answer deadlines. If it answers none for a whole lease,
+	// because this process was stopped, an agent with other work becomes the goose. So the
+	// work must stop with this process, or end by itself at the deadline, or be in Cgroup.
+	Acks bool
+	// Cgroup is a folder of cgroup version 2 that the agent kills in that case; "": none.
+	// This process must be in the cgroup named guard beside it.
+	Cgroup string
+	// Kind is the name for this kind of holder; holders of one kind work one at a time.
+	// "": [api.DefaultKind].
+	Kind string
+	// Grace is how long the work may take to end at a planned end, at most [api.MaxGrace];
+	// 0: the agent's own grace.
 	Grace time.Duration
+	// Patient waits for the first agent for ever, as for later ones. Otherwise the session
+	// is refused if no agent answers within the client's Wait.
+	Patient bool
+}
+
+// plain drops the options that agents of the first release refuse. Those agents let only
+// one session with Heirs work at a time, whatever its Kind.
+func (o HoldOptions) plain() HoldOptions {
+	return HoldOptions{Heirs: o.Heirs, Share: o.Share, Grace: o.Grace}
 }
 
 // holdPath is where a session is opened.
 func (c *Client) holdPath(o HoldOptions) string {
 	query := url.Values{}
+	for name, value := range map[string]string{api.WorkQuery: o.Work, api.EndsQuery: o.Ends, api.CgroupQuery: o.Cgroup} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if o.Acks {
+		query.Set(api.AcksQuery, "true")
+	}
 	if o.Heirs {
 		query.Set(api.HeirsQuery, "true")
 	}
 	if o.Share {
 		query.Set(api.ShareQuery, "true")
+	}
+	if o.Kind != "" {
+		query.Set(api.KindQuery, o.Kind)
 	}
 	if o.Grace != 0 {
 		query.Set(api.GraceQuery, o.Grace.String())
@@ -49,21 +81,21 @@ func (c *Client) holdPath(o HoldOptions) string {
 	return strings.TrimSuffix(c.path("/lead")+"?"+query.Encode(), "?")
 }
 
-// Session is a holder's session over connections that may come and go. What
-// the agent says waits in a mailbox: the newest deadline and the newest stop.
-// Its methods may be called from many goroutines.
+// Session is a holder's session; its connections may come and go. A mailbox keeps the
+// newest deadline and the newest stop from the agent. Its methods are safe for
+// concurrent use.
 type Session struct {
 	c      *Client
-	path   string
+	opts   HoldOptions
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	ready  chan struct{} // capacity 1
-	done   chan struct{} // closed when no connection will follow
+	done   chan struct{} // closed when there will be no further connection
 	ended  sync.WaitGroup
 
-	// speaking is held from deciding what to say until it is said, and taken
-	// before mu: the agent must not hear of a drain and then of the late work
-	// that it ended.
+	// speaking is held from the decision what to send until it is sent, and is locked
+	// before mu. Without it the agent could read a drain, and then that the same work is
+	// late.
 	speaking sync.Mutex
 
 	mu struct { // guards what follows
@@ -71,122 +103,103 @@ type Session struct {
 		conn    *conversation // nil while there is none
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
-		late    uint64 // reported and not drained: a new connection hears of it first
-		drained uint64 // said last: until its echo the agent may still speak of what it is no longer bound by
+		waiting *api.LeadEvent
+		late    uint64 // reported, and not drained: a new connection starts with it
+		drained uint64 // last one sent: until its echo, the agent may still send deadlines that do not bind it
 		refused error
 	}
 }
 
-// conversation is one connection of a session.
-type conversation struct {
-	resp   *http.Response
-	lines  *io.PipeWriter
-	shift  time.Duration      // from the agent's clock to ours
-	cancel context.CancelFunc // closes lines, too
-	drains int                // said, and not echoed yet: the session's lock guards it
-	echoed chan struct{}      // capacity 1
-	over   chan struct{}      // closed when the agent's lines have ended
-}
-
-// Hold opens a holder's session, for who supervises work itself; [Client.Lead]
-// is the easy way. It fails at once (after c.Wait) when no agent answers, and
-// when the agent refuses; after that it reconnects for ever. ctx bounds the
-// opening only: Close ends the session.
-func (c *Client) Hold(ctx context.Context, opts HoldOptions) (*Session, error) {
+// Hold opens a holder's session, for callers that supervise work themselves;
+// [Client.Lead] is the easy way. Once an agent has answered, the session reconnects for
+// ever.
+func (c *Client) Hold(opts HoldOptions) *Session {
 	s := newSession(c)
-	s.path = c.holdPath(opts)
-	if err := s.begin(ctx); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	s.opts = opts
+	s.ended.Go(func() { s.stay(opts.Patient) })
+	return s
 }
 
 func newSession(c *Client) *Session {
-	s := &Session{c: c, path: c.holdPath(HoldOptions{}), ready: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Session{c: c, ready: make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// begin connects for the first time, and then keeps the session connected.
-func (s *Session) begin(ctx context.Context) error {
-	var conn *conversation
-	err := s.c.retry(ctx, func() (err error) {
-		conn, err = s.connect(ctx)
-		return err
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	}
-	s.ended.Go(func() { s.stay(conn) })
-	return nil
-}
-
 // stay reconnects for ever, unless the agent refuses.
-func (s *Session) stay(conn *conversation) {
+func (s *Session) stay(patient bool) {
 	defer close(s.done)
-	pause := firstRetry
+	pause, first := firstRetry, true
 	for {
-		if conn != nil {
-			pause = firstRetry
-			s.converse(conn) // which ends at once when the session has
+		conn, err := s.connect(first && !patient)
+		switch {
+		case err == nil:
+			pause, first = firstRetry, false
+			s.converse(conn) // ends at once if the session has ended
+		case s.ctx.Err() != nil:
+			return
+		case errors.Is(err, api.ErrInput), errors.Is(err, api.ErrForbidden), errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrMethod),
+			first && (!patient || errors.Is(err, fs.ErrPermission)):
+			s.mu.Lock()
+			s.mu.refused = err
+			s.mu.Unlock()
+			return
+		default:
+			s.mu.Lock()
+			s.mu.waiting = &api.LeadEvent{Waiting: &api.Waiting{Here: err.Error()}}
+			s.mu.Unlock()
+			s.wake()
 		}
 		if !sleep(s.ctx, pause) {
 			return
 		}
 		pause = min(2*pause, lastRetry)
-		var err error
-		conn, err = s.connect(s.ctx)
-		if errors.Is(err, api.ErrInput) || errors.Is(err, api.ErrForbidden) || errors.Is(err, api.ErrNotFound) || errors.Is(err, api.ErrMethod) {
-			s.mu.Lock()
-			s.mu.refused = err
-			s.mu.Unlock()
-			return
-		}
 	}
 }
 
-// connect opens POST /v1/lead. The connection belongs to the session: the end
-// of ctx ends the attempt, and no more than that.
-func (s *Session) connect(ctx context.Context) (*conversation, error) {
+// connect opens POST /v1/lead. With again it retries for the client's Wait.
+func (s *Session) connect(again bool) (conn *conversation, err error) {
+	if !again {
+		return s.open()
+	}
+	err = s.c.retry(s.ctx, func() error {
+		conn, err = s.open()
+		return err
+	})
+	return conn, err
+}
+
+// open opens a connection, with fewer options if the agent is of an older release.
+func (s *Session) open() (*conversation, error) {
+	conn, err := s.openAs(s.opts)
+	if errors.Is(err, api.ErrInput) {
+		if plain, failed := s.openAs(s.opts.plain()); failed == nil {
+			return plain, nil
+		}
+	}
+	return conn, err
+}
+
+func (s *Session) openAs(opts HoldOptions) (*conversation, error) {
 	own, cancel := context.WithCancel(s.ctx)
-	stop := context.AfterFunc(ctx, cancel)
 	r, w := io.Pipe()
-	// Package http does not give a request up before what reads its body has
-	// ended, and that waits for us: an agent that hangs would hold us for ever.
+	// Package http waits for the reader of a request's body, and that reader waits for us:
+	// without this an agent that hangs would block us for ever.
 	context.AfterFunc(own, func() { _ = w.CloseWithError(io.ErrClosedPipe) })
 	before := boottime.Now()
-	resp, err := s.c.open(own, http.MethodPost, s.path, r)
-	if !stop() && err == nil && ctx != s.ctx {
-		resp.Body.Close()
-		err = ctx.Err()
-	}
+	resp, err := s.c.open(own, http.MethodPost, s.c.holdPath(opts), r)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	return &conversation{
-		resp: resp, lines: w, cancel: cancel, shift: shift(resp.Header.Get(api.ClockHeader), before, boottime.Now()),
+		resp: resp, lines: w, cancel: cancel, acks: opts.Acks, shift: shift(resp.Header.Get(api.ClockHeader), before, boottime.Now()),
 		echoed: make(chan struct{}, 1), over: make(chan struct{}),
 	}, nil
 }
 
-// shift turns the agent's deadlines into our clock's. When the clocks are one, the
-// agent read it between before and after. Otherwise it read it after before,
-// so counting from there can only make deadlines earlier.
-func shift(agents string, before, after time.Duration) time.Duration {
-	ns, err := strconv.ParseInt(agents, 10, 64)
-	if at := time.Duration(ns); err == nil && (at < before || at > after) {
-		return before - at
-	}
-	return 0
-}
-
-// converse hears the agent until the connection ends. Nothing is told then: the
-// deadline that was handed out last goes on running.
+// converse reads the agent's lines until the connection ends. A lost connection is not
+// reported: the last deadline simply runs on.
 func (s *Session) converse(conn *conversation) {
 	s.attach(conn)
 	defer func() {
@@ -205,10 +218,13 @@ func (s *Session) converse(conn *conversation) {
 			return
 		}
 		s.hear(conn, e)
+		if conn.acks {
+			conn.answer(e)
+		}
 	}
 }
 
-// attach makes conn the session's, and tells it of work that is late still.
+// attach makes conn the session's connection, and reports late work on it.
 func (s *Session) attach(conn *conversation) {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
@@ -221,8 +237,8 @@ func (s *Session) attach(conn *conversation) {
 	}
 }
 
-// hear puts what the agent says into the mailbox. Between a drain and its echo
-// the agent says what it is no longer bound by.
+// hear puts a line of the agent into the mailbox. Lines between a drain and its echo are
+// dropped: they do not bind the agent.
 func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,8 +256,14 @@ func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 		s.mu.stop = &e
 	case e.Token != 0:
 		e.Until += int64(conn.shift)
-		s.mu.renewal = &e
+		s.mu.renewal, s.mu.waiting = &e, nil
+	case e.Waiting != nil:
+		s.mu.waiting = &e
 	}
+	s.wake()
+}
+
+func (s *Session) wake() {
 	select {
 	case s.ready <- struct{}{}:
 	default:
@@ -251,15 +273,15 @@ func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 // Ready gets a value when Next may have something.
 func (s *Session) Ready() <-chan struct{} { return s.ready }
 
-// Done is closed when no connection will follow: the agent has refused the
+// Done is closed when there will be no further connection: the agent has refused the
 // session, or Close was called.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Next takes the newest deadline, then the newest stop.
+// Next returns the newest deadline, then the newest stop, then the reason to wait.
 func (s *Session) Next() (api.LeadEvent, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop} {
+	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop, &s.mu.waiting} {
 		if e := *slot; e != nil {
 			*slot = nil
 			return *e, true
@@ -268,11 +290,11 @@ func (s *Session) Next() (api.LeadEvent, bool) {
 	return api.LeadEvent{}, false
 }
 
-// Drained tells the agent that all work under token has ended, and waits until
-// it has booked that. Without a connection there is nobody to tell: the
-// agent waits for the deadline or the end of this process.
-func (s *Session) Drained(token uint64, stepDown bool) {
-	conn := s.sayDrained(token, stepDown)
+// Drained tells the agent that all work under token has ended, and waits until the agent
+// has recorded it. Without a connection it returns at once: the agent waits for the
+// deadline or the end of this process.
+func (s *Session) Drained(token uint64, then api.Then) {
+	conn := s.sayDrained(token, then)
 	if conn == nil {
 		return
 	}
@@ -295,8 +317,8 @@ func (s *Session) Drained(token uint64, stepDown bool) {
 	}
 }
 
-// sayDrained gives the connection that took it; nil: none.
-func (s *Session) sayDrained(token uint64, stepDown bool) *conversation {
+// sayDrained returns the connection that took the line; nil: none did.
+func (s *Session) sayDrained(token uint64, then api.Then) *conversation {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
 	s.mu.Lock()
@@ -311,13 +333,13 @@ func (s *Session) sayDrained(token uint64, stepDown bool) *conversation {
 		conn.drains++
 	}
 	s.mu.Unlock()
-	if conn == nil || !conn.say(api.LeadRequest{Drained: token, StepDown: stepDown}) {
+	if conn == nil || !conn.say(api.LeadRequest{Drained: token, StepDown: then == api.ThenStepDown, Leave: then == api.ThenLeave}) {
 		return nil
 	}
 	return conn
 }
 
-// Late tells the agent that work under token goes on past its deadline.
+// Late tells the agent that work under token runs past its deadline.
 func (s *Session) Late(token uint64) {
 	s.speaking.Lock()
 	defer s.speaking.Unlock()
@@ -330,34 +352,20 @@ func (s *Session) Late(token uint64) {
 	}
 }
 
-// Refusal is why the agent has refused the session, once Done is closed by
-// that; nil: it has not.
+// Refusal returns why the agent has refused the session; nil: it has not. It is valid
+// once Done is closed.
 func (s *Session) Refusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.refused
 }
 
-// Close ends the session, and returns when its goroutines have ended. What was
-// handed out and not drained binds the agent until its deadline, or until this
-// process is gone. It is safe to call twice.
+// Close ends the session, and returns when its goroutines have ended. A deadline that
+// was not drained binds the agent until it passes, or until this process has ended. A
+// second call does nothing.
 func (s *Session) Close() {
 	s.cancel()
 	s.ended.Wait()
-}
-
-// say writes one line to the agent, and tells whether the connection took it.
-// One that does not take it in time, because the agent hangs, is given up:
-// whoever supervises work must not hang with it.
-func (c *conversation) say(req api.LeadRequest) bool {
-	line, err := json.Marshal(req)
-	if err != nil {
-		return false
-	}
-	hangs := time.AfterFunc(drainTime, c.cancel)
-	defer hangs.Stop()
-	_, err = c.lines.Write(append(line, '\n'))
-	return err == nil
 }
 
 // Lead waits, and calls work each time the agent is the goose, never twice at
@@ -371,18 +379,18 @@ func (c *conversation) say(req api.LeadRequest) bool {
 // ctx ends Lead waits for work, has the agent step down, and returns
 // ctx.Err(). A panic in work goes on after the step-down was asked for.
 //
+// [lead.Try] bounds the wait, with [lead.ErrNotGoose], and [lead.Keep] leaves the
+// goose where it is instead of stepping down.
+//
 // Lead fails at once (after c.Wait) when no agent answers, and when the agent
 // refuses. After that it reconnects for ever: while the agent is away work
 // goes on for as long as the clock allows.
 //
 // The agent counts work as ended when Lead has said so or this process is gone.
-func (c *Client) Lead(ctx context.Context, work func(context.Context, lead.Lease) error) error {
-	s, err := c.Hold(ctx, HoldOptions{})
-	if err != nil {
-		return err
-	}
+func (c *Client) Lead(ctx context.Context, work func(context.Context, lead.Lease) error, opts ...lead.Option) error {
+	s := c.Hold(HoldOptions{Ends: lead.Ends, Acks: true})
 	defer s.Close()
-	err = lead.Run(ctx, s, boottime.Now, work)
+	err := lead.Run(ctx, s, boottime.Now, work, opts...)
 	if refused := s.Refusal(); refused != nil && errors.Is(err, lead.ErrStopped) {
 		return refused
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
@@ -35,7 +36,7 @@ func TestDrainIsNeverHeardBeforeTheLateItEnds(t *testing.T) {
 		var both sync.WaitGroup
 		both.Go(func() { s.converse(conn) })
 		both.Go(func() {
-			s.Drained(7, false)
+			s.Drained(7, api.ThenWait)
 			_ = say.Close() // which ends the conversation
 		})
 		var lines []string
@@ -69,6 +70,28 @@ func TestBetweenADrainAndItsEchoNothingIsHandedOut(t *testing.T) {
 	require.EqualValues(t, 3000, e.Until)
 }
 
+func TestDeadlinesAreAnsweredAFewTimesInALease(t *testing.T) {
+	s := newSession(New("/somewhere/a.sock"))
+	conn, heard, say := talk()
+	conn.acks = true
+	var ended sync.WaitGroup
+	ended.Go(func() { s.converse(conn) })
+	ended.Go(func() {
+		lines := json.NewEncoder(say)
+		for until := int64(1000); until < 2000; until += 50 {
+			_ = lines.Encode(api.LeadEvent{Token: 7, Until: until, Lease: 500}) // fails once the other end is closed
+			_ = lines.Encode(api.LeadEvent{Token: 7, Stop: api.StopLost})
+		}
+		_ = say.Close()
+	})
+	n := 0
+	for ; heard.Scan(); n++ {
+		require.Equal(t, `{"heard":7}`, heard.Text())
+	}
+	ended.Wait()
+	require.Equal(t, 7, n, "at 1000, 1150, ..., 1900: a quarter of a lease is 125")
+}
+
 // A stop of a later period must not get lost with what the drain ended.
 func TestDrainForgetsNothingOfALaterPeriod(t *testing.T) {
 	s := newSession(New("/somewhere/a.sock"))
@@ -77,7 +100,7 @@ func TestDrainForgetsNothingOfALaterPeriod(t *testing.T) {
 	s.hear(conn, api.LeadEvent{Token: 7, Until: 1000})
 	s.hear(conn, api.LeadEvent{Token: 7, Stop: api.StopSteppedDown})
 	_ = conn.lines.Close() // the drain is decided upon; saying it is not what is tested
-	s.sayDrained(5, false)
+	s.sayDrained(5, api.ThenWait)
 	s.hear(conn, api.LeadEvent{Token: 7, Until: 2000})
 	var got []api.LeadEvent
 	for e, ok := s.Next(); ok; e, ok = s.Next() {
@@ -94,7 +117,7 @@ func TestAgentThatHangsDoesNotHangWhoeverSupervisesWork(t *testing.T) {
 		start := time.Now()
 		s.Late(7)
 		require.Equal(t, drainTime, time.Since(start))
-		s.Drained(7, false)
+		s.Drained(7, api.ThenWait)
 		require.Equal(t, drainTime, time.Since(start), "the connection is given up, and takes nothing more")
 	})
 }

@@ -15,22 +15,23 @@ import (
 )
 
 const (
-	// socketEnv names the socket for every client command.
+	// socketEnv is the variable that names the socket for every client command.
 	socketEnv = "DDGOOSE_SOCKET"
+	rootsDir  = "/run/ddgoose"
 	// FlockFolder is the folder of a local flock, inside [RuntimeDir].
 	FlockFolder = "flock"
 	// DriverSocket is a local flock's own socket, beside its agents'.
 	DriverSocket = "driver.sock"
 	socketSuffix = ".sock"
-	// probeWait bounds the look whether a socket is live.
+	// probeWait bounds the check whether a socket is live.
 	probeWait = time.Second
 )
 
-// RuntimeDir is where sockets live: /run/ddgoose for root, else
+// RuntimeDir returns the folder of the sockets: /run/ddgoose for root, else
 // $XDG_RUNTIME_DIR/ddgoose, else a private folder in the temporary directory.
 func RuntimeDir() string {
 	if os.Geteuid() == 0 {
-		return "/run/ddgoose"
+		return rootsDir
 	}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return filepath.Join(dir, "ddgoose")
@@ -38,22 +39,22 @@ func RuntimeDir() string {
 	return filepath.Join(os.TempDir(), "ddgoose-"+strconv.Itoa(os.Geteuid()))
 }
 
-// ErrNoSocket says that no agent runs where sockets are looked for.
+// ErrNoSocket: no agent runs where sockets are looked for.
 var ErrNoSocket = errors.New("no agent runs here")
 
-// SeveralError says that the agent meant must be named.
+// SeveralError: several agents run, so the caller must name one.
 type SeveralError struct {
 	Names []string // what --socket takes for each
 }
 
-// Error names the choices.
+// Error lists the choices.
 func (e *SeveralError) Error() string {
 	return "several agents run here: choose one with --socket " + strings.Join(e.Names, " or --socket ")
 }
 
-// FindSocket gives the path of the socket that named means: a path, or, without
-// a slash, an agent's name. "" stands for the environment's DDGOOSE_SOCKET,
-// else for the only agent that answers in [RuntimeDir] and its flock folder.
+// FindSocket returns the path of the socket that named means: a path, or, without a
+// slash, an agent's name. "" stands for DDGOOSE_SOCKET, or, if that is not set, for the
+// only agent that answers in [RuntimeDir] and its flock folder.
 func FindSocket(named string) (string, error) {
 	if named == "" {
 		named = os.Getenv(socketEnv)
@@ -78,24 +79,31 @@ func FindSocket(named string) (string, error) {
 		return "", fmt.Errorf("%w as %s: there is no %s%s in %s or %s (a path needs a slash: ./%s)",
 			ErrNoSocket, named, named, socketSuffix, folders[0], folders[1], named)
 	}
-	var live []string
-	for _, folder := range folders {
-		live = append(live, liveSockets(folder)...)
-	}
+	live := liveSockets(folders...)
 	switch len(live) {
 	case 0:
-		return "", fmt.Errorf("%w: nothing answers in %s or %s: start one with ddgoose agent, or name its socket with --socket", ErrNoSocket, folders[0], folders[1])
+		remedy := "start one with ddgoose agent"
+		if _, err := os.Stat(rootsDir); err == nil && folders[0] != rootsDir {
+			remedy = "ask with sudo, if the agent is root's or the system's (" + rootsDir + ")"
+		}
+		return "", fmt.Errorf("%w: nothing answers in %s or %s: %s, or name its socket with --socket", ErrNoSocket, folders[0], folders[1], remedy)
 	case 1:
 		return live[0], nil
 	}
 	return "", &SeveralError{Names: shortest(live)}
 }
 
-// liveSockets lists the agents' sockets of a folder that somebody listens at.
-func liveSockets(folder string) (live []string) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*"+socketSuffix))
-	if err != nil {
-		return nil
+// Agents lists the agents that answer on this machine, by what --socket takes for each.
+func Agents() []string {
+	return shortest(liveSockets(RuntimeDir(), filepath.Join(RuntimeDir(), FlockFolder)))
+}
+
+// liveSockets lists the sockets in these folders where an agent listens.
+func liveSockets(folders ...string) (live []string) {
+	var paths []string
+	for _, folder := range folders {
+		found, _ := filepath.Glob(filepath.Join(folder, "*"+socketSuffix)) // a folder whose name is a bad pattern has none
+		paths = append(paths, found...)
 	}
 	for _, path := range paths {
 		if filepath.Base(path) == DriverSocket {
@@ -106,14 +114,14 @@ func liveSockets(folder string) (live []string) {
 			continue
 		}
 		if err == nil {
-			_ = conn.Close() // it was only asked whether anybody is there
+			_ = conn.Close() // connecting was the whole test
 		}
 		live = append(live, path)
 	}
 	return live
 }
 
-// shortest gives names where they are unique, else paths.
+// shortest returns names where they are unique, else paths.
 func shortest(paths []string) []string {
 	names := make([]string, len(paths))
 	for i, path := range paths {

@@ -11,9 +11,9 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Watch yields the agent's status at once, then after each change; a slow
-// reader skips to the latest. When the agent goes it yields an ErrNotRunning
-// last; when ctx ends it just ends.
+// Watch yields the agent's status at once, and again after each change; a slow reader
+// skips to the latest. If the agent ends, the last item is an ErrNotRunning; if ctx
+// ends, there is none.
 func (c *Client) Watch(ctx context.Context) iter.Seq2[api.Status, error] {
 	return func(yield func(api.Status, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

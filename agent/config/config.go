@@ -1,5 +1,5 @@
-// Package config is what an agent is started with: defaults, and the values that
-// are refused.
+// Package config holds the settings of an agent: their defaults, and the checks that
+// refuse wrong values.
 package config
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -21,7 +22,8 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/health"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
@@ -33,7 +35,7 @@ import (
 // DefaultBind is where an agent listens unless told otherwise.
 const DefaultBind = "127.0.0.1:3825"
 
-// The defaults of Config.Grace and Config.PreemptAfter, and the longest there can be.
+// The defaults and the upper limits of Config.Grace and Config.PreemptAfter.
 const (
 	DefaultGrace        = 5 * time.Second
 	MaxGrace            = api.MaxGrace
@@ -52,10 +54,12 @@ type Faults interface {
 	// Set replaces the rules; ttl 0 keeps them for ever. An error leaves the old ones.
 	Set(rules string, ttl time.Duration) error
 	Clear()
-	// Show gives the rules as they print; expiresIn is below 0 when they do not expire.
+	// Show returns the rules as text; expiresIn is negative when they never expire.
 	Show() (rules string, expiresIn time.Duration, seed uint64)
-	// Learn tells who is who, so that rules can name agents.
+	// Learn maps addresses to names, so that rules can name agents.
 	Learn(names map[netip.AddrPort]string)
+	// Unmatched returns the parts of the rules that match none of these agents.
+	Unmatched(names map[netip.AddrPort]string) []string
 	Counters() map[string]uint64
 }
 
@@ -64,12 +68,12 @@ type Faults interface {
 type Config struct {
 	Name      string // for people, unique in the flock; default: the host name
 	Bind      string // HOST[:PORT], one port for UDP and TCP; default 127.0.0.1:3825, port 0 takes any
-	Advertise string // what others are told; default: the bound address, or the first private one
-	// Join names agents to call, for ever: HOST[:PORT], names with several
+	Advertise string // the address that others call; default: the bound address, or the first private one
+	// Join lists the agents to call, again and again: HOST[:PORT], names with several
 	// addresses, srv+NAME for DNS SRV records, exec:CMD for a command that prints
-	// addresses. Names are looked up, and the command is run, before each round of
-	// calls. nil: none. A list that is empty but not nil is an error: an agent that
-	// was to join must not found a flock of its own.
+	// addresses. Each round of calls looks the names up and runs the command again. nil:
+	// none. An empty list that is not nil is an error: an agent that should join must not
+	// found a flock of its own.
 	Join    []string
 	Expect  int    // found a flock together with Expect-1 others; 0: no
 	DataDir string // default /var/lib/ddgoose/NAME for root, else $XDG_STATE_HOME/ddgoose/NAME
@@ -77,56 +81,59 @@ type Config struct {
 	// SocketMode are the socket file's permissions; default 0600.
 	SocketMode fs.FileMode
 	HTTP       string        // read-only HTTP, HOST:PORT; "": off
-	Flock      string        // label: agents of another never mix; default "default"
+	Flock      string        // label: agents with different labels never mix; default "default"
 	Keys       [][]byte      // 32 bytes each; the first seals, all open
-	KeyFile    string        // read into Keys when that is empty; a change of keys while the agent runs is written to it
+	KeyFile    string        // read into Keys if Keys is empty; a key change at run time is written to it
 	Insecure   bool          // allows a bind that is not loopback without a key
 	Profile    string        // lan (default), local or wan
 	Heartbeat  time.Duration // default: the profile's
 	Lease      time.Duration // default: the profile's; 4 to 50 heartbeats, at most 10 s
-	Voters     int           // how many voters to keep as goose: 1, 3, 5 or 7; default 5
+	Voters     int           // how many voters this agent keeps when it is the goose: 1, 3, 5 or 7; default 5
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
 	Priority *uint8
 	Observer bool // never a voter
-	// Elections are those that this agent contests beside the default one, by
-	// name: 1 to 32 of a-z 0-9 . _ -. The flock has all that any of its agents
-	// names, MaxElections at the most, for good; those that an agent does not name
-	// it only votes in.
+	// Elections are the named elections that this agent may lead, besides the default one:
+	// 1 to 32 of a-z 0-9 . _ -. A flock has every election that any of its agents names,
+	// for good, at most MaxElections. Agents that do not name an election only vote in it.
 	Elections []string
-	// Preempt has this agent take over from a goose of a lower priority, once that
-	// goose has seen it be a steady voter for PreemptAfter: 1 s to MaxPreemptAfter,
-	// default DefaultPreemptAfter. Without it, priority counts at elections only.
+	// Preempt makes this agent take over from a goose of lower priority, once it has been
+	// a steady voter for PreemptAfter: 1 s to MaxPreemptAfter, default
+	// DefaultPreemptAfter. Without Preempt, priority matters in elections only.
 	Preempt      bool
 	PreemptAfter time.Duration
-	Tags         map[string]string // shown in members; name and tags share about 425 bytes
-	Grace        time.Duration     // how long a planned hand-over waits for work that does not say itself, at most MaxGrace; default DefaultGrace
+	// Check tests the work beside this agent: while the check fails, this agent is never
+	// the goose. Checks holds the checks of Elections, by name. The zero Check: none.
+	Check  health.Check
+	Checks map[string]health.Check
+	Tags   map[string]string // shown in members; name and tags share about 425 bytes
+	Grace  time.Duration     // how long running work may take to finish before a planned hand-over, unless the work names a time; at most MaxGrace; default DefaultGrace
 
 	Logger  *slog.Logger // default: discards
 	Version string       // shown in status
-	// Counters gives further counters for status and metrics, by names of
-	// a-z and _; nil: none. It may be called from any goroutine.
+	// Counters returns extra counters for status and metrics; names are a-z and _. nil:
+	// none. It may be called from any goroutine.
 	Counters func() map[string]uint64
 
-	// Listen opens the network, once for each life; nil: real sockets. It may
-	// wrap it in an emulator of faults, which the agent then serves at
-	// /v1/netem; Faults may be nil.
+	// Listen opens the network, once per life; nil: real sockets. It may add a fault
+	// emulator, which the agent then serves at /v1/netem; Faults may be nil.
 	Listen func(bind string) (Transport, Faults, error)
-	// Clock counts leases and must not stand still in a suspend; nil: the boot
-	// clock. MonotonicClock does stand still; nil: the monotonic clock.
+	// Clock counts leases and must keep running while the machine sleeps; nil: the boot
+	// clock. MonotonicClock stops while the machine sleeps; nil: the monotonic clock.
 	Clock, MonotonicClock func() time.Duration
 	FS                    store.FS // nil: the real file system
-	// Machine names the machine and its boot, for doctor; nil: this one's.
+	// Machine returns names of the machine and of its boot, for doctor; nil: this
+	// machine's.
 	Machine func() (host, boot string)
 }
 
-// profiles are heartbeat and lease by name.
+// profiles maps a profile to its heartbeat and lease.
 var profiles = map[string][2]time.Duration{
 	"lan":   {50 * time.Millisecond, 500 * time.Millisecond},
 	"local": {10 * time.Millisecond, 100 * time.Millisecond},
 	"wan":   {150 * time.Millisecond, 1500 * time.Millisecond},
 }
 
-// Default fills in what is not set. It reads nothing but the host name and the environment.
+// Default fills in missing settings. It reads only the host name and the environment.
 func (c Config) Default() Config {
 	if c.Name == "" {
 		host, err := os.Hostname()
@@ -152,6 +159,11 @@ func (c Config) Default() Config {
 	c.Voters = cmp.Or(c.Voters, 5)
 	c.PreemptAfter = cmp.Or(c.PreemptAfter, DefaultPreemptAfter)
 	c.Grace = cmp.Or(c.Grace, DefaultGrace)
+	c.Check = c.Check.Default()
+	c.Checks = maps.Clone(c.Checks)
+	for name, check := range c.Checks {
+		c.Checks[name] = check.Default()
+	}
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Clock == nil {
 		c.Clock = boottime.Now
@@ -171,7 +183,7 @@ func (c Config) Default() Config {
 	return c
 }
 
-// stateDir is where data directories live.
+// stateDir returns the folder of the data directories.
 func stateDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/ddgoose"
@@ -186,7 +198,7 @@ func stateDir() string {
 	return filepath.Join(home, ".local", "state", "ddgoose")
 }
 
-// Complete gives the configuration to run with, or all its faults.
+// Complete returns the settings with defaults, or all their errors.
 func (c Config) Complete() (Config, error) {
 	c = c.Default()
 	if len(c.Keys) == 0 && c.KeyFile != "" {
@@ -198,7 +210,8 @@ func (c Config) Complete() (Config, error) {
 	return c, c.Validate()
 }
 
-// PreemptsAfter is what the others are told; 0: this agent does not preempt.
+// PreemptsAfter returns the value that the other agents see; 0: this agent does not
+// preempt.
 func (c *Config) PreemptsAfter() time.Duration {
 	if !c.Preempt {
 		return 0
@@ -214,13 +227,12 @@ func (c *Config) OwnPriority() uint8 {
 	return *c.Priority
 }
 
-// Validate reports every fault at once, a line each, and changes nothing. It
-// expects what Default gives.
+// Validate returns every error at once, one per line. Call it on what Default returns.
 func (c Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if !gossip.ValidName(c.Name) {
-		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -, and not . or ..", c.Name)
+		bad("name %q: want 1 to 63 of A-Z a-z 0-9 . _ -, but not . or ..", c.Name)
 	}
 	if len(c.Flock) == 0 || len(c.Flock) > wire.MaxLabel {
 		bad("flock label of %d bytes: want 1 to %d", len(c.Flock), wire.MaxLabel)
@@ -236,7 +248,7 @@ func (c Config) Validate() error {
 		bad("an observer cannot found a flock alone: drop --observer or raise --expect")
 	}
 	if c.Preempt && (c.Observer || c.OwnPriority() == 0) {
-		bad("preempt: an observer or a witness (priority 0) never leads: drop --preempt, or give it a --priority above 0")
+		bad("preempt: an observer or a witness (priority 0) never leads: drop --preempt and --observer, or set a --priority above 0")
 	}
 	if c.PreemptAfter < time.Second || c.PreemptAfter > MaxPreemptAfter {
 		bad("preempt-after %v: want 1s to %v", c.PreemptAfter, MaxPreemptAfter)
@@ -258,14 +270,26 @@ func (c Config) Validate() error {
 		}
 	}
 	if len(c.Elections) > MaxElections {
-		bad("%d elections: at most %d", len(c.Elections), MaxElections)
+		bad("%d elections: want %d or fewer", len(c.Elections), MaxElections)
 	}
 	for i, name := range c.Elections {
 		switch {
 		case !api.ValidElection(name):
 			bad("election %q: %s", name, api.ElectionForm)
 		case slices.Contains(c.Elections[:i], name):
-			bad("election %q is named twice", name)
+			bad("election %q is named twice: name it once", name)
+		}
+	}
+	if c.Check != (health.Check{}).Default() {
+		if err := c.Check.Validate(); err != nil {
+			bad("%w", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
+		if !slices.Contains(c.Elections, name) {
+			bad("checks: election %q is not in this agent's --election list", name)
+		} else if err := c.Checks[name].Validate(); err != nil {
+			bad("checks: election %q: %w", name, err)
 		}
 	}
 	c.validateAddresses(bad)
@@ -314,14 +338,14 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	if n, err := strconv.ParseUint(bindPort, 10, 16); err != nil {
 		bad("bind %q: port %q: want 0 to 65535", c.Bind, bindPort)
 	} else if n == 0 && c.Advertise != "" && !strings.HasPrefix(c.Advertise, "@") && !tells.NamesPort() {
-		bad("advertise %q: name the port too when --bind takes any", c.Advertise)
+		bad("advertise %q: name the port too, because --bind leaves it open (port 0)", c.Advertise)
 	}
 	loopback := IsLoopback(host)
 	if !loopback && len(c.Keys) == 0 && !c.Insecure {
-		bad("bind %s without a key: anybody on the network could vote: add --key-file F (ddgoose keygen --out F), or --insecure where the network itself is trusted", c.Bind)
+		bad("bind %s without a key lets anybody on the network vote: add --key-file F (ddgoose keygen --out F), or --insecure on a trusted network", c.Bind)
 	}
 	if c.Join != nil && len(c.Join) == 0 {
-		bad("join: the list of agents to call is empty: want HOST[:PORT] of an agent, or no --join at all to found a flock of its own")
+		bad("join: the list is empty: name an agent (HOST[:PORT]), or leave --join out to found a new flock")
 	}
 	for _, j := range c.Join {
 		s, err := seeds.Parse(j)
@@ -339,7 +363,14 @@ func (c *Config) validateAddresses(bad func(string, ...any)) {
 	}
 }
 
-// IsLoopback tells whether a host reaches this machine only. Other names may be anywhere.
+// OnLoopback reports whether only this machine can reach the agent.
+func (c *Config) OnLoopback() bool {
+	host, _, err := net.SplitHostPort(c.Bind)
+	return err == nil && IsLoopback(host)
+}
+
+// IsLoopback reports whether a host name or address reaches this machine only. Names
+// other than localhost may be anywhere.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -348,8 +379,8 @@ func IsLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// thisMachine gives the host's name, and what names this boot of this machine,
-// for agents in containers too; "" where the system does not tell.
+// thisMachine returns the host name and an id of this boot, which containers share; the
+// id is "" where the system has none.
 func thisMachine() (host, boot string) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -362,7 +393,7 @@ func thisMachine() (host, boot string) {
 	return host, strings.TrimSpace(string(b))
 }
 
-// Fixed lists the flags of what differs and cannot be changed by a Reload.
+// Fixed lists the flags that differ and that Reload cannot change.
 func (c *Config) Fixed(other *Config) (flags []string) {
 	for _, f := range []struct {
 		flag    string
@@ -379,6 +410,8 @@ func (c *Config) Fixed(other *Config) (flags []string) {
 		{"flock", c.Flock != other.Flock},
 		{"heartbeat", c.Heartbeat != other.Heartbeat},
 		{"lease", c.Lease != other.Lease},
+		{"check", c.Check != other.Check},
+		{"checks", !maps.Equal(c.Checks, other.Checks)},
 	} {
 		if f.differs {
 			flags = append(flags, f.flag)

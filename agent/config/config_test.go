@@ -37,11 +37,11 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 			c.Tags = map[string]string{"a": strings.Repeat("x", 250), "b": strings.Repeat("x", 250)}
 		},
 		"key of 31 bytes: want 32": func(c *Config) { c.Keys = [][]byte{make([]byte, 31)} },
-		"without a key: anybody on the network could vote: add --key-file F":   func(c *Config) { c.Bind = "0.0.0.0:3825" },
+		"without a key lets anybody on the network vote: add --key-file F":     func(c *Config) { c.Bind = "0.0.0.0:3825" },
 		"reaches nobody: add --bind 0.0.0.0:3825 --key-file F":                 func(c *Config) { c.Join = []string{"10.0.0.7"} },
 		`join "10.0.0.7:0": port "0": want 1 to 65535`:                         func(c *Config) { c.Join = []string{"10.0.0.7:0"} },
 		`join "": want HOST or HOST:PORT`:                                      func(c *Config) { c.Join = []string{""} },
-		"join: the list of agents to call is empty: want HOST[:PORT]":          func(c *Config) { c.Join = []string{} },
+		"join: the list is empty: name an agent (HOST[:PORT])":                 func(c *Config) { c.Join = []string{} },
 		`join "fe80::1%eth0": IPv6 link-local`:                                 func(c *Config) { c.Join = []string{"fe80::1%eth0"} },
 		"join srv+a.test from a loopback bind (127.0.0.1:3825) reaches nobody": func(c *Config) { c.Join = []string{"srv+a.test"} },
 		`bind "1:2:3": want HOST[:PORT]`:                                       func(c *Config) { c.Bind = "1:2:3" },
@@ -53,10 +53,10 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 		`advertise "@eth0:x": port "x": want 1 to 65535`:                       func(c *Config) { c.Advertise = "@eth0:x" },
 		`bind "[fe80::1%eth0]:3825": IPv6 link-local`:                          func(c *Config) { c.Bind, c.Insecure = "[fe80::1%eth0]:3825", true },
 		`http "8080": want HOST:PORT`:                                          func(c *Config) { c.HTTP = "8080" },
-		"name the port too when --bind takes any":                              func(c *Config) { c.Bind, c.Advertise = "127.0.0.1:0", "127.0.0.1" },
+		"name the port too, because --bind leaves it open":                     func(c *Config) { c.Bind, c.Advertise = "127.0.0.1:0", "127.0.0.1" },
 		"grace 2h0m0s: want 1h0m0s or less":                                    func(c *Config) { c.Grace = 2 * time.Hour },
 		"preempt: an observer or a witness (priority 0) never leads":           func(c *Config) { c.Preempt, c.Observer = true, true },
-		"drop --preempt, or give it a --priority above 0":                      func(c *Config) { c.Preempt, c.Priority = true, new(uint8) },
+		"drop --preempt and --observer, or set a --priority above 0":           func(c *Config) { c.Preempt, c.Priority = true, new(uint8) },
 		"preempt-after 25h0m0s: want 1s to 24h0m0s":                            func(c *Config) { c.PreemptAfter = 25 * time.Hour },
 		"preempt-after 1ms: want 1s to 24h0m0s":                                func(c *Config) { c.PreemptAfter = time.Millisecond },
 		"grace -1s: want 0s or more":                                           func(c *Config) { c.Grace = -time.Second },
@@ -70,6 +70,12 @@ func TestEveryFaultIsNamedWithItsValueAndTheRemedy(t *testing.T) {
 func TestAllFaultsComeAtOnce(t *testing.T) {
 	err := Config{Name: "?", Voters: 2, Expect: -1}.Default().Validate()
 	require.Len(t, strings.Split(err.Error(), "\n"), 3)
+}
+
+func TestOnLoopbackIsWhatIsBoundThere(t *testing.T) {
+	for bind, want := range map[string]bool{"127.0.0.2:0": true, "localhost:1": true, "[::1]:1": true, "0.0.0.0:1": false, "a.example:1": false} {
+		require.Equal(t, want, (&Config{Bind: bind, Join: []string{"exec:/bin/addresses"}, Advertise: "10.0.0.1"}).OnLoopback(), bind)
+	}
 }
 
 func TestBindTakesAHostAlone(t *testing.T) {

@@ -5,25 +5,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"duckduckgoose/agent/api"
 )
 
-// Event is something that happened, and how things were right after it.
+// Event is something that happened, with the state right after it.
 type Event struct {
 	Kind    Kind
-	Seq     uint64 // of all events of this process, from 1; grows from one run of a hook to the next
-	Skipped int    // older events about the same thing that this one stands for, and no hook saw
+	Seq     uint64 // number of the event in this process, from 1; each run of a hook sees a higher one
+	Skipped int    // older events about the same thing that this one replaced, unseen by any hook
 	Status  api.Status
 	Member  *api.Member // of a Member event
-	Was     string      // the member's state as the hooks saw it last; "" for one they never saw
+	Was     string      // the member's state in the last event about it; "": this is the first
 
-	// only are the hooks this is for; nil: all. It tells new ones how things are.
+	// only lists the hooks that get this event; nil: all. New hooks get the present state
+	// this way.
 	only []Hook
 }
 
-// document is what a hook reads on stdin: the member, or the status.
+// document returns the text for a hook's stdin: the member, or the status.
 func (e *Event) document() ([]byte, error) {
 	if e.Member != nil {
 		return json.Marshal(e.Member)
@@ -34,19 +34,9 @@ func (e *Event) document() ([]byte, error) {
 // prefix begins the names of our environment variables.
 const prefix = "DDGOOSE_"
 
-// forManager are the variables by which the service manager talks with the agent
-// itself: a hook that inherits them could tell it READY=1, or feed its watchdog.
+// forManager lists the variables by which the agent talks to the service manager. A hook
+// that inherits them could report READY=1, or feed the watchdog.
 var forManager = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
-
-// printable replaces what could harm a log or a terminal in text that others chose.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
 
 // environ is a hook's environment: base without settings of ours and without what
 // is for the agent alone, then the event.
@@ -72,7 +62,7 @@ func (e *Event) environ(base []string, socket string) []string {
 		}
 	}
 	add := func(name string, value any) {
-		env = append(env, prefix+name+"="+printable(fmt.Sprint(value)))
+		env = append(env, prefix+name+"="+api.Clean(fmt.Sprint(value)))
 	}
 	s := &e.Status
 	add("EVENT", e.Kind)
@@ -86,7 +76,7 @@ func (e *Event) environ(base []string, socket string) []string {
 	add("FLOCK_ID", s.FlockID)
 	add("TERM", s.Term)
 	add("TOKEN", s.Token)
-	env = append(env, prefix+"SOCKET="+socket) // a path of ours, as it is
+	env = append(env, prefix+"SOCKET="+socket) // our own path needs no cleaning
 	goose := api.Goose{}
 	if s.Goose != nil {
 		goose = *s.Goose

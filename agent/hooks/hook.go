@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Kind is what an event is about.
+// Kind is the kind of an event.
 type Kind string
 
 // The kinds of events.
 const (
-	Goose  Kind = "goose"  // this agent is the goose now, or again with another token
-	Duck   Kind = "duck"   // this agent is not the goose: at its start, and when it is none any more
-	Change Kind = "change" // another goose, another token, or none, as this agent knows it
-	Member Kind = "member" // another agent came, went, or tells something else of itself
+	Goose  Kind = "goose"  // this agent became the goose, or got another token
+	Duck   Kind = "duck"   // this agent is not the goose: at its start, and when it stops being the goose
+	Change Kind = "change" // this agent knows another goose, another token, or no goose
+	Member Kind = "member" // another agent came, went, or changed
 )
 
 var kinds = []Kind{Goose, Duck, Change, Member}
 
-// Hook is a command for the shell, run at every event of a kind.
+// Hook is a shell command that runs at every event of one kind.
 type Hook struct {
 	On      Kind
 	Command string

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// lane is a queue between who sees events and the one goroutine that runs their hooks.
+// lane is the queue between the goroutine that sees events and the one that runs hooks.
 type lane struct {
 	wake chan struct{} // of capacity 1: look again
 
@@ -25,7 +25,7 @@ func (l *lane) put(e Event) (replaced bool) {
 	return l.mu.queue.Put(e)
 }
 
-// close lets the latest word on the role go out, and nothing else.
+// close keeps only the latest event about the role.
 func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *lane) look() {
 	}
 }
 
-// next waits for an event; false: none will come.
+// next waits for an event; false: there will be no more.
 func (l *lane) next(ctx context.Context) (Event, bool) {
 	for {
 		l.mu.Lock()

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// lingering is how long output is waited for once a hook itself has ended: what
-// it left in the background may keep it open.
+// lingering is how long run waits for output after the hook itself has ended: a
+// background process may keep it open.
 const lingering = 500 * time.Millisecond
 
-// run runs one hook for one event, and books how it went.
+// run runs one hook for one event, and counts and logs the result.
 func (r *Runner) run(ctx context.Context, h Hook, e Event, timeout time.Duration) {
 	r.ran.Add(1)
 	began := time.Now()
@@ -34,7 +34,7 @@ var (
 	errStopped = errors.New("killed with its process group: the agent was stopped at once")
 )
 
-// execute runs a command with an event, for no longer than timeout.
+// execute runs a command for an event, for at most timeout.
 func (r *Runner) execute(ctx context.Context, command string, e Event, timeout time.Duration, stdout, stderr *lastLine) error {
 	document, err := e.document()
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *Runner) execute(ctx context.Context, command string, e Event, timeout t
 	select {
 	case err := <-ended:
 		if errors.Is(err, exec.ErrWaitDelay) {
-			return nil // it has done its work, and left something running
+			return nil // the hook succeeded; a background process goes on
 		}
 		return err
 	case <-r.after(timeout):
@@ -68,8 +68,8 @@ func (r *Runner) execute(ctx context.Context, command string, e Event, timeout t
 	}
 }
 
-// end ends a process group: SIGTERM, and SIGKILL for what is left of it later.
-// Its id is not given to another while one of it lives.
+// end stops a process group: SIGTERM, later SIGKILL for the rest. The kernel does not
+// reuse the group's id while one of its processes lives.
 func (r *Runner) end(ctx context.Context, group int) {
 	if !kill(group, syscall.SIGTERM) {
 		return
@@ -91,10 +91,10 @@ func (r *Runner) end(ctx context.Context, group int) {
 	}
 }
 
-// kill signals a process group, and tells whether any of it is left.
+// kill signals a process group, and reports whether a process of it is left.
 func kill(group int, sig syscall.Signal) bool { return syscall.Kill(-group, sig) == nil }
 
-// tailBytes bounds what is kept of a hook's output.
+// tailBytes bounds how much of a hook's output is kept.
 const tailBytes = 512
 
 // lastLine keeps the end of what is written to it.
@@ -108,7 +108,7 @@ func (l *lastLine) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String is the last line that is not empty.
+// String returns the last line that is not empty.
 func (l *lastLine) String() string {
 	text := bytes.TrimSpace(l.tail)
 	return string(text[bytes.LastIndexByte(text, '\n')+1:])

@@ -1,14 +1,14 @@
 package hooks
 
-// Queue holds the events that wait while a hook runs: at most one about each
-// subject, the newest. It keeps the place of the one it replaces, so that
-// nothing that changes all the time keeps itself or another waiting for ever.
+// Queue holds the events that wait while a hook runs: at most one per subject, the
+// newest. A new event takes the place of the old one in the queue, so frequent events
+// delay no other.
 type Queue struct {
 	waiting []Event
 }
 
-// subject is what an event is the latest word on. A goose's and a duck's are
-// one: this agent's role.
+// subject returns what an event is about. The events goose and duck have one subject:
+// this agent's role.
 func (e *Event) subject() string {
 	switch e.Kind {
 	case Goose, Duck:
@@ -19,7 +19,7 @@ func (e *Event) subject() string {
 	return string(e.Kind)
 }
 
-// Put adds an event, and tells whether it replaced an older one.
+// Put adds an event, and reports whether it replaced an older one.
 func (q *Queue) Put(e Event) (replaced bool) {
 	for i := range q.waiting {
 		old := &q.waiting[i]
@@ -40,7 +40,7 @@ func (q *Queue) Put(e Event) (replaced bool) {
 	return false
 }
 
-// Next takes the event that has waited longest.
+// Next removes the event that has waited longest.
 func (q *Queue) Next() (Event, bool) {
 	if len(q.waiting) == 0 {
 		return Event{}, false
@@ -50,7 +50,7 @@ func (q *Queue) Next() (Event, bool) {
 	return e, true
 }
 
-// KeepRole forgets all but the latest word on the role.
+// KeepRole drops everything except the latest event about the role.
 func (q *Queue) KeepRole() {
 	var kept []Event
 	for _, e := range q.waiting {

@@ -15,31 +15,31 @@ import (
 // DefaultTimeout is how long a hook may take.
 const DefaultTimeout = 30 * time.Second
 
-// KillAfter is how long a group that got its SIGTERM has until its SIGKILL.
+// KillAfter is the time between a group's SIGTERM and its SIGKILL.
 const KillAfter = 2 * time.Second
 
-// Source is the agent that hooks are told of.
+// Source is the agent that the events are about.
 type Source interface {
 	Status() api.Status
-	// Watch ends with the agent.
+	// Watch ends when the agent does.
 	Watch(ctx context.Context) iter.Seq[api.Status]
 	Members() []api.Member
 }
 
-// Options are what hooks are run with.
+// Options are the settings of a Runner.
 type Options struct {
 	Hooks   []Hook
 	Timeout time.Duration // of each run; 0: DefaultTimeout
-	Socket  string        // the agent's, told to the hooks
-	Environ []string      // the hooks' environment, but for the event's
+	Socket  string        // the agent's, for DDGOOSE_SOCKET
+	Environ []string      // the hooks' environment, without the event's variables
 	Log     *slog.Logger  // nil: discards
 }
 
-// Runner runs hooks. Its methods may be called from any goroutine.
+// Runner runs hooks. Its methods are safe for concurrent use.
 type Runner struct {
 	opts      Options
 	killAfter time.Duration
-	after     func(time.Duration) <-chan time.Time // time.After, but for tests
+	after     func(time.Duration) <-chan time.Time // time.After; tests have another
 
 	role, member *lane
 
@@ -53,7 +53,7 @@ type Runner struct {
 	}
 }
 
-// New makes a runner. It starts nothing.
+// New returns a runner that has not started.
 func New(opts Options) *Runner {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -63,8 +63,8 @@ func New(opts Options) *Runner {
 	return r
 }
 
-// Set changes the hooks, and the time-out of those that begin from now on. New
-// ones hear how things are.
+// Set changes the hooks, and the time-out of hooks that start from now on. New hooks get
+// the present state.
 func (r *Runner) Set(hooks []Hook, timeout time.Duration) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -81,9 +81,10 @@ func (r *Runner) Set(hooks []Hook, timeout time.Duration) {
 	r.put(r.mu.tracker.present(added))
 }
 
-// Run runs hooks until the agent has ended, and returns when the hooks have.
-// What runs then gets its time-out, and a last duck its own; all else that
-// waits is dropped. The end of ctx kills what runs, and ends Run, at once.
+// Run runs hooks until the agent has ended, and returns when the hooks have. At the end
+// running hooks still have their time-out, and the last duck event is still delivered;
+// all other waiting events are dropped. The end of ctx kills running hooks and ends Run
+// at once.
 func (r *Runner) Run(ctx context.Context, agent Source) {
 	var lanes sync.WaitGroup
 	for _, l := range []*lane{r.role, r.member} {
@@ -104,7 +105,7 @@ func (r *Runner) see(s api.Status, members []api.Member) {
 	r.put(r.mu.tracker.see(s, members))
 }
 
-// put queues events; mu is held, so that they stay in order.
+// put queues events. The caller holds mu, so that they stay in order.
 func (r *Runner) put(events []Event) {
 	for _, e := range events {
 		l := r.role
@@ -117,7 +118,7 @@ func (r *Runner) put(events []Event) {
 	}
 }
 
-// drain runs the hooks of a lane's events, until it is closed and empty.
+// drain runs the hooks for a lane's events, until it is closed and empty.
 func (r *Runner) drain(ctx context.Context, l *lane) {
 	for {
 		e, ok := l.next(ctx)
@@ -134,7 +135,7 @@ func (r *Runner) drain(ctx context.Context, l *lane) {
 	}
 }
 
-// of gives the hooks that an event is for.
+// of returns the hooks for an event.
 func (r *Runner) of(e Event) (hooks []Hook, timeout time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,8 +147,8 @@ func (r *Runner) of(e Event) (hooks []Hook, timeout time.Duration) {
 	return hooks, r.mu.timeout
 }
 
-// Counters tells what was run: hooks_run, hooks_failed (timed out ones among
-// them), hooks_timed_out, and hooks_skipped events. Empty while nothing was.
+// Counters counts hooks_run, hooks_failed (with those that timed out), hooks_timed_out,
+// and hooks_skipped events. It is empty until a hook has run.
 func (r *Runner) Counters() map[string]uint64 {
 	all := map[string]uint64{}
 	for name, n := range map[string]*atomic.Uint64{

@@ -50,7 +50,7 @@ func (s *source) be(role string, token uint64) {
 	s.Change(func(st *api.Status) {
 		st.Role, st.Token, st.Goose = role, token, nil
 		if role == api.RoleGoose {
-			st.Goose = &api.Goose{Name: st.Name, ID: st.ID, Addr: st.Addr}
+			st.Goose = &api.Goose{Name: st.Name, ID: st.ID, Addr: st.Addr, Tags: map[string]string{}}
 		}
 	})
 }
@@ -351,7 +351,7 @@ func TestAStopAtOnceKillsWhatRuns(t *testing.T) {
 }
 
 func TestNewHooksHearHowThingsAre(t *testing.T) {
-	old := "goose=echo old >> $DIR/out"
+	old := "change=echo old >> $DIR/out" // of the last event that waits: Set finds none that it would replace
 	b := start(t, old)
 	b.source.be(api.RoleGoose, 7)
 	b.until("out", "old\n")

@@ -6,16 +6,16 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// tracker makes events of what is seen of an agent.
+// tracker turns what it sees of an agent into events.
 type tracker struct {
 	seq     uint64
-	begun   bool // the agent takes part in its flock
+	begun   bool // the agent has started in its flock
 	status  api.Status
-	members map[string]api.Member // but this agent, by id
+	members map[string]api.Member // other agents, by id
 }
 
-// see takes how things are now, and gives what happened since. An agent that
-// has not begun, as one that finds its port taken, is nobody's news.
+// see compares the state now with the last one, and returns the events. An agent that
+// has not started, for example because its port is taken, has no events.
 func (t *tracker) see(s api.Status, members []api.Member) (events []Event) {
 	if !t.begun && s.Alive == 0 {
 		return nil
@@ -45,8 +45,8 @@ func (t *tracker) see(s api.Status, members []api.Member) (events []Event) {
 	return events
 }
 
-// forget drops members that are listed no more, without an event: they were
-// failed or left long ago.
+// forget drops members that are no longer listed, without an event: they failed or left
+// long ago.
 func (t *tracker) forget(listed []api.Member) {
 	if len(t.members) < len(listed) {
 		return
@@ -58,7 +58,7 @@ func (t *tracker) forget(listed []api.Member) {
 	maps.DeleteFunc(t.members, func(id string, _ api.Member) bool { return !still[id] })
 }
 
-// present gives how things are as events for these hooks alone.
+// present returns the present state as events for these hooks only.
 func (t *tracker) present(hooks []Hook) (events []Event) {
 	if !t.begun || len(hooks) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func roleOf(s api.Status) Kind {
 	return Duck
 }
 
-// known is the goose that an agent knows, as Change looks at it.
+// known is the goose that an agent knows, as Change compares it.
 type known struct {
 	id    string
 	token uint64
@@ -104,8 +104,8 @@ func gooseOf(s api.Status) known {
 	return known{s.Goose.ID, s.Token}
 }
 
-// sameMember compares all but what changes all the time, and the role, which
-// Change is about.
+// sameMember compares everything except what changes all the time, and except the role,
+// which Change is about.
 func sameMember(a, b api.Member) bool {
 	return a.Name == b.Name && a.Addr == b.Addr && a.State == b.State && a.Voter == b.Voter && a.Priority == b.Priority && maps.Equal(a.Tags, b.Tags)
 }

@@ -17,8 +17,7 @@ import (
 const (
 	// maxKeys bounds the keys of an agent.
 	maxKeys = 8
-	// ticketFor is how long after the question that gave a ticket a change of keys
-	// may be asked for.
+	// ticketFor is how long a ticket is valid.
 	ticketFor = time.Minute
 	// maxTickets bounds the tickets that are valid at once.
 	maxTickets = 64
@@ -79,7 +78,7 @@ func (r *responder) ticket(now time.Time) (string, error) {
 		}
 	}
 	if len(r.mu.tickets) >= maxTickets {
-		return "", fmt.Errorf("%d questions about keys within %v: ask again later", maxTickets, ticketFor)
+		return "", fmt.Errorf("%d questions about keys within %v: try again later", maxTickets, ticketFor)
 	}
 	if r.mu.tickets == nil {
 		r.mu.tickets = map[string]time.Time{}
@@ -89,7 +88,7 @@ func (r *responder) ticket(now time.Time) (string, error) {
 	return t, nil
 }
 
-// redeem takes a ticket back, and tells whether it was valid.
+// redeem uses a ticket up, and reports whether it was valid.
 func (r *responder) redeem(ticket string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,15 +97,15 @@ func (r *responder) redeem(ticket string, now time.Time) bool {
 	return ok && now.Sub(given) < ticketFor
 }
 
-// change makes one change, first in the key file, then in the running agent. A
-// change that cannot be written is not made.
+// change makes one change, first in the key file, then in the running agent. If the file
+// cannot be written, the keys stay as they are.
 func (r *responder) change(ctx context.Context, from election.ID, body json.RawMessage) (any, error) {
 	var c change
 	if err := json.Unmarshal(body, &c); err != nil {
 		return nil, fmt.Errorf("read the change: %w", err)
 	}
 	if !r.redeem(c.Ticket, time.Now()) {
-		return nil, fmt.Errorf("the change of keys is older than %v, or was made already", ticketFor)
+		return nil, fmt.Errorf("this key change is older than %v, or was already made: run the command again", ticketFor)
 	}
 	done, err := r.c.Turn(ctx)
 	if err != nil {
@@ -129,7 +128,7 @@ func (r *responder) change(ctx context.Context, from election.ID, body json.RawM
 	return struct{}{}, r.c.host.SetKeys(ctx, next, from)
 }
 
-// apply gives the keys after the change, and the key that was removed.
+// apply returns the keys after the change, and the removed key.
 func (c *change) apply(old [][]byte) (next [][]byte, removed []byte, err error) {
 	named := func(id string) int {
 		return slices.IndexFunc(old, func(k []byte) bool { return wire.KeyID(k) == id })
@@ -144,23 +143,23 @@ func (c *change) apply(old [][]byte) (next [][]byte, removed []byte, err error) 
 		}
 		switch i := named(wire.KeyID(c.Install)); {
 		case i >= 0 && !bytes.Equal(old[i], c.Install):
-			return nil, nil, fmt.Errorf("another key has the same id, %s: make a new one", wire.KeyID(c.Install))
+			return nil, nil, fmt.Errorf("another key has the same id, %s: make a new key (ddgoose keygen)", wire.KeyID(c.Install))
 		case i >= 0:
 		case len(old) >= maxKeys:
-			return nil, nil, fmt.Errorf("it holds %d keys already, which is the most: remove one first", maxKeys)
+			return nil, nil, fmt.Errorf("it already has %d keys, the maximum: remove one first (ddgoose keys remove)", maxKeys)
 		default:
 			next = append(next, c.Install)
 		}
 	case c.Use != "":
 		i := named(c.Use)
 		if i < 0 {
-			return nil, nil, fmt.Errorf("it does not hold key %s", c.Use)
+			return nil, nil, fmt.Errorf("it does not have key %s", c.Use)
 		}
 		next = slices.Insert(slices.Delete(next, i, i+1), 0, old[i])
 	case c.Remove != "":
 		switch i := named(c.Remove); {
 		case i == 0:
-			return nil, nil, fmt.Errorf("it seals with key %s", c.Remove)
+			return nil, nil, fmt.Errorf("it still sends with key %s", c.Remove)
 		case i > 0:
 			next, removed = slices.Delete(next, i, i+1), old[i]
 		}

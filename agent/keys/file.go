@@ -15,20 +15,20 @@ import (
 	"duckduckgoose/wire"
 )
 
-// NoFileError says that there is no key file, or that it cannot be looked at.
+// NoFileError: the key file is missing, or cannot be examined.
 type NoFileError struct {
 	Path  string
 	Cause error
 }
 
-// Error says what the system said.
+// Error returns the system's error.
 func (e *NoFileError) Error() string { return "key file: " + e.Cause.Error() }
 
-// Unwrap gives what the system said.
+// Unwrap returns the system's error.
 func (e *NoFileError) Unwrap() error { return e.Cause }
 
-// ReadFile reads a key file: one base64 key of 32 bytes per line, and # comments.
-// It refuses a file that everybody may read or that others than its owner may write.
+// ReadFile reads a key file: one base64 key of 32 bytes per line, and # comments. It
+// refuses a file that every user can read, or that users other than its owner can write.
 func ReadFile(path string) ([][]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -36,9 +36,9 @@ func ReadFile(path string) ([][]byte, error) {
 	}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o004 != 0:
-		return nil, fmt.Errorf("key file %s: everybody may read it (mode %04o): chmod 600 %s", path, mode, path)
+		return nil, fmt.Errorf("key file %s: every user can read it (mode %04o): run chmod 600 %s", path, mode, path)
 	case mode&0o022 != 0:
-		return nil, fmt.Errorf("key file %s: others may write to it (mode %04o): chmod 600 %s", path, mode, path)
+		return nil, fmt.Errorf("key file %s: other users can write to it (mode %04o): run chmod 600 %s", path, mode, path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -49,19 +49,19 @@ func ReadFile(path string) ([][]byte, error) {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	if len(held) == 0 {
-		return nil, fmt.Errorf("key file %s: it holds no key: want one base64 line of 32 bytes", path)
+		return nil, fmt.Errorf("key file %s: no key in it: want a line with the base64 of 32 bytes (ddgoose keygen)", path)
 	}
 	return held, nil
 }
 
-// keyBlock is a key of a file, with the comments above it.
+// keyBlock is one key of a file with the comments above it.
 type keyBlock struct {
 	key   []byte
 	lines []string
 }
 
-// reorder gives a key file's text with these keys in this order. Each key keeps
-// its comments. Other keys of the file stay behind them, except the removed one.
+// reorder returns a key file's text with these keys in this order. Each key keeps its
+// comments. Other keys in the file follow, except the removed one.
 func reorder(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
 	var blocks []keyBlock
 	var above []string
@@ -77,7 +77,7 @@ func reorder(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
 		return slices.IndexFunc(blocks, func(b keyBlock) bool { return bytes.Equal(b.key, k) })
 	}
 	if !slices.ContainsFunc(keys, func(k []byte) bool { return holds(k) >= 0 }) {
-		return nil, errors.New("it holds none of the keys that this agent has: another file was read since its start")
+		return nil, errors.New("it has none of this agent's keys: the agent was started with another file")
 	}
 	var out []string
 	for _, k := range keys {
@@ -97,8 +97,8 @@ func reorder(text []byte, keys [][]byte, removed []byte) ([]byte, error) {
 	return []byte(strings.Join(out, "\n") + "\n"), nil
 }
 
-// rewrite writes the keys of an agent to its key file. A crash leaves either the
-// whole old file or the whole new one. Only its owner can read the new one.
+// rewrite writes an agent's keys to its key file. After a crash the file is either the
+// old one or the new one. Only its owner can read the new one.
 func rewrite(path string, keys [][]byte, removed []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -136,12 +136,12 @@ func rewrite(path string, keys [][]byte, removed []byte) error {
 	return nil
 }
 
-// unwritable says what to do where others keep the key file, as a Kubernetes
-// secret, a read-only volume or root's folder.
+// unwritable adds what to do if something else manages the key file: a Kubernetes
+// secret, a read-only volume, a folder of root.
 func unwritable(path string, err error) error {
 	remedy := ""
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		remedy = ": this agent may not write there; put the new key behind the old one where the file comes from, and send the agent SIGHUP (README: changing the key)"
+		remedy = ": this agent may not write there; put the new key behind the old one where the file comes from, and send the agent SIGHUP (handbook: Keys)"
 	}
 	return fmt.Errorf("key file %s cannot be replaced: %w%s", path, err, remedy)
 }

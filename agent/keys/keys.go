@@ -1,9 +1,9 @@
-// Package keys changes the keys of a running flock, agent by agent, and locks no
-// live agent out.
+// Package keys changes the keys of a running flock, one agent after the other, without
+// locking out a live agent.
 //
-// A change is made by asking every live agent through gossip for its keys, and
-// then each for the change. It is refused unless all of them have answered. An
-// agent writes a change to its key file before it makes it.
+// A change first asks every live agent for its keys, by gossip, and then sends each of
+// them the change. If an agent does not answer, nothing changes. An agent writes its key
+// file before it uses the new keys.
 package keys
 
 import (
@@ -15,56 +15,57 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/gossip"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
 )
 
-// Changer changes the keys of the flock from one agent, and this agent's own
-// keys when others ask. Its methods are safe for many goroutines.
+// Changer changes the flock's keys from this agent, and this agent's keys when another
+// agent asks. Its methods are safe for concurrent use.
 type Changer struct {
 	host Host
-	turn chan struct{} // held by whatever changes the keys or the key file
+	turn chan struct{} // held while the keys or the key file change
 }
 
-// Host is the agent whose keys these are.
+// Host is the agent that has the keys.
 type Host interface {
 	State(context.Context) (State, error)
-	// SetKeys makes these the keys of the running agent, as askedBy wants.
+	// SetKeys replaces the keys of the running agent; askedBy is the agent that asked for
+	// it.
 	SetKeys(ctx context.Context, keys [][]byte, askedBy election.ID) error
 }
 
 // State is an agent at one moment.
 type State struct {
-	Keys   [][]byte // its own, the sealing one first
+	Keys   [][]byte // its own; the first one seals
 	File   string   // the key file; "": none
 	Gossip *gossip.Gossip
 	Live   []member.Peer // by name, this agent included
-	Absent []member.Peer // failed ones, and voters that gossip has forgotten
+	Absent []member.Peer // failed agents, and voters that gossip has forgotten
 }
 
-// New makes the changer of an agent.
+// New returns the changer of an agent.
 func New(host Host) *Changer { return &Changer{host: host, turn: make(chan struct{}, 1)} }
 
-// Turn waits until nothing else changes the keys, and holds the others off until
-// done is called. Reading a key file and setting its keys must share one turn.
+// Turn waits for its turn to change the keys, and keeps it until done is called. Reading
+// a key file and using its keys must be one turn.
 func (c *Changer) Turn(ctx context.Context) (done func(), err error) {
 	select {
 	case c.turn <- struct{}{}:
 		return func() { <-c.turn }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the keys are being changed already: %w", ctx.Err())
+		return nil, fmt.Errorf("another key change is running: %w", ctx.Err())
 	}
 }
 
-// Handlers answer the questions that other agents ask about keys. Tickets given
-// by earlier handlers are not valid for these.
+// Handlers answer other agents' questions about keys. Tickets of earlier Handlers are
+// not valid here.
 func (c *Changer) Handlers() map[string]gossip.Handler {
 	r := &responder{c: c}
 	return map[string]gossip.Handler{keysQuestion: r.tell, changeQuestion: r.change}
 }
 
-// idsOf gives the ids of keys.
+// idsOf returns the ids of keys.
 func idsOf(keys [][]byte) []string {
 	ids := make([]string, 0, len(keys))
 	for _, k := range keys {
@@ -73,15 +74,15 @@ func idsOf(keys [][]byte) []string {
 	return ids
 }
 
-// errNoKeys is the error where nothing is sealed.
-var errNoKeys = api.WithCode(api.CodeNoKeys, api.Conflict("this flock has no key, and a running one cannot begin to seal: stop all agents, and start them with one key"))
+// errNoKeys: the flock runs without a key.
+var errNoKeys = api.WithCode(api.CodeNoKeys, api.Conflict("this flock runs without a key, and cannot get one while it runs: stop all agents, then start them with the same --key-file"))
 
-// rings are the keys of all members of a flock at one moment.
+// rings holds the keys of all members of the flock at one moment.
 type rings struct {
 	State
 	replies []gossip.Reply
-	of      []ring   // of those replies that have no error
-	unseen  []string // agents that are alive for others, and not for this one
+	of      []ring   // by reply; empty where the reply is an error
+	unseen  []string // agents that others see alive, and this agent does not
 }
 
 // ask asks every live agent for its keys.
@@ -111,7 +112,7 @@ func (c *Changer) ask(ctx context.Context) (*rings, error) {
 	return all, nil
 }
 
-// show gives what the API shows.
+// show returns the answer of the API.
 func (r *rings) show() api.Keys {
 	var k api.Keys
 	at := map[string]int{}
@@ -150,10 +151,10 @@ func (r *rings) show() api.Keys {
 	}
 	slices.SortStableFunc(k.Keys, func(a, b api.Key) int { return len(b.Sealing) - len(a.Sealing) })
 	if len(forgetful) > 0 {
-		k.Warnings = append(k.Warnings, strings.Join(forgetful, " ")+": no key file was given: a restart forgets what is changed here")
+		k.Warnings = append(k.Warnings, strings.Join(forgetful, " ")+": started without --key-file: a restart forgets this change")
 	}
 	for _, name := range r.unseen {
-		k.Warnings = append(k.Warnings, name+": alive for others, and not for this agent: it was not asked")
+		k.Warnings = append(k.Warnings, name+": other agents see it alive, this agent does not: it was not asked")
 	}
 	for _, p := range r.Absent {
 		k.Absent = append(k.Absent, api.KeyAbsent{Name: p.Meta.Name, Addr: p.AddrText(), Sees: r.sees()})
@@ -161,7 +162,7 @@ func (r *rings) show() api.Keys {
 	return k
 }
 
-// sees tells what an absent agent will meet when it returns.
+// sees says what an absent agent will see when it returns.
 func (r *rings) sees() string {
 	var used []string
 	for i := range r.of {
@@ -173,7 +174,7 @@ func (r *rings) sees() string {
 	return fmt.Sprintf("it hears nobody when it returns, and its status warns \"seals with key %s, we hold ...\", unless it holds key %s: put that into its key file before it starts, or SIGHUP it", key, key)
 }
 
-// complete gives an error unless every agent that is alive for anybody answered.
+// complete returns an error if an agent that any other sees alive has not answered.
 func (r *rings) complete(what string) error {
 	var silent []string
 	for _, p := range r.replies {
@@ -185,12 +186,12 @@ func (r *rings) complete(what string) error {
 		silent = append(silent, name+" (alive for others, and not for this agent)")
 	}
 	if len(silent) > 0 {
-		return api.Conflict("%s: nothing was changed: not all live agents have answered: %s; none may be locked out: ask again when they do", what, strings.Join(silent, ", "))
+		return api.Conflict("%s: nothing was changed, because a live agent without the change would be locked out; no answer from %s: try again when all answer", what, strings.Join(silent, ", "))
 	}
 	return nil
 }
 
-// change asks all live agents for one change, each with the ticket it gave.
+// change sends one change to all live agents, each with the ticket it gave.
 func (r *rings) change(ctx context.Context, what string, wanted change) error {
 	ticket := map[election.ID]string{}
 	for i, p := range r.replies {
@@ -213,7 +214,7 @@ func (r *rings) change(ctx context.Context, what string, wanted change) error {
 		if len(done) == 0 {
 			done = []string{"nobody"}
 		}
-		return api.Conflict("%s: done at %s, not at %s: nobody is locked out by that; mend it and ask again", what, strings.Join(done, " "), strings.Join(faults, ", "))
+		return api.Conflict("%s: done at %s, failed at %s: no agent is locked out; fix the cause and run the command again", what, strings.Join(done, " "), strings.Join(faults, ", "))
 	}
 	return nil
 }
@@ -226,7 +227,7 @@ func (c *Changer) after(ctx context.Context, err error) (api.Keys, error) {
 	return c.Keys(ctx)
 }
 
-// Keys tells which agents hold which keys. It asks every live agent.
+// Keys returns which agents have which keys. It asks every live agent.
 func (c *Changer) Keys(ctx context.Context) (api.Keys, error) {
 	r, err := c.ask(ctx)
 	if err != nil {
@@ -235,8 +236,8 @@ func (c *Changer) Keys(ctx context.Context) (api.Keys, error) {
 	return r.show(), nil
 }
 
-// Install gives every live agent a key to open with. Nothing changes
-// at an agent that already holds it.
+// Install gives every live agent a key to open datagrams with. An agent that already has
+// it stays as it is.
 func (c *Changer) Install(ctx context.Context, key []byte) (api.Keys, error) {
 	if len(key) != wire.KeySize {
 		return api.Keys{}, api.Input("key of %d bytes: want %d", len(key), wire.KeySize)
@@ -252,8 +253,8 @@ func (c *Changer) Install(ctx context.Context, key []byte) (api.Keys, error) {
 	return c.after(ctx, r.change(ctx, what, change{Install: key}))
 }
 
-// Use makes every live agent seal with the key of this id. It is refused
-// unless all of them hold it: none is locked out.
+// Use makes every live agent seal with the key of this id. It is refused unless all of
+// them have that key, so that none is locked out.
 func (c *Changer) Use(ctx context.Context, id string) (api.Keys, error) {
 	r, err := c.ask(ctx)
 	if err != nil {
@@ -268,9 +269,9 @@ func (c *Changer) Use(ctx context.Context, id string) (api.Keys, error) {
 	}
 	switch {
 	case len(without) == len(r.replies):
-		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent holds it", what))
+		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent has it", what))
 	case len(without) > 0:
-		return api.Keys{}, api.WithCode(api.CodeKeyMissing, api.Conflict("%s: nothing was changed: not held by %s, which would be locked out", what, strings.Join(without, " ")))
+		return api.Keys{}, api.WithCode(api.CodeKeyMissing, api.Conflict("%s: nothing was changed: %s would be locked out, because the key is missing there (ddgoose keys install)", what, strings.Join(without, " ")))
 	}
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
@@ -295,13 +296,13 @@ func (c *Changer) Remove(ctx context.Context, id string) (api.Keys, error) {
 		held = held || slices.Contains(r.of[i].Keys, id)
 	}
 	if len(sealing) > 0 {
-		return api.Keys{}, api.WithCode(api.CodeKeyInUse, api.Conflict("%s: nothing was changed: %s seal with it", what, strings.Join(sealing, " ")))
+		return api.Keys{}, api.WithCode(api.CodeKeyInUse, api.Conflict("%s: nothing was changed: still used by %s (ddgoose keys use ANOTHER)", what, strings.Join(sealing, " ")))
 	}
 	if err := r.complete(what); err != nil {
 		return api.Keys{}, err
 	}
 	if !held {
-		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent holds it", what))
+		return api.Keys{}, api.WithCode(api.CodeKeyUnknown, api.Conflict("%s: no live agent has it", what))
 	}
 	return c.after(ctx, r.change(ctx, what, change{Remove: id}))
 }

@@ -48,8 +48,8 @@ func TestAChangeOfKeysIsMadeOncePerTicket(t *testing.T) {
 		first := ticket()
 		require.NoError(t, ask(change{Ticket: first, Install: testKey(8)}))
 		require.Len(t, host.keys, 2)
-		require.ErrorContains(t, ask(change{Ticket: first, Remove: wire.KeyID(testKey(8))}), "was made already")
-		require.ErrorContains(t, ask(change{Ticket: "invented", Remove: wire.KeyID(testKey(8))}), "was made already")
+		require.ErrorContains(t, ask(change{Ticket: first, Remove: wire.KeyID(testKey(8))}), "was already made")
+		require.ErrorContains(t, ask(change{Ticket: "invented", Remove: wire.KeyID(testKey(8))}), "was already made")
 		late := ticket()
 		time.Sleep(ticketFor)
 		require.ErrorContains(t, ask(change{Ticket: late, Remove: wire.KeyID(testKey(8))}), "is older than 1m0s")
@@ -58,7 +58,7 @@ func TestAChangeOfKeysIsMadeOncePerTicket(t *testing.T) {
 			ticket()
 		}
 		_, err := handlers[keysQuestion](context.Background(), election.ID{}, nil)
-		require.ErrorContains(t, err, "ask again later")
+		require.ErrorContains(t, err, "try again later")
 	})
 }
 
@@ -67,7 +67,7 @@ func TestARingIsBounded(t *testing.T) {
 	for n := range byte(maxKeys) {
 		next, _, err := (&change{Install: testKey(n)}).apply(append([][]byte{testKey(100)}, keys...))
 		if int(n) == maxKeys-1 {
-			require.ErrorContains(t, err, "holds 8 keys already")
+			require.ErrorContains(t, err, "already has 8 keys")
 			break
 		}
 		require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestKeyFileKeepsItsCommentsAndOtherKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [][]byte{testKey(2), testKey(4), testKey(3)}, parsed)
 	_, err = reorder([]byte(text), [][]byte{testKey(7)}, nil)
-	require.ErrorContains(t, err, "holds none of the keys")
+	require.ErrorContains(t, err, "has none of this agent's keys")
 
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "real.key"), filepath.Join(dir, "link.key")
@@ -120,7 +120,7 @@ func TestKeyFileThatOthersMayChangeIsRefused(t *testing.T) {
 	for _, mode := range []os.FileMode{0o620, 0o602, 0o660} {
 		require.NoError(t, os.Chmod(file, mode))
 		_, err := ReadFile(file)
-		require.ErrorContains(t, err, "others may write to it")
+		require.ErrorContains(t, err, "other users can write to it")
 	}
 	require.NoError(t, os.Chmod(file, 0o640))
 	_, err := ReadFile(file)

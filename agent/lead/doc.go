@@ -2,14 +2,15 @@
 // agent.Lead in process and client.Lead over the socket alike.
 //
 //	             a deadline is handed out          returns by itself:
-//	waiting ─────────────────────────> working ──> drained + step down, Lead returns
+//	waiting ─────────────────────────> working ──> drained + step down (or Keep), Lead returns
 //	   ^                                  │
 //	   │ returned: drained                │ 40 % left, or told to stop
 //	   └───────────── cancelled <─────────┘
 //	                     │
 //	                     └── the deadline passes: late, until it returns
 //
-// The caller's context ending cancels too, and Lead returns after step down.
+// The caller's context ending cancels too, and Lead returns after step down. Try
+// bounds each wait.
 package lead
 
 import (
@@ -19,24 +20,33 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Why the context of work has ended, by context.Cause. When the caller's own
-// context has ended the cause is the caller's.
+// The reasons why work's context ended, by context.Cause. If the caller's own context
+// ended, the cause is the caller's.
 var (
 	// ErrLeaseLost: the lease was not renewed in time; another agent may soon be the goose.
 	ErrLeaseLost = errors.New("the goose's lease was lost")
 	// ErrSteppedDown: this agent hands over. The lease is renewed meanwhile, up to the agent's grace.
 	ErrSteppedDown = errors.New("the goose steps down")
-	// ErrStopped: this agent is stopping. The lease is renewed as above.
+	// ErrStopped: this agent is stopping. The lease is renewed meanwhile, up to the
+	// agent's grace.
 	ErrStopped = errors.New("the agent is stopping")
 )
 
-// Lease is what work acts by. No context can stop work in a paused process: check
-// Until before each act, and send Token along with it.
+// ErrNotGoose: Lead gave up after the time of Try. Errors that match it say who is the
+// goose.
+var ErrNotGoose = errors.New("not the goose in time")
+
+// Ends is what status shows as the end of work that Lead calls.
+const Ends = "the program itself"
+
+// Lease is the right to act. No context can stop work in a paused process: check Until
+// before each act, and send Token with it.
 type Lease interface {
-	// Token is the fencing token: it grows from goose period to goose period, and
-	// whoever is acted upon refuses one lower than the highest it has seen.
+	// Token is the fencing token. It grows with each goose period; whoever receives it
+	// refuses one lower than the highest seen.
 	Token() uint64
-	// Until is the time left now by the boot clock. 0 or less: over, for good.
+	// Until returns the time left, by the boot clock. 0 or less: the lease is over, for
+	// good.
 	Until() time.Duration
 }
 
@@ -44,7 +54,7 @@ type Lease interface {
 type Session interface {
 	Ready() <-chan struct{}
 	Next() (api.LeadEvent, bool)
-	Drained(token uint64, stepDown bool)
+	Drained(token uint64, then api.Then)
 	Late(token uint64)
 	Done() <-chan struct{}
 }

@@ -54,10 +54,10 @@ func (f *fake) Next() (api.LeadEvent, bool) {
 	return e, true
 }
 
-func (f *fake) Drained(token uint64, stepDown bool) {
+func (f *fake) Drained(token uint64, then api.Then) {
 	what := "drained"
-	if stepDown {
-		what = "drained, step down"
+	if then != api.ThenWait {
+		what += ", " + string(then)
 	}
 	f.note("%s %d", what, token)
 	f.mu.Lock()

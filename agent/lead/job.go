@@ -33,16 +33,16 @@ func (l *lease) Until() time.Duration {
 	return left
 }
 
-// renew takes a newer deadline. Once somebody has seen that the lease was over,
-// it stays over. A pause that nobody noticed harms nobody, as the agent was
-// bound all the while.
+// renew takes a newer deadline. Once a caller has seen that the lease is over, it stays
+// over. A pause that no caller noticed does no harm: the agent kept its promise all the
+// while.
 func (l *lease) renew(until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.until = until
 }
 
-// end makes the lease be over now.
+// end ends the lease now.
 func (l *lease) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,8 +56,8 @@ type job struct {
 	end    context.CancelCauseFunc
 	length time.Duration // of a whole lease
 
-	cancelled bool // told to end, or its caller was
-	late      bool // the session knows that it goes on past its deadline
+	cancelled bool // its context was cancelled
+	late      bool // the session was told that it runs past its deadline
 
 	err      error
 	panicked bool // or left by runtime.Goexit
@@ -70,5 +70,5 @@ func (j *job) cancel(cause error) {
 	}
 }
 
-// threshold is how much of a lease must be left for work to go on (section 9: 40 %).
+// threshold returns how much of a lease must be left for work to go on: 40 %.
 func threshold(length time.Duration) time.Duration { return length * 2 / 5 }

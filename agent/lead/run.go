@@ -10,16 +10,17 @@ import (
 )
 
 // Run calls work once for each time the session hands out a token, never twice at
-// once, until work returns by itself, ctx ends, or the session is done. It gives
-// work's own error, ctx.Err(), or ErrStopped; it never returns while work runs.
+// once, until work returns by itself, ctx ends, the session is done, or Try's time
+// is over. It gives work's own error, ctx.Err(), ErrStopped or an ErrNotGoose; it
+// never returns while work runs.
 // clock is the clock that the session's deadlines are counted by. The caller
 // closes the session afterwards.
 //
 // Work runs on the caller's goroutine, so a panic in it keeps its stack; the
 // agent has been told to step down before the panic goes on.
-func Run(ctx context.Context, s Session, clock func() time.Duration, work func(context.Context, Lease) error) error {
+func Run(ctx context.Context, s Session, clock func() time.Duration, work func(context.Context, Lease) error, opts ...Option) error {
 	r := &runner{
-		ctx: ctx, s: s, clock: clock,
+		ctx: ctx, s: s, clock: clock, options: optionsOf(opts), since: clock(),
 		begin: make(chan *job), returned: make(chan *job), ended: make(chan struct{}),
 	}
 	go func() {
@@ -37,22 +38,27 @@ func Run(ctx context.Context, s Session, clock func() time.Duration, work func(c
 	}
 }
 
-// runner supervises work from a goroutine of its own, which owns offer and job.
+// runner supervises work from its own goroutine, which owns offer and job.
 type runner struct {
 	ctx   context.Context
 	s     Session
 	clock func() time.Duration
+	options
 
 	begin    chan *job
 	returned chan *job
 	ended    chan struct{}
 	err      error // valid when ended is closed
 
-	offer offer
-	job   *job // nil: none runs
+	offer   offer
+	job     *job          // nil: no work runs
+	since   time.Duration // when Run began to wait for a job
+	stopped bool          // a job was cancelled before its end
+	waiting *api.Waiting  // the session's last reason to wait; nil: it sent a deadline, or nothing yet
+	told    *api.Waiting  // by onWait
 }
 
-// offer is what the session hands out and has not been told to be drained.
+// offer is the newest deadline from the session that was not reported as drained.
 type offer struct {
 	token  uint64
 	until  time.Duration
@@ -72,24 +78,32 @@ func (r *runner) supervise() error {
 	callerEnds, sessionEnds := r.ctx.Done(), r.s.Done()
 	over := false
 	for {
-		// Hear everything before judging by time: a process that was paused
-		// must not take for lost what was renewed meanwhile.
+		// Read everything before looking at the clock: after a pause of this process, a
+		// renewal may be waiting.
 		for e, ok := r.s.Next(); ok; e, ok = r.s.Next() {
-			if e.Stop != "" {
+			switch {
+			case e.Stop != "":
 				r.hearStop(e)
-			} else if e.Token != 0 {
+			case e.Token != 0:
 				r.hearDeadline(e)
+			case e.Waiting != nil:
+				r.waiting = e.Waiting
 			}
 		}
 		if r.job == nil {
 			switch {
 			case r.ctx.Err() != nil:
-				r.drain(false)
+				r.drain()
 				return r.ctx.Err()
 			case over:
 				return ErrStopped
 			}
-			r.startIfMay()
+			once := r.stopped && r.bounded && r.try == 0
+			if once || !r.startIfMay() && r.patience() <= 0 {
+				r.drain()
+				return &notGoose{r.waiting, once}
+			}
+			r.tellWaiting()
 		}
 		r.judge()
 		timer.Reset(r.rest())
@@ -114,19 +128,19 @@ func (r *runner) supervise() error {
 func (r *runner) hearDeadline(e api.LeadEvent) {
 	o := offer{token: e.Token, until: time.Duration(e.Until), length: time.Duration(e.Lease)}
 	if o.length == 0 {
-		// The agent does not say: what it hands out at first is the nearest to it.
+		// The agent sends no length: its first deadline is closest to a whole lease.
 		o.length = o.until - r.clock()
 		if r.offer.token == o.token {
 			o.length = max(o.length, r.offer.length)
 		}
 	}
-	r.offer = o
+	r.offer, r.waiting = o, nil
 	switch j := r.job; {
 	case j == nil:
 	case j.lease.token == o.token:
 		j.lease.renew(o.until)
 		j.length = o.length
-	default: // a new period: the one worked for is over
+	default: // a new period: the job's own is over
 		j.lease.end()
 		j.cancel(ErrLeaseLost)
 	}
@@ -138,36 +152,60 @@ func (r *runner) hearStop(e api.LeadEvent) {
 		return
 	}
 	if e.Token == 0 || e.Token == r.offer.token {
-		r.drain(false) // handed out, and nothing was begun by it
+		r.drain() // no job has started with this deadline
 	}
 }
 
 var causes = map[string]error{api.StopSteppedDown: ErrSteppedDown, api.StopStopped: ErrStopped}
 
-// drain says that nothing acts by what was handed out.
-func (r *runner) drain(stepDown bool) {
+// drain reports that nothing acts by the offer.
+func (r *runner) drain() {
 	if token := r.offer.token; token != 0 {
 		r.offer = offer{}
-		r.s.Drained(token, stepDown)
+		r.s.Drained(token, api.ThenWait)
 	}
 }
 
-// startIfMay begins work, unless so little of the lease is left that it would
-// be cancelled at once.
-func (r *runner) startIfMay() {
+// patience returns how long Run still waits to become the goose.
+func (r *runner) patience() time.Duration {
+	if !r.bounded {
+		return math.MaxInt64
+	}
+	most := r.try
+	if r.waiting == nil {
+		most = max(most, silentTry)
+	}
+	return r.since + most - r.clock()
+}
+
+// tellWaiting reports the reason to wait, if it is new.
+func (r *runner) tellWaiting() {
+	switch {
+	case r.job != nil:
+		r.told = nil
+	case r.waiting != nil && (r.told == nil || *r.told != *r.waiting):
+		r.told = r.waiting
+		r.onWait(*r.waiting)
+	}
+}
+
+// startIfMay starts work, unless so little of the lease is left that it would be
+// cancelled at once. It reports whether it did.
+func (r *runner) startIfMay() bool {
 	o := r.offer
 	if o.token == 0 || o.until-r.clock() <= threshold(o.length) {
-		return
+		return false
 	}
 	l := &lease{token: o.token, clock: r.clock}
 	l.renew(o.until)
 	j := &job{lease: l, length: o.length}
 	j.ctx, j.end = context.WithCancelCause(r.ctx)
 	r.job = j
-	r.begin <- j // Run waits for it, as nothing else runs
+	r.begin <- j // Run is waiting: no other job runs
+	return true
 }
 
-// judge cancels work whose lease runs out, and reports it when it goes on past that.
+// judge cancels work whose lease runs out, and reports work that runs past its lease.
 func (r *runner) judge() {
 	j := r.job
 	if j == nil {
@@ -183,12 +221,16 @@ func (r *runner) judge() {
 	}
 }
 
-// rest is how long to sleep when nothing is heard. Timers stand still while
-// the machine sleeps and the boot clock does not, so it is at most a tenth of
-// a lease: work is told that soon after the machine wakes.
+// rest returns how long to sleep if nothing arrives: at most a tenth of a lease. Timers
+// stop while the machine sleeps and the boot clock does not, so work is told that soon
+// after the machine wakes.
 func (r *runner) rest() time.Duration {
 	j := r.job
-	if j == nil || j.late {
+	switch {
+	case j == nil && r.bounded:
+		// Look each second: timers stop while the machine sleeps.
+		return min(max(r.patience(), time.Microsecond), time.Second)
+	case j == nil || j.late:
 		return math.MaxInt64
 	}
 	left := j.lease.Until()
@@ -198,25 +240,26 @@ func (r *runner) rest() time.Duration {
 	return max(min(left, j.length/10), time.Microsecond)
 }
 
-// finish books the end of a call of work, and tells whether Run ends with it.
+// finish handles the end of a job, and reports whether Run ends with it.
 func (r *runner) finish(j *job) (finished bool, err error) {
-	r.job = nil
+	r.job, r.since = nil, r.clock()
 	j.end(context.Canceled)
 	j.lease.end()
 	if r.offer.token == j.lease.token {
 		r.offer = offer{}
 	}
 	switch {
-	case j.panicked: // it goes on once the agent knows
+	case j.panicked: // the panic continues once the agent knows
 	case r.ctx.Err() != nil:
 		err = r.ctx.Err()
 	case j.cancelled:
-		r.s.Drained(j.lease.token, false)
+		r.stopped = true
+		r.s.Drained(j.lease.token, api.ThenWait)
 		return false, nil
 	default:
 		err = j.err
 	}
-	r.drain(false) // of a later period, when there is one
-	r.s.Drained(j.lease.token, true)
+	r.drain() // for a later period, if there is one
+	r.s.Drained(j.lease.token, r.then)
 	return true, err
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // run starts Run in the background and gives a function that waits for its error.
-func run(ctx context.Context, f *fake, work func(context.Context, Lease) error) (wait func() error) {
+func run(ctx context.Context, f *fake, work func(context.Context, Lease) error, opts ...Option) (wait func() error) {
 	errs := make(chan error, 1)
-	go func() { errs <- Run(ctx, f, f.clock, work) }()
+	go func() { errs <- Run(ctx, f, f.clock, work, opts...) }()
 	return func() error { return <-errs }
 }
 

@@ -1,21 +1,22 @@
 package member
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
 	"duckduckgoose/agent/election"
 )
 
-// bookSize bounds the agents whose addresses are kept.
-const bookSize = 4096
+// bookSize bounds the agents whose addresses are kept: more than gossip knows.
+const bookSize = 8192
 
-// addressBook knows where agents are, and which of two that use one id to
-// believe (rule 10). An address is learnt from a datagram only when its
-// (start, seq) is greater than any seen of that id, so that a replay moves nobody.
+// addressBook knows where agents are, and which process of an id to believe (rule 10).
+// It learns an address from a datagram only if the datagram's (start, seq) is greater
+// than any seen of that id, so that a replay changes no address.
 type addressBook struct {
 	pages map[election.ID]*page
-	keeps func(election.ID) bool // whose page is never dropped
+	keeps func(election.ID) bool // reports whether an id's page must stay
 	now   func() time.Duration
 }
 
@@ -25,12 +26,14 @@ type page struct {
 	life     uint64 // 0: none seen in this start
 	lifeTold uint64 // the life of this start by gossip; 0: none
 	seq      uint64
-	from     netip.AddrPort // where that life speaks from
-	told     netip.AddrPort // what gossip said last of this start
-	left     netip.AddrPort // what it said before: a datagram may still be on its way from there
+	from     netip.AddrPort // the address that life sends from
+	told     netip.AddrPort // gossip's newest address for this start
+	left     netip.AddrPort // gossip's address before that: a late datagram may still come from there
 	clone    bool           // two lives of one start: believe neither
 	rival    rival          // the other one
-	heardAt  time.Duration  // when life was last heard, while there is a clone
+	since    time.Duration  // when this start was first seen
+	heardAt  time.Duration  // when it was last heard
+	former   former         // the process that this start took over from
 	stale    uint64         // one above the older start that was reported last; 0: none
 }
 
@@ -41,22 +44,29 @@ type rival struct {
 	heardAt time.Duration
 }
 
-// cloneSilence is how long one of two lives must be silent until the other is
-// believed again. It is longer than any promise, so that whatever the silent one
-// has voted for is over.
+// former is a process that a higher start replaced. Normally a restart has ended it. It
+// still runs if somebody with the key forged that start.
+type former struct {
+	start uint64
+	life  uint64 // 0: none known
+	seq   uint64
+}
+
+// cloneSilence is how long one of two lives must be silent before the other is believed
+// again. It is longer than any promise, so all votes of the silent one are over.
 const cloneSilence = election.MaxPromise + 10*time.Second
 
-// verdict is what a datagram's sender is taken for.
+// verdict is the judgement on a datagram's sender.
 type verdict uint8
 
 const (
 	believed verdict = iota
-	ignored          // reported before, or there is no room for it
+	ignored          // already reported, or there is no room for its page
 	isStale          // a lower start than seen of that id, for the first time
 	isClone          // another life of the same start, for the first time
 )
 
-// Addr gives where an agent is.
+// Addr returns an agent's address.
 func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
 	p := b.pages[id]
 	if p == nil || !p.addr.IsValid() || p.clone {
@@ -65,8 +75,8 @@ func (b *addressBook) Addr(id election.ID) (netip.AddrPort, bool) {
 	return p.addr, true
 }
 
-// Life gives the life that an agent is in, 0 when that is not known. A datagram's
-// word counts for more than gossip's, which comes late.
+// Life returns the life that an agent is in; 0: unknown. A datagram counts for more than
+// gossip, which is slower.
 func (b *addressBook) Life(id election.ID) uint64 {
 	p := b.pages[id]
 	switch {
@@ -78,16 +88,16 @@ func (b *addressBook) Life(id election.ID) uint64 {
 	return p.life
 }
 
-// Gossiped learns an address and a life from gossip. The address counts until a datagram of that
-// start is seen, and again when gossip tells another: an agent that moves
-// while nobody calls it where it is has nothing to answer to.
+// Gossiped learns an address and a life from gossip. The address counts until a datagram
+// of that start arrives, and again when gossip reports another one: an agent that has
+// moved gets no datagrams to answer.
 func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.AddrPort) {
 	p := b.page(id)
 	if p == nil || start < p.start {
 		return
 	}
 	if start > p.start {
-		*p = page{start: start}
+		*p = page{start: start, since: b.now(), heardAt: b.now(), former: p.displaced()}
 	}
 	p.lifeTold = life
 	if p.told == addr {
@@ -96,13 +106,16 @@ func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.Ad
 	p.addr, p.told, p.left = addr, addr, p.told
 }
 
-// Admit tells what to take a datagram's sender for. before is what was known
-// of that id when the verdict is not believed.
+// Admit judges a datagram's sender. before is what was known of that id, if the verdict
+// is not believed.
 func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
 	p := b.page(id)
 	switch {
 	case p == nil:
 		return ignored, page{}
+	case start < p.start && p.outlived(b.now(), start, life, seq):
+		*p = page{start: start, life: life, seq: seq, addr: from, from: from, since: b.now(), heardAt: b.now()}
+		return believed, page{}
 	case start < p.start:
 		if p.stale == start+1 {
 			return ignored, *p
@@ -110,11 +123,10 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		p.stale = start + 1
 		return isStale, *p
 	case start > p.start || p.life == 0:
-		told, left := p.told, p.left
 		if start > p.start {
-			told, left = netip.AddrPort{}, netip.AddrPort{}
+			*p = page{start: start, since: b.now(), former: p.displaced()}
 		}
-		*p = page{start: start, life: life, seq: seq, addr: from, from: from, told: told, left: left}
+		p.life, p.seq, p.addr, p.from, p.heardAt = life, seq, from, from, b.now()
 		return believed, page{}
 	case p.clone:
 		if !p.survives(b.now(), life, seq, from) {
@@ -126,7 +138,7 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		return isClone, before
 	}
 	if seq > p.seq {
-		p.seq = seq
+		p.seq, p.heardAt = seq, b.now()
 		if from != p.left {
 			p.addr, p.from = from, from
 		}
@@ -134,8 +146,8 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 	return believed, page{}
 }
 
-// survives books a datagram of one of two lives, and tells whether the other has
-// been silent for long enough: then it is no clone any more. A replay counts for
+// survives handles a datagram of one of two lives, and reports whether the other has
+// been silent for long enough: then this one is no longer a clone. A replay counts for
 // neither.
 func (p *page) survives(now time.Duration, life, seq uint64, from netip.AddrPort) bool {
 	r := &p.rival
@@ -161,14 +173,31 @@ func (p *page) survives(now time.Duration, life, seq uint64, from netip.AddrPort
 	return true
 }
 
-// Newest tells whether a datagram of that number is the last one admitted of an
-// id: a replay is not.
+// displaced returns the process that a higher start replaces. A start that was there for
+// only a moment may be forged, and hides no process before it.
+func (p *page) displaced() former {
+	life := cmp.Or(p.life, p.lifeTold)
+	if life == 0 || p.former.life != 0 && p.heardAt-p.since < cloneSilence {
+		return p.former
+	}
+	return former{start: p.start, life: life, seq: p.seq}
+}
+
+// outlived tells whether a datagram is a new one of the process that the known
+// start displaced, while that start is silent for as long as a clone must be. A
+// process that began from an old copy of the disk has another life.
+func (p *page) outlived(now time.Duration, start, life, seq uint64) bool {
+	f := p.former
+	return f.life != 0 && f.life == life && f.start == start && seq > f.seq && now-max(p.heardAt, p.rival.heardAt) >= cloneSilence
+}
+
+// Newest reports whether a datagram has the newest number of an id. A replay has not.
 func (b *addressBook) Newest(id election.ID, seq uint64) bool {
 	p := b.pages[id]
 	return p != nil && p.seq == seq
 }
 
-// page gives the page of an id, made anew when there is room.
+// page returns the page of an id, and makes one if there is room.
 func (b *addressBook) page(id election.ID) *page {
 	p := b.pages[id]
 	if p != nil {
@@ -182,8 +211,8 @@ func (b *addressBook) page(id election.ID) *page {
 	return p
 }
 
-// makeRoom drops the pages of strangers: forged ids, where there is no key, must
-// not keep the next agent out.
+// makeRoom drops the pages of unknown ids: without a key, forged ids must not keep out
+// the next agent.
 func (b *addressBook) makeRoom() bool {
 	for id := range b.pages {
 		if !b.keeps(id) {

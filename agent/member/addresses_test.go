@@ -96,6 +96,63 @@ func TestALaterStartCountsAndAnEarlierOneIsReportedOnce(t *testing.T) {
 	require.Equal(t, at("10.0.0.2:1"), whereIs(t, b, id))
 }
 
+func TestAProcessThatOutlivesAForgedHigherStartIsBelievedAgain(t *testing.T) {
+	for name, forge := range map[string]func(b *addressBook, id election.ID){
+		"datagram": func(b *addressBook, id election.ID) { b.Admit(id, 1<<63, 66, 1, at("6.6.6.6:6")) },
+		"datagrams": func(b *addressBook, id election.ID) {
+			b.Admit(id, 9, 66, 1, at("6.6.6.6:6"))
+			b.Admit(id, 10, 67, 1, at("6.6.6.6:6"))
+		},
+		"two lives": func(b *addressBook, id election.ID) {
+			b.Admit(id, 9, 66, 1, at("6.6.6.6:6"))
+			b.Admit(id, 9, 67, 1, at("6.6.6.6:6"))
+		},
+		"gossip": func(b *addressBook, id election.ID) { b.Gossiped(id, 1<<63, 66, at("6.6.6.6:6")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, id := newTestBook(), election.ID{1}
+			now := time.Hour
+			b.now = func() time.Duration { return now }
+			b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
+			forge(b, id)
+			seq := uint64(100)
+			for end := now + cloneSilence; now < end; now += time.Second {
+				seq++
+				v, _ := b.Admit(id, 3, 7, seq, at("10.0.0.1:1"))
+				require.NotEqual(t, believed, v, "the higher start may be real")
+			}
+			v, _ := b.Admit(id, 3, 7, 100, at("6.6.6.6:6"))
+			require.NotEqual(t, believed, v, "a replay is no sign of life")
+			v, _ = b.Admit(id, 3, 8, seq+1, at("10.0.0.2:1"))
+			require.NotEqual(t, believed, v, "a process that began from an old copy of the disk")
+			v, _ = b.Admit(id, 3, 7, seq+1, at("10.0.0.1:1"))
+			require.Equal(t, believed, v)
+			require.Equal(t, at("10.0.0.1:1"), whereIs(t, b, id))
+			require.EqualValues(t, 7, b.Life(id))
+			v, _ = b.Admit(id, 4, 9, 1, at("10.0.0.1:1"))
+			require.Equal(t, believed, v, "its restart counts")
+		})
+	}
+}
+
+func TestAProcessIsNotBelievedWhileTheHigherStartSpeaks(t *testing.T) {
+	b, id := newTestBook(), election.ID{1}
+	now := time.Hour
+	b.now = func() time.Duration { return now }
+	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
+	for i := range uint64(10) {
+		v, _ := b.Admit(id, 4, 8, 1+i, at("10.0.0.2:1"))
+		require.Equal(t, believed, v)
+		v, _ = b.Admit(id, 3, 7, 101+i, at("10.0.0.1:1"))
+		require.NotEqual(t, believed, v)
+		now += cloneSilence - time.Second
+	}
+	b.Admit(id, 5, 9, 1, at("10.0.0.2:1"))
+	now += cloneSilence
+	v, _ := b.Admit(id, 3, 7, 200, at("10.0.0.1:1"))
+	require.NotEqual(t, believed, v, "the start in between was there for long: it was no forgery")
+}
+
 func TestOfTwoLivesOfOneStartNeitherIsBelieved(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
 	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))

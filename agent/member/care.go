@@ -7,13 +7,13 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// careAfter is for how many leases an election must have had no goose before an
-// agent that does not contest it takes care of it.
+// careAfter is how many leases an election must be without a goose before an agent that
+// does not contest it takes care of it.
 const careAfter = 6
 
-// takeCare lets this agent campaign for an election that it does not contest,
-// when nobody else can and something is to be done for it. Afterwards it hands
-// over, or resigns.
+// takeCare lets this agent campaign in an election that it does not contest, if no other
+// agent can lead and the election needs a change. Afterwards this agent hands over, or
+// resigns.
 func (e *Election) takeCare(now time.Duration) {
 	if goose, _ := e.Goose(now); !goose.IsZero() || e.goosedAt == 0 {
 		e.goosedAt = now
@@ -33,10 +33,9 @@ func (e *Election) takeCare(now time.Duration) {
 	}
 }
 
-// askConfig asks the voters for the config of an election that this agent learnt
-// about too late to know who votes in it. Its goose would show the config, but
-// this agent may be the only one that can be the goose. The answer to a message
-// with an old config is the newer one.
+// askConfig asks the voters for the config of an election whose voters this agent never
+// learnt. The goose would send the config, but this agent may be the only one that can
+// become goose. Voters answer a message with an old config by the newer one.
 func (e *Election) askConfig(now time.Duration) {
 	rec := e.node.Record()
 	if rec.Config.N > 0 || now-e.goosedAt < careAfter*e.m.set.Lease || now < e.askedAt+contestsEvery {
@@ -51,8 +50,8 @@ func (e *Election) askConfig(now time.Duration) {
 	}
 }
 
-// mayCare tells that this election needs care and that this agent is the one to
-// give it: a voter of the flock comes before one that is to be removed.
+// mayCare reports whether this election needs care, and this agent should give it. A
+// voter of the flock is preferred to one that is about to be removed.
 func (e *Election) mayCare() bool {
 	voters, target := e.node.Record().Config, e.m.node().Record().Config
 	return e.needsCare() && (target.Has(e.m.id) || !slices.ContainsFunc(e.m.peers, func(p Peer) bool {
@@ -60,15 +59,15 @@ func (e *Election) mayCare() bool {
 	}))
 }
 
-// needsCare tells that no voter that may lead this election contests it, and that
-// something is to be done all the same: an agent that contests it must become a
-// voter, or its voters differ from the default election's. They must follow even
-// without a contestant, or departures cost the majority.
+// needsCare reports whether no voter that may lead contests this election, and it needs
+// a change: an agent that contests it must become a voter, or its voters differ from the
+// default election's. The voters must follow even without a contestant, or departures
+// cost the majority.
 func (e *Election) needsCare() bool {
 	voters, target := e.node.Record().Config, e.m.node().Record().Config
 	heirs := false
 	for _, p := range e.m.peers {
-		if does, _ := e.contestedBy(p.ID); does {
+		if does, _ := e.ContestedBy(p.ID); does {
 			if mayLead(&voters, p.ID) {
 				return false
 			}
@@ -87,8 +86,7 @@ func sameVoters(a, b *election.Config) bool {
 	return slices.EqualFunc(a.Members(), b.Members(), func(v, w election.Voter) bool { return v.ID == w.ID })
 }
 
-// endHeadStart lets this agent campaign once the first in line leads, or has had
-// its time.
+// endHeadStart lets this agent campaign once the first in line leads, or had its time.
 func (e *Election) endHeadStart(now time.Duration) {
 	if e.notBefore == 0 {
 		return

@@ -9,16 +9,16 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// contestsEvery spaces the questions about what the others contest.
+// contestsEvery is the pause between two questions which elections an agent contests.
 const contestsEvery = time.Second
 
-// contestants is what this agent knows about which elections the others contest.
-// Gossip tells a hash of the list, and an agent whose hash differs is asked.
+// contestants records which elections the other agents contest. Gossip has a hash of
+// each list; an agent with an unknown hash is asked.
 type contestants struct {
 	of     map[election.ID]contestList
 	asking bool
 	askAt  time.Duration
-	last   election.ID // who was asked last: one that does not answer keeps nobody waiting
+	last   election.ID // asked last; the next question goes to another agent
 }
 
 type contestList struct {
@@ -26,7 +26,7 @@ type contestList struct {
 	names []string
 }
 
-// contestsHash stands for a list of elections; 0: none.
+// contestsHash returns a hash of a list of elections; 0: none.
 func contestsHash(names []string) uint64 {
 	if len(names) == 0 {
 		return 0
@@ -40,7 +40,7 @@ func contestsHash(names []string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// doesContest tells whether an agent contests an election, and whether that is known.
+// doesContest reports whether an agent contests an election, and whether that is known.
 func (m *Member) doesContest(p *Peer, name string) (does, known bool) {
 	switch p.Meta.Elections {
 	case 0:
@@ -52,25 +52,26 @@ func (m *Member) doesContest(p *Peer, name string) (does, known bool) {
 	return slices.Contains(list.names, name), ok && list.hash == p.Meta.Elections
 }
 
-// contestedBy tells whether a live agent contests this election, and whether that is known.
-func (e *Election) contestedBy(id election.ID) (does, known bool) {
+// ContestedBy reports whether a live agent contests this election, and whether that is
+// known.
+func (e *Election) ContestedBy(id election.ID) (does, known bool) {
 	if id == e.m.id {
 		return e.contested, true
 	}
-	i := slices.IndexFunc(e.m.peers, func(p Peer) bool { return p.ID == id && p.State == Alive })
-	if i < 0 {
+	p := e.m.live(id)
+	if p == nil {
 		return false, false
 	}
-	return e.m.doesContest(&e.m.peers[i], e.name)
+	return e.m.doesContest(p, e.name)
 }
 
-// learnContestants asks one agent whose list is not known.
+// learnContestants asks one agent with an unknown list.
 func (m *Member) learnContestants(now time.Duration) {
 	cs := &m.contestants
 	if cs.asking || now < cs.askAt || len(m.elections) == 1 {
 		return
 	}
-	var next *Peer // the first after the last one, or the first of all
+	var next *Peer // the first after the last one asked, or the first of all
 	for i := range m.peers {
 		p := &m.peers[i]
 		hash := p.Meta.Elections
@@ -98,7 +99,7 @@ func (m *Member) learnContestants(now time.Duration) {
 	})
 }
 
-// isAfter tells whether a comes sooner after last than b does, in a circle.
+// isAfter reports whether a follows last sooner than b does, in a circle.
 func isAfter(a, last, b election.ID) bool {
 	if past := a.Compare(last) > 0; past != (b.Compare(last) > 0) {
 		return past

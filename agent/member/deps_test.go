@@ -17,7 +17,7 @@ import (
 // rules that it drives. So no socket, clock, disk, lock, log or chance.
 var importable = []string{
 	"cmp", "fmt", "hash/fnv", "maps", "net/netip", "reflect", "slices", "time",
-	"duckduckgoose/agent/autopilot", "duckduckgoose/agent/election", "duckduckgoose/agent/founding",
+	"duckduckgoose/agent/autopilot", "duckduckgoose/agent/election", "duckduckgoose/agent/internal/founding",
 	"duckduckgoose/agent/store", "duckduckgoose/wire",
 }
 

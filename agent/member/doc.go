@@ -8,9 +8,9 @@
 //	m := member.New(settings, host, state)
 //	if err := m.Begin(); err != nil { ... }
 //	for {
-//		// take inputs: Receive, SetPeers, or a command such as StepDown
+//		// take inputs: Receive, ChangePeers, or a command such as StepDown
 //		done, err := m.Turn(now) // judges timeouts, then carries out the effects
-//		// sleep until m.WakeAt(), or until the next input
+//		// sleep until m.WakeAt(0), or until the next input
 //	}
 //
 // Every input must be followed by a Turn before the caller sleeps: inputs only

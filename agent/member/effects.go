@@ -27,8 +27,8 @@ func (m *Member) act() error {
 	if err := m.saveRecords(); err != nil {
 		return err
 	}
-	m.sendQueued()
-	now := m.host.Now()
+	now := m.sendQueued()
+	m.host.Flush()
 	for _, e := range m.touched {
 		e.grant(e.node.Lease())
 		e.publish(now)
@@ -54,8 +54,8 @@ func (m *Member) saveRecords() error {
 	return m.save(st)
 }
 
-// save makes any change of the state durable. After a failure this agent may
-// not answer anybody any more: what a failed sync has lost, nobody can tell.
+// save makes a change of the state durable. After a failure this agent must not answer
+// any more: nothing is known about what a failed sync has lost.
 func (m *Member) save(st store.State) error {
 	if m.broken == nil {
 		m.broken = m.host.Save(st)
@@ -68,7 +68,7 @@ func (m *Member) save(st store.State) error {
 	return nil
 }
 
-// settle brings the disk's second copy up to date with whatever this turn and its inputs saved.
+// settle updates the disk's second copy with what this turn saved.
 func (m *Member) settle() error {
 	if !m.unsettled {
 		return nil
@@ -88,11 +88,11 @@ func (e *Election) retract(lease election.Lease) {
 	}
 	e.endLease(LeaseLost)
 	if lease.Token == 0 {
-		e.publish(e.m.host.Now()) // a slow disk must not keep watchers waiting for the bad news
+		e.publish(e.m.host.Now()) // before the disk: watchers must see the end of the lease at once
 	}
 }
 
-// grant shows a lease that is new or lasts longer (order 3).
+// grant shows a new or longer lease (order 3).
 func (e *Election) grant(lease election.Lease) {
 	if lease.Token == 0 || e.lease == lease || e.m.gone {
 		return
@@ -101,24 +101,24 @@ func (e *Election) grant(lease election.Lease) {
 	e.local.Grant(lease, e.handover != nil)
 }
 
-// endLease makes this agent no goose of the election, for readers and holders.
+// endLease ends this agent's lease of the election, for readers and holders.
 func (e *Election) endLease(cause Cause) {
 	e.lease = election.Lease{}
 	e.local.Retract(cause)
 }
 
-// retractAll makes this agent no goose of any election.
+// retractAll ends this agent's leases of all elections.
 func (m *Member) retractAll(cause Cause) {
 	for _, e := range m.elections {
 		e.endLease(cause)
 	}
 }
 
-// publish shows readers the election as it is now, and notes when time alone
-// will change that.
+// publish shows readers the election as it is now, and computes when time alone will
+// change that.
 func (e *Election) publish(now time.Duration) {
 	e.renewRecord()
-	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow}
+	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow, Work: e.fitness&election.HasWork != 0, Health: e.health}
 	if e.node != nil {
 		v.Role = e.node.Role()
 		v.Token = e.lease.Token // as granted: the node's own may not be saved yet
@@ -136,8 +136,8 @@ func (e *Election) publish(now time.Duration) {
 	e.local.Publish(now, &v)
 }
 
-// renewRecord takes over what readers see of the node's record. Most steps
-// change nothing of it.
+// renewRecord copies what readers see of the node's record. Most steps change nothing of
+// it.
 func (e *Election) renewRecord() {
 	if e.node == nil || !e.changed {
 		return

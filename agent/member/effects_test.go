@@ -17,7 +17,7 @@ func contesting(names ...string) func(*Settings) {
 }
 
 // flockOf gives a flock of n voters that all contest the named elections.
-func flockOf(t *testing.T, n int, names ...string) *testFlock {
+func flockOf(t testing.TB, n int, names ...string) *testFlock {
 	f := newTestFlock(t)
 	for range n {
 		f.start(contesting(names...), func(s *Settings) { s.Expect = n })

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// idleWake bounds how long a member rests, so that its host can tell a
-	// hung loop from one with nothing to do.
+	// idleWake bounds how long a member sleeps, so that its host can tell a hung loop from
+	// an idle one.
 	idleWake = 250 * time.Millisecond
-	// readGrace is what a member that woke late gives its host to read the
-	// datagrams that wait in the socket, before it judges a timeout (rule 17).
+	// readGrace is the time that a member, after a late wake-up, gives its host to read
+	// waiting datagrams before it judges a timeout (rule 17).
 	readGrace = 5 * time.Millisecond
-	// configEvery is after how many rounds an announcement carries the config
-	// again: agents that are not voters need it rarely.
+	// configEvery is the number of rounds between two announcements with the config:
+	// agents that are not voters rarely need it.
 	configEvery = 20
 )
 
@@ -38,16 +38,27 @@ type Election struct {
 	judgeAt time.Duration // a late timeout is judged then; 0: none is late
 	lapseAt time.Duration // when time alone changes what readers see; 0: never
 
-	audience []election.ID // live agents that the node does not keep in view
-	contacts []election.Contact
-	viewed   viewed    // what keepInView last looked at
-	acked    lastAck   // the last ack sent
-	handover *handover // a planned end under way
-	ended    bool      // nothing keeps this life from ending any more
-	busy     bool      // the node was told that it may not campaign
+	audience      []election.ID // live agents that the node does not keep in view
+	audienceOf    election.ConfigID
+	audienceStale bool
+	roomy         bool // the node may have room for more in view
+	contacts      []election.Contact
+	viewed        viewed    // what keepInView last looked at
+	acked         lastAck   // the last ack sent
+	handover      *handover // a planned end under way
+	ended         bool      // this election no longer delays the end of this life
+	busy          bool      // the node was told that it may not campaign
+
+	fitness  election.Fitness // as the node was told
+	health   Health
+	workedAt time.Duration // when this agent last had work
+	fitterAt time.Duration // when it may next hand over to a fitter one
+	silentAt time.Duration // when it may because its work does not answer
+	// silentPause is the next pause between two such times.
+	silentPause time.Duration
 
 	// Elections other than the default one.
-	notBefore time.Duration // others wait until then, so that the first in line leads first; 0: not any more
+	notBefore time.Duration // this agent waits until then, so that the first in line leads first; 0: it need not
 	movedAt   time.Duration // when it was last handed over for its voters' sake
 	goosedAt  time.Duration // when a goose was last known
 	askedAt   time.Duration // when its config was last asked for
@@ -59,7 +70,6 @@ type Election struct {
 
 // viewed is all that decides whom an election keeps in view.
 type viewed struct {
-	members     uint64
 	config, own election.ConfigID
 }
 
@@ -70,8 +80,8 @@ type lastAck struct {
 	config election.ConfigID
 }
 
-// step tells the node one thing. What follows waits for the end of the turn,
-// but for what takes the goose's right away (see act).
+// step gives the node one input. Its effects wait for the end of the turn, except what
+// ends the goose's lease (see act).
 func (e *Election) step(in election.Input) { e.stepAt(e.m.host.Now(), in) }
 
 // stepAt is step for a caller that has just read the clock.
@@ -89,7 +99,7 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 		if e.number != 0 && msg.Round%configEvery != 0 {
 			msg.Config = election.Config{}
 		}
-		for _, id := range e.audience {
+		for _, id := range e.listAudience() {
 			msg.To = id
 			e.sendAt(now, msg)
 		}
@@ -100,7 +110,7 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 	e.touch()
 }
 
-// touch has act look at the election.
+// touch marks the election for act.
 func (e *Election) touch() {
 	if !e.touched {
 		e.touched = true
@@ -115,13 +125,13 @@ func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 	if e.number == 0 {
 		e.m.sightings.asking(msg, now)
 	} else {
-		msg.Ages = [election.MaxVoters]uint8{} // the default election alone replaces the dead, and these cannot be packed
+		msg.Ages = [election.MaxVoters]uint8{} // only the default election replaces dead voters; without ages the message can be packed
 	}
 	e.m.outbox.add(now, msg.To, wire.Message{Election: e.number, Message: *msg}, len(e.m.elections) > 1 && e.mayWait(msg))
 }
 
-// mayWait tells of an ack that tells its leader nothing new: it may wait for
-// company. The first ack of a leader or a config is awaited.
+// mayWait reports whether an ack tells its leader nothing new: then it may wait to share
+// a datagram. The first ack of a leader or a config must not wait.
 func (e *Election) mayWait(msg *election.Message) bool {
 	if msg.Kind != election.HeartbeatAck || msg.Promise == 0 {
 		return false
@@ -131,7 +141,7 @@ func (e *Election) mayWait(msg *election.Message) bool {
 	return was == e.acked
 }
 
-// tellEvents tells what a step says has happened.
+// tellEvents reports the events of a step.
 func (e *Election) tellEvents() {
 	m := e.m
 	for _, ev := range e.fx.Events {
@@ -146,8 +156,8 @@ func (e *Election) tellEvents() {
 	}
 }
 
-// due tells whether the node's timeout is to be judged now. After a late wake,
-// by a pause or a busy machine, the host's reader first gets a moment.
+// due reports whether it is time to judge the node's timeout. After a late wake-up, the
+// host's reader first gets a moment.
 func (e *Election) due(now time.Duration) bool {
 	switch {
 	case e.node == nil || e.wakeAt == 0 || now < e.wakeAt:
@@ -163,7 +173,7 @@ func (e *Election) due(now time.Duration) bool {
 	return true
 }
 
-// restUntil gives when the election next needs a turn, at the latest at.
+// restUntil returns when the election needs its next turn, at the latest at.
 func (e *Election) restUntil(now, at time.Duration) time.Duration {
 	if e.node != nil && e.wakeAt > 0 {
 		at = min(at, max(e.wakeAt, e.judgeAt))
@@ -174,10 +184,10 @@ func (e *Election) restUntil(now, at time.Duration) time.Duration {
 	return at
 }
 
-// goose is Goose at this moment.
+// goose returns Goose at this moment.
 func (e *Election) goose() (id election.ID, self bool) { return e.Goose(e.m.host.Now()) }
 
-// Goose gives the goose as readers see it, and whether it is this agent; zero: none.
+// Goose returns the goose as readers see it, and whether it is this agent; zero: none.
 func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
 	if e.node == nil {
 		return id, false
@@ -192,15 +202,15 @@ func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
 	return election.ID{}, false
 }
 
-// HoldersChanged tells the node what binds it, and moves a hand-over along that
-// waited for work to end. The host calls it when the holders of an election change.
+// HoldersChanged tells the node what binds it, and continues a hand-over that waited for
+// work to end. The host calls it when an election's holders or health change.
 func (m *Member) HoldersChanged(e *Election) {
 	e.tellHolders()
 	e.progressHandover(m.host.Now())
 }
 
-// HolderAttached is HoldersChanged for a new holder, which gets the deadline
-// that stands. From now on the deadlines of this agent bind it.
+// HolderAttached is HoldersChanged for a new holder, which gets the current deadline.
+// From now on this agent's deadlines bind it.
 func (m *Member) HolderAttached(e *Election) {
 	m.HoldersChanged(e)
 	if e.handover == nil && e.lease.Until > m.host.Now() {
@@ -221,13 +231,14 @@ func (m *Member) WorkEnded(e *Election, token uint64) {
 	})
 }
 
-// tellHolders tells the node what binds it: whether deadlines are handed out,
-// whether all work has ended, and whether this agent may not campaign.
+// tellHolders tells the node what binds it: whether deadlines are handed out, whether
+// all work has ended, whether this agent may campaign, and how fit it is.
 func (e *Election) tellHolders() {
 	if e.node == nil {
 		return
 	}
 	holders := e.local.Holders()
+	e.tellFitness(holders)
 	attached := holders.Working > 0 || e.handover == nil && holders.Attached > 0
 	e.step(election.Holders{Attached: attached})
 	if !attached {

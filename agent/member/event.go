@@ -7,12 +7,12 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// EventKind names what an [Event] tells.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 // The events, with the fields that they fill in besides Election.
 const (
-	EventBound            EventKind = 1 + iota // this disk belongs to a flock: FlockID, Term, Voters
+	EventBound            EventKind = 1 + iota // this disk belongs to a flock: FlockID, Term, Voters, Back
 	EventFoundsAlone                           // it founds a flock of one
 	EventFounded                               // it founded a flock with others: FlockID, Agents, Voters
 	EventElection                              // the election's own event: What, Term, Peer, Voters
@@ -26,13 +26,16 @@ const (
 	EventWorkEnded                             // work ended by itself and nobody took over: Err
 	EventChangeRefused                         // a change of voters, of Peer, was refused: Err
 	EventFrozen                                // for For
-	EventThawed                                // whether it was frozen or not: an older freeze counts no more
+	EventThawed                                // even if it was not frozen: an older freeze no longer counts
 	EventElectionBegins                        //
 	EventElectionEnds                          // the flock has another table of elections since a recovery
 	EventTooManyElections                      // Name is not founded: the flock has Agents already
 	EventFoundingRefused                       // the founding of elections was refused: Err
 	EventMoves                                 // the election moves to Peer, which leads fewer
 	EventNotMoved                              // it did not move: Err
+	EventUnwell                                // the goose's check fails: it hands over to Peer (zero: the first in rank), or resigns
+	EventFollowsWork                           // a goose without work hands over to Peer, which has some
+	EventNotYielded                            // nobody took over from such a goose: Err
 )
 
 // Event is something that happened, for logs and warnings.
@@ -51,6 +54,7 @@ type Event struct {
 	Priority    uint8
 	Name        string
 	For         time.Duration
+	Back        bool // it belonged to the flock before
 	Err         error
 }
 

@@ -28,13 +28,15 @@ var errDisk = errors.New("the disk is broken")
 // every step it checks P2 and P3, in every turn the order of effects, and in
 // every datagram that it shows nothing that the disk lacks.
 type testFlock struct {
-	t      *testing.T
+	t      testing.TB
 	now    time.Duration
 	agents []*testAgent
 	later  []testEvent // by time
 	tokens map[string]uint64
 	lost   func(from, to *testAgent, msg *wire.Message) bool
 	deaf   func(from, to *testAgent) bool // questions about tables that get no answer
+	sent   func(body []byte)              // hears every frame
+	forged bool                           // a key holder may have forged promises, which ends P2
 }
 
 type testEvent struct {
@@ -90,7 +92,7 @@ type testLocal struct {
 	closed  bool
 }
 
-func newTestFlock(t *testing.T) *testFlock {
+func newTestFlock(t testing.TB) *testFlock {
 	return &testFlock{t: t, now: time.Hour, tokens: map[string]uint64{}}
 }
 
@@ -144,6 +146,14 @@ func (f *testFlock) after(d time.Duration, do func()) {
 	f.later = slices.Insert(f.later, i, e)
 }
 
+// named gives the agent of an id; nil: there is none.
+func (f *testFlock) named(id election.ID) *testAgent {
+	if i := slices.IndexFunc(f.agents, func(a *testAgent) bool { return a.me == id }); i >= 0 {
+		return f.agents[i]
+	}
+	return nil
+}
+
 // gossip shows every agent to all.
 func (f *testFlock) gossip() {
 	var peers []Peer
@@ -167,7 +177,7 @@ func (f *testFlock) step(end time.Duration) {
 	at := end
 	for _, a := range f.agents {
 		if a.up && !a.paused {
-			at = min(at, a.WakeAt())
+			at = min(at, a.WakeAt(0))
 		}
 	}
 	if len(f.later) > 0 {
@@ -180,12 +190,14 @@ func (f *testFlock) step(end time.Duration) {
 		do()
 	}
 	for _, a := range f.agents {
-		if a.up && !a.paused && (a.fed || f.now >= a.WakeAt()) {
+		if a.up && !a.paused && (a.fed || f.now >= a.WakeAt(0)) {
 			a.fed = false
 			a.turn()
 		}
 	}
-	f.checkLeases()
+	if !f.forged {
+		f.checkLeases()
+	}
 }
 
 func (f *testFlock) run(d time.Duration) {
@@ -216,25 +228,38 @@ func (f *testFlock) checkLeases() {
 }
 
 // goose waits for the one that all live agents agree on.
-func (f *testFlock) goose(election string) *testAgent {
+func (f *testFlock) goose(election string) (found *testAgent) {
 	f.t.Helper()
-	var found *testAgent
 	f.until(20*time.Second, fmt.Sprintf("all agree on the goose of %q", election), func() bool {
-		found = nil
-		for _, a := range f.agents {
-			if l := a.locals[election]; a.up && l != nil && l.view.Leased && l.lease.Until > f.now {
-				found = a
-			}
-		}
-		return found != nil && !slices.ContainsFunc(f.agents, func(a *testAgent) bool {
-			e := a.up && a.Named(election) != nil
-			if !e {
-				return a.up
-			}
-			id, _ := a.Named(election).Goose(f.now)
-			return id != found.me
-		})
+		found = f.agreed(election)
+		return found != nil
 	})
+	return found
+}
+
+// leader gives one that is the goose; nil: there is none.
+func (f *testFlock) leader(election string) (found *testAgent) {
+	for _, a := range f.agents {
+		if l := a.locals[election]; a.up && l != nil && l.view.Leased && l.lease.Until > f.now {
+			found = a
+		}
+	}
+	return found
+}
+
+// agreed gives the goose that all live agents agree on; nil: there is none.
+func (f *testFlock) agreed(election string) *testAgent {
+	found := f.leader(election)
+	if found == nil || slices.ContainsFunc(f.agents, func(a *testAgent) bool {
+		e := a.up && a.Named(election) != nil
+		if !e {
+			return a.up
+		}
+		id, _ := a.Named(election).Goose(f.now)
+		return id != found.me
+	}) {
+		return nil
+	}
 	return found
 }
 
@@ -384,6 +409,9 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	}
 	body, taken, err := wire.AppendMost(nil, frame)
 	require.NoError(t, err)
+	if a.f.sent != nil {
+		a.f.sent(body)
+	}
 	a.record(effect{kind: "send", to: frame.To, count: taken})
 	for i := range frame.Messages[:taken] {
 		m := frame.Messages[i]
@@ -417,6 +445,8 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	return taken
 }
 
+func (a *testAgent) Flush() {}
+
 func (a *testAgent) Local(name string) Local {
 	a.locals[name] = &testLocal{a: a, name: name}
 	return a.locals[name]
@@ -434,16 +464,18 @@ func (a *testAgent) TellGossip(meta Meta) {
 }
 
 func (a *testAgent) MarkLeft(id election.ID) {
-	a.f.agents[id[0]-1].state = Left
+	if gone := a.f.named(id); gone != nil {
+		gone.state = Left
+	}
 	a.f.after(20*time.Millisecond, a.f.gossip)
 }
 
 func (a *testAgent) AskTable(id election.ID, q TableQuestion, then func(*TableAnswer)) {
 	a.asked = append(a.asked, id)
-	to, life := a.f.agents[id[0]-1], a.Member
+	to, life := a.f.named(id), a.Member
 	a.f.after(testDelay, func() {
 		var got *TableAnswer
-		if to.up && (a.f.deaf == nil || !a.f.deaf(a, to)) {
+		if to != nil && to.up && (a.f.deaf == nil || !a.f.deaf(a, to)) {
 			answer := to.AnswerTable(q)
 			got, to.fed = &answer, true
 		}
@@ -532,3 +564,14 @@ func (l *testLocal) Publish(_ time.Duration, v *View) {
 
 func (l *testLocal) Close()           { l.closed = true }
 func (l *testLocal) Holders() Holders { return l.holders }
+
+// SetPeers gives the whole of gossip's view.
+func (m *Member) SetPeers(peers []Peer) {
+	var forgotten []election.ID
+	for _, p := range m.peers {
+		if !slices.ContainsFunc(peers, func(q Peer) bool { return q.ID == p.ID }) {
+			forgotten = append(forgotten, p.ID)
+		}
+	}
+	m.ChangePeers(peers, forgotten)
+}

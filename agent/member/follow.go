@@ -7,13 +7,13 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// followVoters makes the one change that brings this election's voters nearer to
-// the default election's: it adds a missing voter that answers, removes a surplus
-// one, or changes a priority. It never asks for more than rule 5 allows.
+// followVoters makes the one change that brings this election's voters closer to the
+// default election's: it adds a missing voter that answers, removes a surplus one, or
+// changes a priority, as far as rule 5 allows.
 func (e *Election) followVoters(now time.Duration) {
 	m := e.m
 	if e.node.Lease().Until <= now || e.handover != nil || !e.node.Committed() {
-		return // no goose, or not for long
+		return // not the goose, or not for much longer
 	}
 	e.contacts = e.node.Contacts(e.contacts[:0])
 	target := m.node().Record().Config
@@ -21,8 +21,7 @@ func (e *Election) followVoters(now time.Duration) {
 	if target.N == 0 {
 		return
 	}
-	if !target.Has(m.id) && now >= e.movedAt+unfitEvery && !e.heir(now).IsZero() {
-		e.movedAt = now
+	if !target.Has(m.id) && !e.heir(now).IsZero() {
 		e.stepDown(election.ID{}, func(election.ID, error) {})
 		return
 	}
@@ -44,8 +43,14 @@ func (e *Election) followVoters(now time.Duration) {
 		e.change(election.Change{Voter: v, Remove: true})
 		return
 	}
-	if !e.contested && e.handToContestant(now) {
-		return
+	if !e.contested {
+		if to := e.heir(now); !to.IsZero() { // one that contests it
+			if now >= e.movedAt+moveEvery {
+				e.movedAt = now
+				e.stepDown(to, func(election.ID, error) {})
+			}
+			return
+		}
 	}
 	for _, v := range own.Config.Members() {
 		if want, ok := e.wantedPriority(v.ID, target); ok && want != v.Priority {
@@ -58,9 +63,9 @@ func (e *Election) followVoters(now time.Duration) {
 	}
 }
 
-// surplus gives the voter to remove next. One that does not answer goes first,
-// since the others may be needed to remove it. A goose cannot remove itself; a
-// surplus goose keeps the voters that the set needs once it is gone.
+// surplus returns the voter to remove next. One that does not answer goes first, since
+// the others may be needed for its removal. A goose cannot remove itself; a surplus
+// goose keeps the voters that the set needs once it is gone.
 func (e *Election) surplus(now time.Duration, own, target *election.Config) (next election.Voter, ok bool) {
 	for _, v := range own.Members() {
 		if target.Has(v.ID) || v.ID == e.m.id {
@@ -83,15 +88,15 @@ func (e *Election) surplus(now time.Duration, own, target *election.Config) (nex
 	return next, ok
 }
 
-// answers tells whether an agent has acknowledged a heartbeat within a lease.
+// answers reports whether an agent has acknowledged a heartbeat within a lease.
 func (e *Election) answers(now time.Duration, id election.ID) bool {
 	return slices.ContainsFunc(e.contacts, func(k election.Contact) bool {
 		return k.ID == id && k.Answers(now, e.m.set.Lease)
 	})
 }
 
-// wantedPriority is the default election's priority, but the lowest one for a
-// voter that does not contest this election: it must be able to take care of it.
+// wantedPriority returns the default election's priority. A voter that does not contest
+// this election gets the lowest one instead, so that it can take care of the election.
 func (e *Election) wantedPriority(id election.ID, target election.Config) (priority uint8, ok bool) {
 	i := target.Index(id)
 	if i < 0 {
@@ -101,7 +106,7 @@ func (e *Election) wantedPriority(id election.ID, target election.Config) (prior
 	if priority == 0 {
 		return 0, id != e.m.id
 	}
-	does, known := e.contestedBy(id)
+	does, known := e.ContestedBy(id)
 	if !does {
 		return caretaker, known
 	}
@@ -111,32 +116,21 @@ func (e *Election) wantedPriority(id election.ID, target election.Config) (prior
 // caretaker is the priority of a voter that does not contest the election.
 const caretaker = 1
 
-// handToContestant hands over to an agent that contests the election, and tells
-// whether there is one.
-func (e *Election) handToContestant(now time.Duration) bool {
-	to := e.heir(now)
-	if !to.IsZero() && now >= e.movedAt+moveEvery {
-		e.movedAt = now
-		e.stepDown(to, func(election.ID, error) {})
-	}
-	return !to.IsZero()
-}
-
-// heir gives the voter that this election is handed to, if it is not the default
-// one: one that contests it and can take over. The priorities may not say so yet.
-// Zero: the voter that ranks first.
+// heir returns the voter to hand this election to, other than the default one: it
+// contests the election and can take over, even if the priorities do not show that yet.
+// Zero: the first in rank.
 func (e *Election) heir(now time.Duration) (best election.ID) {
 	if e.number == 0 {
 		return best
 	}
 	if first := e.node.Successor(now); !first.IsZero() {
-		if does, _ := e.contestedBy(first); does {
+		if does, _ := e.ContestedBy(first); does {
 			return first
 		}
 	}
 	config := e.node.Record().Config
 	for _, contact := range e.node.Contacts(nil) {
-		if does, _ := e.contestedBy(contact.ID); does && mayLead(&config, contact.ID) && contact.Answers(now, e.m.set.Lease) {
+		if e.canTakeOver(now, &config, &contact) {
 			return contact.ID
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
 )
 
 // follows waits until an election has the default one's voters.
@@ -282,4 +283,92 @@ func TestACaretakerIsElectedAnewAboveTheTermOfAContestantThatIsAhead(t *testing.
 		return l != nil && l.lease.Until > f.now
 	})
 	require.Greater(t, late.Named("x").node.Record().Term, term)
+}
+
+// Of a full election the voters that the flock has no more go before others come.
+func TestAFullElectionMakesRoomBeforeItGrows(t *testing.T) {
+	f := flockOf(t, 5, "x")
+	f.voters(5)
+	f.follows("x")
+	last := f.agents[4].me
+	for _, a := range f.agents {
+		a.crash()
+	}
+	for _, a := range f.agents {
+		x := &a.saved.Elections[1].Record
+		c := x.Config.Without(last)
+		for i := range byte(3) {
+			c = c.With(election.Voter{ID: election.ID{100 + i}, Priority: 100})
+		}
+		c.Term, c.Version = 90, 1
+		x.Config, x.Term, x.Vote = c, 90, election.ID{}
+		require.EqualValues(t, election.MaxVoters, c.N)
+		a.begin()
+	}
+	f.follows("x")
+}
+
+// Who takes care of an election goes on until the agent that contests it can vote.
+func TestACaretakerLeadsUntilItsContestantVotes(t *testing.T) {
+	f := flockOf(t, 3)
+	late := f.start(contesting("x"))
+	f.lost = func(_, to *testAgent, msg *wire.Message) bool { return to == late && msg.Election != 0 }
+	f.until(time.Minute, "x begins", func() bool { return late.Named("x") != nil })
+	f.goose("").other().crash() // the contestant takes its place
+	var caretaker *testAgent
+	f.until(3*time.Minute, "somebody takes care", func() bool {
+		for _, a := range f.agents[:3] {
+			if l := a.locals["x"]; l != nil && l.lease.Until > f.now {
+				caretaker = a
+			}
+		}
+		return caretaker != nil
+	})
+	token := caretaker.locals["x"].lease.Token
+	f.run(careAfter * testLease)
+	require.Greater(t, caretaker.locals["x"].lease.Until, f.now)
+	require.Equal(t, token, caretaker.locals["x"].lease.Token)
+}
+
+// While a majority has not taken a change, the next one is not tried.
+func TestAChangeOfAnElectionWaitsForTheOneBeforeIt(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	x := f.follows("x")
+	old := x.config("x").Version
+	f.lost = func(_, _ *testAgent, msg *wire.Message) bool {
+		return msg.Election != 0 && msg.Kind == election.HeartbeatAck && msg.ConfigID.Version > old
+	}
+	for _, a := range f.agents {
+		a.set.Priority = 50
+		a.Reload(a.set)
+		a.fed = true
+	}
+	f.until(20*time.Second, "the first change", func() bool { return x.config("x").Version > old })
+	f.run(2 * lookEvery)
+	require.Greater(t, x.locals["x"].lease.Until, f.now)
+	require.Empty(t, x.told(EventChangeRefused))
+	f.lost = nil
+	f.until(20*time.Second, "all of them", func() bool {
+		c := f.goose("x").config("x")
+		return priorityOf(c, f.agents[0].me)+priorityOf(c, f.agents[1].me)+priorityOf(c, f.agents[2].me) == 150
+	})
+}
+
+// The goose of an election that knows no voters of the flock takes nobody out, silent or not.
+func TestAGooseThatKnowsNoVotersOfTheFlockRemovesNobody(t *testing.T) {
+	f := flockOf(t, 3, "x")
+	x := f.agents[0]
+	f.lost = func(_, to *testAgent, msg *wire.Message) bool { return to == x && msg.Election == 0 }
+	x.crash()
+	x.saved.Elections[0].Record.Config = election.Config{}
+	x.begin()
+	f.until(time.Minute, "it votes again", func() bool { return x.Named("x") != nil && x.Named("x").node.WaitUntil() < f.now })
+	if f.goose("x") != x {
+		f.stepDown("x", x)
+	}
+	f.agents[1].crash()
+	f.run(4 * testLease)
+	require.Greater(t, x.locals["x"].lease.Until, f.now)
+	require.Zero(t, x.config("").N)
+	require.EqualValues(t, 3, x.config("x").N)
 }

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/internal/founding"
 	"duckduckgoose/wire"
 )
 
@@ -31,7 +31,7 @@ func (m *Member) seek(now time.Duration) error {
 	return m.performFounding(m.founder.Tick(now))
 }
 
-// freshAgents gives the live agents that are bound to no flock.
+// freshAgents returns the live agents that belong to no flock.
 func (m *Member) freshAgents() (fresh []founding.Fresh) {
 	for _, p := range m.peers {
 		if p.State == Alive && p.Meta.FlockID.IsZero() {
@@ -43,8 +43,8 @@ func (m *Member) freshAgents() (fresh []founding.Fresh) {
 	return fresh
 }
 
-// foundedFlock gives the flock of a live agent that is bound to one: any, or
-// the one whose founding this agent has accepted.
+// foundedFlock returns the flock of a live agent that belongs to one: any flock, or the
+// one whose founding this agent has accepted.
 func (m *Member) foundedFlock() (election.FlockID, bool) {
 	for _, p := range m.peers {
 		if p.ID == m.id || p.State != Alive || p.Meta.FlockID.IsZero() {
@@ -57,8 +57,8 @@ func (m *Member) foundedFlock() (election.FlockID, bool) {
 	return election.FlockID{}, false
 }
 
-// recordFor gives what this disk knows of a flock: nothing, unless it was of
-// that flock before it left.
+// recordFor returns what this disk knows of a flock: nothing, unless it belonged to that
+// flock before it left.
 func (m *Member) recordFor(id election.FlockID) election.Record {
 	if rec, ok := m.state.Record(); ok && rec.FlockID == id {
 		return rec
@@ -86,8 +86,8 @@ func (m *Member) performFounding(fx founding.Effects) error {
 	return m.takePart(*fx.Found, m.set.Fresh)
 }
 
-// obeyFounding takes part in the flock whose founding this agent accepted, as
-// soon as a datagram of that flock shows that it was founded.
+// obeyFounding joins the flock whose founding this agent accepted, as soon as a datagram
+// of that flock shows that it was founded.
 func (m *Member) obeyFounding(id election.FlockID) error {
 	if m.node() != nil || m.founder == nil || id.IsZero() || !m.founder.Obeys(id) {
 		return nil
@@ -95,8 +95,8 @@ func (m *Member) obeyFounding(id election.FlockID) error {
 	return m.takePart(election.Record{FlockID: id}, m.set.Fresh)
 }
 
-// showFounders shows the config of the founding to the other founders until a
-// goose is heard: without it nobody but this agent knows who may vote.
+// showFounders sends the config of the founding to the other founders until a goose is
+// heard: until then only this agent knows who may vote.
 func (m *Member) showFounders() {
 	if len(m.founders) == 0 {
 		return
@@ -112,13 +112,13 @@ func (m *Member) showFounders() {
 	}
 }
 
-// showConfig shows another agent the config that this one has.
+// showConfig sends another agent this agent's config.
 func (e *Election) showConfig(to election.ID) {
 	rec := e.node.Record()
 	e.send(&election.Message{Kind: election.Reject, Config: rec.Config, Header: e.header(to)})
 }
 
-// header is what a message of this election's starts with.
+// header returns the start of a message of this election.
 func (e *Election) header(to election.ID) election.Header {
 	rec := e.node.Record()
 	return election.Header{
@@ -126,7 +126,7 @@ func (e *Election) header(to election.ID) election.Header {
 	}
 }
 
-// sendFounding sends a word of the founding at once: it was saved before.
+// sendFounding sends a founding message at once: it was saved before.
 func (m *Member) sendFounding(w *founding.Word) {
 	addr, ok := m.addresses.Addr(w.To)
 	if !ok {

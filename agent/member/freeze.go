@@ -5,29 +5,29 @@ import "time"
 const (
 	// MaxFreeze is the longest freeze.
 	MaxFreeze = 24 * time.Hour
-	// LastStamp is the highest stamp that is believed. Real time is far from it,
-	// and a command can always stamp itself higher.
+	// LastStamp is the highest stamp that is accepted. Real time is far below it, and a
+	// command can always use a higher stamp than the last.
 	LastStamp = 1 << 61
 )
 
-// Freeze is what a process knows of a freeze of the flock. It is not on the
-// disk: a process that starts anew hears of it from the others.
+// Freeze is what a process knows of a freeze of the flock. It is not on the disk: a new
+// process hears of it from the other agents.
 type Freeze struct {
 	Stamp  uint64        // of the newest notice; 0: none was heard of
 	Until  time.Duration // boot clock
-	forget time.Duration // boot clock: an older freeze that this notice ended is over everywhere by then
+	forget time.Duration // boot clock: by then, any older freeze is over everywhere
 }
 
-// Freeze gives what this agent knows.
+// Freeze returns what this agent knows of a freeze.
 func (m *Member) Freeze() Freeze { return m.freeze }
 
-// FrozenFor tells how much of the freeze known here is left; 0: none. Frozen
-// means: no step-down without force, no preemption, no change of voters but
-// what heals. A stop of the goose still hands over.
+// FrozenFor returns how much of the freeze known here is left; 0: none. While frozen: no
+// step-down without force, no preemption, and only changes of voters that replace a dead
+// one. A stopping goose still hands over.
 func (m *Member) FrozenFor(now time.Duration) time.Duration { return max(0, m.freeze.Until-now) }
 
-// TakeFreeze takes a notice that is newer than the one known, and tells the
-// others. It gives false for one that is older, or not to be believed.
+// TakeFreeze accepts a notice that is newer than the known one, and tells the other
+// agents. It returns false for an older or implausible one.
 func (m *Member) TakeFreeze(n FreezeNotice) bool {
 	if n.Stamp == 0 || n.Stamp > LastStamp || n.Stamp <= m.freeze.Stamp {
 		return false
@@ -44,8 +44,8 @@ func (m *Member) TakeFreeze(n FreezeNotice) bool {
 	return true
 }
 
-// StampFreeze gives the notice of a new freeze, or with left 0 of a thaw. Its
-// stamp is above every stamp known here; wall is the wall clock in nanoseconds.
+// StampFreeze returns the notice of a new freeze, or, with left 0, of a thaw. Its stamp
+// is above every stamp known here; wall is the wall clock in nanoseconds.
 func (m *Member) StampFreeze(wall int64, left time.Duration) (FreezeNotice, error) {
 	if m.FlockID().IsZero() {
 		return FreezeNotice{}, refused(NoFlock)
@@ -57,17 +57,8 @@ func (m *Member) StampFreeze(wall int64, left time.Duration) (FreezeNotice, erro
 	return n, nil
 }
 
-// hearFreezes takes what gossip tells.
-func (m *Member) hearFreezes() {
-	for _, p := range m.peers {
-		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == m.FlockID() {
-			m.TakeFreeze(p.Meta.Freeze)
-		}
-	}
-}
-
-// freezeNotice is what gossip tells the others. What is left changes in steps,
-// so that gossip does not speak of it all the time.
+// freezeNotice returns the notice for gossip. The remaining time changes in steps, so
+// that gossip stays quiet.
 func (m *Member) freezeNotice() FreezeNotice {
 	now := m.host.Now()
 	if m.freeze.Stamp == 0 || now >= m.freeze.forget {

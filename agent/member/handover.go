@@ -10,40 +10,33 @@ import (
 // handover is a planned end of the lead: work is stopped first, the lease
 // renewed meanwhile, and only then the successor is asked (rule 16).
 type handover struct {
-	cause    Cause       // what holders are told
+	cause    Cause       // for the holders
 	to       election.ID // zero: the voter that ranks first
 	stop     bool        // the agent goes away: resign when nobody can take over
 	raiseTo  uint64      // be elected anew above this term instead (rule 7); 0: hand over
 	until    time.Duration
-	given    time.Duration // when the node gave up the lead, or lost it; 0: still waiting for work to end
+	given    time.Duration // when the node gave up or lost the lead; 0: work has not ended yet
 	lost     bool          // the lead was lost before the node could give it up
 	resigned bool          // nobody took over in time, and the node resigned
 	done     func(goose election.ID, err error)
 }
 
-// StepDown hands an election over to an agent, or to the voter that ranks first
-// when to is zero. Work is stopped first. done is called once: with the new
-// goose, or with the reason why there is none. A frozen flock refuses without force.
+// StepDown hands an election over to an agent, or, if to is zero, to the voter that
+// ranks first. Work is stopped first. done is called once, with the new goose or an
+// error. A frozen flock refuses without force.
 func (m *Member) StepDown(e *Election, to election.ID, force bool, done func(goose election.ID, err error)) {
-	if err := m.mayStepDown(e, force); err != nil {
-		done(election.ID{}, err)
-		return
+	switch left := m.FrozenFor(m.host.Now()); {
+	case e.node == nil || e.node.Role() != election.Leader:
+		done(election.ID{}, e.notGoose())
+	case left > 0 && !force:
+		done(election.ID{}, &Refusal{Code: FlockFrozen, For: left})
+	default:
+		e.stepDown(to, done)
 	}
-	e.stepDown(to, done)
 }
 
-func (m *Member) mayStepDown(e *Election, force bool) error {
-	if e.node == nil || e.node.Role() != election.Leader {
-		return e.notGoose()
-	}
-	if left := m.FrozenFor(m.host.Now()); left > 0 && !force {
-		return &Refusal{Code: FlockFrozen, For: left}
-	}
-	return nil
-}
-
-// stepDown begins a hand-over. It first checks on a copy of the node whether it
-// can, so that no work is stopped in vain.
+// stepDown begins a hand-over. It first tries the hand-over on a copy of the node, so
+// that no work is stopped in vain.
 func (e *Election) stepDown(to election.ID, done func(goose election.ID, err error)) {
 	if e.number != 0 && to.IsZero() {
 		if to = e.heir(e.m.host.Now()); to.IsZero() {
@@ -68,19 +61,19 @@ func (e *Election) beginHandover(h handover) {
 		return
 	}
 	now := e.m.host.Now()
-	h.until = now + e.local.Holders().Grace // running work has so long to end
+	h.until = now + e.local.Holders().Grace // the time that running work has to end
 	e.handover = &h
 	e.m.handovers++
 	e.local.Stop(h.cause)
 	e.progressHandover(now)
 }
 
-// progressHandover moves a planned end along: wait for work to end, give up the
-// lead, see the new goose.
+// progressHandover continues a planned end: wait for work to end, give up the lead, see
+// the new goose.
 func (e *Election) progressHandover(now time.Duration) {
 	h := e.handover
 	if h != nil && h.lost && h.raiseTo == 0 && e.node.Role() == election.Leader {
-		h.given, h.lost = 0, false // elected again: what was asked for is still to be done
+		h.given, h.lost = 0, false // elected again: the hand-over is still to be done
 	}
 	if h == nil || h.given == 0 && !e.giveUp(now) {
 		return
@@ -103,17 +96,20 @@ func (e *Election) progressHandover(now time.Duration) {
 	}
 }
 
-// giveUp gives up the lead once all work has ended, or its grace has. It tells
+// giveUp gives up the lead once all work has ended, or its grace is over. It reports
 // whether there is a successor to wait for.
 func (e *Election) giveUp(now time.Duration) bool {
 	h := e.handover
 	leads := e.node.Role() == election.Leader
-	if leads && now < h.until && e.local.Holders().Working > 0 {
-		return false
+	if leads && now < h.until {
+		// Who does not answer ends nothing by itself: its deadline binds this agent, and no other follows.
+		if at := e.local.Holders(); at.Working > at.Silent {
+			return false
+		}
 	}
 	h.given = now
 	e.tellHolders()
-	if !leads { // lost while work ended: if another leads, what was asked for has happened
+	if !leads { // lost while work ended: if another agent leads, the hand-over is done
 		h.lost = true
 		return false
 	}
@@ -139,7 +135,7 @@ func (e *Election) endHandover(goose election.ID, err error) {
 	e.m.HoldersChanged(e)
 }
 
-// dropHandover forgets the hand-over under way, if any, and gives it.
+// dropHandover forgets and returns the hand-over under way, if there is one.
 func (e *Election) dropHandover() *handover {
 	h := e.handover
 	if h != nil {
@@ -192,18 +188,18 @@ func (e *Election) end(cause Cause) {
 		}
 		return
 	}
-	e.dropHandover() // it was only to come back at a higher term
+	e.dropHandover() // its only purpose was to lead again at a higher term
 	e.beginHandover(handover{cause: cause, stop: true, done: ended})
 }
 
-// hasEnded books that nothing of this election keeps the life from ending.
-// While another one does, this agent is not elected again.
+// hasEnded records that this election no longer delays the end of this life. While
+// another election does, this agent is not elected here again.
 func (e *Election) hasEnded() {
 	e.ended = true
 	e.tellHolders()
 }
 
-// progressStop moves planned ends along. It runs every turn.
+// progressStop continues planned ends. It runs every turn.
 func (m *Member) progressStop(now time.Duration) {
 	if m.handovers > 0 {
 		for _, e := range m.elections {

@@ -104,7 +104,7 @@ func TestWhatAStepDownIsRefusedFor(t *testing.T) {
 
 // listen brings the contacts up to date.
 func (a *testAgent) listen() bool {
-	a.Default().listAudience()
+	a.Default().contacts = a.Default().node.Contacts(nil)
 	return true
 }
 

@@ -9,12 +9,11 @@ import (
 	"duckduckgoose/wire"
 )
 
-// Host carries out what a [Member] asks for. Its methods are called from the
-// goroutine that calls the member, and must not call the member back, but for
-// the answers that AskTable promises.
+// Host carries out what a [Member] asks for. Its methods are called on the member's
+// goroutine and must not call the member, except for the answers of AskTable.
 type Host interface {
-	// Now reads the boot clock. An effect such as Save may take long, so the
-	// time at the start of a turn is not the time of its last effect.
+	// Now reads the boot clock. An effect such as Save may take long, so the turn's start
+	// is not the time of its last effect.
 	Now() time.Duration
 
 	// Save makes the state durable. After an error nothing may be sent or
@@ -22,32 +21,35 @@ type Host interface {
 	Save(store.State) error
 	// Settle lets the disk bring its second copy up to date with the last Save.
 	Settle() error
-	// Send sends a datagram with as many of the frame's messages as fit, and
-	// tells how many it took. A message that cannot be sent counts as taken.
+	// Send sends a datagram with as many of the frame's messages as fit, and returns how
+	// many it took. A message that cannot be sent counts as taken. The datagram may wait
+	// for Flush, so that several leave together.
 	Send(netip.AddrPort, *wire.Frame) (taken int)
+	// Flush sends all that waits. It is called at the end of each turn's sends.
+	Flush()
 
-	// Local gives the programs on this machine that follow an election, by its
-	// name; "": the default election.
+	// Local returns the programs on this machine that follow an election; "": the default
+	// election.
 	Local(name string) Local
 
 	// TellGossip tells the other agents what has changed about this one.
 	TellGossip(Meta)
-	// MarkLeft books that a failed agent was removed for good.
+	// MarkLeft records that a failed agent was removed for good.
 	MarkLeft(election.ID)
-	// AskTable asks another agent for its table of elections. It calls then once,
-	// like any input: later, or at once when the agent cannot be asked. Nil: no answer.
+	// AskTable asks another agent for its table of elections, and calls then once, like
+	// any input: later, or at once if the agent cannot be asked. Nil: no answer.
 	AskTable(to election.ID, q TableQuestion, then func(*TableAnswer))
 
 	// Heard is called with each message of an election before it is handled.
 	Heard(number uint64, msg *election.Message)
-	// Tell tells what has happened, for logs and warnings.
+	// Tell reports an event, for logs and warnings.
 	Tell(Event)
-	// Count counts one more of what the counter's name says.
+	// Count increments a counter.
 	Count(counter string)
 }
 
-// Local is the programs on this machine that follow one election: readers, who
-// see its state, and holders, who act for the goose by deadlines handed to them.
+// Local is the programs on this machine that follow one election: readers, who see its
+// state, and holders, whose work for the goose has deadlines.
 type Local interface {
 	// Retract tells readers that this agent is not the goose, and holders to
 	// stop. Nothing may delay it.
@@ -62,19 +64,25 @@ type Local interface {
 	Publish(now time.Duration, v *View)
 	// Close says that this agent's part in the election has ended.
 	Close()
-	// Holders tells what the holders do now.
+	// Holders returns what the holders do now.
 	Holders() Holders
 }
 
-// Holders is the state of those that act for the goose of one election.
+// Holders is the state of an election's holders.
 type Holders struct {
 	Attached int           // sessions, working or waiting
 	Working  int           // handed a deadline, and not yet done
 	Late     int           // still working past their deadline
+	Silent   int           // working, without an answer for a whole lease: they cannot be stopped
 	Grace    time.Duration // the longest that working ones may take to end when it is planned
+	Health   Health        // of their work
 }
 
-// Cause tells holders why they must stop.
+// haveWork reports whether work for the goose runs or waits here. A holder that does not
+// answer blocks others, so then this agent has no work.
+func (h Holders) haveWork() bool { return h.Attached > 0 && h.Silent == 0 }
+
+// Cause says why holders must stop.
 type Cause uint8
 
 // The causes.
@@ -84,13 +92,13 @@ const (
 	Stopped
 )
 
-// View is what readers see of one election. Two equal views, but for HeardAt
-// and Lapses, look the same to readers.
+// View is what readers see of one election. Two views that differ only in HeardAt and
+// Lapses look the same to readers.
 type View struct {
 	Role   election.Role
 	Leased bool   // this agent's own lease is valid
 	Token  uint64 // of its own lease; 0: none
-	// The goose that this agent follows, as long as it was heard within a lease. Zero: none.
+	// The goose that this agent follows, if heard within a lease. Zero: none.
 	Goose      election.ID
 	GooseTerm  uint64
 	GooseToken uint64
@@ -101,5 +109,7 @@ type View struct {
 	// Version grows whenever it changes.
 	Record  *election.Record
 	Version uint64
+	Work    bool   // somebody here acts for the goose, or waits to
+	Health  Health // of that work
 	Members uint64 // grows with every change of the members
 }

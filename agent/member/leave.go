@@ -8,20 +8,23 @@ import (
 )
 
 const (
-	// leaveEvery spaces a leaver's requests.
+	// leaveEvery is the pause between two requests to leave.
 	leaveEvery = 100 * time.Millisecond
-	// leaveRetry is when a goose that leaves first tries to hand over again.
+	// leaveRetry is when a leaving goose first tries again to hand over.
 	leaveRetry = time.Second
 	// leaveFresh is how long the goose acts on a request that is not repeated.
 	leaveFresh = 2 * time.Second
-	// leaveSpreads is how long gossip may take to tell that a leaver is gone.
+	// leaveSpreads is how long gossip may take to spread that an agent has left.
 	leaveSpreads = 30 * time.Second
+	// leaveSilent is the number of leases without an ack after which a voter counts as
+	// dead.
+	leaveSilent = 2
 	// leaveElections is how long a leaver waits until it votes in no other election.
 	leaveElections = 10 * time.Second
 )
 
-// leaving is this agent's own leaving: out of the voters first, then out of the
-// flock, so that the removal is committed before the agent is gone.
+// leaving is the leaving of this agent: first out of the voters, then out of the flock,
+// so that the removal is committed before the agent is gone.
 type leaving struct {
 	askAt time.Duration
 	// outAt is when the goose said that this agent is not a voter any more; 0:
@@ -31,8 +34,8 @@ type leaving struct {
 	done  func(error)
 }
 
-// Leave begins to leave the flock; done is called once. With force the agent
-// goes at once, whatever that costs the flock.
+// Leave begins to leave the flock; done is called once. With force the agent leaves at
+// once, whatever that costs the flock.
 func (m *Member) Leave(force bool, done func(error)) error {
 	if m.leaving != nil {
 		done(refused(LeavingAlready))
@@ -49,7 +52,7 @@ func (m *Member) Leave(force bool, done func(error)) error {
 	return m.progressLeave(m.host.Now())
 }
 
-// mayLeave refuses what would end the flock, or cost it its majority (P8).
+// mayLeave returns an error if leaving would end the flock or cost its majority (P8).
 func (m *Member) mayLeave() error {
 	if m.alive <= 1 {
 		return refused(LastAgent)
@@ -65,20 +68,28 @@ func (m *Member) mayLeave() error {
 	if self && !m.hasHeir(c) {
 		return refused(NoOtherLeader)
 	}
-	live := 0
-	for _, v := range c.Members() {
-		if v.ID != m.id && m.IsAlive(v.ID) {
-			live++
-		}
-	}
-	if rest := c.Without(m.id); rest.N > 0 && live < rest.Quorum() {
+	if live, rest := m.answering(&c), c.Without(m.id); rest.N > 0 && live < rest.Quorum() {
 		return &Refusal{Code: CostsMajority, Have: live, Need: int(rest.N)}
 	}
 	return nil
 }
 
-// hasHeir tells whether another agent can take over, as a voter or once the
-// sole voter has made it one.
+// answering counts the other voters that are alive by gossip, which takes seconds to
+// notice a death, and by the acks that the goose gets or reports.
+func (m *Member) answering(c *election.Config) (live int) {
+	now, n := m.host.Now(), m.node()
+	silent := n.Silent(now)
+	knows := n.Role() == election.Leader || n.HeardOfVoters(now)
+	for i, v := range c.Members() {
+		if v.ID != m.id && m.IsAlive(v.ID) && !(knows && silent[i] > leaveSilent*m.set.Lease) {
+			live++
+		}
+	}
+	return live
+}
+
+// hasHeir reports whether another agent can take over: a voter, or one that the sole
+// voter has just made a voter.
 func (m *Member) hasHeir(c election.Config) bool {
 	if c.N > 1 {
 		return !m.node().Successor(m.host.Now()).IsZero()
@@ -88,8 +99,8 @@ func (m *Member) hasHeir(c election.Config) bool {
 	})
 }
 
-// progressLeave moves the leaving along: a goose hands over first, a duck asks
-// the goose until it answers.
+// progressLeave continues the leaving: a goose hands over first, a duck asks the goose
+// until it answers.
 func (m *Member) progressLeave(now time.Duration) error {
 	l := m.leaving
 	if l != nil && l.outAt != 0 {
@@ -102,12 +113,17 @@ func (m *Member) progressLeave(now time.Duration) error {
 	if l == nil || now < l.askAt {
 		return nil
 	}
+	if lost, is := m.mayLeave().(*Refusal); is && lost.Code == CostsMajority { // a voter has died meanwhile
+		m.leaving = nil
+		l.done(lost)
+		return nil
+	}
 	l.askAt = now + leaveEvery
 	e := m.Default()
 	goose, self := e.goose()
 	switch {
 	case self && e.handover == nil && !e.node.Successor(now).IsZero():
-		l.askAt = now + leaveRetry<<min(l.tries, 4) // one that fails must not change the goose again and again
+		l.askAt = now + leaveRetry<<min(l.tries, 4) // failed attempts must not change the goose again and again
 		l.tries++
 		e.beginHandover(handover{cause: SteppedDown, done: func(election.ID, error) {}})
 	case self:
@@ -118,8 +134,8 @@ func (m *Member) progressLeave(now time.Duration) error {
 	return nil
 }
 
-// receiveLeave books a leaver's wish, and answers once it is not a voter any
-// more and a majority of the others knows.
+// receiveLeave records a request to leave, and answers once the agent is not a voter and
+// a majority of the others knows.
 func (m *Member) receiveLeave(msg *election.Message) {
 	e := m.Default()
 	if e.node == nil || e.node.Role() != election.Leader {
@@ -135,16 +151,17 @@ func (m *Member) receiveLeave(msg *election.Message) {
 	e.send(&election.Message{Kind: election.LeaveReply, Granted: true, Header: e.header(msg.From)})
 }
 
-// receiveLeaveReply ends a leaving: the removal is committed. It must be the
-// newest word of the present goose: a late or repeated answer to an earlier
-// leave would let a voter go that still is one.
+// receiveLeaveReply ends a leaving: the removal is committed. The reply must be the
+// present goose's newest message: a late or repeated reply to an earlier leave would let
+// a voter go that is still one.
 func (m *Member) receiveLeaveReply(msg *election.Message) error {
 	if m.leaving == nil || !msg.Granted || m.node() == nil {
 		return nil
 	}
 	rec := m.node().Record()
 	goose, _ := m.Default().goose()
-	if goose != msg.From || msg.Generation != rec.Generation || msg.Term < rec.Term ||
+	_, term, _ := m.node().Heard() // the goose's: this agent may be ahead of it (rule 7)
+	if goose != msg.From || msg.Generation != rec.Generation || msg.Term < term ||
 		msg.ConfigID.Compare(rec.Config.ConfigID) < 0 || msg.ConfigID == rec.Config.ConfigID && rec.Config.Has(m.id) ||
 		!m.addresses.Newest(msg.From, msg.Seq) {
 		return nil
@@ -155,7 +172,7 @@ func (m *Member) receiveLeaveReply(msg *election.Message) error {
 	return m.progressLeave(m.host.Now())
 }
 
-// votesElsewhere tells whether another election still counts on this agent.
+// votesElsewhere reports whether another election still counts on this agent.
 func (m *Member) votesElsewhere() bool {
 	return slices.ContainsFunc(m.elections[1:], func(e *Election) bool {
 		config := e.node.Record().Config
@@ -163,7 +180,7 @@ func (m *Member) votesElsewhere() bool {
 	})
 }
 
-// depart marks the disk, tells the others by gossip, and ends the life.
+// depart marks the disk, tells the other agents by gossip, and ends the life.
 func (m *Member) depart(done func(error)) error {
 	m.retractAll(SteppedDown)
 	st := m.state
@@ -174,7 +191,7 @@ func (m *Member) depart(done func(error)) error {
 	}
 	m.stop = stopping{started: true, done: true}
 	m.gone = true
-	done(nil)      // the rest is courtesy, and takes gossip a while
+	done(nil)      // gossip takes a while, and nothing depends on it
 	m.tellGossip() // that it has left
 	return nil
 }
@@ -188,7 +205,7 @@ func (m *Member) forgetLeavers(now time.Duration) {
 	}
 }
 
-// wantsOut tells who has asked to leave lately.
+// wantsOut reports whether an agent has asked to leave lately.
 func (m *Member) wantsOut(id election.ID, now time.Duration) bool {
 	at, ok := m.leaveAsked[id]
 	return ok && now-at < leaveFresh

@@ -41,6 +41,24 @@ func TestADuckThatLeavesIsNoVoterBeforeItGoes(t *testing.T) {
 	require.True(t, d.meta.Left)
 }
 
+// Its own term does not matter any more: it may be one that the flock never hears of (rule 7).
+func TestALeaverThatIsAheadOfItsGooseGoes(t *testing.T) {
+	f := flockOf(t, 5)
+	d := f.duck()
+	f.lost = func(from, to *testAgent, msg *wire.Message) bool { return to == d && msg.Kind == election.LeaveReply }
+	_, done := d.leaves(false)
+	f.until(20*time.Second, "removed, and not told", func() bool { c := d.config(""); return !c.Has(d.me) })
+	ahead := wire.Message{Message: election.Message{Kind: election.Reject, Header: d.Default().header(d.me)}}
+	ahead.From, ahead.Term = f.goose("").me, ahead.Term+200
+	require.NoError(t, d.receiveMessage(&ahead))
+	require.Equal(t, ahead.Term, d.node().Record().Term)
+	d.fed = true
+	f.run(time.Second)
+	require.False(t, *done)
+	f.lost = nil
+	f.until(5*time.Second, "left", func() bool { return *done })
+}
+
 func TestAGooseThatLeavesHandsOverFirst(t *testing.T) {
 	f := flockOf(t, 5)
 	g := f.goose("")
@@ -72,6 +90,43 @@ func TestALeaveThatWouldEndTheFlockIsRefused(t *testing.T) {
 	err, done := d.leaves(true)
 	require.True(t, *done)
 	require.NoError(t, *err, "by force")
+}
+
+// Gossip takes seconds to notice a death; the goose hears it in a lease, and tells.
+func TestALeaveIsRefusedSoonAfterADeath(t *testing.T) {
+	for _, who := range []string{"goose", "duck"} {
+		f := flockOf(t, 3)
+		g := f.goose("")
+		duck := g.other()
+		for _, a := range f.agents {
+			if a != g && a != duck {
+				a.up = false // and gossip does not notice
+			}
+		}
+		leaver := map[string]*testAgent{"goose": g, "duck": duck}[who]
+		f.run(leaveSilent*testLease + 2*election.AgeUnit)
+		err, done := leaver.leaves(false)
+		require.True(t, *done, who)
+		refusedBy(t, CostsMajority, *err)
+	}
+}
+
+func TestALeaveUnderWayIsRefusedWhenAVoterDies(t *testing.T) {
+	f := flockOf(t, 3)
+	d := f.duck()
+	f.lost = func(_, _ *testAgent, m *wire.Message) bool { return m.Kind == election.Leave }
+	err, done := d.leaves(false)
+	f.run(time.Second)
+	require.False(t, *done)
+	for _, a := range f.agents {
+		if a != d && a != f.goose("") {
+			a.up = false
+			break
+		}
+	}
+	f.until(3*time.Second, "refused", func() bool { return *done })
+	refusedBy(t, CostsMajority, *err)
+	require.False(t, d.saved.Left)
 }
 
 // A reply that is late, repeated or of another goose lets nobody go.

@@ -6,7 +6,7 @@ import (
 
 	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/internal/founding"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
@@ -18,22 +18,24 @@ type Settings struct {
 	Life      uint64           // random per life (rule 10)
 	FlockID   election.FlockID // drawn by the host, for a flock that this agent founds alone
 	Fresh     bool             // the disk was made at this start: it has promised nothing
+	Keyless   bool             // senders can be forged: send nothing to unknown ids
 	Heartbeat time.Duration
 	Lease     time.Duration
 	Expect    int      // found a flock together with Expect-1 others; 0: no
 	Elections []string // contested besides the default one
 
-	Joins        bool // it has somebody to join, so it never founds alone
-	Voters       int  // how many voters to keep as goose
+	Joins        bool // it has --join, so it never founds alone
+	Voters       int  // how many voters it keeps when it is the goose
 	Priority     uint8
 	Observer     bool
 	Tags         map[string]string
+	Version      string
 	PreemptAfter time.Duration // 0: it does not preempt
 
 	Freeze Freeze // known to this process from a former life
 }
 
-// Member is one agent. It is for one goroutine. Make it with [New].
+// Member is one agent. Only one goroutine may use it. Make it with [New].
 type Member struct {
 	set   Settings
 	host  Host
@@ -42,7 +44,7 @@ type Member struct {
 	seq   uint64 // of the last datagram sent
 
 	elections []*Election // the default one first, then by number
-	touched   []*Election // those that act has something to do for
+	touched   []*Election // elections with work for act
 	outbox    outbox
 	seenAt    time.Duration // when configs shown by gossip were last looked at
 	frame     wire.Frame    // the one being sent
@@ -51,7 +53,7 @@ type Member struct {
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
-	looks     uint64        // so often it ran
+	looks     uint64        // how often look ran
 
 	addresses  addressBook
 	peers      []Peer // gossip's view, sorted by id
@@ -60,7 +62,7 @@ type Member struct {
 	sightings  sightings
 
 	founder  *founding.Founder // nil unless --expect has still to be met
-	founders []election.ID     // who must still be shown the config of the founding
+	founders []election.ID     // agents that do not know the config of the founding yet
 
 	pilot      autopilot.Pilot
 	preemption autopilot.Preemption
@@ -83,14 +85,16 @@ type Member struct {
 	told       told
 }
 
-// told is what the others were last told of this agent that changes as it runs.
+// told is what gossip last said of this agent, as far as it changes at run time.
 type told struct {
-	holders bool
-	freeze  FreezeNotice
-	config  ShownConfig
+	work   bool
+	health Health
+	freeze FreezeNotice
+	config ShownConfig
 }
 
-// New makes a member from what is on its disk. It has no effect before [Member.Begin].
+// New returns a member with the state on its disk. It has no effect before
+// [Member.Begin].
 func New(set Settings, host Host, st store.State) *Member {
 	m := &Member{
 		set: set, host: host, state: st, id: st.ID, freeze: set.Freeze,
@@ -112,7 +116,7 @@ func (m *Member) Begin() error {
 			m.founders = slices.Clone(m.state.Founding.Set) // it founded, and may not have told the others yet
 		}
 		return m.takePart(rec, false)
-	case m.set.Expect > 0 || !m.state.Founding.FlockID.IsZero(): // an acceptance binds whatever the flags say now
+	case m.set.Expect > 0 || !m.state.Founding.FlockID.IsZero(): // an accepted founding binds, whatever the flags are now
 		m.founder = founding.New(founding.Settings{Self: m.id, Expect: m.set.Expect, Voters: m.set.Voters}, m.state.Founding)
 		m.tellGossip()
 	case !m.set.Joins:
@@ -122,11 +126,12 @@ func (m *Member) Begin() error {
 	return nil
 }
 
-// takePart begins the default election from a record, which is durable before
-// this agent acts on it.
+// takePart starts the default election from a record. The record is durable before this
+// agent acts on it.
 func (m *Member) takePart(rec election.Record, fresh bool) error {
 	rec.PromiseMax = max(rec.PromiseMax, m.set.Lease)
 	old, known := m.state.Record()
+	back := known && old.FlockID == rec.FlockID
 	if !known || old != rec || m.state.Bound != rec.FlockID || m.state.Left {
 		st := m.state
 		if known && old.FlockID != rec.FlockID {
@@ -140,11 +145,10 @@ func (m *Member) takePart(rec election.Record, fresh bool) error {
 		}
 	}
 	e := m.Default()
-	node := election.New(m.nodeSettings(), rec, m.host.Now(), fresh)
-	e.node = &node
+	e.node = new(election.New(m.nodeSettings(), rec, m.host.Now(), fresh))
 	e.changed = true
 	m.founder = nil
-	m.host.Tell(Event{Kind: EventBound, FlockID: rec.FlockID, Term: rec.Term, Voters: int(rec.Config.N)})
+	m.host.Tell(Event{Kind: EventBound, FlockID: rec.FlockID, Term: rec.Term, Voters: int(rec.Config.N), Back: back})
 	m.tellGossip()
 	m.HoldersChanged(e)
 	for i := range m.table.entries {
@@ -152,7 +156,7 @@ func (m *Member) takePart(rec election.Record, fresh bool) error {
 			m.startElection(entry, false)
 		}
 	}
-	m.peersChanged()
+	m.meetPeers()
 	e.step(election.Tick{})
 	return nil
 }
@@ -162,19 +166,19 @@ func (m *Member) nodeSettings() election.Settings {
 	h := m.set.Heartbeat
 	return election.Settings{
 		ID: m.id, Life: m.set.Life, Heartbeat: h, Lease: m.set.Lease, Eps: m.set.Lease / 50, Seed: m.set.Life,
-		Grid: 1 + time.Duration(m.set.Life%uint64(h)), // agents on one machine do not all send at once
+		Grid: 1 + time.Duration(m.set.Life%uint64(h)), // so that agents on one machine do not all send at once
 	}
 }
 
-// Reload takes those settings that may change while the agent runs.
+// Reload takes the settings that may change at run time.
 func (m *Member) Reload(set Settings) {
 	m.set.Joins, m.set.Voters, m.set.Priority, m.set.Observer = set.Joins, set.Voters, set.Priority, set.Observer
-	m.set.Tags, m.set.PreemptAfter = set.Tags, set.PreemptAfter
+	m.set.Tags, m.set.PreemptAfter, m.set.Keyless = set.Tags, set.PreemptAfter, set.Keyless
 	m.tellGossip()
 	m.LookNow()
 }
 
-// Silence makes this agent no goose of any election, at once: it is about to die or to stop.
+// Silence ends this agent's leases at once: it is about to die or to stop.
 func (m *Member) Silence(cause Cause) { m.retractAll(cause) }
 
 // node is the default election's; nil before this disk is bound to a flock.

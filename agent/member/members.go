@@ -2,6 +2,7 @@ package member
 
 import (
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -9,41 +10,173 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// SetPeers takes gossip's view: every agent known, sorted by id.
-func (m *Member) SetPeers(peers []Peer) {
-	if !slices.EqualFunc(m.peers, peers, lookAlike) {
-		m.membersNow++
+// PeerState is an agent's state by gossip.
+type PeerState uint8
+
+// The states. Zero is not used, so that a forgotten state is noticed.
+const (
+	Alive  PeerState = 1 + iota
+	Failed           // gossip counts it as dead
+	Left             // it has left the flock for good
+)
+
+// String gives the word that the API shows.
+func (s PeerState) String() string {
+	switch s {
+	case Alive:
+		return "alive"
+	case Failed:
+		return "failed"
+	case Left:
+		return "left"
 	}
-	m.peers = peers
-	m.peersChanged()
+	return "unknown"
 }
 
-// lookAlike tells whether readers cannot tell two views of an agent apart. What
-// agents tell each other for the election's sake is not shown.
-func lookAlike(a, b Peer) bool {
-	for _, p := range []*Peer{&a, &b} {
+// Peer is one agent as gossip shows it, this one included.
+type Peer struct {
+	ID    election.ID
+	Addr  netip.AddrPort
+	State PeerState
+	Meta  Meta
+	RTT   time.Duration // of gossip's pings; 0: unknown
+}
+
+// AddrText returns the address for people; "": unknown.
+func (p *Peer) AddrText() string {
+	if p.Addr.IsValid() {
+		return p.Addr.String()
+	}
+	return ""
+}
+
+// Meta is what an agent says about itself by gossip.
+type Meta struct {
+	Name     string
+	FlockID  election.FlockID // zero: bound to none
+	Start    uint64           // process starts of its disk (rule 10)
+	Life     uint64           // random per process (rule 10)
+	Priority uint8
+	Expect   uint8             // --expect; 0: not given
+	Observer bool              // it never becomes a voter
+	Accepted bool              // it takes part in a founding that is under way
+	Left     bool              // gone for good
+	Settled  bool              // it has run long enough to keep its name
+	Work     bool              // work for the goose runs or waits here
+	Health   Health            // of that work
+	Tags     map[string]string // --tag
+	Version  string            // of its program; "": unknown
+
+	PreemptAfter time.Duration // takes over from a goose of a lower priority once steady for so long; 0: never
+	Freeze       FreezeNotice  // the newest it knows
+	Elections    uint64        // hash of the names it contests; 0: none
+	Config       ShownConfig   // of the default election (rule 27)
+}
+
+// ShownConfig says how new an agent's config is.
+type ShownConfig struct {
+	Known      bool // false: the agent does not say
+	Generation uint64
+	ID         election.ConfigID
+}
+
+// MaxPreemptAfter is the largest Meta.PreemptAfter.
+const MaxPreemptAfter = 24 * time.Hour
+
+// FreezeNotice announces a freeze of the flock, or its end. The notice with the highest
+// stamp counts. A stamp is the wall clock of the agent that got the command, raised
+// above every stamp known there.
+type FreezeNotice struct {
+	Stamp uint64        `json:"stamp"`
+	Left  time.Duration `json:"left_ns"` // 0: thawed, or over
+}
+
+// ChangePeers takes changes in gossip's view: agents that are new or have changed, and
+// those that gossip has forgotten. Its cost grows with the changes, not with the flock.
+func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
+	var fresh []Peer
+	for i := range changed {
+		p := &changed[i]
+		if old, known := m.peer(p.ID); known {
+			if !lookAlike(old, p) {
+				m.membersNow++
+			}
+			m.alive -= alives(old)
+			*old = *p
+		} else {
+			m.membersNow++
+			fresh = append(fresh, *p)
+		}
+		m.alive += alives(p)
+	}
+	byID := func(p Peer, id election.ID) int { return p.ID.Compare(id) }
+	if len(fresh) == 1 {
+		i, _ := slices.BinarySearchFunc(m.peers, fresh[0].ID, byID)
+		m.peers = slices.Insert(m.peers, i, fresh[0])
+	} else if len(fresh) > 1 {
+		m.peers = append(m.peers, fresh...)
+		slices.SortFunc(m.peers, func(a, b Peer) int { return a.ID.Compare(b.ID) })
+	}
+	for _, id := range forgotten {
+		if i, known := slices.BinarySearchFunc(m.peers, id, byID); known {
+			m.membersNow++
+			m.alive -= alives(&m.peers[i])
+			m.peers = slices.Delete(m.peers, i, i+1)
+		}
+	}
+	for i := range changed {
+		m.hear(&changed[i])
+	}
+	m.LookNow()
+	now := m.host.Now()
+	for _, e := range m.elections {
+		for i := range changed {
+			e.keepPeerInView(&changed[i])
+		}
+		e.audienceStale = true
+		e.publish(now)
+	}
+}
+
+func alives(p *Peer) int {
+	if p.State == Alive {
+		return 1
+	}
+	return 0
+}
+
+// lookAlike reports whether readers see no difference between two views of an agent.
+// What agents tell each other for elections is not shown.
+func lookAlike(a, b *Peer) bool {
+	x, y := *a, *b
+	for _, p := range []*Peer{&x, &y} {
 		p.RTT, p.Meta.Config, p.Meta.Freeze = 0, ShownConfig{}, FreezeNotice{}
 	}
-	tags := maps.Equal(a.Meta.Tags, b.Meta.Tags)
-	a.Meta.Tags, b.Meta.Tags = nil, nil
-	return tags && reflect.DeepEqual(a, b)
+	tags := maps.Equal(x.Meta.Tags, y.Meta.Tags)
+	x.Meta.Tags, y.Meta.Tags = nil, nil
+	return tags && reflect.DeepEqual(x, y)
+}
+
+// hear handles what gossip says of another agent, besides its presence.
+func (m *Member) hear(p *Peer) {
+	if p.State != Alive || p.ID == m.id {
+		return
+	}
+	m.addresses.Gossiped(p.ID, p.Meta.Start, p.Meta.Life, p.Addr)
+	if p.Meta.FlockID == m.FlockID() {
+		m.TakeFreeze(p.Meta.Freeze)
+	}
 }
 
 // Peers gives gossip's view as this agent last took it. It is for reading.
 func (m *Member) Peers() []Peer { return m.peers }
 
-func (m *Member) peersChanged() {
-	m.alive = 0
-	for _, p := range m.peers {
-		if p.State != Alive {
-			continue
-		}
-		m.alive++
-		if p.ID != m.id {
-			m.addresses.Gossiped(p.ID, p.Meta.Start, p.Meta.Life, p.Addr)
-		}
+// meetPeers handles all agents that gossip knows, when this agent has just got its
+// flock.
+func (m *Member) meetPeers() {
+	for i := range m.peers {
+		m.hear(&m.peers[i])
 	}
-	m.hearFreezes()
 	m.LookNow()
 	now := m.host.Now()
 	for _, e := range m.elections {
@@ -56,57 +189,94 @@ func (m *Member) peersChanged() {
 // not observers or, for the other elections, the default election's voters. The
 // rest only hear its announcements.
 func (e *Election) keepInView() {
-	m := e.m
 	if e.node == nil {
 		return
 	}
-	known := map[election.ID]bool{m.id: true}
-	for _, contact := range e.node.Contacts(nil) {
-		known[contact.ID] = true
+	e.audienceStale, e.roomy = true, false
+	for i := range e.m.peers {
+		e.keepPeerInView(&e.m.peers[i])
 	}
-	flock, voters := m.FlockID(), m.node().Record().Config
-	for _, p := range m.peers {
-		switch {
-		case p.ID == m.id:
-		case p.State == Alive && !known[p.ID] && p.Meta.FlockID == flock && !p.Meta.Observer && (e.number == 0 || voters.Has(p.ID)):
-			e.step(election.Observe{ID: p.ID})
-		case known[p.ID] && (p.State != Alive || e.number != 0 && !voters.Has(p.ID)):
-			e.step(election.Forget{ID: p.ID}) // voters stay in view whatever gossip says
-		}
-	}
-	e.listAudience()
 }
 
-// listAudience lists the live agents of the flock that the node does not keep in view.
-func (e *Election) listAudience() {
+// keepPeerInView is keepInView for one agent. When another loses its place, the next
+// look offers it to all.
+func (e *Election) keepPeerInView(p *Peer) {
 	m := e.m
-	e.contacts = e.node.Contacts(e.contacts[:0])
+	if e.node == nil || p.ID == m.id {
+		return
+	}
+	known, mayVote := e.node.InView(p.ID), e.number == 0
+	if !mayVote {
+		voters := m.node().Record().Config
+		mayVote = voters.Has(p.ID)
+	}
+	switch {
+	case p.State == Alive && !known && p.Meta.FlockID == m.FlockID() && !p.Meta.Observer && mayVote:
+		e.step(election.Observe{ID: p.ID})
+	case known && (p.State != Alive || !mayVote):
+		e.step(election.Forget{ID: p.ID}) // voters stay in view whatever gossip says
+		e.roomy = true
+	}
+}
+
+// listAudience returns the live agents of the flock that the node does not keep in view.
+func (e *Election) listAudience() []election.ID {
+	m := e.m
+	rec := e.node.Record()
+	if !e.audienceStale && e.audienceOf == rec.Config.ConfigID {
+		return e.audience
+	}
+	e.audienceStale, e.audienceOf = false, rec.Config.ConfigID
 	e.audience = e.audience[:0]
-	flock := m.FlockID()
-	for _, p := range m.peers {
-		inView := slices.ContainsFunc(e.contacts, func(known election.Contact) bool { return known.ID == p.ID })
-		if p.State == Alive && p.ID != m.id && !inView && p.Meta.FlockID == flock {
+	for i := range m.peers {
+		p := &m.peers[i]
+		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && !e.node.InView(p.ID) {
 			e.audience = append(e.audience, p.ID)
 		}
 	}
+	return e.audience
 }
 
-// IsKnown tells of an id that gossip or the voters know.
+// IsKnown reports whether gossip or the voters know an id.
 func (m *Member) IsKnown(id election.ID) bool {
-	if m.node() != nil {
-		if rec := m.node().Record(); rec.Config.Has(id) {
-			return true
+	if _, known := m.peer(id); known {
+		return true
+	}
+	if m.node() == nil {
+		return false
+	}
+	rec := m.node().Record()
+	return rec.Config.Has(id)
+}
+
+// peer finds an agent that gossip knows.
+func (m *Member) peer(id election.ID) (*Peer, bool) {
+	low, high := 0, len(m.peers)
+	for low < high { // without the copies of the library's search
+		if i := (low + high) / 2; m.peers[i].ID.Compare(id) < 0 {
+			low = i + 1
+		} else {
+			high = i
 		}
 	}
-	return slices.ContainsFunc(m.peers, func(p Peer) bool { return p.ID == id })
+	if low == len(m.peers) || m.peers[low].ID != id {
+		return nil, false
+	}
+	return &m.peers[low], true
 }
 
-// IsAlive tells of an agent that gossip counts as alive.
-func (m *Member) IsAlive(id election.ID) bool {
-	return slices.ContainsFunc(m.peers, func(p Peer) bool { return p.ID == id && p.State == Alive })
+// IsAlive reports whether gossip counts an agent as alive.
+func (m *Member) IsAlive(id election.ID) bool { return m.live(id) != nil }
+
+// live returns an agent that gossip counts as alive; nil: it does not.
+func (m *Member) live(id election.ID) *Peer {
+	if p, known := m.peer(id); known && p.State == Alive {
+		return p
+	}
+	return nil
 }
 
-// shownConfig is what gossip tells about this agent's config.
+// shownConfig returns what gossip says about this agent's config.
 func (m *Member) shownConfig() ShownConfig {
 	if m.node() == nil {
 		return ShownConfig{}
@@ -115,12 +285,12 @@ func (m *Member) shownConfig() ShownConfig {
 	return ShownConfig{Known: true, Generation: rec.Generation.Number, ID: rec.Config.ConfigID}
 }
 
-// seenEvery spaces the looks at the configs that gossip shows, at least two
-// leases: gossip needs a moment to tell what has changed.
+// seenEvery is the pause between two checks of the configs in gossip; it is at least two
+// leases, because gossip needs a moment to spread a change.
 const seenEvery = 2 * time.Second
 
-// showNewerConfig has the node send its config to live agents that show an older
-// one by gossip (rule 27). Voters do it: a config that counts is known to one.
+// showNewerConfig makes the node send its config to live agents with an older one (rule
+// 27). Only voters do: a config that counts is known to one of them.
 func (m *Member) showNewerConfig(now time.Duration) {
 	e := m.Default()
 	rec := e.node.Record()
@@ -128,8 +298,9 @@ func (m *Member) showNewerConfig(now time.Duration) {
 		return
 	}
 	m.seenAt = now
-	for _, p := range m.peers {
-		if c := p.Meta.Config; c.Known && p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID {
+	for i := range m.peers {
+		p := &m.peers[i]
+		if c := p.Meta.Config; c.Known && p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && c != m.shownConfig() {
 			e.step(election.Seen{ID: p.ID, Generation: c.Generation, Config: c.ID})
 		}
 	}

@@ -10,25 +10,23 @@ import (
 )
 
 const (
-	// ackSlack is how long an ack waits beyond the moment at which the next
-	// heartbeat to the same agent is due: timers fire late.
+	// ackSlack is how long an ack waits past the moment when the next heartbeat to the
+	// same agent is due: timers are late.
 	ackSlack = 2 * time.Millisecond
-	// queuesKept is how many agents' queues are kept when they are empty.
-	// Anybody may ask this agent something and get an answer; the queues of
-	// those that come on top are dropped once the answer has left.
+	// queuesKept is how many empty queues are kept. Any agent may ask this one something;
+	// further queues are dropped once the answer has left.
 	queuesKept = 64
 )
 
-// outbox collects what the elections have to say in a turn, so that all that
-// goes to one agent shares a datagram. An ack that is not urgent waits for the
-// next heartbeat to the same agent, if this agent sends any, and at most a
-// heartbeat's time.
+// outbox collects the messages of a turn, so that all messages to one agent share a
+// datagram. An ack that is not urgent waits for the next heartbeat to the same agent, if
+// this agent sends any, for at most one heartbeat.
 type outbox struct {
 	heartbeat time.Duration
 	queues    []sendQueue
 }
 
-// sendQueue is what waits for one agent.
+// sendQueue is the queue for one agent.
 type sendQueue struct {
 	to       election.ID
 	messages []wire.Message // while an ack waits, its Held is when it was made
@@ -66,7 +64,7 @@ func (o *outbox) add(now time.Duration, to election.ID, msg wire.Message, patien
 	q.messages = append(q.messages, msg)
 }
 
-// restUntil gives when something that waits must go, at the latest at.
+// restUntil returns when a waiting message must leave, at the latest at.
 func (o *outbox) restUntil(at time.Duration) time.Duration {
 	for i := range o.queues {
 		if q := &o.queues[i]; len(q.messages) > 0 {
@@ -76,9 +74,9 @@ func (o *outbox) restUntil(at time.Duration) time.Duration {
 	return at
 }
 
-// sendQueued sends what waits no longer.
-func (m *Member) sendQueued() {
-	now := m.host.Now()
+// sendQueued sends what waits no longer, and gives the time at which it began.
+func (m *Member) sendQueued() (now time.Duration) {
+	now = m.host.Now()
 	o := &m.outbox
 	for i := range o.queues {
 		q := &o.queues[i]
@@ -93,6 +91,7 @@ func (m *Member) sendQueued() {
 			return len(q.messages) == 0 && now-q.beatAt > o.heartbeat+ackSlack
 		})
 	}
+	return now
 }
 
 func (m *Member) sendTo(q *sendQueue, now time.Duration) {
@@ -118,12 +117,16 @@ func (m *Member) sendTo(q *sendQueue, now time.Duration) {
 }
 
 func (m *Member) sendFrame(f *wire.Frame, addr netip.AddrPort) (taken int) {
+	if m.set.Keyless && !m.IsKnown(f.To) {
+		m.host.Count("unanswered_strangers") // a forged sender address: our answer could flood a victim
+		return max(len(f.Messages), 1)
+	}
 	m.Stamp(f)
 	return m.host.Send(addr, f)
 }
 
-// Stamp says in a frame whom it is from, and which life of the receiver it is
-// for (rule 11). Every datagram needs a stamp of its own (rule 10).
+// Stamp sets a frame's sender, and the receiver's life that it is for (rule 11). Every
+// datagram needs its own stamp (rule 10).
 func (m *Member) Stamp(f *wire.Frame) {
 	m.seq++
 	f.From, f.Start, f.Life, f.Seq = m.id, m.state.Start, m.set.Life, m.seq

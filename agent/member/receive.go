@@ -5,12 +5,12 @@ import (
 	"slices"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/internal/founding"
 	"duckduckgoose/wire"
 )
 
-// Receive handles one datagram. It tells whether the sender is believed: the
-// host may use what else the frame carries only then.
+// Receive handles one datagram. It reports whether the sender is believed: only then may
+// the host use the rest of the frame.
 func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err error) {
 	if !m.admit(f, from) {
 		m.host.Count("dropped_identity")
@@ -41,7 +41,8 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 	return true, f.Each(m.receiveMessage)
 }
 
-// admit learns where the sender is, and tells whether to believe it (rule 10).
+// admit learns the sender's address, and reports whether to believe the sender (rule
+// 10).
 func (m *Member) admit(f *wire.Frame, from netip.AddrPort) bool {
 	v, before := m.addresses.Admit(f.From, f.Start, f.Life, f.Seq, from)
 	switch v {
@@ -58,7 +59,8 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 		msg.ToLife = m.set.Life
 	}
 	if msg.Election != 0 {
-		// One that has not begun here, or one of before a recovery, when numbers meant others.
+		// It has not begun here, or the message is from before a recovery, when numbers
+		// meant other elections.
 		e := m.numbered(msg.Election)
 		if e == nil || e.node.Generation() != msg.Generation {
 			m.host.Count("dropped_election")
@@ -87,13 +89,12 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 	return nil
 }
 
-// namesNoLives tells of an agent of the version before: it shows no config by
-// gossip, and no frame of it names a life (rule 11). What it says counts as
-// meant for this life, or it could lead nobody while its flock is upgraded.
+// namesNoLives reports whether an agent is of the first release: its gossip has no
+// config, and its frames name no life (rule 11). Its messages count as meant for this
+// life; otherwise it could not lead while its flock is upgraded.
 func (m *Member) namesNoLives(id election.ID) bool {
-	return slices.ContainsFunc(m.peers, func(p Peer) bool {
-		return p.ID == id && p.State == Alive && p.Meta.FlockID == m.FlockID() && !p.Meta.Config.Known
-	})
+	p := m.live(id)
+	return p != nil && p.Meta.FlockID == m.FlockID() && !p.Meta.Config.Known
 }
 
 func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
@@ -105,11 +106,11 @@ func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
 		return nil
 	case m.node() != nil && w.FlockID == m.FlockID():
 		if w.Kind == wire.FoundAccept {
-			m.Default().showConfig(from) // founded, and it has not heard
+			m.Default().showConfig(from) // the flock is founded, and the sender does not know
 		}
 		return nil
 	}
-	// Of another flock, or of an attempt of this agent's that it does not go on with.
+	// It belongs to another flock, or to an attempt that this agent has given up.
 	if word, ok := founding.Elsewhere(m.id, from, &w); ok {
 		m.sendFounding(&word)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/internal/founding"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )

@@ -8,8 +8,8 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Code says why a command was refused, or did not succeed. It is part of the
-// API: programs may compare it.
+// Code says why a command was refused, or failed. It is part of the API: programs may
+// compare it.
 type Code string
 
 // The codes, with the fields of a [Refusal] that they fill in.
@@ -19,6 +19,7 @@ const (
 	NoSuccessor      Code = "no-successor"     // no other live voter may lead
 	NotVoter         Code = "not-a-voter"      // Agent
 	Unreachable      Code = "unreachable"      // Agent
+	IsUnwell         Code = "unwell"           // Agent: its check fails
 	NobodyTookOver   Code = "nobody-took-over" // within For
 	NobodyResigned   Code = "resigned"         // nobody took over, and this agent resigned
 	ElectionEnded    Code = "election-ended"
@@ -38,8 +39,8 @@ const (
 	StampTooLarge    Code = "stamp-too-large" // of a freeze: a clock is wrong
 )
 
-// Refusal is the error of a command that the rules refuse. It carries values
-// and no advice: the caller knows which words its user needs.
+// Refusal is the error of a command that the rules refuse. It has values and no advice:
+// the caller knows its user's words.
 type Refusal struct {
 	Code     Code
 	Agent    election.ID
@@ -50,7 +51,7 @@ type Refusal struct {
 	For      time.Duration
 }
 
-// Error gives the code, and the agent that it is about.
+// Error returns the code, and the agent that it is about.
 func (r *Refusal) Error() string {
 	if r.Agent.IsZero() {
 		return string(r.Code)
@@ -58,10 +59,10 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s: agent %s", r.Code, r.Agent)
 }
 
-// refused gives the error of a code that needs no values.
+// refused returns the error of a code without values.
 func refused(code Code) error { return &Refusal{Code: code} }
 
-// explain turns a refusal of the rules into one of a command.
+// explain turns an error of the rules into one of a command.
 func (e *Election) explain(err error, to election.ID) error {
 	switch err {
 	case election.ErrNotLeader:
@@ -72,13 +73,16 @@ func (e *Election) explain(err error, to election.ID) error {
 		return &Refusal{Code: NotVoter, Agent: to}
 	case election.ErrUnreachable:
 		return &Refusal{Code: Unreachable, Agent: to}
+	case election.ErrUnwell:
+		return &Refusal{Code: IsUnwell, Agent: to}
 	case election.ErrHandingOver:
 		return refused(HandoverUnderWay)
 	}
 	return err
 }
 
-// notGoose says who is the goose, so that the command can be given there.
+// notGoose returns an error that names the goose, so that the command can be given
+// there.
 func (e *Election) notGoose() error {
 	r := &Refusal{Code: NotGoose}
 	if e.node == nil {

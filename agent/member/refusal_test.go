@@ -16,7 +16,7 @@ import (
 func TestTheNamesOfTheCodesAreDistinctAndStay(t *testing.T) {
 	words := map[Code]string{
 		HandoverUnderWay: "handover-under-way", NotGoose: "not-goose", NoSuccessor: "no-successor", NotVoter: "not-a-voter",
-		Unreachable: "unreachable", NobodyTookOver: "nobody-took-over", NobodyResigned: "resigned", ElectionEnded: "election-ended",
+		Unreachable: "unreachable", IsUnwell: "unwell", NobodyTookOver: "nobody-took-over", NobodyResigned: "resigned", ElectionEnded: "election-ended",
 		FlockFrozen: "frozen", NoContestant: "no-contestant", LeavingAlready: "leaving", LastAgent: "last-agent", NoGoose: "no-goose",
 		NoOtherLeader: "no-other-leader", CostsMajority: "costs-majority", IsSelf: "is-self", IsAlive: "is-alive",
 		IsAliveAgain: "is-alive-again", ForcedAgain: "forced-again", VotersSilent: "voters-silent", NoFlock: "no-flock",
@@ -49,6 +49,7 @@ func TestEveryRefusalOfTheRulesHasACode(t *testing.T) {
 		election.ErrNoSuccessor: {Code: NoSuccessor},
 		election.ErrNotVoter:    {Code: NotVoter, Agent: to},
 		election.ErrUnreachable: {Code: Unreachable, Agent: to},
+		election.ErrUnwell:      {Code: IsUnwell, Agent: to},
 		election.ErrHandingOver: {Code: HandoverUnderWay},
 		election.ErrNotLeader:   {Code: NotGoose, Agent: f.goose("").me, Addr: f.goose("").addr()},
 	} {

@@ -6,12 +6,13 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// sightings is when the voters were last heard, and what they said to this
-// agent's campaigns. It is the loop's own, and only explains.
+// sightings records when the voters were last heard, and how they answered this agent's
+// campaigns. It serves explanations only.
 type sightings struct {
 	of      map[election.ID]*Sighting
 	askedAt time.Duration // when this agent last asked for votes; 0: never
-	// askedSince is when it began to, after it had not for askingPause.
+	// askedSince is when the present series of requests began; a pause of askingPause ends
+	// a series.
 	askedSince time.Duration
 }
 
@@ -29,20 +30,20 @@ type Sighting struct {
 	Unanswered time.Duration
 }
 
-// Sighting tells what this agent has heard of a voter.
+// Sighting returns what this agent has heard of a voter.
 func (m *Member) Sighting(id election.ID, now time.Duration) (s Sighting) {
 	if at := m.sightings.of[id]; at != nil {
 		s = *at
 	}
-	// A duck has nothing to say to a duck before a campaign.
+	// A duck sends another duck nothing before a campaign.
 	s.Unanswered = now - max(m.sightings.askedSince, s.HeardAt)
 	return s
 }
 
-// sightingsMost bounds them: voters come and go.
+// sightingsMost bounds sightings: voters come and go.
 const sightingsMost = 4 * election.MaxVoters
 
-// saw books a datagram of an agent, if it is a voter.
+// saw records a datagram of an agent, if it is a voter.
 func (m *Member) saw(id election.ID) {
 	s := &m.sightings
 	at := s.of[id]
@@ -62,7 +63,7 @@ func (m *Member) saw(id election.ID) {
 	at.HeardAt = m.host.Now()
 }
 
-// answered books what a voter says to a campaign.
+// answered records a voter's answer to a campaign.
 func (s *sightings) answered(msg *election.Message) {
 	if msg.Kind != election.PreVoteReply && msg.Kind != election.VoteReply {
 		return
@@ -72,7 +73,7 @@ func (s *sightings) answered(msg *election.Message) {
 	}
 }
 
-// asking books a request for votes.
+// asking records a request for votes.
 func (s *sightings) asking(msg *election.Message, now time.Duration) {
 	if msg.Kind != election.PreVoteRequest && msg.Kind != election.VoteRequest {
 		return

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// unevenFor is how long elections must be spread unevenly before one moves,
-	// and moveEvery is the pace.
+	// unevenFor is how long elections must be uneven before one moves; moveEvery is the
+	// pause between two moves.
 	unevenFor = 5 * time.Second
 	moveEvery = time.Second
 )
 
-// spreadElections hands one election over when this agent has led at least two
-// more than another that could lead it, for a while. Those without work move first.
+// spreadElections hands one election over if this agent has led at least two more than
+// another possible leader, for a while. Elections without work move first.
 func (m *Member) spreadElections(now time.Duration) {
 	if len(m.elections) < 3 || m.FrozenFor(now) > 0 || m.stop.started || m.leaving != nil || now < m.spreadAt {
 		return
@@ -36,8 +36,8 @@ func (m *Member) spreadElections(now time.Duration) {
 	}
 }
 
-// electionToMove gives the election to hand over and the agent that is to lead
-// it; nil when they are spread evenly.
+// electionToMove returns the election to hand over and the agent to lead it; nil if they
+// are spread evenly.
 func (m *Member) electionToMove(now time.Duration) (give *Election, to election.ID) {
 	leads := map[election.ID]int{}
 	for _, e := range m.elections[1:] {
@@ -45,7 +45,7 @@ func (m *Member) electionToMove(now time.Duration) (give *Election, to election.
 			leads[goose]++
 		}
 	}
-	worked := false // there is work for give
+	worked := false // there is work for the candidate
 	for _, e := range m.elections[1:] {
 		works := e.local.Holders().Attached > 0
 		if e.handover != nil || e.node.Role() != election.Leader || e.node.Lease().Until <= now || give != nil && works {
@@ -62,18 +62,17 @@ func (m *Member) electionToMove(now time.Duration) (give *Election, to election.
 	return give, to
 }
 
-// leastBusy gives the voter that leads the fewest elections, among those that
-// could take this one over and rank no lower than this agent.
+// leastBusy returns the voter that leads the fewest elections, among those that could
+// take this one over, rank no lower than this agent, and have work if this agent has.
 func (e *Election) leastBusy(now time.Duration, leads map[election.ID]int) (best election.ID, ok bool) {
 	rec := e.node.Record()
 	own := rec.Config.Index(e.m.id)
+	e.contacts = e.node.Contacts(e.contacts[:0])
 	for _, contact := range e.contacts {
-		i := rec.Config.Index(contact.ID)
-		if i < 0 || own < 0 || !contact.Answers(now, e.m.set.Lease) {
+		if own < 0 || !e.canTakeOver(now, &rec.Config, &contact) || contact.Fitness&election.HasWork < e.fitness&election.HasWork {
 			continue
 		}
-		priority := rec.Config.Voters[i].Priority
-		if priority == 0 || priority < rec.Config.Voters[own].Priority {
+		if rec.Config.Voters[rec.Config.Index(contact.ID)].Priority < rec.Config.Voters[own].Priority {
 			continue
 		}
 		if !ok || leads[contact.ID] < leads[best] {

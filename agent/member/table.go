@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// tableAskEvery spaces the questions to the goose while something is wanted;
-	// without success they become rarer, down to tableAskMost.
+	// tableAskEvery is the pause between two questions to the goose while something is
+	// wanted. Without success it grows, up to tableAskMost.
 	tableAskEvery = 250 * time.Millisecond
 	tableAskMost  = 5 * time.Second
 	// tablesKept bounds the tables known besides the one in force.
 	tablesKept = 4
-	// wantedFor is how long the goose keeps what another asked for.
+	// wantedFor is how long the goose remembers what another agent asked for.
 	wantedFor = 10 * time.Second
-	// headStart is what the first in line of a new election has, so that all agents
+	// headStart is the lead of the first in line in a new election, so that all agents
 	// have begun when the others would campaign.
 	headStart = time.Second
 )
@@ -40,7 +40,7 @@ type table struct {
 	missing  []string
 	lookedAt *election.Digest
 	wanted   []wantedElection // by others
-	promised time.Duration    // the longest promise that may run in an election that has ended
+	promised time.Duration    // the longest promise that may still run in an ended election
 
 	learning election.Digest // being asked for; zero: none
 	asking   bool            // the goose is being asked
@@ -63,7 +63,8 @@ type TableQuestion struct {
 type TableAnswer struct {
 	Entries   []TableEntry `json:"entries"`
 	Committed bool         `json:"committed"` // the goose says: a majority has taken it
-	// Generation is what Committed speaks of: tables of two generations may look alike.
+	// Generation is the generation that Committed is about: tables of two generations may
+	// look alike.
 	Generation election.Generation `json:"generation"`
 	Contests   []string            `json:"contests,omitempty"`
 }
@@ -74,7 +75,7 @@ type TableEntry struct {
 	Created uint64 `json:"created"`
 }
 
-// load takes the table of the disk.
+// load takes the table from the disk.
 func (t *table) load(st store.State) {
 	t.entries = nil
 	for _, e := range st.Elections {
@@ -104,7 +105,7 @@ func (t *table) learn(entries []store.Election) election.Digest {
 	return digest
 }
 
-// contents gives a table by its digest, if it is at hand.
+// contents returns a table by its digest, if it is known.
 func (t *table) contents(d election.Digest) ([]store.Election, bool) {
 	switch {
 	case d.IsZero():
@@ -128,17 +129,17 @@ func (t *table) want(name string, now time.Duration) {
 	}
 }
 
-// waiting tells whether some election of the table has not begun here.
+// waiting reports whether an election of the table has not begun here.
 func (t *table) waiting() bool {
 	return slices.ContainsFunc(t.entries, func(e store.Election) bool { return !e.Started })
 }
 
-// isOf tells whether the table is of a generation: those of two may look alike.
+// isOf reports whether the table belongs to a generation: tables of two may look alike.
 func (t *table) isOf(generation election.Generation) bool {
 	return len(t.entries) == 0 || t.entries[0].Record.Generation == generation
 }
 
-// read makes a table of an answer.
+// read returns the table of an answer.
 func (a *TableAnswer) read() ([]store.Election, error) {
 	if len(a.Entries) >= store.MaxElections {
 		return nil, fmt.Errorf("table of %d elections: at most %d", len(a.Entries), store.MaxElections-1)
@@ -153,8 +154,8 @@ func (a *TableAnswer) read() ([]store.Election, error) {
 	return entries, nil
 }
 
-// lacksTable tells of a config whose table this agent must learn first. The
-// config is taken when it is shown again.
+// lacksTable reports whether this agent must first learn a config's table. It takes the
+// config when it is sent again.
 func (m *Member) lacksTable(c *election.Config, from election.ID) bool {
 	if c.N == 0 {
 		return false
@@ -175,7 +176,7 @@ func (m *Member) lacksTable(c *election.Config, from election.ID) bool {
 	return true
 }
 
-// askTable asks an agent for its table; then gets nil when no answer came.
+// askTable asks an agent for its table; then gets nil if no answer came.
 func (m *Member) askTable(to election.ID, q TableQuestion, then func(got *TableAnswer, entries []store.Election)) {
 	m.host.AskTable(to, q, func(got *TableAnswer) {
 		if got != nil {
@@ -188,7 +189,7 @@ func (m *Member) askTable(to election.ID, q TableQuestion, then func(got *TableA
 	})
 }
 
-// AnswerTable tells another agent the table, and takes what it wants.
+// AnswerTable returns the table to another agent, and records what it wants.
 func (m *Member) AnswerTable(q TableQuestion) TableAnswer {
 	n, t := m.node(), &m.table
 	out := TableAnswer{Entries: []TableEntry{}, Contests: m.set.Elections}
@@ -211,7 +212,8 @@ func (m *Member) AnswerTable(q TableQuestion) TableAnswer {
 	return out
 }
 
-// Missing gives the elections that this agent contests and the flock does not have yet.
+// Missing returns the elections that this agent contests and the flock does not have
+// yet.
 func (m *Member) Missing() []string {
 	t := &m.table
 	if t.lookedAt != nil && *t.lookedAt == t.digest {
@@ -223,12 +225,12 @@ func (m *Member) Missing() []string {
 			t.missing = append(t.missing, name)
 		}
 	}
-	digest := t.digest
-	t.lookedAt = &digest
+	t.lookedAt = new(t.digest)
 	return t.missing
 }
 
-// tendTable founds, as the goose, what is wanted; others ask the goose for it.
+// tendTable founds the wanted elections, as the goose; other agents ask the goose for
+// them.
 func (m *Member) tendTable(now time.Duration) {
 	missing := m.Missing()
 	t := &m.table
@@ -262,7 +264,7 @@ func (m *Member) tendTable(now time.Duration) {
 	})
 }
 
-// foundElections makes the goose add to the table what is wanted.
+// foundElections adds the wanted elections to the table, as the goose.
 func (m *Member) foundElections(now time.Duration, own []string) {
 	t, e := &m.table, m.Default()
 	t.wanted = slices.DeleteFunc(t.wanted, func(w wantedElection) bool {
@@ -297,9 +299,9 @@ func (m *Member) foundElections(now time.Duration, own []string) {
 	}
 }
 
-// takeTable follows the default election's config to another table. A new
-// election copies this config's voters if this config created it; otherwise it
-// starts without any and learns them from its goose.
+// takeTable follows the default election's config to another table. A new election
+// copies this config's voters if this config created it; otherwise it starts without
+// voters and learns them from its goose.
 func (m *Member) takeTable() {
 	rec := m.node().Record()
 	t := &m.table
@@ -312,7 +314,7 @@ func (m *Member) takeTable() {
 		return
 	}
 	next := slices.Clone(contents)
-	same := 0 // so many stay
+	same := 0 // how many stay
 	for same < min(len(next), len(t.entries)) && isSame(&t.entries[same], &next[same], rec.Generation) {
 		next[same] = t.entries[same]
 		same++
@@ -330,14 +332,14 @@ func (m *Member) takeTable() {
 	m.LookNow()
 }
 
-// isSame tells whether an entry of another table is this one. A recovery founds
-// all elections anew.
+// isSame reports whether an entry of another table is this one. A recovery founds all
+// elections anew.
 func isSame(a, b *store.Election, generation election.Generation) bool {
 	return a.Name == b.Name && a.Created == b.Created && a.Record.Generation == generation
 }
 
-// dropElections ends this life's part in the elections above a number. Those
-// have begun only if the flock was recovered since.
+// dropElections ends this agent's part in the elections above a number. They have begun
+// only if the flock was recovered since.
 func (m *Member) dropElections(above uint64) {
 	i := slices.IndexFunc(m.elections, func(e *Election) bool { return e.number > above })
 	if i < 0 {
@@ -357,7 +359,7 @@ func (m *Member) dropElections(above uint64) {
 	m.elections = m.elections[:i:i]
 }
 
-// startElections begins those of the table that have not begun.
+// startElections starts the elections of the table that have not begun.
 func (m *Member) startElections() {
 	for i := range m.table.entries {
 		if e := &m.table.entries[i]; !e.Started {
@@ -368,8 +370,8 @@ func (m *Member) startElections() {
 	}
 }
 
-// startElection takes part in an election. fresh: this disk never did, and has
-// promised nothing.
+// startElection takes part in an election. fresh: this disk never did, and has promised
+// nothing.
 func (m *Member) startElection(entry *store.Election, fresh bool) {
 	rec := entry.Record
 	rec.PromiseMax = max(rec.PromiseMax, m.set.Lease)
@@ -383,11 +385,10 @@ func (m *Member) startElection(entry *store.Election, fresh bool) {
 	set.Salt = max(h.Sum64(), 1)
 	set.Seed ^= set.Salt
 	now := m.host.Now()
-	node := election.New(set, rec, now, fresh)
-	e.node = &node
+	e.node = new(election.New(set, rec, now, fresh))
 	m.elections = append(m.elections, e)
 	e.dirty = true // its record, and that it has begun, are saved before anything leaves
-	if fresh && node.Rank() > 0 {
+	if fresh && e.node.Rank() > 0 {
 		e.notBefore = now + headStart
 	}
 	m.HoldersChanged(e)
@@ -395,7 +396,7 @@ func (m *Member) startElection(entry *store.Election, fresh bool) {
 	e.step(election.Tick{})
 }
 
-// numbered gives this agent's part in an election by its number.
+// numbered returns this agent's part in an election, by number.
 func (m *Member) numbered(number uint64) *Election {
 	if number >= uint64(len(m.elections)) {
 		return nil
@@ -403,7 +404,7 @@ func (m *Member) numbered(number uint64) *Election {
 	return m.elections[number] // they begin in the order of their numbers
 }
 
-// rows gives the records of all elections as they are to be saved.
+// rows returns the records of all elections, to be saved.
 func (m *Member) rows() []store.Election {
 	rows := make([]store.Election, 0, 1+len(m.table.entries))
 	rows = append(rows, store.Election{Record: m.node().Record()})

@@ -6,12 +6,12 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// lookEvery is how often a member looks at what no message or timeout brings up.
+// lookEvery is the interval of look.
 const lookEvery = 200 * time.Millisecond
 
-// Turn judges timeouts, moves along what takes time, and carries out the
-// effects of all inputs since the last turn. The host first hands over every
-// datagram that waits (rule 17). done says that this life has ended.
+// Turn judges timeouts, continues whatever takes time, and carries out the effects of
+// all inputs since the last turn. The host first passes on every waiting datagram (rule
+// 17). done: this life has ended.
 func (m *Member) Turn(now time.Duration) (done bool, err error) {
 	late := now >= m.restAt
 	if late {
@@ -26,7 +26,9 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 			return false, err
 		}
 	}
-	m.progressStop(m.host.Now())
+	if m.handovers > 0 || m.stop.started {
+		m.progressStop(m.host.Now())
+	}
 	if late {
 		now = m.host.Now()
 		m.restAt = now + idleWake
@@ -40,9 +42,11 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 	return m.stop.done, m.act()
 }
 
-// WakeAt gives when the next turn is due, if nothing comes in before.
-func (m *Member) WakeAt() time.Duration {
-	at := min(m.lookAt, m.restAt)
+// WakeAt gives when the next turn is due, if nothing comes in before. patience
+// is how long a look at what no message or timeout brings up may wait for a turn
+// that comes anyway.
+func (m *Member) WakeAt(patience time.Duration) time.Duration {
+	at := min(m.lookAt+patience, m.restAt)
 	at = m.outbox.restUntil(at)
 	if m.stop.started {
 		at = min(at, m.stop.until)
@@ -50,7 +54,8 @@ func (m *Member) WakeAt() time.Duration {
 	return at
 }
 
-// Slept says that the machine slept: leases are dropped and must be earned again (rule 17).
+// Slept reports that the machine slept: leases are dropped and must be earned again
+// (rule 17).
 func (m *Member) Slept() {
 	for _, e := range m.elections {
 		if e.node != nil {
@@ -59,15 +64,15 @@ func (m *Member) Slept() {
 	}
 }
 
-// LookNow has the next turn look at everything.
+// LookNow makes the next turn look at everything.
 func (m *Member) LookNow() { m.lookAt = 0 }
 
-// Looks counts how often the member has looked at everything. A host that
-// refreshes what it shows besides does so when this has grown.
+// Looks counts how often the member has looked at everything. A host that shows further
+// things refreshes them when this has grown.
 func (m *Member) Looks() uint64 { return m.looks }
 
-// look is what no message or timeout of a node brings up: founding, voters,
-// leaves, the other elections.
+// look handles what no message or timeout of a node brings up: founding, voters, leaves,
+// the other elections.
 func (m *Member) look(now time.Duration) error {
 	m.lookAt = now + lookEvery
 	m.looks++
@@ -84,16 +89,18 @@ func (m *Member) look(now time.Duration) error {
 	m.tendTable(now)
 	m.learnContestants(now)
 	for _, e := range m.elections[1:] {
-		at := viewed{m.membersNow, m.node().Record().Config.ConfigID, e.node.Record().Config.ConfigID}
-		if at != e.viewed {
-			e.viewed = at
-			e.keepInView()
-		}
 		e.takeCare(now)
 		e.followVoters(now)
 	}
+	for _, e := range m.elections {
+		at := viewed{m.node().Record().Config.ConfigID, e.node.Record().Config.ConfigID}
+		if at != e.viewed || e.roomy {
+			e.viewed = at
+			e.keepInView()
+		}
+		e.yieldToFitter(now)
+	}
 	m.spreadElections(now)
-	m.Default().listAudience()
 	if err := m.progressLeave(now); err != nil {
 		return err
 	}
@@ -102,17 +109,18 @@ func (m *Member) look(now time.Duration) error {
 	return nil
 }
 
-// Republish shows readers all elections again: what the host shows besides may
-// have changed.
+// Republish shows readers all elections again: the host's own part of the view may have
+// changed.
 func (m *Member) Republish(now time.Duration) {
 	for _, e := range m.elections {
 		e.publish(now)
 	}
 }
 
-// tellChanges tells the others what has changed about this agent as it ran.
+// tellChanges tells the other agents what has changed about this one.
 func (m *Member) tellChanges() {
-	now := told{holders: m.Default().local.Holders().Attached > 0, freeze: m.freezeNotice(), config: m.shownConfig()}
+	holders := m.Default().local.Holders()
+	now := told{work: holders.haveWork(), health: holders.Health, freeze: m.freezeNotice(), config: m.shownConfig()}
 	if now != m.told {
 		m.told = now
 		m.tellGossip()
@@ -122,7 +130,7 @@ func (m *Member) tellChanges() {
 // tellGossip tells the other agents about this one.
 func (m *Member) tellGossip() { m.host.TellGossip(m.Meta()) }
 
-// Meta is what the others are told about this agent.
+// Meta returns what this agent says about itself by gossip.
 func (m *Member) Meta() Meta {
 	flock := m.FlockID()
 	if bound, known := m.state.Record(); m.node() == nil && known && m.founder == nil {
@@ -130,8 +138,8 @@ func (m *Member) Meta() Meta {
 	}
 	return Meta{
 		Name: m.set.Name, FlockID: flock, Start: m.state.Start, Life: m.set.Life, Priority: m.set.Priority,
-		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags,
-		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Holders: m.told.holders,
+		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags, Version: m.set.Version,
+		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Work: m.told.work, Health: m.told.health,
 		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(), Elections: m.contestsHash,
 		Config: m.shownConfig(),
 	}

@@ -7,18 +7,18 @@ import (
 
 	"duckduckgoose/agent/autopilot"
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/founding"
+	"duckduckgoose/agent/internal/founding"
 	"duckduckgoose/agent/store"
 )
 
-// Default gives this agent's part in the default election.
+// Default returns this agent's part in the default election.
 func (m *Member) Default() *Election { return m.elections[0] }
 
-// Elections gives all elections that have begun here, the default one first.
-// The slice is for reading, until the next input.
+// Elections returns all elections that have begun here, the default one first. The slice
+// is read-only, and valid until the next input.
 func (m *Member) Elections() []*Election { return m.elections }
 
-// Named gives an election by its name, nil when it has not begun here.
+// Named returns an election by its name; nil: it has not begun here.
 func (m *Member) Named(name string) *Election {
 	i := slices.IndexFunc(m.elections, func(e *Election) bool { return e.name == name })
 	if i < 0 {
@@ -30,30 +30,30 @@ func (m *Member) Named(name string) *Election {
 // ID names this agent's disk.
 func (m *Member) ID() election.ID { return m.id }
 
-// State is what the disk holds. It is for reading.
+// State returns what the disk holds. It is read-only.
 func (m *Member) State() store.State { return m.state }
 
-// Founder is the founding that is under way; nil: none.
+// Founder returns the founding that is under way; nil: none.
 func (m *Member) Founder() *founding.Founder { return m.founder }
 
-// Heir is the agent that is to take over for its priority; zero ID: none.
+// Heir returns the agent that is to take over for its priority; zero ID: none.
 func (m *Member) Heir() autopilot.Heir { return m.heir }
 
-// Stopping tells whether the end of this life was asked for.
+// Stopping reports whether this life was told to end.
 func (m *Member) Stopping() bool { return m.stop.started }
 
 // Alive counts the live agents, this one included.
 func (m *Member) Alive() int { return m.alive }
 
-// Addr gives where an agent is.
+// Addr returns an agent's address.
 func (m *Member) Addr(id election.ID) (netip.AddrPort, bool) { return m.addresses.Addr(id) }
 
-// Remember takes an address of a former life, for as long as nothing newer is
-// known: voters can talk before gossip has found them.
+// Remember takes an address of an earlier life, until a newer one is known: voters can
+// talk before gossip has found them.
 func (m *Member) Remember(id election.ID, addr netip.AddrPort) { m.addresses.Gossiped(id, 0, 0, addr) }
 
-// Gooseless gives the elections that this agent contests and that have had no
-// goose for a while, though the default one has.
+// Gooseless returns the elections that this agent contests and that have had no goose
+// for a while, although the default one has.
 func (m *Member) Gooseless(now time.Duration) (names []string) {
 	if m.node() == nil {
 		return nil
@@ -62,7 +62,7 @@ func (m *Member) Gooseless(now time.Duration) (names []string) {
 		return nil
 	}
 	for _, e := range m.elections[1:] {
-		// One that changes its goose has none for a moment.
+		// While its goose changes, an election has none for a moment.
 		if e.contested && now-e.goosedAt >= careAfter*m.set.Lease {
 			names = append(names, e.name)
 		}
@@ -75,16 +75,17 @@ func (m *Member) Gooseless(now time.Duration) (names []string) {
 	return append(names, m.Missing()...)
 }
 
-// AskedAt is when this agent last asked for votes; 0: never.
+// AskedAt returns when this agent last asked for votes; 0: never.
 func (m *Member) AskedAt() time.Duration { return m.sightings.askedAt }
 
 // Name is the election's; "": the default one.
 func (e *Election) Name() string { return e.name }
 
-// Node holds the election's rules; nil before this disk is bound to a flock. It is for reading.
+// Node returns the election's rules; nil before this disk belongs to a flock. It is
+// read-only.
 func (e *Election) Node() *election.Node { return e.node }
 
-// HandingOver tells whether a planned end of the lead is under way.
+// HandingOver reports whether a planned end of the lead is under way.
 func (e *Election) HandingOver() bool {
 	return e.handover != nil || e.node != nil && e.node.HandingOver()
 }

@@ -144,7 +144,7 @@ func TestRule17ALateLoopReadsWhatWaitsBeforeItJudgesATimeout(t *testing.T) {
 		f.run(3 * testLease)
 		d.turn()
 		require.Equal(t, election.Follower, d.node().Role(), "not in the first turn")
-		require.LessOrEqual(t, d.WakeAt(), f.now+readGrace)
+		require.LessOrEqual(t, d.WakeAt(0), f.now+readGrace)
 		if heard {
 			f.lost = nil
 			f.run(testHeartbeat) // a heartbeat that waited
@@ -153,4 +153,35 @@ func TestRule17ALateLoopReadsWhatWaitsBeforeItJudgesATimeout(t *testing.T) {
 		d.turn()
 		require.Equal(t, heard, d.node().Role() == election.Follower)
 	}
+}
+
+func TestAChangeOfOneAgentCostsTheSameInALargeFlock(t *testing.T) {
+	f := flockOf(t, 3)
+	a := f.agents[0]
+	peers := a.Peers()
+	one := peers[len(peers)-1]
+	change := func() float64 {
+		return testing.AllocsPerRun(20, func() {
+			one.Meta.Work = !one.Meta.Work
+			a.ChangePeers([]Peer{one}, nil)
+		})
+	}
+	small := change()
+	var many []Peer
+	for i := range 1000 {
+		p := one
+		p.ID = election.ID{100, byte(i), byte(i >> 8)}
+		p.Meta.Observer = true
+		many = append(many, p)
+	}
+	a.ChangePeers(many, nil)
+	require.Equal(t, 1003, a.Alive())
+	require.LessOrEqual(t, change(), small+2)
+	forgotten := make([]election.ID, 0, len(many))
+	for _, p := range many {
+		forgotten = append(forgotten, p.ID)
+	}
+	a.ChangePeers(nil, forgotten)
+	require.Equal(t, 3, a.Alive())
+	require.Len(t, a.Peers(), 3)
 }

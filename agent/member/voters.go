@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// unfitEvery spaces the tries to hand over of a goose that should not lead.
+	// unfitEvery is the pause between two attempts of a goose that should not lead to hand
+	// over.
 	unfitEvery = 10 * time.Second
 	// forceFor is how long a forced leave is tried.
 	forceFor = 10 * time.Second
@@ -48,8 +49,8 @@ func (m *Member) steerVoters(now time.Duration) {
 	e.change(change)
 }
 
-// raiseTerm has this agent elected anew above a term that another shows, so that
-// it can be added (rule 7).
+// raiseTerm makes this agent win an election above another agent's term, so that it can
+// add that agent (rule 7).
 func (e *Election) raiseTerm(term uint64) {
 	e.beginHandover(handover{cause: SteppedDown, raiseTo: term, done: func(election.ID, error) {}})
 }
@@ -74,11 +75,16 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 			continue
 		}
 		c := contacts[p.ID]
+		fitness := c.Fitness
+		if p.ID == m.id {
+			fitness = e.fitness
+		}
 		members = append(members, autopilot.Member{
 			ID: p.ID, Alive: p.State == Alive,
-			// One that is ahead acks nothing, but answers (rule 7); to add it takes another term.
-			Acks:     c.Answers(now, m.set.Lease) || c.Term > term && !frozen,
-			Observer: p.Meta.Observer, Priority: p.Meta.Priority, PreemptAfter: p.Meta.PreemptAfter,
+			// An agent with a higher term acks nothing, but answers (rule 7); adding it needs
+			// a higher term.
+			Acks:    c.Answers(now, m.set.Lease) || c.Term > term && !frozen,
+			Fitness: fitness, Observer: p.Meta.Observer, Priority: p.Meta.Priority, PreemptAfter: p.Meta.PreemptAfter,
 			Leaving: m.wantsOut(p.ID, now), Forced: m.forcedIndex(p.ID) >= 0,
 		})
 	}
@@ -91,8 +97,8 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 	return members
 }
 
-// preempt hands over to an agent of a higher priority that asks for it, when
-// its time has come. Work is stopped first, as for a step-down.
+// preempt hands over to an agent of higher priority that asks for it, when its time has
+// come. Work is stopped first, as for a step-down.
 func (m *Member) preempt(now time.Duration, v autopilot.View) {
 	e := m.Default()
 	heir, due := m.preemption.Decide(now, v)
@@ -117,8 +123,8 @@ type forcedLeave struct {
 	done  func(error)
 }
 
-// ForceLeave takes a voter that will never return out of the voters. It is
-// given to the goose; done is called once.
+// ForceLeave removes a voter that will never return. Only the goose takes it; done is
+// called once.
 func (m *Member) ForceLeave(id election.ID, done func(error)) {
 	e, now := m.Default(), m.host.Now()
 	switch {
@@ -137,7 +143,7 @@ func (m *Member) ForceLeave(id election.ID, done func(error)) {
 	}
 }
 
-// Leads tells whether this agent is the goose of the default election.
+// Leads reports whether this agent is the goose of the default election.
 func (m *Member) Leads(now time.Duration) bool {
 	n := m.node()
 	return n != nil && n.Role() == election.Leader && n.Lease().Until > now
@@ -153,7 +159,7 @@ func (m *Member) endForced(i int, err error) {
 	done(err)
 }
 
-// progressForced answers those whose forced leave is committed, or cannot be.
+// progressForced answers forced leaves that are committed, or that cannot be.
 func (m *Member) progressForced() {
 	e := m.Default()
 	rec := e.node.Record()

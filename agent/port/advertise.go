@@ -14,20 +14,18 @@ import (
 	"duckduckgoose/agent/seeds"
 )
 
-// advertiseWait is how long a name server may take for the name that an agent
-// tells.
+// advertiseWait bounds the lookup of the name that an agent advertises.
 const advertiseWait = 5 * time.Second
 
-// Advertise is what an agent tells the others of where it is: an address, a name
-// that is looked up, or an interface. The zero value has [Advertise.Addr] find
-// out by the routes.
+// Advertise is the address that the other agents call: an address, a name that is looked
+// up, or an interface. With the zero value [Advertise.Addr] finds one by the routes.
 type Advertise struct {
 	text, host, inter string
 	port              uint16 // 0: that of the bound address
 	addr              netip.Addr
 }
 
-// ParseAdvertise reads HOST[:PORT] or @INTERFACE[:PORT]; "" gives the zero value.
+// ParseAdvertise reads HOST[:PORT] or @INTERFACE[:PORT]; "" returns the zero value.
 func ParseAdvertise(text string) (Advertise, error) {
 	a := Advertise{text: text}
 	if text == "" {
@@ -36,7 +34,7 @@ func ParseAdvertise(text string) (Advertise, error) {
 	rest, inter := strings.CutPrefix(text, "@")
 	host, n, err := seeds.SplitHostPort(rest)
 	if err == nil && (host == "" || strings.ContainsAny(host, " \t\n/,@")) {
-		err = errors.New("want HOST[:PORT] or @INTERFACE[:PORT], as 10.0.0.1 or @eth0")
+		err = errors.New("want HOST[:PORT] or @INTERFACE[:PORT], such as 10.0.0.1 or @eth0")
 	}
 	if err != nil {
 		return a, fmt.Errorf("advertise %q: %w", text, err)
@@ -58,17 +56,17 @@ func ParseAdvertise(text string) (Advertise, error) {
 	return a, nil
 }
 
-// NamesPort tells whether the port is given, too.
+// NamesPort reports whether the port is given, too.
 func (a *Advertise) NamesPort() bool { return a.port != 0 }
 
-// Found tells whether the address is found among those of this machine, so that
-// it may change.
+// Found reports whether the address is chosen among those of this machine, so that it
+// may change.
 func (a *Advertise) Found(bound netip.AddrPort) bool {
 	return a.inter != "" || a.host == "" && bound.Addr().IsUnspecified()
 }
 
-// Addr gives the address to tell. toward are addresses of the others, the most
-// telling ones first. It looks nothing up unless a name is to be told.
+// Addr returns the address to advertise. toward has addresses of other agents, the most
+// useful first. Addr looks a name up only if a name is advertised.
 func (a *Advertise) Addr(ctx context.Context, bound netip.AddrPort, toward []netip.Addr) (netip.AddrPort, error) {
 	addr, err := a.find(ctx, bound.Addr(), toward)
 	if err != nil {
@@ -105,7 +103,7 @@ func (a *Advertise) ofName(ctx context.Context, bound netip.Addr, toward []netip
 	if ip := best(ips, bound, toward); ip.IsValid() {
 		return ip, nil
 	}
-	return netip.Addr{}, fmt.Errorf("advertise %s: it has no address that others can call: %v", a.text, ips)
+	return netip.Addr{}, fmt.Errorf("advertise %s: the name has no address that other machines can call: %v", a.text, ips)
 }
 
 func (a *Advertise) ofInterface(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
@@ -125,12 +123,12 @@ func (a *Advertise) ofInterface(bound netip.Addr, toward []netip.Addr) (netip.Ad
 	if ip := best(its, bound, toward); ip.IsValid() {
 		return ip, nil
 	}
-	return netip.Addr{}, fmt.Errorf("advertise %s: there is no such interface, or it has no address that others can call; these have one: %s", a.text, strings.Join(others, " "))
+	return netip.Addr{}, fmt.Errorf("advertise %s: there is no such interface, or it has no address that other machines can call; these have one: %s", a.text, strings.Join(others, " "))
 }
 
-// best gives the first address that others can call, of the family that they use
-// if there is one; an IPv4 link-local or loopback address only if there is no
-// other. It is not valid if there is none.
+// best returns the first address that other machines can call, of the family that the
+// agents use if possible. It returns an IPv4 link-local or loopback address only if
+// there is no other, and an invalid one if there is none at all.
 func best(ips []netip.Addr, bound netip.Addr, toward []netip.Addr) (first netip.Addr) {
 	rank := 0
 	for _, ip := range ips {
@@ -152,17 +150,16 @@ func best(ips []netip.Addr, bound netip.Addr, toward []netip.Addr) (first netip.
 	return first
 }
 
-// prefers4 tells whether the others are told an IPv4 address if there is one: an
-// agent that is bound to 0.0.0.0 was told so, one that is bound to [::] does as
-// the first of the others.
+// prefers4 reports whether an IPv4 address is preferred: yes on 0.0.0.0; on [::], if the
+// first of the other agents has one.
 func prefers4(bound netip.Addr, toward []netip.Addr) bool {
 	return bound.Is4() || len(toward) == 0 || toward[0].Is4()
 }
 
-// ofRoutes gives the address that packets to the others leave from: the first
-// address of a machine may be a bridge's that all machines have (docker0), or
-// of a network that the others are not in. Without others the default route
-// tells it, and without that the interfaces.
+// ofRoutes returns the address from which packets to the other agents leave. The first
+// address of a machine will not do: it may be a bridge's that every machine has
+// (docker0), or in another network. Without other agents the default route decides, and
+// without that the interfaces.
 func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
 	own, err := ownAddrs()
 	if err != nil {
@@ -171,7 +168,7 @@ func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
 	mine := func(a netip.Addr) bool {
 		return slices.ContainsFunc(own, func(o ownAddr) bool { return o.Addr() == a })
 	}
-	if bound.Is4() { // an IPv6 address only if nothing else is to be had
+	if bound.Is4() { // an IPv6 address only if there is no other
 		toward = slices.SortedStableFunc(slices.Values(toward), func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
 	}
 	for _, a := range toward {
@@ -179,12 +176,12 @@ func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
 			return source, nil
 		}
 	}
-	for _, o := range own { // the others call this agent there
+	for _, o := range own { // other agents call this one there
 		if !o.loopback() && slices.Contains(toward, o.Addr()) {
 			return o.Addr(), nil
 		}
 	}
-	for _, anywhere := range []string{"192.0.2.1", "2001:db8::1"} { // of documentation: nothing but the default route leads there
+	for _, anywhere := range []string{"192.0.2.1", "2001:db8::1"} { // documentation addresses: only the default route leads there
 		if source := Source(netip.MustParseAddr(anywhere)); mine(source) && !source.IsLoopback() {
 			return source, nil
 		}
@@ -206,15 +203,15 @@ func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
 	if len(names) == 0 {
 		names = []string{"none but loopback"}
 	}
-	return netip.Addr{}, fmt.Errorf("no address to tell the others: there is no default route, and no other agent is known; name one with --advertise ADDR or --advertise @INTERFACE; this machine has %s", strings.Join(names, ", "))
+	return netip.Addr{}, fmt.Errorf("no address to advertise: there is no default route, and no other agent is known; name one with --advertise ADDR or --advertise @INTERFACE; this machine has %s", strings.Join(names, ", "))
 }
 
-// besides are the names of interfaces that are no way to other machines, or are
-// one into an overlay that the others need not be in.
+// besides matches interfaces that lead to no other machine, or into an overlay network
+// that the other agents may not be in.
 var besides = regexp.MustCompile(`^(docker|podman|br-|virbr|lxcbr|lxdbr|cni|flannel|cilium|cali|weave|veth|dummy|tailscale|zt|wg|tun|tap|utun)`)
 
-// Source gives the address that packets to another one leave from. It asks the
-// kernel's routes, and sends none. It is not valid if there is no route.
+// Source returns the address from which packets to another one leave. It asks the
+// kernel's routes, and sends nothing. Invalid: there is no route.
 func Source(to netip.Addr) netip.Addr {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, seeds.DefaultPort)))
 	if err != nil {
@@ -230,8 +227,8 @@ type ownAddr struct {
 	inter net.Interface
 }
 
-// loopback tells whether other machines cannot call it, be it an address that a
-// router sends here (a virtual address on lo).
+// loopback reports whether other machines cannot call the address. A router may send a
+// virtual address here, on lo: that one they can.
 func (o *ownAddr) loopback() bool {
 	return o.inter.Flags&net.FlagLoopback != 0 || o.Addr().IsLoopback()
 }
@@ -240,12 +237,12 @@ func (o *ownAddr) loopback() bool {
 func ownAddrs() (own []ownAddr, err error) {
 	inters, err := net.Interfaces()
 	if err != nil {
-		return nil, fmt.Errorf("find an address to tell the others: %w", err)
+		return nil, fmt.Errorf("find an address to advertise: %w", err)
 	}
 	for _, i := range inters {
 		addrs, err := i.Addrs()
 		if err != nil || i.Flags&net.FlagUp == 0 {
-			continue // gone since, or no way to anybody
+			continue // removed since, or it leads to no other machine
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {

@@ -340,7 +340,7 @@ func TestAFormerVersionIsToldAndRefused(t *testing.T) {
 		_, err = udp.Write(append([]byte("\xf4\x07default\x01"), make([]byte, 60)...))
 		require.NoError(t, err)
 	}
-	eventually(t, "told", warned("127.0.0.1 gossips as a former version of ddgoose does: it cannot join; run the same version of ddgoose everywhere"))
+	eventually(t, "told", warned("127.0.0.1 gossips as a former version of ddgoose does: it cannot join: run the same version of ddgoose everywhere"))
 
 	tcp, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp4", a.Status().Addr)
 	if err != nil {

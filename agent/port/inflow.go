@@ -2,30 +2,31 @@ package port
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 
-	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/quietlog"
 )
 
 const (
-	// streamsMost bounds the accepted streams that are open at once.
+	// streamsMost bounds the accepted streams that are open at once and have not sent all
+	// of their request. wholeMost bounds the others, most of which wait for their turn: all
+	// agents of a large flock may join at once.
 	streamsMost = 64
-	// hostMost bounds what the streams with one host make this agent hold: request
-	// and answer, sealed and decoded. The states of two flocks of 5,000 fit.
+	wholeMost   = 256
+	// hostMost bounds the memory that all streams with one host use: request and answer,
+	// sealed and decoded. The states of two flocks of 5,000 agents fit.
 	hostMost = 16 << 20
-	// inflowMost bounds the same of all streams together.
+	// inflowMost bounds the memory that all streams use.
 	inflowMost = 32 << 20
 )
 
-var errStreamEvicted = errors.New("stream closed: too many at once, and its host has the most")
+var errStreamEvicted = errors.New("stream closed: too many streams or too much memory, and its host uses the most")
 
-// inflow holds the streams, and bounds the memory that they can take. When there
-// is too much, a stream of the host that has the most is closed, so that a hostile
-// host only harms itself.
+// inflow bounds the memory of all streams. If they need too much, it closes a stream of
+// the host that uses the most, so that a hostile host only harms itself.
 type inflow struct {
 	counts *meters.Counters
 	quiet  *quietlog.Log
@@ -37,7 +38,7 @@ type inflow struct {
 	}
 }
 
-// take adds a stream. When too many were accepted, another one is closed.
+// take adds a stream. If too many were accepted, it closes one.
 func (in *inflow) take(s *stream) {
 	in.mu.Lock()
 	in.mu.open = append(in.mu.open, s)
@@ -47,16 +48,17 @@ func (in *inflow) take(s *stream) {
 	}
 	var victim *stream
 	if accepted > streamsMost {
-		victim = in.worst((*stream).place)
+		victim = in.worst((*stream).place, false)
 		in.remove(victim)
 	}
 	in.mu.Unlock()
 	in.evict(victim, "full")
 }
 
-// place is 1 for a stream that another agent opened: those are limited.
+// place is 1 for a stream that another agent opened, and that has not sent all of its
+// request: those are limited.
 func (s *stream) place() int {
-	if s.to == "" {
+	if s.to == "" && !s.whole {
 		return 1
 	}
 	return 0
@@ -64,7 +66,7 @@ func (s *stream) place() int {
 
 func (s *stream) bytes() int { return s.held }
 
-// grow adds n bytes to what a stream makes this agent hold.
+// grow adds n bytes to a stream's memory.
 func (in *inflow) grow(s *stream, n int) error {
 	in.mu.Lock()
 	if s.gone {
@@ -81,7 +83,7 @@ func (in *inflow) grow(s *stream, n int) error {
 	}
 	var victim *stream
 	if of > hostMost || in.mu.held > inflowMost {
-		victim = in.worst((*stream).bytes)
+		victim = in.worst((*stream).bytes, false)
 		in.remove(victim)
 	}
 	in.mu.Unlock()
@@ -92,9 +94,36 @@ func (in *inflow) grow(s *stream, n int) error {
 	return nil
 }
 
+// complete notes that all of a stream's request has come, and that it waits for its
+// turn. When too many do, the newest one of the host that has the most is closed: the others
+// have waited longer.
+func (in *inflow) complete(s *stream) {
+	in.mu.Lock()
+	s.whole = true
+	whole := 0
+	for _, o := range in.mu.open {
+		whole += o.waits()
+	}
+	var victim *stream
+	if whole > wholeMost {
+		victim = in.worst((*stream).waits, true)
+		in.remove(victim)
+	}
+	in.mu.Unlock()
+	in.evict(victim, "full")
+}
+
+// waits is 1 for a stream whose request has all come.
+func (s *stream) waits() int {
+	if s.whole {
+		return 1
+	}
+	return 0
+}
+
 // worst finds the host that has most of something, and gives its stream that has
-// most of it; of several the oldest. mu is held.
-func (in *inflow) worst(of func(*stream) int) *stream {
+// most of it; of several the oldest, or the newest. mu is held.
+func (in *inflow) worst(of func(*stream) int, newest bool) *stream {
 	sums := make(map[netip.Prefix]int, len(in.mu.open))
 	most := 0
 	for _, s := range in.mu.open {
@@ -103,21 +132,21 @@ func (in *inflow) worst(of func(*stream) int) *stream {
 	}
 	var worst *stream
 	for _, s := range in.mu.open {
-		if sums[s.host] == most && (worst == nil || of(s) > of(worst)) {
+		if sums[s.host] == most && (worst == nil || of(s) > of(worst) || newest && of(s) == of(worst)) {
 			worst = s
 		}
 	}
 	return worst
 }
 
-// leave forgets a stream that is being closed.
+// leave forgets a stream that is about to close.
 func (in *inflow) leave(s *stream) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.remove(s)
 }
 
-// remove forgets a stream. mu is held.
+// remove forgets a stream. The caller holds mu.
 func (in *inflow) remove(s *stream) {
 	if s.gone {
 		return
@@ -127,31 +156,12 @@ func (in *inflow) remove(s *stream) {
 	in.mu.open = slices.DeleteFunc(in.mu.open, func(o *stream) bool { return o == s })
 }
 
-// evict closes a stream, if any, and counts why.
+// evict closes a stream, if there is one, and counts the reason.
 func (in *inflow) evict(s *stream, reason string) {
 	if s == nil {
 		return
 	}
 	in.counts.Of("dropped_stream_" + reason).Add(1)
 	in.quiet.Warn("stream "+reason+" "+s.host.String(), "a stream was closed", "from", s.host, "reason", reason)
-	_ = s.Conn.Close() // its reader sees that, and cleans up
-}
-
-// hostPrefix gives the host that an address counts for. An IPv6 host may own a
-// whole network of 64 bits.
-func hostPrefix(addr net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	_ = s.Conn.Close() // its reader notices, and cleans up
 }

@@ -7,7 +7,8 @@ import (
 	"net"
 	"testing"
 
-	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/quietlog"
 
 	"github.com/stretchr/testify/require"
@@ -31,7 +32,7 @@ func (b *inflowBench) stream(host string) *stream {
 	b.t.Cleanup(func() { require.NoError(b.t, theirs.Close()) })
 	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, "7"))
 	require.NoError(b.t, err)
-	s := &stream{Conn: ours, port: b.port, host: hostPrefix(addr)}
+	s := &stream{Conn: ours, port: b.port, host: api.HostPrefix(addr)}
 	b.take(s)
 	return s
 }
@@ -125,4 +126,23 @@ func TestStreamsThatWeOpenedTakeNobodysPlace(t *testing.T) {
 		b.take(&stream{Conn: ours, port: b.port, host: first.host, to: "10.0.0.1:7"})
 	}
 	require.False(t, b.closed(first))
+}
+
+func TestOfRequestsThatWaitTheNewestOfTheGreediestHostIsClosed(t *testing.T) {
+	b := newInflowBench(t)
+	honest := b.stream("10.0.0.1")
+	b.complete(honest)
+	var greedy []*stream
+	for range 2 * wholeMost {
+		s := b.stream("10.0.0.9")
+		b.complete(s)
+		greedy = append(greedy, s)
+	}
+	for i, s := range greedy {
+		require.Equal(t, i >= wholeMost-1, b.closed(s), "request %d", i)
+	}
+	late := b.stream("10.0.0.2")
+	b.complete(late)
+	require.False(t, b.closed(honest) || b.closed(late))
+	require.False(t, b.closed(b.stream("10.0.0.3")), "they take no place of one that is being read")
 }

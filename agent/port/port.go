@@ -1,18 +1,20 @@
 // Package port shares one UDP and TCP port between the agents' own datagrams and
-// memberlist, and limits what one sender can take of it.
+// memberlist, and limits how much of it one sender can use.
 //
-// A datagram of ours goes to Options.Datagram on the reading goroutine. Everything
-// else is gossip: datagrams and streams that are sealed here, and opened and
-// checked here before memberlist, which has no key, reads a byte. [Port] is
-// memberlist's transport. [ListenUDP] opens the real sockets.
+// The reading goroutine passes our datagrams to Options.Datagram. Everything else is
+// gossip, in datagrams and streams: this package seals it, and opens and checks it
+// before memberlist, which has no key, reads a byte. [Port] is memberlist's transport.
+// [ListenUDP] opens the real sockets.
 package port
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,35 +22,35 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/meters"
+	"duckduckgoose/agent/internal/meters"
 	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/wire"
 )
 
 const (
-	// gossipQueue bounds the packets that wait for memberlist. What comes on top is
-	// dropped and counted.
+	// gossipQueue bounds the packets that wait for memberlist. More are dropped and
+	// counted.
 	gossipQueue = 256
-	// passOnMost bounds the pings of a second that are passed on: memberlist starts a
+	// passOnMost bounds the pings per second that are passed on: memberlist starts a
 	// goroutine for each.
 	passOnMost = 256
 )
 
-// Options is what a port is opened with. The functions may be called from any
-// goroutine and must not block.
+// Options are the settings of a port. The functions may be called from any goroutine and
+// must not block.
 type Options struct {
 	Transport Transport
 	Self      election.ID
 	Label     string // of the flock
 	Keys      *atomic.Pointer[wire.Keyring]
-	Advertise netip.AddrPort // the address that the others are told; not valid: the bound one
+	Advertise netip.AddrPort // the address that other agents call; invalid: the bound one
 	Counts    *meters.Counters
 	Quiet     *quietlog.Log
 
-	Datagram     func(b []byte, from netip.AddrPort)           // takes a datagram of ours; b is valid until it returns
-	OtherLabel   func(addr, label string)                      // an agent of another label was met
-	OtherKeys    func(host, text string)                       // an agent of other keys was met
-	OtherVersion func(host, text string)                       // an agent of another version of gossip was met
+	Datagram     func(b []byte, from netip.AddrPort)           // receives our datagrams; b is valid until it returns
+	OtherLabel   func(addr, label string)                      // an agent with another label called
+	OtherKeys    func(host, text string)                       // an agent with other keys called
+	OtherVersion func(host, text string)                       // an agent with another version of gossip called
 	Sender       func(id election.ID) (string, netip.AddrPort) // the name and address of a stream's sender, for fault rules
 }
 
@@ -59,6 +61,7 @@ type Port struct {
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	in      *inflow
+	turns   turns
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -73,7 +76,7 @@ type Port struct {
 
 var _ memberlist.NodeAwareTransport = (*Port)(nil)
 
-// Open begins to receive.
+// Open starts to receive.
 func Open(opts Options) *Port {
 	p := newPort(opts)
 	p.opts.Transport.Receive(p.packet, p.stream)
@@ -84,7 +87,7 @@ func newPort(opts Options) *Port {
 	p := &Port{
 		opts:    opts,
 		packets: make(chan *memberlist.Packet, gossipQueue), streams: make(chan net.Conn),
-		in: &inflow{counts: opts.Counts, quiet: opts.Quiet}, body: make([]byte, 0, wire.MaxDatagram),
+		in: &inflow{counts: opts.Counts, quiet: opts.Quiet}, turns: newTurns(), body: make([]byte, 0, wire.MaxDatagram),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.open = map[net.Conn]struct{}{}
@@ -122,8 +125,8 @@ func (p *Port) packet(b []byte, from netip.AddrPort) {
 	}
 }
 
-// dropped counts a bad datagram of gossip by its reason, and says so once a
-// minute and host.
+// dropped counts a bad gossip datagram by its reason, and logs it once a minute per
+// host.
 func (p *Port) dropped(err error, from netip.AddrPort) {
 	var drop *wire.DropError
 	if !errors.As(err, &drop) {
@@ -149,7 +152,7 @@ func (p *Port) dropped(err error, from netip.AddrPort) {
 	}
 }
 
-// perSecond lets a number of things pass in each second. One goroutine uses it.
+// perSecond lets a number of events pass in each second. One goroutine uses it.
 type perSecond struct {
 	since time.Time
 	used  int
@@ -163,13 +166,13 @@ func (s *perSecond) take(now time.Time) bool {
 	return s.used <= passOnMost
 }
 
-// FinalAdvertiseAddr gives memberlist the address that the others are told.
+// FinalAdvertiseAddr returns the address that other agents call, for memberlist.
 func (p *Port) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 	addr := p.Advertised()
 	return addr.Addr().AsSlice(), int(addr.Port()), nil
 }
 
-// Advertised is the address the others are told.
+// Advertised returns the address that other agents call.
 func (p *Port) Advertised() netip.AddrPort {
 	if p.opts.Advertise.IsValid() {
 		return p.opts.Advertise
@@ -195,21 +198,18 @@ func (p *Port) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, err
 func (p *Port) PacketCh() <-chan *memberlist.Packet { return p.packets }
 func (p *Port) StreamCh() <-chan net.Conn           { return p.streams }
 
-// Shutdown makes this agent silent: it ends delivery, closes every stream, ends
-// the dials under way, and waits for those that were still opening. It is safe
-// twice.
+// Shutdown makes this agent silent: it ends delivery, closes every stream, ends the
+// dials under way, and waits for those that were still opening. A second call does
+// nothing.
 func (p *Port) Shutdown() error {
 	p.mu.Lock()
 	p.cancel()
-	open := make([]net.Conn, 0, len(p.mu.open))
-	for c := range p.mu.open {
-		open = append(open, c)
-	}
+	open := slices.Collect(maps.Keys(p.mu.open))
 	clear(p.mu.open)
 	p.mu.Unlock()
 	err := p.opts.Transport.Close()
 	for _, c := range open {
-		_ = c.Close() // memberlist closes it once more, which harms nobody
+		_ = c.Close() // memberlist closes it again, which does no harm
 	}
 	p.ended.Wait()
 	return err

@@ -2,14 +2,14 @@ package port
 
 import "context"
 
-// maxSegment is the most that a packet of a stream carries: with the headers of
-// IPv6 and TCP 1,260 bytes, and every path of IPv6 carries 1,280. Some paths
-// lose larger packets without a word (a tunnel, and a firewall that drops
-// ICMP), and streams would hang while all datagrams pass.
+// maxSegment is the largest payload of a stream's packet. With the headers of IPv6 and
+// TCP the packet has 1,260 bytes, and every IPv6 path carries 1,280. Some paths silently
+// lose larger packets (a tunnel, and a firewall that drops ICMP): streams would hang
+// while all datagrams pass.
 const maxSegment = 1200
 
-// FullPackets before the name of a node that memberlist calls has that stream
-// take packets as large as the system makes them, to find out what a path loses.
+// FullPackets before a node's name makes its stream use packets as large as the system
+// allows, to find out what a path loses.
 const FullPackets = "full-packets "
 
 type fullPackets struct{}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shortSegments limits both ends of a stream: what the end that dials tells and
-// what it takes bind both.
+// shortSegments limits the segments of both ends of a stream: the limit that the dialing
+// end announces also binds the other.
 func shortSegments(_, _ string, conn syscall.RawConn) error {
 	var set error
 	err := conn.Control(func(fd uintptr) {

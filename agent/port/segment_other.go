@@ -4,6 +4,5 @@ package port
 
 import "syscall"
 
-// shortSegments leaves the segments to the system: a socket that is not
-// connected takes no shorter ones there.
+// shortSegments does nothing: here an unconnected socket cannot limit its segments.
 func shortSegments(_, _ string, _ syscall.RawConn) error { return nil }

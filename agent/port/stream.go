@@ -10,41 +10,45 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/wire"
 )
 
 const (
 	// prefaceWait is how long an accepted stream has to name its sender.
 	prefaceWait = 2 * time.Second
-	// requestWait is how long its request may take after that.
+	// requestWait is how long the stream's request may take after that.
 	requestWait = 10 * time.Second
-	// firstRead is allocated for a message before any of it has come.
+	// firstRead is allocated for a message before any of it has arrived.
 	firstRead = 4 << 10
-	// memberCost is what memberlist allocates per member of a push/pull, beside
-	// what it copies.
+	// memberCost is what memberlist allocates per member of a push/pull, besides the copy.
 	memberCost = 192
 )
 
-// stream is a connection to another agent. What comes is opened and checked as a
-// whole before memberlist reads any of it; each Write is one message.
+// stream is a connection to another agent. A whole message is opened and checked before
+// memberlist reads any of it; each Write is one message.
 type stream struct {
 	net.Conn
 	port *Port
 	host netip.Prefix
-	to   string // where we opened it to; "": the other agent did
+	to   string // the address we dialed; "": the other agent dialed
 
-	read bool   // what was to come has come
-	came []byte // and this is what memberlist has not read of it
+	read bool   // the message has been read
+	came []byte // the part that memberlist has not read yet
 
-	held int  // bytes that it makes this agent hold; guarded by inflow.mu
-	gone bool // closed, or about to be; guarded by inflow.mu
+	served func() // ends its turn, once; nil: it has none
+
+	held  int  // its memory in bytes; guarded by inflow.mu
+	gone  bool // closed, or about to be; guarded by inflow.mu
+	whole bool // all of its request has come; guarded by inflow.mu
 }
 
-// comes tells what this agent reads from the stream, and leaves what it writes.
+// comes says what this agent reads from the stream, and leaves what it writes.
 func (s *stream) comes() wire.Way { return wire.Way(s.to != "") }
 
 func (s *stream) Read(b []byte) (int, error) {
@@ -61,7 +65,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// receive takes in the message. One that is not an agent's is counted by reason.
+// receive reads the message. A bad one is counted by its reason.
 func (s *stream) receive() error {
 	s.read = true
 	err := s.takeIn()
@@ -99,7 +103,7 @@ func (s *stream) takeIn() error {
 	return s.port.in.grow(s, len(message)+members*memberCost)
 }
 
-// take reads n bytes. What it allocates grows with what came.
+// take reads n bytes. It allocates as the bytes arrive.
 func (s *stream) take(n int) ([]byte, error) {
 	var b []byte
 	for len(b) < n {
@@ -130,19 +134,22 @@ func (s *stream) Write(b []byte) (int, error) {
 // Close is called by memberlist.
 func (s *stream) Close() error {
 	s.port.in.leave(s)
+	if s.served != nil {
+		s.served()
+	}
 	s.port.mu.Lock()
 	delete(s.port.mu.open, s.Conn)
 	s.port.mu.Unlock()
 	return s.Conn.Close()
 }
 
-// stream takes an accepted stream. Its preface must name the sender, and its
-// request must be whole and right, before memberlist gets it.
+// stream handles an accepted stream. Its preface must name the sender, and its request
+// must be complete and valid, before memberlist gets it.
 func (p *Port) stream(raw net.Conn) {
 	if !p.track(raw) {
 		return
 	}
-	s := &stream{Conn: raw, port: p, host: hostPrefix(raw.RemoteAddr())}
+	s := &stream{Conn: raw, port: p, host: api.HostPrefix(raw.RemoteAddr())}
 	p.in.take(s)
 	go func() {
 		defer p.ended.Done()
@@ -154,6 +161,14 @@ func (p *Port) stream(raw net.Conn) {
 			_ = s.Close()
 			return
 		}
+		p.in.complete(s)
+		done, ok := p.turns.wait(p.ctx)
+		if !ok {
+			p.opts.Counts.Of("dropped_stream_late").Add(1)
+			_ = s.Close()
+			return
+		}
+		s.served = sync.OnceFunc(done)
 		select {
 		case p.streams <- s:
 		case <-p.ctx.Done():
@@ -162,8 +177,8 @@ func (p *Port) stream(raw net.Conn) {
 	}()
 }
 
-// track registers a stream that Shutdown will close, and one goroutine that it
-// will wait for. After Shutdown it closes the stream and gives false.
+// track registers a stream for Shutdown to close, and one goroutine for it to wait for.
+// After Shutdown it closes the stream and returns false.
 func (p *Port) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,7 +191,7 @@ func (p *Port) track(conn net.Conn) bool {
 	return true
 }
 
-// admit reads the preface and the label behind it.
+// admit reads the preface and the label after it.
 func (p *Port) admit(conn net.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(prefaceWait)); err != nil {
 		return err
@@ -201,9 +216,9 @@ func (p *Port) admit(conn net.Conn) error {
 	return conn.SetDeadline(time.Now().Add(requestWait))
 }
 
-// refuse counts a stream that is not for us, reports why, and answers with our
-// label, the version of gossip that we speak and our key's id, so that the dialer sees more than
-// an EOF. The answer is never larger than what came.
+// refuse counts a stream that is not for us, and reports why. It answers with our label,
+// our version of gossip and our key's id, so that the dialer sees more than an EOF. The
+// answer is never larger than what came.
 func (p *Port) refuse(conn net.Conn, from string, err error) {
 	reason := wire.DropMalformed
 	var drop *wire.DropError
@@ -212,7 +227,7 @@ func (p *Port) refuse(conn net.Conn, from string, err error) {
 	}
 	p.opts.Counts.Of("refused_stream_" + reason).Add(1)
 	if drop == nil {
-		return // it sent nothing that could be answered
+		return // it sent nothing to answer
 	}
 	label, ok := readLabel(conn)
 	switch {
@@ -234,11 +249,11 @@ func (p *Port) refuse(conn net.Conn, from string, err error) {
 	}
 }
 
-// refused reports why the other end refused, by what it answered.
+// refused reads why the other end refused, and reports it.
 func (s *stream) refused() error {
 	p := s.port
 	label, ok := readLabel(io.MultiReader(bytes.NewReader([]byte{labelByte}), s.Conn))
-	version := []byte{1} // the former version did not say which it speaks
+	version := []byte{1} // version 1 does not send its number
 	_, _ = io.ReadFull(s.Conn, version)
 	switch {
 	case ok && label != p.opts.Label:
@@ -260,15 +275,15 @@ func isHex(b []byte) bool {
 	return err == nil
 }
 
-// labelByte opens a flock's label on a stream.
+// labelByte starts a flock's label on a stream.
 const labelByte = 244
 
 func labelHeader(label string) []byte {
 	return append([]byte{labelByte, byte(len(label))}, label...)
 }
 
-// readLabel reads the label that follows a preface. It travels in clear, so that
-// an agent of another flock can be named.
+// readLabel reads the label after a preface. The label is not encrypted, so that an
+// agent of another flock can be named.
 func readLabel(r io.Reader) (string, bool) {
 	b := make([]byte, 2, 2+wire.MaxLabel)
 	if _, err := io.ReadFull(r, b); err != nil || b[0] != labelByte {
@@ -281,13 +296,12 @@ func readLabel(r io.Reader) (string, bool) {
 	return wire.FlockLabelOf(b)
 }
 
-// OfKeys tells whether a drop has this reason because the sender holds other
-// keys than we.
+// OfKeys reports whether a drop has this reason because the sender has other keys.
 func OfKeys(reason string) bool {
 	return reason == wire.DropUnknownKey || reason == wire.DropUnsealed
 }
 
-// Host gives the host of HOST:PORT.
+// Host returns the host of HOST:PORT.
 func Host(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -296,7 +310,7 @@ func Host(addr string) string {
 	return host
 }
 
-// held lists the keys that we hold.
+// held lists our keys.
 func held(k *wire.Keyring) string {
 	if ids := k.KeyIDs(); len(ids) > 0 {
 		return "we hold " + strings.Join(ids, ", ")
@@ -323,7 +337,7 @@ func (p *Port) dial(ctx context.Context, addr string, timeout time.Duration) (ne
 		return nil, net.ErrClosed
 	}
 	defer p.ended.Done()
-	s := &stream{Conn: raw, port: p, host: hostPrefix(raw.RemoteAddr()), to: addr}
+	s := &stream{Conn: raw, port: p, host: api.HostPrefix(raw.RemoteAddr()), to: addr}
 	p.in.take(s)
 	var opening bytes.Buffer
 	if err = wire.WritePreface(&opening, p.opts.Keys.Load(), p.opts.Self); err == nil {

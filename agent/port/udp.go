@@ -8,18 +8,39 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"duckduckgoose/agent/quietlog"
 )
 
 const (
-	// socketBuffer is asked of the kernel, so that a burst waits and is not lost.
+	// socketBuffer is the buffer size asked of the kernel, so that a burst is not lost.
 	socketBuffer = 1 << 20
 	// maxPacket is the largest packet UDP can carry.
 	maxPacket = 65535
-	// portTries bounds the search for a port that is free for UDP and TCP both.
+	// portTries bounds the search for a port that is free for both UDP and TCP.
 	portTries = 16
 )
+
+// Transport is one agent's network: datagrams and streams on one port. The
+// real one is [ListenUDP]; tests use one in memory.
+type Transport interface {
+	// Receive starts delivery; it is called once. The reading goroutine calls packet, and
+	// b is valid until packet returns. stream owns the conn.
+	Receive(packet func(b []byte, from netip.AddrPort), stream func(net.Conn))
+	WriteTo(b []byte, to netip.AddrPort) error
+	Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	LocalAddr() netip.AddrPort
+	// Close ends delivery. No callback runs once it has returned. A second call does
+	// nothing.
+	Close() error
+}
+
+// Batcher is a Transport that sends several datagrams for little more than one
+// costs. failed hears which of them could not be sent, before WriteAll returns.
+type Batcher interface {
+	WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error))
+}
 
 // sockets is the real network: UDP and TCP on one port.
 type sockets struct {
@@ -34,10 +55,13 @@ type sockets struct {
 	ended  sync.WaitGroup
 }
 
-var _ Transport = (*sockets)(nil)
+var (
+	_ Transport = (*sockets)(nil)
+	_ Batcher   = (*sockets)(nil)
+)
 
-// ListenUDP opens UDP and TCP on bind, "HOST:PORT"; port 0 takes any that is free for both.
-// log hears when streams cannot be accepted.
+// ListenUDP opens UDP and TCP on bind, "HOST:PORT"; port 0 takes a port that is free for
+// both. log gets a warning when streams cannot be accepted.
 func ListenUDP(bind string, log *slog.Logger) (Transport, error) {
 	want, err := net.ResolveUDPAddr("udp", bind)
 	if err != nil {
@@ -72,11 +96,11 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
 	}
-	// The kernel may grant less; that costs datagrams under load, not safety.
+	// The kernel may grant less: that costs datagrams under load, but no safety.
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
 	local := addr.AddrPort()
-	if want.IP.Equal(net.IPv4zero) { // the socket takes IPv6 as well, and says [::]
+	if want.IP.Equal(net.IPv4zero) { // the socket also accepts IPv6, and shows [::]
 		local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
 	}
 	return &sockets{
@@ -85,24 +109,16 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 }
 
 func (s *sockets) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
-	s.ended.Go(func() {
-		buf := make([]byte, maxPacket)
-		for {
-			n, from, err := s.data.readFrom(buf)
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err != nil {
-				continue // an ICMP error about somebody else's datagram
-			}
-			packet(buf[:n], from)
-		}
-	})
+	s.ended.Go(func() { s.data.receive(packet) })
 	s.ended.Go(func() { acceptAll(s.tcp, s.closed, &s.quiet, stream) })
 }
 
 func (s *sockets) WriteTo(b []byte, to netip.AddrPort) error {
 	return s.data.writeTo(b, to)
+}
+
+func (s *sockets) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
+	s.data.writeAll(b, to, failed)
 }
 
 func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
@@ -127,4 +143,35 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
+}
+
+const (
+	// acceptPause is the first pause after a stream could not be accepted, for example
+	// because the process has no file descriptor left. Each further pause is twice as
+	// long.
+	acceptPause = 5 * time.Millisecond
+	// acceptPauseMost bounds it.
+	acceptPauseMost = time.Second
+)
+
+// acceptAll passes streams on until ln is closed. closed ends a pause early.
+func acceptAll(ln net.Listener, closed <-chan struct{}, quiet *quietlog.Log, stream func(net.Conn)) {
+	pause := acceptPause
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPause
+			stream(conn)
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
+		}
+		quiet.Warn("accept", "cannot accept streams: other agents have to wait", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-closed:
+		}
+		pause = min(2*pause, acceptPauseMost)
+	}
 }

@@ -4,6 +4,7 @@ package port
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -14,31 +15,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagrams sends and receives without telling Go's scheduler: the socket never
-// blocks. Told, as package net tells it, the scheduler wakes its monitor thread
-// at each call that follows a rest, and an idle agent rests between any two
-// datagrams: that was a third of all the CPU it used.
+// datagrams sends and receives without Go's network poller: the socket never blocks.
+// With the poller, as in package net, the scheduler wakes its monitor thread at each
+// call that follows a rest; an idle agent rests between any two datagrams, and that took
+// a third of all its CPU.
 type datagrams struct {
 	conn *net.UDPConn
 	raw  syscall.RawConn
 	v6   bool // the socket's family
 
-	out struct { // guards what one call of send uses
+	out struct { // guards what one system call sends
 		sync.Mutex
-		call  func(fd uintptr) bool // made once, for none to be made at each call
-		b     []byte
-		to    unix.RawSockaddrInet6 // large enough for both families
-		toLen uintptr
-		errno syscall.Errno
+		call func(fd uintptr) bool // made once: a closure per call would allocate
+		batch
+		to     [batchSize]unix.RawSockaddrInet6 // each large enough for both families
+		queued int
+		sent   int
+		errno  syscall.Errno
 	}
 	in struct { // the reading goroutine's
-		call    func(fd uintptr) bool
-		b       []byte
-		from    unix.RawSockaddrInet6
-		fromLen uint32
-		n       int
-		errno   syscall.Errno
+		batch
+		from [batchSize]unix.RawSockaddrInet6
+		buf  [batchSize][]byte
 	}
+}
+
+// batchSize bounds what one system call sends or receives.
+const batchSize = 4
+
+// batch is the arguments of sendmmsg and recvmmsg.
+type batch struct {
+	messages [batchSize]message
+	parts    [batchSize]unix.Iovec // one of each message
+}
+
+// message is the kernel's struct mmsghdr.
+type message struct {
+	header unix.Msghdr
+	length uint32
+}
+
+// set has message i carry b, to or from an address of so many bytes.
+func (c *batch) set(i int, b []byte, addr *unix.RawSockaddrInet6, addrLen uint32) {
+	c.parts[i].Base = &b[0]
+	c.parts[i].SetLen(len(b))
+	h := &c.messages[i].header
+	h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(addr)), addrLen, &c.parts[i]
+	h.SetIovlen(1)
 }
 
 func newDatagrams(conn *net.UDPConn) (*datagrams, error) {
@@ -52,80 +75,136 @@ func newDatagrams(conn *net.UDPConn) (*datagrams, error) {
 		return nil, err
 	}
 	_, d.v6 = family.(*unix.SockaddrInet6)
-	d.out.call, d.in.call = d.send, d.receive
+	d.out.call = d.send
 	return d, nil
 }
 
 // writeTo sends one datagram.
-func (d *datagrams) writeTo(b []byte, to netip.AddrPort) error {
-	addr := to.Addr()
-	if len(b) == 0 || addr.Zone() != "" || !d.v6 && !addr.Unmap().Is4() {
-		_, err := d.conn.WriteToUDPAddrPort(b, to) // rare, or an error that net words well
-		return err
+func (d *datagrams) writeTo(b []byte, to netip.AddrPort) (err error) {
+	d.writeAll([][]byte{b}, []netip.AddrPort{to}, func(_ int, failed error) { err = failed })
+	return err
+}
+
+// writeAll sends datagrams, as many as possible by each system call. failed
+// hears which of them could not be sent.
+func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
+	for i := 0; i < len(b); {
+		sent, err := d.writeSome(b[i:], to[i:])
+		if sent == 0 && err == nil { // rare: it must wait, or gets an error that net words well
+			_, err = d.conn.WriteToUDPAddrPort(b[i], to[i])
+			sent = 1
+		}
+		if err != nil {
+			failed(i, err)
+			sent = 1
+		}
+		i += sent
 	}
+}
+
+// writeSome makes one system call and tells how many datagrams left, from the
+// first on. 0 without an error: package net must send the first. An error is the first one's.
+func (d *datagrams) writeSome(b [][]byte, to []netip.AddrPort) (sent int, err error) {
 	out := &d.out
 	out.Lock()
-	out.to, out.b = unix.RawSockaddrInet6{}, b
-	if d.v6 {
-		out.to.Family, out.to.Addr, out.toLen = unix.AF_INET6, addr.As16(), unix.SizeofSockaddrInet6
-		bigEndian(&out.to.Port, to.Port())
-	} else {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&out.to))
-		v4.Family, v4.Addr, out.toLen = unix.AF_INET, addr.Unmap().As4(), unix.SizeofSockaddrInet4
-		bigEndian(&v4.Port, to.Port())
+	defer out.Unlock()
+	out.queued, out.sent, out.errno = 0, 0, 0
+	for i := range b[:min(len(b), batchSize)] {
+		if !d.takes(b[i], to[i].Addr()) {
+			break
+		}
+		out.set(i, b[i], &out.to[i], d.address(&out.to[i], to[i]))
+		out.queued++
 	}
-	err := d.raw.Write(out.call)
-	errno := out.errno
-	out.b = nil
-	out.Unlock()
+	if out.queued == 0 {
+		return 0, nil
+	}
+	err = d.raw.Write(out.call)
+	for i := range out.queued {
+		out.parts[i].Base = nil
+	}
 	switch {
 	case err != nil:
-		return err
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		_, err := d.conn.WriteToUDPAddrPort(b, to) // which waits until there is room
-		return err
-	case errno != 0:
-		return os.NewSyscallError("sendto", errno)
+		return 0, err
+	case out.errno == 0:
+		return out.sent, nil
+	case out.errno == unix.EAGAIN || out.errno == unix.EINTR:
+		return 0, nil // package net waits until there is room
 	}
-	return nil
+	return 0, os.NewSyscallError("sendmmsg", out.errno)
+}
+
+// takes tells whether the kernel is given a datagram as it is.
+func (d *datagrams) takes(b []byte, addr netip.Addr) bool {
+	return len(b) > 0 && addr.Zone() == "" && (d.v6 || addr.Unmap().Is4())
+}
+
+// address puts an address where the kernel reads it, and gives its length.
+func (d *datagrams) address(at *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
+	*at = unix.RawSockaddrInet6{}
+	if d.v6 {
+		at.Family, at.Addr = unix.AF_INET6, to.Addr().As16()
+		bigEndian(&at.Port, to.Port())
+		return unix.SizeofSockaddrInet6
+	}
+	v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(at))
+	v4.Family, v4.Addr = unix.AF_INET, to.Addr().Unmap().As4()
+	bigEndian(&v4.Port, to.Port())
+	return unix.SizeofSockaddrInet4
 }
 
 func (d *datagrams) send(fd uintptr) bool {
 	out := &d.out
-	_, _, out.errno = syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&out.b[0])), uintptr(len(out.b)), 0,
-		uintptr(unsafe.Pointer(&out.to)), out.toLen)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&out.messages)), uintptr(out.queued), 0, 0, 0)
+	if out.errno = errno; errno == 0 {
+		out.sent = int(n)
+	}
 	return true
 }
 
-// readFrom waits for one datagram. One goroutine reads.
-func (d *datagrams) readFrom(b []byte) (int, netip.AddrPort, error) {
+// receive hands over datagrams until the socket is closed, in the one goroutine that reads.
+func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
 	in := &d.in
-	in.b = b
-	if err := d.raw.Read(in.call); err != nil {
-		return 0, netip.AddrPort{}, err
+	for i := range in.buf {
+		in.buf[i] = make([]byte, maxPacket)
 	}
-	if in.errno != 0 {
-		return 0, netip.AddrPort{}, os.NewSyscallError("recvfrom", in.errno)
+	call := func(fd uintptr) bool { return d.receiveSome(fd, packet) }
+	for {
+		if err := d.raw.Read(call); errors.Is(err, net.ErrClosed) {
+			return
+		}
 	}
-	if in.from.Family == unix.AF_INET {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&in.from))
-		return in.n, netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), fromBigEndian(&v4.Port)), nil
-	}
-	addr := netip.AddrFrom16(in.from.Addr).Unmap()
-	if addr.Is6() && in.from.Scope_id != 0 {
-		addr = addr.WithZone(zoneName(in.from.Scope_id))
-	}
-	return in.n, netip.AddrPortFrom(addr, fromBigEndian(&in.from.Port)), nil
 }
 
-// receive tells whether there was something; if not, it is called again when there is.
-func (d *datagrams) receive(fd uintptr) bool {
+// receiveSome makes one system call and tells whether there may be more. If not,
+// it is called again when something comes: what comes between this call and the
+// wait for it is not missed, because no call of Read begins in between.
+func (d *datagrams) receiveSome(fd uintptr, packet func([]byte, netip.AddrPort)) (more bool) {
 	in := &d.in
-	in.fromLen = unix.SizeofSockaddrInet6
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&in.b[0])), uintptr(len(in.b)), 0,
-		uintptr(unsafe.Pointer(&in.from)), uintptr(unsafe.Pointer(&in.fromLen)))
-	in.n, in.errno = int(n), errno
-	return errno != unix.EAGAIN && errno != unix.EINTR
+	for i, buf := range in.buf {
+		in.set(i, buf, &in.from[i], unix.SizeofSockaddrInet6)
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.messages)), batchSize, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return errno != unix.EAGAIN // else an ICMP error about somebody else's datagram
+	}
+	for i := range int(n) {
+		packet(in.buf[i][:in.messages[i].length], sender(&in.from[i]))
+	}
+	return n == batchSize
+}
+
+// sender reads an address that the kernel has written.
+func sender(from *unix.RawSockaddrInet6) netip.AddrPort {
+	if from.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), fromBigEndian(&v4.Port))
+	}
+	addr := netip.AddrFrom16(from.Addr).Unmap()
+	if addr.Is6() && from.Scope_id != 0 {
+		addr = addr.WithZone(zoneName(from.Scope_id))
+	}
+	return netip.AddrPortFrom(addr, fromBigEndian(&from.Port))
 }
 
 // zoneName names a link by its interface, as addresses are written.

@@ -3,6 +3,7 @@
 package port
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 )
@@ -17,7 +18,24 @@ func (d *datagrams) writeTo(b []byte, to netip.AddrPort) error {
 	return err
 }
 
-func (d *datagrams) readFrom(b []byte) (int, netip.AddrPort, error) {
-	n, from, err := d.conn.ReadFromUDPAddrPort(b)
-	return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
+func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
+	for i := range b {
+		if err := d.writeTo(b[i], to[i]); err != nil {
+			failed(i, err)
+		}
+	}
+}
+
+// receive hands over datagrams until the socket is closed, in the one goroutine that reads.
+func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
+	buf := make([]byte, maxPacket)
+	for {
+		n, from, err := d.conn.ReadFromUDPAddrPort(buf)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err == nil: // else an ICMP error about somebody else's datagram
+			packet(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	}
 }

@@ -83,6 +83,32 @@ func TestDatagramsKeepTheirBoundsAndTheirErrors(t *testing.T) {
 	require.Equal(t, []byte("goes on"), next(t, all).b)
 }
 
+func TestManyDatagramsLeaveTogether(t *testing.T) {
+	for _, bind := range []string{"127.0.0.1:0", "[::1]:0"} {
+		s, _ := listenFor(t, bind)
+		a, heardA := listenFor(t, bind)
+		b, heardB := listenFor(t, bind)
+		tooLarge := make([]byte, 1<<16)
+		bodies := [][]byte{{1}, {}, {2, 2}, tooLarge, tooLarge, {3}, {4}, {5}, {6}, {7}, {8}, {9}}
+		var to []netip.AddrPort
+		for i := range bodies {
+			to = append(to, []netip.AddrPort{a.LocalAddr(), b.LocalAddr()}[i%2])
+		}
+		failed := map[int]string{}
+		s.(Batcher).WriteAll(bodies, to, func(i int, err error) { failed[i] = err.Error() })
+		require.Len(t, failed, 2)
+		for _, i := range []int{3, 4} {
+			require.Contains(t, failed[i], "message too long")
+		}
+		for i, body := range bodies {
+			if len(body) < len(tooLarge) {
+				h := next(t, []<-chan heard{heardA, heardB}[i%2])
+				require.Equal(t, heard{append([]byte{}, body...), s.LocalAddr()}, h, "none is lost or mixed, and they keep their order")
+			}
+		}
+	}
+}
+
 func TestDatagramsFromManyGoroutines(t *testing.T) {
 	const senders, each = 8, 15 // what fits into the smallest buffer, if the reader is late
 	a, _ := listenFor(t, "127.0.0.1:0")
@@ -124,4 +150,7 @@ func TestSendingAllocatesNothing(t *testing.T) {
 			t.Fail()
 		}
 	}))
+	all, addrs := [][]byte{b, b, b}, []netip.AddrPort{to, to, to}
+	failed := func(int, error) { t.Fail() }
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.(Batcher).WriteAll(all, addrs, failed) }))
 }

@@ -1,5 +1,5 @@
-// Package recovery gives a flock that has lost its majority for good a new set of
-// voters, on the disks of its stopped agents (rule 26).
+// Package recovery gives a flock new voters, on the disks of its stopped agents, after a
+// majority of the voters is lost for good (rule 26).
 package recovery
 
 import (
@@ -17,26 +17,26 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// Recovery is what a manual recovery would do to one agent's disk (rule 26).
+// Recovery is the planned recovery of one agent's disk (rule 26).
 type Recovery struct {
-	Name       string   // this agent's; "" when its disk does not tell
+	Name       string   // this agent's; "" if its disk does not know it
 	Voters     []string // before, as --keep names them
 	Keep       []string // after
 	Generation uint64   // after
-	// Done: the disk has been recovered with this list already, and stays as it is.
+	// Done: this disk was already recovered with this list, and stays as it is.
 	Done bool
 
-	Next store.State // what Commit saves
+	Next store.State // Commit saves this
 
 	disk *store.Store
 }
 
-// Open reads the data directory of a stopped agent and works out what
-// keeping only the named voters means. Agents are named by name or id, with
-// ":PRIORITY" behind it unless that is the default. It changes nothing; the caller closes what it gets.
+// Open reads the data directory of a stopped agent and plans what keeping only the named
+// voters means. keep has names or ids, with ":PRIORITY" unless it is the default. Open
+// changes nothing; the caller closes the result.
 func Open(dir string, keep []string) (*Recovery, error) {
 	if _, err := os.Stat(filepath.Join(dir, store.StateFile)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("data directory %s: there is no agent's state in it: name the right one with --data-dir", dir)
+		return nil, fmt.Errorf("data directory %s: no agent has kept its state here: name the right directory with --data-dir", dir)
 	}
 	disk, err := store.Open(dir, nil)
 	if err != nil {
@@ -49,17 +49,17 @@ func Open(dir string, keep []string) (*Recovery, error) {
 	return r, nil
 }
 
-// Plan is Open for a data directory that is open already.
+// Plan is Open for a data directory that is already open.
 func Plan(disk *store.Store, keep []string) (*Recovery, error) {
 	st := disk.State()
 	rec, ok := st.Record()
 	switch {
 	case !ok || rec.FlockID.IsZero() || rec.Config.N == 0:
-		return nil, errors.New("this agent knows no voters: run recover on an agent that was one")
+		return nil, errors.New("this agent knows no voters: run recover on an agent that was a voter")
 	case st.Left:
 		return nil, errors.New("this agent has left its flock: run recover on the survivors")
 	case rec.Generation.Number >= election.MaxGeneration:
-		return nil, fmt.Errorf("generation %d is the last there can be", rec.Generation.Number)
+		return nil, fmt.Errorf("generation %d is the highest possible one", rec.Generation.Number)
 	}
 	names := disk.Names()
 	config, err := keptVoters(keep, rec.Config, names)
@@ -67,7 +67,7 @@ func Plan(disk *store.Store, keep []string) (*Recovery, error) {
 		return nil, err
 	}
 	if !config.Has(st.ID) {
-		return nil, fmt.Errorf("this agent, %s, is not among those to keep: name it too, or leave its disk alone (it will follow the others as an observer)", nameIn(names, st.ID))
+		return nil, fmt.Errorf("this agent, %s, is not in the --keep list: add it, or do not run recover on it (it will follow the others as an observer)", nameIn(names, st.ID))
 	}
 	r := &Recovery{
 		Name: names[st.ID], Voters: votersIn(names, rec.Config), Keep: votersIn(names, config), Generation: rec.Generation.Number + 1, disk: disk,
@@ -80,7 +80,7 @@ func Plan(disk *store.Store, keep []string) (*Recovery, error) {
 	return r, nil
 }
 
-// Commit makes the recovery durable.
+// Commit saves the recovery on the disk.
 func (r *Recovery) Commit() error {
 	if r.Done {
 		return nil
@@ -91,15 +91,15 @@ func (r *Recovery) Commit() error {
 	return r.disk.Settle()
 }
 
-// Close gives the data directory free.
+// Close unlocks the data directory.
 func (r *Recovery) Close() error { return r.disk.Close() }
 
 func nameIn(names map[election.ID]string, id election.ID) string {
 	return cmp.Or(names[id], id.String())
 }
 
-// votersIn names the voters of a config as --keep does: with their priorities,
-// unless they are the default.
+// votersIn lists the voters of a config as --keep does: with their priorities, unless
+// they are the default.
 func votersIn(names map[election.ID]string, c election.Config) (words []string) {
 	for _, v := range c.Members() {
 		word := nameIn(names, v.ID)
@@ -111,13 +111,13 @@ func votersIn(names map[election.ID]string, c election.Config) (words []string) 
 	return words
 }
 
-// keptVoters makes the config of those to keep: NAME or NAME:PRIORITY each, or
-// an id in the name's place. The list alone decides, so that the same list makes
-// the same config on every survivor; what this disk knows of voters and names
-// only tells who is meant.
+// keptVoters returns the config of the voters to keep: each word is NAME or
+// NAME:PRIORITY, or has an id for the name. Only the list decides, so that every
+// survivor makes the same config of the same list; the voters and names on this disk
+// only say which agent a name means.
 func keptVoters(keep []string, known election.Config, names map[election.ID]string) (c election.Config, err error) {
 	if len(keep) == 0 || len(keep) > election.MaxVoters {
-		return c, fmt.Errorf("%d voters to keep: want 1 to %d", len(keep), election.MaxVoters)
+		return c, fmt.Errorf("--keep names %d voters: want 1 to %d", len(keep), election.MaxVoters)
 	}
 	leaders := 0
 	for _, word := range keep {
@@ -135,19 +135,19 @@ func keptVoters(keep []string, known election.Config, names map[election.ID]stri
 			}
 		}
 		if c.Has(id) {
-			return c, fmt.Errorf("%s is named twice", name)
+			return c, fmt.Errorf("%s is named twice: name it once", name)
 		}
 		c = c.With(election.Voter{ID: id, Priority: uint8(priority)})
 		leaders += int(min(priority, 1))
 	}
 	if leaders == 0 {
-		return c, errors.New("only witnesses would be kept, and none of them may lead: keep a voter of a priority above 0")
+		return c, errors.New("only witnesses would stay, and a witness never leads: keep a voter with a priority above 0")
 	}
 	return c, nil
 }
 
-// idOfName finds who is meant by a name. One that several disks have had means
-// the one that is a voter.
+// idOfName returns the agent that a name means. If several disks had the name, it means
+// the voter.
 func idOfName(name string, c election.Config, names map[election.ID]string) (election.ID, error) {
 	var voters, others []election.ID
 	var known []string
@@ -169,7 +169,7 @@ func idOfName(name string, c election.Config, names map[election.ID]string) (ele
 		return voters[0], nil
 	case 0:
 		slices.Sort(known)
-		return election.ID{}, fmt.Errorf("no agent %q: this disk knows %s; an agent can also be named by its id", name, strings.Join(slices.Compact(known), " "))
+		return election.ID{}, fmt.Errorf("this disk knows no agent %q, only %s: use one of these names, or an id", name, strings.Join(slices.Compact(known), " "))
 	}
-	return election.ID{}, fmt.Errorf("%q names %d agents: name the one meant by its id: %v", name, len(voters), voters)
+	return election.ID{}, fmt.Errorf("%[2]d agents are called %[1]q: name one by its id: %[3]v", name, len(voters), voters)
 }

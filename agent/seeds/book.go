@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-// looksAtOnce bounds the lookups that are under way. Each has its own time, so
-// that the others get their turn.
+// looksAtOnce bounds how many lookups run at the same time. Each has its own time limit,
+// so the others get their turn.
 const looksAtOnce = 16
 
-// Book holds seeds and what the last lookup found behind each. It is safe for
-// many goroutines.
+// Book holds the seeds and the last result of each lookup. It is safe for concurrent
+// use.
 type Book struct {
 	resolver *net.Resolver
 	run      func(func(context.Context)) bool
@@ -27,8 +27,8 @@ type Book struct {
 	}
 }
 
-// page is one seed. What a failed lookup leaves is the last good one: an old
-// address may still answer.
+// page is one seed. A failed lookup keeps the last good result: an old address may still
+// answer.
 type page struct {
 	Seed
 	addrs   []netip.AddrPort
@@ -36,14 +36,14 @@ type page struct {
 	looking bool
 }
 
-// NewBook makes an empty book. run runs a lookup on a goroutine of its own, and
-// found is called when one has found other addresses than before. The resolver
-// may be nil: then it is the system's.
+// NewBook returns an empty book. run starts a lookup on its own goroutine; found is
+// called when a lookup finds other addresses than before. A nil resolver stands for the
+// system's.
 func NewBook(r *net.Resolver, run func(func(context.Context)) bool, found func()) *Book {
 	return &Book{resolver: r, run: run, found: found, slots: make(chan struct{}, looksAtOnce)}
 }
 
-// Set replaces the seeds. It keeps what is known of those that stay.
+// Set replaces the seeds. Those that stay keep their addresses.
 func (b *Book) Set(words []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +66,7 @@ func (b *Book) Set(words []string) {
 	b.mu.pages = pages
 }
 
-// Look begins to look up again what is not an address already.
+// Look starts the lookups of all seeds that are not plain addresses.
 func (b *Book) Look() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +99,7 @@ func (b *Book) look(ctx context.Context, p *page) {
 	}
 }
 
-// Addrs gives the addresses that are known by now, in the order of the seeds.
+// Addrs returns the addresses known so far, in the order of the seeds.
 func (b *Book) Addrs() (addrs []netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +109,7 @@ func (b *Book) Addrs() (addrs []netip.AddrPort) {
 	return addrs
 }
 
-// Faults tells why the last lookup of some seeds failed.
+// Faults returns the errors of the seeds whose last lookup failed.
 func (b *Book) Faults() (texts []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -29,8 +29,8 @@ const (
 	maxAddrs   = 1024
 )
 
-// Lookup gives the addresses behind a seed, as long as ctx and the time of one
-// lookup last. It may give some and an error.
+// Lookup returns the addresses of a seed, until ctx ends or the lookup times out. It may
+// return addresses and an error.
 func (s *Seed) Lookup(ctx context.Context, r *net.Resolver) (addrs []netip.AddrPort, err error) {
 	switch s.kind {
 	case literal:
@@ -49,7 +49,7 @@ func (s *Seed) Lookup(ctx context.Context, r *net.Resolver) (addrs []netip.AddrP
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.word, err)
 	}
-	slices.SortFunc(addrs, netip.AddrPort.Compare) // servers answer in changing order
+	slices.SortFunc(addrs, netip.AddrPort.Compare) // the order of a server's answers changes
 	addrs = slices.Compact(addrs)
 	return addrs[:min(len(addrs), maxAddrs)], err
 }
@@ -83,8 +83,8 @@ func recordAddrs(ctx context.Context, r *net.Resolver, host string) ([]netip.Add
 	return all(ctx, r, targets)
 }
 
-// all looks several hosts up at the same time. It gives the addresses in their
-// order, and why others have none.
+// all looks several hosts up at the same time. It returns the addresses in the order of
+// the hosts, and the errors.
 func all(ctx context.Context, r *net.Resolver, hosts []Seed) (addrs []netip.AddrPort, err error) {
 	found, faults := make([][]netip.AddrPort, len(hosts)), make([]error, len(hosts))
 	var looks sync.WaitGroup

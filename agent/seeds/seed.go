@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// DefaultPort is the port of an address that names none.
+// DefaultPort is used where an address has no port.
 const DefaultPort = 3825
 
 const (
@@ -35,18 +35,18 @@ const (
 	command
 )
 
-// Parse reads HOST[:PORT], srv+NAME or exec:COMMAND. It looks nothing up.
+// Parse reads HOST[:PORT], srv+NAME or exec:COMMAND, without looking anything up.
 func Parse(word string) (Seed, error) {
 	s := Seed{word: word}
 	if cmd, ok := strings.CutPrefix(word, execPrefix); ok {
 		if s.kind, s.host = command, strings.TrimSpace(cmd); s.host == "" {
-			return s, errors.New("want a command that prints addresses, as exec:/usr/local/bin/list-agents")
+			return s, errors.New("want a command that prints addresses, for example exec:/usr/local/bin/list-agents")
 		}
 		return s, nil
 	}
 	if srv, ok := strings.CutPrefix(word, srvPrefix); ok {
 		if s.kind, s.host = records, srv; srv == "" || strings.ContainsAny(srv, ": ") {
-			return s, errors.New("want the name of SRV records, as srv+_ddgoose._udp.example.com; they name the ports")
+			return s, errors.New("want the name of SRV records without a port, for example srv+_ddgoose._udp.example.com")
 		}
 		return s, nil
 	}
@@ -65,8 +65,7 @@ func Parse(word string) (Seed, error) {
 	return s, nil
 }
 
-// SplitHostPort cuts HOST[:PORT]. An IPv6 address stands in brackets when a
-// port follows it.
+// SplitHostPort splits HOST[:PORT]. An IPv6 address with a port needs brackets.
 func SplitHostPort(word string) (host string, port uint16, err error) {
 	host, text, err := net.SplitHostPort(word)
 	if err != nil {
@@ -79,26 +78,26 @@ func SplitHostPort(word string) (host string, port uint16, err error) {
 	return host, uint16(n), nil
 }
 
-// Usable tells why no agent can be called at an address. nil: it may be there.
+// Usable returns why no agent can be called at an address; nil: one may be there.
 func Usable(a netip.Addr) error {
 	switch {
 	case a.IsUnspecified():
-		return errors.New("it stands for all addresses of a machine: want one of them")
+		return errors.New("it stands for all addresses of a machine: want the address of one")
 	case a.IsMulticast():
 		return errors.New("it is a multicast address: want the address of one machine")
 	case a.Is6() && (a.IsLinkLocalUnicast() || a.Zone() != ""):
-		return errors.New("IPv6 link-local addresses and zones mean something else on every machine: want a global or unique local address (2000::/3, fd00::/8)")
+		return errors.New("IPv6 link-local addresses and zones differ from machine to machine: want a global or unique local address (2000::/3, fd00::/8)")
 	}
 	return nil
 }
 
-// IsCommand tells whether the seed runs a program.
+// IsCommand reports whether the seed runs a program.
 func (s *Seed) IsCommand() bool { return s.kind == command }
 
-// Addr gives the address, if the word is one.
+// Addr returns the address, if the word is one.
 func (s *Seed) Addr() (netip.AddrPort, bool) { return s.addr, s.kind == literal }
 
-// Host gives the host or the name of the records; "" for a command.
+// Host returns the host, or the name of the SRV records; "" for a command.
 func (s *Seed) Host() string {
 	switch s.kind {
 	case literal:
@@ -109,8 +108,8 @@ func (s *Seed) Host() string {
 	return s.host
 }
 
-// Split cuts a comma list of words and leaves out the empty ones. A command
-// takes the rest of the list, since it may contain commas.
+// Split splits a comma list and drops empty words. A command takes the rest of the list,
+// since it may contain commas.
 func Split(list string) (words []string) {
 	for list != "" {
 		word, rest := list, ""

@@ -50,11 +50,11 @@ func TestParseTellsWhatWouldBeRight(t *testing.T) {
 		"fe80::1%eth0":     "link-local",
 		"[fe80::1]:3825":   "link-local",
 		"[fd00::1%eth0]:7": "zones",
-		"0.0.0.0":          "want one of them",
-		"[::]:3825":        "want one of them",
+		"0.0.0.0":          "want the address of one",
+		"[::]:3825":        "want the address of one",
 		"224.0.0.1":        "multicast",
 		"srv+":             "want the name of SRV records",
-		"srv+a:3825":       "they name the ports",
+		"srv+a:3825":       "without a port",
 		"exec: ":           "want a command",
 	} {
 		_, err := Parse(word)

@@ -52,6 +52,6 @@
 // keeps the page and calls it clean. For the same reason no sync is ever asked
 // twice: after the first failure the Store refuses everything.
 //
-// "peers" holds addresses, as a help only; "lock" holds flock(2) and the pid of
+// "peers" holds addresses and "history" the goose periods, as a help only; "lock" holds flock(2) and the pid of
 // its holder.
 package store

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"duckduckgoose/agent/nofollow"
+	"duckduckgoose/agent/internal/nofollow"
 )
 
 // FS is the little that a store needs of a file system. The real one is used

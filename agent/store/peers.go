@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 
@@ -29,12 +27,12 @@ type Peer struct {
 	ID   election.ID
 }
 
-// peers is the peers file, which is on nobody's way to a vote.
-type peers struct {
+// notes are the files that are on nobody's way to a vote: peers, and those of SaveNote.
+type notes struct {
 	sync.Mutex
 	known  []Peer
-	stale  bool  // the file holds something else
-	err    error // why the file was not used
+	stale  bool  // the file of peers holds something else
+	err    error // why it was not used
 	closed bool
 }
 
@@ -47,9 +45,9 @@ type peerLine struct {
 
 // Peers gives the addresses last given to SavePeers, in this process or an earlier one.
 func (s *Store) Peers() []Peer {
-	s.peers.Lock()
-	defer s.peers.Unlock()
-	return slices.Clone(s.peers.known)
+	s.notes.Lock()
+	defer s.notes.Unlock()
+	return slices.Clone(s.notes.known)
 }
 
 // Names gives the names that this disk knows, its own agent's among them.
@@ -65,15 +63,15 @@ func (s *Store) Names() map[election.ID]string {
 // the agent does without. It is nil when the file was fine or missing, and
 // once SavePeers has written a new one.
 func (s *Store) PeersErr() error {
-	s.peers.Lock()
-	defer s.peers.Unlock()
-	return s.peers.err
+	s.notes.Lock()
+	defer s.notes.Unlock()
+	return s.notes.err
 }
 
 // SavePeers keeps the first MaxPeers addresses for the next start. It writes
 // only what has changed. A failure is a warning: the votes do not depend on it.
 func (s *Store) SavePeers(ps []Peer) error {
-	p := &s.peers
+	p := &s.notes
 	p.Lock()
 	defer p.Unlock()
 	if p.closed {
@@ -88,15 +86,8 @@ func (s *Store) SavePeers(ps []Peer) error {
 		return fmt.Errorf("save peers: %w", err)
 	}
 	p.known, p.stale = slices.Clone(ps), true
-	f, err := s.replace(peersName, b)
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil {
-		err = s.fsys.SyncDir(s.dir)
-	}
-	if err != nil {
-		return explain(s.dir, "save peers", err)
+	if err := s.saveNote(peersName, b); err != nil {
+		return err
 	}
 	p.stale, p.err = false, nil
 	return nil
@@ -106,22 +97,18 @@ func (s *Store) SavePeers(ps []Peer) error {
 func (s *Store) loadPeers() {
 	known, err := s.readPeers()
 	if err != nil {
-		s.peers.stale, s.peers.err = true, fmt.Errorf("%s is not used: %w", s.path(peersName), err)
+		s.notes.stale, s.notes.err = true, fmt.Errorf("%s is not used: %w", s.path(peersName), err)
 		return
 	}
-	s.peers.known = known
+	s.notes.known = known
 }
 
 func (s *Store) readPeers() ([]Peer, error) {
-	f, err := s.fsys.OpenFile(s.path(peersName), os.O_RDONLY, 0)
+	b, err := s.Note(peersName, MaxPeers*peerBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, MaxPeers*peerBytes))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	return decodePeers(b)

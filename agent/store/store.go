@@ -25,7 +25,7 @@ type Store struct {
 		failed  error // the first failure; the store does nothing any more
 		closed  bool
 	}
-	peers peers
+	notes notes
 }
 
 // State gives the state as last acknowledged, as a copy that is the caller's.
@@ -90,9 +90,9 @@ func (s *Store) Lost() error {
 
 // Close settles, and gives the directory free. A second call does nothing.
 func (s *Store) Close() error {
-	s.peers.Lock()
-	s.peers.closed = true
-	s.peers.Unlock()
+	s.notes.Lock()
+	s.notes.closed = true
+	s.notes.Unlock()
 	r := &s.records
 	r.Lock()
 	defer r.Unlock()

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/agent/nofollow"
+	"duckduckgoose/agent/internal/nofollow"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/store/memfs"
 

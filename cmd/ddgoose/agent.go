@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
@@ -26,51 +29,51 @@ func newAgentCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run an agent",
-		Long: `Runs an agent: it finds the others of its flock by gossip, takes part in the election of the
-goose, and answers on a unix socket. Logs go to stderr.
+		Long: `Runs an agent. It finds the other agents of its flock by gossip, takes part in elections, and answers
+on a unix socket. Logs go to stderr.
 
-Without --join, --expect and on an empty data directory it founds a flock of its own and is
-its goose at once. With --join it becomes a member of the flock it finds, and a voter when
-one is needed. With --expect N it founds a flock when all N see each other. Start a
-founder with --join from its second start on.
+How a flock begins: --expect N founds one when all N agents see each other. --join alone joins a flock, and never
+founds one; the goose makes the agent a voter when one is needed. Without both, an agent with an empty data
+directory founds a flock of one and is its goose at once; from its second start on, give it --join.
 
---join takes HOST[:PORT], srv+NAME for the hosts and ports of DNS SRV records, and exec:CMD for a
-command that prints addresses between white space (10s at most; it takes the rest of a comma list).
-Names are looked up, and the command is run, before every round of calls. An empty --join is an
-error: an agent that was to join founds no flock of its own.
+--join takes HOST[:PORT], srv+NAME for DNS SRV records, and exec:CMD for a command that prints addresses (10s at
+most; it takes the rest of a comma list). Each round of calls looks the names up and runs the command again. An empty
+--join is an error, because an agent that should join must not found a flock of its own.
 
-Bound to all addresses, it tells the others the one that packets to the first other agent in --join
-leave from, or that of the default route. --advertise names another: an address, a name, or @eth0
-for the first fitting address of an interface.
+With --bind 0.0.0.0 the other agents call the address from which packets to the first of --join leave, or that of the
+default route. --advertise sets another: an address, a name, or @eth0 for an address of an interface.
 
-Every flag can be set by an environment variable, DDGOOSE_ and its name in capitals with
-underscores for dashes (DDGOOSE_DATA_DIR; an empty one is not set), and by its name as a key of
-the YAML file --config. A flag beats the environment, which beats the file. In the file
-join and election are lists, tag a map, and on a map of events to commands or lists of commands.
-DDGOOSE_ON has one EVENT=CMD a line.
+Every flag is also an environment variable (DDGOOSE_DATA_DIR for --data-dir; an empty one is ignored) and a key of the
+YAML file --config. A flag beats the environment, which beats the file. In the file, join and election are lists, tag is
+a map, and on is a map of events to a command or a list of commands. DDGOOSE_ON has one EVENT=CMD per line.
 
-Agents with --election NAME contest an election of that name beside the default one: one flock for
-many programs, each with a goose, tokens and leases of its own, spread over the agents. All voters
-of the flock vote in it. It is founded when the goose hears of it, and stays when nobody contests it
-any more; a flock has at most 111 of them.
+--election NAME adds an election beside the default one: one flock serves many programs, each with its own goose,
+tokens and leases, spread over the agents. All voters vote in it; agents with its name may lead it. The goose
+founds it when it hears the name, and it stays for good. A flock has at most 111.
 
---on EVENT=CMD gives CMD to /bin/sh at every event goose (this agent became the goose), duck (it
-is a duck: at its start, and when it was the goose), change (it knows another goose, or none) or
-member (another agent came, went or changed), with DDGOOSE_EVENT, DDGOOSE_NAME, DDGOOSE_TOKEN and
-more in its environment, and the status or the member as JSON on stdin. Hooks run one at a time;
-when they lag, the newest event stands for DDGOOSE_SKIPPED older ones. They are notices of what was
-so a moment ago, and the goose waits for none: work that must never run twice is for ddgoose run.
+--on EVENT=CMD runs CMD by /bin/sh at an event: goose (this agent became the goose), duck (it is a duck: at its start,
+and when it stops being the goose), change (it knows another goose, or none) or member (another agent came, went or
+changed). CMD gets DDGOOSE_EVENT, DDGOOSE_NAME, DDGOOSE_TOKEN and more in its environment, and the status or the member
+as JSON on stdin. Hooks run one at a time. If they are slow, the newest event replaces older ones (DDGOOSE_SKIPPED says
+how many). The goose waits for no hook: use ddgoose run for work that must never run twice.
 
-SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the
-voters; a second one ends it at once. SIGHUP reads --config and --key-file again: log level, keys,
-hooks, tags, priority, preempt, voters, observer, join and grace change, and a line of the log names what else
-has changed and needs a restart. Signals that the starter ignores (nohup: SIGHUP) stay ignored.
+--check tests the work beside this agent: a command (exit code 0 passes), http://URL or https://URL (200 to 399 passes)
+or tcp://HOST:PORT (a connection passes). An agent whose check fails does not lead: it hands over to one whose check
+passes. If all fail, there is no goose. The first result counts at once, later ones follow --check-rise and
+--check-fall. A frozen flock keeps its goose. In --config, checks is a map:
+checks: {nightly-backup: {check: /usr/local/bin/disk-free, check-interval: 10s}}.
+
+SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the voters; a second one
+ends it at once. SIGHUP reads --config and --key-file again. It changes log level, keys, hooks, tags, priority, preempt,
+voters, observer, join and grace; the log names other changes, which need a restart. Signals that were ignored at the
+start (nohup: SIGHUP) stay ignored.
 
 Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
 		Example: `  ddgoose agent
   ddgoose agent --name b --bind 127.0.0.1:0 --join 127.0.0.1
   ddgoose agent --bind 0.0.0.0 --key-file ddgoose.key --expect 3 --join 10.0.0.1,10.0.0.2
   ddgoose agent --election nightly-backup,reports
+  ddgoose agent --check http://127.0.0.1:8080/health
   ddgoose agent --on 'change=logger "goose is $DDGOOSE_GOOSE_NAME"'`,
 	}
 	s.flags()
@@ -88,13 +91,14 @@ Exit codes: 0 stopped or left, 1 error, 2 wrong flags or settings.`,
 
 // agentCommand is one run of an agent as a process.
 type agentCommand struct {
-	env      *environment
-	layers   settingLayers
-	settings *agentSettings
-	level    slog.LevelVar
-	log      *slog.Logger
-	network  *faultyNetwork
-	hooks    *agentHooks
+	env       *environment
+	layers    settingLayers
+	settings  *agentSettings
+	sharedKey string // the file of the key that this user's agents on loopback share; "": not used
+	level     slog.LevelVar
+	log       *slog.Logger
+	network   *faultyNetwork
+	hooks     *agentHooks
 }
 
 func (c *agentCommand) run(ctx context.Context) error {
@@ -103,6 +107,9 @@ func (c *agentCommand) run(ctx context.Context) error {
 		return err
 	}
 	if err := c.settings.runnable(); err != nil {
+		return err
+	}
+	if c.sharedKey, err = c.settings.seal(&cfg); err != nil {
 		return err
 	}
 	c.openLog()
@@ -120,7 +127,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 		return c.taken(err, cfg)
 	}
 	c.log.Info("starting", "name", cfg.Name, "version", cfg.Version, "bind", cfg.Bind, "socket", cfg.Socket, "data_dir", cfg.DataDir,
-		"flock", cfg.Flock, "keys", len(cfg.Keys), "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "pid", os.Getpid())
+		"flock", cfg.Flock, "keys", len(cfg.Keys), "key_file", cfg.KeyFile, "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "pid", os.Getpid())
 	if err := c.serve(ctx, a, client.New(cfg.Socket)); err != nil {
 		return c.taken(err, cfg)
 	}
@@ -204,6 +211,7 @@ func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agen
 	if now, err = c.layers.read(); err != nil {
 		return nil, 0, err
 	}
+	now.KeyFile = cmp.Or(now.KeyFile, c.sharedKey) // never made anew: the others would be locked out
 	cfg, err := now.config()
 	if err != nil {
 		return nil, 0, err
@@ -227,10 +235,20 @@ func (c *agentCommand) openLog() {
 	c.level.Set(level(c.settings.logLevel))
 	options := &slog.HandlerOptions{Level: &c.level, ReplaceAttr: inWords}
 	if c.settings.logFormat == "json" {
-		c.log = slog.New(slog.NewJSONHandler(c.env.stderr, options))
+		c.log = slog.New(slog.NewJSONHandler(printableJSON{c.env.stderr}, options))
 		return
 	}
 	c.log = slog.New(slog.NewTextHandler(c.env.stderr, options))
+}
+
+// printableJSON writes the lines of a JSON log.
+type printableJSON struct{ io.Writer }
+
+func (w printableJSON) Write(line []byte) (int, error) {
+	if _, err := w.Writer.Write(api.EscapeJSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // inWords has JSON logs say ids and durations as text logs do.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 func TestProcessAgentStartsAnswersAndStops(t *testing.T) {
 	t.Parallel()
 	a := startAgent(t, shortDir(t), "a")
-	require.Equal(t, outcome{}, call(t, "wait", "--for", "goose", "--socket", a.socket, "--timeout", soon.String()))
+	require.Equal(t, outcome{stdout: "a\n"}, call(t, "wait", "--for", "goose", "--socket", a.socket, "--timeout", soon.String()))
 	var token uint64
 	for i, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		if i > 0 {
@@ -153,7 +154,12 @@ func TestProcessHupTakesAnotherKeyFile(t *testing.T) {
 	write(old, line("1"))
 	write(next, line("1"))
 	write(config, "key-file: "+old+"\n")
-	a := startAgent(t, dir, "a", "--config", config)
+	a := newProcess(t, dir, "a")
+	start := func() { // without the tests' own key, which beats the file's
+		a.spawn(exec.Command("env", "-u", "DDGOOSE_KEY_FILE", binary(t), "agent", "--name", "a", "--bind", "127.0.0.1:0",
+			"--data-dir", a.data, "--socket", a.socket, "--config", config))
+	}
+	start()
 	a.until("goose", isGoose)
 	write(config, "key-file: "+next+"\n")
 	a.signal(syscall.SIGHUP)
@@ -175,7 +181,7 @@ func TestProcessHupTakesAnotherKeyFile(t *testing.T) {
 	// What was changed is there after a restart.
 	a.signal(syscall.SIGTERM)
 	require.Zero(t, a.exit(), a.log)
-	a.start("--config", config)
+	start()
 	a.until("goose again", isGoose)
 	require.Contains(t, call(t, "keys", "list", "--json", "--socket", a.socket).stdout, `"sealing":["a"],"holding":["a"]`)
 	require.Zero(t, call(t, "keys", "remove", strings.TrimSpace(line("1")), "--socket", a.socket).code)

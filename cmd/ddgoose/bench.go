@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,11 +14,10 @@ import (
 	"duckduckgoose/agent/config"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
-	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // benchCodes ends the help of every bench.
-const benchCodes = "Exit codes: 0 measured, 1 it could not, or what must never be was seen (two geese), 2 wrong usage."
+const benchCodes = "Exit codes: 0 measured, 1 it failed, or saw two geese, 2 wrong usage."
 
 // benchOptions are the flags of every bench.
 type benchOptions struct {
@@ -31,14 +29,13 @@ func newBenchCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure a local flock of real agents",
-		Long: `Measures a local flock of real processes, started for this and stopped after it. Whatever is
-measured, all that agents say of themselves is held against the promise that there are never
-two geese.
+		Long: `Starts a local flock of real processes, measures it, and stops it. All the while it checks by what the
+agents answer that there are never two geese.
 
 ` + benchCodes,
 		Example: "  ddgoose bench failover\n  ddgoose bench steady --for 10m --load 2",
 	}
-	cmd.AddCommand(newBenchFailoverCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env))
+	cmd.AddCommand(newBenchFailoverCommand(env), newBenchHandoffCommand(env), newBenchStartCommand(env), newBenchIdleCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env))
 	return cmd
 }
 
@@ -54,16 +51,74 @@ and traffic.
 
 ` + benchCodes,
 		Example: "  ddgoose bench failover\n  ddgoose bench failover --kills 20 --profile local --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
 	numberFlag(flags, &o.Kills, "kills", "100", 100000, "how many geese are killed")
 	numberFlag(flags, &o.StepDowns, "step-downs", "20", 100000, "how many geese step down")
 	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
 	o.flags(flags)
+	return cmd
+}
+
+func newBenchHandoffCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	cmd := &cobra.Command{
+		Use:   "handoff",
+		Short: "Have geese step down",
+		Long: `Has one goose after the other step down, and measures the time between the old goose's last
+lease and the next one's first.
+
+` + benchCodes,
+		Example: "  ddgoose bench handoff --step-downs 100",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	numberFlag(cmd.Flags(), &o.StepDowns, "step-downs", "50", 100000, "how many geese step down")
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func newBenchIdleCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	cmd := &cobra.Command{
+		Use:   "idle",
+		Short: "Measure what each agent costs",
+		Long: `Leaves a flock alone, and measures what each agent costs meanwhile: CPU, memory and traffic.
+
+` + benchCodes,
+		Example: "  ddgoose bench idle --agents 20 --for 1m",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}
+	durationFlag(cmd.Flags(), &o.Idle, "for", "30s", "how long")
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func newBenchStartCommand(env *environment) *cobra.Command {
+	var o benchOptions
+	var starts int
+	sizes := []int{1, 3, 5, 7}
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Start new flocks",
+		Long: `Starts new flocks on empty disks, one after the other, and measures from the start of the first
+process until a majority of all agents names the same goose.
+
+` + benchCodes,
+		Example: "  ddgoose bench start\n  ddgoose bench start --agents 5 --starts 20",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("agents") {
+				sizes = []int{o.Flock.Agents}
+			}
+			return o.measure(cmd.Context(), env, func(ctx context.Context) (benchReport, error) {
+				return bench.Start(ctx, bench.StartOptions{Flock: o.Flock, Sizes: sizes, Starts: starts, Load: o.Load, Progress: o.Progress})
+			})
+		},
+	}
+	numberFlag(cmd.Flags(), &starts, "starts", "10", 1000, "how many flocks of each size")
+	o.flags(cmd.Flags())
+	cmd.Flags().Lookup("agents").Usage = fmt.Sprintf("start flocks of this size only, 1 to %d (default 1, 3, 5 and 7)", flock.MaxAgents)
+	cmd.Flags().Lookup("agents").DefValue = "0"
 	return cmd
 }
 
@@ -77,10 +132,7 @@ is excused when it came while the bench itself was stalled for more than 100 ms.
 
 ` + benchCodes,
 		Example: "  ddgoose bench steady --for 10m --load 2",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	durationFlag(cmd.Flags(), &o.Steady, "for", "10m", "how long")
 	o.flags(cmd.Flags())
@@ -98,10 +150,7 @@ answer. It measures until a majority names another goose, too.
 
 ` + benchCodes,
 		Example: "  ddgoose bench pause --pauses 20",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), env)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	numberFlag(cmd.Flags(), &o.Pauses, "pauses", "10", 100000, "how many geese are stopped")
 	durationFlag(cmd.Flags(), &o.PauseFor, "for", "3s", "how long each is stopped")
@@ -123,7 +172,6 @@ spread evenly over the agents. The ratios are shown beside their targets.
 
 ` + benchCodes,
 		Example: "  ddgoose bench elections\n  ddgoose bench elections --elections 20 --agents 3 --for 10s --json",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Flock.Agents < 2 || elections <= o.Flock.Agents {
 				return usage("elections %d of %d agents: want 2 agents or more, and more elections than agents", elections, o.Flock.Agents)
@@ -142,10 +190,10 @@ spread evenly over the agents. The ratios are shown beside their targets.
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
 	profileFlag(flags, &o.Flock.Profile)
-	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "in place of the profile's")
-	durationFlag(flags, &o.Flock.Lease, "lease", "", "in place of the profile's")
-	numberFlag(flags, &o.Load, "load", "", 100, "spin so many processes per core beside the flock")
-	boolFlag(flags, &o.json, "json", "print JSON, for programs")
+	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "instead of the profile's")
+	durationFlag(flags, &o.Flock.Lease, "lease", "", "instead of the profile's")
+	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
+	jsonFlag(flags, &o.json)
 }
 
 // benchReport is what a bench has measured.
@@ -177,17 +225,12 @@ func (o *benchOptions) measure(ctx context.Context, env *environment, do func(co
 		return usage("%w", err)
 	}
 	bar := newProgress(env)
-	o.Progress = func(what string) {
-		if bar.terminal {
-			bar.clear()
-			fmt.Fprint(bar.out, what)
-		}
-	}
-	defer bar.clear()
-	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
+	bar.last = time.Now()
+	o.Progress = func(p bench.Progress) { bar.show(p.Done, "", p.Left, p.What) }
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	report, err := do(ctx)
+	bar.clear()
 	if err != nil {
 		return err
 	}

@@ -30,13 +30,21 @@ type clientOptions struct {
 func (o *clientOptions) flags(cmd *cobra.Command, timeout time.Duration) {
 	o.cmd = cmd
 	stringFlag(cmd.Flags(), &o.socket, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)")
-	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "how long to wait for the answer; then exit 2")
+	completeFlag(cmd, "socket", socketNames)
+	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "give up after this long (exit 2)")
 }
 
-// jsonFlag adds --json.
-func (o *clientOptions) jsonFlag(cmd *cobra.Command) {
-	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")
+// command gives cmd the flags of a client, and those that more adds.
+func (o *clientOptions) command(cmd *cobra.Command, timeout time.Duration, more ...func(*cobra.Command)) *cobra.Command {
+	o.flags(cmd, timeout)
+	for _, add := range more {
+		add(cmd)
+	}
+	return cmd
 }
+
+// jsonFlag adds --json and -o.
+func (o *clientOptions) jsonFlag(cmd *cobra.Command) { jsonFlag(cmd.Flags(), &o.json) }
 
 // ask finds the agent and lets f talk to it, for no longer than --timeout.
 func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client.Client) error) error {

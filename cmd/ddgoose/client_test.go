@@ -27,7 +27,7 @@ func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
 		{[]string{"step-down"}, "b\n", `step down to ""`},
 		{[]string{"step-down", "--to", "c", "--json"}, `{"goose":"c"}` + "\n", `step down to "c"`},
 		{[]string{"step-down", "--force"}, "b\n", `step down to "", though frozen`},
-		{[]string{"freeze"}, "frozen for 1h0m0s: a\nnot reached: b: it is dead or cut off; it hears of it when it returns\n", "freeze for 1h0m0s"},
+		{[]string{"freeze"}, "frozen for 1h0m0s: a\nnot reached: b: it is dead or cut off; it learns of it when it returns\n", "freeze for 1h0m0s"},
 		{[]string{"freeze", "--for", "20m", "--json"}, `{"remaining_s":1200,"reached":["a"],"unreached":[{"name":"b","error":"it is dead or cut off"}]}` + "\n", "freeze for 20m0s"},
 		{[]string{"thaw"}, "thawed: a b\n", "thaw"},
 		{[]string{"thaw", "--json"}, `{"remaining_s":0,"reached":["a","b"],"unreached":[]}` + "\n", "thaw"},
@@ -165,6 +165,7 @@ func TestIsGooseTellsByItsExitCode(t *testing.T) {
 		a.Change(func(s *api.Status) { s.Lease.RemainingMS = float64(soon.Milliseconds()) })
 		a.Change(c.change)
 		require.Equal(t, outcome{code: c.code, stdout: c.stdout}, run(t, "is-goose", "--socket", socket, "--timeout", soon.String()), name)
+		require.Equal(t, outcome{code: c.code}, run(t, "is-goose", "-q", "--socket", socket, "--timeout", soon.String()), name)
 		got := run(t, "is-goose", "--json", "--socket", socket, "--timeout", soon.String())
 		require.Equal(t, c.code, got.code, name)
 		var answer struct {
@@ -175,6 +176,10 @@ func TestIsGooseTellsByItsExitCode(t *testing.T) {
 		require.Equal(t, c.token, answer.Token, name)
 		require.Equal(t, c.token != 0, answer.Lease.Valid, name)
 	}
+}
+
+func TestIsGooseIsQuietOfTroubleToo(t *testing.T) {
+	require.Equal(t, outcome{code: exitUsage}, run(t, "is-goose", "-q", "--socket", "/nowhere/a.sock"))
 }
 
 func TestWatchPrintsEveryChangeAndEndsWithTheAgent(t *testing.T) {
@@ -240,7 +245,11 @@ func TestWaitHoldsForGooseAndVoters(t *testing.T) {
 		go func() { code <- run(t, "wait", "--for", what, "--socket", socket, "--timeout", soon.String()) }()
 		require.Eventually(t, func() bool { return a.Watching() == 1 }, soon, time.Millisecond, what)
 		a.Change(c.after)
-		require.Equal(t, outcome{}, <-code, what)
+		want := outcome{}
+		if what == forGoose {
+			want.stdout = "b\n"
+		}
+		require.Equal(t, want, <-code, what)
 	}
 }
 
@@ -249,7 +258,7 @@ func TestWaitWaitsForAnAgentThatIsNotThereYet(t *testing.T) {
 	code := make(chan outcome, 1)
 	go func() { code <- run(t, "wait", "--for", "goose", "--socket", socket, "--timeout", soon.String()) }()
 	serveFake(t, apitest.New(), socket)
-	require.Equal(t, outcome{}, <-code)
+	require.Equal(t, outcome{stdout: "a\n"}, <-code)
 }
 
 func TestWaitSaysWhatStandsWhenItsTimeIsOver(t *testing.T) {

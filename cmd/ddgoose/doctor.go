@@ -24,24 +24,21 @@ type doctorOptions struct {
 
 func newDoctorCommand(env *environment) *cobra.Command {
 	var o doctorOptions
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "doctor",
 		Short: "Examine the flock: could it elect now, and after a death?",
-		Long: `Asks all agents to measure their paths to all others, each direction for itself, by the
-datagrams that elections go by, and to tell how they are set up. The verdict comes first: whether a
-goose could be elected now, and if any one voter died. Then what is wrong, with a remedy each:
-one-way cuts, UDP blocked where TCP is open, loss, MTU, round trips too long for the lease, clocks
-that run apart, agents that do not answer, and settings that do not fit.
+		Long: `Makes all agents measure their paths to all others, in each direction, with the datagrams of elections, and
+report their settings. The verdict comes first: could a goose be elected now, and after the death of any one
+voter? Then come the problems, each with a remedy: one-way cuts, UDP blocked where TCP is open, loss, MTU, round
+trips too long for the lease, clocks that drift apart, agents that do not answer, and settings that do not fit.
 
-An agent that this one cannot reach is asked through another. Nothing of the flock is changed.
+An agent that this one cannot reach is asked through another. doctor changes nothing.
 
 Exit codes: 0 healthy, 1 trouble was found, 2 cannot tell (no agent, no answers), or wrong usage.`,
 		Example: "  ddgoose doctor\n  ddgoose doctor --for 20s    # clock rates over a slow network\n  ddgoose doctor --json | jq -r '.findings[].text'",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
-	}
+	}, time.Minute, o.jsonFlag)
 	durationFlag(cmd.Flags(), &o.lasts, "for", api.DoctorFor.String(), fmt.Sprintf("how long to measure, 1s to %v", api.DoctorForMost))
-	o.flags(cmd, time.Minute)
-	o.jsonFlag(cmd)
 	return cmd
 }
 
@@ -74,11 +71,11 @@ func (o *doctorOptions) run(ctx context.Context, env *environment) error {
 }
 
 func printDoctor(out io.Writer, d *api.Doctor) error {
-	fmt.Fprintf(out, "%s: %s\n", strings.ReplaceAll(d.Verdict, "_", " "), printable(d.Summary))
+	fmt.Fprintf(out, "%s: %s\n", strings.ReplaceAll(d.Verdict, "_", " "), api.Printable(d.Summary))
 	for _, f := range d.Findings {
-		fmt.Fprintf(out, "\n%-8s %s\n", f.Kind, printable(f.Text))
+		fmt.Fprintf(out, "\n%-8s %s\n", f.Kind, api.Printable(f.Text))
 		if f.Remedy != "" {
-			fmt.Fprintf(out, "         -> %s\n", printable(f.Remedy))
+			fmt.Fprintf(out, "         -> %s\n", api.Printable(f.Remedy))
 		}
 	}
 	printDeaths(out, d)
@@ -101,11 +98,11 @@ func printDeaths(out io.Writer, d *api.Doctor) {
 		then := "nobody can be elected"
 		switch {
 		case len(v.Successors) > 0:
-			then = printable(strings.Join(v.Successors, ", ")) + " can be elected"
+			then = api.Printable(strings.Join(v.Successors, ", ")) + " can be elected"
 		case v.CanElect != api.No:
 			then = "not known: too few have answered"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\n", printable(v.Name), priority[v.ID], then)
+		fmt.Fprintf(w, "%s\t%d\t%s\n", api.Printable(v.Name), priority[v.ID], then)
 	}
 	_ = w.Flush() // the writer keeps its first error
 }
@@ -131,7 +128,7 @@ func printPaths(out io.Writer, d *api.Doctor) {
 	if len(names) > matrixMost {
 		for _, p := range d.Paths {
 			if p.Loss == nil || *p.Loss > 0 || p.Stream == api.StreamFailed {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", printable(p.From), printable(p.To), cell(&p))
+				fmt.Fprintf(w, "%s\t%s\t%s\n", api.Printable(p.From), api.Printable(p.To), cell(&p))
 			}
 		}
 		_ = w.Flush()
@@ -177,8 +174,12 @@ func cell(p *api.Path) string {
 }
 
 func printPatients(out io.Writer, d *api.Doctor) error {
-	if worst, unsure := clocks(d.Clocks); len(d.Clocks) > 0 {
-		fmt.Fprintf(out, "\nClock rates differ by %.3f%% at most (measured to %.3f%%); leases bear 1%%\n", worst, unsure)
+	var worst, unsure float64 // of the rates of two clocks
+	for _, c := range d.Clocks {
+		worst, unsure = max(worst, math.Abs(c.Faster)), max(unsure, c.Unsure)
+	}
+	if len(d.Clocks) > 0 {
+		fmt.Fprintf(out, "\nClock rates differ by %.3f%% at most (measured to %.3f%%); leases tolerate 1%%\n", worst, unsure)
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -188,16 +189,8 @@ func printPatients(out io.Writer, d *api.Doctor) error {
 		if a.LeaseMS > 0 {
 			lease = millis(a.LeaseMS)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(a.Name), cmp.Or(a.Addr, "-"), a.State, printable(cmp.Or(a.Role, "?")), yesNo(a.Voter), lease,
-			printable(cmp.Or(a.Host, "?")), printable(cmp.Or(a.Version, "?")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", api.Printable(a.Name), cmp.Or(a.Addr, "-"), a.State, api.Printable(cmp.Or(a.Role, "?")), yesNo(a.Voter), lease,
+			api.Printable(cmp.Or(a.Host, "?")), api.Printable(cmp.Or(a.Version, "?")))
 	}
 	return w.Flush()
-}
-
-// clocks gives the largest difference of two clocks, and how sure all are.
-func clocks(pairs []api.ClockPair) (worst, unsure float64) {
-	for _, c := range pairs {
-		worst, unsure = max(worst, math.Abs(c.Faster)), max(unsure, c.Unsure)
-	}
-	return worst, unsure
 }

@@ -18,6 +18,7 @@ import (
 // TestProcessesOfAFlockAreExaminedAndGetANewKey lets real agents on loopback be
 // examined, in health and with a one-way cut, and changes their key meanwhile.
 func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	first, next := filepath.Join(dir, "first.key"), filepath.Join(dir, "next.key")
 	require.Zero(t, call(t, "keygen", "--out", first).code)

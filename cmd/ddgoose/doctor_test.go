@@ -29,7 +29,7 @@ From the row to the column: loss, and round trip (measured for 2s)
 a  -  50% 250µs
 b  ?  -
 
-Clock rates differ by 0.001% at most (measured to 0.020%); leases bear 1%
+Clock rates differ by 0.001% at most (measured to 0.020%); leases tolerate 1%
 
 Agent  Address         State  Role   Voter  Lease  Host  Version
 a      127.0.0.1:3825  alive  goose  yes    -      ?     ?

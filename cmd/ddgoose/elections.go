@@ -20,13 +20,13 @@ import (
 
 func newElectionsCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "elections",
 		Short: "List the elections of the flock, and their geese",
 		Long: `Lists the elections of the flock as one agent knows them: the default one, which every flock has,
-and those that agents were started with (ddgoose agent --election). Each has a goose, terms and
-tokens of its own. An agent that does not contest an election votes in it; it is its goose, if ever, only until
-one that contests it can be, and hands nothing out to work for it.
+and those of ddgoose agent --election. Each has its own goose, terms and tokens. An agent that was not given an
+election's name only votes in it. It is the goose, if ever, only until an agent that was given the name can be, and
+no work runs beside it.
 
 ` + clientCodes,
 		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",
@@ -36,10 +36,7 @@ one that contests it can be, and hands nothing out to work for it.
 				return api.Elections{Elections: all}, err
 			}, printElections)
 		},
-	}
-	o.flags(cmd, 5*time.Second)
-	o.jsonFlag(cmd)
-	return cmd
+	}, 5*time.Second, o.jsonFlag)
 }
 
 func printElections(out io.Writer, all api.Elections) error {
@@ -48,26 +45,20 @@ func printElections(out io.Writer, all api.Elections) error {
 	for _, e := range all.Elections {
 		goose := "none"
 		if e.Goose != nil {
-			goose = printable(e.Goose.Name)
+			goose = api.Printable(e.Goose.Name)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cmp.Or(printable(e.Name), "(default)"), goose, e.Term, e.Token, e.Role, yesNo(e.Contested))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", cmp.Or(api.Printable(e.Name), "(default)"), goose, e.Term, e.Token, e.Role, yesNo(e.Contested))
 	}
 	return w.Flush()
 }
 
 // electionFlag adds --election to a command that flags has given --socket.
-func (o *clientOptions) electionFlag() { electionFlag(o.cmd, &o.election, &o.socket) }
+func (o *clientOptions) electionFlag(cmd *cobra.Command) { electionFlag(cmd, &o.election) }
 
-// electionFlag adds --election, which a shell completes from the agent at socket.
-func electionFlag(cmd *cobra.Command, to, socket *string) {
-	const name = "election"
-	flagVar(cmd.Flags(), to, name, "", "NAME", "one of the flock's elections (ddgoose elections lists them; default the one without a name)", parseElection)
-	err := cmd.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return completeElection(cmd.Context(), *socket)
-	})
-	if err != nil {
-		panic(err) // the flag is there, and completed by nobody else
-	}
+// electionFlag adds --election.
+func electionFlag(cmd *cobra.Command, to *string) {
+	flagVar(cmd.Flags(), to, "election", "", "NAME", "a named election of the flock (ddgoose elections lists them; default the election without a name)", parseElection)
+	completeFlag(cmd, "election", fromAgent(electionNames))
 }
 
 // electionListFlag adds --election where several may be named.
@@ -94,31 +85,4 @@ func parseElection(s string) (string, error) {
 		return "", fmt.Errorf("%s", api.ElectionForm)
 	}
 	return s, nil
-}
-
-// completeWait bounds how long a shell waits for its list.
-const completeWait = time.Second
-
-// completeElection lists elections for a shell; none when no agent tells.
-func completeElection(ctx context.Context, socket string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
-	path, err := client.FindSocket(socket)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(ctx, completeWait)
-	defer cancel()
-	all, err := client.New(path).Elections(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	for _, e := range all {
-		switch {
-		case e.Name == "": // the default one is meant without the flag
-		case e.Goose == nil:
-			list = append(list, cobra.CompletionWithDesc(e.Name, "no goose"))
-		default:
-			list = append(list, cobra.CompletionWithDesc(e.Name, "goose "+printable(e.Goose.Name)))
-		}
-	}
-	return list, cobra.ShellCompDirectiveNoFileComp
 }

@@ -53,9 +53,10 @@ func TestCommandsAskTheElectionThatIsNamed(t *testing.T) {
 `}, ask("status"))
 	require.Contains(t, ask("status", "--json").stdout, `"election":"backup"`)
 	require.Equal(t, outcome{code: 1}, ask("is-goose"), "the default election's goose is not meant")
-	require.Equal(t, outcome{}, ask("wait", "--for", "goose"))
+	require.Equal(t, outcome{stdout: "b\n"}, ask("wait", "--for", "goose"))
 	require.Equal(t, outcome{stdout: "c\n"}, ask("step-down", "--to", "c"))
-	require.Equal(t, []string{`step down to "c"`}, backup.Heard())
+	require.Contains(t, ask("why", "--json").stdout, `"election":"backup"`)
+	require.Equal(t, []string{`step down to "c"`, "why"}, backup.Heard())
 	require.Empty(t, a.Heard())
 
 	backup.Change(func(s *api.Status) {
@@ -70,6 +71,7 @@ func TestElectionThatIsNotThereIsNamed(t *testing.T) {
 	for code, args := range map[int][]string{1: {"status"}, 2: {"is-goose"}} {
 		require.Equal(t, outcome{code: code, stderr: text}, run(t, append(args, "--election", "bakcup", "--socket", socket)...))
 	}
+	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "why", "--election", "bakcup", "--socket", socket))
 	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "watch", "--election", "bakcup", "--socket", socket))
 	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "step-down", "--election", "bakcup", "--socket", socket))
 	got := run(t, "wait", "--for", "goose", "--election", "bakcup", "--socket", socket, "--timeout", "100ms")
@@ -85,7 +87,7 @@ func TestWaitWaitsForAnElectionThatIsNotThereYet(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { return a.Missed() > 0 }, soon, time.Millisecond)
 	a.Found("backup")
-	require.Equal(t, outcome{}, <-code)
+	require.Equal(t, outcome{stdout: "a\n"}, <-code)
 }
 
 func TestNamesOfElectionsAreJudgedBeforeAnybodyIsAsked(t *testing.T) {
@@ -108,10 +110,12 @@ func TestAgentAndItsAPIAgreeOnNames(t *testing.T) {
 func TestShellCompletesElectionsFromTheAgent(t *testing.T) {
 	a, _, socket := backed(t)
 	a.Found("archive").Change(func(s *api.Status) { s.Goose = nil })
-	for _, command := range []string{"status", "is-goose", "wait", "watch", "step-down", "run"} {
+	for _, command := range []string{"status", "why", "is-goose", "wait", "watch", "step-down", "run"} {
 		got := run(t, "__complete", command, "--socket", socket, "--election", "")
 		require.Zero(t, got.code, command)
 		require.Equal(t, []string{"archive\tno goose", "backup\tgoose b", ":4"}, lines(got.stdout), command)
 	}
+	require.Equal(t, []string{"a\talive goose", "b\tfailed duck", ":4"}, lines(run(t, "__complete", "members", "--socket", socket, "--name", "").stdout))
+	require.Equal(t, []string{"zone=x", ":4"}, lines(run(t, "__complete", "members", "--socket", socket, "--tag", "").stdout))
 	require.Equal(t, []string{":4"}, lines(run(t, "__complete", "status", "--socket", socket+"x", "--election", "").stdout), "no agent, no list, no files")
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+
+	"duckduckgoose/agent/api"
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // The exit codes of every command.
@@ -67,13 +72,21 @@ func (env *environment) exit(err error) int {
 	return code
 }
 
+// untilSignal ends the context at the first signal to stop; the second one ends
+// the process at once.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
 // oneLine joins the lines of an error that reports several faults at once. What
 // came from the network commands no terminal.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, printable(line))
+			lines = append(lines, api.Printable(line))
 		}
 	}
 	return strings.Join(lines, "; ")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ receives.
 func newNetemSetCommand(env *environment) *cobra.Command {
 	var o clientOptions
 	var lasts time.Duration
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "set RULES",
 		Short: "Replace the fault rules",
 		Long: `Replaces this agent's fault rules, for as long as --for says, and prints them.
@@ -47,19 +48,34 @@ func newNetemSetCommand(env *environment) *cobra.Command {
 		Args:    oneArgument("RULES, in quotes", "'*: loss 30%'"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return show(env, &o, func(c *client.Client, ctx context.Context) (api.Netem, error) {
-				return c.SetNetem(ctx, args[0], lasts)
+				set, err := c.SetNetem(ctx, args[0], lasts)
+				if err == nil {
+					warnUnmatched(ctx, env, c)
+				}
+				return set, err
 			}, printNetem)
 		},
-	}
+	}, 5*time.Second, o.jsonFlag)
 	durationFlag(cmd.Flags(), &lasts, "for", "", "how long (default until cleared)")
-	o.flags(cmd, 5*time.Second)
-	o.jsonFlag(cmd)
 	return cmd
+}
+
+// warnUnmatched passes on the agent's warning that its rules name nobody.
+func warnUnmatched(ctx context.Context, env *environment, c *client.Client) {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return // the rules are set, which is what was asked for
+	}
+	for _, w := range s.Warnings {
+		if strings.HasPrefix(w, api.NoMatch) {
+			fmt.Fprintln(env.stderr, "ddgoose: warning: "+api.Printable(w))
+		}
+	}
 }
 
 func newNetemShowCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "show",
 		Short: "Show the fault rules in force",
 		Long: `Shows this agent's fault rules, how long they still stand, and the seed of their dice.
@@ -67,15 +83,12 @@ func newNetemShowCommand(env *environment) *cobra.Command {
 ` + clientCodes,
 		Example: "  ddgoose netem show",
 		RunE:    func(*cobra.Command, []string) error { return show(env, &o, (*client.Client).Netem, printNetem) },
-	}
-	o.flags(cmd, 5*time.Second)
-	o.jsonFlag(cmd)
-	return cmd
+	}, 5*time.Second, o.jsonFlag)
 }
 
 func newNetemClearCommand() *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "clear",
 		Short: "End all faults",
 		Long: `Ends all faults on this agent's network.
@@ -85,9 +98,7 @@ func newNetemClearCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ClearNetem(ctx) })
 		},
-	}
-	o.flags(cmd, 5*time.Second)
-	return cmd
+	}, 5*time.Second)
 }
 
 func printNetem(out io.Writer, n api.Netem) error {
@@ -120,7 +131,7 @@ works for the goose here is killed; its socket still answers, with role dead.
 func newDeathCommand() *cobra.Command {
 	var o clientOptions
 	var lasts time.Duration
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "death",
 		Short: "Go silent, as after a crash",
 		Long: `Makes this agent go silent, as after a crash, until --for is over or ddgoose simulate revive.
@@ -130,15 +141,14 @@ func newDeathCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, lasts) })
 		},
-	}
+	}, 5*time.Second)
 	durationFlag(cmd.Flags(), &lasts, "for", "", "how long (default until revived)")
-	o.flags(cmd, 5*time.Second)
 	return cmd
 }
 
 func newReviveCommand() *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "revive",
 		Short: "Start again, as after a restart",
 		Long: `Ends a simulated death: the agent reads its disk and starts again, as after a restart.
@@ -148,7 +158,5 @@ func newReviveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Revive(ctx) })
 		},
-	}
-	o.flags(cmd, 5*time.Second)
-	return cmd
+	}, 5*time.Second)
 }

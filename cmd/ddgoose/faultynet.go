@@ -101,6 +101,11 @@ func (n *faultyNetwork) Show() (string, time.Duration, uint64) {
 	return rules, left, n.seed
 }
 
+// Unmatched gives the words of the rules that match none of these peers.
+func (n *faultyNetwork) Unmatched(names map[netip.AddrPort]string) []string {
+	return n.transport().Unmatched(names)
+}
+
 // Learn tells who is where.
 func (n *faultyNetwork) Learn(names map[netip.AddrPort]string) { n.transport().Learn(names) }
 

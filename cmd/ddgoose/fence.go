@@ -32,29 +32,34 @@ type fenceOptions struct {
 	token   uint64
 	flockID string
 	wait    time.Duration
+	force   bool
 }
 
 func newFenceCommand(env *environment) *cobra.Command {
 	var o fenceOptions
 	cmd := &cobra.Command{
-		Use:   "fence --file STATE --token N [--flock-id ID] [--wait 30s] -- CMD ARG...",
+		Use:   "fence --file STATE --token N [--flock-id ID] [--wait 30s] [--force] -- CMD ARG...",
 		Short: "Run a command if no newer goose has been heard of",
-		Long: `The resource's side of fencing: runs CMD only if no token higher than N has been seen in STATE, a
-file on the machine that is acted upon. N becomes the highest seen, durably, before anything else; equal
-tokens pass. So a former goose that was paused, or whose order was long on its way, can do no harm any more.
+		Long: `Runs CMD only if the file STATE has seen no token higher than N. Use it on the machine that the goose acts
+upon: a former goose that was paused, or whose command was slow to arrive, then does no harm. An equal token
+passes. N is on the disk as the highest token before CMD starts.
 
-One at a time: the fence is held closed while CMD, or anything it has started that inherited the fence's
-lock, runs, also when this command is killed. A newer token is noted at once, so that no older command
-begins from then on; then it waits for the one that runs, as an older act must not come after a newer one.
---wait bounds that. Whoever has waited is refused when a newer token has come meanwhile.
+Commands run one at a time. The fence stays closed while CMD runs, or a process that CMD has started and that
+inherited the fence's lock, even if this command is killed. A newer token closes the fence to older ones at once,
+and then waits for a running command to end, for --wait at most. If a still newer token comes while a command
+waits, that command is refused.
 
---token and --flock-id are taken from DDGOOSE_TOKEN and DDGOOSE_FLOCK_ID when not given, which ddgoose run sets.
+A token more than a million terms or 64 generations above the highest seen counts as a mistake, because it would
+shut every real goose out. It is refused; --force accepts it. STATE may be a symbolic link. A file with several
+hard links is refused.
 
-Exit codes: CMD's own (128 + N when signal N ended it), 122 refused: a newer token, or another flock's, has been
-seen, 124 an older command still ran after --wait, 125 STATE cannot be read or written, or is corrupt,
-126 CMD cannot be started, 127 there is no CMD, 2 wrong usage.`,
+The defaults of --token and --flock-id are DDGOOSE_TOKEN and DDGOOSE_FLOCK_ID, which ddgoose run sets.
+
+Exit codes: CMD's own (128 + N when signal N ended it), 122 refused: a newer token has been seen, or one of
+another flock, or the token is too far ahead; 124 an older command still ran after --wait, 125 STATE cannot be
+read or written, or is corrupt, 126 CMD cannot be started, 127 there is no CMD, 2 wrong usage.`,
 		Example: `  ddgoose fence --file /srv/backup/token --token 7 -- /srv/backup/rotate
-  ddgoose run -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN --flock-id $DDGOOSE_FLOCK_ID -- /srv/rotate'`,
+  ddgoose run --try 0s --keep -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN --flock-id $DDGOOSE_FLOCK_ID -- /srv/rotate'`,
 		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), env, cmd.Flags().Changed, args)
@@ -62,17 +67,18 @@ seen, 124 an older command still ran after --wait, 125 STATE cannot be read or w
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // CMD's flags are its own, also without --
-	stringFlag(flags, &o.file, "file", "", "STATE", "the file that keeps the highest token; it is made when missing, and STATE.lock, STATE.work beside it")
-	flagVar(flags, &o.token, "token", "", "N", "the fencing token of who acts; default: DDGOOSE_TOKEN", parseToken)
+	stringFlag(flags, &o.file, "file", "", "STATE", "the file that keeps the highest token; made if missing, with STATE.lock and STATE.work beside it")
+	flagVar(flags, &o.token, "token", "", "N", "the caller's fencing token; default: DDGOOSE_TOKEN", parseToken)
 	stringFlag(flags, &o.flockID, "flock-id", "", "ID", "refuse tokens of another flock; default: DDGOOSE_FLOCK_ID")
 	durationFlag(flags, &o.wait, "wait", "", "how long to wait for an older command to end; default: for ever")
+	boolFlag(flags, &o.force, "force", "accept a token far above the highest seen")
 	return cmd
 }
 
 func parseToken(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || n == 0 {
-		return 0, errors.New("want a number from 1 on, as DDGOOSE_TOKEN and is-goose give it")
+	if err != nil || n == 0 || n > fence.MaxToken {
+		return 0, fmt.Errorf("want a number from 1 to %d, as DDGOOSE_TOKEN and is-goose give it", uint64(fence.MaxToken))
 	}
 	return n, nil
 }
@@ -104,8 +110,10 @@ func (o *fenceOptions) run(ctx context.Context, env *environment, given func(str
 		ctx, cancel = context.WithTimeoutCause(ctx, o.wait, fmt.Errorf("waited %v (--wait)", o.wait))
 		defer cancel()
 	}
-	entry, err := fence.File{Path: o.file, FlockID: o.flockID}.Enter(ctx, o.token)
+	entry, err := fence.File{Path: o.file, FlockID: o.flockID, Force: o.force}.Enter(ctx, o.token)
 	switch {
+	case errors.Is(err, fence.ErrImplausible):
+		return &codedError{exitRefused, fmt.Errorf("%w (--force lets it pass)", err)}
 	case errors.Is(err, fence.ErrStale), errors.Is(err, fence.ErrFlock):
 		return &codedError{exitRefused, err}
 	case err != nil && ctx.Err() != nil:

@@ -52,6 +52,16 @@ func TestFenceComparesFlocks(t *testing.T) {
 	require.Contains(t, got.stderr, "flock c0")
 }
 
+func TestFenceTakesALeapForAMistakeUnlessForced(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	require.Zero(t, fenced(t, nil, "--file", state, "--token", "7", "--", "true").code)
+	got := fenced(t, nil, "--file", state, "--token", "70000000", "--", "true")
+	require.Equal(t, exitRefused, got.code)
+	require.Contains(t, got.stderr, "token 70000000 is refused: too far ahead to come from a goose: the highest seen is 7 (--force lets it pass)")
+	require.Zero(t, fenced(t, nil, "--file", state, "--token", "8", "--", "true").code, "nothing was noted")
+	require.Zero(t, fenced(t, nil, "--file", state, "--token", "70000000", "--force", "--", "true").code)
+}
+
 func TestFenceTakesWhatRunSetsFromTheEnvironment(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	env := []string{"DDGOOSE_TOKEN=7", "DDGOOSE_FLOCK_ID=c0"}
@@ -61,7 +71,7 @@ func TestFenceTakesWhatRunSetsFromTheEnvironment(t *testing.T) {
 	require.Zero(t, fenced(t, []string{"DDGOOSE_TOKEN=6"}, "--file", state, "--token", "8", "--", "true").code, "a flag goes before")
 	got := fenced(t, []string{"DDGOOSE_TOKEN=seven"}, "--file", state, "--", "true")
 	require.Equal(t, exitUsage, got.code)
-	require.Contains(t, got.stderr, `DDGOOSE_TOKEN "seven": want a number from 1 on`)
+	require.Contains(t, got.stderr, `DDGOOSE_TOKEN "seven": want a number from 1 to 9007199254740991`)
 }
 
 func TestFenceSaysWhatIsWrong(t *testing.T) {
@@ -70,6 +80,9 @@ func TestFenceSaysWhatIsWrong(t *testing.T) {
 	require.NoError(t, os.WriteFile(corrupt, []byte("7"), 0o600))
 	plain := filepath.Join(dir, "plain")
 	require.NoError(t, os.WriteFile(plain, nil, 0o600))
+	linked := filepath.Join(dir, "linked")
+	require.NoError(t, os.WriteFile(linked, nil, 0o600))
+	require.NoError(t, os.Link(linked, linked+".too"))
 	state := filepath.Join(dir, "state")
 	for _, tc := range []struct {
 		code int
@@ -78,7 +91,9 @@ func TestFenceSaysWhatIsWrong(t *testing.T) {
 	}{
 		{exitUsage, "--file STATE", []string{"--token", "7", "--", "true"}},
 		{exitUsage, "--token N", []string{"--file", state, "--", "true"}},
-		{exitUsage, "want a number from 1 on", []string{"--file", state, "--token", "0", "--", "true"}},
+		{exitUsage, "want a number from 1 to 9007199254740991", []string{"--file", state, "--token", "0", "--", "true"}},
+		{exitUsage, "want a number from 1 to 9007199254740991", []string{"--file", state, "--token", "9007199254740992", "--", "true"}},
+		{exitNoFence, "it is a link", []string{"--file", linked, "--token", "7", "--", "true"}},
 		{exitUsage, "want a time above 0", []string{"--file", state, "--token", "1", "--wait", "-1s", "--", "true"}},
 		{exitUsage, "name a command", []string{"--file", state, "--token", "7"}},
 		{exitNoFence, "corrupt", []string{"--file", corrupt, "--token", "7", "--", "true"}},
@@ -108,7 +123,7 @@ func TestFenceStaysClosedWhileTheCommandLives(t *testing.T) {
 
 	got := fenced(t, nil, "--file", state, "--token", "7", "--wait", "50ms", "--", "echo", "acted")
 	require.Equal(t, exitWaited, got.code)
-	require.Contains(t, got.stderr, "an older one still acts: waited 50ms (--wait)")
+	require.Contains(t, got.stderr, "an older goose is still at work: waited 50ms (--wait)")
 	require.ErrorIs(t, fence.Check(state, 6), fence.ErrStale, "7 was noted all the same")
 
 	second := exec.Command(binary(t), "fence", "--file", state, "--token", "7", "--", "echo", "acted")

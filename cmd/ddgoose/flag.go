@@ -121,3 +121,31 @@ func choiceFlag(flags *pflag.FlagSet, to *string, name, fallback, help string, c
 		return s, nil
 	})
 }
+
+// jsonFlag adds --json, and -o for those who are used to it. more are further
+// choices of -o, each with a switch that it turns on.
+func jsonFlag(flags *pflag.FlagSet, to *bool, more ...*outputChoice) {
+	boolFlag(flags, to, "json", "print JSON, for programs")
+	choices := []string{"table", "json"}
+	for _, m := range more {
+		choices = append(choices, m.name)
+	}
+	f := &textFlag[string]{to: new(string), kind: strings.Join(choices, "|")}
+	f.parse = func(s string) (string, error) {
+		if !slices.Contains(choices, s) {
+			return "", fmt.Errorf("want one of %s", strings.Join(choices, ", "))
+		}
+		*to = s == "json"
+		for _, m := range more {
+			*m.to = s == m.name
+		}
+		return s, nil
+	}
+	flags.VarP(f, "output", "o", "how to print the answer; -o json is --json")
+}
+
+// outputChoice is one more form in which a command prints its answer.
+type outputChoice struct {
+	name string
+	to   *bool
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 
 	"duckduckgoose/agent/client"
 	"duckduckgoose/cmd/ddgoose/flock"
-	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 func newFlockCommand(env *environment) *cobra.Command {
@@ -34,6 +32,9 @@ The folder (--dir) has the agents' sockets NAME.sock, logs NAME.log and data NAM
 driver.sock, by which the commands below act on the flock while it runs. With --dir the
 agents' disks are kept for the next time; the default folder is emptied at each start.
 
+The agents share the key of this user's agents on loopback, or what DDGOOSE_KEY_FILE or
+DDGOOSE_INSECURE say; other settings of the environment do not reach them.
+
 With --lifetime each agent is killed after a random life, as by a crash, and started again.
 
 Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
@@ -47,7 +48,7 @@ Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage
 	profileFlag(flags, &o.Profile)
 	flagVar(flags, &o.Lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
 	numberFlag(flags, &o.HTTPBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
-	electionListFlag(flags, &o.Elections, "have all agents contest this election beside the default one; repeatable, comma lists")
+	electionListFlag(flags, &o.Elections, "a further election that all agents may lead; repeatable, comma lists")
 	cmd.AddCommand(
 		newFlockVerb(flockVerb{
 			use: "partition SHAPE", short: "Cut the flock's network",
@@ -68,14 +69,20 @@ leaves other fault rules alone. SHAPE is one of
 		newFlockVerb(flockVerb{
 			use: "kill NAME", short: "Kill an agent, as a crash would",
 			long:    "Kills an agent (SIGKILL). It stays dead until it is started.",
-			example: "ddgoose flock kill a", arg: "an agent's NAME", instance: "a",
+			example: "ddgoose flock kill a", arg: agentArg, instance: "a",
 			do: (*flock.Driver).Kill,
 		}),
 		newFlockVerb(flockVerb{
 			use: "start NAME", short: "Start a dead agent",
 			long:    "Starts an agent that was killed, or has ended by itself, with the disk it has.",
-			example: "ddgoose flock start a", arg: "an agent's NAME", instance: "a",
+			example: "ddgoose flock start a", arg: agentArg, instance: "a",
 			do: (*flock.Driver).Start,
+		}),
+		newFlockVerb(flockVerb{
+			use: "stop", short: "Stop the flock and its driver",
+			long:    "Stops all agents and the ddgoose flock that runs them, as Ctrl-C there does. Logs and data stay.",
+			example: "ddgoose flock stop",
+			do:      func(d *flock.Driver, ctx context.Context, _ string) error { return d.Stop(ctx) },
 		}),
 		newFlockVerb(flockVerb{
 			use: "netem RULES", short: "Give all agents a bad network",
@@ -93,12 +100,15 @@ partition stays.
 // flockDir is the folder of the flock that no --dir names.
 func flockDir() string { return filepath.Join(client.RuntimeDir(), client.FlockFolder) }
 
+// driverAt speaks to the flock in dir; "": in the default folder.
+func driverAt(dir string) *flock.Driver { return flock.Connect(cmp.Or(dir, flockDir())) }
+
 func flockDirFlag(flags *pflag.FlagSet, to *string) {
 	stringFlag(flags, to, "dir", "", "D", "the flock's folder (default "+client.FlockFolder+" in the runtime folder)")
 }
 
 func profileFlag(flags *pflag.FlagSet, to *string) {
-	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease 10/100 ms, 50/500 ms or 150/1500 ms", "local", "lan", "wan")
+	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease of 10ms/100ms, 50ms/500ms or 150ms/1.5s", "local", "lan", "wan")
 }
 
 func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err error) {
@@ -114,10 +124,8 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	if err := o.Check(); err != nil {
 		return usage("%w", err)
 	}
-	// A second signal ends the driver at once, and the kernel its agents.
-	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
+	ctx, stop := untilSignal(ctx) // the second one ends the driver at once, and the kernel its agents
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	err = flock.Run(ctx, o)
 	if errors.Is(err, flock.ErrTaken) {
 		return fmt.Errorf("%w: act on that one (%s flock --help), or start a second one beside it: %s flock --dir ./flock2", err, o.Command, o.Command)
@@ -167,6 +175,9 @@ type flockVerb struct {
 	do                        func(d *flock.Driver, ctx context.Context, arg string) error
 }
 
+// agentArg is the argument of a verb that acts on one agent.
+const agentArg = "an agent's NAME"
+
 func newFlockVerb(v flockVerb) *cobra.Command {
 	var dir string
 	var timeout time.Duration
@@ -181,7 +192,7 @@ within --timeout.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, &lateError{timeout})
 			defer cancel()
-			err := v.do(flock.Connect(cmp.Or(dir, flockDir())), ctx, strings.Join(args, ""))
+			err := v.do(driverAt(dir), ctx, strings.Join(args, ""))
 			if errors.Is(err, flock.ErrNoFlock) {
 				return cannotTell(fmt.Errorf("%w: start one with ddgoose flock, or name its folder with --dir", err))
 			}
@@ -190,6 +201,9 @@ within --timeout.`,
 	}
 	if v.arg != "" {
 		cmd.Args = oneArgument(v.arg, v.instance)
+	}
+	if v.arg == agentArg {
+		cmd.ValidArgsFunction = flockNames
 	}
 	if v.empty {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -200,6 +214,6 @@ within --timeout.`,
 		}
 	}
 	flockDirFlag(cmd.Flags(), &dir)
-	durationFlag(cmd.Flags(), &timeout, "timeout", "10s", "how long to wait for the answer; then exit 2")
+	durationFlag(cmd.Flags(), &timeout, "timeout", "10s", "give up after this long (exit 2)")
 	return cmd
 }

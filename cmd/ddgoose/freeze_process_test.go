@@ -37,7 +37,7 @@ func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
 		return strings.Contains(got.stderr, "ddgoose step-down --force")
 	}, "it is refused")
 	require.Contains(t, call(t, "why", "--socket", duck.socket).stdout, "the flock is frozen for ")
-	require.Contains(t, call(t, "status", "--socket", duck.socket).stdout, "the flock is frozen for 20m more: its goose changes on failure only (ddgoose thaw)")
+	require.Contains(t, call(t, "status", "--socket", duck.socket).stdout, "the flock is frozen for 20m more: planned goose changes are blocked, failover works (ddgoose thaw)")
 	eventually(t, func() bool {
 		goose, _ = gooseOf(t, 0, flock...)
 		return call(t, "step-down", "--force", "--socket", goose.socket).code == 0
@@ -81,7 +81,7 @@ func TestProcessHupMakesAnAgentTakeOverForItsPriority(t *testing.T) {
 			status := call(t, "status", "--socket", p.socket).stdout
 			told = told && strings.Contains(status, "(priority 250) takes over from ") && strings.Contains(status, "a steady voter for 1h0m0s")
 		}
-		return told && strings.Contains(call(t, "why", "--socket", goose.socket).stdout, next.name+" has a higher priority (250) and asks to take over: it is handed the lead in ") &&
+		return told && strings.Contains(call(t, "why", "--socket", goose.socket).stdout, next.name+" has a higher priority (250) and asks to take over: it takes over in ") &&
 			strings.Contains(call(t, "why", "--socket", next.socket).stdout, "its priority is higher (250, and "+goose.name+" has 200) and it asks to take over")
 	}, "it waits for its hour")
 }

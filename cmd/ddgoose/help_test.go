@@ -16,6 +16,7 @@ func TestHelpIsAsReviewed(t *testing.T) {
 		"help-root.txt":   {"--help"},
 		"help-agent.txt":  {"agent", "--help"},
 		"help-status.txt": {"status", "--help"},
+		"help-vip.txt":    {"vip", "--help"},
 	} {
 		got := run(t, args...)
 		require.Zero(t, got.code)

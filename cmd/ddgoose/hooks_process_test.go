@@ -134,7 +134,7 @@ func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {
 		return false
 	})
 	eventually(t, func() bool {
-		return strings.Contains(b.log.String(), "msg=reloaded log_level=info keys=0 hooks=1 tags=1 priority=7 voters=5") &&
+		return strings.Contains(b.log.String(), "msg=reloaded log_level=info keys=1 hooks=1 tags=1 priority=7 voters=5") &&
 			strings.Contains(b.log.String(), `msg="changed, and takes effect at the next start only" flags=lease`)
 	}, "%s", b.log)
 	holds(t, out, "change ") // a new hook hears how things are

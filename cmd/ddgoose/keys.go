@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +24,13 @@ func newKeysCommand(env *environment) *cobra.Command {
 		Use:   "keys",
 		Short: "Change the flock's key while it runs",
 		Long: `Shows and changes the keys of all agents of the flock while it runs. To change the key: make
-one (ddgoose keygen --out new.key), install it everywhere, use it, and remove the old one. A change
-is refused whenever it could lock a live agent out, and agents that are not there are named, with what they
-will see. Each agent writes the change to its own --key-file, first of all.
+one (ddgoose keygen --out new.key), install it everywhere, use it, and remove the old one. A change that
+could lock out a live agent is refused. Absent agents are listed, with what they will see when they return.
+Each agent first writes the change to its own --key-file. This user's other flocks on loopback share
+RUNTIME/loopback.key: send their agents SIGHUP after install and after use.
 
-Keys are shown by their ids only. A KEY on a command line is seen by everybody who lists processes:
-give --file, or the standard input.
+Keys are shown by their ids only. Every user can see a KEY on a command line in the list of processes: use
+--file, or the standard input.
 
 ` + clientCodes,
 		Example: `  ddgoose keygen --out new.key
@@ -177,21 +176,21 @@ func printKeys(out io.Writer, k api.Keys) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "Key\tSeals at\tHeld by\tMissing at")
 	for _, key := range k.Keys {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(key.ID), nameList(key.Sealing), nameList(key.Holding), nameList(key.Missing))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", api.Printable(key.ID), nameList(key.Sealing), nameList(key.Holding), nameList(key.Missing))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, a := range k.Agents {
 		if a.Error != "" {
-			fmt.Fprintf(out, "warning: %s did not answer: %s\n", printable(a.Name), printable(a.Error))
+			fmt.Fprintf(out, "warning: %s did not answer: %s\n", api.Printable(a.Name), api.Printable(a.Error))
 		}
 	}
 	for _, text := range k.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", printable(text))
+		fmt.Fprintf(out, "warning: %s\n", api.Printable(text))
 	}
 	for _, a := range k.Absent {
-		fmt.Fprintf(out, "warning: %s is not there: %s\n", printable(a.Name), printable(a.Sees))
+		fmt.Fprintf(out, "warning: %s is not there: %s\n", api.Printable(a.Name), api.Printable(a.Sees))
 	}
 	return nil
 }
@@ -200,7 +199,7 @@ func nameList(names []string) string {
 	if len(names) == 0 {
 		return "-"
 	}
-	return printable(strings.Join(names, " "))
+	return api.Printable(strings.Join(names, " "))
 }
 
 type keygenOptions struct{ out string }
@@ -223,11 +222,7 @@ Exit codes: 0 done, 1 the file exists or cannot be written, 2 wrong usage.`, wir
 }
 
 func (o *keygenOptions) run(env *environment) error {
-	var key [wire.KeySize]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return fmt.Errorf("draw a key: %w", err)
-	}
-	line := base64.StdEncoding.EncodeToString(key[:]) + "\n"
+	line := wire.NewKey()
 	if o.out == "" {
 		_, err := env.stdout.Write([]byte(line))
 		return err

@@ -163,6 +163,9 @@ func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 	}
 	_, isList := f.Value.(*listFlag)
 	switch {
+	case v.Kind == yaml.MappingNode && f.Name == "checks":
+		text, err := yaml.Marshal(v)
+		return []string{string(text)}, err
 	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":
 		return nil, errors.New("it has no value: give it one, or take the key away")
 	case v.Kind == yaml.ScalarNode:

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/health"
 	"duckduckgoose/agent/hooks"
 )
 
@@ -77,6 +78,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
 		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
 		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "election": "backup, reports", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
+		"check": "tcp://h:1", "check-interval": "4s", "check-timeout": "3s", "check-rise": "6", "check-fall": "5", "checks": "{backup: {check: df, check-rise: 4}}",
 		"netem": "*: cut", "netem-seed": "18446744073709551615",
 	}
 	env, file := map[string]string{}, ""
@@ -113,6 +115,12 @@ election: [backup, "reports,etl"]
 on:
   goose: echo one, two
   change: [first, 'second=2']
+check: http://127.0.0.1/
+checks:
+  backup: {check: df --output, check-interval: 10s}
+  etl:
+    check: tcp://127.0.0.1:5432
+    check-fall: 7
 socket-mode: 0640
 priority: 7
 observer: true
@@ -122,6 +130,10 @@ observer: true
 	require.Equal(t, []string{"backup", "reports", "etl"}, s.Elections)
 	require.Equal(t, map[string]string{"zone": "x", "note": "a,b=c"}, s.Tags)
 	require.Equal(t, []hooks.Hook{{On: "goose", Command: "echo one, two"}, {On: "change", Command: "first"}, {On: "change", Command: "second=2"}}, s.hooks)
+	require.Equal(t, "http://127.0.0.1/", s.Check.Ask)
+	require.Equal(t, map[string]health.Check{
+		"backup": {Ask: "df --output", Interval: 10 * time.Second}, "etl": {Ask: "tcp://127.0.0.1:5432", Fall: 7},
+	}, s.Checks)
 	require.EqualValues(t, 0o640, s.SocketMode)
 	require.EqualValues(t, 7, *s.Priority)
 	require.True(t, s.Observer)
@@ -233,7 +245,7 @@ func TestAnEmptyJoinFoundsNoFlock(t *testing.T) {
 			s, err := settingsOf(t, append(c.line, "--config", writeFile(t, c.file)), map[string]string{"DDGOOSE_JOIN": c.env})
 			require.NoError(t, err)
 			_, err = s.config()
-			require.ErrorContains(t, err, "join: the list of agents to call is empty: want HOST[:PORT]")
+			require.ErrorContains(t, err, "join: the list is empty: name an agent (HOST[:PORT])")
 		})
 	}
 	s, err := settingsOf(t, []string{"--join", "", "--join", "127.0.0.1,"}, nil)

@@ -16,8 +16,8 @@ import (
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
-// version is set by the linker.
-var version = "unknown"
+// These are set by the linker: the version, and the commit it was built from, with its date. "": make did not build it.
+var version, commit, date string
 
 func main() {
 	runner.KeepIgnored()
@@ -29,10 +29,8 @@ func main() {
 
 // ddgoose runs one command line and gives its exit code.
 func ddgoose(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	env := &environment{
-		stdin: stdin, stdout: &checkedWriter{w: stdout}, stderr: stderr,
-		version: version, lookup: os.LookupEnv,
-	}
+	env := &environment{stdin: stdin, stdout: &checkedWriter{w: stdout}, stderr: stderr, lookup: os.LookupEnv}
+	env.version, env.commit, env.date = origin()
 	root := newRootCommand(env)
 	root.SetArgs(args)
 	return env.exit(root.ExecuteContext(ctx))

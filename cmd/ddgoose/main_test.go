@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -26,11 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite testdata; a person reads the 
 const soon = 60 * time.Second
 
 // built is the real binary, for tests that start processes.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+var built apitest.Binary
 
 func TestMain(m *testing.M) {
 	for _, kv := range os.Environ() {
@@ -38,30 +32,20 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name) // settings of who runs the tests are not theirs
 		}
 	}
-	// What a test starts gets a hang-up's default, even below nohup: only ignored signals are inherited. It also starts
-	// the goroutine of package signal, which never ends.
+	// What a test starts gets the defaults, even below nohup and in the background of a script: only ignored signals are
+	// inherited. It also starts the goroutine of package signal, which never ends.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	code := apitest.Main(m)
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
+	code := apitest.Main(m)
+	_ = built.Remove()
 	os.Exit(code)
 }
 
-// binary gives the real ddgoose, built once for all tests.
 func binary(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "ddg"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-ldflags", "-X main.version=v-test", "-o", filepath.Join(built.dir, "ddgoose"), ".").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("go build: %w: %s", err, out)
-		}
-	})
-	require.NoError(t, built.err)
-	return filepath.Join(built.dir, "ddgoose")
+	return built.Path(t)
 }
 
 // outcome is what a command line did.
@@ -80,6 +64,7 @@ func run(t *testing.T, args ...string) outcome {
 func runWith(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
+	args = append([]string{}, args...) // for nil cobra takes those of the test program
 	code := ddgoose(t.Context(), args, strings.NewReader(stdin), &stdout, &stderr)
 	return outcome{code, stdout.String(), stderr.String()}
 }

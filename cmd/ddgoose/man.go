@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 )
 
 // newManCommand is for whoever packs ddgoose: make man.
@@ -56,10 +57,29 @@ func forMan(cmd *cobra.Command) {
 		long += "\n\nCommands, each with a page of its own:\n\n" + list
 	}
 	cmd.Short, cmd.Long = plain(cmd.Short), plain(long)
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().VisitAll(flagForMan)
 	for _, c := range cmd.Commands() {
 		forMan(c)
 	}
 }
+
+// flagForMan has the page show what a flag takes, where its generator shows the
+// default; that goes behind the text, as in --help.
+func flagForMan(f *pflag.Flag) {
+	takes, usage := pflag.UnquoteUsage(f)
+	if f.NoOptDefVal != "" {
+		takes = "true|false"
+	} else if d := f.DefValue; d != "" && d != "0" && d != "0s" && d != "[]" {
+		usage += " (default " + d + ")"
+	}
+	f.Usage, f.DefValue, f.Value = markup.Replace(usage), markup.Replace(takes), placeholder{f.Value}
+}
+
+// placeholder is a flag whose default is no string to be quoted.
+type placeholder struct{ pflag.Value }
+
+func (placeholder) Type() string { return "placeholder" }
 
 func commandList(cmd *cobra.Command) string {
 	var list strings.Builder

@@ -40,10 +40,17 @@ func TestEveryCommandHasAManPageWithItsFlags(t *testing.T) {
 func TestManPageSaysWhatHelpSays(t *testing.T) {
 	dir := t.TempDir()
 	require.Equal(t, outcome{}, run(t, "man", dir))
-	require.Contains(t, readPage(t, dir, "ddgoose-agent.1"), "DDGOOSE_DATA_DIR;")
+	require.Contains(t, readPage(t, dir, "ddgoose-agent.1"), "DDGOOSE_DATA_DIR for")
 	require.Contains(t, readPage(t, dir, "ddgoose-netem.1"),
 		"RULES := RULE (';' RULE)*\nRULE  := [out|in|both] PEER(,PEER)*: FAULT (' ' FAULT)*     PEER := * | name | address\n")
 	require.Contains(t, readPage(t, dir, "ddgoose-wait.1"), `"voters>=3" that there are 3 or more`)
+	for page, option := range map[string]string{
+		"ddgoose-status.1":  "--socket=PATH|NAME\n",
+		"ddgoose-members.1": "--tag=K[=RE]\n",
+		"ddgoose-run.1":     "--grace=duration\n\thow long CMD may take to end after SIGTERM, when the end is planned (default 5s)\n",
+	} {
+		require.Contains(t, readPage(t, dir, page), option)
+	}
 }
 
 // readPage gives a page as its reader sees it, but for line breaks.

@@ -44,6 +44,7 @@ func TestMembersAreFiltered(t *testing.T) {
 		got := run(t, append(args, "--json")...)
 		require.Zero(t, got.code, got.stderr)
 		require.Equal(t, c.want, namesOf(t, got.stdout), c.filter)
+		require.Equal(t, len(c.want) == 0, got.stderr == "ddgoose: warning: none of the 3 members matches the filters\n", "%s: %s", c.filter, got.stderr)
 		table := lines(run(t, args...).stdout)
 		require.Len(t, table, 1+len(c.want), c.filter)
 	}

@@ -14,7 +14,7 @@ import (
 
 func newJoinCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "join ADDR...",
 		Short: "Make this agent call more agents",
 		Long: `Makes this agent call the agents at these addresses (HOST or HOST:PORT), and prints how many
@@ -35,16 +35,13 @@ answered. It fails if none did; the agent itself never counts.
 				return err
 			})
 		},
-	}
-	o.flags(cmd, 5*time.Second)
-	o.jsonFlag(cmd)
-	return cmd
+	}, 5*time.Second, o.jsonFlag)
 }
 
 func newLeaveCommand(*environment) *cobra.Command {
 	var o clientOptions
 	var force bool
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "leave",
 		Short: "Take this agent out of the flock for good, and end it",
 		Long: `Takes this agent out of the flock for good. A goose hands over first; the removal is
@@ -56,15 +53,14 @@ back it needs --join. To stop an agent for a while, stop its process instead.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Leave(ctx, force) })
 		},
-	}
+	}, 5*time.Second)
 	boolFlag(cmd.Flags(), &force, "force", "leave even if that costs the flock its majority, or ends it")
-	o.flags(cmd, 5*time.Second)
 	return cmd
 }
 
 func newForceLeaveCommand(*environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "force-leave NAME",
 		Short: "Remove a dead voter that will never return",
 		Long: `Takes an agent that is dead, and will never return, out of the voters. It is given to the
@@ -76,7 +72,7 @@ goose. An agent that is alive leaves by ddgoose leave, given to it.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ForceLeave(ctx, args[0]) })
 		},
-	}
-	o.flags(cmd, 5*time.Second)
+	}, 5*time.Second)
+	cmd.ValidArgsFunction = memberNames(func(m api.Member) bool { return m.Voter && m.State != api.StateAlive })
 	return cmd
 }

@@ -84,7 +84,7 @@ func (v *membersView) look(ctx context.Context, c *client.Client) error {
 	if v.o.json {
 		return printJSON(v.env, api.Members{Members: ms})
 	}
-	return printMembers(v.env.stdout, api.Members{Members: ms})
+	return v.o.print(v.env.stdout, api.Members{Members: ms})
 }
 
 // lasting gives members without what changes all the time.
@@ -101,7 +101,7 @@ func lasting(ms []api.Member) []api.Member {
 func (v *membersView) draw(ms []api.Member) error {
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "%d members at %s (Ctrl-C ends this)\n", len(ms), time.Now().Format("15:04:05"))
-	if err := printMembers(&table, api.Members{Members: ms}); err != nil {
+	if err := v.o.print(&table, api.Members{Members: ms}); err != nil {
 		return err
 	}
 	lines := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")

@@ -128,9 +128,9 @@ func TestNotifierFeedsTheWatchdogWhileTheAgentIsWell(t *testing.T) {
 	for range 8 {
 		m.until("WATCHDOG=1")
 	}
-	a.Sicken(errors.New("the loop has not turned for 1s"))
+	a.Sicken(errors.New("the loop has not run for 1s"))
 	eventually(t, func() bool { return strings.Contains(log.String(), "not well") }, "it notices")
-	require.Contains(t, log.String(), "the loop has not turned for 1s")
+	require.Contains(t, log.String(), "the loop has not run for 1s")
 	eventually(t, func() bool { return m.next(400*time.Millisecond) == "" }, "the manager hears nothing for twice its patience")
 	a.Sicken(nil)
 	m.until("WATCHDOG=1")

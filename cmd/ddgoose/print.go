@@ -3,10 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
+
+	"duckduckgoose/agent/api"
 )
 
 // printJSON prints v as one line, as --json does everywhere.
@@ -15,16 +14,8 @@ func printJSON(env *environment, v any) error {
 	if err != nil {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
-	_, err = env.stdout.Write(append(line, '\n'))
+	_, err = env.stdout.Write(append(api.EscapeJSON(line), '\n'))
 	return err
-}
-
-// printable keeps what came from the network from commanding the terminal.
-func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
 }
 
 // yesNo is a bool in a table.

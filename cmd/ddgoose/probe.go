@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -17,20 +18,24 @@ import (
 
 func newIsGooseCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	var quiet bool
+	cmd := o.command(&cobra.Command{
 		Use:   "is-goose",
 		Short: "Tell by exit code whether this agent is the goose",
 		Long: `Tells by its exit code whether this agent is the goose, inside its lease, and prints the
-fencing token if so. The answer is true when it is given and binds nobody later: send the
+fencing token if so; with -q nothing. The answer is true when it is given and binds nobody later: send the
 token with what you do, and let the receiver refuse lower ones; or use the client's Lead.
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
-		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.isGoose(cmd.Context(), env) },
-	}
-	o.flags(cmd, time.Second)
-	o.electionFlag()
-	o.jsonFlag(cmd)
+		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose -q || exit 0\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if quiet {
+				env.stdout, env.stderr = &checkedWriter{w: io.Discard}, io.Discard
+			}
+			return o.isGoose(cmd.Context(), env)
+		},
+	}, time.Second, o.electionFlag, o.jsonFlag)
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing")
 	return cmd
 }
 
@@ -77,15 +82,15 @@ var probes = []string{client.ProbeGoose, client.ProbeDuck, client.ProbeHealth, c
 
 func newProbeCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "probe " + strings.Join(probes, "|"),
-		Short: "Tell by exit code what load balancers are told",
-		Long: `Asks the agent the question of that name, as a load balancer does by HTTP, and tells the answer
-by its exit code: for checks that run a program, without a shell or curl, as a container's.
+		Short: "Answer a health check by exit code",
+		Long: `Asks the agent one of the questions that load balancers ask by HTTP, and answers by exit code:
+for health checks that run a program without a shell or curl, such as a container's.
 
     goose     it is the goose, inside its lease
     duck      it is a duck that knows a live goose
-    healthz   it lives, and its loop turns
+    healthz   it is alive, and its loop runs
     readyz    it knows a live goose
 
 Exit codes: 0 yes, 1 no (stderr says why), 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
@@ -95,10 +100,7 @@ Exit codes: 0 yes, 1 no (stderr says why), 2 cannot tell (wrong usage, no agent,
 		Args:      oneProbe,
 		ValidArgs: probes,
 		RunE:      func(cmd *cobra.Command, args []string) error { return o.probe(cmd.Context(), env, args[0]) },
-	}
-	o.flags(cmd, time.Second)
-	o.jsonFlag(cmd)
-	return cmd
+	}, time.Second, o.jsonFlag)
 }
 
 // oneProbe wants one of the questions.

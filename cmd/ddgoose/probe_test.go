@@ -21,8 +21,8 @@ func TestProbeTellsByItsExitCode(t *testing.T) {
 	require.Equal(t, outcome{stdout: `{"role":"goose","goose":"a","token":7}` + "\n"}, probe("readyz", "--json"))
 	require.Equal(t, outcome{code: 1, stdout: `{"role":"goose","goose":"a","token":7,"error":"not a duck"}` + "\n"}, probe("duck", "--json"))
 
-	a.Sicken(errors.New("the loop has not turned for 1s"))
-	require.Equal(t, outcome{code: 1, stderr: "ddgoose: the loop has not turned for 1s\n"}, probe("healthz"))
+	a.Sicken(errors.New("the loop has not run for 1s"))
+	require.Equal(t, outcome{code: 1, stderr: "ddgoose: the loop has not run for 1s\n"}, probe("healthz"))
 	a.Change(func(s *api.Status) { s.Role, s.Goose = api.RoleDuck, nil })
 	require.Equal(t, outcome{code: 1, stderr: "ddgoose: knows no live goose\n"}, probe("readyz"))
 }

@@ -60,7 +60,7 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 	stringFlag(cmd.Flags(), &o.name, "name", "", "NAME", "the agent's name, for the default of --data-dir (default DDGOOSE_NAME, else the host name)")
 	stringFlag(cmd.Flags(), &o.dataDir, "data-dir", "", "DIR", "the stopped agent's data directory (default DDGOOSE_DATA_DIR, else as ddgoose agent has it)")
 	boolFlag(cmd.Flags(), &o.yes, "yes", "do not ask")
-	boolFlag(cmd.Flags(), &o.json, "json", "print JSON, for programs")
+	jsonFlag(cmd.Flags(), &o.json)
 	return cmd
 }
 

@@ -19,7 +19,7 @@ func founded(t *testing.T, name string) string {
 	var stderr bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		code <- ddgoose(ctx, []string{"agent", "--name", name, "--bind", "127.0.0.1:0", "--data-dir", data, "--socket", socket}, nil, nil, &stderr)
+		code <- ddgoose(ctx, []string{"agent", "--name", name, "--bind", "127.0.0.1:0", "--data-dir", data, "--socket", socket, "--insecure"}, nil, nil, &stderr)
 	}()
 	got := run(t, "wait", "--for", "goose", "--socket", socket, "--timeout", soon.String())
 	locked := run(t, "recover", "--keep", name, "--data-dir", data, "--yes")
@@ -58,10 +58,10 @@ func TestRecoverRefusesWhatCannotBe(t *testing.T) {
 	data := founded(t, "a")
 	got := run(t, "recover", "--keep", "a,nobody", "--data-dir", data, "--yes")
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.stderr, `no agent "nobody": this disk knows a`)
+	require.Contains(t, got.stderr, `this disk knows no agent "nobody", only a`)
 	got = run(t, "recover", "--keep", "a", "--data-dir", shortDir(t), "--yes")
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.stderr, "there is no agent's state in it: name the right one with --data-dir")
+	require.Contains(t, got.stderr, "no agent has kept its state here: name the right directory with --data-dir")
 	t.Setenv("DDGOOSE_DATA_DIR", data)
 	got = run(t, "recover", "--keep", "a", "--yes")
 	require.Zero(t, got.code, got.stderr)

@@ -129,7 +129,7 @@ func TestProcessRefusesWhatItCannotUse(t *testing.T) {
 		require.Contains(t, refused(t, p), c.want, flag)
 	}
 	require.Contains(t, refused(t, startAgent(t, shortDir(t), "a", "--key-file", open)), "chmod 600 "+open)
-	require.Contains(t, refused(t, startAgent(t, shortDir(t), "a", "--socket", file)), file+" exists and is no socket")
+	require.Contains(t, refused(t, startAgent(t, shortDir(t), "a", "--socket", file)), file+" exists and is not a socket")
 }
 
 func TestProcessBrokenDiskIsNotGuessedAt(t *testing.T) {

@@ -12,6 +12,7 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	version        string
+	commit, date   string                           // what it was built from; "": not known
 	lookup         func(name string) (string, bool) // an environment variable
 
 	// running: the command line was accepted, and a command's run has begun.
@@ -30,10 +31,12 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		Example: `  ddgoose flock                        # five agents on this machine, shown live
   ddgoose agent --join 10.0.0.1        # one agent, as a service runs it
   ddgoose status                       # who is the goose, and for how long`,
+		Version: env.version,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			env.running = true
 		},
 	}
+	root.SetVersionTemplate(versionLine(env))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
@@ -47,9 +50,9 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Run:", []*cobra.Command{newAgentCommand(env), newKeygenCommand(env), newRunCommand(env), newFenceCommand(env)}},
+		{"Run:", []*cobra.Command{newAgentCommand(env), newKeygenCommand(env), newRunCommand(env), newVIPCommand(env), newProxyCommand(env), newFenceCommand(env)}},
 		{"Ask an agent:", []*cobra.Command{
-			newStatusCommand(env), newMembersCommand(env), newWatchCommand(env), newElectionsCommand(env), newTopCommand(env),
+			newStatusCommand(env), newMembersCommand(env), newWatchCommand(env), newHistoryCommand(env), newElectionsCommand(env), newTopCommand(env),
 			newIsGooseCommand(env), newProbeCommand(env), newWaitCommand(env), newDoctorCommand(env), newWhyCommand(env),
 		}},
 		{"Change the flock:", []*cobra.Command{
@@ -67,6 +70,13 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 	}
 	root.AddCommand(newRunGuardCommand(env), newCompletionCommand(env), newManCommand(env), newVersionCommand(env))
 	fallBack(root)
+	refuse := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return refuse(cmd, args)
+	}
 	return root
 }
 
@@ -102,5 +112,29 @@ func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 			return usage("%s has no command %q: did you mean %s?", cmd.CommandPath(), args[0], strings.Join(near, " or "))
 		}
 		return usage("%s has no command %q: it has %s", cmd.CommandPath(), args[0], all)
+	}
+}
+
+// newHelpCommand is help, but for a command that does not exist it is an error.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tell about a command",
+		Long: `Tells what a command does, its flags and its exit codes.
+
+Exit codes: 0 done, 2 there is no such command.`,
+		Example: "  ddgoose help netem set",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = group(found)(found, rest)
+			}
+			if err != nil {
+				return usage("%w", err)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,76 +17,149 @@ import (
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
-type runOptions struct {
-	socket   string
-	election string
-	grace    time.Duration
-	restart  bool
-	share    bool
-}
-
 func newRunCommand(env *environment) *cobra.Command {
-	var o runOptions
+	w := runner.Work{Name: "run"}
 	cmd := &cobra.Command{
-		Use:   "run [--grace 5s] [--restart] [--share] -- CMD ARG...",
+		Use:   "run [--try D] [--keep] [--grace 5s] [--restart] [--share] -- CMD ARG...\n  ddgoose run --container NAME|--unit NAME.service [--env-file PATH] [flags]",
 		Short: "Run a command while this agent is the goose",
-		Long: `Runs CMD, without a shell, whenever the agent on this machine is the goose, and ends it and all
-that it has started before another agent can be. CMD finds in its environment DDGOOSE_TOKEN (the
-fencing token: send it along with every act, see ddgoose fence), DDGOOSE_TERM, DDGOOSE_FLOCK_ID,
-DDGOOSE_NAME and DDGOOSE_SOCKET, with --election DDGOOSE_ELECTION, and has this command's stdin, stdout and stderr. It runs in a process group of
-its own, in the background of a terminal: Ctrl-C is this command's to hear, and CMD cannot read a terminal.
+		Long: `Runs CMD, without a shell, while the agent on this machine is the goose. CMD and all that it has started are
+gone before another agent can be the goose.
 
-The lease is not renewed (the agent, its socket or this command is dead or stopped, or the
-majority is out of reach): SIGTERM when 40 % of it are left, SIGKILL at 20 %. Planned ends (step-down, the agent
-stops, SIGTERM or SIGINT to this command): SIGTERM, then SIGKILL after --grace, the lease
-renewed meanwhile, and nobody is asked to take over until all is gone; for an hour at the most. This command killed: SIGKILL.
-All descendants go, those of a double fork or setsid too; a daemon that CMD leaves behind ends with CMD.
+A job, to run once in the flock at each tick: put the same line into the crontab of every machine, with --try 0s
+--keep. --try D gives up with exit code 75 if CMD cannot run within D: another agent is the goose, another run works
+beside this agent, or no agent answers. With 0s CMD runs only if this agent is the goose now, and starts at most
+once. If CMD was started and then stopped because the goose changed, D starts again; with 0s the exit code is 75,
+and a line on stderr says so, even with -q. --keep leaves the goose where it is when this command ends, so that no
+other machine runs the same job.
 
-Two of these commands beside one agent and election run their CMDs one at a time: the second waits for the
-first to end. With --share they run together.
+A service, to run as long as this agent is the goose: use --restart. It starts CMD again after 1 to 30 s when CMD ends
+by itself. Without --restart and --keep the agent then steps down, this command ends with CMD's exit code, and the
+next agent whose run waits starts its CMD. When this agent is no longer the goose, CMD is stopped, and this command
+waits for the next time. If no agent answers, it waits for one. It says what it waits for; -q keeps it silent.
 
-CMD ends by itself: the agent steps down, and this command ends with CMD's exit code. With --restart it is
-started again in the same goose period, after 1 to 30 s. Goose no more: CMD is stopped, and this command waits for
-the next time. No agent answers: it waits for one, for ever. SIGTERM or SIGINT: CMD is stopped, the agent steps
-down, exit 0; a second one cuts the grace short.
+CMD gets DDGOOSE_TOKEN (the fencing token: send it with each write, see ddgoose fence), DDGOOSE_TERM, DDGOOSE_FLOCK_ID,
+DDGOOSE_NAME, DDGOOSE_SOCKET and, with --election, DDGOOSE_ELECTION, and this command's stdin, stdout and stderr. It
+runs in its own process group, in the background: Ctrl-C goes to this command, and CMD cannot read the terminal.
+
+When CMD ends:
+  the lease is not renewed (the agent, its socket or this command is dead or stopped, or the majority cannot be
+  reached): SIGTERM when 40 % of the lease are left, SIGKILL at 20 %;
+  a planned end (step-down, stop of the agent, SIGTERM or SIGINT to this command): SIGTERM, then SIGKILL after --grace.
+  The lease is renewed meanwhile, for up to an hour; only when all is gone does another agent take over;
+  this command is killed: SIGKILL.
+After SIGTERM or SIGINT to this command the agent steps down, and the exit code is 0; a second signal cuts the grace short.
+
+All descendants are killed, also after a double fork or setsid; a daemon that CMD leaves behind ends with CMD. As root,
+or in a unit with Delegate=yes, this command makes a cgroup (version 2, Linux 5.14), and one write kills all at once.
+Elsewhere it kills one by one, so thousands of processes end earlier in the lease, and CMD gains no privileges by sudo
+unless this command runs as root. As root (or with CAP_SYS_NICE) this command and its guard, not CMD, run at nice -20.
+They measure how late the machine wakes them, and kill that much earlier. If that is too late for any lease, the agent
+steps down, and this command waits until the machine is faster.
+
+Two of these commands beside one agent and election run one at a time: the second waits for the first. With --share
+they run together.
+
+--container NAME runs a container of Docker or Podman (DOCKER_HOST=unix://PATH, else the usual sockets) instead of CMD.
+Create it before, without a restart policy; only this command may start it. It ends at the same times: the engine stops
+it, then engine and cgroup kill it, and it is gone when both say so. If it runs already at the start, it is stopped
+first. A container keeps the environment of its creation: --env-file PATH writes the variables to a file before each
+start; mount its folder. --unit NAME.service runs a service of systemd, and ends it by StopUnit, KillUnit and its cgroup.
+Nothing else may start the service: no Restart=, not enabled, no timer, no unit that wants it. EnvironmentFile= reads the
+file of --env-file.
 
 Exit codes: CMD's own (128 + N when signal N ended it), 126 CMD cannot be started, 127 there is no CMD,
-0 stopped by a signal, 1 the agent refuses (only root and the agent's user may, and the flock must have the
+0 stopped by a signal, 75 not the goose within --try, 1 the agent refuses (only root and the agent's user may, and the flock must have the
 election), 2 wrong usage.`,
-		Example: `  ddgoose run -- /usr/local/bin/nightly-report
-  ddgoose run --election nightly-backup -- /usr/local/bin/backup
-  ddgoose run --restart --grace 20s -- postgres-backup --loop
-  ddgoose run -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN -- /srv/rotate'`,
+		Example: `  ddgoose run --restart --grace 20s -- /usr/local/bin/the-one-that-acts   # a service
+  17 3 * * * ddgoose run --try 0s --keep -q -- /usr/local/bin/backup      # a job, in the crontab of every machine
+  ddgoose run --restart --container web --env-file /run/web/goose.env     # docker create --name web -v /run/web:/run/web:ro IMAGE
+  ddgoose run --restart --unit web.service --env-file /run/web.env        # EnvironmentFile=/run/web.env in the unit
+  ddgoose run --election reports --try 10s --keep -- /usr/local/bin/nightly-report
+  ddgoose run --try 0s --keep -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN -- /srv/rotate'`,
 		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), env, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runWork(cmd.Context(), env, w, args) },
 	}
 	cmd.Flags().SetInterspersed(false) // CMD's flags are its own, also without --
-	cmd.Flags().StringVar(&o.socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
-	electionFlag(cmd, &o.election, &o.socket)
-	cmd.Flags().DurationVar(&o.grace, "grace", 5*time.Second, "how long CMD may take to end after SIGTERM, when the end is planned")
-	cmd.Flags().BoolVar(&o.restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
-	cmd.Flags().BoolVar(&o.share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")
+	cmd.Flags().StringVar(&w.Socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
+	electionFlag(cmd, &w.Election)
+	completeFlag(cmd, "socket", socketNames)
+	cmd.Flags().DurationVar(&w.Grace, "grace", 5*time.Second, "how long CMD may take to end after SIGTERM, when the end is planned")
+	cmd.Flags().BoolVar(&w.Restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
+	cmd.Flags().BoolVar(&w.Share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")
+	flagVar(cmd.Flags(), &w.Try, "try", "", "D", "give up (exit 75) when CMD cannot run within `D`; 0s: run it only if this agent is the goose now; default: never", parseTry)
+	cmd.Flags().BoolVar(&w.Keep, "keep", false, "leave the goose where it is when CMD ends: do not step down")
+	cmd.Flags().BoolVarP(&w.Quiet, "quiet", "q", false, "say nothing about waiting or giving up")
+	cmd.Flags().StringVar(&w.Container, "container", "", "run the container `NAME` of Docker or Podman in CMD's place")
+	cmd.Flags().StringVar(&w.Unit, "unit", "", "run systemd's service `NAME.service` in CMD's place")
+	cmd.Flags().StringVar(&w.EnvFile, "env-file", "", "write CMD's DDGOOSE variables to `PATH` before it starts, readable by its owner alone")
 	return cmd
 }
 
-func (o *runOptions) run(ctx context.Context, env *environment, command []string) error {
+func parseTry(s string) (*time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return nil, errors.New("want a time of 0s or more with its unit, as 10s")
+	}
+	return &d, nil
+}
+
+// commandOf is what the guard is started with: CMD, or what people see of it in ps.
+func commandOf(w runner.Work, args []string) ([]string, error) {
 	switch {
-	case len(command) == 0:
-		return usage("run: name a command: ddgoose run -- CMD ARG...")
-	case o.grace < 0:
-		return usage("grace %v: want 0s or more", o.grace)
+	case w.Container != "" && w.Unit != "" || w.Container+w.Unit != "" && len(args) > 0:
+		return nil, usage("run: want one of a command, --container and --unit")
+	case w.Container != "":
+		return []string{"container", w.Container}, nil
+	case w.Unit != "" && !strings.HasSuffix(w.Unit, ".service"):
+		return nil, usage("unit %s: want NAME.service", w.Unit)
+	case w.Unit != "":
+		return []string{"unit", w.Unit}, nil
+	case len(args) == 0:
+		return nil, usage("run: name a command: ddgoose run -- CMD ARG...")
 	}
-	if _, err := exec.LookPath(command[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-		return notStarted(err)
+	_, err := exec.LookPath(args[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return nil, notStarted(err)
 	}
-	socket, err := client.FindSocket(o.socket)
+	return args, nil
+}
+
+// betterForm names the flag for a command that has others run something: what is
+// started then is no descendant of the command, and outlives it.
+func betterForm(command string) string {
+	switch name := filepath.Base(command); name {
+	case "docker", "podman", "nerdctl":
+		return name + " has its engine run containers, which do not end with the command: use ddgoose run --container NAME"
+	case "systemctl", "service":
+		return name + " has systemd run services, which do not end with the command: use ddgoose run --unit NAME.service"
+	}
+	return ""
+}
+
+func runWork(ctx context.Context, env *environment, w runner.Work, args []string) error {
+	if w.Grace < 0 {
+		return usage("grace %v: want 0s or more", w.Grace)
+	}
+	command, err := commandOf(w, args)
 	if err != nil {
+		return err
+	}
+	if better := betterForm(command[0]); better != "" {
+		fmt.Fprintln(env.stderr, "ddgoose: run: "+better)
+	}
+	w.Socket, err = client.FindSocket(w.Socket)
+	switch {
+	case errors.Is(err, client.ErrNoSocket) && w.Try != nil:
+		return gaveUp(w, err)
+	case err != nil:
 		return cannotTell(err)
 	}
-	opts := runner.Options{
-		Socket: socket, Election: o.election, Command: command, Grace: o.grace, Restart: o.restart, Share: o.share,
-		Guard: append([]string{"ddgoose", guardCommand, "--"}, command...),
-	}
+	return guarded(ctx, env, w, command)
+}
+
+// guarded has a guard do the work until that ends, or a signal comes. argv ends the guard's command line.
+func guarded(ctx context.Context, env *environment, w runner.Work, argv []string) (err error) {
+	opts := runner.Options{Work: w, Guard: append([]string{"ddgoose", guardCommand, "--"}, argv...)}
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {
 		return err
 	}
@@ -95,10 +170,21 @@ func (o *runOptions) run(ctx context.Context, env *environment, command []string
 	defer signal.Stop(signals)
 	opts.Signals = signals
 	code, err := runner.Run(ctx, opts)
-	if err != nil || code == exitDone {
+	switch {
+	case code == runner.CodeNotGoose && err != nil:
+		return gaveUp(w, err)
+	case err != nil || code == exitDone:
 		return err
 	}
 	return quietly(code)
+}
+
+// gaveUp ends work that could not begin within --try.
+func gaveUp(w runner.Work, why error) error {
+	if w.Quiet {
+		return quietly(runner.CodeNotGoose)
+	}
+	return &codedError{runner.CodeNotGoose, why}
 }
 
 // queueMessages keeps what is said to people from holding up run or its guard.
@@ -126,9 +212,9 @@ const guardCommand = "run-guard"
 func newRunGuardCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:    guardCommand + " -- CMD ARG...",
-		Short:  "Guard the command of ddgoose run",
+		Short:  "Guard what ddgoose run or vip does",
 		Hidden: true,
-		Long: fmt.Sprintf(`Guards the command of ddgoose run, which starts it, at file descriptor %d.
+		Long: fmt.Sprintf(`Guards what ddgoose run or ddgoose vip does, which starts it, at file descriptor %d.
 
 Exit codes: 0 done, 1 ddgoose run did not start it.`, runner.LinkFD),
 		Example: "  ddgoose run -- CMD",

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
 // What run does is tested in its package, with real processes; here is what it refuses.
@@ -18,13 +20,28 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		{exitUsage, "name a command", []string{"run", "--socket", socket, "--"}},
 		{exitUsage, "grace", []string{"run", "--socket", socket, "--grace", "-1s", "--", "true"}},
 		{exitUsage, "unknown flag", []string{"run", "--socket", socket, "--no-such-flag", "--", "true"}},
+		{exitUsage, "want one of a command", []string{"run", "--socket", socket, "--container", "web", "--", "true"}},
+		{exitUsage, "want NAME.service", []string{"run", "--socket", socket, "--unit", "web"}},
+		{exitUsage, "want one of a command", []string{"run", "--socket", socket, "--unit", "web.service", "--container", "web"}},
 		{exitNoCommand, "no-such-command", []string{"run", "--socket", socket, "--", "no-such-command"}},
 		{exitNotRunnable, "permission denied", []string{"run", "--socket", socket, "--", "/etc/passwd"}},
 		{exitError, "can be handed files only", []string{"run", "--socket", socket, "--", "true"}},
 		{exitUsage, "there is no none.sock", []string{"run", "--socket", "none", "--", "true"}},
+		{exitUsage, "want a time of 0s or more", []string{"run", "--socket", socket, "--try", "-1s", "--", "true"}},
+		{runner.CodeNotGoose, "there is no none.sock", []string{"run", "--socket", "none", "--try", "0s", "--", "true"}},
+		{runner.CodeNotGoose, "", []string{"run", "--socket", "none", "--try", "0s", "-q", "--", "true"}},
 	} {
 		got := run(t, tc.args...)
 		require.Equal(t, tc.code, got.code, "%q: %s", tc.args, got.stderr)
 		require.Contains(t, got.stderr, tc.says, "%q", tc.args)
+		require.Equal(t, tc.says == "", got.stderr == "", "%q: %s", tc.args, got.stderr)
 	}
+}
+
+func TestRunNamesTheFormThatEndsWhatACommandStarts(t *testing.T) {
+	for _, command := range []string{"docker", "/usr/bin/podman", "nerdctl"} {
+		require.Contains(t, betterForm(command), "ddgoose run --container NAME")
+	}
+	require.Contains(t, betterForm("systemctl"), "ddgoose run --unit NAME.service")
+	require.Empty(t, betterForm("/usr/local/bin/docker-like"))
 }

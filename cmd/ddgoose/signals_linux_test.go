@@ -39,7 +39,8 @@ func TestProcessKeepsIgnoringWhatItsStarterIgnored(t *testing.T) {
 	dir := shortDir(t)
 	ignored := []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT}
 	a := newProcess(t, dir, "a")
-	a.spawn(background(binary(t), "agent", "--name", "a", "--bind", "127.0.0.1:0", "--data-dir", a.data, "--socket", a.socket))
+	a.spawn(background(binary(t), "agent", "--name", "a", "--bind", "127.0.0.1:0", "--data-dir", a.data, "--socket", a.socket,
+		"--profile", "wan")) // a busy machine that ends its lease ends CMD
 	a.until("goose", isGoose)
 	work := filepath.Join(dir, "work")
 	note := "echo $$ > " + work + ".new; mv " + work + ".new " + work + "; exec sleep 600"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
@@ -16,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent"
-	runner "duckduckgoose/cmd/ddgoose/run"
+	"duckduckgoose/netem/check"
 	"duckduckgoose/netem/schedule"
 	"duckduckgoose/netem/sim"
 )
@@ -59,7 +58,6 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
   ddgoose sim --profile wan --latency 80ms --faults netem,partition --for 10h
   ddgoose sim --seeds 1000
   ddgoose sim --scenario chained`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
@@ -70,13 +68,13 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	durationFlag(flags, &o.Every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
 	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
 	durationFlag(flags, &o.Latency, "latency", "", "of the network, one way (default: drawn to fit the timing)")
-	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50/500 ms, 10/100 ms or 150/1500 ms", "lan", "local", "wan")
+	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50ms/500ms, 10ms/100ms or 150ms/1.5s", "lan", "local", "wan")
 	durationFlag(flags, &o.Timing.Heartbeat, "heartbeat", "", "time between the goose's heartbeats")
 	durationFlag(flags, &o.Timing.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
 	stringFlag(flags, &o.only, "only", "", "N,N", "only these faults of the schedule, counted from 0, or none")
 	stringFlag(flags, &o.scenario, "scenario", "", "NAME", "a schedule written by hand: a name of --list, or a file")
 	boolFlag(flags, &o.list, "list", "list the scenarios, and do nothing")
-	boolFlag(flags, &o.json, "json", "print JSON")
+	jsonFlag(flags, &o.json)
 	return cmd
 }
 
@@ -106,9 +104,8 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000) + 1
 	}
-	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second one ends it at once
 	switch {
 	case o.scenario != "":
 		return o.runScenario(ctx, env)
@@ -309,6 +306,6 @@ func (o *simOptions) kept(env *environment, all *sim.Stats) error {
 	if o.json {
 		return printJSON(env, simAnswer{Verdict: sim.Kept.String(), Seed: o.seed, Stats: *all})
 	}
-	fmt.Fprintf(env.stdout, "every promise was kept, seed %d\n%s", o.seed, all)
+	fmt.Fprintf(env.stdout, "every promise was kept, seed %d\n%s%s", o.seed, check.Kept(nil), all)
 	return nil
 }

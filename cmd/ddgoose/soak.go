@@ -10,13 +10,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/cmd/ddgoose/flock"
-	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/soak"
 )
 
@@ -43,34 +41,34 @@ func newSoakCommand(env *environment) *cobra.Command {
 	var o soakOptions
 	cmd := &cobra.Command{
 		Use:   "soak",
-		Short: "Torment a local flock, and check every promise",
-		Long: `Runs a flock of real processes on this machine and torments it: agents are killed, stopped,
-made to leave and to lose their disks, the network is cut and made bad, and the processes that
-write for the goose are stopped between check and act. All that agents say and all deadlines
-that are handed out are held against the promises:
+		Short: "Stress a local flock with faults and verify every promise",
+		Long: `Runs a flock of real processes on this machine under faults: agents are killed, stopped, made
+to leave and to lose their disks, the network is cut and degraded, and the processes that
+write for the goose are stopped between check and act. Everything that agents say, and every
+deadline that they hand out, is checked against the promises:
 
   P1 one goose a term   P2 one goose at a time   P3 tokens only grow   P6 nothing shown is forgotten
   P4 a goose in time whenever a voter reaches a majority   P5 the flock heals
 
-The report is a page of its own (report.html) and JSON (report.json), with the agents' logs
-beside them. The same seed plans the same faults; whom they strike depends on who is the goose
-then. When this machine itself stands still, that is noted, and no goose is owed for that time.
+The report is one page (report.html) and JSON (report.json), with the agents' logs
+beside them. The same seed plans the same faults; which agents they hit depends on who is the
+goose then. Time in which this machine itself stands still is noted and does not count as time
+without a goose.
 
 Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6),
-4 liveness missed (P4, P5), 5 an agent crashed, 6 a process grew. Of several the gravest: 3, 5, 4, 6.`,
+4 liveness missed (P4, P5), 5 an agent crashed, 6 a process grew. If several: the gravest, in the order 3, 5, 4, 6.`,
 		Example: `  ddgoose soak --agents 7 --for 10m --seed 1
   ddgoose soak --print-scenario > mine.yaml && ddgoose soak --scenario mine.yaml`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
 	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("how many agents, 3 to %d", flock.MaxAgents))
-	durationFlag(flags, &o.For, "for", "10m", "how long faults strike; healing comes on top")
-	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "of the plan of faults (default: drawn, and printed)")
+	durationFlag(flags, &o.For, "for", "10m", "how long faults are injected; the time to heal comes on top")
+	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "seed of the plan of faults (default: random, and printed)")
 	stringFlag(flags, &o.scenario, "scenario", "", "FILE", "which faults, how often and for how long (default: built in)")
-	boolFlag(flags, &o.print, "print-scenario", "print the scenario, and do nothing")
+	boolFlag(flags, &o.print, "print-scenario", "print the scenario and exit")
 	stringFlag(flags, &o.out, "out", "", "DIR", "where the report goes (default: ddgoose-soak-SEED)")
-	boolFlag(flags, &o.json, "json", "print the whole report as JSON, for programs")
+	jsonFlag(flags, &o.json)
 	cmd.AddCommand(newSoakWriterCommand(env))
 	return cmd
 }
@@ -99,9 +97,8 @@ func (o *soakOptions) run(ctx context.Context, env *environment) error {
 	if o.out == "" {
 		o.out = fmt.Sprintf("ddgoose-soak-%d", o.Seed)
 	}
-	ctx, stop := signal.NotifyContext(ctx, runner.StopSignals()...)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second one ends it at once
 	report, err := o.soak(ctx, env)
 	if err != nil {
 		return err
@@ -187,7 +184,6 @@ document a line, what it was handed. It ends with its standard input.
 
 Exit codes: 0 its input ended, 1 it could not write, 2 wrong usage.`,
 		Example: "  ddgoose soak writer --name a --socket a.sock --fence fenced",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Socket == "" || o.Fence == "" {
 				return usage("soak writer needs --socket and --fence")

@@ -16,7 +16,7 @@ import (
 
 func newStatusCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "status",
 		Short: "Show who is the goose, and what this agent knows",
 		Long: `Shows what one agent knows: who is the goose, under which term and token, how much
@@ -25,11 +25,7 @@ of its lease is left, who votes, and what a person should do something about.
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",
 		RunE:    func(_ *cobra.Command, _ []string) error { return show(env, &o, (*client.Client).Status, printStatus) },
-	}
-	o.flags(cmd, 5*time.Second)
-	o.electionFlag()
-	o.jsonFlag(cmd)
-	return cmd
+	}, 5*time.Second, o.electionFlag, o.jsonFlag)
 }
 
 // printStatus writes a status for a person: the answer first, the warnings last,
@@ -42,7 +38,7 @@ func printStatus(out io.Writer, s api.Status) error {
 	case s.Role == api.RoleGoose:
 		row("lease", "%s left of %s", millis(s.Lease.RemainingMS), millis(s.LeaseMS))
 	case s.Goose != nil && s.Role != api.RoleDead:
-		row("goose", "%s at %s, heard %s ago", printable(s.Goose.Name), s.Goose.Addr, millis(s.Goose.HeardMS))
+		row("goose", "%s at %s, heard %s ago", api.Printable(s.Goose.Name), s.Goose.Addr, millis(s.Goose.HeardMS))
 	case s.Role != api.RoleDead:
 		row("goose", "none heard for a lease (%s)", millis(s.LeaseMS))
 	}
@@ -57,24 +53,35 @@ func printStatus(out io.Writer, s api.Status) error {
 	}
 	row("voters", "%s", voters(s))
 	row("agents", "%d alive", s.Alive)
-	row("this one", "%s at %s, %s, up %s", printable(s.Name), s.Addr, standing(s), millis(s.Uptime*1000))
-	if s.Netem != "" {
-		row("netem", "%s", s.Netem)
+	row("this one", "%s at %s, %s, up %s", api.Printable(s.Name), s.Addr, standing(s), millis(s.Uptime*1000))
+	for _, h := range s.Holders {
+		row("work", "%s", heldBy(h))
+	}
+	if len(s.Holders) == 0 && s.Work || s.Well != nil {
+		row("work", "%s", work(s.Work, s.Well))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, warning := range s.Warnings {
-		if _, err := fmt.Fprintln(out, "warning: "+printable(warning)); err != nil {
+		if _, err := fmt.Fprintln(out, "warning: "+api.Printable(warning)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// heldBy says what acts for the goose, and what ends it.
+func heldBy(h api.WorkHolder) string {
+	if h.Ends == "" {
+		return api.Printable(h.Kind) + " (it does not say what ends it)"
+	}
+	return api.Printable(h.Kind + ", ended by " + h.Ends)
+}
+
 // headline is the one line that answers "who is the goose?".
 func headline(s api.Status) string {
-	name, flock := printable(s.Name), fmt.Sprintf("of flock %q", s.Flock)
+	name, flock := api.Printable(s.Name), fmt.Sprintf("of flock %q", s.Flock)
 	if s.Election != "" {
 		flock = fmt.Sprintf("of election %q in flock %q", s.Election, s.Flock)
 	}
@@ -84,7 +91,7 @@ func headline(s api.Status) string {
 	case s.Role == api.RoleGoose:
 		return fmt.Sprintf("%s is the goose %s", name, flock)
 	case s.Goose != nil:
-		return fmt.Sprintf("%s is the goose %s; %s is a %s", printable(s.Goose.Name), flock, name, s.Role)
+		return fmt.Sprintf("%s is the goose %s; %s is a %s", api.Printable(s.Goose.Name), flock, name, s.Role)
 	case s.FlockID == "":
 		return fmt.Sprintf("NO GOOSE: %s waits for its flock, %q", name, s.Flock)
 	}
@@ -98,7 +105,7 @@ func voters(s api.Status) string {
 	}
 	names := make([]string, n)
 	for i, v := range s.Config.Voters {
-		if names[i] = printable(v.Name); names[i] == "" {
+		if names[i] = api.Printable(v.Name); names[i] == "" {
 			names[i] = v.ID
 		}
 		if v.Priority == 0 {
@@ -112,6 +119,8 @@ func voters(s api.Status) string {
 // standing is what the agent may do in an election.
 func standing(s api.Status) string {
 	switch {
+	case s.FlockID == "":
+		return "in no flock yet"
 	case !s.Voter:
 		return "an observer"
 	case s.Priority == 0:

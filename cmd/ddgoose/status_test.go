@@ -38,7 +38,7 @@ warning: ...
 			duck(s)
 			s.Config.Voters = append(names("a"), api.Voter{ID: "9f", Priority: 0})
 			s.Priority, s.Warnings = 0, nil
-			s.Generation, s.Token, s.Netem = 1, 1<<40+7, "*: loss 30%"
+			s.Generation, s.Token = 1, 1<<40+7
 		}, `a is the goose of flock "default"; b is a duck
   goose     a at 127.0.0.1:3825, heard 12ms ago
   term      7
@@ -46,7 +46,6 @@ warning: ...
   voters    9f (witness), a (2 of 2 are a majority)
   agents    5 alive
   this one  b at 127.0.0.1:3825, a witness, up 12.5s
-  netem     *: loss 30%
 `},
 		"no goose": {func(s *api.Status) {
 			duck(s)
@@ -71,7 +70,21 @@ warning: "agent x\x1b[2J is of another flock"
   token     none
   voters    none yet
   agents    1 alive
-  this one  a at 127.0.0.1:3825, an observer, up 0s
+  this one  a at 127.0.0.1:3825, in no flock yet, up 0s
+`},
+		"goose with work": {func(s *api.Status) {
+			s.Work, s.Warnings = true, nil
+			s.Holders = []api.WorkHolder{{Kind: "container web", Ends: "the engine and its cgroup"}, {Kind: "mine"}, {Kind: "x\x1b[2J", Ends: "y"}}
+		}, `a is the goose of flock "default"
+  lease     455ms left of 500ms
+  term      7
+  token     7
+  voters    a (1 of 1 are a majority)
+  agents    5 alive
+  this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
+  work      container web, ended by the engine and its cgroup
+  work      mine (it does not say what ends it)
+  work      "x\x1b[2J, ended by y"
 `},
 		"dead": {func(s *api.Status) { s.Role, s.Goose, s.Token, s.Warnings = api.RoleDead, nil, 0, nil }, `a of flock "default" is dead by simulation (ddgoose simulate revive)
   term      7
@@ -94,10 +107,15 @@ warning: "agent x\x1b[2J is of another flock"
 
 func TestMembersAreATableForPeople(t *testing.T) {
 	a, socket := fake(t)
-	require.Equal(t, outcome{stdout: `Name  Address         State   Role   Voter  Priority  RTT    Tags
-a     127.0.0.1:3825  alive   goose  yes    100       250µs  zone=x
-b     127.0.0.1:3826  failed  duck   no     0         -      -
+	require.Equal(t, outcome{stdout: `Name  Address         State   Role   Voter  Priority  Work  RTT    Version  Tags
+a     127.0.0.1:3825  alive   goose  yes    100       no    250µs  v1.2     zone=x
+b     127.0.0.1:3826  failed  duck   no     0         no    -      -        -
 `}, run(t, "members", "--socket", socket))
+	require.Equal(t, outcome{stdout: `Name  Address         State   Role   Voter  Priority  Work  RTT    Version  Zone  ID                                Tags
+a     127.0.0.1:3825  alive   goose  yes    100       no    250µs  v1.2     x     9f000000000000000000000000000000  zone=x
+b     127.0.0.1:3826  failed  duck   no     0         no    -      -        -     a0000000000000000000000000000000  -
+`}, run(t, "members", "-o", "wide", "--socket", socket))
+	require.Equal(t, run(t, "members", "--json", "--socket", socket), run(t, "members", "-o", "json", "--socket", socket))
 	got := run(t, "members", "--json", "--socket", socket)
 	var ms api.Members
 	require.NoError(t, json.Unmarshal([]byte(got.stdout), &ms))

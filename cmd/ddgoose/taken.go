@@ -23,7 +23,7 @@ func (c *agentCommand) taken(err error, cfg agent.Config) error {
 	case !errors.As(err, &is):
 		return err
 	case is.Flag == "name":
-		line = renamed(line, cfg)
+		line = with(line, "name", cfg.Name+"-2")
 	case is.Flag == "bind":
 		line = moved(line, cfg)
 	case is.Flag == "http":
@@ -32,11 +32,6 @@ func (c *agentCommand) taken(err error, cfg agent.Config) error {
 		return err
 	}
 	return fmt.Errorf("%w; a second agent on this machine: %s", err, pasteable("ddgoose agent", line))
-}
-
-// renamed is the command line of an agent of another name.
-func renamed(line map[string][]string, cfg agent.Config) map[string][]string {
-	return with(line, "name", cfg.Name+"-2")
 }
 
 // moved is the command line of an agent on another port of this machine.
@@ -51,7 +46,7 @@ func moved(line map[string][]string, cfg agent.Config) map[string][]string {
 // beside is the command line of a further agent that shares nothing with one
 // of the same command line.
 func beside(line map[string][]string, cfg agent.Config) map[string][]string {
-	line = moved(renamed(line, cfg), cfg)
+	line = moved(with(line, "name", cfg.Name+"-2"), cfg)
 	if dir := line["data-dir"]; len(dir) > 0 {
 		line = with(line, "data-dir", cfg.DataDir+"-2")
 	}

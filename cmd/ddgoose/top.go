@@ -8,25 +8,28 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/flock"
 	runner "duckduckgoose/cmd/ddgoose/run"
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
 func newTopCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "top",
 		Short: "Show the flock live on a terminal",
 		Long: `Shows the flock on the whole terminal, live: who is the goose, for how long, and who was before;
 each agent's role, lease, promise, round trip, loss and age; what has changed lately. Keys select,
 sort and filter, and look into one agent: its status, why it has its role, its warnings and the
-counters that move. ? lists the keys, q quits.
+counters that move. On a local flock (ddgoose flock) they also kill an agent, have it step down,
+cut it off and heal the network, once you confirm. ? lists the keys, q quits.
 
 It asks the agent at the socket, and those of the same flock whose sockets are in the same folder;
 of the others it shows what these know. Round trips and losses are the goose's where its socket
@@ -41,14 +44,12 @@ agent, or no answer within --timeout at the start.`,
   ddgoose top --socket a                       # the agent a of those that run here, and its flock
   ddgoose flock                                # in one terminal, and then in another: ddgoose top`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.top(cmd.Context(), env) },
-	}
-	o.flags(cmd, 5*time.Second)
-	return cmd
+	}, 5*time.Second)
 }
 
 func (o *clientOptions) top(ctx context.Context, env *environment) error {
 	if !top.IsTerminal(env.out()) {
-		return usage("%s: use ddgoose watch for a line at every change, or ddgoose members --watch", noTerminal(env))
+		return usage("%s; use `ddgoose watch` in scripts", noTerminal(env))
 	}
 	path, err := o.findAny()
 	if err != nil {
@@ -64,15 +65,19 @@ func (o *clientOptions) top(ctx context.Context, env *environment) error {
 	defer stop()
 	source := watchNeighbours(ctx, path, s)
 	defer source.close()
-	return top.Run(ctx, top.Options{Source: source, Colour: env.colour(), Status: statusText, Why: whyText})
+	screen := top.Options{Source: source, Colour: env.colour(), Status: statusText, Why: whyText}
+	if dir := filepath.Dir(path); exists(filepath.Join(dir, client.DriverSocket)) {
+		screen.Actions = flock.Actions(dir)
+	}
+	return top.Run(ctx, screen)
 }
 
 // noTerminal says why there is none to draw on.
 func noTerminal(env *environment) string {
 	if f, ok := env.out().(*os.File); ok && os.Getenv("TERM") == "dumb" {
-		return fmt.Sprintf("the terminal at %s is of the kind dumb, and cannot be redrawn", f.Name())
+		return fmt.Sprintf("the terminal at %s has TERM=dumb and cannot be redrawn", f.Name())
 	}
-	return "the output is no terminal of this job"
+	return "top needs a terminal in the foreground"
 }
 
 // findAny finds the agent's socket; of several that nobody has chosen among, the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -18,7 +19,6 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		line string // words are cut at spaces
 		want []string
 	}{
-		{"", []string{"ddgoose wants a command: agent", "ddgoose --help"}},
 		{"netme", []string{`no command "netme"`, "did you mean netem?"}},
 		{"xyzzy", []string{`no command "xyzzy"`, "it has agent"}},
 		{"simulate", []string{"ddgoose simulate wants a command: death revive"}},
@@ -28,6 +28,7 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"status --jsn", []string{"unknown flag: --jsn", "ddgoose status --help"}},
 		{"status --timeout 5", []string{`"5"`, "--timeout", "as 250ms or 5s"}},
 		{"status --timeout -5s", []string{`"-5s"`, "above 0"}},
+		{"status -o yaml", []string{`"yaml"`, "--output", "want one of table, json"}},
 		{"status --json=maybe", []string{`"maybe"`, "--json", "want true or false"}},
 		{"wait", []string{"--for goose or --for voters=N"}},
 		{"status --socket ./" + strings.Repeat("x", 120), []string{"has 122 bytes", "name a shorter one with --socket"}},
@@ -45,7 +46,7 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"freeze 1h", []string{"ddgoose freeze takes no arguments", `"1h"`}},
 		{"freeze --for 1d", []string{`"1d"`, "with its unit"}},
 		{"freeze --for 25h", []string{"for 25h0m0s", "want 24h0m0s at the most"}},
-		{"agent --preempt --priority 0", []string{"preempt", "drop --preempt, or give it a --priority above 0"}},
+		{"agent --preempt --priority 0", []string{"preempt", "drop --preempt and --observer, or set a --priority above 0"}},
 		{"agent --preempt --observer", []string{"preempt", "never leads"}},
 		{"agent --preempt-after 100ms", []string{"preempt-after 100ms", "want 1s to 24h0m0s"}},
 		{"keygen FILE", []string{"takes no arguments", `"FILE"`}},
@@ -54,7 +55,7 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"agent --socket ./" + strings.Repeat("x", 120), []string{"has 122 bytes", "name a shorter one with --socket"}},
 		{"agent --name a/b", []string{`name "a/b"`, "want 1 to 63 of A-Z a-z 0-9"}},
 		{"agent --bind 127.0.0.1:99999", []string{`"99999"`, "want 0 to 65535"}},
-		{"agent --bind 0.0.0.0", []string{"bind 0.0.0.0:3825 without a key", "--key-file F", "--insecure"}},
+		{"agent --bind 0.0.0.0 --key-file=", []string{"bind 0.0.0.0:3825 without a key", "--key-file F", "--insecure"}},
 		{"agent --join 10.0.0.1", []string{"join 10.0.0.1 from a loopback bind", "--bind 0.0.0.0:3825 --key-file F"}},
 		{"agent --join 127.0.0.1:http", []string{`"http"`, "want 1 to 65535"}},
 		{"agent --expect -1", []string{`"-1"`, "--expect", "want a number from 0"}},
@@ -143,7 +144,27 @@ func TestKeygenWritesAKeyThatOnlyItsOwnerReads(t *testing.T) {
 	require.Equal(t, 1, run(t, "keygen", "--out", filepath.Join(path, "x")).code)
 }
 
+func TestVersionOfGoInstallIsGos(t *testing.T) {
+	of := func(info *debug.BuildInfo) (told [3]string) {
+		told[0], told[1], told[2] = stamped(info)
+		return told
+	}
+	require.Equal(t, [3]string{"unknown", "", ""}, of(nil))
+	require.Equal(t, [3]string{"unknown", "", ""}, of(&debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}))
+	require.Equal(t, [3]string{"v1.2.3", "0123456789ab", "2026-11-28"}, of(&debug.BuildInfo{
+		Main:     debug.Module{Version: "v1.2.3"},
+		Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-28T12:00:00Z"}},
+	}))
+}
+
 func TestVersionIsToldToPeopleAndPrograms(t *testing.T) {
-	require.Regexp(t, `^ddgoose unknown \(go\S+ \w+/\w+\)\n$`, run(t, "version").stdout)
+	for _, how := range []string{"version", "--version", "-v"} {
+		require.Regexp(t, `^ddgoose unknown \(go\S+ \w+/\w+\)\n$`, run(t, how).stdout, how)
+	}
 	require.Regexp(t, `^\{"version":"unknown","go":".*","os":".*","arch":".*"\}\n$`, run(t, "version", "--json").stdout)
+}
+
+func TestWithoutACommandThereIsHelp(t *testing.T) {
+	require.Equal(t, run(t, "--help"), run(t))
+	require.Contains(t, run(t).stdout, "Usage:\n  ddgoose")
 }

@@ -22,22 +22,20 @@ type waitOptions struct {
 	what condition
 }
 
-func newWaitCommand(*environment) *cobra.Command {
+func newWaitCommand(env *environment) *cobra.Command {
 	var o waitOptions
-	cmd := &cobra.Command{
+	cmd := o.command(&cobra.Command{
 		Use:   "wait --for goose|voters=N",
 		Short: "Wait until a goose is known, or there are N voters",
-		Long: `Waits until it holds: "goose" that this agent knows a live goose, "voters=3" that there
+		Long: `Waits until it holds: "goose" that this agent knows a live goose, whose name is printed, "voters=3" that there
 are exactly 3 voters, "voters>=3" that there are 3 or more. An agent or an election that is not
 there yet is waited for too.
 
 Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
 		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s\n  ddgoose wait --for goose --election nightly-backup",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
-	}
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+	}, 5*time.Second, o.electionFlag)
 	flagVar(cmd.Flags(), &o.what, "for", "", "goose|voters=N", "what to wait for", parseCondition)
-	o.flags(cmd, 5*time.Second)
-	o.electionFlag()
 	return cmd
 }
 
@@ -47,8 +45,10 @@ type condition struct {
 	holds func(api.Status) bool
 }
 
+const forGoose = "goose"
+
 func parseCondition(s string) (condition, error) {
-	if s == "goose" {
+	if s == forGoose {
 		return condition{s, func(s api.Status) bool { return s.Goose != nil && s.Role != api.RoleDead }}, nil
 	}
 	atLeast := false
@@ -66,7 +66,7 @@ func parseCondition(s string) (condition, error) {
 	}}, nil
 }
 
-func (o *waitOptions) run(ctx context.Context) error {
+func (o *waitOptions) run(ctx context.Context, env *environment) error {
 	if o.what.holds == nil {
 		return usage("wait for what? want --for goose or --for voters=N")
 	}
@@ -74,15 +74,15 @@ func (o *waitOptions) run(ctx context.Context) error {
 	defer cancel()
 	last := "no agent has answered"
 	for {
-		held, err := o.watch(ctx, &last)
+		err := o.watch(ctx, env, &last)
 		var several *client.SeveralError
 		unfounded := o.election != "" && errors.Is(err, api.ErrNotFound)
 		switch {
-		case held:
+		case err == nil:
 			return nil
 		case errors.As(err, &several): // waiting would not choose
 			return cannotTell(err)
-		case err != nil && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket) && !unfounded:
+		case !errors.Is(err, errNotYet) && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket) && !unfounded:
 			return answered(err)
 		}
 		pause := time.NewTimer(waitPause)
@@ -95,26 +95,32 @@ func (o *waitOptions) run(ctx context.Context) error {
 	}
 }
 
+// errNotYet ends a watch that saw no goose, or too few voters, to its end.
+var errNotYet = errors.New("the agent went away")
+
 // watch follows one agent until the condition holds, the agent goes, or ctx
 // ends. It notes in last what stands.
-func (o *waitOptions) watch(ctx context.Context, last *string) (bool, error) {
+func (o *waitOptions) watch(ctx context.Context, env *environment, last *string) error {
 	path, err := o.find()
 	if err != nil {
 		*last = err.Error()
-		return false, err
+		return err
 	}
 	for s, err := range client.New(path).Election(o.election).Watch(ctx) {
 		if err != nil {
 			*last = err.Error()
-			return false, err
+			return err
 		}
 		if o.what.holds(s) {
-			return true, nil
+			if s.Goose != nil && o.what.text == forGoose {
+				fmt.Fprintln(env.stdout, api.Printable(s.Goose.Name))
+			}
+			return nil
 		}
 		*last = changeLine(s)
 		if len(s.Warnings) > 0 {
 			*last += "; " + s.Warnings[0]
 		}
 	}
-	return false, nil
+	return errNotYet
 }

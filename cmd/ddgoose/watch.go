@@ -14,7 +14,7 @@ import (
 
 func newWatchCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "watch",
 		Short: "Print a line at every change, until the agent goes",
 		Long: `Prints what the agent knows, at once and then at every change: one line each, with --json
@@ -32,11 +32,7 @@ Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within 
 				return err
 			})
 		},
-	}
-	o.flags(cmd, 5*time.Second)
-	o.electionFlag()
-	o.jsonFlag(cmd)
-	return cmd
+	}, 5*time.Second, o.electionFlag, o.jsonFlag)
 }
 
 // follow finds the agent and gives see its status, at once and at every change,
@@ -76,15 +72,15 @@ func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *c
 func changeLine(s api.Status) string {
 	goose := "none"
 	if s.Goose != nil {
-		goose = printable(s.Goose.Name)
+		goose = api.Printable(s.Goose.Name)
 	}
 	line := fmt.Sprintf("%s %s, goose %s, term %d, token %d, %d voters, %d alive",
-		printable(s.Name), s.Role, goose, s.Term, s.Token, len(s.Config.Voters), s.Alive)
+		api.Printable(s.Name), s.Role, goose, s.Term, s.Token, len(s.Config.Voters), s.Alive)
 	if s.Netem != "" {
 		line += ", netem " + s.Netem
 	}
 	for _, w := range s.Warnings {
-		line += "; warning: " + printable(w)
+		line += "; warning: " + api.Printable(w)
 	}
 	return line
 }

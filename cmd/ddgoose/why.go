@@ -15,34 +15,30 @@ import (
 
 func newWhyCommand(env *environment) *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return o.command(&cobra.Command{
 		Use:   "why",
 		Short: "Explain why this agent is goose or duck, or why there is no goose",
-		Long: `Explains the role of one agent: whose promises make it the goose, or whom it follows and why
-it does not lead. Where it knows no goose, it says what is missing to a majority: which voters cannot
-be reached and when they were last heard, who has promised whom to elect nobody else and for how
-much longer, who has just restarted and waits, and whose work goes on past its lease. What can be
-done about it follows each reason. An agent whose loop hangs tells that.
+		Long: `Explains the role of one agent: which promises make it the goose, or which goose it follows and why
+it does not lead itself. If the agent knows no goose, the command lists what is missing for a majority:
+voters that do not answer, promises that still run, voters that have just restarted, and work that
+runs past its lease. Each reason comes with what to do about it.
 
-It shows the flock as this agent sees it; ddgoose doctor asks and measures all of it.
+The command shows what one agent knows. ddgoose doctor asks and measures the whole flock.
 
 ` + clientCodes,
-		Example: "  ddgoose why\n  ddgoose why --socket a --json | jq -r '.reasons[].text'",
+		Example: "  ddgoose why\n  ddgoose why --election nightly-backup\n  ddgoose why --socket a --json | jq -r '.reasons[].text'",
 		RunE:    func(_ *cobra.Command, _ []string) error { return show(env, &o, (*client.Client).Why, printWhy) },
-	}
-	o.flags(cmd, 10*time.Second)
-	o.jsonFlag(cmd)
-	return cmd
+	}, 10*time.Second, o.electionFlag, o.jsonFlag)
 }
 
 // printWhy writes an explanation for a person: the summary first, each reason
 // with what to do about it, then the voters.
 func printWhy(out io.Writer, w api.Why) error {
-	fmt.Fprintln(out, printable(w.Summary))
+	fmt.Fprintln(out, api.Printable(w.Summary))
 	for _, r := range w.Reasons {
-		fmt.Fprintf(out, "  - %s\n", printable(r.Text))
+		fmt.Fprintf(out, "  - %s\n", api.Printable(r.Text))
 		if r.Remedy != "" {
-			fmt.Fprintf(out, "    > %s\n", printable(r.Remedy))
+			fmt.Fprintf(out, "    > %s\n", api.Printable(r.Remedy))
 		}
 	}
 	if len(w.Voters) == 0 {
@@ -59,7 +55,7 @@ func printWhy(out io.Writer, w api.Why) error {
 		case v.Heard != nil:
 			heard = millis(*v.Heard) + " ago"
 		}
-		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(v.Name), v.Priority, cmp.Or(printable(v.State), "?"), yesNo(v.Counts), heard, promised(&v), cmp.Or(printable(v.Answer), "-"))
+		fmt.Fprintf(table, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\n", api.Printable(v.Name), v.Priority, cmp.Or(api.Printable(v.State), "?"), yesNo(v.Counts), heard, promised(&v), cmp.Or(api.Printable(v.Answer), "-"))
 	}
 	return table.Flush()
 }
@@ -74,5 +70,5 @@ func promised(v *api.WhyVoter) string {
 	case *v.Promised == 0:
 		return "-"
 	}
-	return fmt.Sprintf("%s, %s", printable(cmp.Or(v.PromisedTo, "?")), millis(*v.Promised))
+	return fmt.Sprintf("%s, %s", api.Printable(cmp.Or(v.PromisedTo, "?")), millis(*v.Promised))
 }

@@ -28,21 +28,23 @@ func Name(i int) string {
 	return fmt.Sprintf("n%d", i+1)
 }
 
-// Draw draws a schedule. Verbs that came later are drawn from dice of their own,
-// so that the others strike when and whom they did before.
-func Draw(d, late *netem.Dice, f Flock) []Op {
-	ops := append(draw(d, f, false), draw(late, f, true)...)
+// Draw draws a schedule, each wave of verbs from dice of its own: the earlier
+// ones strike when and whom they did before a wave was added.
+func Draw(f Flock, waves ...*netem.Dice) (ops []Op) {
+	for wave, d := range waves {
+		ops = append(ops, draw(d, f, wave)...)
+	}
 	slices.SortStableFunc(ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 	return ops
 }
 
 // draw draws which faults there are at all, then when each strikes whom, and
 // for how long.
-func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
+func draw(d *netem.Dice, f Flock, wave int) (ops []Op) {
 	var from []string
 	for i := range verbs {
 		v := &verbs[i]
-		if v.Drawn && v.late == late && (len(f.Faults) == 0 && d.Uint64()%4 > 0 || slices.Contains(f.Faults, v.Name)) {
+		if v.Drawn && v.wave == wave && (len(f.Faults) == 0 && d.Uint64()%4 > 0 || slices.Contains(f.Faults, v.Name)) {
 			from = append(from, v.Name)
 		}
 	}
@@ -53,16 +55,14 @@ func draw(d *netem.Dice, f Flock, late bool) (ops []Op) {
 	if len(from) == 0 {
 		return nil
 	}
-	if late {
-		every *= 2
-	}
+	every <<= min(wave, 2)
 	w := drawer{d, f}
 	for at := d.Below(every); at < f.For; at += 1 + d.Below(2*every) {
 		for more := true; more && at < f.For; {
 			o := w.op(w.word(from...))
 			o.At = at.Round(time.Microsecond)
 			ops = append(ops, o)
-			if more = late && d.OneIn(3); more { // while what was asked for is under way
+			if more = wave > 0 && d.OneIn(3); more { // while what was asked for is under way
 				at += time.Microsecond + d.Below(f.Lease/4)
 			}
 		}
@@ -106,7 +106,7 @@ func (w drawer) op(verb string) Op {
 	case "crash-at":
 		o.What = w.word(Effects...) + w.word("", " 1", " 2", " 5") + w.word("", " power")
 		o.For = w.lasts(lease/100, 10*time.Second)
-	case "stop", "wipe", "leave":
+	case "stop", "wipe", "leave", "unwell":
 		o.For = w.lasts(lease/10, 60*time.Second)
 	case "pause", "suspend":
 		o.For = w.lasts(lease/20, 20*time.Second)
@@ -149,6 +149,15 @@ func (w drawer) op(verb string) Op {
 	case "hand-over":
 		o.What = w.lasts(lease/20, 2*lease).String()
 		o.For = w.lasts(lease, 10*time.Second)
+	case "forge":
+		o.What = w.word("reject", "vote", "beat") + " last" // a plausible term may keep a newcomer from becoming a voter
+	case "recover":
+		at := int(w.Uint64() % uint64(w.Agents))
+		o.What = Name(at)
+		for i := range 1 + int(w.Uint64()%2) {
+			o.What += "," + Name((at+i+1)%w.Agents)
+		}
+		o.For = w.lasts(lease, 20*time.Second)
 	case "replay":
 		o.For = w.lasts(lease/10, 4*lease)
 	}

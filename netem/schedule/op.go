@@ -50,7 +50,7 @@ type Verb struct {
 	// Real: only processes, or whole agents, can be struck with it.
 	Real  bool
 	goose bool // only the goose does it
-	late  bool // drawn from dice of its own: it came later, and moved no other
+	wave  int  // drawn from the dice of this wave: verbs that came later move no other
 	check func(*Op) error
 }
 

@@ -91,8 +91,10 @@ func Drawn(seed uint64, p Plan) Settings {
 			set.Preempts[Name(i)] = more.Between(time.Second, 10*time.Second).Round(time.Millisecond)
 		}
 	}
-	late := netem.NewDice(seed, netem.Out, "late verbs")
-	ops := Draw(&d, &late, Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults})
+	keys := netem.NewDice(seed, netem.Out, "keys")
+	set.Keyless = keys.OneIn(4)
+	late, later, latest := netem.NewDice(seed, netem.Out, "late verbs"), netem.NewDice(seed, netem.Out, "later verbs"), netem.NewDice(seed, netem.Out, "latest verbs")
+	ops := Draw(Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults}, &d, &late, &later, &latest)
 	for i, o := range ops {
 		if p.Only == nil || slices.Contains(p.Only, i) {
 			set.Ops = append(set.Ops, o)

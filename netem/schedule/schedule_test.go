@@ -18,8 +18,8 @@ func TestLinesPrintAsTheyParse(t *testing.T) {
 		"at 5s clear *", "at 5s disk a slow 10ms", "at 5s disk a fails", "at 5s hold a 2", "at 5s finish goose", "at 5s step-down a b", "at 5s step-down a b blue",
 		"at 5s leave a for 3s", "at 5s force-leave a", "at 5s wipe a for 1s", "at 5s move a", "at 5s recover a,b", "at 5s due 1.2s",
 		"at 5s excuse", "at 5s expect goose a", "at 5s expect none", "at 5s expect voters a b", "at 5s expect term same", "at 5s expect flocks 2",
-		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s slow a>b,b-c 60ms for 2s", "at 5s slow * 2s", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e",
-		"at 5s expect told clone", "at 5s expect leads a blue",
+		"at 5s freeze a for 3s", "at 5s thaw a", "at 5s slow a>b,b-c 60ms for 2s", "at 5s slow * 2s", "at 5s priority a 50", "at 5s hand-over 100ms for 2s", "at 5s replay a for 1s", "at 5s clone a e", "at 5s forge a vote 3", "at 5s forge a beat last",
+		"at 5s expect told clone", "at 5s unwell goose for 2s", "at 5s well a", "at 5s expect leads a blue",
 		"at 5s partition minority for 1s", "at 5s die goose for 1s", "at 5s pause-writer goose for 1s", "at 5s kill-writer goose",
 	} {
 		o, err := schedule.Parse(line)
@@ -61,8 +61,7 @@ func TestBadLinesSayWhatWouldBeRight(t *testing.T) {
 func TestSchedulesUseEveryFault(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(60) {
-		d, late := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late")
-		ops := schedule.Draw(&d, &late, schedule.Flock{Agents: 5, Lease: 500 * time.Millisecond, For: 5 * time.Minute})
+		ops := schedule.Drawn(seed, schedule.Plan{}).Ops
 		for i, o := range ops {
 			again, err := schedule.Parse(o.String())
 			require.NoError(t, err)
@@ -172,8 +171,8 @@ func TestBadScenariosNameTheLine(t *testing.T) {
 // What is drawn ends before the time is over: then everything is healed, and no fault may follow.
 func TestNothingIsDrawnPastTheEnd(t *testing.T) {
 	for seed := range uint64(300) {
-		d, late := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late")
-		for _, o := range schedule.Draw(&d, &late, schedule.Flock{Agents: 5, Lease: 400 * time.Millisecond, For: time.Minute, Every: 100 * time.Millisecond}) {
+		first, late, later := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late"), netem.NewDice(seed, netem.Out, "later")
+		for _, o := range schedule.Draw(schedule.Flock{Agents: 5, Lease: 400 * time.Millisecond, For: time.Minute, Every: 100 * time.Millisecond}, &first, &late, &later) {
 			require.Less(t, o.At, time.Minute, "seed %d: %v", seed, &o)
 		}
 	}

@@ -32,6 +32,7 @@ type Settings struct {
 	Preempts   map[string]time.Duration
 	Holders    int  // sessions that wait at each agent, in each election it contests
 	Steady     bool // all clocks run true
+	Keyless    bool // the flock has no key, so nobody sends anything to ids that he was not told of
 	Ops        []Op
 	For        time.Duration // how long the schedule runs
 	Heal       bool          // afterwards heal a majority, then all, and demand a goose

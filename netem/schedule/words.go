@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/election"
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/shape"
 )
@@ -53,24 +54,30 @@ var verbs = []Verb{
 		Does: "the command, if it is the goose"},
 	{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
 		Does: "the command, if it is not refused; it comes back after D as an observer"},
-	{Name: "force-leave", Takes: "WHO", Who: true,
+	{Name: "force-leave", Takes: "WHO", Drawn: true, wave: 2, Who: true,
 		Does: "the command, given to the goose"},
 	{Name: "wipe", Takes: "WHO [for D]", Drawn: true, Who: true,
 		Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
 	{Name: "move", Takes: "WHO", Drawn: true, Who: true,
 		Does: "it has another address"},
-	{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, late: true, check: checkSlow,
+	{Name: "unwell", Takes: "WHO [for D]", Drawn: true, wave: 3, Who: true,
+		Does: "the check of its work fails: it hands over and does not campaign"},
+	{Name: "well", Takes: "WHO", Drawn: true, wave: 3, Who: true,
+		Does: "the check of its work passes again"},
+	{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, wave: 1, check: checkSlow,
 		Does: "packets take D longer, at most 2s, on * or on links a>b,b-c; 0s ends it"},
-	{Name: "freeze", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+	{Name: "freeze", Takes: "WHO for D", Drawn: true, wave: 1, Who: true, check: needsFor,
 		Does: "the command: nobody hands over but by force, and voters change only to heal"},
-	{Name: "thaw", Takes: "WHO", Drawn: true, late: true, Who: true,
+	{Name: "thaw", Takes: "WHO", Drawn: true, wave: 1, Who: true,
 		Does: "the command"},
-	{Name: "priority", Takes: "WHO N", Drawn: true, late: true, Who: true, check: upTo(255),
+	{Name: "priority", Takes: "WHO N", Drawn: true, wave: 1, Who: true, check: upTo(255),
 		Does: "its configuration says another priority, and is read again"},
-	{Name: "hand-over", Takes: "EVERY for D", Drawn: true, late: true, check: checkFlap,
+	{Name: "hand-over", Takes: "EVERY for D", Drawn: true, wave: 1, check: checkFlap,
 		Does: "so often every goose is told to step down"},
-	{Name: "replay", Takes: "WHO for D", Drawn: true, late: true, Who: true, check: needsFor,
+	{Name: "replay", Takes: "WHO for D", Drawn: true, wave: 1, Who: true, check: needsFor,
 		Does: "what reached it within the last D comes again"},
+	{Name: "forge", Takes: "WHO reject|vote|beat N|last", Drawn: true, wave: 2, Who: true, check: checkForge,
+		Does: "a key holder replaces the next datagram that reaches it by a message whose term is N ahead, or is the last there is (a beat: only that)"},
 	{Name: "clone", Takes: "WHO NAME", Who: true, check: anyWord,
 		Does: "it restarts, and its copied disk runs on machine NAME too"},
 	{Name: "die", Takes: "WHO for D", Real: true, Who: true, check: needsFor,
@@ -79,8 +86,8 @@ var verbs = []Verb{
 		Does: "SIGSTOP to the process that works for it"},
 	{Name: "kill-writer", Takes: "WHO", Real: true, Who: true, goose: true,
 		Does: "SIGKILL to the process that works for it; the next one starts"},
-	{Name: "recover", Takes: "A,B", check: anyWord,
-		Does: "all stop; the voters are set by hand on the disks of those named, and they start"},
+	{Name: "recover", Takes: "A,B [for D]", Drawn: true, wave: 2, check: anyWord,
+		Does: "all stop; the voters are set by hand on the disks of those named, and they start; the others after D, on empty disks"},
 	{Name: "due", Takes: "D", check: checkDue,
 		Does: "from now on a goose is due within D, and whenever one is lost"},
 	{Name: "excuse",
@@ -162,6 +169,19 @@ func ParseCrash(text string) (c Crash, err error) {
 	return c, nil
 }
 
+// ParseForge reads "KIND N" or "KIND last".
+func ParseForge(text string) (kind election.Kind, ahead uint64, err error) {
+	word, much, _ := strings.Cut(text, " ")
+	kind, known := map[string]election.Kind{"reject": election.Reject, "vote": election.VoteRequest, "beat": election.Heartbeat}[word]
+	if ahead = election.MaxTerm; much != "last" {
+		ahead, err = strconv.ParseUint(much, 10, 8)
+	}
+	if !known || err != nil || kind == election.Heartbeat && much != "last" {
+		return kind, ahead, fmt.Errorf("%q: want reject|vote and how far ahead its term is, at most 255, or reject|vote|beat last", text)
+	}
+	return kind, ahead, nil
+}
+
 // slowest is the most by which a packet is delayed on a slow link.
 const slowest = 2 * time.Second
 
@@ -190,6 +210,11 @@ func ParseSlow(text string) (links func(from, to string) bool, d time.Duration, 
 
 func checkSlow(o *Op) error {
 	_, _, err := ParseSlow(o.What)
+	return err
+}
+
+func checkForge(o *Op) error {
+	_, _, err := ParseForge(o.What)
 	return err
 }
 

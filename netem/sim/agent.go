@@ -15,6 +15,7 @@ import (
 	"duckduckgoose/netem"
 	"duckduckgoose/netem/check"
 	"duckduckgoose/netem/schedule"
+	"duckduckgoose/wire"
 )
 
 // errDisk is what a failing disk says.
@@ -45,6 +46,7 @@ type agent struct {
 	timing    schedule.Timing
 	set       member.Settings // as configured
 	holders   int             // sessions that wait, in each election it contests, for this agent to be the goose
+	unwell    bool            // the check of their work fails (rule 28)
 	syncTakes time.Duration   // what a slow disk adds to each sync
 
 	life      *life // nil: the process does not run
@@ -53,10 +55,9 @@ type agent struct {
 	asleep    bool
 	stoppedAt time.Duration
 	armed     crashPoint
-	effects   int // so many so far, in all lives
+	effects   int               // so many so far, in all lives
+	forge     func(*wire.Frame) // changes the next datagram that it reads
 }
-
-func (a *agent) peer() netem.Peer { return netem.Peer{Name: a.name, Addr: a.addr} }
 
 func (a *agent) peerAt(addr netip.AddrPort) netem.Peer { return netem.Peer{Name: a.name, Addr: addr} }
 
@@ -83,8 +84,8 @@ func (a *agent) open() (*store.Store, error) {
 	return store.Open(dataDir, disk, store.WithRandom(&a.dice))
 }
 
-// copyDisk copies the state file, behind the store's back.
-func (a *agent) copyDisk(to store.FS) error {
+// copyDisk puts the state file in place of another disk's, behind the store's back.
+func (a *agent) copyDisk(to *memfs.FS) error {
 	a.disk.PowerOn()
 	name := filepath.Join(dataDir, store.StateFile)
 	from, err := a.disk.OpenFile(name, os.O_RDWR, 0o600)
@@ -92,18 +93,8 @@ func (a *agent) copyDisk(to store.FS) error {
 		return err
 	}
 	content := make([]byte, a.disk.Size(name))
-	if _, err := from.ReadAt(content, 0); err != nil {
-		return err
-	}
-	if err := to.MkdirAll(dataDir, 0o700); err != nil {
-		return err
-	}
-	file, err := to.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteAt(content, 0)
-	return errors.Join(err, from.Close(), file.Close())
+	_, err = from.ReadAt(content, 0)
+	return errors.Join(err, from.Close(), to.Damage(name, 0, content))
 }
 
 // start starts the process on its disk.
@@ -122,8 +113,6 @@ func (s *Sim) start(a *agent) {
 	case err == nil:
 	case errors.Is(err, errDisk):
 		s.diskFailed(a)
-	case errors.Is(err, store.ErrCorrupt):
-		s.broke(&check.Violation{Promise: "P6", At: s.now, Text: fmt.Sprintf("the disk of %s has lost all it knew: %v", a.ident, err)})
 	default:
 		s.broke(fmt.Errorf("start %s: %w", a.ident, err))
 	}

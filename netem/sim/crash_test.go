@@ -1,3 +1,5 @@
+//go:build !race
+
 package sim
 
 import (
@@ -39,10 +41,6 @@ const crashEnd = 20 * time.Second
 // agent, and then once for every effect, crashing the process or the machine
 // there. No promise may break, and in the end there is a goose of every election.
 func TestCrashAfterEveryEffect(t *testing.T) {
-	stride := 1
-	if raceEnabled {
-		stride = 97
-	}
 	for _, script := range crashScripts {
 		t.Run(script.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +53,7 @@ func TestCrashAfterEveryEffect(t *testing.T) {
 			}
 			crashes := 0
 			for who, n := range effectsWithin(t, set, script.from, script.to) {
-				for at := 0; at < n; at += stride {
+				for at := range n {
 					for _, power := range [...]string{"", " power"} {
 						crash := schedule.Op{At: script.from, Verb: "crash-at", Who: schedule.Name(who), What: fmt.Sprintf("any %d%s", at, power), For: 200 * time.Millisecond}
 						with := set

@@ -4,7 +4,6 @@
 // disk that forgets what was not synced. The same settings give the same run,
 // byte for byte.
 //
-// host.go and holders.go carry out what a member asks for, life.go is its loop,
-// and crash.go ends it after any single effect. Package schedule says what
-// happens to the agents; verbs.go does it. Package check judges each election.
+// host.go and holders.go carry out what a member asks for, life.go is its loop, crash.go ends it after any
+// effect. Package schedule says what happens to the agents; verbs.go, faults.go and commands.go do it. Package check judges each election.
 package sim

@@ -68,7 +68,7 @@ func (s *Sim) gossip(l *life) {
 	}
 	if changed {
 		l.marked = false
-		l.turn(func() error { l.member.SetPeers(l.seen()); return nil })
+		l.turn(func() error { l.member.ChangePeers(l.seen(), nil); return nil })
 	}
 }
 

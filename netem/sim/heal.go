@@ -20,17 +20,17 @@ const (
 )
 
 // healMajority heals the links among a majority and what is broken there, and
-// nothing else: a goose is due within the bound of P4.
+// nothing else: a goose is due within the bound of P4, if somebody who may lead is well.
 func (s *Sim) healMajority() {
 	m := s.drawMajority()
 	if len(m) == 0 {
 		return // nothing is founded yet
 	}
+	for a, b := range pairs(m) {
+		s.net.cut[a.index][b.index] = false
+		s.net.slow[a.index][b.index] = min(s.net.slow[a.index][b.index], s.bears())
+	}
 	for _, a := range m {
-		for _, b := range m {
-			s.net.cut[a.index][b.index] = false
-			s.net.slow[a.index][b.index] = min(s.net.slow[a.index][b.index], s.bears())
-		}
 		s.mend(a)
 	}
 	s.flapsTo, s.handsOver, s.replaying = 0, 0, false
@@ -40,12 +40,10 @@ func (s *Sim) healMajority() {
 	for end := s.now + rejoinMost*3/2; s.err == nil && s.now < end && s.stands(m) && !meet(m); {
 		s.run(min(end, s.now+20*time.Millisecond))
 	}
-	if !meet(m) {
+	if s.err != nil || !meet(m) {
 		return
 	}
-	if s.err == nil {
-		s.emit(check.Event{Kind: check.Due, Bound: s.bound(m)})
-	}
+	s.emit(check.Event{Kind: check.Due, Bound: s.bound(m)})
 	for end := s.now + majorityFor; s.err == nil && s.now < end && s.stands(m); {
 		s.run(min(end, s.now+20*time.Millisecond))
 	}
@@ -64,24 +62,22 @@ func (s *Sim) bears() time.Duration {
 
 // meet tells whether all of them know where each of them is.
 func meet(m []*agent) bool {
-	for _, a := range m {
-		for _, b := range m {
-			if a == b || b.id.IsZero() {
-				continue
-			}
-			if a.life == nil {
-				return false
-			}
-			if at, _ := a.life.member.Addr(b.id); at != b.addr {
-				return false
-			}
+	for a, b := range pairs(m) {
+		if b.id.IsZero() {
+			continue
+		}
+		if a.life == nil {
+			return false
+		}
+		if at, _ := a.life.member.Addr(b.id); at != b.addr {
+			return false
 		}
 	}
 	return true
 }
 
-// drawMajority draws agents among whom a goose is due: of the newest config
-// that any of them knows they are a majority, one of priority above 0.
+// drawMajority draws agents among whom a goose is due: of the newest config that
+// any of them knows they are a majority, and one of them may lead.
 func (s *Sim) drawMajority() []*agent {
 	var m, rest []*agent
 	for _, a := range s.agents {
@@ -120,13 +116,13 @@ func electable(m []*agent) bool {
 }
 
 // electsAmong tells whether those of some agents that count are a majority of a
-// config, one of priority above 0 among them.
+// config, and one of them may lead: it is of priority above 0 and well (rule 28).
 func electsAmong(c *election.Config, agents []*agent, counts func(*agent) bool) bool {
 	n, leads := 0, false
 	for _, a := range agents {
 		if i := c.Index(a.id); i >= 0 && counts(a) {
 			n++
-			leads = leads || c.Voters[i].Priority > 0
+			leads = leads || c.Voters[i].Priority > 0 && !a.unwell
 		}
 	}
 	return c.N > 0 && n >= c.Quorum() && leads
@@ -135,7 +131,7 @@ func electsAmong(c *election.Config, agents []*agent, counts func(*agent) bool) 
 // mend ends every fault of one machine.
 func (s *Sim) mend(a *agent) {
 	s.setRules(a, netem.Rules{})
-	a.syncTakes, a.armed = 0, crashPoint{}
+	a.syncTakes, a.armed, a.forge = 0, crashPoint{}, nil
 	a.disk.Fail(nil)
 	switch l := a.life; {
 	case l == nil:
@@ -158,11 +154,9 @@ func (s *Sim) mend(a *agent) {
 
 // stir changes links between the healed majority and the rest, and among the rest.
 func (s *Sim) stir(m []*agent) {
-	for _, a := range s.agents {
-		for _, b := range s.agents {
-			if a != b && (!slices.Contains(m, a) || !slices.Contains(m, b)) && s.script.OneIn(4) {
-				s.net.cut[a.index][b.index] = s.script.OneIn(2)
-			}
+	for a, b := range pairs(s.agents) {
+		if (!slices.Contains(m, a) || !slices.Contains(m, b)) && s.script.OneIn(4) {
+			s.net.cut[a.index][b.index] = s.script.OneIn(2)
 		}
 	}
 	s.net.changed()
@@ -183,10 +177,10 @@ func (s *Sim) bound(m []*agent) time.Duration {
 			}
 		}
 	}
+	for a, other := range pairs(m) {
+		b.RTT = max(b.RTT, s.net.latency*3+s.net.slow[a.index][other.index]+s.net.slow[other.index][a.index])
+	}
 	for _, a := range m {
-		for _, other := range m {
-			b.RTT = max(b.RTT, s.net.latency*3+s.net.slow[a.index][other.index]+s.net.slow[other.index][a.index])
-		}
 		if l := a.life; l != nil && l.node() != nil {
 			b.Wait = max(b.Wait, l.node().WaitUntil()-l.Now())
 		}
@@ -201,6 +195,11 @@ func (s *Sim) healAll() {
 	for _, a := range s.agents {
 		clear(s.net.slow[a.index])
 		s.mend(a)
+	}
+	if !electable(s.agents) { // as nobody who may lead is well
+		for _, a := range s.agents {
+			a.setUnwell(false)
+		}
 	}
 	s.run(s.now + wholeFor)
 	for range 10 { // gossip may just have raised a false alarm
@@ -217,6 +216,9 @@ func (s *Sim) whole() error {
 	goose := s.goose()
 	if goose == nil {
 		return s.lacks("P4", "no goose")
+	}
+	if goose.unwell {
+		return s.lacks("P4", "%s is the goose and unwell (rule 28)", goose.ident)
 	}
 	members, candidates := 0, 0
 	for _, a := range s.agents {

@@ -40,7 +40,7 @@ func (at *local) Retract(member.Cause) {
 	if at.lease.Token != 0 {
 		at.lease = election.Lease{}
 		at.tellReaders(check.Event{Kind: check.Retracted})
-		at.reaches(afterRetract)
+		at.reaches("retract")
 	}
 	at.stopWork()
 }
@@ -67,7 +67,7 @@ func (at *local) Grant(lease election.Lease, ending bool) {
 		})
 		at.sim.watch(h)
 	}
-	at.reaches(afterGrant)
+	at.reaches("grant")
 }
 
 // Stop has holders stop while the lease still stands.
@@ -78,7 +78,7 @@ func (at *local) Publish(_ time.Duration, v *member.View) {
 	seen := member.View{Role: v.Role, Leased: v.Leased, Token: v.Token, Goose: v.Goose, GooseTerm: v.GooseTerm}
 	if at.seen != seen && !at.struck {
 		at.seen = seen
-		at.reaches(afterPublish)
+		at.reaches("publish")
 	}
 }
 
@@ -87,7 +87,10 @@ func (at *local) Close() {}
 
 // Holders tells what the holders do now.
 func (at *local) Holders() member.Holders {
-	h := member.Holders{Attached: len(at.holders)}
+	h := member.Holders{Attached: len(at.holders), Health: member.Well}
+	if at.unfit {
+		h.Health = member.Unwell
+	}
 	for _, holder := range at.holders {
 		if holder.token != 0 {
 			h.Working++

@@ -30,8 +30,8 @@ func (l *life) save(st store.State) error {
 	if err := l.settle(); err != nil {
 		return err
 	}
-	l.tears(inWrite, 1)
-	l.tears(inSync, 2)
+	l.tears("write", 1)
+	l.tears("sync", 2)
 	written := st
 	if saves := l.sim.bugs.saves; saves != nil {
 		written = saves(l.store.State(), st)
@@ -42,7 +42,7 @@ func (l *life) save(st store.State) error {
 	if l.syncTakes > 0 {
 		l.busyUntil = max(l.sim.now, l.busyUntil) + l.dice.Between(l.syncTakes/4, l.syncTakes)
 	}
-	if l.reaches(afterSave) {
+	if l.reaches("save") {
 		return errCrashed
 	}
 	l.sim.record(l, &st)
@@ -62,11 +62,11 @@ func (l *life) settle() error {
 		return errCrashed
 	}
 	before := l.disk.Ops()
-	l.tears(inSettle, 1)
+	l.tears("settle-write", 1)
 	if err := l.store.Settle(); err != nil {
 		return err
 	}
-	if l.disk.Ops() > before && l.reaches(afterSettle) {
+	if l.disk.Ops() > before && l.reaches("settle") {
 		return errCrashed
 	}
 	return nil
@@ -122,7 +122,7 @@ func (l *life) launch(f *flight) {
 	} else {
 		s.launch(f)
 	}
-	l.reaches(afterSend)
+	l.reaches("send")
 }
 
 // shows has the checker see what this life shows to others that it has not seen
@@ -196,6 +196,9 @@ func (l *life) Heard(number uint64, m *election.Message) {
 // Count counts what no event tells.
 func (l *life) Count(string) {}
 
+// Flush has nothing to do: Send sends at once.
+func (l *life) Flush() {}
+
 // Tell books what has happened.
 func (l *life) Tell(e member.Event) {
 	s := l.sim
@@ -210,6 +213,11 @@ func (l *life) Tell(e member.Event) {
 	switch e.What {
 	case election.EventCampaign:
 		s.stats.Campaigns++
+		if l.unfit {
+			s.broke(&check.Violation{Promise: "P4", At: s.now, Text: l.ident + " campaigns, though it is unwell (rule 28)"})
+		}
+	case election.EventImplausible:
+		s.stats.Told["implausible"]++
 	case election.EventVoters:
 		s.stats.VoterChanges++
 	case election.EventWon:
@@ -227,7 +235,7 @@ func (l *life) Tell(e member.Event) {
 var told = map[member.EventKind]string{
 	member.EventFounded: "founded", member.EventStale: "stale", member.EventClone: "clone", member.EventPreempted: "preempted",
 	member.EventUnfit: "unfit", member.EventFrozen: "frozen", member.EventThawed: "thawed", member.EventElectionBegins: "begins",
-	member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
+	member.EventUnwell: "unwell", member.EventFollowsWork: "follows-work", member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
 }
 
 // record has the checker see what an agent shows from now on.
@@ -257,11 +265,8 @@ func (s *Sim) record(l *life, st *store.State) {
 // learnTable keeps the contents of a table of elections, which configs name by a digest.
 func (s *Sim) learnTable(st *store.State) {
 	others := slices.DeleteFunc(slices.Clone(st.Elections), func(e store.Election) bool { return e.Number == 0 })
-	if len(others) == 0 {
-		return
-	}
 	digest := store.TableOf(others)
-	if s.tables[digest] != "" {
+	if len(others) == 0 || s.tables[digest] != "" {
 		return
 	}
 	text := ""

@@ -40,6 +40,7 @@ type life struct {
 	busyUntil time.Duration // true time until which a slow disk holds the loop
 	timerAt   time.Duration // true time of the timer that is set; 0: none
 	sessions  int           // made in this life
+	unfit     bool          // its check has told it that the work is unwell
 	backIn    time.Duration // when it is to start again after it has stopped; 0: not
 	leaving   bool
 
@@ -59,7 +60,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if s.disks[st.ID] == "" {
 		s.disks[st.ID] = a.ident
 	}
-	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept}
+	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell}
 	set := a.set
 	set.Life, set.Fresh = a.dice.Uint64()|1, disk.Fresh()
 	_, _ = a.dice.Read(set.FlockID[:])
@@ -169,7 +170,11 @@ func (l *life) receive(f *flight) error {
 	if f.frame.To != l.id || l.struck {
 		return nil
 	}
-	l.sim.trace.frame(l, f)
+	if forge := l.forge; forge != nil && len(f.frame.Messages) > 0 {
+		l.agent.forge = nil
+		forge(&f.frame)
+	}
+	l.sim.trace.mix(uint64(l.index), uint64(f.from.index), f.frame.Seq, uint64(f.frame.Founding.Kind), uint64(len(f.frame.Messages)))
 	_, err := l.member.Receive(&f.frame, f.fromAddr)
 	return err
 }
@@ -177,7 +182,7 @@ func (l *life) receive(f *flight) error {
 // arm sets the timer for what is next. One that is set for earlier serves too.
 func (l *life) arm() {
 	s := l.sim
-	t := max(l.clock.At(s.now, l.member.WakeAt()), s.now+1, l.busyUntil)
+	t := max(l.clock.At(s.now, l.member.WakeAt(0)), s.now+1, l.busyUntil)
 	if l.timerAt != 0 && l.timerAt <= t && l.timerAt > s.now {
 		return
 	}

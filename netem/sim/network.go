@@ -67,16 +67,13 @@ type network struct {
 	slow    [][]time.Duration // from, to: on top of latency
 	free    []*flight
 	version uint64
-	part    []int  // of the undirected graph of links that work both ways
-	partOf  uint64 // the version that part was worked out for
-	lost    Lost
+	part    []int          // of the undirected graph of links that work both ways
+	partOf  uint64         // the version that part was worked out for
+	lost    map[string]int // datagrams that did not arrive, by cause
 
 	records  bool       // an attacker records
 	recorded []recorded // what reached its machine, the oldest first
 }
-
-// Lost counts datagrams that did not arrive, by cause.
-type Lost struct{ Cut, Rules, Down, Full, Nobody, Corrupt uint64 }
 
 func (n *network) flight() *flight {
 	if k := len(n.free); k > 0 {
@@ -97,19 +94,19 @@ func (s *Sim) launch(f *flight) {
 	n := &s.net
 	to := n.at[f.to]
 	if to == nil {
-		n.lost.Nobody++
+		n.lost["address left"]++
 		n.done(f)
 		return
 	}
 	f.fromAddr = f.from.addr
 	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
 	if n.cut[f.from.index][to.index] {
-		n.lost.Cut++
+		n.lost["cut"]++
 		n.done(f)
 		return
 	}
 	if f.from.ruled {
-		more, passes := s.judge(f.from.emulator.Packet(s.now, netem.Out, to.peer(), datagramBytes), to, delay, f)
+		more, passes := s.judge(f.from.emulator.Packet(s.now, netem.Out, to.peerAt(to.addr), datagramBytes), to, delay, f)
 		if !passes {
 			return
 		}
@@ -124,11 +121,11 @@ func (s *Sim) judge(v netem.Verdict, to *agent, delay time.Duration, f *flight) 
 	n := &s.net
 	switch {
 	case v.Drop:
-		n.lost.Rules++
+		n.lost["rules"]++
 		n.done(f)
 		return 0, false
 	case v.Corrupt:
-		n.lost.Corrupt++ // the checksum finds it; so does its copy's
+		n.lost["corrupt"]++ // the checksum finds it; so does its copy's
 		n.done(f)
 		return 0, false
 	case v.Duplicate:
@@ -156,13 +153,13 @@ func (s *Sim) arrive(a *agent, f *flight) {
 	l := a.life
 	switch {
 	case n.at[f.to] != a || l == nil || a.asleep:
-		n.lost.Down++
+		n.lost["agent down"]++
 	case a.stopped || s.now < l.busyUntil:
 		if len(l.inbox) < socketBuffer {
 			l.inbox = append(l.inbox, f)
 			return
 		}
-		n.lost.Full++
+		n.lost["socket full"]++
 	default:
 		l.turn(func() error { return l.receive(f) })
 	}
@@ -214,7 +211,7 @@ func (s *Sim) asked(l *life, id election.ID) *life {
 // open tells whether datagrams pass both ways between two machines.
 func (n *network) open(a, b *agent) bool {
 	return !n.cut[a.index][b.index] && !n.cut[b.index][a.index] &&
-		(!a.ruled || !a.emulator.CutEither(b.peer())) && (!b.ruled || !b.emulator.CutEither(a.peer()))
+		(!a.ruled || !a.emulator.CutEither(b.peerAt(b.addr))) && (!b.ruled || !b.emulator.CutEither(a.peerAt(a.addr)))
 }
 
 // changed says that links, or who runs, are not what they were.

@@ -1,3 +1,5 @@
+//go:build !race
+
 package sim
 
 import (
@@ -174,7 +176,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 				again(l, n, rec)
 			}
 		}}},
-		{name: "voter ignores the order of configs", class: Safety, from: 85, faults: []string{"leave", "partition", "crash", "wipe", "stop"}, bugs: unordered},
+		{name: "voter ignores the order of configs", class: Safety, from: 183, faults: []string{"leave", "partition", "crash", "wipe", "stop"}, bugs: unordered},
 		{name: "voter ignores the order of configs, so a table is lost", class: Safety, from: 55, others: true, faults: []string{"partition", "crash", "stop"}, bugs: unordered},
 		{name: "a token forgets its generation and term", class: Safety, bugs: bugs{grants: func(_ *local, lease election.Lease) election.Lease {
 			lease.Token %= 4
@@ -192,6 +194,16 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 				}
 			},
 		}},
+		{name: "an unwell agent campaigns", class: Liveness, bugs: bugs{holders: func(h member.Holders) member.Holders {
+			h.Health = member.Well
+			return h
+		}}},
+		{name: "a goose that is unwell stays", class: Liveness, only: "unwell", bugs: bugs{holders: func(h member.Holders) member.Holders {
+			if h.Working > 0 {
+				h.Health = member.Well
+			}
+			return h
+		}}},
 		{name: "gave up with d > 0", class: Liveness, only: "resign-is-lost", bugs: bugs{says: func(l *life, m *wire.Message) {
 			if m.Kind == election.Heartbeat && node(l, m.Election).HandingOver() {
 				m.Promise = l.timing.Lease
@@ -200,9 +212,6 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if raceEnabled && (tt.from > 0 || tt.only == "") {
-				t.Skip("takes many seeds, and is run without the race detector")
-			}
 			r, seeds := hunt(tt.only, tt.others, tt.bugs, tt.class, tt.from, schedule.Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
 			require.NotNil(t, r, "not found in %d seeds", seeds)
 			t.Logf("%s: found with %d seeds: %v", tt.name, seeds, r.Err)

@@ -78,9 +78,6 @@ func Run(set schedule.Settings, watch func(now time.Duration) bool) Result {
 	return run(set, bugs{}, watch)
 }
 
-// progressEvery is how much virtual time passes between two calls of watch.
-const progressEvery = time.Minute
-
 func run(set schedule.Settings, b bugs, watch func(now time.Duration) bool) (r Result) {
 	s := newSim(set, b)
 	defer func() {
@@ -91,7 +88,7 @@ func run(set schedule.Settings, b bugs, watch func(now time.Duration) bool) (r R
 	}()
 	s.setUp()
 	for s.now < set.For && s.err == nil {
-		s.run(min(set.For, s.now+progressEvery))
+		s.run(min(set.For, s.now+time.Minute)) // so often watch is called
 		if watch != nil && !watch(s.now) {
 			return
 		}

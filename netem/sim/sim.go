@@ -50,7 +50,7 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 	}
 	script := s.dice("script")
 	s.script = &script
-	s.net = network{latency: max(set.Latency, time.Microsecond), dice: s.dice("network"), at: map[netip.AddrPort]*agent{}}
+	s.net = network{latency: max(set.Latency, time.Microsecond), dice: s.dice("network"), at: map[netip.AddrPort]*agent{}, lost: map[string]int{}}
 	s.trace.hash = hashSeed
 	for i := range set.Agents {
 		name := schedule.Name(i)
@@ -64,7 +64,7 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 		a.set = member.Settings{
 			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, Expect: set.Expect, Elections: set.Contests(name),
 			Joins:  (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name],
-			Voters: set.Voters, Priority: 100, Observer: set.Observers[name], PreemptAfter: set.Preempts[name],
+			Voters: set.Voters, Priority: 100, Observer: set.Observers[name], PreemptAfter: set.Preempts[name], Keyless: set.Keyless,
 		}
 		if p, ok := set.Priorities[name]; ok {
 			a.set.Priority = p
@@ -128,12 +128,15 @@ func (s *Sim) foundTogether(founders []*agent) {
 
 // onDisk changes what an agent that does not run has on its disk.
 func (s *Sim) onDisk(a *agent, change func(*store.State)) {
-	a.disk.PowerOn()
-	disk, err := a.open()
-	if err == nil {
-		st := disk.State()
-		change(&st)
-		err = errors.Join(disk.Save(st), disk.Close())
+	err := errDisk
+	for errors.Is(err, errDisk) { // who is told so tries again
+		a.disk.PowerOn()
+		disk, failed := a.open()
+		if err = failed; err == nil {
+			st := disk.State()
+			change(&st)
+			err = errors.Join(disk.Save(st), disk.Close())
+		}
 	}
 	s.broke(err)
 }
@@ -215,7 +218,9 @@ func (s *Sim) flockName(id election.FlockID) string {
 
 // broke keeps the first thing that goes wrong; the run ends with it.
 func (s *Sim) broke(err error) {
-	if s.err == nil && err != nil {
+	if s.err == nil && errors.Is(err, store.ErrCorrupt) {
+		s.err = &check.Violation{Promise: "P6", At: s.now, Text: fmt.Sprintf("a disk has lost all it knew: %v", err)}
+	} else if s.err == nil && err != nil {
 		s.err = err
 	}
 }

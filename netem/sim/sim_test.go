@@ -1,3 +1,5 @@
+//go:build !race
+
 package sim
 
 import (
@@ -12,19 +14,16 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// budget gives how many seeds a test may run: many, few with the race detector.
-func budget(many, few int) int {
-	switch {
-	case *long:
-		return 10 * many
-	case raceEnabled:
-		return few
+// budget gives how many seeds a test may run: n, ten times as many with -sim.long.
+func budget(n int) int {
+	if *long {
+		return 10 * n
 	}
-	return many
+	return n
 }
 
 func TestSameSeedSameRun(t *testing.T) {
-	for seed := range uint64(budget(20, 2)) {
+	for seed := range uint64(budget(6)) {
 		p := schedule.Plan{For: time.Minute, Every: time.Second}
 		a, b := Run(schedule.Drawn(seed, p), nil), Run(schedule.Drawn(seed, p), nil)
 		require.Equal(t, a.Hash, b.Hash, "seed %d", seed)
@@ -36,7 +35,7 @@ func TestSameSeedSameRun(t *testing.T) {
 // TestSeedsKeepEveryPromise is the short form of `make sim`.
 func TestSeedsKeepEveryPromise(t *testing.T) {
 	var all Stats
-	Many(1, budget(90, 4), runtime.GOMAXPROCS(0), schedule.Plan{}, func(seed uint64, r Result) bool {
+	Many(1, budget(60), runtime.GOMAXPROCS(0), schedule.Plan{}, func(seed uint64, r Result) bool {
 		all.Add(&r.Stats)
 		if r.Err != nil {
 			t.Errorf("%s", r.Report(fmt.Sprintf("ddgoose sim --seed %d", seed)))
@@ -61,19 +60,50 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 		502570: "simulator: a goose was due though nobody had heard where a voter had moved to",
 		1984:   "election: rivals with a part of the votes each held out for seconds",
 	} {
-		if raceEnabled && seed > 30 {
-			continue // all of them run without the race detector
-		}
 		r := Run(schedule.Drawn(seed, schedule.Plan{}), nil)
 		require.NoError(t, r.Err, "seed %d (%s)", seed, fault)
 	}
 }
 
-func TestHundredsOfAgents(t *testing.T) {
+// TestScenarios runs every scenario with several seeds of its dice and clocks.
+func TestScenarios(t *testing.T) {
+	seeds := uint64(budget(3))
+	for _, s := range schedule.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			require.NotEmpty(t, s.About)
+			require.NotEmpty(t, s.Settings.Ops)
+			for seed := range seeds {
+				r := RunScenario(&s, seed)
+				require.NoError(t, r.Err, "%s", r.Report("ddgoose sim --scenario "+s.Name))
+			}
+		})
+	}
+}
+
+func TestEveryWordDoesSomething(t *testing.T) {
+	for _, v := range schedule.Verbs() {
+		require.Contains(t, acts, v.Name)
+	}
+	require.Len(t, acts, len(schedule.Verbs()))
+}
+
+func TestSettingsPrintAsScenarios(t *testing.T) {
+	for seed := range uint64(20) {
+		set := schedule.Drawn(seed, schedule.Plan{For: 20 * time.Second, Every: time.Second})
+		set.Heal = false
+		s, err := schedule.ParseScenario("x", set.Text())
+		require.NoError(t, err)
+		a, b := Run(set, nil), Run(s.Settings, nil)
+		require.Equal(t, a.Hash, b.Hash, "seed %d", seed)
+	}
+}
+
+func TestAHundredAgents(t *testing.T) {
 	r := Run(schedule.Settings{
-		Seed: 1, Agents: budget(200, 30), Voters: 5, Together: 5, Timing: schedule.Timing{Heartbeat: 50 * time.Millisecond, Lease: 500 * time.Millisecond},
-		Latency: 200 * time.Microsecond, For: 30 * time.Second, Heal: true,
-		Ops: []schedule.Op{{At: 10 * time.Second, Verb: "crash", Who: "goose", For: 5 * time.Second}},
+		Seed: 1, Agents: budget(100), Voters: 5, Together: 5, Timing: schedule.Timing{Heartbeat: 50 * time.Millisecond, Lease: 500 * time.Millisecond},
+		Latency: 200 * time.Microsecond, For: 12 * time.Second, Heal: true,
+		Ops: []schedule.Op{{At: 5 * time.Second, Verb: "crash", Who: "goose", For: 3 * time.Second}},
 	}, nil)
 	require.NoError(t, r.Err)
 	require.Equal(t, 2, r.Stats.Periods)
@@ -90,14 +120,14 @@ func TestPanicsAreCrashesThatTellTheirStack(t *testing.T) {
 func TestShrinkingKeepsWhatMatters(t *testing.T) {
 	forgets := bugs{late: afterSends}
 	for seed := uint64(0); ; seed++ {
-		p := schedule.Plan{Every: 2 * time.Second, For: time.Duration(budget(120, 60)) * time.Second}
+		p := schedule.Plan{Every: 2 * time.Second, For: time.Duration(budget(120)) * time.Second}
 		set := schedule.Drawn(seed, p)
 		set.Heal = false
 		r := run(set, forgets, nil)
 		if r.Class() != Safety {
 			continue
 		}
-		small := shrink(r, forgets, budget(100, 40))
+		small := shrink(r, forgets, budget(100))
 		require.Equal(t, Safety, small.Class())
 		require.Less(t, len(small.Settings.Ops), len(set.Ops)/4)
 		only := schedule.Only(seed, p, small.Settings.Ops)

@@ -15,7 +15,6 @@ type Stats struct {
 	Virtual      time.Duration
 	Events       uint64
 	Datagrams    uint64
-	Lost         Lost
 	Elections    int
 	Campaigns    int
 	Periods      int // terms in which an agent was the goose for somebody
@@ -23,6 +22,7 @@ type Stats struct {
 	HandedOut    int // deadlines handed to holders
 	VoterChanges int
 	DiskFailures int
+	Lost         map[string]int // datagrams, by cause
 	Struck       map[string]int // faults, by verb
 	Skipped      map[string]int // lines of schedules that found nothing to do
 	Told         map[string]int // what agents told of besides elections, by word
@@ -45,12 +45,6 @@ func (s *Stats) Add(o *Stats) {
 	s.Virtual += o.Virtual
 	s.Events += o.Events
 	s.Datagrams += o.Datagrams
-	s.Lost.Cut += o.Lost.Cut
-	s.Lost.Rules += o.Lost.Rules
-	s.Lost.Down += o.Lost.Down
-	s.Lost.Full += o.Lost.Full
-	s.Lost.Nobody += o.Lost.Nobody
-	s.Lost.Corrupt += o.Lost.Corrupt
 	s.Elections += o.Elections
 	s.Campaigns += o.Campaigns
 	s.Periods += o.Periods
@@ -60,7 +54,7 @@ func (s *Stats) Add(o *Stats) {
 	s.DiskFailures += o.DiskFailures
 	s.Gooseless += o.Gooseless
 	s.Gaps = append(s.Gaps, o.Gaps...)
-	for _, m := range [...][2]*map[string]int{{&s.Struck, &o.Struck}, {&s.Skipped, &o.Skipped}, {&s.Told, &o.Told}} {
+	for _, m := range [...][2]*map[string]int{{&s.Lost, &o.Lost}, {&s.Struck, &o.Struck}, {&s.Skipped, &o.Skipped}, {&s.Told, &o.Told}} {
 		if *m[0] == nil {
 			*m[0] = map[string]int{}
 		}
@@ -93,9 +87,7 @@ func (s *Stats) String() string {
 		s.Gooseless.Round(time.Millisecond), share, len(s.Gaps), s.Quantile(0.5).Round(time.Millisecond),
 		s.Quantile(0.9).Round(time.Millisecond), s.Quantile(0.99).Round(time.Millisecond), s.Quantile(1).Round(time.Millisecond))
 	fmt.Fprintf(&b, "voters          %d changes; %d disks failed; agents told: %s\n", s.VoterChanges, s.DiskFailures, counts(s.Told))
-	l := s.Lost
-	fmt.Fprintf(&b, "datagrams lost  %d cut, %d by rules, %d corrupt, %d to agents that were down, %d to full sockets, %d to addresses left\n",
-		l.Cut, l.Rules, l.Corrupt, l.Down, l.Full, l.Nobody)
+	fmt.Fprintf(&b, "datagrams lost  %s\n", counts(s.Lost))
 	fmt.Fprintf(&b, "faults          %d: %s\n", s.Faults(), counts(s.Struck))
 	return b.String()
 }

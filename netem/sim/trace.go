@@ -55,25 +55,16 @@ func (s *Sim) note(a *agent, text string, words ...uint64) {
 // event keeps what the checker sees, but for renewals.
 func (t *trace) event(e *check.Event) {
 	switch e.Kind {
-	case check.Published, check.HandedOut:
-		if e.Token == t.token && e.Kind == check.Published {
+	case check.Published:
+		if e.Token == t.token {
 			return
 		}
-		if e.Kind == check.Published {
-			t.token = e.Token
-		} else if e.Token <= t.token {
-			return
-		}
-	case check.Led:
-		return // the election says it
+		t.token = e.Token
+	case check.HandedOut, check.Led:
+		return // readers are told the one, and the election tells the other
 	}
 	seen := *e
 	t.add(line{at: e.At, text: func() string { return seen.String() }})
-}
-
-// frame takes a datagram that an agent reads into the hash.
-func (t *trace) frame(l *life, f *flight) {
-	t.mix(uint64(l.index), uint64(f.from.index), f.frame.Seq, uint64(f.frame.Founding.Kind), uint64(len(f.frame.Messages)))
 }
 
 // message takes a message that a member is told into the trace.
@@ -129,6 +120,9 @@ func (s *Sim) state() []string {
 		case a.stopped:
 			how = append(how, "paused")
 		}
+		if a.unwell {
+			how = append(how, "unwell")
+		}
 		if l := a.life; l != nil && l.node() != nil {
 			for _, e := range l.member.Elections() {
 				leader, term, _ := e.Node().Heard()
@@ -137,7 +131,7 @@ func (s *Sim) state() []string {
 			if w := l.node().WaitUntil() - l.Now(); w > 0 {
 				how = append(how, fmt.Sprintf("waits %v (rule 13)", w))
 			}
-			how = append(how, fmt.Sprintf("next in %v", l.member.WakeAt()-l.Now()))
+			how = append(how, fmt.Sprintf("next in %v", l.member.WakeAt(0)-l.Now()))
 		}
 		if a.ruled {
 			how = append(how, a.emulator.Rules().String())

@@ -311,6 +311,32 @@ func TestWithoutRulesNothingIsCopied(t *testing.T) {
 	require.Same(t, &msg[0], &base.last[0], "a rule for others copies nothing either")
 }
 
+// batching is a base that sends several at once.
+type batching struct {
+	*counting
+	batches [][][]byte
+}
+
+func (b *batching) WriteAll(all [][]byte, _ []netip.AddrPort, _ func(int, error)) {
+	b.batches = append(b.batches, all)
+}
+
+func TestBatchesStayWholeUnlessRulesStand(t *testing.T) {
+	base := &batching{counting: &counting{}}
+	tr := Wrap(base, 1)
+	all, to := [][]byte{{1}, {2}, {3}}, []netip.AddrPort{addrA, addrB, addrA}
+	failed := func(int, error) { t.Fail() }
+	tr.WriteAll(all, to, failed)
+	require.Equal(t, [][][]byte{all}, base.batches)
+	require.Zero(t, base.n)
+	tr.set(t, addrB.String()+": cut")
+	tr.WriteAll(all, to, failed)
+	require.Len(t, base.batches, 1)
+	require.Equal(t, 2, base.n, "each is judged")
+	Wrap(base.counting, 1).WriteAll(all, to, failed)
+	require.Equal(t, 5, base.n, "a base that sends one at a time")
+}
+
 func (t *Transport) set(tb testing.TB, rules string) {
 	tb.Helper()
 	require.NoError(tb, t.Set(rules, 0))

@@ -99,6 +99,18 @@ func (t *Transport) Show() (rules string, expiresIn time.Duration, seed uint64) 
 	return t.em.Rules().String(), expiresIn, t.em.Seed()
 }
 
+// Unmatched gives the words of the rules in force that match none of these peers.
+func (t *Transport) Unmatched(names map[netip.AddrPort]string) []string {
+	var peers []netem.Peer
+	for addr, name := range names {
+		peers = append(peers, netem.Peer{Name: name, Addr: netem.Canonical(addr)})
+	}
+	t.mu.Lock()
+	rules := t.em.Rules()
+	t.mu.Unlock()
+	return rules.Unmatched(peers)
+}
+
 // Learn tells who is where. It replaces what was learnt before, so it takes
 // the whole membership. Streams that a rule cuts, now that their peer has a
 // name, are broken when it returns.

@@ -24,14 +24,23 @@ type Base interface {
 	Close() error
 }
 
-var _ Base = (*Transport)(nil)
+// batcher is a Base that sends several datagrams at once.
+type batcher interface {
+	WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error))
+}
+
+var (
+	_ Base    = (*Transport)(nil)
+	_ batcher = (*Transport)(nil)
+)
 
 // Transport is a Base with faults. Its methods may be called from any goroutine.
 type Transport struct {
-	base   Base
-	start  time.Time
-	limit  int // of the delayed datagrams kept in one direction
-	packet func(b []byte, from netip.AddrPort)
+	base    Base
+	batches batcher // the base, if it is one
+	start   time.Time
+	limit   int // of the delayed datagrams kept in one direction
+	packet  func(b []byte, from netip.AddrPort)
 	// turn is held while packet runs, unless the network is undisturbed: then
 	// the base's reader alone calls it. A channel, so that waiting for it lets
 	// virtual time go on.
@@ -65,8 +74,10 @@ type counts struct {
 // Wrap puts a Transport without rules above base. The seed fixes the dice:
 // give each agent its own.
 func Wrap(base Base, seed uint64) *Transport {
+	batches, _ := base.(batcher)
 	return &Transport{
 		base:    base,
+		batches: batches,
 		start:   time.Now(),
 		limit:   keepDatagrams,
 		turn:    make(chan struct{}, 1),
@@ -122,6 +133,20 @@ func (t *Transport) WriteTo(b []byte, to netip.AddrPort) error {
 		}
 	}
 	return nil
+}
+
+// WriteAll sends several datagrams, for little more than one costs if the base
+// can and there are no rules. failed hears which of them could not be sent.
+func (t *Transport) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
+	if t.batches != nil && !t.disturbed.Load() {
+		t.batches.WriteAll(b, to, failed)
+		return
+	}
+	for i := range b {
+		if err := t.WriteTo(b[i], to[i]); err != nil {
+			failed(i, err)
+		}
+	}
 }
 
 // judge applies the rules to a datagram. It gives how many copies go now, and

@@ -114,6 +114,12 @@ func (a *Agent) RemoveFaults() { set(a, &a.mu.netem, nil) }
 // Heard is every command it was given, in order.
 func (a *Agent) Heard() []string { return slices.Clone(get(a, &a.mu.heard)) }
 
+// Forget forgets what it was asked.
+func (a *Agent) Forget() { set(a, &a.mu.heard, nil) }
+
+// History is two periods, or what Change has made of it.
+func (a *Agent) History() api.History { return History() }
+
 // Watching is how many watch.
 func (a *Agent) Watching() int { return get(a, &a.mu.watching) }
 
@@ -236,7 +242,11 @@ func (a *Agent) Die(d time.Duration) error {
 func (a *Agent) Revive() error { return a.command(context.Background(), "revive") }
 
 // Why notes that it was asked, and answers with [Why].
-func (a *Agent) Why(ctx context.Context) (api.Why, error) { return Why(), a.command(ctx, "why") }
+func (a *Agent) Why(ctx context.Context) (api.Why, error) {
+	w := Why()
+	w.Election = a.Status().Election
+	return w, a.command(ctx, "why")
+}
 
 // Healthy gives what Sicken set.
 func (a *Agent) Healthy() error { return get(a, &a.mu.unhealthy) }

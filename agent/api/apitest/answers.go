@@ -8,11 +8,12 @@ func Status() api.Status {
 	return api.Status{
 		Seq: 41, Name: "a", ID: id, Addr: "127.0.0.1:3825", Flock: "default", FlockID: flock,
 		Role: api.RoleGoose, Voter: true, Priority: 100,
-		Term: 7, Token: 7, Goose: &api.Goose{Name: "a", ID: id, Addr: "127.0.0.1:3825", Term: 7},
+		Term: 7, Token: 7, Since: new(api.Time(1_800_000_060_500)),
+		Goose:     &api.Goose{Name: "a", ID: id, Addr: "127.0.0.1:3825", Term: 7, Tags: map[string]string{"zone": "x"}},
 		Lease:     api.Lease{Valid: true, RemainingMS: 455.2, UntilBoottimeNS: 123456789},
 		Config:    api.Config{Term: 7, Version: 5, Voters: []api.Voter{{ID: id, Name: "a", Priority: 100}}},
 		Heartbeat: 50, LeaseMS: 500, Alive: 5, Warnings: []string{"..."},
-		Counters: map[string]uint64{"dropped_checksum": 0}, Uptime: 12.5, Version: "...",
+		Holders: []api.WorkHolder{}, Counters: map[string]uint64{"dropped_checksum": 0}, Uptime: 12.5, Version: "...",
 	}
 }
 
@@ -22,7 +23,7 @@ func Members() []api.Member {
 	return []api.Member{
 		{
 			Name: "a", ID: "9f000000000000000000000000000000", Addr: "127.0.0.1:3825", State: api.StateAlive,
-			Role: api.RoleGoose, Voter: true, Priority: 100, Tags: map[string]string{"zone": "x"}, RTTMS: &rtt,
+			Role: api.RoleGoose, Voter: true, Priority: 100, Tags: map[string]string{"zone": "x"}, Version: "v1.2", RTTMS: &rtt,
 		},
 		{
 			Name: "b", ID: "a0000000000000000000000000000000", Addr: "127.0.0.1:3826", State: api.StateFailed,
@@ -80,5 +81,17 @@ func Why() api.Why {
 			{Name: "b", ID: "a0000000000000000000000000000000", Addr: "127.0.0.1:3826", Priority: 100, State: api.StateFailed, Heard: &heard},
 			{Name: "c", ID: "b0000000000000000000000000000000", Addr: "127.0.0.1:3827", State: api.StateFailed},
 		},
+	}
+}
+
+// History is that of two goose periods, b's and then a's.
+func History() api.History {
+	first, second := api.Time(1_800_000_000_000), api.Time(1_800_000_060_500)
+	return api.History{
+		Periods: []api.Period{
+			{Token: 7, Name: "a", ID: Status().ID, From: second, Ended: api.EndedRunning},
+			{Token: 6, Name: "b", ID: "b1", From: first, To: new(second - 500), Ended: api.EndedStepDown, Reason: "step-down asked for by root"},
+		},
+		Gaps: []api.Gap{{From: second - 500, To: &second}},
 	}
 }

@@ -3,6 +3,7 @@ package apitest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -12,6 +13,8 @@ import (
 // notes what it is told.
 type Holder struct {
 	Peer api.LeadPeer
+
+	answers atomic.Int64
 
 	ready  chan struct{}
 	done   chan struct{}
@@ -75,15 +78,15 @@ func (h *Holder) Next() (api.LeadEvent, bool) {
 }
 
 // Drained notes it, and forgets what was handed out before.
-func (h *Holder) Drained(token uint64, stepDown bool) {
+func (h *Holder) Drained(token uint64, then api.Then) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mu.queue = nil
-	what := "drained %d"
-	if stepDown {
-		what = "drained %d, step down"
+	what := fmt.Sprintf("drained %d", token)
+	if then != api.ThenWait {
+		what += ", " + string(then)
 	}
-	h.mu.heard = append(h.mu.heard, fmt.Sprintf(what, token))
+	h.mu.heard = append(h.mu.heard, what)
 }
 
 // Late notes it.
@@ -91,6 +94,19 @@ func (h *Holder) Late(token uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mu.heard = append(h.mu.heard, fmt.Sprintf("late %d", token))
+}
+
+// Answered counts it.
+func (h *Holder) Answered() { h.answers.Add(1) }
+
+// Answers is how many deadlines the holder was said to have read.
+func (h *Holder) Answers() int { return int(h.answers.Load()) }
+
+// Died notes it.
+func (h *Holder) Died() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.heard = append(h.mu.heard, "died")
 }
 
 // Done is closed by End.

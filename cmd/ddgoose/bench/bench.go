@@ -7,6 +7,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"duckduckgoose/cmd/ddgoose/flock"
@@ -22,7 +23,7 @@ type Options struct {
 	Steady    time.Duration // how long changes of the goose are counted
 	Pauses    int           // kill -STOP of the goose for PauseFor, then -CONT
 	PauseFor  time.Duration
-	Progress  func(string)
+	Progress  func(Progress)
 }
 
 // Report is what was measured. Durations are in milliseconds.
@@ -61,7 +62,6 @@ func (v *Verdict) Breaches() []string { return v.Impossible }
 
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
-	say := opts.Progress
 	f, err := flock.Prepare(opts.Flock)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,9 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	}
 	w := newWatch(ctx, f)
 	defer w.close()
-	say("waiting for the flock")
+	steps := opts.plan()
+	defer steps.follow(ctx)()
+	steps.begin("waiting for the flock")
 	if err := w.settled(ctx); err != nil {
 		return nil, err
 	}
@@ -83,13 +85,49 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		return nil, err
 	}
 	defer spinning.close()
-	for _, measure := range []func(context.Context, *Options, *Report, func(string)) error{
+	for _, measure := range []func(context.Context, *Options, *Report, *plan) error{
 		w.idle, w.steady, w.stepDowns, w.kills, w.pauses,
 	} {
-		if err := measure(ctx, &opts, r, say); err != nil {
+		if err := measure(ctx, &opts, r, steps); err != nil {
 			return nil, fmt.Errorf("%w%s", err, w.judge.text())
 		}
 	}
 	r.Impossible = w.judge.verdict()
 	return r, nil
+}
+
+// plan guesses how long each part takes. A flock must be whole again after each fault.
+func (o *Options) plan() *plan {
+	return &plan{show: o.Progress, parts: []part{
+		{what: "waiting for the flock", times: 1, each: 5 * time.Second},
+		{what: "idle", times: 1, each: o.Idle},
+		{what: "steady", times: 1, each: o.Steady},
+		{what: "step-down", times: o.StepDowns, each: time.Second},
+		{what: "kill", times: o.Kills, each: 2 * time.Second},
+		{what: "pause", times: o.Pauses, each: o.PauseFor + time.Second},
+	}}
+}
+
+// Distribution sums up samples.
+type Distribution struct {
+	N      int     `json:"n"`
+	Min    float64 `json:"min"`
+	Median float64 `json:"median"`
+	P90    float64 `json:"p90"`
+	P95    float64 `json:"p95"`
+	P99    float64 `json:"p99"`
+	Max    float64 `json:"max"`
+}
+
+// distributionOf sums up by nearest rank; nil for no samples.
+func distributionOf(samples []time.Duration) *Distribution {
+	if len(samples) == 0 {
+		return nil
+	}
+	s := slices.Sorted(slices.Values(samples))
+	at := func(percent int) float64 {
+		rank := (percent*len(s) + 99) / 100
+		return float64(s[max(rank-1, 0)]) / float64(time.Millisecond)
+	}
+	return &Distribution{N: len(s), Min: at(0), Median: at(50), P90: at(90), P95: at(95), P99: at(99), Max: at(100)}
 }

@@ -91,7 +91,7 @@ func TestTableShowsAll(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, r.Table(&b))
 	for _, part := range []string{
-		"5 agents, heartbeat 50 ms, lease 500 ms, beside 2 spinning processes per core",
+		"5 agents, heartbeat 50ms, lease 500ms, beside 2 spinning processes per core",
 		"failover (kill -9)", "hand-off gap (step-down)", "failover (kill -STOP)", "499.2", "goose", "1 changes of the goose", "9 answers", "Never two geese.",
 	} {
 		require.Contains(t, b.String(), part)

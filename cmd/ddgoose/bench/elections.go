@@ -20,7 +20,7 @@ type ElectionsOptions struct {
 	Elections int           // the most, the default one counted
 	For       time.Duration // how long each flock is measured
 	Load      int           // spinning processes per core beside the flocks
-	Progress  func(string)
+	Progress  func(Progress)
 }
 
 // ElectionsReport compares flocks that differ in their elections only.
@@ -63,14 +63,24 @@ func Elections(ctx context.Context, o ElectionsOptions) (*ElectionsReport, error
 		return nil, err
 	}
 	defer spinning.close()
-	for _, n := range []int{1, o.Flock.Agents, o.Elections} {
-		if err := o.measure(ctx, n, r); err != nil {
+	sizes := []int{1, o.Flock.Agents, o.Elections}
+	steps := &plan{show: o.Progress}
+	for _, n := range sizes {
+		steps.parts = append(steps.parts, part{what: waitingFor(n), times: 1, each: settling}, part{what: measuring(n), times: 1, each: o.For})
+	}
+	defer steps.follow(ctx)()
+	for _, n := range sizes {
+		if err := o.measure(ctx, n, r, steps); err != nil {
 			return nil, fmt.Errorf("%d elections: %w", n, err)
 		}
 	}
 	r.compare()
 	return r, nil
 }
+
+// waitingFor and measuring name what is done with a flock.
+func waitingFor(n int) string { return fmt.Sprintf("%d elections: waiting for their geese", n) }
+func measuring(n int) string  { return fmt.Sprintf("%d elections: measuring", n) }
 
 // compare holds the flock of the most elections against the others.
 func (r *ElectionsReport) compare() {
@@ -86,14 +96,13 @@ func (r *ElectionsReport) compare() {
 func ratio(what string, of, to *ElectionsCost, x, y, target float64) Ratio {
 	r := Ratio{What: what, Of: of.Elections, To: to.Elections, Target: target}
 	if y > 0 {
-		q := x / y
-		r.Ratio, r.Met = &q, q <= target
+		r.Ratio, r.Met = new(x/y), x/y <= target
 	}
 	return r
 }
 
 // measure adds one flock to the report.
-func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsReport) error {
+func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsReport, steps *plan) error {
 	opts := o.Flock
 	opts.Dir = filepath.Join(opts.Dir, fmt.Sprint(n))
 	opts.Elections = nil
@@ -110,13 +119,13 @@ func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsRepor
 		return err
 	}
 	w := &electionsWatch{f: f, n: n, judges: map[string]*judge{}}
-	o.Progress(fmt.Sprintf("%d elections: waiting for their geese", n))
+	steps.begin(waitingFor(n))
 	before, err := w.settled(ctx)
 	if err != nil {
 		return err
 	}
 	c := ElectionsCost{Elections: n, Geese: before.geese, SettledMS: float64(time.Since(began)) / float64(time.Millisecond)}
-	o.Progress(fmt.Sprintf("%d elections: measuring for %v", n, o.For))
+	steps.begin(measuring(n))
 	all, seconds, err := costs(ctx, f, o.For)
 	if err != nil {
 		return err
@@ -164,6 +173,8 @@ type electionsView struct {
 const (
 	// stillFor is how long no goose must have changed for the spread to have settled.
 	stillFor = 3 * time.Second
+	// settling is a guess of how long it takes, for the progress.
+	settling = 10 * time.Second
 	// founding is how long each election may take on top of settleWait.
 	founding = time.Second
 )

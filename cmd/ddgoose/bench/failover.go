@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,10 +18,10 @@ import (
 const failoverWait = 30 * time.Second
 
 // repeat does something with a goose so many times, and sums up how long it took.
-func repeat(ctx context.Context, say func(string), what string, n int, do func(context.Context) (time.Duration, error)) (*Distribution, error) {
+func repeat(ctx context.Context, steps *plan, what string, n int, do func(context.Context) (time.Duration, error)) (*Distribution, error) {
 	var times []time.Duration
-	for i := range n {
-		say(fmt.Sprintf("%s %d of %d", what, i+1, n))
+	for range n {
+		steps.begin(what)
 		d, err := do(ctx)
 		if err != nil {
 			return nil, err
@@ -30,8 +32,8 @@ func repeat(ctx context.Context, say func(string), what string, n int, do func(c
 }
 
 // kills kills one goose after the other.
-func (w *watch) kills(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
-	r.Failover, err = repeat(ctx, say, "kill", o.Kills, w.kill)
+func (w *watch) kills(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
+	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, w.kill)
 	return err
 }
 
@@ -82,8 +84,8 @@ func (w *watch) another(ctx context.Context, at time.Time, token uint64) (d time
 }
 
 // stepDowns lets one goose after the other hand over.
-func (w *watch) stepDowns(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
-	r.HandOff, err = repeat(ctx, say, "step-down", o.StepDowns, w.stepDown)
+func (w *watch) stepDowns(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
+	r.HandOff, err = repeat(ctx, steps, "step-down", o.StepDowns, w.stepDown)
 	return err
 }
 
@@ -121,13 +123,13 @@ const sampleEvery = 3 * time.Millisecond
 
 // pauses stops one goose after the other for a while, as a debugger or a
 // hypervisor would, and asks all agents all the time.
-func (w *watch) pauses(ctx context.Context, o *Options, r *Report, say func(string)) (err error) {
+func (w *watch) pauses(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
 	if o.Pauses == 0 {
 		return nil
 	}
 	samples := startSampling(ctx, w)
 	defer func() { r.Samples = samples.stop() }()
-	r.Pause, err = repeat(ctx, say, "pause", o.Pauses, func(ctx context.Context) (time.Duration, error) { return w.pause(ctx, o.PauseFor) })
+	r.Pause, err = repeat(ctx, steps, "pause", o.Pauses, func(ctx context.Context) (time.Duration, error) { return w.pause(ctx, o.PauseFor) })
 	return err
 }
 
@@ -154,4 +156,38 @@ func (w *watch) pause(ctx context.Context, lasts time.Duration) (time.Duration, 
 		return 0, err
 	}
 	return d, w.settled(ctx)
+}
+
+// sampling asks every agent all the time.
+type sampling struct {
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+	taken  atomic.Int64
+}
+
+func startSampling(ctx context.Context, w *watch) *sampling {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &sampling{cancel: cancel}
+	for _, a := range w.f.Agents() {
+		s.ended.Go(func() { s.ask(ctx, w.judge, a) })
+	}
+	return s
+}
+
+// stop gives how many answers came.
+func (s *sampling) stop() int {
+	s.cancel()
+	s.ended.Wait()
+	return int(s.taken.Load())
+}
+
+// ask keeps asking one agent. An agent that is stopped answers when it goes
+// on, and that answer is the one that matters most: nothing times out.
+func (s *sampling) ask(ctx context.Context, j *judge, a *flock.Agent) {
+	flock.Every(ctx, sampleEvery, func() {
+		if status, err := a.Client().Status(ctx); err == nil {
+			s.taken.Add(1)
+			j.hear(&status)
+		}
+	})
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -44,11 +43,11 @@ type use struct {
 }
 
 // idle measures what a flock costs that is left alone.
-func (w *watch) idle(ctx context.Context, o *Options, r *Report, say func(string)) error {
+func (w *watch) idle(ctx context.Context, o *Options, r *Report, steps *plan) error {
 	if o.Idle == 0 {
 		return nil
 	}
-	say(fmt.Sprintf("idle for %v", o.Idle))
+	steps.begin("idle")
 	all, seconds, err := costs(ctx, w.f, o.Idle)
 	if err != nil {
 		return err

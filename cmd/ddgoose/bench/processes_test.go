@@ -1,27 +1,26 @@
 package bench
 
 import (
+	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// build makes the real ddgoose, in a folder for sockets.
+// build makes the real ddgoose, and a folder for sockets.
 func build(t *testing.T) (dir, binary string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "be")
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	binary = filepath.Join(dir, "ddgoose")
-	out, err := exec.Command("go", "build", "-o", binary, "duckduckgoose/cmd/ddgoose").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return dir, binary
+	var b apitest.Binary
+	t.Cleanup(func() { require.NoError(t, errors.Join(os.RemoveAll(dir), b.Remove())) })
+	return dir, b.Path(t)
 }
 
 // TestProcessesOfABenchOfElections compares flocks of real processes. What the
@@ -30,7 +29,7 @@ func TestProcessesOfABenchOfElections(t *testing.T) {
 	dir, binary := build(t)
 	r, err := Elections(t.Context(), ElectionsOptions{
 		Flock:     flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
-		Elections: 7, For: time.Second, Progress: func(string) {},
+		Elections: 7, For: time.Second, Progress: func(Progress) {},
 	})
 	require.NoError(t, err)
 	require.Empty(t, r.Impossible)
@@ -48,6 +47,25 @@ func TestProcessesOfABenchOfElections(t *testing.T) {
 	require.NotNil(t, r.Ratios[0].Ratio)
 }
 
+// TestProcessesOfABenchOfStarts starts real processes. How fast they are is not a test's affair.
+func TestProcessesOfABenchOfStarts(t *testing.T) {
+	dir, binary := build(t)
+	r, err := Start(t.Context(), StartOptions{
+		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f")},
+		Sizes: []int{1, 3}, Starts: 2, Progress: func(Progress) {},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Impossible)
+	require.Len(t, r.Flocks, 2)
+	for i, n := range []int{1, 3} {
+		require.Equal(t, n, r.Flocks[i].Agents)
+		require.Equal(t, 2, r.Flocks[i].Time.N)
+		require.Positive(t, r.Flocks[i].Time.Min)
+	}
+	require.Equal(t, 3, r.Agents)
+	require.Positive(t, r.LeaseMS)
+}
+
 // TestProcessesOfABench measures a little of everything on real processes. How fast
 // they are is not a test's affair.
 func TestProcessesOfABench(t *testing.T) {
@@ -56,7 +74,7 @@ func TestProcessesOfABench(t *testing.T) {
 	r, err := Run(t.Context(), Options{
 		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
 		Idle:  time.Second, StepDowns: 2, Kills: 2, Steady: 100 * time.Millisecond, Pauses: 1, PauseFor: time.Second, Load: 1,
-		Progress: func(what string) { said = append(said, what) },
+		Progress: func(p Progress) { said = append(said, p.What) },
 	})
 	require.NoError(t, err)
 	require.Empty(t, r.Impossible)

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -25,11 +24,11 @@ type Steady struct {
 }
 
 // steady counts changes of the goose that nobody caused.
-func (w *watch) steady(ctx context.Context, o *Options, r *Report, say func(string)) error {
+func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) error {
 	if o.Steady == 0 {
 		return nil
 	}
-	say(fmt.Sprintf("steady for %v", o.Steady))
+	steps.begin("steady")
 	from := time.Now()
 	within, cancel := context.WithTimeout(ctx, o.Steady)
 	defer cancel()

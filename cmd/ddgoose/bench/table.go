@@ -18,7 +18,7 @@ func (r *Report) Table(w io.Writer) error {
 	if s := r.Steady; s != nil {
 		fmt.Fprintf(w, "\nsteady for %.0f s: %d changes of the goose and %d lapses of a lease that nobody caused (%d of them excused)\n",
 			s.Seconds, s.Changes, s.Lapses, s.Excused)
-		fmt.Fprintf(w, "the harness itself stalled %d times for more than 100 ms, at worst for %.0f ms\n", s.Stalls, s.WorstStall)
+		fmt.Fprintf(w, "the harness itself stalled %d times for more than 100ms, at worst for %.0fms\n", s.Stalls, s.WorstStall)
 	}
 	if r.Samples > 0 {
 		fmt.Fprintf(w, "\n%d answers were taken while geese were paused\n", r.Samples)
@@ -27,7 +27,7 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 func (s *Setting) head(w io.Writer) {
-	fmt.Fprintf(w, "%d agents, heartbeat %v ms, lease %v ms", s.Agents, s.HeartbeatMS, s.LeaseMS)
+	fmt.Fprintf(w, "%d agents, heartbeat %vms, lease %vms", s.Agents, s.HeartbeatMS, s.LeaseMS)
 	if s.Load > 0 {
 		fmt.Fprintf(w, ", beside %d spinning processes per core", s.Load)
 	}

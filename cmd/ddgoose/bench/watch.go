@@ -79,8 +79,10 @@ func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok 
 		select {
 		case <-changed:
 		case <-look.C:
-			if err := w.exit(); err != nil {
-				return err
+			for _, a := range w.f.Agents() {
+				if err := a.Exit(); err != nil {
+					return err
+				}
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -88,16 +90,6 @@ func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok 
 			return fmt.Errorf("waited %v for %s", limit, what)
 		}
 	}
-}
-
-// exit tells how an agent ended that nobody has killed.
-func (w *watch) exit() error {
-	for _, a := range w.f.Agents() {
-		if err := a.Exit(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // named gives the goose that at least n agents name by the same token.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"duckduckgoose/agent/client"
 )
 
@@ -143,9 +145,13 @@ func (a *Agent) release(evenHeld bool) bool {
 	return !a.held
 }
 
-// withoutOurs drops settings of ours: the driver's must not reach the agents.
+// withoutOurs drops settings of ours: the driver's must not reach the agents. The
+// key's do, so that an agent started by hand beside them has the same.
 func withoutOurs(env []string) []string {
-	return slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "DDGOOSE_") })
+	return slices.DeleteFunc(env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return strings.HasPrefix(name, "DDGOOSE_") && name != "DDGOOSE_KEY_FILE" && name != "DDGOOSE_INSECURE"
+	})
 }
 
 // waitUntil waits for the end of the process, and tells whether it came in time.
@@ -205,4 +211,18 @@ func lastLine(path string) string {
 	n, _ := f.Read(b)
 	lines := strings.Split(strings.TrimSpace(string(b[:n])), "\n")
 	return lines[len(lines)-1]
+}
+
+// Use is what the process has used so far: CPU time, and resident memory in MB as
+// it is now. It works on Linux only.
+func (a *Agent) Use() (cpu time.Duration, rssMB float64, err error) {
+	var stat procfs.ProcStat
+	proc, err := procfs.NewProc(a.PID())
+	if err == nil {
+		stat, err = proc.Stat()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the use of agent %s's process (Linux only): %w", a.Name, err)
+	}
+	return time.Duration(stat.CPUTime() * float64(time.Second)), float64(stat.ResidentMemory()) / (1 << 20), nil
 }

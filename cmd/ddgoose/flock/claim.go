@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,27 @@ func claim(dir string, empty bool) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// driverEnded returns when no driver lives in a folder.
+func driverEnded(ctx context.Context, dir string) error {
+	f, err := os.Open(filepath.Join(dir, lockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the flock's driver: %w", err)
+	}
+	defer f.Close()
+	for unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
+		if !wait(ctx, stopPause, nil) {
+			return fmt.Errorf("the flock in %s is still stopping: %w", dir, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// stopPause spaces the looks whether a driver has ended.
+const stopPause = 10 * time.Millisecond
 
 // taken names the flock that runs.
 func taken(dir string) error {

@@ -75,6 +75,14 @@ func (d *Driver) Info(ctx context.Context) (Info, error) {
 	return i, err
 }
 
+// Stop stops all agents and the driver, and returns when they have ended.
+func (d *Driver) Stop(ctx context.Context) error {
+	if err := d.call(ctx, http.MethodDelete, "/v1/flock", nil, nil); err != nil {
+		return err
+	}
+	return driverEnded(ctx, d.dir)
+}
+
 // Partition replaces the partition.
 func (d *Driver) Partition(ctx context.Context, shape string) error {
 	return d.call(ctx, http.MethodPut, "/v1/partition", PartitionRequest{shape}, nil)

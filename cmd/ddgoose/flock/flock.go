@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -234,7 +235,7 @@ func (f *Flock) Close() {
 		return
 	}
 	for _, a := range f.Agents() {
-		_ = a.Signal(os.Interrupt) // one that does not run needs none
+		_ = a.Signal(syscall.SIGTERM) // an interrupt they may ignore: shells have it so in the background of a script
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/api/apitest"
+	"duckduckgoose/agent/client"
 )
 
 // soon bounds every wait for what must happen.
@@ -32,7 +34,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := apitest.Main(m)
-	realBinary.remove()
+	_ = realBinary.Remove()
 	os.Exit(code)
 }
 
@@ -140,6 +142,12 @@ func startDriver(t *testing.T, opts RunOptions) *running {
 		}
 		return err == nil
 	}, soon, 10*time.Millisecond)
+	for name := range r.pids(t) { // the driver itself waits for no more than startupWait
+		c := client.New(filepath.Join(r.dir, name+".sock"))
+		c.Wait = soon
+		_, err := c.Status(t.Context())
+		require.NoError(t, err, name)
+	}
 	return r
 }
 

@@ -98,7 +98,7 @@ func (g *gallery) note(p *top.Agent) string {
 		}
 	}
 	for _, w := range p.Status.Warnings {
-		if p.Status.Netem == "" || !strings.Contains(w, p.Status.Netem) { // the faults are told for all
+		if !strings.HasPrefix(w, api.FaultsInForce) { // the screen shows them once for all
 			return w
 		}
 	}

@@ -1,50 +1,20 @@
 package flock
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 )
 
-// realBinary is ddgoose itself, built once for all tests.
-var realBinary onceBuilt
-
-type onceBuilt struct {
-	once sync.Once
-	dir  string
-	err  error
-}
-
-func (b *onceBuilt) path(t *testing.T) string {
-	t.Helper()
-	b.once.Do(func() {
-		if b.dir, b.err = os.MkdirTemp("", "fl"); b.err != nil {
-			return
-		}
-		build := exec.Command("go", "build", "-o", filepath.Join(b.dir, "ddgoose"), "duckduckgoose/cmd/ddgoose")
-		if out, err := build.CombinedOutput(); err != nil {
-			b.err = fmt.Errorf("go build: %w: %s", err, out)
-		}
-	})
-	require.NoError(t, b.err)
-	return filepath.Join(b.dir, "ddgoose")
-}
-
-func (b *onceBuilt) remove() {
-	if b.dir != "" {
-		_ = os.RemoveAll(b.dir)
-	}
-}
+// realBinary is ddgoose itself.
+var realBinary apitest.Binary
 
 // statuses asks the named agents.
 func (r *running) statuses(t *testing.T, names ...string) (all []api.Status) {
@@ -78,7 +48,7 @@ func (r *running) agreed(t *testing.T, after uint64, names ...string) (goose str
 // TestProcessesOfAFlock takes real processes through what a flock is for.
 func TestProcessesOfAFlock(t *testing.T) {
 	all := []string{"a", "b", "c", "d", "e"}
-	r := startDriver(t, RunOptions{Options: Options{Binary: realBinary.path(t), Dir: shortDir(t), Agents: len(all)}})
+	r := startDriver(t, RunOptions{Options: Options{Binary: realBinary.Path(t), Dir: shortDir(t), Agents: len(all)}})
 
 	// Started together from one seed: one goose, five voters.
 	goose, token := r.agreed(t, 0, all...)
@@ -86,6 +56,12 @@ func TestProcessesOfAFlock(t *testing.T) {
 		statuses := r.statuses(t, all...)
 		return len(statuses) > 0 && !slices.ContainsFunc(statuses, func(s api.Status) bool { return len(s.Config.Voters) != 5 || s.Alive != 5 })
 	}, soon, 20*time.Millisecond)
+
+	// The key is the environment's, which all have.
+	keys, err := client.New(filepath.Join(r.dir, "a.sock")).Keys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys.Keys, 1)
+	require.ElementsMatch(t, all, keys.Keys[0].Sealing)
 
 	// kill -9 of the goose: the others elect another; the dead one comes back.
 	require.NoError(t, r.Kill(t.Context(), goose))

@@ -36,7 +36,7 @@ type RunOptions struct {
 // lookEvery is how often the flock is looked at when nothing is heard of it.
 const lookEvery = 250 * time.Millisecond
 
-// Run runs a flock and shows it until ctx ends; then it stops all agents. It
+// Run runs a flock and shows it until ctx ends or [Driver.Stop]; then it stops all agents. It
 // gives an error when none of them could start.
 func Run(ctx context.Context, opts RunOptions) error {
 	if err := opts.Check(); err != nil {
@@ -52,7 +52,9 @@ func Run(ctx context.Context, opts RunOptions) error {
 		return err
 	}
 	defer f.Close()
-	s, err := serve(f)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s, err := serve(f, stop)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func hopeless(p *top.Picture) error {
 // showScreen shows the live screen until somebody quits it, or ctx ends.
 func (o *RunOptions) showScreen(ctx context.Context, g *gallery) error {
 	return top.Run(ctx, top.Options{
-		Source: g, Colour: o.Colour, Ends: "stop all", Hints: o.hints, Over: hopeless, Status: o.Status, Why: o.Why,
+		Source: g, Colour: o.Colour, Ends: "stop all", Hints: o.hints, Over: hopeless, Status: o.Status, Why: o.Why, Actions: Actions(o.Dir),
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/cmd/ddgoose/top"
 	"duckduckgoose/netem"
 )
 
@@ -39,7 +40,7 @@ func TestDriverKillsAndStarts(t *testing.T) {
 	require.Equal(t, before["a"], r.pids(t)["a"], "the others are left alone")
 
 	require.NoError(t, r.Kill(t.Context(), "a"))
-	r.said(t, "no goose: a is none any more")
+	r.said(t, "a is no longer the goose; there is none")
 
 	require.NoError(t, r.stop())
 	for name, pid := range before {
@@ -47,6 +48,53 @@ func TestDriverKillsAndStarts(t *testing.T) {
 	}
 	_, err = r.Info(t.Context())
 	require.ErrorIs(t, err, ErrNoFlock)
+}
+
+func TestDriverStopsOnCommand(t *testing.T) {
+	r := startDriver(t, RunOptions{Options: fakes(shortDir(t))})
+	pids := r.pids(t)
+	require.NoError(t, r.Stop(t.Context()))
+	for name, pid := range pids {
+		require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, name)
+	}
+	lock, err := claim(r.dir, false)
+	require.NoError(t, err, "another can start at once")
+	require.NoError(t, lock.Close())
+	require.NoError(t, r.stop())
+	require.ErrorIs(t, r.Stop(t.Context()), ErrNoFlock)
+}
+
+func TestKeysOfTheScreenActOnTheFlock(t *testing.T) {
+	r := startDriver(t, RunOptions{Options: fakes(shortDir(t))})
+	b := top.Agent{Name: "b", State: top.StateUp}
+	press := func(key string) (says string, err error) {
+		for _, a := range Actions(r.dir) {
+			if a.Key == key {
+				return a.Says(b), a.Do(t.Context(), b)
+			}
+		}
+		return "", nil
+	}
+	says, err := press("C")
+	require.NoError(t, err)
+	require.Equal(t, "cut b off", says)
+	i, err := r.Info(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "b/a,c", i.Partition)
+	_, err = press("H")
+	require.NoError(t, err)
+	says, err = press("D")
+	require.NoError(t, err)
+	require.Equal(t, "have b step down", says)
+	says, err = press("K")
+	require.NoError(t, err)
+	require.Equal(t, "kill b", says)
+	require.Zero(t, r.pids(t)["b"])
+	b.State = top.StateKilled
+	says, err = press("K")
+	require.NoError(t, err)
+	require.Equal(t, "start b", says)
+	require.NotZero(t, r.pids(t)["b"])
 }
 
 func TestAgentsAreGivenTheElections(t *testing.T) {

@@ -28,26 +28,28 @@ const (
 // server is the driver's own socket.
 type server struct {
 	f    *Flock
+	stop context.CancelFunc // ends the driver
 	http *http.Server
 	done chan struct{}
 }
 
 // serve answers at the driver's socket, which only this user can open.
-func serve(f *Flock) (*server, error) {
+func serve(f *Flock, stop context.CancelFunc) (*server, error) {
 	ln, err := api.ListenSocket(filepath.Join(f.opts.Dir, client.DriverSocket), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{f: f, done: make(chan struct{})}
+	s := &server{f: f, stop: stop, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/flock", s.answer(s.info))
+	mux.HandleFunc("DELETE /v1/flock", s.answer(func(*http.Request) (any, error) { s.stop(); return nil, nil }))
 	mux.HandleFunc("PUT /v1/partition", s.answer(given(s.partition)))
 	mux.HandleFunc("DELETE /v1/partition", s.answer(s.heal))
 	mux.HandleFunc("POST /v1/kill", s.answer(given(s.kill)))
 	mux.HandleFunc("POST /v1/start", s.answer(given(s.start)))
 	mux.HandleFunc("PUT /v1/netem", s.answer(given(s.netem)))
 	mux.HandleFunc("/", s.answer(func(r *http.Request) (any, error) {
-		return nil, api.NotFound("no such request: %s %.80s: there are GET /v1/flock, PUT and DELETE /v1/partition, POST /v1/kill, POST /v1/start, PUT /v1/netem", r.Method, r.URL.Path)
+		return nil, api.NotFound("no such request: %s %.80s: there are GET and DELETE /v1/flock, PUT and DELETE /v1/partition, POST /v1/kill, POST /v1/start, PUT /v1/netem", r.Method, r.URL.Path)
 	}))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime}
 	go func() {

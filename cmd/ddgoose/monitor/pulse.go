@@ -80,11 +80,7 @@ func (p *Pulse) due() map[string]*beat {
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name := range p.beats {
-		if _, up := roles[name]; !up {
-			delete(p.beats, name)
-		}
-	}
+	maps.DeleteFunc(p.beats, func(name string, _ *beat) bool { _, up := roles[name]; return !up })
 	due := map[string]*beat{}
 	for name, role := range roles {
 		b := p.beats[name]

@@ -9,30 +9,38 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // brood is all descendants of this process, which takes in those that lose
-// their parent. One goroutine, bound to one thread for good, starts and reaps: the
-// kernel's parent-death signal watches the thread that forked. Nothing waits for
-// it but the news of an end: wait4(2) was seen to take half a second in the
-// kernel while others look at the dead process in /proc, and killing must not.
+// their parent. One goroutine, bound to one thread for good, starts them: the
+// kernel's parent-death signal watches the thread that forked.
 type brood struct {
-	jobs    chan func()
-	poke    chan struct{} // capacity 1: reap
-	changed chan struct{} // capacity 1: something has ended
-	done    chan struct{} // closed by close
-	ended   chan struct{}
+	*reaper
+	thread int             // of that goroutine
+	own    *unix.SchedAttr // its priority at first; nil: not known
 
-	group atomic.Int64 // of what was started last
-	led   atomic.Bool  // its first process has not been reaped
-	size  atomic.Int64 // descendants when last counted
-	empty atomic.Bool  // no child is left, so no descendant is
+	jobs  chan func()
+	poke  chan struct{} // capacity 1: reap
+	done  chan struct{} // closed by close
+	ended chan struct{}
 
-	exits map[int]chan syscall.WaitStatus // only serve touches it
+	cgroup *cgroup  // of all descendants; nil: none
+	into   *cgroup  // where children start: that one, or one below it
+	door   *os.File // to into, for the next start
+
+	size atomic.Int64 // descendants when last counted
+
+	kills    atomic.Int32 // since the last start
+	starting atomic.Bool  // a start has not been done or refused
+	barred   atomic.Bool  // kill was called since the last start: no start may follow it
 }
+
+// reapKills is how many kills by the cgroup pass before what may have left it is
+// looked for. It is rare, and a look into /proc makes the kernel take longer to drop
+// the dead.
+const reapKills = 3
 
 // newBrood makes this process a child subreaper. There is one brood in a process.
 func newBrood() (*brood, error) {
@@ -40,17 +48,21 @@ func newBrood() (*brood, error) {
 		return nil, fmt.Errorf("become a child subreaper: %w", err)
 	}
 	b := &brood{
-		jobs: make(chan func()), poke: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		done: make(chan struct{}), ended: make(chan struct{}), exits: map[int]chan syscall.WaitStatus{},
+		reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1),
+		done: make(chan struct{}), ended: make(chan struct{}),
 	}
-	b.empty.Store(true)
-	go b.serve()
+	ready := make(chan struct{})
+	go b.serve(ready)
+	<-ready
 	return b, nil
 }
 
-func (b *brood) serve() {
+func (b *brood) serve(ready chan<- struct{}) {
 	defer close(b.ended)
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	b.thread = unix.Gettid()
+	b.own, _ = unix.SchedGetAttr(0, 0) // a kernel before 3.14
+	close(ready)
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)
 	defer signal.Stop(died)
@@ -67,31 +79,6 @@ func (b *brood) serve() {
 	}
 }
 
-// reap takes the status of whatever has ended.
-func (b *brood) reap() {
-	for died := false; ; died = true {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|unix.WALL, nil)
-		if err == syscall.EINTR {
-			continue
-		}
-		if pid <= 0 {
-			b.empty.Store(err == syscall.ECHILD)
-			if died {
-				tell(b.changed)
-			}
-			return
-		}
-		if int64(pid) == b.group.Load() {
-			b.led.Store(false)
-		}
-		if exit, ours := b.exits[pid]; ours {
-			exit <- status
-			delete(b.exits, pid)
-		}
-	}
-}
-
 // tell fills a channel of capacity 1.
 func tell(c chan<- struct{}) {
 	select {
@@ -100,22 +87,77 @@ func tell(c chan<- struct{}) {
 	}
 }
 
-// start starts a child and gives the channel on which its status will come.
+// keepUser starts children that cannot become another user's, whom this process
+// could not kill.
+func (b *brood) keepUser() {
+	b.jobs <- func() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } // a kernel older than 3.5
+}
+
+// errBarred: the lease ran out before the machine came to start anything.
+var errBarred = errors.New("killed before it started")
+
+// prepare makes a start possible; from here on something may be left.
+func (b *brood) prepare() error {
+	b.barred.Store(false)
+	b.kills.Store(0)
+	b.starting.Store(true)
+	if b.into == nil {
+		return nil
+	}
+	b.into.remove() // Linux 6.14 and later kill what starts in a cgroup that was killed before
+	err := b.into.make()
+	if err == nil {
+		b.door, err = b.into.open()
+	}
+	return err
+}
+
+// started ends what prepare began.
+func (b *brood) started() {
+	if b.door != nil {
+		_ = b.door.Close() // only for reading
+		b.door = nil
+	}
+	b.starting.Store(false)
+	tell(b.news)
+}
+
+// start starts a child and gives the channel on which its status will come. It
+// returns when the kernel has loaded the child, which a starved machine delays.
 func (b *brood) start(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
-	started := make(chan struct{})
+	done := make(chan struct{})
 	b.jobs <- func() {
-		defer close(started)
-		if pid, err = syscall.ForkExec(path, args, attr); err != nil {
+		defer close(done)
+		defer b.started()
+		if b.barred.Load() {
+			err = errBarred
 			return
 		}
-		c := make(chan syscall.WaitStatus, 1)
-		exit, b.exits[pid] = c, c
-		b.empty.Store(false)
-		b.group.Store(int64(pid))
-		b.led.Store(true)
+		if b.door != nil {
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(b.door.Fd())
+		}
+		pid, exit, err = b.bear(func() (pid int, err error) {
+			asBefore(b.own, func() { pid, err = syscall.ForkExec(path, args, attr) })
+			return pid, err
+		})
 	}
-	<-started
+	<-done
 	return pid, exit, err
+}
+
+// startNow prepares a start and makes it.
+func (b *brood) startNow(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
+	if err := b.prepare(); err != nil {
+		b.started()
+		return 0, nil, err
+	}
+	return b.start(path, args, attr)
+}
+
+// stop asks all that is left to end.
+func (b *brood) stop() {
+	b.signal(unix.SIGTERM)
+	b.signal(unix.SIGCONT) // what is stopped must hear it too
 }
 
 // signal signals all that is left.
@@ -123,30 +165,38 @@ func (b *brood) signal(sig unix.Signal) {
 	b.size.Store(int64(signalAll(sig, int(b.group.Load()), b.led.Load())))
 }
 
-// count counts all descendants.
+// count counts all descendants, or what is in the cgroup.
 func (b *brood) count() {
-	n := int64(0)
-	walk(os.Getpid(), func(process) { n++ })
-	b.size.Store(n)
+	n, counted := b.cgroup.count()
+	if !counted {
+		walk(os.Getpid(), func(process) { n++ })
+	}
+	b.size.Store(int64(n))
 }
 
-// kill kills until nothing is left. pass is called before each round.
-func (b *brood) kill(pass func()) {
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	for pause := time.Millisecond; !b.empty.Load(); {
-		pass()
-		b.signal(unix.SIGKILL)
-		wait.Reset(pause)
-		select {
-		case <-b.changed:
-		case <-wait.C:
-			// Nothing has died, or its signal is late: look, ever less often.
-			tell(b.poke)
-			pause = min(2*pause, 50*time.Millisecond)
-		}
+// kill kills all at once by the cgroup. Without one, and when something has left
+// it, it kills what it finds; what is born meanwhile the next call finds.
+func (b *brood) kill() {
+	b.barred.Store(true)
+	if b.led.Load() {
+		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // takes no lock that others hold for long
 	}
+	killed := b.cgroup.kill()
+	if b.into != nil && b.starting.Load() {
+		b.into.remove() // the kernel starts nothing in it from here on
+	}
+	if kills := b.kills.Add(1); !killed || kills > reapKills && !b.cgroup.populated() {
+		b.signal(unix.SIGKILL)
+	}
+	tell(b.poke) // the signal of an end may be late
 }
+
+// gone reads empty after starting: a start that is done has cleared it before.
+func (b *brood) gone() bool {
+	return !b.starting.Load() && b.empty.Load() && !b.cgroup.populated()
+}
+
+func (b *brood) changed() <-chan struct{} { return b.news }
 
 func (b *brood) close() {
 	close(b.done)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -28,11 +29,37 @@ import (
 //
 // WORK names one start of the command: its processes hold one lock (flock(2)) on DIR/work-WORK that
 // the kernel drops when the last of them is gone. A new one that finds another's
-// held says "overlap:" and whose. Arguments: stubborn (ignores SIGTERM), or begin PARENT of
-// a descendant.
+// held says "overlap:" and whose. Arguments: stubborn (ignores SIGTERM), crowd=N (more
+// processes, which write nothing), env=PATH of the
+// environment file that a container is given, or code=N to end at once.
 func child(dir string, args []string) int {
 	if slices.Contains(args, "stubborn") {
 		signal.Ignore(syscall.SIGTERM)
+	}
+	for _, arg := range args {
+		if code, is := strings.CutPrefix(arg, "code="); is {
+			n, err := strconv.Atoi(code)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "child:", err)
+			}
+			return n
+		}
+		path, is := strings.CutPrefix(arg, "env=")
+		if !is {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			return 99
+		}
+		for line := range strings.Lines(string(text)) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			if err := os.Setenv(name, value); err != nil {
+				fmt.Fprintln(os.Stderr, "child:", err)
+				return 99
+			}
+		}
 	}
 	if err := live(dir, args); err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)
@@ -74,6 +101,13 @@ func live(dir string, args []string) error {
 		}
 		if err := spread(lock, args); err != nil {
 			return err
+		}
+		for _, arg := range args {
+			if n, is := strings.CutPrefix(arg, "crowd="); is {
+				if err := startCrowd(lock, n); err != nil {
+					return err
+				}
+			}
 		}
 	} else if slices.Contains(args, "twice") {
 		// The middle one of a double fork: it ends, and its child is an orphan.
@@ -136,6 +170,33 @@ func spread(lock *os.File, args []string) error {
 		}
 	}
 	return nil
+}
+
+// crowdSessions is how many sessions a crowd has, each with a tree of its own.
+const crowdSessions = 10
+
+// startCrowd starts so many shells, which hold the lock and wait for ever, and returns
+// when all are there.
+func startCrowd(lock *os.File, n string) error {
+	never, open, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	ready, say, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	for range crowdSessions {
+		cmd := exec.Command("sh", "-c", `i=1; while [ $i -lt $(($1 / $2)) ]; do (read x <&4) & i=$((i+1)); done; echo >&6; read x <&4`, "sh", n, strconv.Itoa(crowdSessions))
+		cmd.ExtraFiles = []*os.File{lock, never, open, say}
+		cmd.Stderr = os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+	}
+	_, err = io.ReadFull(ready, make([]byte, crowdSessions))
+	return err
 }
 
 // again starts this program as a descendant, and does not wait for it.

@@ -16,7 +16,9 @@ const silence = 1 - termLeft
 type echoed struct {
 	lead.Session
 	say   func(deadline) // to run
+	keep  bool           // never step down
 	clock func() time.Duration
+	late  *lateness
 	ready chan struct{} // capacity 1
 	done  chan struct{} // closed when the session is, or run has fallen silent
 	over  chan struct{} // closed by close
@@ -33,14 +35,14 @@ type echoed struct {
 		asked   deadline // on its way; zero: none
 		askedAt time.Duration
 		echo    deadline // come back, and not taken
-		overdue bool     // the stop for an echo that is owed has been told
+		overdue bool     // the stop for an echo that is owed, or was late, has been told
 		length  time.Duration
 	}
 }
 
-func newEchoed(s lead.Session, clock func() time.Duration, say func(deadline)) *echoed {
+func newEchoed(s lead.Session, late *lateness, say func(deadline)) *echoed {
 	e := &echoed{
-		Session: s, say: say, clock: clock,
+		Session: s, say: say, clock: late.clock, late: late,
 		ready: make(chan struct{}, 1), done: make(chan struct{}), over: make(chan struct{}),
 	}
 	e.timer = time.AfterFunc(time.Hour, e.wake)
@@ -88,10 +90,14 @@ func (e *echoed) Next() (api.LeadEvent, bool) {
 		if !ok {
 			break
 		}
+		if ev.Waiting != nil {
+			return ev, true
+		}
 		if ev.Stop != "" {
 			e.stop = &ev
 		} else if ev.Token != 0 {
-			e.latest = deadline{ev.Token, time.Duration(ev.Until), time.Duration(ev.Lease)}
+			length := time.Duration(ev.Lease)
+			e.latest = deadline{ev.Token, time.Duration(ev.Until), length, e.late.sooner(length)}
 		}
 	}
 	if d := e.take(); d.Token != 0 {
@@ -108,7 +114,7 @@ func (e *echoed) Next() (api.LeadEvent, bool) {
 func (e *echoed) take() (d deadline) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stop == nil && !e.mu.overdue && e.waited(silence) {
+	if e.stop == nil && !e.mu.overdue && (e.waited(silence) || e.late.hopeless()) {
 		e.mu.overdue = true
 		e.stop = &api.LeadEvent{Token: e.mu.asked.Token, Stop: api.StopLost}
 	}
@@ -145,15 +151,18 @@ func (e *echoed) waited(part float64) bool {
 func (e *echoed) hear(d deadline) {
 	e.mu.Lock()
 	if d == e.mu.asked {
+		if took := e.clock() - e.mu.askedAt; took < share(d.Length, silence) { // else run was silent: stopped, perhaps
+			e.late.saw(took, d.Length)
+		}
 		e.mu.echo, e.mu.asked, e.mu.overdue = d, deadline{}, false
 	}
 	e.mu.Unlock()
 	e.wake()
 }
 
-// Drained forgets what was handed out before. When run is silent the agent had
-// better hand over: nothing can work here.
-func (e *echoed) Drained(token uint64, stepDown bool) {
+// Drained forgets what was handed out before. When run is silent or this machine
+// too slow the agent had better hand over: nothing can work here.
+func (e *echoed) Drained(token uint64, then api.Then) {
 	e.latest, e.stop, e.told = deadline{}, nil, 0
 	e.mu.Lock()
 	e.mu.echo = deadline{}
@@ -162,8 +171,12 @@ func (e *echoed) Drained(token uint64, stepDown bool) {
 		e.mu.asked = deadline{} // its echo would be of what no longer binds
 	}
 	e.mu.Unlock()
-	e.Session.Drained(token, stepDown || silent)
-	if silent {
+	unable := silent || e.late.hopeless()
+	if unable && !e.keep {
+		then = api.ThenStepDown
+	}
+	e.Session.Drained(token, then)
+	if unable {
 		e.finish()
 	}
 }

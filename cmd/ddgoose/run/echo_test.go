@@ -18,13 +18,24 @@ import (
 
 const leaseLength = time.Second
 
-func TestDeadlinesComeSoonerByTheBurialOfManyProcesses(t *testing.T) {
+func TestDeadlinesComeSoonerForManyProcessesAndOnABusyMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for processes, sooner := range map[int64]time.Duration{0: 0, 100: 40 * time.Millisecond, 5000: leaseLength / 4} {
+		for _, c := range []struct {
+			processes    int64
+			late, sooner time.Duration
+		}{
+			{}, {100, 0, 0}, {1000, 0, min(max(0, burialOf(1000)-leaseLength/10), share(leaseLength, mostSooner))}, {5000, 0, share(leaseLength, mostSooner)},
+			{0, 99 * time.Millisecond, 0}, {0, 150 * time.Millisecond, 100 * time.Millisecond},
+			{100, 150 * time.Millisecond, 100*time.Millisecond + burialOf(100)}, {0, time.Minute, share(leaseLength, mostSooner)},
+		} {
 			a := newFakeAgent()
-			g := &guard{brood: &brood{}}
-			g.brood.size.Store(processes)
-			s := hasty{a.echo, g.burial}
+			b := &brood{reaper: newReaper()}
+			b.empty.Store(false)
+			b.size.Store(c.processes)
+			late := &lateness{clock: a.clock, wakes: fading{c.late, a.clock() + 4*time.Millisecond}}
+			late.guess = func() time.Duration { return (&command{brood: b}).burial((&burials{}).guess) }
+			g := &guard{late: late}
+			s, sooner := hasty{a.echo, g}, c.sooner
 			until := a.clock() + leaseLength
 			a.send(api.LeadEvent{Token: 7, Until: int64(until), Lease: int64(leaseLength)})
 			_, ok := s.Next()
@@ -59,7 +70,7 @@ type fakeAgent struct {
 
 func newFakeAgent() *fakeAgent {
 	a := &fakeAgent{start: time.Now(), ready: make(chan struct{}, 1), done: make(chan struct{})}
-	a.echo = newEchoed(a, a.clock, a.ask)
+	a.echo = newEchoed(a, &lateness{clock: a.clock}, a.ask)
 	return a
 }
 
@@ -80,14 +91,14 @@ func (a *fakeAgent) Next() (api.LeadEvent, bool) {
 	return e, true
 }
 
-func (a *fakeAgent) Drained(token uint64, stepDown bool) {
+func (a *fakeAgent) Drained(token uint64, then api.Then) {
 	a.mu.Lock()
 	a.queue = nil
 	a.mu.Unlock()
-	if stepDown {
-		a.note("drained %d, step down", token)
-	} else {
+	if then == api.ThenWait {
 		a.note("drained %d", token)
+	} else {
+		a.note("drained %d, %s", token, then)
 	}
 }
 
@@ -197,12 +208,25 @@ func TestRunThatSpeaksInTimeKeepsTheWork(t *testing.T) {
 	heard, err := echoStory(t, func(a *fakeAgent) {
 		a.renewFor(7, time.Second)
 		a.stopRun(true)
-		a.renewFor(7, 400*time.Millisecond)
+		a.renewFor(7, 200*time.Millisecond)
 		a.stopRun(false)
 		a.renewFor(7, time.Second)
+		require.Equal(t, 200*time.Millisecond, a.echo.late.wakes.worst)
 	})
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, []string{"3ms work 7", "2400ms cancelled: context canceled", "2400ms drained 7, step down"}, heard)
+	require.Equal(t, []string{"3ms work 7", "2200ms cancelled: context canceled", "2200ms drained 7, step down"}, heard)
+}
+
+func TestWorkIsGivenUpWhereProcessesWakeTooLate(t *testing.T) {
+	heard, err := echoStory(t, func(a *fakeAgent) {
+		a.renewFor(7, time.Second)
+		a.stopRun(true)
+		a.renewFor(7, 300*time.Millisecond) // too late for kills; the lease itself would last
+		a.stopRun(false)
+		<-a.echo.Done()
+	})
+	require.ErrorIs(t, err, lead.ErrStopped)
+	require.Equal(t, []string{"3ms work 7", "1300ms cancelled: the goose's lease was lost", "1300ms drained 7, step down"}, heard)
 }
 
 func TestStopOvertakesTheEcho(t *testing.T) {

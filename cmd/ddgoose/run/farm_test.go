@@ -34,6 +34,7 @@ type farm struct {
 	journal journal
 	runs    map[string]*runProcess
 	stderr  *os.File // of every run; nil: its log
+	env     []string // more of every run's environment
 }
 
 // runProcess is a `ddgoose run`.
@@ -63,6 +64,9 @@ func newFarm(t *testing.T, opts flock.Options) *farm {
 func (f *farm) close() {
 	for _, p := range f.runs {
 		_ = p.cmd.Process.Signal(unix.SIGCONT)
+		if guard := p.guard(); guard != 0 {
+			_ = unix.Kill(guard, unix.SIGCONT) // run waits for ever for one that is stopped and does no work
+		}
 		_ = p.cmd.Process.Signal(unix.SIGTERM) // it may have ended
 		_ = p.cmd.Process.Signal(unix.SIGINT)  // without grace
 		<-p.gone
@@ -99,7 +103,7 @@ func (f *farm) start(name string, flags []string, command ...string) *runProcess
 	require.NoError(f.t, err)
 	args := append([]string{"run", "--socket", a.Socket}, flags...)
 	cmd := exec.Command(f.binary, append(append(args, "--"), command...)...)
-	cmd.Env = cleanEnviron(childEnv + "=" + f.dir)
+	cmd.Env = cleanEnviron(append(f.env, childEnv+"="+f.dir)...)
 	log, err := os.OpenFile(filepath.Join(f.dir, "run-"+name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	require.NoError(f.t, err)
 	defer log.Close()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,12 +28,15 @@ var (
 // guard is the process between the agent and CMD.
 type guard struct {
 	hello
-	command []string
-	stderr  io.Writer
-	link    *link
-	brood   *brood
-	client  *client.Client
-	voice   chan struct{} // capacity 1: run has said something
+	actor  actor
+	stderr io.Writer
+	link   *link
+	client *client.Client
+	late   *lateness
+	until  atomic.Int64 // the end of the lease by the boot clock
+	graves burials
+	voice  chan struct{} // capacity 1: run has said something
+	hurry  chan struct{} // capacity 1: the grace may be over
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -40,13 +44,16 @@ type guard struct {
 		now     bool    // stop without grace
 	}
 
-	code *int // of CMD, which ended by itself; only the session's goroutine
+	// Only the session's goroutine touches these.
+	kill  string // when the last one was, for people
+	code  *int   // of CMD, which ended by itself
+	begun bool   // CMD has, or will have
 }
 
 // Guard is the main function of a guard process: it serves the run at the other
 // end of LinkFD, and gives the exit code. What must be known goes over the link;
 // stderr, which must never block, is for people.
-func Guard(command []string, stderr io.Writer) int {
+func Guard(argv []string, stderr io.Writer) int {
 	unix.CloseOnExec(LinkFD)
 	l, err := newLink(os.NewFile(LinkFD, "link"))
 	if err != nil {
@@ -54,29 +61,59 @@ func Guard(command []string, stderr io.Writer) int {
 		return 1
 	}
 	defer l.close()
-	b, err := newBrood()
-	if err != nil {
-		l.say(failure(err))
-		return 1
-	}
-	defer b.close()
-	g := &guard{command: command, stderr: stderr, link: l, brood: b, voice: make(chan struct{}, 1)}
+	g := &guard{stderr: stderr, link: l, late: &lateness{clock: boottime.Now}, voice: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	g.late.seen = g.graves.seen
+	g.late.guess = func() time.Duration { return g.actor.burial(g.graves.guess) }
 	var first order
 	if err := l.hear(&first); err != nil || first.Hello == nil {
 		return 1 // run is gone
 	}
 	g.hello = *first.Hello
+	if g.actor, err = g.newActor(argv); err != nil {
+		l.say(failure(err))
+		return 1
+	}
 	g.client = client.New(g.Socket).Election(g.Election)
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	var ended sync.WaitGroup
 	ended.Go(func() { g.listen(cancel) })
+	if m, is := g.actor.(*managed); is {
+		tick := time.NewTicker(patrolPause)
+		defer tick.Stop()
+		ended.Go(func() { m.patrol(ctx, tick.C) })
+	}
 	defer ended.Wait()
-	defer l.close() // wakes listen
+	defer cancel(nil) // ends the patrol
+	defer l.close()   // wakes listen
 	defer g.heed(cancel)()
 	g.serve(ctx)
 	return 0
+}
+
+// newActor makes what the goose acts by. It lives as long as this process.
+func (g *guard) newActor(argv []string) (actor, error) {
+	if g.Device != "" {
+		hasten(0)
+		return newAddresses(g.Device, g.Addresses)
+	}
+	if m, err := newManaged(g.Container, g.Unit, g.Grace, g.note); m != nil || err != nil {
+		hasten(0)
+		return m, err
+	}
+	b, err := newBrood()
+	if err != nil {
+		return nil, err
+	}
+	hasten(b.thread)
+	if g.Cgroup != "" {
+		b.cgroup = (&cgroup{g.Cgroup}).work()
+		b.into = b.cgroup
+	} else if os.Geteuid() != 0 {
+		b.keepUser()
+	}
+	return &command{b, argv}, nil
 }
 
 // heed takes a signal for an order to stop. Others, which a terminal sends, are
@@ -117,7 +154,7 @@ func (g *guard) listen(cancel context.CancelCauseFunc) {
 		}
 		if o.Stop {
 			cancel(errStop)
-			tell(g.brood.changed) // the grace may be over
+			tell(g.hurry)
 		}
 		tell(g.voice)
 	}
@@ -126,10 +163,9 @@ func (g *guard) listen(cancel context.CancelCauseFunc) {
 // serve holds sessions until CMD has ended by itself, or ctx has.
 func (g *guard) serve(ctx context.Context) {
 	for ctx.Err() == nil {
-		s := g.hold(ctx)
-		if s == nil {
-			return
-		}
+		opts := client.HoldOptions{Heirs: true, Share: g.Share, Kind: g.Kind, Grace: min(g.Grace+buryTime, api.MaxGrace), Patient: true}
+		g.actor.describe(&opts)
+		s := g.client.Hold(opts)
 		err := g.lead(ctx, s)
 		switch {
 		case g.code != nil:
@@ -137,9 +173,20 @@ func (g *guard) serve(ctx context.Context) {
 			return
 		case ctx.Err() != nil:
 			return
+		case g.begun && g.onlyOnce():
+			g.link.say(report{NotGoose: lead.StoppedEarly})
+			return
+		case errors.Is(err, lead.ErrNotGoose):
+			g.link.say(report{NotGoose: err.Error()})
+			return
 		case s.Refusal() != nil:
 			g.link.say(failure(s.Refusal()))
 			return
+		case g.late.hopeless():
+			g.note("work here took up to %v to end, too long for the lease (--lease): waiting until that is better", (g.late.needs() + g.late.seen()).Round(time.Millisecond))
+			for ctx.Err() == nil && g.late.hopeless() {
+				pause(ctx, 200*time.Millisecond)
+			}
 		case errors.Is(err, lead.ErrStopped): // run has fallen silent
 			select {
 			case <-g.voice:
@@ -149,29 +196,11 @@ func (g *guard) serve(ctx context.Context) {
 	}
 }
 
-// hold opens a session, for ever; nil: ctx has ended, or the agent refuses.
-func (g *guard) hold(ctx context.Context) *client.Session {
-	for told := false; ; told = true {
-		s, err := g.client.Hold(ctx, client.HoldOptions{Heirs: true, Share: g.Share, Grace: min(g.Grace+buryTime, api.MaxGrace)})
-		switch {
-		case err == nil:
-			return s
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, api.ErrInput), errors.Is(err, api.ErrForbidden), errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrMethod), errors.Is(err, os.ErrPermission):
-			g.link.say(failure(err))
-			return nil
-		case !told:
-			g.note("%v; waiting for it", err)
-		}
-		pause(ctx, 200*time.Millisecond)
-	}
-}
-
 // lead runs the work of one session, and closes it.
 func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	defer s.Close()
-	e := newEchoed(s, boottime.Now, func(d deadline) { g.link.say(report{Deadline: &d}) })
+	e := newEchoed(s, g.late, func(d deadline) { g.link.say(report{Deadline: &d}) })
+	e.keep = g.Keep
 	defer e.close()
 	g.mu.Lock()
 	g.mu.session = e
@@ -180,14 +209,27 @@ func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	case <-g.voice: // said before
 	default:
 	}
-	return lead.Run(ctx, hasty{e, g.burial}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
+	return lead.Run(ctx, hasty{e, g}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
 		return g.work(ctx, l, e.length())
-	})
+	}, g.options()...)
+}
+
+func (g *guard) options() (opts []lead.Option) {
+	if !g.Quiet {
+		opts = append(opts, lead.OnWait(func(w api.Waiting) { g.note("waiting: %v", w) }))
+	}
+	if g.Try != nil {
+		opts = append(opts, lead.Try(*g.Try))
+	}
+	if g.Keep {
+		opts = append(opts, lead.Keep())
+	}
+	return opts
 }
 
 // note tells people something.
 func (g *guard) note(format string, args ...any) {
-	fmt.Fprintf(g.stderr, "ddgoose: run: "+format+"\n", args...)
+	fmt.Fprintf(g.stderr, "ddgoose: "+g.Name+": "+format+"\n", args...)
 }
 
 // pause waits, unless ctx ends.

@@ -12,13 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hello is what run tells a new guard.
+// hello is what run tells a new guard: see [Work].
 type hello struct {
-	Socket   string        `json:"socket"`
-	Election string        `json:"election"`
-	Grace    time.Duration `json:"grace"`
-	Restart  bool          `json:"restart"`
-	Share    bool          `json:"share"`
+	Work
+	Cgroup string `json:"cgroup,omitempty"` // run's; the guard is in one below it
 }
 
 // order is what run says to the guard.
@@ -35,6 +32,7 @@ type report struct {
 	Working  *bool     `json:"working,omitempty"`  // whether anything runs
 	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something does not die
 	Code     *int      `json:"code,omitempty"`     // CMD has ended by itself: the end
+	NotGoose string    `json:"notGoose,omitempty"` // not within Try, and why: the end
 	Failed   string    `json:"failed,omitempty"`   // the agent refuses: the end
 	Refusal  string    `json:"refusal,omitempty"`  // the code of that error
 }
@@ -47,6 +45,7 @@ type deadline struct {
 	Token  uint64        `json:"token"`
 	Until  time.Duration `json:"until"` // by the boot clock
 	Length time.Duration `json:"length"`
+	Sooner time.Duration `json:"sooner,omitempty"` // how much sooner than usual work must end
 }
 
 // maxPacket bounds one message.

@@ -5,13 +5,12 @@ package run
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // childEnv makes this test program what `run` runs, in a folder that it names.
@@ -21,40 +20,31 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		os.Exit(child(dir, os.Args[1:]))
 	}
-	// What a test starts gets a hang-up's default, even below nohup: only ignored signals are inherited.
+	// What a test starts gets the defaults, even below nohup and in the background of a script: only ignored signals are inherited.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	code := m.Run()
-	if built.dir != "" {
-		if err := os.RemoveAll(built.dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	if err := built.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
 
-var built struct {
-	sync.Once
-	dir string
-	err error
-}
+// built is the real binary.
+var built apitest.Binary
 
-// binary builds ddgoose, once.
+// binaryEnv names a ddgoose that another test program has built.
+const binaryEnv = "DDGOOSE_TEST_BINARY"
+
 func binary(t *testing.T) string {
 	t.Helper()
-	built.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "ddgoose-run"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "ddgoose"), "duckduckgoose/cmd/ddgoose").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("build ddgoose: %w: %s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	if path := os.Getenv(binaryEnv); path != "" {
+		return path
 	}
-	return filepath.Join(built.dir, "ddgoose")
+	return built.Path(t)
 }
 
 // shortDir gives a folder whose path fits a socket's.

@@ -2,15 +2,22 @@ package run
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"time"
 )
 
-// Options say what to run, and how it ends.
-type Options struct {
-	Socket   string   // the agent's
-	Election string   // whose goose the agent must be; "": the default one's
-	Command  []string // CMD and its arguments, no shell
+// Work says what acts for the goose, and how it ends.
+type Work struct {
+	Name     string // of the command that people started, for messages
+	Kind     string // of those that work one at a time beside one agent and election, unless Share; "": api.DefaultKind
+	Socket   string // the agent's
+	Election string // whose goose the agent must be; "": the default one's
+	// Device gets Addresses in place of CMD; "": CMD runs.
+	Device    string
+	Addresses []netip.Prefix
+	// Container is run in CMD's place by its engine, Docker or Podman, or Unit by systemd.
+	Container, Unit string
 	// Grace is how long CMD may take to end after SIGTERM before SIGKILL, when
 	// the end is planned; the agent is told of it, and renews the lease for as
 	// long, an hour at the most. A lease that is not renewed cuts it short. 0:
@@ -20,7 +27,25 @@ type Options struct {
 	Restart bool
 	// Share lets CMD work beside those of other runs at the same agent and election.
 	Share bool
-	// Guard is the command line that makes this program call Guard.
+	// Try gives up once CMD could not run for this long because the agent is not
+	// the goose; nil: never. 0: CMD runs if it is the goose now, and once.
+	Try *time.Duration
+	// Keep leaves the goose where it is when CMD or this run ends.
+	Keep bool
+	// Quiet says nothing about waiting.
+	Quiet bool
+	// EnvFile is written before each goose period's start: CMD's variables of ours,
+	// for what inherits no environment; "": none.
+	EnvFile string
+}
+
+// onlyOnce tells that CMD is not started again after it was stopped.
+func (w *Work) onlyOnce() bool { return w.Try != nil && *w.Try == 0 }
+
+// Options say how to run the work.
+type Options struct {
+	Work
+	// Guard is the command line that makes this program call Guard. It ends with CMD.
 	Guard []string
 	// Stdin, Stdout and Stderr are passed to CMD as they are.
 	Stdin, Stdout, Stderr *os.File
@@ -37,6 +62,7 @@ const LinkFD = 3
 // What Run and Guard give, beside CMD's own code.
 const (
 	CodeStopped    = 0   // stopped by a signal
+	CodeNotGoose   = 75  // not the goose within Try (EX_TEMPFAIL of sysexits.h)
 	CodeNotRunable = 126 // CMD is there and cannot be started
 	CodeNotFound   = 127 // there is no CMD
 )

@@ -4,7 +4,14 @@ package run
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,24 +111,39 @@ func (f *farm) stepDown(name string) {
 	})
 }
 
+var (
+	overlapChanges = flag.Int("overlap.changes", 12, "how many changes of goose TestNoTwoCommandsAreAliveAtOnce forces")
+	overlapFor     = flag.Duration("overlap.for", 0, "force no more changes after this long; 0: all")
+	overlapCrowd   = flag.Int("overlap.crowd", 0, "how many more processes each command of TestNoTwoCommandsAreAliveAtOnce has")
+	overlapLease   = flag.Duration("overlap.lease", 0, "the length of a lease; 0: the profile's")
+	overlapLoad    = flag.Int("overlap.load", 0, "how many processes of TestNoTwoCommandsAreAliveAtOnce do nothing but use a processor")
+)
+
 // TestNoTwoCommandsAreAliveAtOnce forces changes of goose in every way we know.
 // One command of three ignores SIGTERM; each has children in its group, in a
 // session of their own, and orphaned by a double fork.
 func TestNoTwoCommandsAreAliveAtOnce(t *testing.T) {
-	changes := 12
-	if os.Getenv("DDGOOSE_TEST_EXTRA") != "" {
-		changes = 200
-	}
-	f := newFarm(t, flock.Options{Agents: 3})
+	f := newFarm(t, flock.Options{Agents: 3, Lease: *overlapLease, Heartbeat: *overlapLease / 10})
+	f.burn(*overlapLoad)
 	for i, name := range f.flock.Names() {
 		var flags, command = []string{"--grace", "300ms"}, []string{self(t)}
+		if *overlapCrowd > 0 {
+			command = append(command, fmt.Sprintf("crowd=%d", *overlapCrowd))
+		}
 		if i == 1 {
 			command = append(command, "stubborn")
 		}
 		f.start(name, flags, command...)
 	}
+	f.force(*overlapChanges)
+}
+
+// force changes the goose in every way we know, one after the other.
+func (f *farm) force(changes int) {
+	t := f.t
+	t.Helper()
 	now := f.working(0, 0)
-	for i := range changes {
+	for i, end := 0, time.Now().Add(*overlapFor); i < changes && (*overlapFor == 0 || time.Now().Before(end)); i++ {
 		fault := faults[i%len(faults)]
 		began := boottime.Now()
 		undo := fault.do(f, now.agent)
@@ -134,6 +156,68 @@ func TestNoTwoCommandsAreAliveAtOnce(t *testing.T) {
 		now = f.working(was.token+1, 0)
 	}
 	f.noOverlap()
+	f.logSpare()
+}
+
+// TestNoTwoCommandsAreAliveAtOnceOnABusyMachine does it beside 4, 8 and 16 other
+// processes, as root and as a user who may have no priority and make no cgroup.
+func TestNoTwoCommandsAreAliveAtOnceOnABusyMachine(t *testing.T) {
+	if os.Getenv("DDGOOSE_TEST_EXTRA") == "" || os.Geteuid() != 0 {
+		t.Skip("set DDGOOSE_TEST_EXTRA, as root")
+	}
+	dir := shortDir(t)
+	require.NoError(t, os.Chmod(dir, 0o777))  // for the user's files
+	program := filepath.Join(dir, "run.test") // not every user may look where this one is
+	copyFile(t, self(t), program)
+	copyFile(t, binary(t), filepath.Join(dir, "ddgoose"))
+	for _, load := range []int{4, 8, 16} {
+		for user, id := range map[string]uint32{"root": 0, "nobody": 65534} {
+			t.Run(fmt.Sprintf("load %d as %s", load, user), func(t *testing.T) {
+				cmd := exec.CommandContext(t.Context(), program, "-test.v", "-test.timeout=60m", "-test.run=^TestNoTwoCommandsAreAliveAtOnce$",
+					fmt.Sprintf("-overlap.changes=%d", *overlapChanges), fmt.Sprintf("-overlap.load=%d", load))
+				cmd.Dir = dir
+				cmd.Env = cleanEnviron("TMPDIR="+dir, "HOME="+dir, binaryEnv+"="+filepath.Join(dir, "ddgoose"))
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}, Pdeathsig: syscall.SIGTERM}
+				out, err := cmd.CombinedOutput()
+				t.Logf("%s", out)
+				require.NoError(t, err)
+			})
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, text, 0o755))
+}
+
+// burn uses processors until the test ends.
+func (f *farm) burn(processes int) {
+	for range processes {
+		cmd := exec.Command("sh", "-c", "while :; do :; done")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		require.NoError(f.t, f.spawn.Start(cmd))
+		f.t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // killed
+		})
+	}
+}
+
+// logSpare logs how much of the lease was left when all was gone, as the runs say.
+func (f *farm) logSpare() {
+	var spare []time.Duration
+	for _, found := range regexp.MustCompile(`all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
+		left, err := time.ParseDuration(found[1])
+		require.NoError(f.t, err)
+		spare = append(spare, left)
+	}
+	require.NotEmpty(f.t, spare)
+	slices.Sort(spare)
+	f.t.Logf("of the lease were left at %d ends: least %v, 1 %% %v, 10 %% %v, median %v, most %v", len(spare),
+		spare[0], spare[len(spare)/100], spare[len(spare)/10], spare[len(spare)/2], spare[len(spare)-1])
 }
 
 // TestFullStderrDelaysNoKill: a run has something to say when its guard is stopped, and must kill first.

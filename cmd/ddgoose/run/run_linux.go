@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -9,14 +10,17 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/agent/lead"
 )
 
 // runner is the process that a person or a service manager started.
 type runner struct {
-	opts   Options
-	brood  *brood
-	asked  int // to stop, how often
-	repeat Repeat
+	opts    Options
+	brood   *brood
+	managed *managed // what is run by its manager; nil: CMD is
+	left    mortal   // all that a dead guard may leave: brood, and the addresses
+	asked   int      // to stop, how often
+	repeat  Repeat
 }
 
 // warden is run's view of one guard.
@@ -27,23 +31,51 @@ type warden struct {
 	reports chan report // closed when the guard has closed the link
 
 	working  bool
+	begun    bool          // CMD has, or will have
 	deadline deadline      // the newest
 	heard    time.Duration // when the guard last said anything
+	spoke    bool
 	looked   time.Duration // when that was last judged
 	code     *int          // CMD has ended by itself
+	notGoose string        // why; "": it was, or is waited for
 	failed   error
+	spare    string // for people, when it ended during its work; "": unknown
 }
 
 // Run runs the command whenever the agent is the goose, until it ends by
 // itself, a signal comes or ctx ends. It gives the exit code; an error when the
-// agent refuses or no guard can be started.
+// agent is not the goose within Try, refuses, or no guard can be started.
 func Run(ctx context.Context, opts Options) (code int, err error) {
 	b, err := newBrood()
 	if err != nil {
 		return 1, err
 	}
 	defer b.close()
-	r := &runner{opts: opts, brood: b}
+	hasten(b.thread)
+	r := &runner{opts: opts, brood: b, left: b}
+	if opts.Device != "" {
+		a, err := newAddresses(opts.Device, opts.Addresses)
+		if err != nil {
+			return 1, err
+		}
+		defer a.close()
+		r.left = remains{b, a}
+	}
+	if b.cgroup, err = newCgroup(); err == nil {
+		b.into = b.cgroup.guard()
+		defer b.cgroup.remove()
+	}
+	m, err := newManaged(opts.Container, opts.Unit, opts.Grace, r.note)
+	if err != nil {
+		return 1, err
+	}
+	if r.managed = m; m != nil {
+		release, err := m.claim()
+		if err != nil {
+			return 1, err
+		}
+		defer release()
+	}
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		began := time.Now()
 		w, err := r.startGuard()
@@ -56,10 +88,19 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return CodeStopped, nil
 		case w.code != nil:
 			return *w.code, nil
+		case w.notGoose != "":
+			return CodeNotGoose, errors.New(w.notGoose)
 		case w.failed != nil:
 			return 1, w.failed
 		}
-		fmt.Fprintf(opts.Messages, "ddgoose: run: the guard has ended (%s): all that it ran was killed; another one starts\n", end)
+		if !w.spoke && b.cgroup != nil {
+			r.leaveCgroup() // Linux 6.14 and later kill what a process starts elsewhere once its own cgroup was killed
+		}
+		if w.begun && opts.onlyOnce() {
+			r.note("the guard has ended (%s): its work was ended%s", end, w.spare)
+			return CodeNotGoose, errors.New(lead.StoppedEarly)
+		}
+		r.note("the guard has ended (%s): its work was ended%s; another one starts", end, w.spare)
 		if time.Since(began) > lastBackoff {
 			backoff = firstBackoff
 		}
@@ -88,20 +129,33 @@ func (r *runner) startGuard() (*warden, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	pid, exit, err := r.brood.start("/proc/self/exe", r.opts.Guard, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Env:   os.Environ(),
 		Files: []uintptr{r.opts.Stdin.Fd(), r.opts.Stdout.Fd(), r.opts.Stderr.Fd(), theirs.Fd()},
-		// A group of its own: what a terminal sends is for run alone.
-		Sys: &syscall.SysProcAttr{Setpgid: true},
-	})
+		// A session of its own: what a terminal sends is for run alone, and the kernel
+		// shares processors out among sessions first.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	}
+	pid, exit, err := r.brood.startNow("/proc/self/exe", r.opts.Guard, attr)
+	if err != nil && r.brood.cgroup != nil { // its folder can be made, and nothing be started in it
+		r.leaveCgroup()
+		attr.Sys.UseCgroupFD = false
+		pid, exit, err = r.brood.startNow("/proc/self/exe", r.opts.Guard, attr)
+	}
 	if err != nil {
 		l.close()
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	w := &warden{pid: pid, link: l, exit: exit, reports: make(chan report, 16), heard: boottime.Now()}
-	l.say(order{Hello: &hello{Socket: r.opts.Socket, Election: r.opts.Election, Grace: r.opts.Grace, Restart: r.opts.Restart, Share: r.opts.Share}})
+	l.say(order{Hello: &hello{Work: r.opts.Work, Cgroup: r.brood.cgroup.path()}})
 	go w.listen()
 	return w, nil
+}
+
+// leaveCgroup makes this run do without its cgroup.
+func (r *runner) leaveCgroup() {
+	r.brood.cgroup.remove()
+	r.brood.cgroup, r.brood.into = nil, nil
 }
 
 // listen passes on what the guard says until it is gone.
@@ -130,7 +184,10 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 		case m, ok := <-reports:
 			if !ok { // the guard is gone, though nobody may have told of its end yet
 				reports = nil
-				r.brood.kill(func() {})
+				r.bury()
+				if w.working {
+					w.spare = fmt.Sprintf("; all was gone with %v of the lease left", w.left())
+				}
 				break
 			}
 			w.hear(m)
@@ -145,12 +202,12 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 			for range len(reports) { // what it has said goes before what it has not
 				w.hear(<-reports)
 			}
-			if w.hung() {
-				r.brood.kill(func() {})
-				fmt.Fprintln(r.opts.Messages, "ddgoose: run: the guard did not answer: all that it ran was killed")
+			if left := w.left(); w.hung() {
+				r.bury()
+				r.note("the guard did not answer: its work was ended; killed with %v left; all was gone with %v of the lease left", left, w.left())
 			}
 		case status := <-w.exit:
-			r.brood.kill(func() {})
+			r.bury()
 			for m := range w.reports {
 				w.hear(m)
 			}
@@ -163,24 +220,44 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 	}
 }
 
+// bury kills the guard and all that it ran.
+func (r *runner) bury() {
+	if r.managed != nil {
+		r.managed.doubt() // a dead guard kills nothing
+		r.managed.kill()
+	}
+	bury(r.left, func() {})
+	if r.managed != nil {
+		bury(r.managed, func() {})
+	}
+}
+
+// note tells people something.
+func (r *runner) note(format string, args ...any) {
+	fmt.Fprintf(r.opts.Messages, "ddgoose: "+r.opts.Name+": "+format+"\n", args...)
+}
+
 // stop tells the guard to end; the third time it does not ask.
 func (r *runner) stop(w *warden) {
 	if r.asked++; r.asked > 2 {
-		r.brood.kill(func() {})
+		r.bury()
 		return
 	}
 	w.link.say(order{Stop: true, Now: r.asked > 1})
 }
 
 func (w *warden) hear(m report) {
-	w.heard = boottime.Now()
+	w.heard, w.spoke = boottime.Now(), true
 	switch {
 	case m.Deadline != nil:
 		w.deadline = *m.Deadline
 	case m.Working != nil:
 		w.working = *m.Working
+		w.begun = w.begun || w.working
 	case m.Code != nil:
 		w.code = m.Code
+	case m.NotGoose != "":
+		w.notGoose = m.NotGoose
 	case m.Failed != "":
 		w.failed = &api.Failure{Kind: api.ErrConflict, Code: m.Refusal, Text: m.Failed}
 	}
@@ -191,7 +268,20 @@ func (w *warden) next() time.Duration {
 	if !w.working {
 		return time.Hour
 	}
-	return max(w.deadline.Length/20, time.Millisecond)
+	return w.deadline.judged(boottime.Now(), w.heard)
+}
+
+// left is how much of the lease is left.
+func (w *warden) left() time.Duration {
+	return (w.deadline.Until - boottime.Now()).Round(time.Millisecond)
+}
+
+// heirs is when run takes over from a guard that says nothing.
+func (d deadline) heirs() time.Duration { return d.Until - share(d.Length, heirsLeft) - d.Sooner }
+
+// judged gives how long until a guard that was last heard at heard may be taken for dead.
+func (d deadline) judged(now, heard time.Duration) time.Duration {
+	return max(min(d.Length/20, max(d.heirs(), heard+d.Length/10)-now), time.Millisecond)
 }
 
 // hung tells whether the guard must be taken for dead: its work should have
@@ -201,5 +291,5 @@ func (w *warden) hung() bool {
 	now, d := boottime.Now(), w.deadline
 	late := now-w.looked > d.Length/5
 	w.looked = now
-	return w.working && !late && now >= d.Until-share(d.Length, heirsLeft) && now-w.heard > d.Length/10
+	return w.working && !late && now >= d.heirs() && now-w.heard > d.Length/10
 }

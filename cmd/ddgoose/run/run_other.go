@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-var errSystem = errors.New("run needs Linux: no other system lets a process be sure that all its descendants are gone (child subreapers); use the Go API's Lead or the client's there")
+var errSystem = errors.New("run and vip need Linux: no other system lets a process be sure that all its descendants are gone (child subreapers), or gives an address a lifetime; use the Go API's Lead or the client's there")
 
 // Run is there on Linux only.
 func Run(context.Context, Options) (int, error) { return 1, errSystem }

@@ -13,6 +13,7 @@ import (
 // process is a descendant as it was last seen.
 type process struct {
 	pid, parent, group, threads int
+	dead                        bool // but not reaped
 }
 
 // walk visits what lives below self, parents before their children, so that who
@@ -114,7 +115,8 @@ func look(pid int) (process, bool) {
 	parent, err1 := strconv.Atoi(fields[1])
 	group, err2 := strconv.Atoi(fields[2])
 	threads, err3 := strconv.Atoi(fields[17])
-	return process{pid: pid, parent: parent, group: group, threads: threads}, errors.Join(err1, err2, err3) == nil
+	dead := fields[0] == "Z" && threads <= 1 // others of its threads may end later
+	return process{pid, parent, group, threads, dead}, errors.Join(err1, err2, err3) == nil
 }
 
 // signalAll signals everything below this process, each once, and tells how much it
@@ -124,20 +126,21 @@ func look(pid int) (process, bool) {
 func signalAll(sig unix.Signal, started int, led bool) (found int) {
 	reached := map[int]bool{}
 	group := func(g int) {
-		reached[g] = true
-		_ = unix.Kill(-g, sig) // it may have ended by itself
+		reached[g] = unix.Kill(-g, sig) == nil // else it has ended by itself
 	}
 	if led {
 		group(started) // at once: finding the others takes a while
 	}
 	self := os.Getpid()
 	walk(self, func(p process) {
+		if p.dead {
+			return
+		}
 		found++
-		switch {
-		case reached[p.group]:
-		case p.group == p.pid || p.group == started:
+		if !reached[p.group] && (p.group == p.pid || p.group == started) {
 			group(p.group)
-		default:
+		}
+		if !reached[p.group] {
 			signalOne(p, self, sig)
 		}
 	})

@@ -90,3 +90,54 @@ func withEnvironment(t *testing.T, variable string) (found []string) {
 	}
 	return found
 }
+
+// withoutCgroups has the next runs find no cgroup of version 2, so that they walk.
+func (f *farm) withoutCgroups() {
+	f.t.Helper()
+	parent, err := ownCgroup()
+	if err != nil {
+		return // there are none
+	}
+	wrapper := filepath.Join(f.dir, "walks")
+	script := "#!/bin/sh\nexec unshare --mount sh -c 'umount --lazy " + mountOf(f.t, parent) + ` && exec "$0" "$@"' ` + f.binary + " \"$@\"\n"
+	require.NoError(f.t, os.WriteFile(wrapper, []byte(script), 0o755))
+	f.binary = wrapper
+}
+
+// TestProcessesOfAnotherUserDoNotGetAway: a program that root starts may become another user (setuid(2)).
+func TestProcessesOfAnotherUserDoNotGetAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root may become another user")
+	}
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skipf("SKIPPED: nothing here becomes another user: %v", err)
+	}
+	const nobody = 65534
+	for _, ends := range []string{"cgroup.kill", "SIGKILL to each process (no writable cgroup)"} {
+		t.Run(ends, func(t *testing.T) {
+			if ends == "cgroup.kill" {
+				needCgroup(t)
+			}
+			f := alone(t)
+			if ends != "cgroup.kill" {
+				f.withoutCgroups()
+			}
+			p := f.start("a", []string{"--grace", "0s"}, "sh", "-c",
+				`setsid setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'sleep 1000 & (setsid sleep 1000 &); wait' & (sleep 1000 &); wait`)
+			f.until("processes of another user", func() bool {
+				others := 0
+				for _, pid := range withEnvironment(t, childEnv+"="+f.dir) {
+					var is unix.Stat_t
+					if unix.Stat("/proc/"+pid, &is) == nil && is.Uid == nobody {
+						others++
+					}
+				}
+				return others >= 3
+			})
+			require.Equal(t, ends, f.shown("a")[0].Ends)
+			require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
+			require.Equal(t, CodeStopped, f.ended(p), f.log())
+			require.Empty(t, withEnvironment(t, childEnv+"="+f.dir), "left behind")
+		})
+	}
+}

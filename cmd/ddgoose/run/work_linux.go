@@ -1,20 +1,15 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"fmt"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/lead"
 )
 
@@ -28,7 +23,15 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 	if !ok {
 		return nil
 	}
-	env := g.environment(status, lease.Token())
+	ours := g.variables(status, lease.Token())
+	if err := writeEnvironment(g.EnvFile, ours); err != nil {
+		g.note("token %d: %v", lease.Token(), err)
+		code := CodeNotRunable
+		g.code = &code
+		return errEnded
+	}
+	env := environment(ours)
+	g.begun = true
 	working := true
 	g.link.say(report{Working: &working})
 	defer func() {
@@ -38,8 +41,9 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		began := time.Now()
 		code := g.once(ctx, lease, length, env)
-		if ctx.Err() != nil {
-			g.note("token %d: stopped: %v", lease.Token(), context.Cause(ctx))
+		if ctx.Err() != nil || lease.Until() <= 0 { // a guard that was stopped itself hears of its end last
+			left := (time.Duration(g.until.Load()) - boottime.Now()).Round(time.Millisecond)
+			g.note("token %d: stopped: %v%s; all was gone with %v of the lease left", lease.Token(), cmp.Or(context.Cause(ctx), lead.ErrLeaseLost), g.kill, left)
 			return nil
 		}
 		if !g.Restart {
@@ -69,99 +73,57 @@ func (g *guard) period(ctx context.Context, token uint64) (api.Status, bool) {
 	return api.Status{}, false
 }
 
-// termBits is the width of the term in a token.
-const termBits = 40
-
-func (g *guard) environment(s api.Status, token uint64) []string {
-	ours := map[string]string{
-		"DDGOOSE_TOKEN":    strconv.FormatUint(token, 10),
-		"DDGOOSE_TERM":     strconv.FormatUint(token&(1<<termBits-1), 10),
-		"DDGOOSE_FLOCK_ID": s.FlockID,
-		"DDGOOSE_NAME":     s.Name,
-		"DDGOOSE_SOCKET":   g.Socket,
-		"DDGOOSE_ELECTION": g.Election,
-	}
-	var env []string
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		if _, set := ours[name]; !set {
-			env = append(env, kv)
-		}
-	}
-	for name, value := range ours {
-		if value != "" { // the default election has no name, and that of another run is not it
-			env = append(env, name+"="+value)
-		}
-	}
-	return env
-}
-
-// once runs CMD until it has ended by itself or ctx has, and then ends
-// whatever it has left behind. It gives CMD's exit code.
+// once lets the actor act until it has ended by itself or ctx has, and then ends
+// whatever it has left behind. It gives the exit code.
 func (g *guard) once(ctx context.Context, lease lead.Lease, length time.Duration, env []string) int {
-	exit, err := g.start(env)
-	if err != nil {
-		g.note("token %d: %v", lease.Token(), err)
-		return codeOfStart(err)
-	}
-	counting, stop := context.WithCancel(ctx)
-	var counted sync.WaitGroup
-	counted.Go(func() { g.countOften(counting) })
-	var code int
+	outcomes := g.actor.start(env)
+	var o outcome
 	select {
-	case status := <-exit:
-		code = codeOf(status)
+	case o = <-outcomes:
+		g.end(ctx, lease, length)
 	case <-ctx.Done():
+		g.end(ctx, lease, length)
+		select {
+		case o = <-outcomes:
+		default: // it is not needed
+		}
 	}
-	stop()
-	g.end(ctx, lease, length)
-	counted.Wait()
-	return code
+	if o.err != nil {
+		g.note("token %d: %v", lease.Token(), o.err)
+	}
+	return o.code
 }
 
-func (g *guard) start(env []string) (<-chan syscall.WaitStatus, error) {
-	path, err := exec.LookPath(g.command[0])
-	if err != nil {
-		return nil, err
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, err
-	}
-	_, exit, err := g.brood.start(path, g.command, &syscall.ProcAttr{
-		Env:   env,
-		Files: []uintptr{0, 1, 2},
-		// Should the guard be killed, CMD is without waiting for run to do it.
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "start", Path: path, Err: err}
-	}
-	return exit, nil
-}
-
-// end stops all descendants: SIGTERM, and SIGKILL when the grace is over or so
-// little of the lease is left that they might outlive it.
+// end stops the actor, and kills when the grace is over or so little of the lease
+// is left that something might outlive it.
 func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration) {
 	asked := time.Now()
+	g.kill = ""
 	left := func() time.Duration {
-		return min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft)-g.burial())
+		more := g.late.sooner(length) - g.late.shift(length) // the lease given here ends sooner by the rest
+		return min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft)-more)
 	}
-	if !g.brood.empty.Load() && left() > 0 {
-		g.brood.signal(unix.SIGTERM)
-		g.brood.signal(unix.SIGCONT) // what is stopped must hear it too
+	var stopping sync.WaitGroup
+	defer stopping.Wait()
+	if !g.actor.gone() && left() > 0 {
+		stopping.Go(g.actor.stop) // which may take longer than what is left
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
-	for !g.brood.empty.Load() {
+	for !g.actor.gone() {
 		left := left()
 		if left <= 0 {
-			g.brood.kill(func() { g.link.say(report{Killing: true}) })
+			began := boottime.Now()
+			bury(g.actor, func() { g.link.say(report{Killing: true}) })
+			g.graves.saw(min(boottime.Now()-began, length)) // more says that the machine stood still
+			g.kill = fmt.Sprintf("; killed with %v left", (time.Duration(g.until.Load()) - began).Round(time.Millisecond))
 			return
 		}
 		timer.Reset(min(left, length/10)) // timers stand still in a suspend
 		select {
-		case <-g.brood.changed:
+		case <-g.actor.changed():
+		case <-g.hurry:
 		case <-done:
 			done = nil // the rest of the grace may be gone
 		case <-timer.C:

@@ -32,7 +32,7 @@ func (r *Report) Histogram() template.HTML {
 	for i, n := range counts {
 		h := (base - 20) * float64(n) / float64(most)
 		x := float64(i)*step + 3
-		from, to := "0 ms", "longer"
+		from, to := "0ms", "longer"
 		if i > 0 {
 			from = short(bucketEnds[i-1])
 		}

@@ -26,8 +26,7 @@ func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r 
 
 // chance gives what a line leaves to chance: always the same for a seed.
 func (d *driver) chance(o *schedule.Op) *netem.Dice {
-	dice := netem.NewDice(d.seed, netem.Out, o.String())
-	return &dice
+	return new(netem.NewDice(d.seed, netem.Out, o.String()))
 }
 
 func (d *driver) flap(ctx context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {

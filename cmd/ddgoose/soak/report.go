@@ -100,11 +100,12 @@ func (r *Report) Availability() float64 {
 func (r *Report) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d agents for %v, seed %d\n", r.Headline(), len(r.Agents), r.Lasted.Round(time.Second), r.Seed)
+	b.WriteString(check.Kept(r.broken()))
 	fmt.Fprintf(&b, "faults     %d:", r.Total())
 	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(&b, " %s %d", kind, r.Counts[kind])
 	}
-	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %.0f ms, 99 %% %.0f ms, worst %.0f ms\n",
+	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %.0fms, 99 %% %.0fms, worst %.0fms\n",
 		r.Availability(), r.Periods, r.Failovers, r.Leaderless.Median, r.Leaderless.P99, r.Leaderless.Max)
 	fmt.Fprintf(&b, "fenced     %d writes accepted under %d tokens, %d refused\n", r.History.Accepted, r.History.Tokens, r.History.Refused)
 	fmt.Fprintf(&b, "checked    %d events", r.Events)
@@ -129,6 +130,18 @@ func (r *Report) Summary() string {
 	}
 	return b.String()
 }
+
+// broken counts the broken promises; a crash breaks P7.
+func (r *Report) broken() map[string]int {
+	n := map[string]int{"P7": len(r.Crashes)}
+	for _, v := range r.Violations {
+		n[v.Promise]++
+	}
+	return n
+}
+
+// Promises says how each promise fared.
+func (r *Report) Promises() []check.Verdict { return check.Verdicts(r.broken()) }
 
 // Headline is the verdict in words.
 func (r *Report) Headline() string {

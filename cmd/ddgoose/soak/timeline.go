@@ -38,9 +38,12 @@ var stripLengths = []time.Duration{
 // Overview draws the whole run.
 func (r *Report) Overview() template.HTML { return r.draw(0, r.Until) }
 
-// Strips draws the run piece by piece.
+// Strips draws the run piece by piece; none when the overview is as large.
 func (r *Report) Strips() (all []template.HTML) {
 	length := fitting(stripLengths, r.Until, maxStrips)
+	if r.Until <= length {
+		return nil
+	}
 	for from := time.Duration(0); from < r.Until; from += length {
 		all = append(all, r.draw(from, from+length))
 	}
@@ -186,7 +189,7 @@ func clock(d time.Duration) string {
 func short(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
+		return fmt.Sprintf("%.0fms", float64(d)/float64(time.Millisecond))
 	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}

@@ -2,7 +2,10 @@ package top
 
 import (
 	"slices"
+	"strings"
 	"time"
+
+	"duckduckgoose/agent/api"
 )
 
 // history is who was the goose, and when nobody was.
@@ -75,14 +78,50 @@ func (h *history) reach() time.Duration {
 	return reaches[min(i, len(reaches)-1)]
 }
 
+// ticks are how far apart the hours below a bar stand, by its reach.
+var ticks = []time.Duration{
+	10 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, time.Hour, 4 * time.Hour,
+}
+
+// scale gives the moment at a bar's right end, and what each of its columns stands for.
+func (h *history) scale(width int) (end time.Time, step time.Duration) {
+	step = (h.reach() / time.Duration(max(width, 1))).Truncate(time.Millisecond)
+	return h.last.Truncate(step).Add(step), step
+}
+
+// place is where a moment is in a bar.
+func place(t, end time.Time, step time.Duration, width int) int {
+	return width - 1 - int(end.Sub(t)-1)/int(step)
+}
+
+// axis writes the time of day below a bar; each begins at its moment.
+func (h *history) axis(width int) string {
+	end, step := h.scale(width)
+	if width < 1 || step <= 0 {
+		return ""
+	}
+	tick := ticks[slices.Index(reaches, h.reach())]
+	layout := "15:04:05"
+	if tick >= time.Minute {
+		layout = "15:04"
+	}
+	axis := ""
+	for at := h.last.Add(-h.reach()).Truncate(tick); at.Before(end); at = at.Add(tick) {
+		text := "|" + at.Format(layout)
+		if c := place(at, end, step, width); c >= len(axis) && c+len(text) <= width {
+			axis += strings.Repeat(" ", c-len(axis)) + text
+		}
+	}
+	return axis
+}
+
 // bar draws the history from reach ago until now. Its columns stand for the same
 // moments until the whole bar moves on by one.
 func (h *history) bar(width int, g *glyphs) line {
-	step := (h.reach() / time.Duration(max(width, 1))).Truncate(time.Millisecond)
+	end, step := h.scale(width)
 	if width < 1 || step <= 0 {
 		return line{}
 	}
-	end := h.last.Truncate(step).Add(step)
 	cells := make([]span, width)
 	for c := range cells {
 		from := end.Add(-time.Duration(width-c) * step)
@@ -132,18 +171,15 @@ func (h *history) cell(from, to time.Time, g *glyphs) span {
 
 // label writes the names of geese where their periods begin, if there is room.
 func (h *history) label(cells []span, end time.Time, step time.Duration) {
-	column := func(t time.Time) int {
-		return len(cells) - 1 - int(end.Sub(t)-1)/int(step)
-	}
 	for i, p := range h.periods {
 		if p.name == "" || h.end(i).Before(end.Add(-time.Duration(len(cells))*step)) {
 			continue
 		}
-		from, to := max(column(p.from), 0), column(h.end(i))
+		from, to := max(place(p.from, end, step, len(cells)), 0), place(h.end(i), end, step, len(cells))
 		if i > 0 && h.periods[i-1].name == "" && from < len(cells) && cells[from].style == bad {
 			from++ // the sign of the gap stays
 		}
-		name := []rune(clean(p.name))
+		name := []rune(api.Clean(p.name))
 		if to-from < len(name) || len(name) > 12 {
 			continue
 		}

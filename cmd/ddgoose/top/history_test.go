@@ -29,6 +29,7 @@ func TestBar(t *testing.T) {
 	require.Equal(t, "                   .xa=================xb========c==========", bar(60), "it stands still within a second")
 	at(59, "c", 3)
 	require.Equal(t, "xa=================xb========c=============================", bar(60)[1:])
+	require.Equal(t, "|12:00:00 |12:00:10 |12:00:20 |12:00:30 |12:00:40 |12:00:50 ", h.axis(60)+" ")
 	at(61, "c", 3)
 	require.Equal(t, 5*time.Minute, h.reach())
 	require.Equal(t, "                                                xa==xbc=======", bar(62))

@@ -14,7 +14,8 @@ const (
 	quit
 	suspend
 	redraw
-	ask // about the agent that is looked into, at once
+	ask     // about the agent that is looked into, at once
+	perform // what was pending
 )
 
 // key takes a key: a letter, or a name as "up", "enter", "ctrl+c".
@@ -26,6 +27,13 @@ func (m *model) key(k string) act {
 		return suspend
 	case "ctrl+l":
 		return redraw
+	}
+	if m.pending != nil {
+		if k == "y" {
+			return perform
+		}
+		m.pending = nil // any other key is a no
+		return none
 	}
 	if m.editing {
 		m.edit(k)
@@ -40,6 +48,9 @@ func (m *model) key(k string) act {
 	case "p", " ":
 		m.pause()
 		return none
+	}
+	if !m.help {
+		m.propose(k)
 	}
 	switch {
 	case m.help:
@@ -160,18 +171,30 @@ r                 reverse the order
 p, space          pause: the screen stands still, and catches up later
 ctrl-l, ctrl-z    draw anew; suspend
 q, ctrl-c         quit
+K D C H           of a local flock: kill the selected agent, or start it
+                  again; have it step down; cut it off; heal the network
 
-LEASE LEFT        for so long a majority elects nobody but the goose
+UP DOWN               beside a heading: the rows are sorted by it; DOWN: in reverse
+LEASE LEFT        for so long a majority elects nobody but the goose;
+                  FULL is left of it, EMPTY is over
 FOLLOWS           the goose that this agent hears
 TERM TOKEN        of the election; the fencing token of the goose
-PROMISE           whom a voter will elect alone, for how long
+VOTERS            how many voters this agent knows
+PROMISE           whom a voter will elect alone, for how long;
+                  waits: it was restarted and does not vote yet
 RTT LOSS          round trips, lost heartbeats: "RTT from" says whose
+LAST MINUTE       in a wide window: the longest round trips, newest last;
+                  LOWEST below 0.1ms, then below 0.3, 1, 3, 10, 30, 100ms,
+                  HIGHEST longer; GAP none; empty: not measured
 AGE               of the process, or since it ended
 
-The line of time has a goose's name where it began; BROKEN is a time without.`
+The line of time has a goose's name where it began and BEAM while it was the
+goose; GAP is a time without a goose, BROKEN a short one.`
 
 func helpLines(width int, g *glyphs) (lines []line) {
-	for text := range strings.Lines(strings.Replace(helpText, "BROKEN", g.broken, 1)) {
+	signs := strings.NewReplacer("UP", g.up, "DOWN", g.down, "FULL", g.full, "EMPTY", g.empty, "BEAM", g.beam, "GAP", g.gap, "BROKEN", g.broken,
+		"LOWEST", g.steps[0], "HIGHEST", g.steps[len(g.steps)-1])
+	for text := range strings.Lines(signs.Replace(helpText)) {
 		text = strings.TrimRight(text, "\n")
 		key, what := text, ""
 		if len(text) > 18 && text[17] == ' ' && strings.Contains(text[:18], "  ") {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"duckduckgoose/agent/api"
 )
 
 // noteLeast is how much of a note is worth more than a column, in a window of
@@ -39,6 +41,7 @@ func (s *steady) keep(width int, p *Picture) {
 // layout chooses the columns that fit, and gives their cells, the head's first,
 // and their widths. What no row has ever had is left out.
 func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells [][]string, widths []int) {
+	m.steady.keep(width, &m.shown().picture)
 	shown = slices.Clone(columns)
 	cells = make([][]string, len(rows)+1)
 	for _, c := range columns {
@@ -48,10 +51,9 @@ func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells
 		}
 		cells[0] = append(cells[0], name)
 		for r, a := range rows {
-			cells[r+1] = append(cells[r+1], clean(c.cell(m, a, g)))
+			cells[r+1] = append(cells[r+1], api.Clean(c.cell(m, a, g)))
 		}
 	}
-	m.steady.keep(width, &m.shown().picture)
 	for i := 0; i < len(shown); {
 		if w := m.steady.measure(shown[i], cells, i); w == 0 && shown[i].name != "" {
 			shown, cells = without(shown, cells, i)

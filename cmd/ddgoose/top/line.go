@@ -2,9 +2,10 @@ package top
 
 import (
 	"strings"
-	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"duckduckgoose/agent/api"
 )
 
 // style says what a text means; the terminal decides how that looks.
@@ -38,7 +39,7 @@ type line struct {
 func says(s style, text string) line { return line{spans: []span{{text, s}}} }
 
 // add puts a text at the line's end.
-func (l *line) add(s style, text string) { l.spans = append(l.spans, span{clean(text), s}) }
+func (l *line) add(s style, text string) { l.spans = append(l.spans, span{api.Clean(text), s}) }
 
 func (l *line) width() (w int) {
 	for _, s := range l.spans {
@@ -99,7 +100,7 @@ func (l line) spell(g *glyphs) line {
 // fold breaks a text where it does not fit, between words where that can be;
 // what follows is as far from the left as the first word, and a bit more.
 func fold(text string, width int) (lines []string) {
-	text = strings.TrimRight(clean(text), " ")
+	text = strings.TrimRight(api.Clean(text), " ")
 	indent := len(text) - len(strings.TrimLeft(text, " -"))
 	if indent > width/2 {
 		indent = 0
@@ -121,23 +122,14 @@ func fold(text string, width int) (lines []string) {
 	return append(lines, text)
 }
 
-// clean keeps what came from the network from commanding the terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
-
 // glyphs are the signs that not every terminal has.
 type glyphs struct {
 	more, dot, up, down, arrows           string
 	full, empty, beam, broken, gap, micro string
+	steps                                 [8]string // from low to high
 }
 
 var (
-	unicodeGlyphs = glyphs{"…", " · ", "▲", "▼", "↑↓", "█", "░", "━", "╳", "·", "µ"}
-	asciiGlyphs   = glyphs{"~", ", ", "^", "v", "jk", "#", ".", "=", "x", ".", "u"}
+	unicodeGlyphs = glyphs{"…", " · ", "▲", "▼", "↑↓", "█", "░", "━", "╳", "·", "µ", [...]string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}}
+	asciiGlyphs   = glyphs{"~", ", ", "^", "v", "jk", "#", ".", "=", "x", ".", "u", [...]string{"1", "2", "3", "4", "5", "6", "7", "8"}}
 )

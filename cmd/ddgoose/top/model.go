@@ -33,12 +33,15 @@ type model struct {
 	inside   inside
 	scroll   int // of lines that do not fit
 	steady   steady
+	actions  []Action
+	pending  *pending // nil: nothing waits for a yes
 }
 
 // scene is the flock as it is shown.
 type scene struct {
 	picture Picture
 	history history
+	trails  trails
 	recent  []string  // the latest lines of news, oldest first
 	noted   time.Time // when an agent last had a note
 }
@@ -53,14 +56,20 @@ func (m *model) see(p Picture) (urgent bool) {
 		m.now.history.add(p.At, p.Goose())
 	}
 	for _, text := range m.news.Tell(p) {
-		m.now.recent = append(m.now.recent, p.At.Format("15:04:05.000 ")+text)
+		m.tell(p.At, text)
 	}
-	m.now.recent = m.now.recent[max(0, len(m.now.recent)-recentKept):]
+	m.now.trails = m.now.trails.add(&p)
 	m.now.picture = p
 	if slices.ContainsFunc(p.Agents, func(a Agent) bool { return a.Note != "" }) {
 		m.now.noted = p.At
 	}
 	return urgent && m.frozen == nil
+}
+
+// tell adds a line of news.
+func (m *model) tell(at time.Time, text string) {
+	m.now.recent = append(m.now.recent, at.Format("15:04:05.000 ")+text)
+	m.now.recent = m.now.recent[max(0, len(m.now.recent)-recentKept):]
 }
 
 // shown is the scene on the screen.

@@ -185,17 +185,17 @@ func TestNewsTellsChangesOnce(t *testing.T) {
 		{shot(0, "", up("a", "a", 1), gone("b", StateStarting, "")), []string{"a is up", "a is the goose, term 1", "there are 3 voters"}},
 		{shot(0, "", up("a", "a", 1), up("b", "a", 1)), []string{"b is up"}},
 		{shot(0, "", up("a", "a", 1), up("b", "a", 1)), nil},
-		{shot(0, "", gone("a", StateKilled, ""), up("b", "", 1)), []string{"a was killed", "no goose: a is none any more"}},
-		{shot(480*time.Millisecond, "", gone("a", StateKilled, ""), up("b", "b", 2)), []string{"b is the goose, term 2: 480 ms without one"}},
+		{shot(0, "", gone("a", StateKilled, ""), up("b", "", 1)), []string{"a was killed", "a is no longer the goose; there is none"}},
+		{shot(480*time.Millisecond, "", gone("a", StateKilled, ""), up("b", "b", 2)), []string{"b is the goose, term 2: 480ms without one"}},
 		{shot(0, "loss", gone("a", StateKilled, ""), warned), []string{"b: it warns", "faults: loss"}},
 		{shot(0, "", gone("a", StateEnded, "agent a ended: why"), warned), []string{"agent a ended: why", "faults: none"}},
 		{shot(0, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is up", "a is the goose, term 3, after b"}},
-		{shot(0, "", up("a", "", 3), up("b", "", 3)), []string{"no goose: a is none any more"}},
-		{shot(70*time.Millisecond, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is the goose again, in term 3: 70 ms without one"}},
+		{shot(0, "", up("a", "", 3), up("b", "", 3)), []string{"a is no longer the goose; there is none"}},
+		{shot(70*time.Millisecond, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is the goose again, in term 3: 70ms without one"}},
 		{shot(0, "", up("a", "a", 3), gone("b", StateSilent, "")), []string{"b does not answer"}},
 		{seen, []string{"b is not listed any more"}},
 		{met, []string{"z is failed", "y is new: alive"}},
-		{shot(0, "", dead, met.Agents[1], met.Agents[2]), []string{"a is dead by simulation", "no goose: a is none any more"}},
+		{shot(0, "", dead, met.Agents[1], met.Agents[2]), []string{"a is dead by simulation", "a is no longer the goose; there is none"}},
 	} {
 		require.Equal(t, step.lines, n.Tell(step.p))
 	}

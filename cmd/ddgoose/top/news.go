@@ -91,18 +91,18 @@ func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 	case goose.Token == 0:
 		if n.goose.Token != 0 && n.lost.IsZero() {
 			n.lost = p.At
-			say("no goose: %s is none any more", n.goose.Name)
+			say("%s is no longer the goose; there is none", n.goose.Name)
 		}
 		return
 	case goose.Token == n.goose.Token && n.lost.IsZero():
 	case goose.Token == n.goose.Token:
-		say("%s is the goose again, in term %d: %d ms without one", goose.Name, goose.Term, gap)
+		say("%s is the goose again, in term %d: %dms without one", goose.Name, goose.Term, gap)
 	case n.goose.Token == 0:
 		say("%s is the goose, term %d", goose.Name, goose.Term)
 	case n.lost.IsZero():
 		say("%s is the goose, term %d, after %s", goose.Name, goose.Term, n.goose.Name)
 	default:
-		say("%s is the goose, term %d: %d ms without one", goose.Name, goose.Term, gap)
+		say("%s is the goose, term %d: %dms without one", goose.Name, goose.Term, gap)
 	}
 	if best := p.best(); best != nil && len(best.Config.Voters) != n.voters {
 		n.voters = len(best.Config.Voters)

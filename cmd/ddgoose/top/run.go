@@ -36,7 +36,8 @@ type Options struct {
 	Ends   string                    // what quitting does, in a word or two; "" is "quit"
 	Hints  func(goose string) []Hint // commands to try; nil: none
 	// Over tells that there is nothing more to see, and why; nil: never.
-	Over func(p *Picture) error
+	Over    func(p *Picture) error
+	Actions []Action // what keys do to the flock; nil: nothing
 	// Status and Why write what one agent has answered, for a person.
 	Status func(s api.Status) string
 	Why    func(w *api.Why) string
@@ -69,7 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	defer asking.Wait()
 	defer cancel()
 
-	m := &model{glyphs: t.glyphs(), ends: cmp.Or(o.Ends, "quit"), hints: o.Hints}
+	m := &model{glyphs: t.glyphs(), ends: cmp.Or(o.Ends, "quit"), hints: o.Hints, actions: o.Actions}
 	draw := func() { t.draw(m.view) }
 	var changed <-chan struct{}
 	var settled <-chan time.Time
@@ -95,6 +96,11 @@ func Run(ctx context.Context, o Options) error {
 			answers <- o.question(ctx, name, c)
 		})
 	}
+	type acted struct {
+		what *pending
+		err  error
+	}
+	acts := make(chan acted)
 	if _, err := look(); err != nil {
 		return err
 	}
@@ -131,6 +137,9 @@ func Run(ctx context.Context, o Options) error {
 				question() // another is looked into by now
 			}
 			draw()
+		case a := <-acts:
+			m.done(a.what, a.err, time.Now())
+			draw()
 		case ev, open := <-t.EventQ():
 			if !open {
 				return nil
@@ -148,6 +157,16 @@ func Run(ctx context.Context, o Options) error {
 					t.Sync()
 				case ask:
 					question()
+				case perform:
+					what := m.pending
+					m.pending = nil
+					asking.Go(func() {
+						defer Rescue()
+						select {
+						case acts <- acted{what, what.do(ctx)}:
+						case <-ctx.Done():
+						}
+					})
 				}
 				draw()
 			case *tcell.EventResize:

@@ -130,11 +130,35 @@ func TestScreenFollowsTheFlockAndTheKeys(t *testing.T) {
 	r.change(shot(time.Second, "", up("a", "", 6), up("b", "", 6)))
 	r.shows(t, "NO GOOSE")
 	r.change(shot(1480*time.Millisecond, "", up("a", "b", 7), up("b", "b", 7)))
-	r.shows(t, "b is the goose, term 7: 480 ms without one")
+	r.shows(t, "b is the goose, term 7: 480ms without one")
 	r.SendRaw([]byte("s"))
 	r.shows(t, "sort: role")
 	r.SetSize(vt.Coord{X: 40, Y: 10})
 	require.Eventually(t, func() bool { return strings.HasPrefix(strings.Split(r.text(), "\n")[9], "q quit") }, soon, 5*time.Millisecond)
+	r.SendRaw([]byte("q"))
+	require.NoError(t, r.end(t))
+}
+
+func TestScreenActsOnceAPersonHasConfirmed(t *testing.T) {
+	killed := make(chan string, 1)
+	refuse := errors.New("refused")
+	r := start(t, Options{Actions: []Action{{
+		Key: "K", Word: "kill",
+		Says: func(a Agent) string { return "kill " + a.Name },
+		Do: func(_ context.Context, a Agent) error {
+			killed <- a.Name
+			return refuse
+		},
+	}}})
+	r.shows(t, "K kill")
+	r.SendRaw([]byte("K"))
+	r.shows(t, "kill a? ")
+	r.SendRaw([]byte("n"))
+	require.Eventually(t, func() bool { return !strings.Contains(r.text(), "kill a?") }, soon, 5*time.Millisecond)
+	require.Empty(t, killed)
+	r.SendRaw([]byte("Ky"))
+	r.shows(t, "refused")
+	require.Equal(t, "a", <-killed)
 	r.SendRaw([]byte("q"))
 	require.NoError(t, r.end(t))
 }

@@ -25,11 +25,11 @@ var columns = []column{
 	{"AGENT", false, 0, 0, func(_ *model, a *Agent, _ Goose) string { return a.Name }},
 	{"ROLE", false, 0, len("no answer"), func(_ *model, a *Agent, g Goose) string { return a.role(g) }},
 	{"LEASE", false, 7, leaseWidth, leaseBar},
-	{"LEFT", true, 1, len("999 ms"), func(_ *model, a *Agent, _ Goose) string {
+	{"LEFT", true, 1, len("999ms"), func(_ *model, a *Agent, _ Goose) string {
 		if a.State != StateUp || a.Status.Role != api.RoleGoose {
 			return ""
 		}
-		return fmt.Sprintf("%d ms", a.Left.Milliseconds())
+		return fmt.Sprintf("%dms", a.Left.Milliseconds())
 	}},
 	{"FOLLOWS", false, 2, 0, func(_ *model, a *Agent, _ Goose) string {
 		switch {
@@ -41,14 +41,15 @@ var columns = []column{
 		return a.Status.Goose.Name
 	}},
 	{"TERM", true, 4, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Term, 10) })},
-	{"TOKEN", true, 10, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
-	{"VOTERS", true, 11, 0, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
-	{"PROMISE", false, 9, 0, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
+	{"TOKEN", true, 11, 0, ifUp(func(s *api.Status) string { return strconv.FormatUint(s.Token, 10) })},
+	{"VOTERS", true, 12, 0, ifUp(func(s *api.Status) string { return strconv.Itoa(len(s.Config.Voters)) })},
+	{"PROMISE", false, 10, 0, func(_ *model, a *Agent, _ Goose) string { return promise(a.Promise) }},
 	{"RTT", true, 3, len("suspect"), func(_ *model, a *Agent, _ Goose) string { return cmp.Or(a.Seen, rtt(a.RTT)) }},
+	{"LAST MINUTE", false, 8, 0, lastMinute},
 	{"LOSS", true, 5, 0, func(_ *model, a *Agent, _ Goose) string { return loss(a.Loss) }},
 	{"AGE", true, 6, len("59m59s"), func(_ *model, a *Agent, _ Goose) string { return age(a.Age) }},
-	{"PID", true, 12, 0, func(_ *model, a *Agent, _ Goose) string { return strings.TrimLeft(strconv.Itoa(a.PID), "0") }},
-	{"ADDRESS", false, 8, 0, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
+	{"PID", true, 13, 0, func(_ *model, a *Agent, _ Goose) string { return strings.TrimLeft(strconv.Itoa(a.PID), "0") }},
+	{"ADDRESS", false, 9, 0, func(_ *model, a *Agent, _ Goose) string { return a.addr() }},
 	{"", false, 0, 0, func(_ *model, a *Agent, _ Goose) string { return a.Note }},
 }
 
@@ -72,6 +73,26 @@ func leaseBar(m *model, a *Agent, _ Goose) string {
 	full := int(a.Left.Seconds()*1000/a.Status.LeaseMS*leaseWidth + 0.5)
 	full = max(0, min(full, leaseWidth))
 	return strings.Repeat(m.glyphs.full, full) + strings.Repeat(m.glyphs.empty, leaseWidth-full)
+}
+
+// wide is a window that has room for more than numbers.
+const wide = 120
+
+// lastMinute draws an agent's round trips, in a wide window, once there are any.
+func lastMinute(m *model, a *Agent, _ Goose) string {
+	s := m.shown()
+	t := s.trails[a.Name]
+	if m.steady.width < wide || !t.measured() {
+		return ""
+	}
+	signs := 20
+	switch {
+	case m.steady.width >= 200:
+		signs = 60
+	case m.steady.width >= 140:
+		signs = 30
+	}
+	return t.draw(s.picture.At, signs, m.glyphs)
 }
 
 // rtt writes a round trip in three digits.

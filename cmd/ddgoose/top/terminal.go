@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gdamore/tcell/v3"
@@ -22,6 +23,8 @@ func IsTerminal(w any) bool {
 type terminal struct {
 	tcell.Screen
 	styles *[badBadge + 1]tcell.Style
+
+	drawing sync.Mutex // held while cells are written: another goroutine may rescue the terminal meanwhile
 }
 
 // openTerminal takes the terminal; tty, where it is not the process's own, is a
@@ -35,7 +38,7 @@ func openTerminal(tty tcell.Tty, colour bool) (*terminal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the terminal: %w", err)
 	}
-	t := &terminal{s, &greys}
+	t := &terminal{Screen: s, styles: &greys}
 	if colour {
 		t.styles = &colours
 	}
@@ -55,7 +58,7 @@ var (
 		plain: ink, faint: ink.Dim(true), strong: ink.Bold(true),
 		good: ink.Foreground(color.Green).Bold(true), second: ink.Foreground(color.Teal),
 		notice: ink.Foreground(color.Olive), bad: ink.Foreground(color.Maroon).Bold(true),
-		goodBadge: ink.Foreground(color.Black).Background(color.Green).Bold(true),
+		goodBadge: ink.Foreground(color.Black).Background(color.Green), // bold black is grey on 16 colours
 		badBadge:  ink.Foreground(color.White).Background(color.Maroon).Bold(true),
 	}
 )
@@ -65,6 +68,8 @@ var taken atomic.Pointer[terminal]
 
 // Fini gives the terminal back. It may be called again.
 func (t *terminal) Fini() {
+	t.drawing.Lock()
+	defer t.drawing.Unlock()
 	t.Screen.Fini()
 	taken.CompareAndSwap(t, nil)
 }
@@ -91,6 +96,8 @@ func (t *terminal) glyphs() *glyphs {
 // draw shows what view gives for the window's size. Only what differs from
 // what stands there is sent.
 func (t *terminal) draw(view func(width, height int) []line) {
+	t.drawing.Lock()
+	defer t.drawing.Unlock() // also when it panics: the loop gives the terminal back
 	t.Clear()
 	width, height := t.Size()
 	for y, l := range view(width, height) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/cmd/ddgoose/monitor"
 )
 
@@ -46,7 +47,7 @@ func (b *budget) take(want, least int) int {
 }
 
 const (
-	// newsLeast and newsMost are how many lines of news stand below the table.
+	// newsLeast and newsMost are how many lines of news stand below the table; a wide window is filled.
 	newsLeast, newsMost = 3, 8
 	// low is a window where only the table has room, high one where it need not
 	// have all of it.
@@ -75,7 +76,11 @@ func (m *model) main(width, height int) []line {
 	air := left.take(1, 1)
 	table += left.take(rows-table, 1)
 	if news > 0 {
-		news += left.take(newsMost-newsLeast, 1)
+		most := newsMost
+		if width >= wide {
+			most = recentKept
+		}
+		news += left.take(most-newsLeast, 1)
 	}
 	lines := slices.Concat([]line{m.headline(width)}, facts, faults, make([]line, air), m.table(width, table), past)
 	lines = append(lines, spaced(newsLines(m.shown().recent, news-1), news)...)
@@ -114,7 +119,7 @@ func (m *model) headline(width int) line {
 		}
 		left.add(plain, fmt.Sprintf(" for %s, term %d, token %d", lasts, goose.Term, goose.Token))
 	}
-	return apart(left, says(faint, clean(p.Title)), width)
+	return apart(left, says(faint, api.Clean(p.Title)), width)
 }
 
 // paused begins a line with the sign that the screen stands still, when it does.
@@ -144,14 +149,14 @@ func (m *model) facts() []line {
 		words = append(words, "RTT from "+p.From)
 	}
 	if s != nil {
-		words = append(words, fmt.Sprintf("lease %v ms, heartbeat %v ms", s.LeaseMS, s.Heartbeat))
+		words = append(words, fmt.Sprintf("lease %vms, heartbeat %vms", s.LeaseMS, s.Heartbeat))
 	}
-	return []line{says(plain, clean(strings.Join(words, m.glyphs.dot)))}
+	return []line{says(plain, api.Clean(strings.Join(words, m.glyphs.dot)))}
 }
 
 func (m *model) faults() []line {
 	if f := m.shown().picture.Faults; f != "" {
-		return []line{says(notice, clean("Faults: "+f))}
+		return []line{says(notice, api.Clean("Faults: "+f))}
 	}
 	return nil
 }
@@ -183,11 +188,15 @@ func (m *model) timeline(width int) []line {
 		told++
 	}
 	left, right := brief(h.reach())+" ago ", " now"
+	room := width - len(left) - len(right)
 	bar := line{}
 	bar.add(faint, left)
-	bar.spans = append(bar.spans, h.bar(width-len(left)-len(right), m.glyphs).spans...)
+	bar.spans = append(bar.spans, h.bar(room, m.glyphs).spans...)
 	bar.add(faint, right)
-	return []line{who, bar}
+	if width < wide {
+		return []line{who, bar}
+	}
+	return []line{who, bar, says(faint, strings.Repeat(" ", len(left))+h.axis(room))}
 }
 
 // brief writes a whole number of minutes or hours.
@@ -200,7 +209,7 @@ func brief(d time.Duration) string {
 
 func newsLines(recent []string, most int) (lines []line) {
 	for _, text := range recent[max(0, len(recent)-max(most, 0)):] {
-		at, what, _ := strings.Cut(clean(text), " ")
+		at, what, _ := strings.Cut(api.Clean(text), " ")
 		s := plain
 		switch {
 		case strings.HasPrefix(what, "no goose"):
@@ -226,6 +235,9 @@ func (m *model) hintLines() (lines []line) {
 
 // keyLine names the keys, or shows the filter that is being typed.
 func (m *model) keyLine(width int) line {
+	if m.pending != nil {
+		return m.confirmLine(width)
+	}
 	if m.editing {
 		var l line
 		l.add(strong, "filter: ")
@@ -237,9 +249,17 @@ func (m *model) keyLine(width int) line {
 	if m.filter != "" {
 		filter += ": " + m.filter
 	}
-	return m.keys(width, [][2]string{
-		{"q", m.ends}, {m.glyphs.arrows, "select"}, {"enter", "look into"}, {"s", sort}, {"/", filter}, {"?", "help"}, {"r", "reverse"}, {"p", "pause"},
-	})
+	all := [][2]string{{"q", m.ends}, {m.glyphs.arrows, "select"}, {"enter", "look into"}, {"s", sort}, {"/", filter}, {"?", "help"}}
+	for _, a := range m.actions {
+		all = append(all, [2]string{a.Key, a.Word})
+	}
+	return m.keys(width, append(all, [2]string{"r", "reverse"}, [2]string{"p", "pause"}))
+}
+
+// confirmLine asks whether what is pending is meant.
+func (m *model) confirmLine(width int) line {
+	l := says(notice, api.Clean(m.pending.String())+"? ")
+	return apart(l, m.keys(width, [][2]string{{"y", "yes"}, {"n", "no"}}), width)
 }
 
 // keys makes a line of as many keys as there is room for.
@@ -280,6 +300,9 @@ func (m *model) page(width, height int, title string, lines []line, at *int) []l
 	for len(out) < height-1 {
 		out = append(out, line{})
 	}
+	if m.pending != nil {
+		return append(out, m.confirmLine(width))
+	}
 	return append(out, m.keys(width, all))
 }
 
@@ -289,9 +312,9 @@ func promise(p *monitor.Promise) string {
 	case p == nil:
 		return ""
 	case p.Waits > 0:
-		return fmt.Sprintf("waits %d ms", p.Waits.Milliseconds())
+		return fmt.Sprintf("waits %dms", p.Waits.Milliseconds())
 	case p.Left <= 0:
 		return ""
 	}
-	return fmt.Sprintf("%s, %d ms", cmp.Or(p.To, "?"), p.Left.Milliseconds())
+	return fmt.Sprintf("%s, %dms", cmp.Or(p.To, "?"), p.Left.Milliseconds())
 }

@@ -1,0 +1,322 @@
+package gossip
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/seeds"
+)
+
+const (
+	rejoinFirst = time.Second
+	maxRejoin   = 20 * time.Second
+	// callsAtOnce bounds the calls under way. One that hangs takes the place of no
+	// other: all addresses get their turn.
+	callsAtOnce = 32
+	// joinGrace is how long Join waits for more answers after the first one.
+	joinGrace = time.Second
+	// savedAtOnce is how many agents are saved as soon as they are met: as many as a
+	// flock has voters. The rest are saved once a round.
+	savedAtOnce = 8
+	// savePace is how long each saved agent puts off the next save.
+	savePace = 2 * time.Millisecond
+	// maxSaved bounds the addresses kept of agents that are gone.
+	maxSaved = 256
+)
+
+// Known is where an agent was last seen.
+type Known struct {
+	ID   election.ID
+	Name string
+	Addr netip.AddrPort
+}
+
+// joiner calls the missing agents for as long as this agent runs. memberlist
+// forgets the dead after 30 s and never calls them again (its issue 222), so
+// without it a longer cut would never heal.
+type joiner struct {
+	g        *Gossip
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ended    sync.WaitGroup
+	book     *seeds.Book
+	saved    map[election.ID]Known
+	seen     uint64                  // the version of the peers that saved was made of
+	saveAt   time.Time               // when many may be saved next
+	answered atomic.Bool             // another agent was met
+	met      chan struct{}           // of capacity 1: Peers has changed
+	wake     chan struct{}           // of capacity 1: there is something to call, or room for a call
+	called   map[netip.AddrPort]bool // in this round
+
+	mu struct { // guards what follows, and that nothing is begun after stop
+		sync.Mutex
+		calling map[netip.AddrPort]bool
+		more    bool // addresses that the round has not called may be known
+	}
+}
+
+func (j *joiner) start(g *Gossip) {
+	j.g = g
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	j.called, j.mu.calling = map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
+	j.book = seeds.NewBook(nil, j.background, j.found)
+	j.book.Set(g.opts.Join)
+	j.saved = map[election.ID]Known{}
+	for _, p := range g.opts.Known {
+		j.saved[p.ID] = p
+	}
+	j.background(j.forever)
+}
+
+func (j *joiner) stop() {
+	j.mu.Lock()
+	j.cancel()
+	j.mu.Unlock()
+	j.ended.Wait()
+}
+
+// found has the round go on with addresses that are new.
+func (j *joiner) found() {
+	j.mu.Lock()
+	j.mu.more = true
+	j.mu.Unlock()
+	signal(j.wake)
+}
+
+// background runs f until it returns, and stop waits for it. After stop it gives
+// false.
+func (j *joiner) background(f func(context.Context)) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ctx.Err() != nil {
+		return false
+	}
+	j.ended.Go(func() { f(j.ctx) })
+	return true
+}
+
+// forever keeps the addresses, and calls the missing ones in rounds: each once,
+// as many at the same time as there is room for. The pause between rounds grows
+// while the number of missing addresses is unchanged: an address may answer and
+// still be missing, such as another address of this agent itself.
+func (j *joiner) forever(ctx context.Context) {
+	var next time.Time
+	wait, missed, gone := rejoinFirst, 0, 0
+	done := true // all addresses of the round were called
+	for {
+		j.remember()
+		done = done && !j.takeMore()
+		n := j.gone()
+		if now := time.Now(); done && (n != gone || !now.Before(next)) {
+			j.book.Look()
+			clear(j.called)
+			gone, done = n, false
+			if missing := len(j.missing()); missing != missed {
+				wait, missed = rejoinFirst, missing
+			}
+			next = now.Add(wait/2 + rand.N(wait))
+			wait = min(2*wait, maxRejoin)
+		}
+		if !done {
+			done = j.call(j.missing())
+		}
+		if !j.rest(ctx) {
+			return
+		}
+	}
+}
+
+func (j *joiner) takeMore() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	more := j.mu.more
+	j.mu.more = false
+	return more
+}
+
+// rest waits for the next look. The first addresses are saved as soon as they are
+// known: an agent that crashes before would find nobody after its restart, and
+// would not know the names of the other voters.
+func (j *joiner) rest(ctx context.Context) bool {
+	timer := time.NewTimer(rejoinFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-j.wake:
+			return true
+		case <-j.met:
+			if len(j.saved) < savedAtOnce {
+				j.remember()
+			}
+		}
+	}
+}
+
+// gone counts the agents at known addresses that are not alive.
+func (j *joiner) gone() (n int) {
+	g := j.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id := range j.saved {
+		if p := g.mu.peers[id]; p == nil || p.State != member.Alive {
+			n++
+		}
+	}
+	return n
+}
+
+// remember keeps the last known addresses, and saves them when they changed. The
+// more there are, the more rarely: it is work that grows with their number.
+func (j *joiner) remember() {
+	j.g.sweep()
+	if len(j.saved) >= savedAtOnce && time.Now().Before(j.saveAt) || !j.takePeers() {
+		return
+	}
+	j.saveAt = time.Now().Add(time.Duration(len(j.saved)) * savePace)
+	if j.g.opts.Save != nil {
+		j.g.opts.Save(slices.Collect(maps.Values(j.saved)))
+	}
+}
+
+// takePeers brings saved up to date, and tells whether that changed it.
+func (j *joiner) takePeers() (changed bool) {
+	g := j.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if j.seen == g.mu.version {
+		return false
+	}
+	j.seen = g.mu.version
+	for id, p := range g.mu.peers {
+		shown, ok := p.shown()
+		if !ok || id == g.opts.ID {
+			continue
+		}
+		if shown.State == member.Alive {
+			j.answered.Store(true)
+		}
+		k, was := Known{id, shown.Meta.Name, shown.Addr}, j.saved[id]
+		switch {
+		case shown.State == member.Left && was.ID == id:
+			delete(j.saved, id)
+			changed = true
+		case shown.State != member.Left && was != k:
+			j.saved[id] = k
+			changed = true
+		}
+	}
+	for id := range j.saved {
+		if len(j.saved) <= maxSaved {
+			break
+		}
+		if p := g.mu.peers[id]; p == nil || p.State != member.Alive {
+			delete(j.saved, id)
+		}
+	}
+	return changed
+}
+
+// missing gives the addresses where nobody alive is known: first those to join,
+// then the last known addresses in any order.
+func (j *joiner) missing() []netip.AddrPort {
+	known := map[netip.AddrPort]bool{}
+	j.g.mu.Lock()
+	for _, p := range j.g.mu.peers {
+		if p.State == member.Alive && !p.refused {
+			known[p.Addr] = true
+		}
+	}
+	j.g.mu.Unlock()
+	var missing []netip.AddrPort
+	add := func(a netip.AddrPort) {
+		if !known[a] {
+			known[a] = true
+			missing = append(missing, a)
+		}
+	}
+	for _, a := range j.book.Addrs() {
+		add(a)
+	}
+	for _, k := range j.saved {
+		add(k.Addr)
+	}
+	return missing
+}
+
+// call begins to call the addresses that this round has not called yet, as long
+// as there is room, and tells whether all were.
+func (j *joiner) call(addrs []netip.AddrPort) bool {
+	for _, a := range addrs {
+		if j.called[a] {
+			continue
+		}
+		j.mu.Lock()
+		busy, room := j.mu.calling[a], len(j.mu.calling) < callsAtOnce
+		j.mu.Unlock()
+		if !busy && !room {
+			return false
+		}
+		j.called[a] = true // one that is being called still has this round's call
+		if !busy {
+			j.callOne(a)
+		}
+	}
+	return true
+}
+
+func (j *joiner) callOne(a netip.AddrPort) {
+	j.mu.Lock()
+	j.mu.calling[a] = true
+	j.mu.Unlock()
+	j.background(func(context.Context) {
+		j.answers(a)
+		j.mu.Lock()
+		delete(j.mu.calling, a)
+		j.mu.Unlock()
+		signal(j.wake)
+	})
+}
+
+// answers calls an address, and tells whether an agent of the flock answered.
+func (j *joiner) answers(a netip.AddrPort) bool {
+	n, err := j.g.list.Join([]string{a.String()})
+	return err == nil && n > 0
+}
+
+// Seed replaces the addresses to join.
+func (g *Gossip) Seed(join []string) {
+	g.join.book.Set(join)
+	g.join.book.Look()
+	g.join.found()
+}
+
+// SeedAddrs gives the addresses to join that are known by now.
+func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.book.Addrs() }
+
+// SeedFaults tells which of the addresses to join cannot be called, and why.
+func (g *Gossip) SeedFaults() []string { return g.join.book.Faults() }
+
+// Unanswered tells that no other agent has been met since Start.
+func (g *Gossip) Unanswered() bool { return !g.join.answered.Load() }
+
+// own is where this agent itself is.
+func (g *Gossip) own() netip.AddrPort {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.mu.peers[g.opts.ID]; p != nil {
+		return p.Addr
+	}
+	return netip.AddrPort{}
+}

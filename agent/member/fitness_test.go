@@ -1,0 +1,205 @@
+package member
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+)
+
+// sets tells an agent's member what the check of its work says.
+func (a *testAgent) sets(name string, h Health) {
+	a.locals[name].holders.Health = h
+	a.HoldersChanged(a.Named(name))
+	a.fed = true
+}
+
+// detach ends a program.
+func (a *testAgent) detach(name string) {
+	a.locals[name].holders.Attached = 0
+	a.locals[name].drain()
+	a.HoldersChanged(a.Named(name))
+	a.fed = true
+}
+
+// stays lets time pass in which the goose must not change.
+func (f *testFlock) stays(g *testAgent, d time.Duration) {
+	for end := f.now + d; f.now < end; {
+		f.step(end)
+		if now := f.goose(""); now != nil {
+			require.Equal(f.t, g.name, now.name)
+		}
+	}
+}
+
+func TestRule28GooseWithoutWorkHandsOverToWhereWorkIs(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	f.stays(g, 3*time.Second) // nobody has work: as ever
+	other := g.other()
+	other.attach("")
+	start := f.now
+	f.until(3*time.Second, "the goose is where the work is", func() bool { return f.goose("") == other })
+	require.GreaterOrEqual(t, f.now-start, workFor)
+	require.Len(t, g.told(EventFollowsWork), 1)
+
+	g.attach("")
+	f.stays(other, 5*time.Second) // both have work
+
+	other.detach("")
+	start = f.now
+	f.until(3*time.Second, "back", func() bool { return f.goose("") == g })
+	require.GreaterOrEqual(t, f.now-start, workFor, "a program that only restarts keeps its goose")
+	g.detach("")
+	f.stays(g, 5*time.Second)
+}
+
+func TestRule28WorkWinsOverPriority(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	other := g.other()
+	other.set.Priority, other.set.PreemptAfter = 200, time.Second
+	other.Reload(other.set)
+	g.attach("")
+	f.stays(g, 20*time.Second)
+	other.attach("")
+	f.until(10*time.Second, "now the priority counts", func() bool { return f.goose("") == other })
+}
+
+func TestRule28UnwellGooseHandsOverAtOnceOrResigns(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	term := g.Default().Node().Record().Term
+	g.sets("", Unwell)
+	f.until(time.Second, "a well one leads", func() bool { now := f.goose(""); return now != nil && now != g })
+	second := f.goose("")
+	require.Equal(t, term+1, second.Default().Node().Record().Term)
+
+	second.sets("", Unwell)
+	f.until(2*time.Second, "the last well one leads", func() bool { now := f.goose(""); return now != nil && now != g && now != second })
+	third := f.goose("")
+	f.stays(third, 10*time.Second) // two of three are unwell, and it costs no term
+	require.Equal(t, term+2, third.Default().Node().Record().Term)
+
+	third.sets("", Unwell)
+	f.until(2*time.Second, "no goose, as nobody is well", func() bool { return third.locals[""].lease.Until <= f.now })
+	f.run(10 * time.Second)
+	for _, a := range f.agents {
+		require.LessOrEqual(t, a.locals[""].lease.Until, f.now)
+		require.Equal(t, term+2, a.Default().Node().Record().Term, "nobody campaigns")
+		require.Equal(t, Unwell, a.meta.Health)
+	}
+	for range 3 { // each time at once, however soon after the last one
+		second.sets("", Well)
+		f.until(2*time.Second, "well again", func() bool { return f.goose("") == second })
+		second.sets("", Unwell)
+		f.until(time.Second, "and unwell", func() bool { return second.locals[""].lease.Until <= f.now })
+	}
+}
+
+func TestRule28FrozenFlockKeepsItsGoose(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	notice, err := g.StampFreeze(1, time.Minute)
+	require.NoError(t, err)
+	g.TakeFreeze(notice)
+	g.fed = true
+	f.run(time.Second)
+	g.sets("", Unwell)
+	g.other().attach("")
+	f.stays(g, 5*time.Second)
+}
+
+func TestRule28UnwellAgentIsNotAskedByAPerson(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	other := g.other()
+	other.sets("", Unwell)
+	f.run(time.Second)
+	err, done := g.stepDown("", other, false)
+	require.True(t, *done)
+	refusedBy(t, IsUnwell, *err)
+	require.Equal(t, election.Unwell, other.Default().fitness)
+}
+
+// A stopped program keeps the goose for as long as no other agent has work. Until
+// its last deadline has passed nobody else is the goose.
+func TestRule28WorkThatDoesNotAnswerIsNone(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	l := g.attach("")
+	l.holders.Grace, l.keeps = time.Hour, true
+	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+	l.holders.Silent = 1
+	f.stays(g, 5*time.Second)
+	require.Greater(t, l.lease.Until, f.now, "the lease is renewed still")
+
+	other := g.other()
+	start, last := f.now, time.Duration(0)
+	other.attach("")
+	f.until(5*time.Second, "the goose is where work answers", func() bool {
+		if l.lease.Until != 0 {
+			last = l.lease.Until
+		}
+		return f.goose("") == other
+	})
+	require.GreaterOrEqual(t, f.now, last, "it may have acted until then")
+	require.Less(t, f.now-start, workFor+3*testLease, "its grace was not waited for")
+	f.stays(other, 5*time.Second)
+
+	l.holders.Silent = 0
+	l.drain()
+	other.detach("")
+	f.until(5*time.Second, "it answers again", func() bool { return f.goose("") == g })
+}
+
+// falls has the work of the goose answer nothing any more, and gives how long it
+// took until that of another, which answers, had the goose.
+func (g *testAgent) falls(other *testAgent) time.Duration {
+	f, start := g.f, g.f.now
+	g.locals[""].holders.Silent = 1
+	f.until(20*time.Second, "the goose is where work answers", func() bool { return f.goose("") == other })
+	g.locals[""].holders.Silent = 0
+	g.locals[""].drain()
+	return f.now - start
+}
+
+// Work that does not answer does nothing, so nothing is lost by handing over at once.
+func TestRule28WorkThatDoesNotAnswerWaitsForNoPause(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	other := g.other()
+	g.attach("").keeps = true
+	other.attach("").keeps = true
+	f.stays(g, 3*time.Second)
+	from := f.now
+	for range 2 {
+		for _, a := range []*testAgent{g, other} {
+			now := f.goose("")
+			f.stays(now, workFor+time.Second) // the other one has had work for long enough
+			took := now.falls(map[*testAgent]*testAgent{g: other, other: g}[now])
+			require.Less(t, took, workFor+lookEvery+100*time.Millisecond, "%s: the silence of a lease comes before that", a.name)
+		}
+	}
+	require.Less(t, f.now-from, 2*fitterEvery)
+}
+
+// Two machines that stop and go on all the time do not throw the goose to and fro.
+func TestRule28WorkThatStopsAgainAndAgainKeepsTheGooseEverLonger(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	other := g.other()
+	g.attach("").keeps = true
+	other.attach("").keeps = true
+	f.stays(g, 3*time.Second)
+	term := g.Default().Node().Record().Term
+	const during = 2 * time.Minute
+	for end := f.now + during; f.now < end; {
+		now := f.goose("")
+		now.falls(map[*testAgent]*testAgent{g: other, other: g}[now])
+	}
+	changes := f.goose("").Default().Node().Record().Term - term
+	require.LessOrEqual(t, changes, uint64(2*during/fitterEvery+10))
+}

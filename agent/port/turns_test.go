@@ -1,0 +1,52 @@
+package port
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRequestsAreServedAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		ends := make(chan func(), 10)
+		for range 10 {
+			go func() {
+				done, ok := turns.wait(t.Context())
+				require.True(t, ok)
+				ends <- done
+			}()
+		}
+		for range 10 / servedAtOnce {
+			synctest.Wait()
+			require.Len(t, ends, servedAtOnce)
+			for range servedAtOnce {
+				(<-ends)()
+			}
+		}
+	})
+}
+
+func TestASlowRequestKeepsOthersWaitingForAMomentOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		for range servedAtOnce {
+			_, ok := turns.wait(t.Context())
+			require.True(t, ok)
+		}
+		began := time.Now()
+		for range 5 {
+			done, ok := turns.wait(t.Context())
+			require.True(t, ok)
+			done()
+		}
+		require.Equal(t, 5*turnMost, time.Since(began))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, ok := turns.wait(ctx)
+		require.False(t, ok)
+	})
+}

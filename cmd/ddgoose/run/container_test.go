@@ -1,0 +1,358 @@
+//go:build linux
+
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// fakeEngine knows one container, "web", without processes.
+type fakeEngine struct {
+	t      *testing.T
+	socket string
+	hold   chan struct{} // a start waits until it is closed; nil: it does not
+
+	mu       sync.Mutex
+	cond     *sync.Cond
+	running  bool
+	code     int
+	deaf     bool // to SIGTERM
+	immortal bool // even to SIGKILL
+	policy   string
+	removes  bool
+	removed  bool
+	asked    []string
+}
+
+func newFakeEngine(t *testing.T) *fakeEngine {
+	e := &fakeEngine{t: t, socket: filepath.Join(shortDir(t), "engine.sock"), policy: "no"}
+	e.cond = sync.NewCond(&e.mu)
+	l, err := net.Listen("unix", e.socket)
+	require.NoError(t, err)
+	server := &http.Server{Handler: e}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	t.Cleanup(func() {
+		e.end(0)
+		_ = server.Close() // nothing is left to be answered
+	})
+	return e
+}
+
+func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	what, found := strings.CutPrefix(r.URL.Path, "/containers/web/")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked = append(e.asked, r.Method+" "+what)
+	answer := func(code int, body any) {
+		w.WriteHeader(code)
+		if err := json.NewEncoder(w).Encode(body); err != nil {
+			e.t.Log(err)
+		}
+	}
+	switch {
+	case !found || e.removed:
+		answer(404, map[string]any{"message": "No such container"})
+	case what == "json":
+		answer(200, map[string]any{
+			"Id":         "fake-" + filepath.Base(filepath.Dir(e.socket)),
+			"State":      map[string]any{"Running": e.running, "ExitCode": e.code},
+			"HostConfig": map[string]any{"RestartPolicy": map[string]any{"Name": e.policy}, "AutoRemove": e.removes},
+		})
+	case what == "start":
+		if e.hold != nil {
+			e.mu.Unlock()
+			<-e.hold
+			e.mu.Lock()
+		}
+		e.running, e.code = true, 0
+		w.WriteHeader(204)
+	case what == "stop":
+		for !e.deaf && e.running || e.deaf && e.running && r.Context().Err() == nil {
+			if !e.deaf {
+				e.running, e.code = false, 143
+				e.cond.Broadcast()
+				break
+			}
+			e.cond.Wait()
+		}
+		w.WriteHeader(204)
+	case what == "kill" && !e.running:
+		answer(409, map[string]any{"message": "Container is not running"})
+	case what == "kill":
+		if !e.immortal {
+			e.running, e.code = false, 137
+			e.cond.Broadcast()
+		}
+		w.WriteHeader(204)
+	}
+}
+
+// end has the container end by itself.
+func (e *fakeEngine) end(code int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running, e.code = false, code
+	e.cond.Broadcast()
+}
+
+func (e *fakeEngine) runs() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running
+}
+
+// set changes something.
+func (e *fakeEngine) set(change func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change()
+}
+
+// count counts the requests of one kind.
+func (e *fakeEngine) count(request string) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.asked {
+		if r == request {
+			n++
+		}
+	}
+	return n
+}
+
+// notes are what a managed says.
+type notes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (n *notes) note(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+
+func (n *notes) said() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.all)
+}
+
+// web gives the actor of the fake's container.
+func (e *fakeEngine) web(n *notes) *managed {
+	e.t.Helper()
+	e.t.Setenv("DOCKER_HOST", "unix://"+e.socket)
+	m, err := newManaged("web", "", slowLease, n.note)
+	require.NoError(e.t, err)
+	return m
+}
+
+// soon waits for a condition.
+func soon(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, patience, time.Millisecond, what)
+}
+
+func TestContainersEndIsTheCommands(t *testing.T) {
+	e := newFakeEngine(t)
+	m := e.web(&notes{})
+	require.True(t, m.gone())
+	outcomes := m.start(nil)
+	require.False(t, m.gone())
+	soon(t, "it runs", e.runs)
+	e.end(7)
+	require.Equal(t, outcome{code: 7}, <-outcomes)
+	soon(t, "it is gone", m.gone)
+}
+
+func TestContainerIsKilledThoughItsStopIsBusy(t *testing.T) {
+	e := newFakeEngine(t)
+	m := e.web(&notes{})
+	e.set(func() { e.deaf, e.immortal = true, true })
+	outcomes := m.start(nil)
+	soon(t, "it runs", e.runs)
+	m.stop()
+	soon(t, "the stop", func() bool { return e.count("POST stop") == 1 })
+	for n := range 3 { // that the engine took the kill is no proof
+		m.kill()
+		soon(t, "a kill", func() bool { return e.count("POST kill") > n && !m.killing.Load() })
+	}
+	require.False(t, m.gone())
+	e.set(func() { e.immortal = false })
+	bury(m, func() {})
+	require.Equal(t, outcome{code: 137}, <-outcomes)
+	require.False(t, e.runs())
+}
+
+func TestContainerThatStartsLateDoesNotOutliveItsKill(t *testing.T) {
+	e := newFakeEngine(t)
+	e.hold = make(chan struct{})
+	m := e.web(&notes{})
+	outcomes := m.start(nil)
+	soon(t, "the start", func() bool { return e.count("POST start") == 1 })
+	m.kill()
+	soon(t, "a kill", func() bool { return e.count("POST kill") == 1 && !m.killing.Load() })
+	require.False(t, m.gone(), "the engine may still start it")
+	close(e.hold)
+	soon(t, "it runs", e.runs)
+	bury(m, func() {})
+	require.False(t, e.runs())
+	require.Equal(t, outcome{code: 137}, <-outcomes)
+}
+
+func TestContainerThatMayNotBeRunIsRefused(t *testing.T) {
+	e := newFakeEngine(t)
+	m := e.web(&notes{})
+	for _, c := range []struct {
+		is   func()
+		want string
+	}{
+		{func() { e.policy = "always" }, "container web: its restart policy always starts it where the goose is not: docker update --restart no web"},
+		{func() { e.policy, e.removes = "no", true }, "container web: it was created with --rm: the engine removes it once it has ended"},
+	} {
+		e.set(c.is)
+		_, err := m.claim()
+		require.EqualError(t, err, c.want)
+		o := <-m.start(nil)
+		require.EqualError(t, o.err, c.want)
+		require.Equal(t, CodeNotRunable, o.code)
+		soon(t, "it is gone", m.gone)
+	}
+	require.Zero(t, e.count("POST start"))
+	none, err := newManaged("nobody", "", 0, nil)
+	require.NoError(t, err)
+	_, err = none.claim()
+	require.EqualError(t, err, "container nobody: the engine says: No such container")
+	t.Setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
+	_, err = newManaged("web", "", 0, nil)
+	require.ErrorContains(t, err, "only an engine of this machine")
+}
+
+func TestContainerThatRunsAlreadyIsStoppedFirstAndHeldOnce(t *testing.T) {
+	e := newFakeEngine(t)
+	n := &notes{}
+	m := e.web(n)
+	e.set(func() { e.running = true })
+	release, err := m.claim()
+	require.NoError(t, err)
+	require.True(t, m.gone())
+	require.False(t, e.runs())
+	already := "container web runs already, and not for this goose: stopping it"
+	require.Equal(t, []string{already}, n.said())
+	_, err = e.web(&notes{}).claim()
+	require.EqualError(t, err, "container web: another ddgoose run has it")
+	release()
+	again, err := e.web(&notes{}).claim()
+	require.NoError(t, err)
+	again()
+
+	e.set(func() { e.running = true }) // by hand, while this agent was not the goose
+	outcomes := m.start(nil)
+	soon(t, "its start", func() bool { return e.count("POST start") == 1 })
+	require.Equal(t, []string{already, already}, n.said())
+	e.end(3)
+	require.Equal(t, 3, (<-outcomes).code)
+}
+
+func TestHeirEndsTheContainerOfADeadGuard(t *testing.T) {
+	e := newFakeEngine(t)
+	m := e.web(&notes{})
+	require.True(t, m.gone())
+	e.set(func() { e.running = true })
+	m.doubt()
+	require.False(t, m.gone())
+	bury(m, func() {})
+	require.False(t, e.runs())
+}
+
+// TestContainerThatRunsOutOfTurnIsKilled: the engine may read a dead guard's start late.
+func TestContainerThatRunsOutOfTurnIsKilled(t *testing.T) {
+	e := newFakeEngine(t)
+	n := &notes{}
+	m := e.web(n)
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, ended := make(chan time.Time), make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.patrol(ctx, tick)
+	}()
+	look := func() {
+		tick <- time.Time{}
+		tick <- time.Time{} // the first look has ended
+	}
+	look()
+	require.Empty(t, n.said())
+	e.set(func() { e.running = true })
+	look()
+	require.False(t, e.runs())
+	require.Equal(t, []string{"container web runs, though this agent is not the goose: killing it"}, n.said())
+
+	outcomes := m.start(nil)
+	soon(t, "its own start", e.runs)
+	look()
+	require.True(t, e.runs())
+	e.end(3)
+	require.Equal(t, 3, (<-outcomes).code)
+	e.set(func() { e.running = true })
+	soon(t, "killed again", func() bool { look(); return !e.runs() })
+	cancel()
+	<-ended
+}
+
+func TestContainerThatWasRemovedIsGone(t *testing.T) {
+	e := newFakeEngine(t)
+	m := e.web(&notes{})
+	outcomes := m.start(nil)
+	soon(t, "it runs", e.runs)
+	e.set(func() { e.removed = true })
+	require.Equal(t, outcome{code: CodeNotRunable}, <-outcomes)
+	m.doubt()
+	soon(t, "it is gone", m.gone)
+}
+
+func TestRunOfAContainer(t *testing.T) {
+	f := alone(t)
+	e := newFakeEngine(t)
+	f.env = []string{"DOCKER_HOST=unix://" + e.socket}
+	env := filepath.Join(f.dir, "env")
+	start := func(flags ...string) *runProcess {
+		p := f.start("a", append([]string{"--container", "web", "--env-file", env}, flags...))
+		f.until("it runs", e.runs)
+		return p
+	}
+	p := start()
+	require.Contains(t, f.text(env), "DDGOOSE_TOKEN=")
+	e.end(7)
+	require.Equal(t, 7, f.ended(p), f.log())
+
+	e.set(func() { e.deaf = true })
+	p = start("--grace", "100ms")
+	require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
+	require.Equal(t, CodeStopped, f.ended(p), f.log())
+	require.False(t, e.runs())
+
+	p = start("--restart")
+	starts := e.count("POST start")
+	require.NoError(t, unix.Kill(f.guard("a"), unix.SIGKILL))
+	f.until("it was killed and started again", func() bool { return e.count("POST start") > starts && e.runs() })
+	require.Contains(t, f.log(), "the guard has ended (killed)")
+	require.NoError(t, p.cmd.Process.Kill())
+	f.until("its guard ends it", func() bool { return !e.runs() })
+
+	e.set(func() { e.policy = "always" })
+	require.Equal(t, 1, f.ended(f.start("a", []string{"--container", "web"})))
+	require.Contains(t, f.log(), "ddgoose: container web: its restart policy always")
+}

@@ -1,0 +1,71 @@
+//go:build linux
+
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// needFavour skips a test where a process may not raise its priority.
+func needFavour(t *testing.T) {
+	t.Helper()
+	err := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its priority
+		attr := favoured
+		err <- unix.SchedSetAttr(0, &attr, 0)
+	}()
+	if err := <-err; err != nil {
+		t.Skipf("no priority here: %v", err)
+	}
+}
+
+func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
+	needFavour(t)
+	f := alone(t)
+	for _, nice := range []int32{0, 5} {
+		wrapped := filepath.Join(f.dir, "nice"+strconv.Itoa(int(nice)))
+		require.NoError(t, os.WriteFile(wrapped, []byte("#!/bin/sh\nexec nice -n "+strconv.Itoa(int(nice))+" '"+binary(t)+"' \"$@\"\n"), 0o700))
+		f.binary = wrapped
+		out := wrapped + ".out"
+		p := f.start("a", []string{"--restart"}, "sh", "-c", `echo $$ > "$0"; exec sleep 1000`, out)
+		f.text(out)
+		for _, pid := range []int{p.cmd.Process.Pid, f.guard("a")} {
+			// The thread that has started the command has that one's priority for a moment.
+			f.until("each thread goes first", func() bool {
+				tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
+				require.NoError(t, err)
+				require.Greater(t, len(tasks), 2)
+				for _, task := range tasks {
+					thread, err := strconv.Atoi(filepath.Base(task))
+					require.NoError(t, err)
+					if attr, err := unix.SchedGetAttr(thread, 0); err != nil || attr.Policy != favoured.Policy || attr.Nice != favoured.Nice {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		attr := attrOf(t, f.text(out))
+		want := min(attrOf(t, "0").Nice+nice, 19)
+		require.Equal(t, []any{uint32(unix.SCHED_NORMAL), want, uint64(0)}, []any{attr.Policy, attr.Nice, attr.Flags & unix.SCHED_FLAG_RESET_ON_FORK})
+		require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
+		require.Equal(t, CodeStopped, f.ended(p), f.log())
+	}
+}
+
+func attrOf(t *testing.T, thread string) *unix.SchedAttr {
+	t.Helper()
+	id, err := strconv.Atoi(thread)
+	require.NoError(t, err)
+	attr, err := unix.SchedGetAttr(id, 0)
+	require.NoError(t, err)
+	return attr
+}

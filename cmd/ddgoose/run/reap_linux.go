@@ -1,0 +1,134 @@
+package run
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stuckWait is how long wait4(2) takes before another thread asks, too.
+	stuckWait = 2 * time.Millisecond
+	// maxWaits bounds how many threads ask.
+	maxWaits = 4
+)
+
+// reaper takes the status of dead children. wait4(2) was seen to take a quarter of a
+// second: the kernel drops what /proc has of the dead process, in a busy loop for as
+// long as somebody looks at it, who may get no processor. What else is dead, and that
+// nothing is alive, another thread learns meanwhile.
+type reaper struct {
+	news  chan struct{} // capacity 1: something has ended
+	empty atomic.Bool   // no child is left, so no descendant is
+	group atomic.Int64  // of what was started last
+	led   atomic.Bool   // its first process has not been reaped
+
+	mu struct { // guards what follows
+		sync.Mutex
+		waits  int                             // threads that ask
+		moved  time.Time                       // when one of them last began or got an answer
+		again  bool                            // something may have ended since they asked
+		starts int                             // that have returned: who asked before knows nothing of the newest
+		early  map[int]syscall.WaitStatus      // ends during a start; nil: none is under way
+		exits  map[int]chan syscall.WaitStatus // of what was started
+	}
+}
+
+func newReaper() *reaper {
+	r := &reaper{news: make(chan struct{}, 1)}
+	r.mu.exits = map[int]chan syscall.WaitStatus{}
+	r.empty.Store(true)
+	return r
+}
+
+// reap takes the status of whatever has ended, and waits for nothing.
+func (r *reaper) reap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.waits == maxWaits || r.mu.waits > 0 && time.Since(r.mu.moved) < stuckWait {
+		r.mu.again = true
+		return
+	}
+	r.mu.waits++
+	r.mu.moved = time.Now()
+	go r.wait()
+}
+
+func (r *reaper) wait() {
+	defer tell(r.news)
+	for {
+		r.mu.Lock()
+		starts := r.mu.starts
+		r.mu.again = false
+		r.mu.Unlock()
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|unix.WALL, nil)
+		if r.answered(starts, pid, status, err) {
+			return
+		}
+	}
+}
+
+// answered takes an answer of wait4, and tells whether to ask no more.
+func (r *reaper) answered(starts, pid int, status syscall.WaitStatus, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.moved = time.Now()
+	switch {
+	case err == syscall.EINTR:
+		return false
+	case pid > 0:
+		r.died(pid, status)
+		return false
+	case err == syscall.ECHILD && starts == r.mu.starts && r.mu.early == nil:
+		r.empty.Store(true)
+	}
+	if r.mu.again {
+		return false
+	}
+	r.mu.waits--
+	return true
+}
+
+// died needs the lock.
+func (r *reaper) died(pid int, status syscall.WaitStatus) {
+	if int64(pid) == r.group.Load() {
+		r.led.Store(false)
+	}
+	if exit, ours := r.mu.exits[pid]; ours {
+		exit <- status
+		delete(r.mu.exits, pid)
+	} else if r.mu.early != nil {
+		r.mu.early[pid] = status
+	}
+}
+
+// bear calls fork, and gives the channel on which the child's status will come. Two
+// calls do not overlap.
+func (r *reaper) bear(fork func() (pid int, err error)) (pid int, exit <-chan syscall.WaitStatus, err error) {
+	r.mu.Lock()
+	r.mu.early = map[int]syscall.WaitStatus{}
+	was := r.empty.Swap(false)
+	r.mu.Unlock()
+	pid, err = fork()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	early := r.mu.early
+	r.mu.early = nil
+	r.mu.starts++
+	if err != nil {
+		r.empty.Store(was)
+		return 0, nil, err
+	}
+	c := make(chan syscall.WaitStatus, 1)
+	r.mu.exits[pid] = c
+	r.group.Store(int64(pid))
+	r.led.Store(true)
+	if status, ended := early[pid]; ended {
+		r.died(pid, status)
+	}
+	return pid, c, nil
+}

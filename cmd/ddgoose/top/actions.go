@@ -1,0 +1,62 @@
+package top
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Action is something that a key does to the flock or to the selected agent,
+// once a person has confirmed it.
+type Action struct {
+	Key  string               // one capital letter
+	Word string               // for the line of keys
+	Says func(a Agent) string // what is to be confirmed, as "kill a"
+	Do   func(ctx context.Context, a Agent) error
+}
+
+// actWait bounds an action.
+const actWait = 10 * time.Second
+
+// pending is an action that waits for a person's yes.
+type pending struct {
+	action *Action
+	agent  Agent
+}
+
+func (p *pending) String() string { return p.action.Says(p.agent) }
+
+// propose asks a person whether the action of a key is meant.
+func (m *model) propose(k string) {
+	for i := range m.actions {
+		if a := m.agent(m.selectedName()); m.actions[i].Key == k && a != nil {
+			m.pending = &pending{&m.actions[i], *a}
+		}
+	}
+}
+
+// selectedName is the agent that is looked into, or the selected row's.
+func (m *model) selectedName() string {
+	if m.looking != "" {
+		return m.looking
+	}
+	rows := m.rows()
+	if i := m.at(rows); i >= 0 {
+		return rows[i].Name
+	}
+	return ""
+}
+
+// done notes an action that failed; what one changes is seen.
+func (m *model) done(p *pending, err error, at time.Time) {
+	if err != nil {
+		m.tell(at, fmt.Sprintf("%v: %v", p, err))
+	}
+}
+
+// do carries an action out.
+func (p *pending) do(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, actWait)
+	defer cancel()
+	return p.action.Do(ctx, p.agent)
+}

@@ -1,0 +1,97 @@
+package top
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// trailSeconds is how far back round trips are kept.
+const trailSeconds = 60
+
+// trail keeps an agent's round trips: the longest of each second.
+type trail struct {
+	newest int64 // a Unix second
+	rtt    [trailSeconds]time.Duration
+}
+
+// unmeasured is a second in which an agent had no round trip; 0 is one that nobody saw.
+const unmeasured = time.Duration(-1)
+
+// add notes a round trip, or unmeasured, at a moment that is later than all before.
+func (t *trail) add(at time.Time, d time.Duration) {
+	second := at.Unix()
+	for t.newest = max(t.newest, second-trailSeconds); t.newest < second; {
+		t.newest++
+		t.rtt[t.newest%trailSeconds] = 0
+	}
+	if now := &t.rtt[second%trailSeconds]; *now == 0 || d > *now {
+		*now = d
+	}
+}
+
+// measured tells whether any round trip is known.
+func (t *trail) measured() bool { return slices.Max(t.rtt[:]) > 0 }
+
+// draw gives width signs up to a moment, each for the longest round trip of its
+// seconds. They stand for the same seconds until all of them move on by one sign.
+func (t *trail) draw(at time.Time, width int, g *glyphs) string {
+	step := int64(max(1, trailSeconds/width))
+	from := (at.Unix()/step + 1 - int64(width)) * step
+	var b strings.Builder
+	for range width {
+		longest := time.Duration(0)
+		for s := from; s < from+step; s++ {
+			if s > t.newest-trailSeconds && s <= t.newest {
+				if d := t.rtt[s%trailSeconds]; d > longest || d != 0 && longest == 0 {
+					longest = d
+				}
+			}
+		}
+		switch {
+		case longest > 0:
+			b.WriteString(g.steps[rung(longest)])
+		case longest == unmeasured:
+			b.WriteString(g.gap)
+		default:
+			b.WriteString(" ")
+		}
+		from += step
+	}
+	return b.String()
+}
+
+// rungs part the round trips that have one sign from those that have the next.
+var rungs = []time.Duration{
+	100 * time.Microsecond, 300 * time.Microsecond, time.Millisecond, 3 * time.Millisecond,
+	10 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond,
+}
+
+// rung gives the place of a round trip among the rungs: the signs mean the same in every row and at every moment.
+func rung(d time.Duration) int {
+	i, same := slices.BinarySearch(rungs, d)
+	if same {
+		i++
+	}
+	return i
+}
+
+// trails are those of all agents by name.
+type trails map[string]trail
+
+// add notes the round trips of a picture, and forgets who is not in it.
+func (all trails) add(p *Picture) trails {
+	next := make(trails, len(p.Agents)) // what a paused screen shows stays as it is
+	for i := range p.Agents {
+		a := &p.Agents[i]
+		t := all[a.Name]
+		switch {
+		case a.RTT != nil:
+			t.add(p.At, max(*a.RTT, 1))
+		case a.Name != p.From: // it needs no path to itself
+			t.add(p.At, unmeasured)
+		}
+		next[a.Name] = t
+	}
+	return next
+}
