@@ -61,7 +61,7 @@ func TestTheToldAddressIsTheOneThatTheOthersCanCall(t *testing.T) {
 		{"an interface", twoNICs, "@eth1", "0.0.0.0", nil, "10.0.0.1:3825"},
 		{"an interface and a port", twoNICs, "@eth1:4000", "0.0.0.0", nil, "10.0.0.1:4000"},
 		{"an interface, as the others", twoNICs, "@eth1", "::", []string{"fd00::2"}, "[fd00::1]:3825"},
-		{"no such interface", twoNICs, "@eth7", "0.0.0.0", nil, "there is no such interface, or it has no address that others can call; these have one: lo "},
+		{"no such interface", twoNICs, "@eth7", "0.0.0.0", nil, "there is no such interface, or it has no address that other machines can call; these have one: lo "},
 		{"a name", twoNICs, "localhost", "0.0.0.0", nil, "127.0.0.1:3825"},
 		{"what is bound", twoNICs, "", "10.0.0.1", []string{"203.0.113.2"}, "10.0.0.1:3825"},
 	} {

@@ -11,11 +11,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"duckduckgoose/agent"
 	"duckduckgoose/agent/client"
+	"duckduckgoose/agent/health"
 	"duckduckgoose/agent/port"
 	"duckduckgoose/netem/transport"
 )
@@ -34,6 +37,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// build builds ddgoose in dir.
+func build(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "ddgoose")
+	out, err := exec.Command("go", "build", "-o", path, "duckduckgoose/cmd/ddgoose").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
 // settings are the part of an agent.Config that differs from agent to agent.
 type settings struct {
 	Name, Bind, Socket, DataDir string
@@ -41,6 +60,8 @@ type settings struct {
 	Expect                      int
 	Key                         []byte
 	Seed                        uint64
+	Lease                       time.Duration // 0: that of the profile lan
+	Check                       health.Check
 }
 
 func runAgent(text string) error {
@@ -50,7 +71,7 @@ func runAgent(text string) error {
 	}
 	a, err := agent.New(agent.Config{
 		Name: s.Name, Bind: s.Bind, Socket: s.Socket, DataDir: s.DataDir, Join: s.Join, Expect: s.Expect,
-		Keys: [][]byte{s.Key}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Keys: [][]byte{s.Key}, Lease: s.Lease, Check: s.Check, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Listen: func(bind string) (agent.Transport, agent.Faults, error) {
 			base, err := port.ListenUDP(bind, slog.Default())
 			if err != nil {

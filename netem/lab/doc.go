@@ -12,6 +12,9 @@
 // cuts and loses at the router, and what the emulator cuts and loses inside the
 // agents, must have the same outcome: who is the goose, and that the flock heals.
 //
+// Programs that agents work with run there as they do on real hosts: a cron and
+// an nginx beside each agent, each with the same settings.
+//
 // The namespaces have no names, so they end with the test, however it ends.
 // Without root or nftables the tests skip. Those that take longer run when
 // DDGOOSE_TEST_EXTRA is set.

@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestRejoinAfterLongCut(t *testing.T) {
 	extra(t)
 	bothWays(t, 5, func(t *testing.T, l *lab) {
 		goose := l.settled()
-		l.set(goose+"/"+without(l.names(), goose), 0)
+		l.set(goose+"/"+strings.Join(l.others(goose), ","), 0)
 		l.watch.silent([]string{goose}, 40*time.Second)
 		l.set("", 0)
 		l.settled()
@@ -48,7 +49,7 @@ func TestRejoinAfterRestartInACut(t *testing.T) {
 	extra(t)
 	bothWays(t, 5, func(t *testing.T, l *lab) {
 		goose := l.settled()
-		l.set(goose+"/"+without(l.names(), goose), 0)
+		l.set(goose+"/"+strings.Join(l.others(goose), ","), 0)
 		require.Error(t, l.member(goose).end(unix.SIGKILL))
 		require.NoError(t, l.member(goose).start())
 		l.watch.until("the others have a goose", func(all map[string]api.Status) bool { return gooseOf(all, l.names()) != "" })
@@ -72,15 +73,4 @@ func TestLossForAMinute(t *testing.T) {
 			})
 		})
 	}
-}
-
-// without joins all names but one, as a group of a partition.
-func without(names []string, name string) string {
-	group := ""
-	for _, n := range names {
-		if n != name {
-			group += "," + n
-		}
-	}
-	return group[1:]
 }

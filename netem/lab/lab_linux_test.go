@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 
 // lease is that of the profile lan, which the agents run with.
 const lease = 500 * time.Millisecond
+
+// calm is a lease that a goose does not lose because the machine is busy.
+const calm = 2 * time.Second
 
 // lab is a flock of agents, each on a host of its own.
 type lab struct {
@@ -35,8 +39,9 @@ type faults interface {
 	set(p shape.Shape, lossPercent uint32) error
 }
 
-// open founds a flock of n, or skips the test where there is no lab.
-func open(t *testing.T, n int, with func(*lab) faults) *lab {
+// open founds a flock of n, or skips the test where there is no lab. What prepares
+// a host is called before its agent starts.
+func open(t *testing.T, n int, with func(*lab) faults, prepare ...func(*member)) *lab {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: the kernel lab needs root to make network namespaces")
 	}
@@ -56,6 +61,9 @@ func open(t *testing.T, n int, with func(*lab) faults) *lab {
 	l.watch = newWatch(t, l.members)
 	l.faults = with(l)
 	for _, m := range l.members {
+		for _, f := range prepare {
+			f(m)
+		}
 		require.NoError(t, m.start())
 	}
 	l.settled()
@@ -84,6 +92,11 @@ func (l *lab) names() (names []string) {
 		names = append(names, m.Name)
 	}
 	return names
+}
+
+// others are all but one.
+func (l *lab) others(name string) []string {
+	return slices.DeleteFunc(l.names(), func(n string) bool { return n == name })
 }
 
 func (l *lab) member(name string) *member { return l.members[name[0]-'a'] }

@@ -30,6 +30,7 @@ func TestStreamsPassWhereLargePacketsAreLost(t *testing.T) {
 	}
 	back := l.other(goose)
 	require.Error(t, l.member(back).end(unix.SIGKILL))
+	l.watch.until("its end is seen", func(all map[string]api.Status) bool { return all[back].Role == api.RoleDead })
 	require.NoError(t, l.member(back).start())
 	l.settled()
 

@@ -46,7 +46,7 @@ func (l *lab) try(o outcome) {
 	l.t.Helper()
 	goose := l.settled()
 	cast := map[rune]string{'G': goose}
-	others := slices.DeleteFunc(l.names(), func(name string) bool { return name == goose })
+	others := l.others(goose)
 	for i, role := range "wxyz" {
 		cast[role] = others[i]
 	}
