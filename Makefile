@@ -3,7 +3,9 @@
 GO      ?= go
 BIN     := bin/ddgoose
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+DATE    ?= $(shell git log -1 --format=%cd --date=format:%Y-%m-%d 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 FOR     ?= 30s
 
 # Tests of this name run a real flock: without the race detector, and never from Go's cache, which
@@ -11,7 +13,8 @@ FOR     ?= 30s
 PROCESSES := ^TestProcessesOfA
 
 # The time-outs of tests end only what hangs: they are about three times what the slowest package takes beside ten
-# other programs on two cores.
+# other programs on two cores. make check vets, so the tests need not.
+TEST    := $(GO) test -vet=off
 
 .DEFAULT_GOAL := help
 
@@ -24,39 +27,44 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ddgoose
 
 ## test: every test that needs only Go (at most 8 minutes on two cores)
-test: test-race test-model test-sim test-virtual test-fuzz test-processes
+# What has one thread runs beside the rest; real processes, whose times are measured, run alone.
+test:
+	$(MAKE) --no-print-directory -j2 race-bubbles race-others test-model test-sim test-virtual test-fuzz
+	$(MAKE) --no-print-directory test-processes
 
-## test-race: all tests with the race detector, but for those of test-processes; the model check at small bounds
+## test-race: tests with the race detector, but for test-processes and what test-model and test-sim run without it
 # Tests in bubbles of virtual time get one processor: with more, Go 1.26 lets two threads run the timers of one bubble
 # under one race context (unlockAndRun in runtime/time.go), and the race detector crashes. It needs no second one.
-RACE    := $(GO) test -race -timeout 20m -skip '$(PROCESSES)'
+RACE    := $(TEST) -race -timeout 20m -skip '$(PROCESSES)'
+# In these nobody starts a goroutine, the tests neither: the race detector would see nothing, and take eight times as long.
+SINGLE  := ./agent/member ./agent/store ./agent/internal/founding
 BUBBLES  = $(shell grep -rl --include='*_test.go' '"testing/synctest"' . | xargs -n1 dirname | sort -u)
 test-race:
 	$(MAKE) --no-print-directory -j2 race-bubbles race-others
 race-bubbles:
 	$(RACE) -cpu 1 -p 1 $(BUBBLES)
 race-others:
-	$(RACE) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUBBLES))")
+	$(RACE) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUBBLES) $(SINGLE))")
 
 ## test-processes: real agent processes, killed, cut off, healed and measured
 test-processes:
-	$(GO) test -count=1 -timeout 12m -run '$(PROCESSES)' ./cmd/ddgoose/...
+	$(TEST) -count=1 -timeout 12m -run '$(PROCESSES)' ./cmd/ddgoose/...
 
-## test-model: the model check of the rules without the race detector
+## test-model: the model check of the rules, and seeds of wild schedules
 test-model:
-	$(GO) test -count=1 -timeout 15m -run 'ModelCheck' ./agent/election
+	$(TEST) -count=1 -timeout 15m -run 'ModelCheck|WildSchedules' ./agent/election
 
-## test-sim: the simulator's scenarios and seeds without the race detector
+## test-sim: the simulator's scenarios, seeds, crashes after every effect, and planted faults; packages without goroutines
 test-sim:
-	$(GO) test -count=1 -timeout 15m ./netem/sim
+	$(TEST) -count=1 -timeout 15m ./netem/sim $(SINGLE)
 
 ## test-virtual: whole agents in virtual time, tormented by a few seeds; what the race detector makes slow, or hides
 test-virtual:
-	$(GO) test -count=1 -timeout 15m -run 'VirtualSoak|AHundredElections|AllocatesNothing' ./agent -soak.seeds 2
+	$(TEST) -count=1 -timeout 15m -run 'VirtualSoak|AHundredElections|AllocatesNothing|HistoriesAgree' ./agent -soak.seeds 2
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:
-	$(MAKE) --no-print-directory fuzz FOR=5000x
+	$(MAKE) --no-print-directory fuzz FOR=2000x
 
 ## modelcheck: the model check at full bounds (minutes)
 modelcheck:
@@ -66,16 +74,19 @@ modelcheck:
 # Until Go 1.27 a timed run may end with a bare "context deadline exceeded" (golang/go issue 75804). What a run
 # finds it writes to testdata/fuzz, so a run that failed is judged by playing that again.
 fuzz:
-	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cache=$$($(GO) env GOCACHE)/fuzz; \
+	for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  $(TEST) -c -fuzz . -o "$$dir/fuzz" $$pkg; \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$pkg/*_test.go); do \
 	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FOR) -fuzzminimizetime 1x $$pkg || $(GO) test -run "^$$target$$" $$pkg; \
+	    (cd $$pkg && "$$dir/fuzz" -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FOR) -test.fuzzminimizetime 1x \
+	      -test.fuzzcachedir "$$cache/duckduckgoose/$$pkg") || $(TEST) -run "^$$target$$" $$pkg; \
 	  done; \
 	done
 
-## test-extra: what takes long or needs more than Go: root, a browser, HAProxy, PostgreSQL, Docker (at most 15 minutes)
+## test-extra: what takes long or needs more than Go: root, a browser, cron, nginx, HAProxy, PostgreSQL, Docker, Podman, rpm (at most 15 minutes)
 test-extra:
-	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 15m ./netem/lab ./cmd/ddgoose/soak ./cmd/ddgoose/deploy ./cmd/ddgoose/run ./agent/fence
+	DDGOOSE_TEST_EXTRA=1 $(GO) test -count=1 -v -timeout 30m ./netem/lab ./cmd/ddgoose/soak ./cmd/ddgoose/deploy ./cmd/ddgoose/run ./cmd/ddgoose/proxy ./agent/fence
 
 ## soak: torment a local flock of seven for SOAK_FOR (10m), by SEED (drawn)
 soak: build
@@ -105,12 +116,23 @@ check:
 rewrite:
 	$(GO) test ./agent/election ./wire ./netem ./cmd/ddgoose -run 'Stories|Bytes|Golden|Help' -rewrite
 
+## screen: take the picture of the live screen in README.md from a flock of five
+screen:
+	$(GO) test -count=1 ./cmd/ddgoose -run ReadmesScreen -rewrite
+
 # What is made to be carried elsewhere goes below DIST; DESTDIR and PREFIX say where install puts what.
 DIST    ?= dist
 PREFIX  ?= /usr/local
 DEPLOY  := cmd/ddgoose/deploy
+TEXTS   := LICENSE README.md CHANGELOG.md
+HANDBOOK := cmd/ddgoose/README.md
 IMAGE   ?= ddgoose:latest
-PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+PLATFORMS ?= linux/amd64 linux/arm64 linux/arm linux/riscv64 linux/ppc64le linux/s390x darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
+# Linux packages and the image are made for these; both are in PLATFORMS.
+PACKAGED  ?= amd64 arm64
+MAINTAINER ?= The DuckDuckGoose authors <ddgoose@localhost>
+# Packages need a version of numbers: that of the tag, +N for N commits after it, else the date of the commit.
+PACKAGE_VERSION = $(or $(shell echo '$(VERSION)' | sed -En 's/^v?([0-9]+\.[0-9]+\.[0-9]+(-rc[0-9]+)?)(-([0-9]+)-g[0-9a-f]+)?(-dirty)?$$/\1+\4/p' | sed 's/+$$//'),0.0.$(SOURCE_DATE_EPOCH))
 # The same commit makes the same bytes: dates are the commit's, and GNU tar knows no owners.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 TAR     ?= tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$(SOURCE_DATE_EPOCH)
@@ -135,24 +157,43 @@ install: man
 	install -m 644 $(DIST)/completions/ddgoose.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ddgoose
 	install -m 644 $(DIST)/completions/_ddgoose $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ddgoose
 	install -m 644 $(DIST)/completions/ddgoose.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ddgoose.fish
-	install -m 644 LICENSE README.md $(DEPLOY)/ddgoose.yaml $(DESTDIR)$(PREFIX)/share/doc/ddgoose
+	install -m 644 $(TEXTS) $(DEPLOY)/ddgoose.yaml $(DESTDIR)$(PREFIX)/share/doc/ddgoose
+	install -m 644 $(HANDBOOK) $(DESTDIR)$(PREFIX)/share/doc/ddgoose/handbook.md
 	install -m 644 $(DEPLOY)/ddgoose.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ddgoose.conf
 	sed 's,/usr/local/bin/,$(PREFIX)/bin/,' $(DEPLOY)/ddgoose.service > $(DIST)/ddgoose.service
 	install -m 644 $(DIST)/ddgoose.service $(DESTDIR)$(PREFIX)/lib/systemd/system/ddgoose.service
 
-## dist: archives for Linux and macOS, amd64 and arm64, with checksums (needs GNU tar)
-dist: man
-	rm -rf $(DIST)/ddgoose-* $(DIST)/SHA256SUMS
-	@set -e; for platform in $(PLATFORMS); do \
-	  name=ddgoose-$(VERSION)-$$(echo $$platform | tr / -); echo "$$name"; mkdir -p $(DIST)/$$name; \
+## dist: archives, packages (.deb, .rpm, .apk), an OCI image, SBOMs and checksums (needs GNU tar)
+# The packages hold what install puts in place. Programs that only dist needs have a module file of their own, in tools.
+dist:
+	rm -rf $(DIST)/ddgoose[-_]* $(DIST)/SHA256SUMS $(DIST)/build $(DIST)/package
+	$(MAKE) --no-print-directory install DESTDIR=$(DIST)/package/root PREFIX=/usr
+	@set -e; sbom=$$(cd tools && $(GO) tool -n cyclonedx-gomod); n=0; began=$$(date +%s); for platform in $(PLATFORMS); do \
+	  left=; [ $$n = 0 ] || left=", about $$(( ($$(date +%s) - began) * ($(words $(PLATFORMS)) - n) / n ))s left"; n=$$((n + 1)); \
+	  name=ddgoose-$(VERSION)-$$(echo $$platform | tr / -); echo "$$name ($$n of $(words $(PLATFORMS))$$left)"; \
+	  build=$(DIST)/build/$$(echo $$platform | tr / -); mkdir -p $(DIST)/$$name; \
 	  CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
-	    $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(DIST)/$$name/ddgoose ./cmd/ddgoose; \
-	  cp -R LICENSE README.md $(DIST)/man $(DIST)/completions $(DIST)/$$name; \
+	    $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $$build/ddgoose ./cmd/ddgoose; \
+	  $$sbom bin -json -std -noserial -notimestamp -version '$(VERSION)' -output $(DIST)/$$name.cdx.json $$build/ddgoose 2>/dev/null; \
+	  cp -R $(TEXTS) $(DIST)/man $(DIST)/completions $$build/ddgoose $(DIST)/$$name; cp $(HANDBOOK) $(DIST)/$$name/handbook.md; \
 	  case $$platform in linux/*) cp $(DEPLOY)/ddgoose.service $(DEPLOY)/ddgoose.sysusers $(DEPLOY)/ddgoose.yaml $(DIST)/$$name;; esac; \
 	  $(TAR) -C $(DIST) -cf - $$name | gzip -n -9 > $(DIST)/$$name.tar.gz; \
 	  rm -rf $(DIST)/$$name; \
 	done
-	cd $(DIST) && $(SHA256) ddgoose-*.tar.gz > SHA256SUMS
+	gzip -n -9 $(DIST)/package/root/usr/share/man/man1/*
+	cp $(DEPLOY)/package/* $(DIST)/package
+	@set -e; nfpm=$$(cd tools && $(GO) tool -n nfpm); cd $(DIST)/package; for arch in $(PACKAGED); do \
+	  install -m 755 ../build/linux-$$arch/ddgoose root/usr/bin/ddgoose; \
+	  find . -exec touch -d @$(SOURCE_DATE_EPOCH) {} +; \
+	  for kind in deb rpm apk; do \
+	    ARCH=$$arch VERSION='$(PACKAGE_VERSION)' MAINTAINER='$(MAINTAINER)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	      $$nfpm package --packager $$kind --target ..; \
+	  done; \
+	done
+	TAR='$(TAR)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	  $(DEPLOY)/package/oci.sh $(DIST)/ddgoose-$(VERSION)-oci.tar $(DIST)/build $(VERSION) $(PACKAGED)
+	rm -rf $(DIST)/build $(DIST)/package
+	cd $(DIST) && $(SHA256) ddgoose[-_]* > SHA256SUMS
 
 ## image: a container image of the binary alone, IMAGE (ddgoose:latest)
 image:
@@ -162,6 +203,21 @@ image:
 	cp $(DEPLOY)/Dockerfile $(DIST)/image
 	docker build --tag $(IMAGE) $(DIST)/image
 
+## module: rename the Go module: make module PATH=github.com/you/duckduckgoose
+# PATH names the module there, so programs are looked for where they were when make began.
+ifeq ($(origin PATH),command line)
+NEWMODULE := $(PATH)
+override PATH := $(shell /usr/bin/tr '\0' '\n' < /proc/$$PPID/environ | /usr/bin/sed -n 's/^PATH=//p')
+endif
+module:
+	@case '$(NEWMODULE)' in ?*/?*) ;; *) echo 'name the new module, as: make module PATH=github.com/you/duckduckgoose' >&2; exit 2;; esac
+	@set -e; old=$$($(GO) list -m | sed 's/\./\\./g'); \
+	grep -rl --include='*.go' --include=README.md "$$old/" . | xargs sed -i.old "s#\\([\"[]\\)$$old/#\\1$(NEWMODULE)/#g"; \
+	find . -name '*.go.old' -o -name README.md.old | xargs rm -f
+	$(GO) mod edit -module '$(NEWMODULE)'
+	$(GO) fmt ./... > /dev/null
+	$(GO) build ./...
+
 ## clean: remove what was built
 clean:
 	rm -rf bin dist out
@@ -170,4 +226,4 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-.PHONY: run build test test-sim test-processes test-extra soak test-race race-bubbles race-others test-model test-fuzz modelcheck fuzz bench check rewrite man install dist image clean help sim
+.PHONY: module run build test test-sim test-processes test-extra soak test-race race-bubbles race-others test-model test-fuzz modelcheck fuzz bench check rewrite screen man install dist image clean help sim

@@ -3,7 +3,10 @@ package deploy
 import (
 	"errors"
 	"io"
+	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,6 +238,37 @@ func TestKubernetesObjectsFitTogether(t *testing.T) {
 	require.Equal(t, image.user, pod.SecurityContext.FSGroup, "or it may read neither its key nor its disk")
 	require.True(t, c.SecurityContext.ReadOnlyRootFilesystem)
 	require.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities["drop"])
+}
+
+// TestKustomizeBaseIsOfKubernetesTypes needs no cluster: a module of its own has
+// kustomize and Kubernetes's types, which are too large for ours.
+func TestKustomizeBaseIsOfKubernetesTypes(t *testing.T) {
+	extra(t)
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	build := func(args ...string) (string, error) {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = "testdata/kubernetes"
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := build("mod", "download"); err != nil {
+		t.Skipf("SKIPPED: Kubernetes's modules cannot be had: %v: %.300s", err, out)
+	}
+	reader := filepath.Join(t.TempDir(), "reader")
+	out, err := build("build", "-o", reader, ".")
+	require.NoError(t, err, out)
+	stdout, stderr, code := run(t, reader, here)
+	require.Zero(t, code, stderr)
+	require.Len(t, strings.Fields(stdout), len(manifest(t)))
+
+	wrong := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(wrong, "kustomization.yaml"), []byte(read(t, "kustomization.yaml")), 0o600))
+	text := strings.Replace(read(t, "kubernetes.yaml"), "clusterIP:", "clusterIp:", 1)
+	require.NoError(t, os.WriteFile(filepath.Join(wrong, "kubernetes.yaml"), []byte(text), 0o600))
+	_, stderr, code = run(t, reader, wrong)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "clusterIp")
 }
 
 func TestKubernetesAgentsHaveFlagsThatAreRight(t *testing.T) {

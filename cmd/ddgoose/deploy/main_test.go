@@ -3,17 +3,17 @@ package deploy
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // The agents' ports in all of these: between agents, and --http.
@@ -25,12 +25,8 @@ const (
 // soon bounds every wait for what must happen.
 const soon = 60 * time.Second
 
-// built is the real binary, built once.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+// built is the real binary.
+var built apitest.Binary
 
 func TestMain(m *testing.M) {
 	for _, kv := range os.Environ() {
@@ -39,25 +35,13 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
-	}
+	_ = built.Remove()
 	os.Exit(code)
 }
 
 func binary(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "dep"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "ddgoose"), "..").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("go build: %w: %s", err, out)
-		}
-	})
-	require.NoError(t, built.err)
-	return filepath.Join(built.dir, "ddgoose")
+	return built.Path(t)
 }
 
 // extra skips what make test-extra alone runs.

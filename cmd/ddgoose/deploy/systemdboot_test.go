@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +14,8 @@ import (
 // booted is a systemd of its own, in a container that borrows this machine's /usr.
 type booted struct {
 	engine
-	name string
+	name    string
+	program string // where ddgoose is in it
 }
 
 const (
@@ -22,10 +24,31 @@ const (
 	bootedConfig = "name: one\nexpect: 1\njoin: 127.0.0.1\nsocket-mode: \"0660\"\n"
 	// bootedDropIn is so that the test need not wait for half a minute.
 	bootedDropIn = "[Service]\nWatchdogSec=5\n"
+
+	bootedPasswd = "root:x:0:0::/root:/bin/sh\n"
+	bootedGroup  = "root:x:0:\n"
 )
 
-// bootSystemd skips aloud where systemd does not come up in a container.
-func bootSystemd(t *testing.T) booted {
+// bootedWork is a service that ignores SIGTERM, and keeps the token of each start.
+const bootedWork = "[Service]\nEnvironmentFile=/run/work.env\nExecStart=/bin/sh -c 'trap \"\" TERM; echo $DDGOOSE_TOKEN >> /run/tokens; exec sleep 1000'\n"
+
+// bootUnit boots a systemd that has the unit, and the binary below /opt.
+func bootUnit(t *testing.T) booted {
+	t.Helper()
+	b := bootSystemd(t, map[string]string{
+		"etc/systemd/system/ddgoose.service":             strings.ReplaceAll(read(t, "ddgoose.service"), "/usr/local/bin/", "/opt/bin/"),
+		"etc/systemd/system/ddgoose.service.d/test.conf": bootedDropIn,
+		"etc/systemd/system/work.service":                bootedWork,
+		"opt/bin/ddgoose":                                read(t, binary(t)),
+		"etc/passwd":                                     bootedPasswd + "ddgoose:x:64000:64000::/:/usr/sbin/nologin\n",
+		"etc/group":                                      bootedGroup + "ddgoose:x:64000:\n",
+	})
+	b.program = "/opt/bin/ddgoose"
+	return b
+}
+
+// bootSystemd boots one that has these files. It skips aloud where systemd does not come up in a container.
+func bootSystemd(t *testing.T, files map[string]string) booted {
 	t.Helper()
 	b := booted{engine: engineHere(t)}
 	b.name = b.prefix + "systemd"
@@ -33,22 +56,26 @@ func bootSystemd(t *testing.T) booted {
 		t.Skipf("SKIPPED: there is no systemd here to try the unit with: %v", err)
 	}
 	root := shortDir(t)
-	write := func(path, text string, mode os.FileMode) {
+	write := func(path, text string) {
 		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		mode := os.FileMode(0o644)
+		if strings.Contains(path, "/bin/") {
+			mode = 0o755
+		}
 		require.NoError(t, os.WriteFile(path, []byte(text), mode))
 	}
 	for _, link := range []string{"bin", "sbin", "lib", "lib64"} {
 		require.NoError(t, os.Symlink("usr/"+link, filepath.Join(root, link)))
 	}
-	write("etc/passwd", "root:x:0:0::/root:/bin/sh\nddgoose:x:64000:64000::/:/usr/sbin/nologin\n", 0o644)
-	write("etc/group", "root:x:0:\nddgoose:x:64000:\n", 0o644)
-	write("etc/machine-id", strings.Repeat("d", 32)+"\n", 0o644)
-	write("etc/ddgoose/ddgoose.yaml", bootedConfig, 0o644)
-	write("etc/systemd/system/ddgoose.service", strings.ReplaceAll(read(t, "ddgoose.service"), "/usr/local/bin/", "/opt/bin/"), 0o644)
-	write("etc/systemd/system/ddgoose.service.d/test.conf", bootedDropIn, 0o644)
-	write("opt/bin/ddgoose", read(t, binary(t)), 0o755)
-	write("Dockerfile", "FROM scratch\nCOPY . /\n", 0o644)
+	write("etc/passwd", bootedPasswd)
+	write("etc/group", bootedGroup)
+	write("etc/machine-id", strings.Repeat("d", 32)+"\n")
+	write("etc/ddgoose/ddgoose.yaml", bootedConfig)
+	write("Dockerfile", "FROM scratch\nCOPY . /\n")
+	for path, text := range files {
+		write(path, text)
+	}
 
 	b.atTheEnd("image", "rm", "--force", b.name)
 	b.do("build", "--tag", b.name, root)
@@ -69,9 +96,11 @@ func bootSystemd(t *testing.T) booted {
 	return b
 }
 
-func (b booted) show(property string) string {
+func (b booted) show(property string) string { return b.showOf("ddgoose", property) }
+
+func (b booted) showOf(unit, property string) string {
 	b.t.Helper()
-	return b.do("exec", b.name, "systemctl", "show", "--property", property, "--value", "ddgoose")
+	return b.do("exec", b.name, "systemctl", "show", "--property", property, "--value", unit)
 }
 
 func (b booted) restarts() int {
@@ -86,7 +115,7 @@ func (b booted) token(above uint64) (token uint64) {
 	b.t.Helper()
 	eventually(b.t, func() bool {
 		// Root's command finds the socket by itself.
-		out, code := b.try("exec", b.name, "/opt/bin/ddgoose", "is-goose", "--timeout", "10s")
+		out, code := b.try("exec", b.name, b.program, "is-goose", "--timeout", "10s")
 		if code != 0 {
 			return false
 		}
@@ -102,7 +131,7 @@ func (b booted) token(above uint64) (token uint64) {
 // under the real systemd, inside all the walls of the unit.
 func TestSystemdRunsTheUnit(t *testing.T) {
 	extra(t)
-	b := bootSystemd(t)
+	b := bootUnit(t)
 	b.do("exec", b.name, "systemctl", "start", "ddgoose")
 	require.Equal(t, "active", b.show("ActiveState"))
 	token := b.token(0)
@@ -134,4 +163,95 @@ func TestSystemdRunsTheUnit(t *testing.T) {
 func (b booted) journal() string {
 	b.t.Helper()
 	return b.do("exec", b.name, "journalctl", "--no-pager", "--unit", "ddgoose")
+}
+
+// TestRunHasTheRealSystemdRunAUnit ends a service that ignores SIGTERM long before
+// systemd itself would kill it, after a minute and a half.
+func TestRunHasTheRealSystemdRunAUnit(t *testing.T) {
+	extra(t)
+	b := bootUnit(t)
+	b.do("exec", b.name, "systemctl", "start", "ddgoose")
+	token := b.token(0)
+	run := []string{"exec", b.name, b.program, "run", "--unit", "work.service", "--env-file", "/run/work.env", "--grace", "100ms"}
+	b.do(append([]string{"exec", "--detach"}, run[1:]...)...)
+	working := func(token uint64) {
+		t.Helper()
+		eventually(t, func() bool {
+			tokens, code := b.try("exec", b.name, "cat", "/run/tokens")
+			return code == 0 && strings.HasSuffix("\n"+tokens, "\n"+strconv.FormatUint(token, 10))
+		}, "it works with token %d", token)
+		require.Equal(t, "active", b.showOf("work", "ActiveState"))
+	}
+	working(token)
+	b.do("exec", b.name, "systemctl", "kill", "--signal", "STOP", "ddgoose")
+	eventually(t, func() bool { return b.showOf("work", "ActiveState") == "failed" }, "its lease is over, so it is killed")
+	require.Equal(t, "2", b.showOf("work", "ExecMainCode"), "by a signal")
+	require.Equal(t, "9", b.showOf("work", "ExecMainStatus"))
+	b.do("exec", b.name, "systemctl", "kill", "--signal", "KILL", "ddgoose")
+	token = b.token(token)
+	working(token)
+
+	_, code := b.try(run...)
+	require.Equal(t, 1, code, "another run has it")
+	require.Equal(t, "active", b.showOf("work", "ActiveState"))
+}
+
+// formerPackage is this tree's Debian package with the former build in it: that had none of its own.
+func formerPackage(t *testing.T, dist string) string {
+	t.Helper()
+	former, dir := formerBinary(t), t.TempDir()
+	out := filepath.Join(dir, "former.deb")
+	_, stderr, code := run(t, "sh", "-ec", `dpkg-deb --raw-extract "$1" "$3/deb"
+		install -m 755 "$2" "$3/deb/usr/bin/ddgoose"
+		sed -i 's/^Version: .*/Version: 1.2.2/' "$3/deb/DEBIAN/control"
+		dpkg-deb --root-owner-group -Znone --build "$3/deb" "$4"`, "sh",
+		filepath.Join(dist, "ddgoose_1.2.3_"+runtime.GOARCH+".deb"), former, dir, out)
+	require.Zero(t, code, stderr)
+	return out
+}
+
+// TestDebianPackageUnderSystemd installs the former build, starts it, upgrades it as it runs, and removes it.
+func TestDebianPackageUnderSystemd(t *testing.T) {
+	tool(t, "dpkg-deb", "a Debian system is needed")
+	dist := makePackages(t, "v1.2.3")
+	b := bootSystemd(t, map[string]string{
+		"packages/former.deb":        read(t, formerPackage(t, dist)),
+		"packages/now.deb":           read(t, filepath.Join(dist, "ddgoose_1.2.3_"+runtime.GOARCH+".deb")),
+		"var/lib/dpkg/status":        "",
+		"var/lib/dpkg/available":     "",
+		"var/lib/dpkg/info/format":   "1\n",
+		"var/lib/dpkg/updates/.keep": "",
+	})
+	b.program = "/usr/bin/ddgoose"
+	inside := func(command ...string) string {
+		t.Helper()
+		return b.do(append([]string{"exec", b.name}, command...)...)
+	}
+	// The machine's /usr is read only: what packages write lies over it.
+	inside("mkdir", "/run/upper", "/run/work")
+	if out, code := b.try("exec", b.name, "mount", "-t", "overlay", "overlay", "-o", "lowerdir=/usr,upperdir=/run/upper,workdir=/run/work", "/usr"); code != 0 {
+		t.Skipf("SKIPPED: nothing can be laid over /usr in a container here: %s", out)
+	}
+
+	inside("dpkg", "--install", "/packages/former.deb")
+	require.Equal(t, "disabled", b.show("UnitFileState"))
+	require.Equal(t, "inactive", b.show("ActiveState"), "only an upgrade starts anything")
+	inside("systemctl", "enable", "--now", "ddgoose")
+	token, before := b.token(0), b.show("MainPID")
+
+	inside("dpkg", "--install", "/packages/now.deb")
+	require.Equal(t, "active", b.show("ActiveState"))
+	require.NotEqual(t, before, b.show("MainPID"), "it runs the new build")
+	require.Contains(t, inside(b.program, "version"), "v1.2.3")
+	b.token(token)
+	require.Equal(t, "enabled", b.show("UnitFileState"))
+
+	inside("dpkg", "--remove", "ddgoose")
+	require.Equal(t, "not-found", b.show("LoadState"))
+	require.Equal(t, "inactive", b.show("ActiveState"))
+	inside("dpkg", "--purge", "ddgoose")
+	inside("test", "!", "-e", "/usr/bin/ddgoose")
+	inside("test", "!", "-L", "/etc/systemd/system/multi-user.target.wants/ddgoose.service")
+	inside("test", "-s", "/etc/ddgoose/ddgoose.yaml")
+	inside("test", "-d", "/var/lib/ddgoose/one")
 }
