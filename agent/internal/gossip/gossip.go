@@ -454,8 +454,11 @@ func (g *Gossip) NotifyConflict(existing, other *memberlist.Node) {
 	}
 }
 
-// CloneText reports two agents of one id and start.
+// CloneText reports two agents of one id and start: the same text, whichever is named first.
 func CloneText(name string, id election.ID, a, b netip.AddrPort) string {
+	if b.Compare(a) < 0 {
+		a, b = b, a
+	}
 	return fmt.Sprintf("agent %s (%s) runs twice, at %s and %s: neither is believed. If both run, from copies of one data directory: stop one and empty its directory; the other is believed again within a minute. If only one runs, from a restored directory: stop it, empty that directory and start it with --join", name, id, a, b)
 }
 

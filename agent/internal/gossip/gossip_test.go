@@ -184,3 +184,8 @@ func TestFailedAgentsAreListedForADay(t *testing.T) {
 		f.until("forgotten", func() bool { return len(a.Peers()) == 1 })
 	})
 }
+
+func TestACloneIsOneProblemWhicheverOfTheTwoIsNamedFirst(t *testing.T) {
+	a, b := netip.MustParseAddrPort("10.0.0.1:3825"), netip.MustParseAddrPort("10.0.0.2:3825")
+	require.Equal(t, CloneText("c", election.ID{1}, a, b), CloneText("c", election.ID{1}, b, a))
+}
