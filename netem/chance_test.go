@@ -87,7 +87,7 @@ func TestGilbertElliottLosesInBursts(t *testing.T) {
 	require.InDelta(t, 10.0/11*0.1+1.0/11*0.6, float64(c.Lost)/packets, 0.006)
 }
 
-// delays gives mean, deviation and correlation of neighbours, in milliseconds.
+// delays returns mean, deviation and correlation of neighbours, in milliseconds.
 func delays(t *testing.T, rules string) (mean, deviation, correlation, least, most float64) {
 	all := make([]float64, 0, packets)
 	emulate(t, rules, 100, 0, func(_ int, v Verdict) { all = append(all, v.Delay.Seconds()*1e3) })

@@ -2,12 +2,12 @@ package netem
 
 import "time"
 
-// Dice is a stream of chance fixed by its seed, the same on every machine: a
-// splitmix64 generator. *Dice is a math/rand/v2 Source, and an io.Reader.
+// Dice is a generator of random numbers (splitmix64): the same seed gives the same
+// numbers on every machine. *Dice is a math/rand/v2 Source and an io.Reader.
 type Dice uint64
 
-// NewDice gives the stream of one link. Streams of different seeds, directions
-// or keys are independent: how often one is drawn from moves no other.
+// NewDice returns the dice of one link. Dice of different seeds, directions or keys
+// are independent of each other.
 func NewDice(seed uint64, dir Direction, key string) Dice {
 	// FNV-1a takes in the key; one round of the generator spreads each part.
 	h := uint64(14695981039346656037)

@@ -1,7 +1,7 @@
-// Package netem decides what a bad network does to each packet.
+// Package netem decides what happens to each packet in a bad network.
 //
-// The rules are written in the words of Linux' tc-netem, and print as they
-// parse, so that a failure can be pasted back:
+// The rules have the words of Linux' tc-netem. Rules that are printed can be parsed
+// again, so that a failure can be replayed by pasting them:
 //
 //	RULES := RULE (';' RULE)*                                    "" is none
 //	RULE  := [out|in|both] PEER(,PEER)*: FAULT (' ' FAULT)*      default both
@@ -19,10 +19,10 @@
 //	a: delay 0s; *: loss 5% delay 40ms 10ms   everyone but a, which is left alone
 //
 // The first rule that matches a direction and a peer decides; later ones are
-// not looked at. A name is [A-Za-z0-9._-]{1,63}; what reads as an IP address
-// is one. The colon that ends the peers is the one followed by a space, so
-// IPv6 addresses fit. An address without a port is every port of that host.
-// A peer whose name is not known yet matches by "*" or by address only.
+// ignored. A name is [A-Za-z0-9._-]{1,63} that is no IP address. A colon and a
+// space end the peers, so IPv6 addresses fit. An address without a port matches
+// every port of that host. A peer whose name is not known yet matches only by "*"
+// or by address.
 //
 //	cut        nothing passes. Stands alone in its rule.
 //	loss       each packet is lost with probability P. With gemodel losses come

@@ -2,8 +2,8 @@ package netem
 
 import "time"
 
-// MaxLinks bounds how many links an Emulator remembers, whoever sends. Beyond it
-// the oldest is forgotten, and begins anew when met again.
+// MaxLinks bounds the links that an Emulator remembers. When there are more, it
+// forgets the oldest, which starts again from the seed when it is next used.
 const MaxLinks = 4096
 
 // Verdict is what happens to one packet. The zero Verdict lets it pass at once.
@@ -25,7 +25,7 @@ func (v Verdict) Flip(b []byte) {
 	}
 }
 
-// Counters tells how often each fault struck since the Emulator was made.
+// Counters says how often each fault occurred since the Emulator was made.
 type Counters struct {
 	Cut        uint64 // packets dropped by cut
 	Lost       uint64 // packets dropped by loss
@@ -38,12 +38,12 @@ type Counters struct {
 	WritesHeld uint64 // pieces of streams held, by delay or rate
 }
 
-// Emulator applies rules to the packets of one agent, for one goroutine at a
-// time. Time is an argument: any count that does not go backwards.
+// Emulator applies rules to the packets of one agent. Only one goroutine at a time
+// may use it. The caller passes the time, which must not go backwards.
 //
 // Each link (a direction and a peer) has dice of its own, so the same seed and
-// packets give the same verdicts, whatever other links do. Give each agent its
-// own seed: with one for two they would lose the same packets of a third.
+// packets give the same verdicts, whatever happens on other links. Give each agent
+// its own seed: two agents with one seed lose the same packets of a third.
 type Emulator struct {
 	seed     uint64
 	rules    Rules
@@ -54,21 +54,21 @@ type Emulator struct {
 	counters Counters
 }
 
-// New gives an Emulator without rules.
+// New returns an Emulator without rules.
 func New(seed uint64) *Emulator {
 	return &Emulator{seed: seed, links: make(map[linkKey]*link)}
 }
 
-// Seed gives the seed that New was given.
+// Seed returns the seed that New was given.
 func (e *Emulator) Seed() uint64 { return e.seed }
 
-// Rules gives the rules in force.
+// Rules returns the rules in force.
 func (e *Emulator) Rules() Rules { return e.rules }
 
-// Counters gives what was counted until now.
+// Counters returns what was counted until now.
 func (e *Emulator) Counters() Counters { return e.counters }
 
-// Set replaces the rules. Queues are emptied and bursts of loss end; the dice roll on.
+// Set replaces the rules. It empties queues and ends bursts of loss. The dice continue.
 func (e *Emulator) Set(r Rules) {
 	e.rules, e.list = r, r.compile()
 	for _, l := range e.links {
@@ -107,8 +107,8 @@ func (e *Emulator) Packet(now time.Duration, dir Direction, peer Peer, size int)
 	return v
 }
 
-// delay gives how much later one copy of a packet goes: first it waits for the
-// link, then it travels. It is false when the link's queue is full.
+// delay returns the delay of one copy of a packet: its wait for the link's rate, and
+// the delay of the rule. It returns false if the link's queue is full.
 func (e *Emulator) delay(now time.Duration, f *faults, l *link, size int) (time.Duration, bool) {
 	var wait, travel time.Duration
 	if f.has(kindRate) {
@@ -130,20 +130,20 @@ func (e *Emulator) delay(now time.Duration, f *faults, l *link, size int) (time.
 	return wait + travel, true
 }
 
-// Cut tells whether nothing passes between this agent and the peer in this
-// direction. It counts and draws nothing.
+// Cut reports whether a rule cuts this direction to or from the peer. It neither
+// counts nor draws anything.
 func (e *Emulator) Cut(dir Direction, peer Peer) bool {
 	f := e.match(dir, &peer)
 	return f != nil && f.has(kindCut)
 }
 
-// CutEither tells whether a stream with the peer is dead: it needs both directions.
+// CutEither reports whether a rule cuts one of the directions: streams need both.
 func (e *Emulator) CutEither(peer Peer) bool {
 	return e.Cut(Out, peer) || e.Cut(In, peer)
 }
 
-// DialLost draws whether loss, in either direction, fails the opening of a
-// stream to the peer. Whether a cut does is for CutEither to say.
+// DialLost draws whether a new stream to the peer fails by loss, in either
+// direction. For cuts see CutEither.
 func (e *Emulator) DialLost(peer Peer) bool {
 	for _, dir := range [...]Direction{Out, In} {
 		if f, l := e.find(dir, peer); f != nil && l.streams.lost(&f.loss) {
@@ -154,9 +154,10 @@ func (e *Emulator) DialLost(peer Peer) bool {
 	return false
 }
 
-// StreamWrite gives how long a write to a stream is held, and how many of its
-// size bytes may then go; the rest asks again. A write is delayed once: first
-// is true for its first piece. Streams wait for a rate as long as it takes.
+// StreamWrite returns how long a write of size bytes to a stream must wait, and how
+// many of its bytes may then be sent; the caller asks again for the rest. The delay
+// counts once per write: first is true for its first piece. Streams wait for their
+// rate without a bound.
 func (e *Emulator) StreamWrite(now time.Duration, peer Peer, size int, first bool) (hold time.Duration, n int) {
 	f, l := e.find(Out, peer)
 	if f == nil {
@@ -176,8 +177,8 @@ func (e *Emulator) StreamWrite(now time.Duration, peer Peer, size int, first boo
 	return hold, n
 }
 
-// match gives the first rule for a direction and a peer, nil when there is
-// none. It makes the peer's address canonical.
+// match returns the faults of the first rule for a direction and a peer; nil: there
+// is none. It makes the peer's address canonical.
 func (e *Emulator) match(dir Direction, peer *Peer) *faults {
 	if len(e.list) == 0 {
 		return nil
@@ -191,7 +192,7 @@ func (e *Emulator) match(dir Direction, peer *Peer) *faults {
 	return nil
 }
 
-// find gives the faults on a link and what the link remembers.
+// find returns the faults and the state of a link.
 func (e *Emulator) find(dir Direction, peer Peer) (*faults, *link) {
 	f := e.match(dir, &peer)
 	if f == nil {

@@ -36,7 +36,7 @@ var kinds = [...]struct {
 	{kindRate, "rate"},
 }
 
-// faults is what one rule does. What is not in the set has its zero value.
+// faults is what one rule does. Faults that are not in the set have zero values.
 type faults struct {
 	set       kind
 	loss      loss
@@ -100,7 +100,7 @@ func (p *parser) fault(f *faults) error {
 	return nil
 }
 
-// check finds what only a whole rule shows.
+// check returns errors of a rule as a whole.
 func (p *parser) check(f *faults) error {
 	if f.has(kindReorder) && !f.has(kindDelay) {
 		return wrongWord(p.reorderAt, "reorder",

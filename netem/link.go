@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	// MaxQueue bounds how long a packet waits for a link of limited rate; one
-	// that would wait longer is dropped.
+	// MaxQueue bounds how long a packet waits for a link of limited rate. Packets
+	// that would wait longer are dropped.
 	MaxQueue = time.Second
-	// the bucket of a rate: what an idle link takes at once.
+	// bucketTime and bucketBytes set the bucket of a rate: what an idle link takes at once.
 	bucketTime  = 10 * time.Millisecond
 	bucketBytes = 1500
-	// streamPiece is how much of a stream goes through the bucket at once, so
-	// that packets find their way between the pieces.
+	// streamPiece is how many bytes of a stream take from the bucket at once, so
+	// that packets can pass between the pieces.
 	streamPiece = 1400
 )
 
-// linkKey names one direction of the way to one peer: by its address, which is
-// known from the first packet, and only without one by its name.
+// linkKey names a link: a direction, and the peer by its address, or by its name
+// if the address is unknown.
 type linkKey struct {
 	dir  Direction
 	addr netip.AddrPort
@@ -39,9 +39,8 @@ func (k linkKey) String() string {
 	return k.name
 }
 
-// link is what one direction of the way to one peer remembers. Its packets and
-// its streams share the rate, and nothing else: a dial or a write must not
-// move the packets' verdicts.
+// link is the state of one direction to or from one peer. Packets and streams share
+// only the rate: a dial or a write must not change the verdicts of packets.
 type link struct {
 	packets, streams chain
 	free             time.Duration // when all that was let in will have gone at the link's rate
@@ -55,12 +54,12 @@ func newLink(seed uint64, k linkKey) *link {
 	}
 }
 
-// forget empties the queue and ends bursts; the dice roll on.
+// forget empties the queue and ends bursts. The dice continue.
 func (l *link) forget() {
 	*l = link{packets: chain{dice: l.packets.dice}, streams: chain{dice: l.streams.dice}}
 }
 
-// chain draws one fate after another, of which some depend on the one before.
+// chain draws losses and jitters that may depend on those of the packet before.
 type chain struct {
 	dice   Dice
 	bad    bool          // Gilbert-Elliott's state
@@ -68,7 +67,7 @@ type chain struct {
 	of     *delay        // whose jitter that is; nil: there was none
 }
 
-// lost draws a packet's fate. The state a link is in decides, and then moves.
+// lost draws whether a packet is lost, by the present state, then the next state.
 func (c *chain) lost(f *loss) bool {
 	if !f.gemodel {
 		return c.dice.chance(f.p)
@@ -99,8 +98,8 @@ func (c *chain) delay(f *delay) time.Duration {
 	return max(0, f.mean+c.jitter)
 }
 
-// wait gives how long size bytes wait for their turn at rate r. With a bound
-// it is false, and nothing is let in, when that would be longer than the bound.
+// wait returns how long size bytes wait at rate r. If that is longer than a bound
+// above 0, it returns false and the bytes take no part of the rate.
 func (l *link) wait(now time.Duration, r bitrate, size int, bound time.Duration) (time.Duration, bool) {
 	takes := func(bytes int) time.Duration {
 		return time.Duration(uint64(bytes) * 8 * uint64(time.Second) / uint64(r))

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// parser walks over the words of one rule at a time. Words are counted over
-// all rules, so that an error can point at one.
+// parser reads the words of one rule after another. It counts words over all rules,
+// so that errors can say which word is wrong.
 type parser struct {
 	words     []string // of the present rule, those not yet read
 	n         int      // number of the last word read
@@ -37,7 +37,7 @@ func parse(s string) ([]rule, error) {
 func isSpace(r rune) bool   { return r == ' ' || r == '\t' || r == '\n' || r == '\r' }
 func isBlank(s string) bool { return strings.TrimFunc(s, isSpace) == "" }
 
-// peek gives the next word of the rule, "" at its end.
+// peek returns the next word of the rule, "" at its end.
 func (p *parser) peek() string {
 	if len(p.words) == 0 {
 		return ""
@@ -66,7 +66,7 @@ func wrongWord(n int, word, want string) error {
 	return fmt.Errorf("word %d %s: want %s", n, quote(word), want)
 }
 
-// quote keeps an error to one line of bearable length, whatever was typed.
+// quote quotes and shortens a word for an error.
 func quote(s string) string {
 	const limit = 80
 	if len(s) > limit {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Direction tells which way a packet goes, seen from the agent that has the rules.
+// Direction is the direction of a packet, seen from the agent that has the rules.
 type Direction uint8
 
 // The two directions.
@@ -14,7 +14,7 @@ const (
 	In                   // from the peer to this agent
 )
 
-// String gives the word the rules use.
+// String returns the word the rules use.
 func (d Direction) String() string {
 	if d == Out {
 		return "out"
@@ -30,7 +30,7 @@ type Peer struct {
 	Addr netip.AddrPort
 }
 
-// Canonical gives the form of an address that rules and links compare:
+// Canonical returns the form of an address that rules and links compare:
 // an IPv4 address written as IPv6 is IPv4, and zones do not count.
 func Canonical(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
@@ -45,8 +45,8 @@ type pattern struct {
 
 const wantPeer = `*, a name of at most 63 letters, digits, ".", "_" and "-", or an address like 10.0.0.1, 10.0.0.1:3825, ::1 or [::1]:3825`
 
-// parsePattern reads a PEER. An address that was mistyped must not become a
-// name that matches nobody, so four numbers with dots are an address or wrong.
+// parsePattern reads a PEER. A mistyped address must not become a name that matches
+// no peer, so four numbers with dots are an address or an error.
 func parsePattern(s string) (pattern, bool) {
 	if s == "*" {
 		return pattern{all: true}, true

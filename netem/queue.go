@@ -2,8 +2,8 @@ package netem
 
 import "time"
 
-// Queue holds what is to happen, the earliest first. What is due at one moment
-// keeps the order in which it was put in.
+// Queue is a queue of events by time, the earliest first. Events of the same time
+// keep the order in which they were pushed.
 type Queue[T any] struct {
 	heap []due[T]
 	seq  uint64
@@ -17,13 +17,13 @@ type due[T any] struct {
 
 func (a *due[T]) before(b *due[T]) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
 
-// Len tells how much is in it.
+// Len returns the number of events.
 func (q *Queue[T]) Len() int { return len(q.heap) }
 
-// Next tells when the first is due. There must be one.
+// Next returns the time of the first event. There must be one.
 func (q *Queue[T]) Next() time.Duration { return q.heap[0].at }
 
-// Push puts something in.
+// Push adds an event.
 func (q *Queue[T]) Push(at time.Duration, value T) {
 	q.seq++
 	d := due[T]{at, q.seq, value}
@@ -40,7 +40,7 @@ func (q *Queue[T]) Push(at time.Duration, value T) {
 	q.heap[i] = d
 }
 
-// Pop takes the first out. There must be one.
+// Pop removes the first event and returns it. There must be one.
 func (q *Queue[T]) Pop() T {
 	top := q.heap[0]
 	n := len(q.heap) - 1

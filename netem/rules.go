@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// Rules is a list of rules that was found right, in the form it prints. It is
-// a comparable value: the same rules are ==, however they were written. The
-// zero Rules has none, and lets everything pass.
+// Rules is a valid list of rules, in the form in which it prints. Equal rules are
+// ==, however they were written. The zero Rules has none: everything passes.
 type Rules struct{ text string }
 
-// Parse reads rules as the package comment defines them; "" is none. An error
-// names the word that is wrong, counted from 1, and says what would be right.
+// Parse reads rules as the package comment defines them; "": no rules. An error
+// names the wrong word, counted from 1, and says what would be right.
 func Parse(s string) (Rules, error) {
 	list, err := parse(s)
 	if err != nil {
@@ -29,10 +28,10 @@ func Parse(s string) (Rules, error) {
 // the order of the grammar, without what is a default.
 func (r Rules) String() string { return r.text }
 
-// IsZero tells whether there is no rule.
+// IsZero reports whether there is no rule.
 func (r Rules) IsZero() bool { return r.text == "" }
 
-// Then gives the rules of r, followed by those of next: where both match, r decides.
+// Then returns the rules of r followed by those of next. Where both match, r decides.
 func (r Rules) Then(next Rules) Rules {
 	if r.IsZero() {
 		return next
@@ -43,7 +42,7 @@ func (r Rules) Then(next Rules) Rules {
 	return Rules{r.text + "; " + next.text}
 }
 
-// Unmatched gives the PEER words that match none of the peers; the peers' addresses are
+// Unmatched returns the PEER words that match none of the peers; the peers' addresses are
 // in canonical form.
 func (r Rules) Unmatched(peers []Peer) (words []string) {
 	for _, rule := range r.compile() {
@@ -57,8 +56,8 @@ func (r Rules) Unmatched(peers []Peer) (words []string) {
 	return words
 }
 
-// compile gives the rules in the form that is matched. The text was printed
-// by this package, so it parses.
+// compile returns the rules in the form used for matching. The text always parses,
+// because this package printed it.
 func (r Rules) compile() []rule {
 	list, err := parse(r.text)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// percent is a probability in millionths of a percent: exact, so that what is
-// printed is what was meant.
+// percent is a probability in millionths of a percent, so that it prints exactly as
+// it was written.
 type percent uint32
 
 const (
@@ -58,7 +58,7 @@ func parseRate(s string) (bitrate, bool) {
 	return 0, false
 }
 
-// String gives the rate in the largest unit of bits that needs no fraction.
+// String returns the rate in the largest unit of bits that needs no fraction.
 func (r bitrate) String() string {
 	for _, u := range rateUnits[:4] {
 		if uint64(r)%u.bits == 0 {
@@ -68,8 +68,8 @@ func (r bitrate) String() string {
 	panic("unreachable: every rate is a number of bits")
 }
 
-// parseDecimal reads digits with at most the given number of decimals, times
-// unit; what is then left of a fraction is cut off.
+// parseDecimal reads a number with at most the given number of decimals and returns
+// it times unit, rounded down.
 func parseDecimal(s string, unit uint64, decimals int) (uint64, bool) {
 	whole, frac, dot := strings.Cut(s, ".")
 	if !isDigits(whole) || dot && !isDigits(frac) || len(frac) > decimals {
@@ -97,14 +97,14 @@ func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// number tells whether the next word looks like one, and so must be the
-// argument that may come here.
+// number reports whether the next word looks like a number: then it is the optional
+// argument, and not the next fault.
 func (p *parser) number() bool {
 	s := p.peek()
 	return s != "" && (s[0] >= '0' && s[0] <= '9' || s[0] == '.' || s[0] == '-' || s[0] == '+')
 }
 
-// take reads the next word, of which want says what it should be.
+// take reads the next word into to. want says in errors what it should be.
 func take[T any](p *parser, to *T, parse func(string) (T, bool), want string) error {
 	v, ok := parse(p.peek())
 	if !ok {

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// Checker takes events in order of time. It goes on after a violation, so that
-// one report can show what followed.
+// Checker checks events, which it takes in order of time. It continues after a
+// violation, so that a report can show what followed.
 type Checker struct {
 	now    time.Duration
 	flocks map[flockKey]*flock
 	disks  map[diskKey]Record // the last one shown
 	goose  presence           // of the default election
-	drawn  int                // events seen
+	drawn  int                // number of events seen
 }
 
-// flockKey names one election of a flock, for which the promises hold on their own.
+// flockKey names one election of a flock. The promises hold for each election.
 type flockKey struct{ flock, election string }
 
-// New gives a checker that has seen nothing.
+// New returns a checker that has seen nothing.
 func New() *Checker {
 	return &Checker{flocks: map[flockKey]*flock{}, disks: map[diskKey]Record{}}
 }
 
-// See takes one event and gives the promise that it breaks, nil for none.
-// Events out of order are a fault of the caller, and panic.
+// See checks one event and returns the violation, nil for none. It panics if the
+// caller passes events out of order.
 func (c *Checker) See(e Event) *Violation {
 	if e.At < c.now {
 		panic(fmt.Sprintf("check: event at %v after one at %v: %v", e.At, c.now, e))
@@ -41,7 +41,7 @@ func (c *Checker) take(e *Event) *Violation {
 	case Led:
 		return c.flock(e).lead(e)
 	case Published:
-		if e.Until <= e.At { // run out before anybody could read it
+		if e.Until <= e.At { // it ran out before anybody could read it
 			c.retract(e)
 			return nil
 		}
@@ -83,17 +83,17 @@ func (c *Checker) retract(e *Event) {
 	}
 }
 
-// End takes that the run ends now, and gives what is overdue.
+// End ends the run and returns a violation if a goose is overdue.
 func (c *Checker) End(now time.Duration) *Violation {
 	c.now = max(c.now, now)
 	return c.goose.advance(now)
 }
 
-// Seen gives how many events there were.
+// Seen returns how many events there were.
 func (c *Checker) Seen() int { return c.drawn }
 
-// Periods gives how many goose periods there were, over all flocks and elections: terms in
-// which an agent was the goose for somebody.
+// Periods counts the goose periods of all flocks and elections: the terms in which
+// somebody saw an agent be the goose.
 func (c *Checker) Periods() int {
 	n := 0
 	for _, f := range c.flocks {
@@ -102,13 +102,13 @@ func (c *Checker) Periods() int {
 	return n
 }
 
-// Gaps gives the times without a goose that have ended, the wait for the first
-// one not counted, and their sum.
+// Gaps returns the times without a goose that have ended, without the wait for the
+// first goose, and their sum.
 func (c *Checker) Gaps() (gaps []time.Duration, total time.Duration) {
 	return c.goose.gaps, c.goose.total
 }
 
-// Goose tells whether readers are told of a goose now.
+// Goose reports whether readers see a goose now.
 func (c *Checker) Goose(now time.Duration) bool { return c.goose.end() > now }
 
 func (c *Checker) flock(e *Event) *flock {

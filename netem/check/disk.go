@@ -6,8 +6,8 @@ type diskKey struct {
 	flockKey
 }
 
-// record holds that nothing shown is forgotten or contradicted: generation and,
-// within one, term never fall, a vote of a term stays, a config is never older than before.
+// record checks that an agent forgets nothing that it has shown: generations never fall,
+// nor do terms within a generation; a vote stays for its term; configs never get older.
 func (c *Checker) record(e *Event) *Violation {
 	k := diskKey{e.Agent, flockKey{e.Flock, e.Election}}
 	r, old := e.Record, c.disks[k]

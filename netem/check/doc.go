@@ -1,6 +1,6 @@
-// Package check holds the promises of a flock against what was observed of it.
-// It knows only events: it reads no clock, asks no agent, and imports nothing
-// of what it checks, so the simulator and a soak of real processes share it.
+// Package check checks the promises of a flock against what was observed of it.
+// It takes only events: it reads no clock, asks no agent, and imports no package
+// that it checks. So the simulator and a soak of real processes share it.
 //
 //	P1  never two geese in one term
 //	P2  never two geese at one moment
@@ -9,17 +9,17 @@
 //	P6  nothing that was shown is forgotten: terms, votes, configs,
 //	    and what a majority has agreed on beside the voters
 //
-// A deadline handed to a holder counts as a goose until it passes or is
-// drained, across crashes and step-downs. What readers are told is a snapshot:
-// it counts from [Published] until it runs out or is [Retracted], or, where
-// only single answers are seen, for the moment of each [Answered].
+// A holder with a deadline counts as a goose until the deadline passes or the
+// holder is [Drained], across crashes and step-downs. What readers see counts
+// from [Published] until it runs out or is [Retracted]; where only single answers
+// are seen, for the moment of each [Answered].
 //
 //	c := check.New()
 //	for each event, in order of time {
 //		if v := c.See(event); v != nil { report(v) }
 //	}
 //	c.End(now)            // P4 up to the end
-//	c.Gaps(), c.Periods() // how good it was
+//	c.Gaps(), c.Periods() // how long there was no goose, and how often it changed
 //
 // All times are true time: an observer that reads many clocks converts first.
 package check

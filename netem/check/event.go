@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Kind tells what an [Event] saw.
+// Kind is the kind of an [Event].
 type Kind uint8
 
 // The kinds of event. Agent and Flock are always set, but for Due and Excused.
 const (
 	// Led: the agent has won the election of Token.
 	Led Kind = 1 + iota
-	// Published: from At on, readers of this agent are told that it is the goose
-	// of Token until Until. A renewal is one more.
+	// Published: from At on, readers of this agent see that it is the goose of
+	// Token until Until. A renewal is another Published.
 	Published
-	// Retracted: readers of this agent are told so no more. Its crash is one.
+	// Retracted: readers of this agent do not see that any more. Its crash is one.
 	Retracted
-	// Answered: the agent was asked at Since and its answer, that it is the goose
-	// of Token, was here at At.
+	// Answered: the agent was asked at Since; its answer, that it is the goose of
+	// Token, arrived at At.
 	Answered
-	// HandedOut: Holder may act by Token until Until. A renewal is one more.
+	// HandedOut: Holder may act with Token until Until. A renewal is another HandedOut.
 	HandedOut
-	// Drained: nothing of Holder acts by any deadline handed out so far.
+	// Drained: Holder has ended all work of the deadlines that it had so far.
 	Drained
 	// Recorded: the agent shows, or reads from its disk, Record.
 	Recorded
 	// Agreed: the agent, as the goose, says that a majority has taken the config of Record.
 	Agreed
-	// Due: a goose is due within Bound from now on, and whenever one is lost.
+	// Due: from now on there must be a goose within Bound, and again whenever it is lost.
 	Due
-	// Excused: from now on nobody owes a goose.
+	// Excused: from now on there need be no goose.
 	Excused
 )
 
@@ -42,25 +42,25 @@ var kindNames = [...]string{
 // String names the kind.
 func (k Kind) String() string { return kindNames[k] }
 
-// Event is one thing that was seen. Which fields mean something depends on Kind.
+// Event is one observation. Kind decides which fields have a meaning.
 type Event struct {
 	At    time.Duration // true time; events come in this order
 	Kind  Kind
-	Agent string // one disk: an agent that lost its disk is another
+	Agent string // names a disk: with a new disk it is another agent
 	Flock string // its flock_id
 	// Election is one of the flock's by name; "": the default one.
 	Election string
 	Token    uint64 // generation * 2^40 + term
 	Until    time.Duration
-	// Since is when an answer was asked for: it was true at some moment from
-	// Since to At.
+	// Since is when the question was asked: its answer was true at some moment
+	// from Since to At.
 	Since  time.Duration
 	Holder string
 	Record Record
 	Bound  time.Duration
 }
 
-// Record is what an agent must never forget, as far as it was seen.
+// Record is what an agent must never forget, as far as it was observed.
 type Record struct {
 	Generation uint64
 	Term       uint64
@@ -72,11 +72,11 @@ type Record struct {
 type Config struct {
 	Term, Version uint64
 	Voters        string // any text that is the same for the same voters and priorities; "": no config, or not seen
-	// Table is what was decided on beside the voters; it grows at its end.
+	// Table is the config's table of elections; it only grows, at its end.
 	Table string
 }
 
-// String tells the event in one line.
+// String returns the event in one line.
 func (e Event) String() string {
 	s := fmt.Sprintf("%v %s %v", e.At, e.Agent, e.Kind)
 	if e.Election != "" {
@@ -113,11 +113,11 @@ type Violation struct {
 	Text    string        `json:"text"`
 }
 
-// Error tells promise, time and what happened.
+// Error names the promise, the time and what happened.
 func (v *Violation) Error() string {
 	return fmt.Sprintf("%s broken at %v: %s", v.Promise, v.At, v.Text)
 }
 
-// Safety tells whether the promise is one that no fault may break, as opposed
+// Safety reports whether the promise is one that no fault may break, as opposed
 // to one of liveness (P4, P5).
 func (v *Violation) Safety() bool { return v.Promise != "P4" && v.Promise != "P5" }

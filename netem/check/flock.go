@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// readers stands for the holder's name where goose-ship is only told.
+// readers stands for the holder's name where agents only show that they are goose.
 const readers = ""
 
-// flock is what was seen of the geese of one flock_id.
+// flock is what was observed of the geese of one election of a flock.
 type flock struct {
 	leaders map[uint64]string // token -> who led it (P1)
 	acts    []act
@@ -20,14 +20,14 @@ type flock struct {
 	agreed  agreed
 }
 
-// act is somebody's right to be taken for the goose.
+// act is a right to act as the goose, or to be seen as the goose.
 type act struct {
 	agent, holder string // holder "": readers
 	token         uint64
 	since, until  time.Duration
 }
 
-// high says that from at on everybody could know of token.
+// high says that from at on everybody could know token.
 type high struct {
 	at    time.Duration
 	token uint64
@@ -48,12 +48,12 @@ type agreed struct {
 	table string
 }
 
-// keptBy tells whether a config has the table still. A recovery begins anew.
+// keptBy reports whether a config still has the table. A recovery starts a new one.
 func (a *agreed) keptBy(k configKey, table string) bool {
 	return k.generation != a.key.generation || k.compare(a.key) <= 0 || strings.HasPrefix(table, a.table)
 }
 
-// lead is P1.
+// lead checks P1.
 func (f *flock) lead(e *Event) *Violation {
 	old, known := f.leaders[e.Token]
 	if !known {
@@ -66,8 +66,8 @@ func (f *flock) lead(e *Event) *Violation {
 	return nil
 }
 
-// grant gives an agent's readers, or a holder of it, a deadline. Two rights
-// that overlap must be of one agent and one token (P2).
+// grant records a deadline of an agent's readers, or of one of its holders, and
+// checks P2: rights that overlap must be of one agent and one token.
 func (f *flock) grant(e *Event, holder string) *Violation {
 	v := f.lead(e)
 	own := -1
@@ -106,8 +106,8 @@ func (f *flock) release(agent, holder string) {
 	f.acts = slices.DeleteFunc(f.acts, func(a act) bool { return a.agent == agent && a.holder == holder })
 }
 
-// answer is P2 and P3 where only single answers are seen: nobody else may have
-// acted during all of the time in which the answer was true.
+// answer checks P2 and P3 where only single answers are seen: there is a violation
+// if another agent acted during all of the time in which the answer may have been true.
 func (f *flock) answer(e *Event) *Violation {
 	v := f.lead(e)
 	for _, a := range f.acts {
@@ -119,8 +119,8 @@ func (f *flock) answer(e *Event) *Violation {
 	return cmp.Or(v, f.order(e, e.Since))
 }
 
-// order is P3: what becomes true at or after since has no lower token than what
-// was known before.
+// order checks P3: what begins at since or later has no lower token than what was
+// known before.
 func (f *flock) order(e *Event, since time.Duration) *Violation {
 	i, _ := slices.BinarySearchFunc(f.highs, since, func(h high, t time.Duration) int { return cmp.Compare(h.at, t) })
 	if i > 0 && f.highs[i-1].token > e.Token {
@@ -134,8 +134,8 @@ func (f *flock) order(e *Event, since time.Duration) *Violation {
 	return nil
 }
 
-// config holds that one place in the order of configs is one set of voters and
-// one table, and that no later one has lost what a majority had taken.
+// config checks that configs of the same number have the same voters and table, and
+// that no later config has lost a table that a majority has taken.
 func (f *flock) config(e *Event) *Violation {
 	c, k := e.Record.Config, keyOf(&e.Record)
 	if c.Voters == "" {
@@ -158,7 +158,7 @@ func (f *flock) config(e *Event) *Violation {
 	return nil
 }
 
-// agree takes that a majority has a config, so that its table may be acted upon.
+// agree records that a majority has taken a config and its table.
 func (f *flock) agree(e *Event) *Violation {
 	a := agreed{keyOf(&e.Record), e.Record.Config.Table}
 	var first configKey

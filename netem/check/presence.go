@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// presence is when there was a goose, as readers are told, and when one was due (P4).
+// presence is when readers saw a goose, and when there had to be one (P4).
 type presence struct {
 	told  []told
-	since time.Duration // since when there is no goose, while nobody is told of one
+	since time.Duration // since when there is no goose, while there is none
 	ever  bool
 	gaps  []time.Duration
 	total time.Duration
@@ -25,7 +25,7 @@ type told struct {
 	until time.Duration
 }
 
-// end is until when somebody is told of a goose.
+// end returns until when somebody sees a goose.
 func (p *presence) end() (end time.Duration) {
 	for _, t := range p.told {
 		end = max(end, t.until)
@@ -33,7 +33,7 @@ func (p *presence) end() (end time.Duration) {
 	return end
 }
 
-// advance takes that it is now, and tells of a goose that is overdue.
+// advance moves to now, and returns a violation if a goose is overdue.
 func (p *presence) advance(now time.Duration) *Violation {
 	if len(p.told) > 0 {
 		if end := p.end(); end <= now {
@@ -85,7 +85,7 @@ func (p *presence) due(now, bound time.Duration) {
 
 func (p *presence) excuse() { p.owed, p.late = false, false }
 
-// Bound is what decides within which time a goose is due (P4).
+// Bound is what the time to the next goose depends on (P4).
 type Bound struct {
 	Lease     time.Duration // the largest promised
 	Heartbeat time.Duration // the longest
@@ -93,8 +93,8 @@ type Bound struct {
 	Wait      time.Duration // of those that have just restarted (rule 13)
 }
 
-// Within gives the bound when so many voters stand in the line of succession:
-// two leases, the stagger, five round trips and a heartbeat, after the wait.
+// Within returns the bound for a number of voters: the wait, then two leases, the
+// stagger of the voters' campaigns, five round trips and a heartbeat.
 func (b Bound) Within(voters int) time.Duration {
 	step := max(5*time.Millisecond, b.RTT*5/2)
 	return 2*b.Lease + step*time.Duration(voters) + step/4 + 5*b.RTT + b.Heartbeat + b.Wait

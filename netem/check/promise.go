@@ -24,13 +24,13 @@ var Promises = []Promise{
 	{"P9", "no committed mark is lost", false},
 }
 
-// Verdict says how one promise fared.
+// Verdict says how often one promise was broken.
 type Verdict struct {
 	Promise
 	Broken int // how often
 }
 
-// Verdicts says how each promise fared, when these were broken.
+// Verdicts returns the verdict of each promise; broken counts violations by promise.
 func Verdicts(broken map[string]int) (all []Verdict) {
 	for _, p := range Promises {
 		all = append(all, Verdict{p, broken[p.ID]})
@@ -38,7 +38,7 @@ func Verdicts(broken map[string]int) (all []Verdict) {
 	return all
 }
 
-// Word is the verdict in a word or two.
+// Word returns the verdict in a word or two.
 func (v Verdict) Word() string {
 	switch {
 	case v.Broken > 0:
@@ -49,7 +49,7 @@ func (v Verdict) Word() string {
 	return "kept"
 }
 
-// Kept lists the verdicts in lines, for people.
+// Kept returns the verdicts for people, in lines.
 func Kept(broken map[string]int) string {
 	var b strings.Builder
 	for _, v := range Verdicts(broken) {

@@ -13,7 +13,7 @@ type Conn struct {
 	s             *stream
 	me            int
 	local, remote netip.AddrPort
-	writing       chan struct{} // held by the one that writes, so that writes stay whole
+	writing       chan struct{} // of capacity 1, held during a write, so that writes do not mix
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -32,7 +32,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.try("read", func(now time.Time) (int, time.Time, error) { return c.s.read(c.me, b, now) })
 }
 
-// Write returns when all of b is on its way; it waits while the window is full.
+// Write returns when all of b is sent; it waits while the window is full.
 func (c *Conn) Write(b []byte) (int, error) {
 	c.writing <- struct{}{}
 	defer func() { <-c.writing }()
@@ -47,7 +47,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-// try repeats a step until it has done something, or failed.
+// try repeats a step until it makes progress or fails.
 func (c *Conn) try(op string, step func(now time.Time) (n int, again time.Time, err error)) (int, error) {
 	for {
 		c.s.mu.Lock()

@@ -14,6 +14,6 @@
 //	n.Heal()
 //	a.Close()
 //
-// What it does not do: routes, wildcard addresses, host names, half-closed
-// streams. Loss, delay and the like are the rules' business (package netem).
+// It has no routes, wildcard addresses, host names or half-closed streams. Package
+// netem/transport adds loss, delay and the like.
 package memory

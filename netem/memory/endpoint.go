@@ -16,10 +16,10 @@ import (
 const (
 	// queueDatagrams is how many datagrams wait at an endpoint; more are dropped.
 	queueDatagrams = 1024
-	// backlog is how many streams wait to be taken; to a dial, a full one looks
-	// like a lost packet.
+	// backlog is how many new streams wait to be accepted. When it is full, a dial
+	// behaves as if its packet were lost.
 	backlog = 128
-	// retryDial is when such a dial tries again.
+	// retryDial is how long such a dial waits before it tries again.
 	retryDial = time.Second
 )
 
@@ -44,10 +44,10 @@ type datagram struct {
 	due  time.Time
 }
 
-// LocalAddr is where the endpoint listens.
+// LocalAddr is the address at which the endpoint listens.
 func (e *Endpoint) LocalAddr() netip.AddrPort { return e.addr }
 
-// Dropped counts the datagrams that found this endpoint's queue full.
+// Dropped counts the datagrams dropped because this endpoint's queue was full.
 func (e *Endpoint) Dropped() uint64 { return e.dropped.Load() }
 
 // Receive starts delivery: packet is called from one goroutine, in the order
@@ -144,8 +144,8 @@ func (e *Endpoint) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error
 	}
 }
 
-// handshake gives a stream that dst will take. Without one and without an
-// error it is to be tried again.
+// handshake returns a stream that dst will accept. If stream and error are nil, the
+// caller tries again.
 func (e *Endpoint) handshake(ctx context.Context, dst *Endpoint) (*Conn, error) {
 	s := e.net.connect(e.addr, dst.addr)
 	if s == nil {
@@ -172,8 +172,8 @@ func (e *Endpoint) handshake(ctx context.Context, dst *Endpoint) (*Conn, error) 
 // forEver is the longest that wait waits.
 const forEver = 1<<63 - 1
 
-// wait waits for d, or until changed is closed. It fails when ctx ends, or the
-// endpoint closes, first.
+// wait waits for d, or until changed is closed. It fails if ctx ends or the endpoint
+// closes first.
 func (e *Endpoint) wait(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -31,7 +31,7 @@ type Network struct {
 	nextPort  uint16
 }
 
-// New gives a network without endpoints.
+// New returns a network without endpoints.
 func New() *Network {
 	return &Network{
 		endpoints: make(map[netip.AddrPort]*Endpoint),
@@ -63,7 +63,7 @@ func (n *Network) Listen(addr netip.AddrPort) (*Endpoint, error) {
 	return n.endpoints[addr], nil
 }
 
-// freePort gives the next port where nobody listens; mu is held.
+// freePort returns the next port where nobody listens; mu is held.
 func (n *Network) freePort(ip netip.Addr) netip.AddrPort {
 	for {
 		addr := netip.AddrPortFrom(ip, n.nextPort)
@@ -103,7 +103,7 @@ func (n *Network) part(parted bool, group map[netip.AddrPort]int) {
 	}
 }
 
-// cut tells whether nothing passes between two endpoints; mu is held.
+// cut reports whether nothing passes between two endpoints; mu is held.
 func (n *Network) cut(a, b netip.AddrPort) bool {
 	if !n.parted || a == b {
 		return false
@@ -113,7 +113,7 @@ func (n *Network) cut(a, b netip.AddrPort) bool {
 	return !named || !alsoNamed || ga != gb
 }
 
-// look gives the endpoint that listens at to, nil when there is none, whether
+// look returns the endpoint that listens at to, nil when there is none, whether
 // the way there is cut, and a channel that is closed when that may have changed.
 func (n *Network) look(from, to netip.AddrPort) (e *Endpoint, cut bool, changed <-chan struct{}) {
 	n.mu.Lock()

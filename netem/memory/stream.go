@@ -44,7 +44,7 @@ type segment struct {
 	due time.Time
 }
 
-// conn gives the dialer's side (0) or the other (1).
+// conn returns the dialer's side (0) or the other (1).
 func (s *stream) conn(me int) *Conn {
 	addrs := [2]netip.AddrPort{s.port, s.ends[1]}
 	return &Conn{s: s, me: me, local: addrs[me], remote: addrs[1-me], writing: make(chan struct{}, 1)}
@@ -154,7 +154,7 @@ func (s *stream) write(me int, b []byte, now time.Time) (n int, again time.Time,
 
 func passed(deadline, now time.Time) bool { return !deadline.IsZero() && !deadline.After(now) }
 
-// earlier gives the earlier of two moments, of which a may be zero: none.
+// earlier returns the earlier of two moments, of which a may be zero: none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
 		return b

@@ -20,7 +20,7 @@ type Flock struct {
 	Faults []string      // the verbs to draw from; none: all, and each schedule leaves some out
 }
 
-// Name gives a, b, ..., z, then n27 and so on.
+// Name returns a, b, ..., z, then n27 and so on.
 func Name(i int) string {
 	if i < 26 {
 		return string(rune('a' + i))
@@ -28,8 +28,8 @@ func Name(i int) string {
 	return fmt.Sprintf("n%d", i+1)
 }
 
-// Draw draws a schedule, each wave of verbs from dice of its own: the earlier
-// ones strike when and whom they did before a wave was added.
+// Draw draws a schedule. Each wave of verbs has dice of its own, so that a later
+// wave does not change when and where the faults of earlier ones occur.
 func Draw(f Flock, waves ...*netem.Dice) (ops []Op) {
 	for wave, d := range waves {
 		ops = append(ops, draw(d, f, wave)...)
@@ -38,8 +38,8 @@ func Draw(f Flock, waves ...*netem.Dice) (ops []Op) {
 	return ops
 }
 
-// draw draws which faults there are at all, then when each strikes whom, and
-// for how long.
+// draw draws which kinds of faults occur, then for each fault when, where and for
+// how long.
 func draw(d *netem.Dice, f Flock, wave int) (ops []Op) {
 	var from []string
 	for i := range verbs {
@@ -70,13 +70,13 @@ func draw(d *netem.Dice, f Flock, wave int) (ops []Op) {
 	return ops
 }
 
-// drawer draws what faults are like.
+// drawer draws the details of faults.
 type drawer struct {
 	*netem.Dice
 	Flock
 }
 
-// who draws whom a fault strikes: often the goose.
+// who draws the agent that a fault is for: often the goose.
 func (w drawer) who() string {
 	if w.Uint64()%3 == 0 {
 		return "goose"

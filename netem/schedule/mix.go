@@ -13,8 +13,8 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// Fault says how often a verb is drawn, and what it is like then: for flocks
-// that are not simulated, which bear less, and have no network of their own.
+// Fault says how often a verb is drawn, and with which details, for flocks of real
+// processes.
 type Fault struct {
 	Weight int      `yaml:"weight" json:"weight"`
 	For    Range    `yaml:"for,omitempty" json:"for"`
@@ -24,10 +24,10 @@ type Fault struct {
 	Words  []string `yaml:"words,omitempty" json:"words,omitempty"` // of any verb
 }
 
-// what gives the words of which one is drawn.
+// what returns the details of which one is drawn.
 func (f *Fault) what() []string { return slices.Concat(f.Shapes, f.Rules, f.Words) }
 
-// missing says what a fault lacks that has none of the words for it.
+// missing says what a fault without details needs.
 var missing = map[string]string{
 	"partition": "shapes: want at least one of " + strings.Join(shape.Roles(), ", "),
 	"netem":     `rules: want at least one, as "*: loss 10%"`,
@@ -84,7 +84,7 @@ func Mixed(seed uint64, f Flock, mix map[string]Fault) (ops []Op) {
 	return ops
 }
 
-// fault draws one: rules are for all.
+// fault draws one fault. Fault rules are for all agents.
 func (w drawer) fault(name string, f Fault) Op {
 	o := Op{Verb: name, For: w.Between(f.For.Least, f.For.Most+1).Round(time.Millisecond)}
 	switch verb, _ := Named(name); {
@@ -101,7 +101,7 @@ func (w drawer) fault(name string, f Fault) Op {
 	return o
 }
 
-// Range is any time between two, both included.
+// Range is the durations from Least to Most.
 type Range struct{ Least, Most time.Duration }
 
 // UnmarshalText reads 1s..5s, or 2s for always the same.
@@ -127,7 +127,7 @@ func (r Range) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%v..%v", r.Least, r.Most), nil
 }
 
-// IsZero tells that no time was given.
+// IsZero reports whether no time was given.
 func (r Range) IsZero() bool { return r == Range{} }
 
 // Percent is a share of 0 to 100.

@@ -1,5 +1,5 @@
-// Package schedule is the words in which the faults of a flock are written
-// down, and draws schedules of them from a seed.
+// Package schedule has the language in which schedules of faults are written, and
+// draws schedules from a seed.
 package schedule
 
 import (
@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Op is one line of a schedule: at a moment something is done to somebody.
+// Op is one line of a schedule: what happens to which agent, and when.
 //
 //	at T VERB [WHO] [WHAT] [for D]
 //
-// WHO is an agent's name; goose, whoever is the goose then; duck, the first
-// running voter that is not; or * for all. What a verb takes is in [Verbs].
+// WHO is an agent's name, goose (the goose at that time), duck (the first running
+// voter that is not the goose), or * for all. [Verbs] has the arguments of verbs.
 type Op struct {
 	At   time.Duration
 	Verb string
@@ -37,27 +37,27 @@ func (o Op) String() string {
 	return s
 }
 
-// Verb describes one word of the schedules.
+// Verb describes a verb of the schedules.
 type Verb struct {
 	Name  string
-	Takes string // as in a synopsis
+	Takes string // its arguments, as in a synopsis
 	Does  string
-	// Drawn: random schedules use it; --faults chooses among these.
+	// Drawn: random schedules use it, and --faults may name it.
 	Drawn bool
 
 	Who bool // it is about an agent
 
-	// Real: only processes, or whole agents, can be struck with it.
+	// Real: it works with real processes or whole agents only.
 	Real  bool
 	goose bool // only the goose does it
-	wave  int  // drawn from the dice of this wave: verbs that came later move no other
+	wave  int  // of [Draw]: a later verb has a later wave, so that older seeds keep their faults
 	check func(*Op) error
 }
 
-// synopsis is how a line with this verb reads.
+// synopsis returns the form of a line with this verb.
 func (v *Verb) synopsis() string { return strings.TrimSpace("at T " + v.Name + " " + v.Takes) }
 
-// Named gives a verb by its name.
+// Named returns a verb by its name.
 func Named(name string) (*Verb, bool) {
 	i := slices.IndexFunc(verbs, func(v Verb) bool { return v.Name == name })
 	if i < 0 {
@@ -66,7 +66,7 @@ func Named(name string) (*Verb, bool) {
 	return &verbs[i], true
 }
 
-// Verbs lists the words of the schedules that the simulator carries out.
+// Verbs lists the verbs that the simulator carries out.
 func Verbs() []Verb {
 	return slices.DeleteFunc(slices.Clone(verbs), func(v Verb) bool { return v.Real })
 }
@@ -100,7 +100,7 @@ func Parse(text string) (Op, error) {
 		for _, v := range Verbs() {
 			names = append(names, v.Name)
 		}
-		return fail("there is no %q: want one of %s", words[2], strings.Join(names, " "))
+		return fail("unknown verb %q: want one of %s", words[2], strings.Join(names, " "))
 	}
 	op := Op{At: at, Verb: words[2]}
 	words = words[3:]

@@ -10,7 +10,7 @@ import (
 	"duckduckgoose/netem"
 )
 
-// Plan says what random schedules are to be like.
+// Plan is the settings from which random schedules are drawn.
 type Plan struct {
 	Agents  int           // 0: drawn, 3 to 9
 	Timing  Timing        // zero: drawn
@@ -21,7 +21,7 @@ type Plan struct {
 	Only    []int         // keep only these faults of the schedule, counted from 0; nil: all
 }
 
-// Drawn gives the settings of the run that a seed stands for.
+// Drawn returns the settings of the run that a seed stands for.
 func Drawn(seed uint64, p Plan) Settings {
 	d := netem.NewDice(seed, netem.Out, "plan")
 	set := Settings{Seed: seed, Agents: p.Agents, Voters: 5, Timing: p.Timing, Latency: p.Latency, For: cmp.Or(p.For, 5*time.Minute), Heal: true}
@@ -57,7 +57,7 @@ func Drawn(seed uint64, p Plan) Settings {
 	set.Timings, set.Priorities, set.Observers = map[string]Timing{}, map[string]uint8{}, map[string]bool{}
 	for i := range set.Agents {
 		name := Name(i)
-		if p.Timing == (Timing{}) && d.OneIn(12) { // nobody has to agree on timing
+		if p.Timing == (Timing{}) && d.OneIn(12) { // agents need not have the same timing
 			set.Timings[name] = Timing{set.Timing.Heartbeat / 2, set.Timing.Lease * 3 / 2}
 		}
 		switch d.Uint64() % 16 {
@@ -73,7 +73,7 @@ func Drawn(seed uint64, p Plan) Settings {
 			}
 		}
 	}
-	// Of their own dice: what came later leaves schedules what they were.
+	// These have dice of their own, so that older seeds keep their schedules.
 	more := netem.NewDice(seed, netem.Out, "elections and preemption")
 	set.Elections, set.Preempts = map[string][]string{}, map[string]time.Duration{}
 	for _, name := range []string{"blue", "green", "red"}[:max(0, int(more.Uint64()%6)-2)] {
@@ -103,8 +103,8 @@ func Drawn(seed uint64, p Plan) Settings {
 	return set
 }
 
-// Only tells which faults of the schedule that a plan draws are left, so that
-// Plan.Only replays them.
+// Only returns the indexes of the faults in left within the schedule that a plan
+// draws. As Plan.Only they replay those faults.
 func Only(seed uint64, p Plan, left []Op) (only []int) {
 	p.Only = nil
 	only = []int{}
@@ -116,13 +116,13 @@ func Only(seed uint64, p Plan, left []Op) (only []int) {
 	return only
 }
 
-// OnlyFlag prints the faults that are left as --only takes them.
+// OnlyFlag returns indexes in the form of --only.
 func OnlyFlag(only []int) string {
 	return cmp.Or(strings.Trim(strings.ReplaceAll(fmt.Sprint(only), " ", ","), "[]"), "none")
 }
 
-// Shrink drops lines of a schedule as long as what is left is still as it was:
-// whole stretches first, then line by line. It ends early when there are no more tries.
+// Shrink drops lines of a schedule while try reports that the rest still fails in the
+// same way: whole stretches first, then line by line. It ends early when more is false.
 func Shrink(ops []Op, try func([]Op) (still, more bool)) {
 	more := true
 	for size := max(1, len(ops)/2); more && size > 0; size /= 2 {

@@ -17,21 +17,21 @@ import (
 //go:embed scenarios/*.txt
 var scenarioFiles embed.FS
 
-// Scenario is a schedule with a name, written by hand: what happens, and what
-// must come of it.
+// Scenario is a schedule written by hand, with a name and with limits that the run
+// must keep.
 type Scenario struct {
 	Name     string
 	About    string // from its first comment lines
 	Settings Settings
-	// MaxGap bounds each time without a goose after the first one; -1: nothing does.
+	// MaxGap bounds each time without a goose after the first one; -1: no bound.
 	MaxGap time.Duration
-	// MaxGooseless bounds their sum, as a share of the time; -1: nothing does.
+	// MaxGooseless bounds their sum, as a share of the time; -1: no bound.
 	MaxGooseless float64
-	// Elections bounds how many are won; -1: nothing does.
+	// Elections bounds the number of elections won; -1: no bound.
 	Elections int
 }
 
-// Scenarios gives all that are built in, sorted by name.
+// Scenarios returns all that are built in, sorted by name.
 func Scenarios() []Scenario {
 	var all []Scenario
 	names, err := fs.Glob(scenarioFiles, "scenarios/*.txt")
@@ -52,7 +52,7 @@ func Scenarios() []Scenario {
 	return all
 }
 
-// ScenarioNamed gives a scenario that is built in.
+// ScenarioNamed returns a scenario that is built in.
 func ScenarioNamed(name string) (Scenario, bool) {
 	all := Scenarios()
 	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
@@ -86,7 +86,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 			var o Op
 			o, err = Parse(line)
 			if verb, ok := Named(o.Verb); ok && verb.Real {
-				err = fmt.Errorf("%q: the simulator cannot do it", line)
+				err = fmt.Errorf("%q: only a soak of real processes can do it", line)
 			}
 			s.Settings.Ops = append(s.Settings.Ops, o)
 		default:
@@ -167,7 +167,7 @@ func (s *Scenario) set(word, value string) (err error) {
 		}
 		s.MaxGooseless = percent / 100
 	default:
-		return fmt.Errorf("there is no %q: want one of %s, or \"at T ...\"", word, headerWords)
+		return fmt.Errorf("unknown word %q: want one of %s, or \"at T ...\"", word, headerWords)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", word, value, err)
@@ -204,7 +204,7 @@ func (s *Settings) header() []string {
 		ofEach("observer", s.Observers, marked), ofEach("absent", s.Absent, marked), ofEach("alone", s.Alone, marked))
 }
 
-// ofEach prints a line for each name of a map, sorted.
+// ofEach returns a line for each name of a map, sorted.
 func ofEach[V any](word string, of map[string]V, value func(V) string) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		lines = append(lines, strings.TrimSpace(word+" "+name+" "+value(of[name])))

@@ -32,25 +32,25 @@ func TestBadLinesSayWhatWouldBeRight(t *testing.T) {
 	for line, want := range map[string]string{
 		"in 5s crash a":            `want "at T VERB ..."`,
 		"at noon crash a":          `time "noon": want a duration from 0s on`,
-		"at 5s explode a":          `there is no "explode": want one of crash `,
+		"at 5s explode a":          `unknown verb "explode": want one of crash `,
 		"at 5s crash":              `nobody is named: want "at T crash WHO [power] [for D]"`,
-		"at 5s crash a gently":     `"gently" is not one of`,
+		"at 5s crash a gently":     `"gently": want one of`,
 		"at 5s crash a for ever":   `for "ever": want a duration above 0s`,
-		"at 5s pause a":            "it needs an end",
+		"at 5s pause a":            "want only WHO and an end: for D",
 		"at 5s rate a 3%":          "want a percentage from -1% to 1%",
 		"at 5s partition a/b>c":    "it mixes kinds",
-		"at 5s flap 10ms":          "it needs two durations",
+		"at 5s flap 10ms":          "want EVERY for D",
 		"at 5s netem a b: explode": "explode",
-		"at 5s disk a slow":        `"slow" is not slow D, ok or fails`,
-		"at 5s hold a many":        "is not a number from 0 to 9",
-		"at 5s due soon":           "is not a duration above 0s",
-		"at 5s expect miracles":    `"miracles" is nothing to expect`,
+		"at 5s disk a slow":        `"slow": want slow D, ok or fails`,
+		"at 5s hold a many":        "want a number from 0 to 9",
+		"at 5s due soon":           "want a duration above 0s",
+		"at 5s expect miracles":    `"miracles": want one of goose, none`,
 		"at 5s heal now":           `"now" is one too many: want "at T heal"`,
-		"at 5s crash-at a soon":    `"soon" is not one of`,
-		"at 5s crash-at a save -1": `"save -1" is not one of`,
+		"at 5s crash-at a soon":    `"soon": want one of`,
+		"at 5s crash-at a save -1": `"save -1": want one of`,
 		"at 5s slow a>b 3s":        `"3s": want a duration from 0s to 2s`,
 		"at 5s slow ab 1s":         `link "ab": want a>b or a-b`,
-		"at 5s priority a high":    "is not a number from 0 to 255",
+		"at 5s priority a high":    "want a number from 0 to 255",
 	} {
 		_, err := schedule.Parse(line)
 		require.ErrorContains(t, err, want, line)
@@ -144,7 +144,7 @@ func TestBadFaultsSayWhatWouldBeRight(t *testing.T) {
 		`rules: want at least one, as "*: loss 10%"`:  {"netem", schedule.Fault{For: second}},
 		"los": {"netem", schedule.Fault{For: second, Rules: []string{"*: los 10%"}}},
 		"words: want at least one time, as 200ms": {"flap", schedule.Fault{For: second}},
-		"two durations":           {"flap", schedule.Fault{For: second, Words: []string{"often"}}},
+		"both above 0s":           {"flap", schedule.Fault{For: second, Words: []string{"often"}}},
 		`"power" is one too many`: {"stop", schedule.Fault{For: second, Words: []string{"power"}}},
 	} {
 		require.ErrorContains(t, tt.fault.Check(tt.verb), want)
@@ -156,12 +156,12 @@ func TestBadScenariosNameTheLine(t *testing.T) {
 		"agents many":           `scenario x, line 1: agents "many"`,
 		"agents 0":              "want 1 to 500",
 		"\n# fine\nat 5s crash": "scenario x, line 3",
-		"colour blue":           `there is no "colour": want one of agents`,
+		"colour blue":           `unknown word "colour": want one of agents`,
 		"timing a 5ms":          "want NAME HEARTBEAT LEASE",
 		"gooseless often":       "want a percentage",
 		"priority a 300":        "value out of range",
 		"election Blue":         "that is no name",
-		"at 5s kill-writer a":   "the simulator cannot do it",
+		"at 5s kill-writer a":   "only a soak of real processes can do it",
 	} {
 		_, err := schedule.ParseScenario("x", text)
 		require.ErrorContains(t, err, want, text)

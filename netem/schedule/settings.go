@@ -11,13 +11,13 @@ import (
 // Timing is an agent's heartbeat and lease.
 type Timing struct{ Heartbeat, Lease time.Duration }
 
-// Settings is one run, whole: the same settings give the same run, byte for byte.
+// Settings decide a whole run: the same settings give the same run, byte for byte.
 type Settings struct {
 	Seed   uint64
 	Agents int // machines, named a, b, c, ...
-	Voters int // --voters, the most there are to be
-	// Together is how many of the first agents are a flock from the beginning.
-	// Without, and without Expect, a founds a flock alone and the others join it.
+	Voters int // --voters
+	// Together is how many of the first agents are a flock from the beginning. If it
+	// and Expect are 0, a founds a flock alone and the others join it.
 	Together int
 	Expect   int // all start with --expect
 	Timing   Timing
@@ -32,13 +32,13 @@ type Settings struct {
 	Preempts   map[string]time.Duration
 	Holders    int  // sessions that wait at each agent, in each election it contests
 	Steady     bool // all clocks run true
-	Keyless    bool // the flock has no key, so nobody sends anything to ids that he was not told of
+	Keyless    bool // the flock has no key: agents send nothing to unknown ids
 	Ops        []Op
 	For        time.Duration // how long the schedule runs
-	Heal       bool          // afterwards heal a majority, then all, and demand a goose
+	Heal       bool          // then heal a majority, later all, and check that there is a goose
 }
 
-// Contests gives the elections besides the default one that an agent contests.
+// Contests returns the elections besides the default one that an agent contests.
 func (s *Settings) Contests(who string) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(s.Elections)) {
 		if by := s.Elections[name]; len(by) == 0 || slices.Contains(by, who) {

@@ -12,54 +12,53 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// Effects are where an agent may crash: after the next effect, whatever it is; in
-// the middle of writing and of syncing a record; after a record is durable, a
-// datagram has left, a lease was granted or taken back, readers see another state;
-// in the middle of writing the disk's second copy, and after that.
+// Effects are where an agent may crash: any: after the next effect; write, sync: in the middle
+// of it; save, send, grant, retract, publish: after it; settle-write: in the middle of writing
+// the disk's second copy; settle: after that.
 var Effects = []string{"any", "write", "sync", "save", "send", "grant", "retract", "publish", "settle-write", "settle"}
 
-// verbs are the words of the schedules.
+// verbs are the verbs of schedules.
 var verbs = []Verb{
 	{Name: "crash", Takes: "WHO [power] [for D]", Drawn: true, Who: true, check: oneOf("", "power"),
-		Does: "the process ends at once; with power its machine too, and the disk forgets what was not synced"},
+		Does: "the process is killed; with power the machine loses power too, and the disk loses what was not synced"},
 	{Name: "crash-at", Takes: "WHO EFFECT [N] [power] [for D]", Drawn: true, Who: true, check: parses(ParseCrash),
-		Does: "it crashes at its next effect of that kind, or N effects later: " + strings.Join(Effects, ", ")},
+		Does: "the process crashes at its next effect of that kind, or N such effects later: " + strings.Join(Effects, ", ")},
 	{Name: "start", Takes: "WHO", Who: true,
-		Does: "the process starts on its disk"},
+		Does: "the process starts, on the disk that it had"},
 	{Name: "stop", Takes: "WHO [for D]", Drawn: true, Who: true,
-		Does: "SIGTERM: its work ends, it hands over, it stops"},
+		Does: "SIGTERM: the agent ends its work, hands over and stops"},
 	{Name: "pause", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
-		Does: "SIGSTOP: its datagrams wait"},
+		Does: "SIGSTOP: the process stands still, and datagrams to it wait"},
 	{Name: "suspend", Takes: "WHO for D", Drawn: true, Who: true, check: needsFor,
-		Does: "the machine sleeps: its boot clock runs on, its monotonic one does not, datagrams are lost"},
+		Does: "the machine sleeps: its boot clock runs, its monotonic clock stops, datagrams to it are lost"},
 	{Name: "rate", Takes: "WHO PERCENT", Drawn: true, Who: true, check: parses(ParseRate),
-		Does: "its clocks run that much too fast, from -1% to 1%"},
+		Does: "its clocks run too fast by PERCENT, from -1% to 1%"},
 	{Name: "partition", Takes: "SHAPE [for D]", Drawn: true, check: parses(shape.Parse),
 		Does: "groups a,b/c,d,e (an unnamed agent is alone), one-way cuts a>b, the only links left a-b,a-c, or by role: " + strings.Join(shape.Roles(), ", ")},
 	{Name: "heal",
-		Does: "the last partition ends"},
+		Does: "the partition ends"},
 	{Name: "flap", Takes: "EVERY for D", Drawn: true, check: checkFlap,
-		Does: "so often every one-way link is cut, or not, by chance"},
+		Does: "every EVERY, each one-way link is cut or opened at random"},
 	{Name: "netem", Takes: "WHO RULES [for D]", Drawn: true, Who: true, check: parses(netem.Parse),
-		Does: "fault rules on its packets, in the words of netem"},
+		Does: "fault rules for its packets: see ddgoose netem set --help"},
 	{Name: "clear", Takes: "WHO", Who: true,
-		Does: "no fault rules any more"},
+		Does: "its fault rules end"},
 	{Name: "disk", Takes: "WHO slow D|ok|fails", Drawn: true, Who: true, check: checkDisk,
-		Does: "each save takes up to D longer; or the next one fails, and the agent stops"},
+		Does: "slow: each save takes up to D longer; fails: the next save fails and the agent stops; ok: neither"},
 	{Name: "hold", Takes: "WHO N", Drawn: true, Who: true, check: upTo(9),
-		Does: "N sessions wait for it to be the goose, and work by the deadlines it hands out"},
+		Does: "N programs wait beside it, and work while it is the goose"},
 	{Name: "finish", Takes: "WHO", Drawn: true, Who: true,
-		Does: "work ends by itself, and the agent steps down"},
+		Does: "its work ends by itself, and it steps down"},
 	{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, Who: true, goose: true, check: anyWord,
-		Does: "the command, if it is the goose"},
+		Does: "ddgoose step-down, if it is the goose"},
 	{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
-		Does: "the command, if it is not refused; it comes back after D as an observer"},
+		Does: "ddgoose leave; unless that is refused, it comes back after D as an observer"},
 	{Name: "force-leave", Takes: "WHO", Drawn: true, wave: 2, Who: true,
-		Does: "the command, given to the goose"},
+		Does: "ddgoose force-leave, on the goose"},
 	{Name: "wipe", Takes: "WHO [for D]", Drawn: true, Who: true,
-		Does: "the machine crashes and its disk is lost, unless that would cost the majority, or all that may lead, for good"},
+		Does: "the machine crashes and loses its disk; left out if the flock would lose its majority or all voters that may lead"},
 	{Name: "move", Takes: "WHO", Drawn: true, Who: true,
-		Does: "it has another address"},
+		Does: "its address changes"},
 	{Name: "unwell", Takes: "WHO [for D]", Drawn: true, wave: 3, Who: true,
 		Does: "the check of its work fails: it hands over and does not campaign"},
 	{Name: "well", Takes: "WHO", Drawn: true, wave: 3, Who: true,
@@ -67,41 +66,41 @@ var verbs = []Verb{
 	{Name: "slow", Takes: "LINKS D [for D]", Drawn: true, wave: 1, check: checkSlow,
 		Does: "packets take D longer, at most 2s, on * or on links a>b,b-c; 0s ends it"},
 	{Name: "freeze", Takes: "WHO for D", Drawn: true, wave: 1, Who: true, check: needsFor,
-		Does: "the command: nobody hands over but by force, and voters change only to heal"},
+		Does: "ddgoose freeze: no planned hand-over without --force, and only failed voters are replaced"},
 	{Name: "thaw", Takes: "WHO", Drawn: true, wave: 1, Who: true,
-		Does: "the command"},
+		Does: "ddgoose thaw"},
 	{Name: "priority", Takes: "WHO N", Drawn: true, wave: 1, Who: true, check: upTo(255),
-		Does: "its configuration says another priority, and is read again"},
+		Does: "its settings get priority N and are reloaded"},
 	{Name: "hand-over", Takes: "EVERY for D", Drawn: true, wave: 1, check: checkFlap,
-		Does: "so often every goose is told to step down"},
+		Does: "every EVERY, each goose is told to step down"},
 	{Name: "replay", Takes: "WHO for D", Drawn: true, wave: 1, Who: true, check: needsFor,
-		Does: "what reached it within the last D comes again"},
+		Does: "the datagrams of the last D reach it again"},
 	{Name: "forge", Takes: "WHO reject|vote|beat N|last", Drawn: true, wave: 2, Who: true, check: checkForge,
-		Does: "a key holder replaces the next datagram that reaches it by a message whose term is N ahead, or is the last there is (a beat: only that)"},
+		Does: "somebody with the key replaces the next datagram to it by a message of a term N ahead, or of the last term (beat: last only)"},
 	{Name: "clone", Takes: "WHO NAME", Who: true, check: anyWord,
-		Does: "it restarts, and its copied disk runs on machine NAME too"},
+		Does: "it restarts, and a copy of its disk runs on machine NAME too"},
 	{Name: "die", Takes: "WHO for D", Real: true, Who: true, check: needsFor,
-		Does: "the command: it is silent both ways, and then revived"},
+		Does: "ddgoose simulate death: it neither sends nor hears anything for D"},
 	{Name: "pause-writer", Takes: "WHO for D", Real: true, Who: true, goose: true, check: needsFor,
-		Does: "SIGSTOP to the process that works for it"},
+		Does: "SIGSTOP to the process that works for this goose"},
 	{Name: "kill-writer", Takes: "WHO", Real: true, Who: true, goose: true,
-		Does: "SIGKILL to the process that works for it; the next one starts"},
+		Does: "SIGKILL to the process that works for this goose; another one starts"},
 	{Name: "recover", Takes: "A,B [for D]", Drawn: true, wave: 2, check: anyWord,
-		Does: "all stop; the voters are set by hand on the disks of those named, and they start; the others after D, on empty disks"},
+		Does: "all stop; ddgoose recover sets the named agents as voters, and they start; the others start after D, on empty disks"},
 	{Name: "due", Takes: "D", check: checkDue,
-		Does: "from now on a goose is due within D, and whenever one is lost"},
+		Does: "from now on there must be a goose within D, and again within D whenever it is lost"},
 	{Name: "excuse",
-		Does: "nobody owes a goose any more"},
+		Does: "from now on there need be no goose"},
 	{Name: "expect", Takes: "goose [WHO]|none|voters A B|term same|flocks N|told WORD|leads WHO ELECTION", check: checkExpect,
-		Does: "what must be so at this moment"},
+		Does: "what must be true at this moment"},
 }
 
-// Checks of what a verb takes.
+// The checks of a verb's arguments.
 
 func oneOf(words ...string) func(*Op) error {
 	return func(o *Op) error {
 		if !slices.Contains(words, o.What) {
-			return fmt.Errorf("%q is not one of %q", o.What, words)
+			return fmt.Errorf("%q: want one of %q", o.What, words)
 		}
 		return nil
 	}
@@ -119,7 +118,7 @@ func parses[T any](parse func(string) (T, error)) func(*Op) error {
 func upTo(most uint64) func(*Op) error {
 	return func(o *Op) error {
 		if n, err := strconv.ParseUint(o.What, 10, 64); err != nil || n > most {
-			return fmt.Errorf("%q is not a number from 0 to %d", o.What, most)
+			return fmt.Errorf("%q: want a number from 0 to %d", o.What, most)
 		}
 		return nil
 	}
@@ -127,12 +126,12 @@ func upTo(most uint64) func(*Op) error {
 
 func needsFor(o *Op) error {
 	if o.For <= 0 || o.What != "" {
-		return fmt.Errorf("it needs an end")
+		return fmt.Errorf("want only WHO and an end: for D")
 	}
 	return nil
 }
 
-// ParseRate reads a percentage, and gives it in parts per million.
+// ParseRate reads a percentage and returns it in parts per million.
 func ParseRate(text string) (int64, error) {
 	number, ok := strings.CutSuffix(text, "%")
 	f, err := strconv.ParseFloat(number, 64)
@@ -142,17 +141,17 @@ func ParseRate(text string) (int64, error) {
 	return int64(f * 10_000), nil
 }
 
-// Crash is what "EFFECT [N] [power]" says.
+// Crash is a parsed "EFFECT [N] [power]".
 type Crash struct {
 	At    string // of Effects
 	More  int
 	Power bool
 }
 
-// ParseCrash reads what crash-at takes.
+// ParseCrash reads the arguments of crash-at.
 func ParseCrash(text string) (c Crash, err error) {
 	words := strings.Fields(text)
-	bad := fmt.Errorf("%q is not one of %q, a number if you like, and power if you like", text, Effects)
+	bad := fmt.Errorf("%q: want one of %q, then optionally a number, then optionally power", text, Effects)
 	if len(words) == 0 || !slices.Contains(Effects, words[0]) {
 		return c, bad
 	}
@@ -182,7 +181,7 @@ func ParseForge(text string) (kind election.Kind, ahead uint64, err error) {
 	return kind, ahead, nil
 }
 
-// slowest is the most by which a packet is delayed on a slow link.
+// slowest bounds the delay of a slow link.
 const slowest = 2 * time.Second
 
 // ParseSlow reads "LINKS D".
@@ -221,7 +220,7 @@ func checkForge(o *Op) error {
 func checkFlap(o *Op) error {
 	every, err := time.ParseDuration(o.What)
 	if err != nil || every <= 0 || o.For <= 0 {
-		return fmt.Errorf("it needs two durations above 0s")
+		return fmt.Errorf("want EVERY for D, both above 0s")
 	}
 	return nil
 }
@@ -233,12 +232,12 @@ func checkDisk(o *Op) error {
 	case word == "slow" && err == nil && d > 0, o.What == "ok", o.What == "fails":
 		return nil
 	}
-	return fmt.Errorf("%q is not slow D, ok or fails", o.What)
+	return fmt.Errorf("%q: want slow D, ok or fails", o.What)
 }
 
 func checkDue(o *Op) error {
 	if d, err := time.ParseDuration(o.What); err != nil || d <= 0 {
-		return fmt.Errorf("%q is not a duration above 0s", o.What)
+		return fmt.Errorf("%q: want a duration above 0s", o.What)
 	}
 	return nil
 }
@@ -250,5 +249,5 @@ func checkExpect(o *Op) error {
 	case word == "goose", o.What == "none", word == "told" && arg != "", word == "leads" && arg != "", word == "voters" && arg != "", o.What == "term same", word == "flocks" && err == nil:
 		return nil
 	}
-	return fmt.Errorf("%q is nothing to expect", o.What)
+	return fmt.Errorf("%q: want one of goose, none, voters, term same, flocks, told, leads", o.What)
 }

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// cast is who plays in a partition that is told by roles: the goose, the other
-// voters and those without a vote, each in the order in which they get parts.
+// cast is the agents of a partition by roles: the goose, the other voters, and the
+// agents without a vote.
 type cast struct {
 	goose  string
 	voters []string
 	rest   []string
 }
 
-// fewest is how many voters every role has room for, the goose included.
+// fewest is the number of voters that each role needs, the goose included.
 const fewest = 3
 
-// Roles names the partitions that are told by roles.
+// Roles returns the names of the partitions by roles.
 func Roles() []string { return slices.Sorted(maps.Keys(roles)) }
 
-// Play gives a partition by its name in Roles, with names taking parts in their
-// order, or else as Parse reads it.
+// Play returns the partition by roles that text names: agents get their roles in
+// the order of names. It parses any other text as [Parse] does.
 func Play(text, goose string, voters, names []string) (Shape, error) {
 	role, ok := roles[text]
 	switch {
@@ -47,7 +47,7 @@ func Play(text, goose string, voters, names []string) (Shape, error) {
 	return Parse(role(&c))
 }
 
-// Flap cuts each one-way link that chance chooses.
+// Flap cuts each one-way link for which chance returns true.
 func Flap(names []string, chance func() bool) Shape {
 	var cut []string
 	for _, a := range names {
@@ -61,13 +61,13 @@ func Flap(names []string, chance func() bool) Shape {
 	return s
 }
 
-// all gives everybody, the goose first.
+// all returns all agents, the goose first.
 func (c *cast) all() []string {
 	return slices.Concat([]string{c.goose}, c.voters, c.rest)
 }
 
-// apart puts the goose and some voters into one group, more groups of the given sizes
-// beside it, and everybody else into a last one.
+// apart puts the goose and withGoose voters into one group, the next voters into
+// groups of the given sizes, and the rest into a last group.
 func (c *cast) apart(withGoose int, sizes ...int) string {
 	groups := []string{strings.Join(c.all()[:1+withGoose], ",")}
 	left := c.voters[withGoose:]
@@ -81,12 +81,12 @@ func (c *cast) apart(withGoose int, sizes ...int) string {
 	return strings.Join(groups, "/")
 }
 
-// most is how many voters are a majority.
+// most is the number of voters that are a majority.
 func (c *cast) most() int { return (len(c.voters)+1)/2 + 1 }
 
-// roles make partitions.
+// roles makes the partitions, by name.
 var roles = map[string]func(*cast) string{
-	// The goose with a group that is short of a majority by one.
+	// The goose with one voter less than a majority.
 	"minority": func(c *cast) string { return c.apart(c.most() - 2) },
 	// The goose with the smallest majority.
 	"majority": func(c *cast) string { return c.apart(c.most() - 1) },

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// majorities gives the voters that reach a majority both ways.
+// majorities returns the voters that reach a majority both ways.
 func majorities(s Shape, voters []string) (able []string) {
 	for _, v := range voters {
 		n := 0

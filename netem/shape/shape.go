@@ -76,10 +76,10 @@ func parsePairs(text, sep string) (pairs [][2]string, err error) {
 	return pairs, nil
 }
 
-// String gives the shape as it was written.
+// String returns the shape as it was written.
 func (s Shape) String() string { return s.text }
 
-// Named gives the agents that the shape names, sorted.
+// Named returns the agents that the shape names, sorted.
 func (s Shape) Named() (names []string) {
 	for _, g := range s.groups {
 		names = append(names, g...)
@@ -93,7 +93,7 @@ func (s Shape) Named() (names []string) {
 	return slices.Compact(names)
 }
 
-// Passes tells whether anything gets from one agent to another.
+// Passes reports whether anything gets from one agent to another.
 func (s Shape) Passes(from, to string) bool {
 	switch {
 	case s.groups != nil:
@@ -109,8 +109,8 @@ func (s Shape) Passes(from, to string) bool {
 	return !slices.Contains(s.cut, [2]string{from, to})
 }
 
-// Cuts gives, of all agents, those that name no longer reaches, and those that
-// no longer reach it.
+// Cuts returns the agents of all that name does not reach, and those that do not
+// reach it.
 func (s Shape) Cuts(name string, all []string) (out, in []string) {
 	for _, other := range all {
 		if other == name {

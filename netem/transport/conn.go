@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// ErrCut is why a cut fails a stream.
+// ErrCut is the error of a stream that the rules cut.
 var ErrCut = errors.New("cut by netem rules")
 
 // conn is a stream with faults.
 type conn struct {
 	net.Conn
 	t       *Transport
-	writing chan struct{} // held by the one that writes, so that held writes stay whole
+	writing chan struct{} // of capacity 1, held during a write, so that writes do not mix
 	done    chan struct{} // closed by Close
 	cut     atomic.Bool
 	closing sync.Once
@@ -27,7 +27,7 @@ type conn struct {
 	name    string         // from Identify
 	addr    netip.AddrPort // port 0 until Identify
 	writeBy time.Time
-	moved   chan struct{} // closed, and made anew, when writeBy changes
+	moved   chan struct{} // closed and replaced when writeBy changes
 }
 
 // inbound is a stream that came in.
@@ -67,7 +67,7 @@ func (c *inbound) Identify(name string, addr netip.AddrPort) error {
 	return nil
 }
 
-// cutConn marks a stream; mu is held. abort follows, without mu.
+// cutConn marks a stream as cut; mu is held. The caller then calls abort without mu.
 func (t *Transport) cutConn(c *conn) {
 	c.cut.Store(true)
 	delete(t.conns, c)
@@ -81,8 +81,8 @@ func abort(conns []*conn) {
 	}
 }
 
-// linger0 has Close lose what is still in a stream's buffers: else it would go
-// on sending that past the cut.
+// linger0 makes Close discard what is still in a stream's buffers, which would
+// otherwise pass the cut.
 func linger0(c net.Conn) {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = l.SetLinger(0)
@@ -94,7 +94,7 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// Close closes the stream, and wakes a write that is held.
+// Close closes the stream and wakes a delayed write.
 func (c *conn) Close() error {
 	select {
 	case <-c.done:
@@ -118,7 +118,7 @@ func (c *conn) close() error {
 	return c.err
 }
 
-// Read reads from the base; nothing that came past a cut is handed on.
+// Read reads from the base. It returns nothing that arrived after a cut.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.cut.Load() {
@@ -127,7 +127,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write writes to the base, held by delay and rate.
+// Write writes to the base, after the wait for delay and rate.
 func (c *conn) Write(b []byte) (int, error) {
 	select {
 	case c.writing <- struct{}{}:
@@ -154,8 +154,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 }
 
-// hold waits as long as the rules say and gives the part of b that may go.
-// New rules end the waiting.
+// hold waits as long as the rules say and returns the part of b that may be sent.
+// New rules end the wait.
 func (c *conn) hold(b []byte, first bool) ([]byte, error) {
 	t := c.t
 	t.mu.Lock()

@@ -75,7 +75,7 @@ func (h *host) send(t *testing.T, to *host, format string, args ...any) {
 	require.NoError(t, h.WriteTo(fmt.Appendf(nil, format, args...), to.addr))
 }
 
-// got gives what has come until now.
+// got returns what has come until now.
 func (h *host) got() []string {
 	synctest.Wait()
 	all := []string{}

@@ -8,12 +8,11 @@ import (
 	"os"
 )
 
-// ErrLost is why loss fails a dial.
+// ErrLost is the error of a dial that fails by loss.
 var ErrLost = errors.New("lost by netem rules")
 
-// Dial opens a stream. Under a cut it waits until ctx ends (the error is then
-// a time-out, as into a black hole) or the cut is gone; a ctx without an end
-// waits as long as the cut. Loss fails it at once with ErrLost.
+// Dial opens a stream. Under a cut it waits until the cut ends, or until ctx ends:
+// then the error is a time-out. With loss it may fail at once with ErrLost.
 func (t *Transport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	if t.disturbed.Load() {
 		t.mu.Lock()
@@ -27,7 +26,7 @@ func (t *Transport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, erro
 		if err := t.untilUncut(ctx, to, counted); err != nil {
 			return nil, dialError(to, err)
 		}
-		// A refusal must not leak past a cut that appeared meanwhile, nor a stream.
+		// If a cut began meanwhile, neither the stream nor a refusal may pass it.
 		base, err := t.base.Dial(ctx, to)
 		if t.isCut(to) {
 			if err == nil {
@@ -53,7 +52,7 @@ func (t *Transport) isCut(to netip.AddrPort) bool {
 	return t.em.CutEither(t.peer("", to))
 }
 
-// untilUncut waits while the way is cut.
+// untilUncut waits until no cut is between the two agents.
 func (t *Transport) untilUncut(ctx context.Context, to netip.AddrPort, counted bool) error {
 	for t.disturbed.Load() {
 		t.mu.Lock()
@@ -80,9 +79,9 @@ func (t *Transport) untilUncut(ctx context.Context, to netip.AddrPort, counted b
 	return nil
 }
 
-// accept gives the stream that came in, nil when it is cut: then it is gone.
+// accept returns an incoming stream; nil: a cut has reset it.
 func (t *Transport) accept(base net.Conn) *inbound {
-	// The port it comes from says nothing: 0 matches no rule that names one.
+	// The source port says nothing. Port 0 matches no rule that names a port.
 	remote, _ := netip.ParseAddrPort(base.RemoteAddr().String())
 	c := newConn(t, base, netip.AddrPortFrom(remote.Addr(), 0))
 	if t.admit(c) {
@@ -94,7 +93,7 @@ func (t *Transport) accept(base net.Conn) *inbound {
 	return nil
 }
 
-// admit takes a new stream in, unless it is cut: then it is reset.
+// admit registers a new stream, or resets it if it is cut.
 func (t *Transport) admit(c *conn) bool {
 	t.mu.Lock()
 	cut := t.em.CutEither(t.peer("", c.addr))

@@ -1,5 +1,5 @@
-// Package transport puts a bad network between an agent and its good one: it
-// wraps the agent's transport and applies netem's rules to all that passes.
+// Package transport gives an agent a bad network: it wraps the agent's transport
+// and applies netem's rules to all traffic.
 //
 //	t := transport.Wrap(base, seed)
 //	t.Receive(onPacket, onStream)            // use t as the agent's transport
@@ -8,9 +8,9 @@
 //
 // Without rules it costs one atomic load for a datagram.
 //
-// Delayed datagrams are copied and kept, within bounds, and judged by cut again
-// when their time comes. The packet callback is never called twice at once if the
-// base does not. Streams:
+// Delayed datagrams are copied and kept, within bounds. A cut that is in force when
+// their time comes drops them. The packet callback runs once at a time if the base
+// calls it so. Streams:
 //
 //   - A cut in either direction breaks open streams at once, with [ErrCut]; what
 //     was not sent is lost. A dial waits until its context ends or the cut does.
@@ -19,7 +19,7 @@
 //
 // The name of a peer is what [Transport.Learn] gave for its address. A stream from
 // outside comes from an unknown port, so until the agent calls Identify on it only
-// "*" and bare addresses match. The agent must hand on nothing of such a stream
+// "*" and bare addresses match. The agent must not use the content of such a stream
 // before Identify has returned without an error.
 //
 // A call that is under way when Set returns may still complete by the old rules.

@@ -10,15 +10,15 @@ import (
 	"duckduckgoose/netem"
 )
 
-// expiry is the end of rules that do not stand for ever.
+// expiry is the end of rules that have one.
 type expiry struct {
 	at    time.Duration
 	timer *time.Timer
 }
 
-// Set replaces the rules, and how long they stand: ttl 0 is for ever. Streams
-// that they cut are broken when it returns. With an error the old ones stay.
-// The error of a closed transport is net.ErrClosed.
+// Set replaces the rules for ttl; 0: for ever. When it returns, the streams that
+// they cut are broken. On an error the old rules stay. The error of a closed
+// transport is net.ErrClosed.
 func (t *Transport) Set(rules string, ttl time.Duration) error {
 	r, err := netem.Parse(rules)
 	if err != nil {
@@ -38,10 +38,10 @@ func (t *Transport) Set(rules string, ttl time.Duration) error {
 	return nil
 }
 
-// Clear ends all faults. What is delayed already still comes at its time.
+// Clear ends all faults. Datagrams that are delayed already still arrive late.
 func (t *Transport) Clear() { _ = t.Set("", 0) }
 
-// install gives the streams that the new rules cut; mu is held.
+// install returns the streams that the new rules cut; mu is held.
 func (t *Transport) install(r netem.Rules, ttl time.Duration) []*conn {
 	t.stopExpiry()
 	t.em.Set(r)
@@ -67,7 +67,7 @@ func (t *Transport) expire(x *expiry) {
 	}
 }
 
-// stopExpiry leaves the counting to expire when that runs already; mu is held.
+// stopExpiry stops the timer of expiry; mu is held.
 func (t *Transport) stopExpiry() {
 	if t.expiry != nil && t.expiry.timer.Stop() {
 		t.wg.Done()
@@ -75,7 +75,7 @@ func (t *Transport) stopExpiry() {
 	t.expiry = nil
 }
 
-// findCut marks and gives the streams that the rules cut now; mu is held.
+// findCut marks the streams that the rules cut now, and returns them; mu is held.
 func (t *Transport) findCut() []*conn {
 	var broken []*conn
 	for c := range t.conns {
@@ -87,7 +87,7 @@ func (t *Transport) findCut() []*conn {
 	return broken
 }
 
-// Show gives the rules in force ("" when none), the time until they expire
+// Show returns the rules in force ("" when none), the time until they expire
 // (below 0: never), and the seed of the dice.
 func (t *Transport) Show() (rules string, expiresIn time.Duration, seed uint64) {
 	t.mu.Lock()
@@ -99,7 +99,7 @@ func (t *Transport) Show() (rules string, expiresIn time.Duration, seed uint64) 
 	return t.em.Rules().String(), expiresIn, t.em.Seed()
 }
 
-// Unmatched gives the words of the rules in force that match none of these peers.
+// Unmatched returns the words of the rules in force that match none of these peers.
 func (t *Transport) Unmatched(names map[netip.AddrPort]string) []string {
 	var peers []netem.Peer
 	for addr, name := range names {
@@ -111,9 +111,8 @@ func (t *Transport) Unmatched(names map[netip.AddrPort]string) []string {
 	return rules.Unmatched(peers)
 }
 
-// Learn tells who is where. It replaces what was learnt before, so it takes
-// the whole membership. Streams that a rule cuts, now that their peer has a
-// name, are broken when it returns.
+// Learn sets the names of peers by address. It replaces all earlier ones. When it
+// returns, streams are broken that a rule cuts by a name which is new.
 func (t *Transport) Learn(names map[netip.AddrPort]string) {
 	known := make(map[netip.AddrPort]string, len(names))
 	for addr, name := range names {
@@ -130,7 +129,7 @@ func (t *Transport) Learn(names map[netip.AddrPort]string) {
 	abort(broken)
 }
 
-// Counters tells how often each fault struck since Wrap, by its name:
+// Counters returns how often each fault struck since Wrap, by its name:
 //
 //	cut, lost            datagrams dropped by cut and loss
 //	queue_dropped        datagrams dropped by rate: they would have waited too long

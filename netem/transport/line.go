@@ -13,8 +13,8 @@ type line struct {
 	waiting netem.Queue[parcel]
 	bytes   int           // of what waits
 	running bool          // a goroutine sends them; it ends when none is left
-	sending bool          // it has one in hand
-	sooner  chan struct{} // tells it that there is one due before all others
+	sending bool          // it is sending one
+	sooner  chan struct{} // signals that a new one is due before all others
 }
 
 type parcel struct {
@@ -33,12 +33,12 @@ const (
 	keepBytes     = 16 << 20
 )
 
-// full tells whether there is no room for a datagram of size bytes.
+// full reports whether there is no room for a datagram of size bytes.
 func (l *line) full(limit, size int) bool {
 	return l.waiting.Len() >= limit || l.bytes+size > keepBytes
 }
 
-// isDue tells whether a datagram should be on its way already.
+// isDue reports whether a datagram is kept that should be sent by now.
 func (l *line) isDue(now time.Duration) bool {
 	return l.sending || l.waiting.Len() > 0 && l.waiting.Next() <= now
 }
@@ -55,7 +55,7 @@ func (l *line) push(due time.Duration, p parcel) {
 	}
 }
 
-// run sends what is kept, each at its time.
+// run sends the kept datagrams, each at its time.
 func (t *Transport) run(l *line) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -84,7 +84,7 @@ func (t *Transport) run(l *line) {
 	}
 }
 
-// next takes the datagram that is due, or gives the time until one is.
+// next removes the datagram that is due, or returns the time until one is.
 func (t *Transport) next(l *line) (p parcel, wait time.Duration, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

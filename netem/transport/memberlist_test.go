@@ -141,7 +141,7 @@ func newMember(t *testing.T, n *memory.Network, i int) *member {
 	return &member{m, tr, e.LocalAddr(), name}
 }
 
-// sees gives the names of the live members, as one string.
+// sees returns the names of the live members, as one string.
 func (m *member) sees() string {
 	var b strings.Builder
 	for _, name := range []string{"a", "b", "c", "d", "e"} {

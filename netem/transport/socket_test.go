@@ -76,7 +76,7 @@ func (s *sockets) Close() error {
 	return nil
 }
 
-// pair gives two hosts on real sockets that know each other as a and b.
+// pair returns two hosts on real sockets that know each other as a and b.
 func pair(t *testing.T) (a, b *host) {
 	a, b = wrap(t, openSockets(t)), wrap(t, openSockets(t))
 	names := map[netip.AddrPort]string{a.addr: "a", b.addr: "b"}

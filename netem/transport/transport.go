@@ -11,8 +11,8 @@ import (
 	"duckduckgoose/netem"
 )
 
-// Base is the network below: the agent's transport interface, declared here
-// too so that neither package imports the other.
+// Base is the network that is wrapped. It is the agent's transport interface,
+// declared here too so that neither package imports the other.
 type Base interface {
 	// Receive starts delivery. packet is called from the reading goroutine; b is
 	// valid until it returns. stream owns the conn. Called once.
@@ -41,20 +41,20 @@ type Transport struct {
 	start   time.Time
 	limit   int // of the delayed datagrams kept in one direction
 	packet  func(b []byte, from netip.AddrPort)
-	// turn is held while packet runs, unless the network is undisturbed: then
-	// the base's reader alone calls it. A channel, so that waiting for it lets
-	// virtual time go on.
+	// turn is held while packet runs, unless the network is undisturbed: then only
+	// the base's reader calls packet. It is a channel, because waiting for a mutex
+	// would stop virtual time.
 	turn chan struct{}
 	done chan struct{} // closed by Close
 	wg   sync.WaitGroup
 
-	// disturbed: rules stand, or inbound datagrams of former rules are still kept.
+	// disturbed: rules are in force, or delayed datagrams of earlier rules are kept.
 	disturbed atomic.Bool
 
-	mu      sync.Mutex // guards all below; never held while something waits
+	mu      sync.Mutex // guards all below; never held during a wait
 	em      *netem.Emulator
 	expiry  *expiry                   // nil: never
-	changed chan struct{}             // closed, and made anew, when the rules change
+	changed chan struct{}             // closed and replaced when the rules change
 	names   map[netip.AddrPort]string // by canonical address
 	conns   map[*conn]struct{}
 	out, in line
@@ -62,7 +62,7 @@ type Transport struct {
 	count   counts
 }
 
-// counts is what only a transport can count.
+// counts are the counters that the emulator does not have.
 type counts struct {
 	overflow   uint64 // datagrams dropped because too many were kept
 	lateCut    uint64 // kept datagrams dropped by a cut that appeared meanwhile
@@ -71,8 +71,7 @@ type counts struct {
 	streamsCut uint64
 }
 
-// Wrap puts a Transport without rules above base. The seed fixes the dice:
-// give each agent its own.
+// Wrap wraps base, without rules at first. Give each agent its own seed.
 func Wrap(base Base, seed uint64) *Transport {
 	batches, _ := base.(batcher)
 	return &Transport{
@@ -90,11 +89,11 @@ func Wrap(base Base, seed uint64) *Transport {
 	}
 }
 
-// now is the time of the emulator: steady, and virtual where time is.
+// now is the emulator's time.
 func (t *Transport) now() time.Duration { return time.Since(t.start) }
 
-// Receive starts delivery; see Base. The conns that stream is given have a
-// method Identify(name string, addr netip.AddrPort) error.
+// Receive starts delivery; see Base. stream gets conns with a method
+// Identify(name string, addr netip.AddrPort) error.
 func (t *Transport) Receive(packet func(b []byte, from netip.AddrPort), stream func(net.Conn)) {
 	t.packet = packet
 	t.base.Receive(t.receive, func(c net.Conn) {
@@ -121,7 +120,7 @@ func (t *Transport) deliver(b []byte, from netip.AddrPort) {
 	t.packet(b, from)
 }
 
-// WriteTo sends a datagram. One that a fault swallows is no error, as on a real network.
+// WriteTo sends a datagram. It returns no error if a fault drops it, as on a real network.
 func (t *Transport) WriteTo(b []byte, to netip.AddrPort) error {
 	if !t.disturbed.Load() {
 		return t.base.WriteTo(b, to)
@@ -135,8 +134,8 @@ func (t *Transport) WriteTo(b []byte, to netip.AddrPort) error {
 	return nil
 }
 
-// WriteAll sends several datagrams, for little more than one costs if the base
-// can and there are no rules. failed hears which of them could not be sent.
+// WriteAll sends several datagrams, in one call of the base if that can and no
+// rules are in force. It calls failed for each that could not be sent.
 func (t *Transport) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
 	if t.batches != nil && !t.disturbed.Load() {
 		t.batches.WriteAll(b, to, failed)
@@ -149,13 +148,13 @@ func (t *Transport) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int,
 	}
 }
 
-// judge applies the rules to a datagram. It gives how many copies go now, and
-// what is in them; others it has put into the line.
+// judge applies the rules to a datagram. It returns how many copies to send now, and
+// their content. It keeps delayed copies in the line.
 func (t *Transport) judge(l *line, b []byte, addr netip.AddrPort) ([]byte, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return b, 1 // the base knows what to say
+		return b, 1 // the base returns the error
 	}
 	now := t.now()
 	v := t.em.Packet(now, l.dir, t.peer("", addr), len(b))
@@ -173,8 +172,8 @@ func (t *Transport) judge(l *line, b []byte, addr netip.AddrPort) ([]byte, int) 
 	return b, copies
 }
 
-// sendAfter gives 1 when a datagram goes at once, else 0 and keeps a copy. One
-// without a delay goes behind those that are already due. mu is held.
+// sendAfter returns 1 if a datagram is to be sent at once, else it keeps a copy and
+// returns 0. A datagram without a delay still waits for those that are due. mu is held.
 func (t *Transport) sendAfter(l *line, now, delay time.Duration, b []byte, addr netip.AddrPort) int {
 	if delay == 0 && !l.isDue(now) {
 		return 1
@@ -191,8 +190,8 @@ func (t *Transport) sendAfter(l *line, now, delay time.Duration, b []byte, addr 
 	return 0
 }
 
-// peer tells who is at an address; mu is held. A name that is known otherwise
-// is kept.
+// peer returns the peer at an address, with the name given if there is one; mu is
+// held.
 func (t *Transport) peer(name string, addr netip.AddrPort) netem.Peer {
 	if name == "" && len(t.names) > 0 {
 		name = t.names[netem.Canonical(addr)]
@@ -200,17 +199,17 @@ func (t *Transport) peer(name string, addr netip.AddrPort) netem.Peer {
 	return netem.Peer{Name: name, Addr: addr}
 }
 
-// settle decides whether the short way is safe; mu is held.
+// settle sets disturbed; mu is held.
 func (t *Transport) settle() {
 	t.disturbed.Store(!t.em.Rules().IsZero() || t.in.running)
 }
 
-// LocalAddr is the base's.
+// LocalAddr returns the base's address.
 func (t *Transport) LocalAddr() netip.AddrPort { return t.base.LocalAddr() }
 
-// Close closes the base, drops the datagrams that are kept, ends the dials and
-// writes that are held, and waits until no callback runs; so it must not be
-// called from one. Streams belong to their owners, and stay. Safe twice.
+// Close closes the base, drops kept datagrams, ends waiting dials and writes, and
+// returns when no callback runs; so callbacks must not call it. Open streams stay:
+// their owners close them. A second call does nothing.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	if !t.closed {
