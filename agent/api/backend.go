@@ -15,7 +15,7 @@ type Backend interface {
 	ElectionBackend
 	// Elections lists the flock's, the default one first, the others by name.
 	Elections() []ElectionInfo
-	// Election gives one by name; [NoElection] when the flock does not have it.
+	// Election returns one by name; [NoElection] when the flock does not have it.
 	Election(name string) (ElectionBackend, error)
 	Members() []Member
 	Freezer
@@ -44,7 +44,7 @@ type ElectionBackend interface {
 	Explainer
 	// Watch yields a status at once, then after each change; a slow reader skips to the latest.
 	Watch(ctx context.Context) iter.Seq[Status]
-	// History gives the goose periods that this agent knows.
+	// History returns the goose periods that this agent knows.
 	History() History
 	// StepDown hands over to the voter named to ("": the first in rank) and returns
 	// when another is goose. A frozen flock refuses it without force.

@@ -13,7 +13,7 @@ import (
 	"duckduckgoose/agent/api/apitest"
 )
 
-// backed gives a goose of the default election that is a duck of backup.
+// backed returns a goose of the default election that is a duck of backup.
 func backed() (a, backup *apitest.Agent) {
 	a = apitest.New()
 	backup = a.Found("backup")

@@ -58,7 +58,7 @@ type Failure struct {
 	Text string
 }
 
-// Error gives the text alone.
+// Error returns the text alone.
 func (f *Failure) Error() string { return f.Text }
 
 // Unwrap gives the kind, for errors.Is.

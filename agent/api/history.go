@@ -26,10 +26,10 @@ type Time int64
 
 const timeForm = "2006-01-02T15:04:05.000Z07:00"
 
-// Wall gives the moment for the package time.
+// Wall returns the moment for the package time.
 func (t Time) Wall() time.Time { return time.UnixMilli(int64(t)) }
 
-// String gives the text that JSON has.
+// String returns the text that JSON has.
 func (t Time) String() string { return t.Wall().UTC().Format(timeForm) }
 
 // MarshalText writes RFC 3339 with milliseconds.

@@ -31,7 +31,7 @@ func inVirtualTime(t *testing.T, scope api.Scope, test func(t *testing.T, p *pip
 	})
 }
 
-// cutAfter tells how long it takes until the other end closes.
+// cutAfter returns how long it takes until the other end closes.
 func cutAfter(t *testing.T, c net.Conn) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -107,7 +107,7 @@ func get(t *testing.T, c net.Conn, path string) int {
 	return resp.StatusCode
 }
 
-// isCut tells whether the other end has closed.
+// isCut reports whether the other end has closed.
 func isCut(c net.Conn) bool {
 	synctest.Wait()
 	if err := c.SetReadDeadline(time.Now()); err != nil {

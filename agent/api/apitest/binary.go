@@ -18,7 +18,7 @@ type Binary struct {
 	err  error
 }
 
-// Path gives where it is: in a folder with a key that all agents use which this test program starts.
+// Path returns where it is: in a folder with a key that all agents use which this test program starts.
 func (b *Binary) Path(t *testing.T) string {
 	t.Helper()
 	b.once.Do(func() { b.err = b.make() })

@@ -1,5 +1,5 @@
-// Package checkup gathers what doctor judges: it asks the agents of a flock to
-// measure their paths to each other, and answers when others ask.
+// Package checkup gathers the facts for package doctor: it asks the agents of a
+// flock to measure their paths to each other, and answers when others ask.
 package checkup
 
 import (
@@ -23,15 +23,15 @@ import (
 
 const (
 	measureQuestion = "measure" // begin to measure
-	checkupQuestion = "checkup" // tell what was found
+	checkupQuestion = "checkup" // report what was measured
 	pingQuestion    = "ping"    // tries a stream
 
-	// straggler is how long the last probes may take to come back.
+	// straggler is how long Examine waits for the answers to the last probes.
 	straggler = time.Second
-	// streamWait is how long a stream may take to bring an answer. With half the
-	// time of a measurement, which may be a second, it ends before the latter.
+	// streamWait bounds the wait for an answer on a stream. Streams begin in the
+	// first half of a measurement, so all of them end before Examine collects.
 	streamWait = 1200 * time.Millisecond
-	// pingLarge is more than two packets of full size carry, in bytes.
+	// pingLarge, in bytes, needs more than two packets of full size.
 	pingLarge = 3000
 )
 
@@ -44,16 +44,16 @@ type measurement struct {
 // Examiner examines the flock from one agent. Its methods are safe for many goroutines.
 type Examiner struct{ agent Agent }
 
-// Agent is the agent that examines, and is examined.
+// Agent is the agent that this package works for.
 type Agent interface {
 	Members(context.Context) (Members, error)
 	// OnLoop runs f on the agent's loop and waits for it.
 	OnLoop(ctx context.Context, f func(*Prober)) error
-	// Report tells how this agent is, with what it has measured in a session.
+	// Report returns how this agent is, with what it has measured in a session.
 	Report(ctx context.Context, session uint64) (doctor.Report, error)
 }
 
-// Members are those of the flock at one moment.
+// Members is the flock as this agent knows it at one moment.
 type Members struct {
 	Gossip *gossip.Gossip
 	Self   election.ID
@@ -113,7 +113,7 @@ func (e *Examiner) Examine(ctx context.Context, d time.Duration) (api.Doctor, er
 	return doctor.Examine(patient), nil
 }
 
-// answerMeasure begins to measure, and does not wait for the end.
+// answerMeasure starts a measurement and returns before it ends.
 func (e *Examiner) answerMeasure(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var m measurement
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -139,7 +139,7 @@ func (e *Examiner) answerMeasure(ctx context.Context, _ election.ID, body json.R
 	return struct{}{}, err
 }
 
-// sendProbes sends them evenly over the time.
+// sendProbes spreads the probes evenly over the measurement.
 func (e *Examiner) sendProbes(ctx context.Context, m measurement) {
 	ticker := time.NewTicker(m.For / Probes)
 	defer ticker.Stop()
@@ -155,7 +155,7 @@ func (e *Examiner) sendProbes(ctx context.Context, m measurement) {
 	}
 }
 
-// streamTargets gives the agents of a measurement.
+// streamTargets returns the agents that a measurement covers.
 func (p *Prober) streamTargets(session uint64) (peers []member.Peer) {
 	for _, t := range p.runs[session].targets {
 		if q, ok := p.gossip.Alive(t.id); ok {
@@ -165,8 +165,9 @@ func (p *Prober) streamTargets(session uint64) (peers []member.Peer) {
 	return peers
 }
 
-// tryStreams asks each agent something on a stream, one after another within half
-// the time. Each agent begins with its successor, so nobody is asked by all at once.
+// tryStreams asks one agent after another a question on a stream, within the first
+// half of the measurement. Each agent begins with the one after it in the list, so
+// that no agent gets the questions of all others at once.
 func (e *Examiner) tryStreams(ctx context.Context, m measurement, g *gossip.Gossip, peers []member.Peer) {
 	if len(peers) == 0 {
 		return
@@ -185,13 +186,13 @@ func (e *Examiner) tryStreams(ctx context.Context, m measurement, g *gossip.Goss
 			patience, cancel := context.WithTimeout(ctx, streamWait)
 			defer cancel()
 			state := tryStream(patience, g, p)
-			_ = e.agent.OnLoop(ctx, func(own *Prober) { own.bookStream(m.Session, p.ID, state) }) // a life that has ended tells nothing
+			_ = e.agent.OnLoop(ctx, func(own *Prober) { own.bookStream(m.Session, p.ID, state) }) // fails only when this life has ended
 		})
 	}
 }
 
 // tryStream asks a small question, then one that takes several packets of full
-// size: some paths lose those only. Streams keep to shorter ones.
+// size: some paths lose only those. Our streams normally use shorter packets.
 func tryStream(ctx context.Context, g *gossip.Gossip, p member.Peer) string {
 	var no *gossip.Refusal
 	_, err := g.Ask(ctx, p, pingQuestion, struct{}{})
@@ -220,7 +221,7 @@ func (p *Prober) bookStream(session uint64, id election.ID, state string) {
 	}
 }
 
-// answerCheckup tells how this agent is.
+// answerCheckup returns this agent's report.
 func (e *Examiner) answerCheckup(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var m measurement
 	if err := json.Unmarshal(body, &m); err != nil {

@@ -16,26 +16,25 @@ import (
 )
 
 const (
-	// Probes is how many a measurement sends to each agent.
+	// Probes is the number of probes that a measurement sends to each agent.
 	Probes = probeSmall + probeLarge
-	// probeSmall is how many probes of a heartbeat's size a measurement sends to
-	// each agent, probeLarge how many of the largest size: networks that lose
-	// only those exist.
+	// probeSmall of them have the size of a heartbeat, probeLarge the largest size
+	// of a datagram: some networks lose only large ones.
 	probeSmall = 20
 	probeLarge = 4
 	// probeTargets bounds the agents that one measurement sends to.
 	probeTargets = 64
-	// MaxRuns bounds the measurements that one agent makes, or answers one
-	// other agent for, at the same time: that is its limit of rate.
+	// MaxRuns bounds the measurements that an agent makes at the same time, and
+	// those of one other agent that it answers. That limits its rate of probes.
 	MaxRuns = 4
-	// Kept is how long what was counted is kept to be told.
+	// Kept is how long counts are kept for reports.
 	Kept = 30 * time.Second
-	// maxHeard bounds the countings for others.
+	// maxHeard bounds the measurements of others that this agent counts for.
 	maxHeard = MaxRuns * 256
 )
 
-// Prober measures the datagrams' paths to other agents in one life of this
-// agent, and counts what theirs bring. It is the loop's own.
+// Prober measures the paths of datagrams to other agents during one life of
+// this agent, and counts the probes of others. Only the loop uses it.
 type Prober struct {
 	host   Host
 	self   election.ID
@@ -46,7 +45,7 @@ type Prober struct {
 	out    wire.Frame
 }
 
-// Host is what a life acts with.
+// Host is the part of an agent's life that a Prober uses.
 type Host interface {
 	Now() time.Duration
 	Send(to netip.AddrPort, f *wire.Frame) (taken int)
@@ -58,19 +57,19 @@ func NewProber(host Host, self election.ID, m *member.Member, g *gossip.Gossip) 
 	return &Prober{host: host, self: self, member: m, gossip: g, runs: map[uint64]*probeRun{}, heard: map[heardKey]*heardProbes{}}
 }
 
-// probeRun is a measurement of this agent's own.
+// probeRun is a measurement that this agent makes.
 type probeRun struct {
 	begun   time.Duration
-	next    int // of the probes
+	next    int // index of the next probe
 	targets []*probeTarget
 }
 
-// probeTarget is what is known of the path to one agent.
+// probeTarget is what this agent measured of the path to another.
 type probeTarget struct {
 	id       election.ID
 	sent     uint64 // a bit for each probe
 	answered uint64
-	heard    uint64 // there, by its answers
+	heard    uint64 // arrived there, by its answers
 	stream   string // api.StreamOK or its like; "": not tried yet
 	at       [wire.MaxProbes]struct {
 		sent, back time.Duration // by this agent's boot clock
@@ -78,21 +77,21 @@ type probeTarget struct {
 	}
 }
 
-// heardKey names what another agent measures.
+// heardKey names a measurement of another agent.
 type heardKey struct {
 	from    election.ID
 	session uint64
 }
 
-// heardProbes is what has come of it.
+// heardProbes counts the probes of such a measurement that arrived here.
 type heardProbes struct {
 	begun time.Duration
 	got   uint64
 }
 
-// measure begins to measure the paths to live agents; probe goes on with it.
-// Of more than it may call it takes those whose ids follow its own: together
-// the agents of a large flock still try many paths.
+// measure begins a measurement of the paths to live agents; probe continues it.
+// In a large flock it takes the probeTargets agents whose ids follow this agent's
+// own, so that all agents together still cover many paths.
 func (p *Prober) measure(session uint64) bool {
 	p.forgetProbes()
 	if p.runs[session] != nil || len(p.runs) >= MaxRuns {
@@ -148,7 +147,7 @@ func (p *Prober) probe(session uint64) (more bool) {
 
 func (p *Prober) sendProbe(f *wire.Frame, addr netip.AddrPort) {
 	p.member.Stamp(f)
-	f.ToLife = 0 // it changes no state, and its answer may be no longer than it
+	f.ToLife = 0 // a probe changes no state, and its answer may be no longer than the probe
 	p.host.Send(addr, f)
 }
 
@@ -156,11 +155,11 @@ func (p *Prober) sendProbe(f *wire.Frame, addr netip.AddrPort) {
 // the rest of the body takes 90 to 106 bytes.
 const largePadding = wire.MaxBody - 110
 
-// isLarge tells whether a probe is one of the largest size: they come among the others.
+// isLarge reports whether probe n has the largest size: large ones are spread among the small ones.
 func isLarge(n int) bool { return n%(probeSmall/probeLarge+1) == probeSmall/probeLarge }
 
-// Receive answers a question, once and only to an agent that is known; or
-// books an answer.
+// Receive handles a probe: it answers each question once, and only to a known
+// agent, and records answers.
 func (p *Prober) Receive(in *wire.Frame) {
 	q := &in.Probe
 	if in.FlockID != p.member.FlockID() || !p.member.IsKnown(in.From) {
@@ -185,7 +184,7 @@ func (p *Prober) Receive(in *wire.Frame) {
 	p.sendProbe(f, addr)
 }
 
-// hearing gives the counting of a session, made anew when there is room.
+// hearing returns the counts of a session. It makes new ones while there is room.
 func (p *Prober) hearing(key heardKey) *heardProbes {
 	if h := p.heard[key]; h != nil {
 		return h
@@ -211,7 +210,7 @@ func (p *Prober) forgetProbes() {
 	maps.DeleteFunc(p.runs, func(_ uint64, r *probeRun) bool { return now-r.begun >= Kept })
 }
 
-// book books an answer to a probe that was sent to this agent and not yet answered.
+// book records an answer if this agent sent the probe and had no answer to it yet.
 func (p *Prober) book(a *wire.Frame) {
 	run := p.runs[a.Probe.Session]
 	if run == nil {
@@ -230,8 +229,8 @@ func (p *Prober) book(a *wire.Frame) {
 	t.at[n].back, t.at[n].there = p.host.Now(), a.Probe.At
 }
 
-// Report adds what a measurement has found, and what others' of the same session
-// have brought here.
+// Report adds this agent's measurement of a session, and its counts of the others'
+// probes of that session.
 func (p *Prober) Report(r *doctor.Report, session uint64) {
 	r.Streams = map[string]string{}
 	if run := p.runs[session]; run != nil {
@@ -275,8 +274,8 @@ var largeProbes = func() (b uint64) {
 }()
 
 // clock compares the rates of both boot clocks, by the quickest exchange of the
-// first third and of the last. An exchange tells the difference of two clocks
-// to half its round trip, whichever way was the slower one.
+// first third and that of the last. An exchange shows the difference of two
+// clocks with an error of at most half its round trip.
 func (t *probeTarget) clock() *doctor.Clock {
 	third := Probes / 3
 	first, last := t.quickest(0, third), t.quickest(Probes-third, Probes)
@@ -295,7 +294,7 @@ func (t *probeTarget) clock() *doctor.Clock {
 	}
 }
 
-// quickest gives the answered probe of [from, to) with the shortest round trip, -1 for none.
+// quickest returns the answered probe of [from, to) with the shortest round trip, -1 for none.
 func (t *probeTarget) quickest(from, to int) int {
 	best, trip := -1, time.Duration(math.MaxInt64)
 	for n := from; n < to; n++ {

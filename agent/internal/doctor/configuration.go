@@ -10,11 +10,20 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// fewFiles is how few open files are too few: streams, local clients and the
-// disk together may take some hundreds.
+// fewFiles is the limit of open files below which doctor warns: streams, local
+// clients and the disk together may use some hundreds.
 const fewFiles = 512
 
-// configuration finds what agents were told that does not fit.
+// faults names the fault rules of agents. It comes first: they may be the cause of all else.
+func (e *examination) faults() {
+	for _, a := range e.Agents {
+		if r := a.Report; r != nil && r.Netem != "" {
+			e.trouble(fmt.Sprintf("fault rules are in force at %s: %s", a.Name, r.Netem), cmp.Or(r.EndsNetem, "ddgoose netem clear on it"))
+		}
+	}
+}
+
+// configuration finds settings of agents that do not fit together.
 func (e *examination) configuration() {
 	var told []*Agent
 	for i := range e.Agents {
@@ -29,9 +38,6 @@ func (e *examination) configuration() {
 	var keyless []string
 	for _, a := range told {
 		r := a.Report
-		if r.Netem != "" {
-			e.trouble(fmt.Sprintf("fault rules are in force at %s: %s", a.Name, r.Netem), "ddgoose netem clear on it")
-		}
 		if r.Files > 0 && r.Files < fewFiles {
 			e.trouble(fmt.Sprintf("%s may open %d files only", a.Name, r.Files), "raise it to 1024 or more: ulimit -n, or LimitNOFILE= of its service")
 		}
@@ -48,7 +54,7 @@ func (e *examination) configuration() {
 	}
 }
 
-// size finds numbers of voters that do not do what people expect.
+// size warns of numbers of voters that survive fewer failures than people expect.
 func (e *examination) size(told []*Agent) {
 	n := len(e.config.Voters)
 	if n > 0 && n%2 == 0 {
@@ -102,7 +108,7 @@ func (e *examination) differing(told []*Agent) {
 	}
 }
 
-// keys finds rings that do not open what others seal.
+// keys finds agents that cannot open what others seal.
 func (e *examination) keys(told []*Agent) {
 	for _, a := range told {
 		if len(a.Report.Keys) == 0 {
@@ -123,7 +129,7 @@ func (e *examination) keys(told []*Agent) {
 	}
 }
 
-// machines finds what falls together.
+// machines finds voters that fail together, because they share a machine.
 func (e *examination) machines(told []*Agent) {
 	var local, reachable []string
 	for _, a := range told {
@@ -157,7 +163,7 @@ func (e *examination) machines(told []*Agent) {
 	}
 }
 
-// sharing are the agents that tell the same.
+// sharing is a value, and the agents that report it.
 type sharing struct {
 	value  string
 	agents []*Agent
@@ -165,7 +171,7 @@ type sharing struct {
 
 type byValues []sharing
 
-// byValue groups agents by what they tell.
+// byValue groups agents by the value that they report.
 func byValue(told []*Agent, of func(*Report) string) (all byValues) {
 	for _, a := range told {
 		v := of(a.Report)

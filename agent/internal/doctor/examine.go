@@ -39,6 +39,7 @@ func Examine(p Patient) api.Doctor {
 	for i, v := range e.config.Voters {
 		e.found.Config.Voters[i].Name = e.name(v.ID)
 	}
+	e.faults()
 	e.agents()
 	e.election()
 	e.work()
@@ -55,7 +56,7 @@ func (e *examination) note(kind, text, remedy string) {
 
 func (e *examination) trouble(text, remedy string) { e.note(api.FindingTrouble, text, remedy) }
 
-// name gives an agent's name, or the start of its id.
+// name returns an agent's name, or the start of its id.
 func (e *examination) name(id string) string {
 	if a := e.byID[id]; a != nil && a.Name != "" {
 		return a.Name
@@ -72,7 +73,7 @@ func (e *examination) voter(id string) bool {
 	return slices.ContainsFunc(e.config.Voters, func(v Voter) bool { return v.ID == id })
 }
 
-// agents lists them, and who did not answer.
+// agents lists all agents, with a finding for each that did not answer.
 func (e *examination) agents() {
 	for i := range e.Agents {
 		a := &e.Agents[i]
@@ -100,7 +101,7 @@ func (e *examination) agents() {
 	}
 }
 
-// election tells who could be elected now, and after each voter's death.
+// election finds out whether a goose can be elected now, and after each voter's death.
 func (e *examination) election() {
 	if len(e.config.Voters) == 0 {
 		e.found.CanElect = api.Unknown
@@ -143,7 +144,7 @@ func (e *examination) election() {
 	}
 }
 
-// work tells of unwell agents, and of a goose without work while others have some.
+// work finds failing checks, and a goose without work while other agents have work.
 func (e *examination) work() {
 	var idle, working string
 	for i := range e.Agents {
@@ -168,12 +169,12 @@ func (e *examination) work() {
 	}
 }
 
-// byName gives the voters in the order that people look for them.
+// byName returns the voters in the order of their names.
 func (e *examination) byName() []Voter {
 	return slices.SortedFunc(slices.Values(e.config.Voters), func(a, b Voter) int { return strings.Compare(e.name(a.ID), e.name(b.ID)) })
 }
 
-// whyNobody says what is missing to a majority.
+// whyNobody says what is still needed for a majority.
 func (e *examination) whyNobody() string {
 	var live, dead []string
 	leads := false
@@ -195,7 +196,7 @@ func (e *examination) whyNobody() string {
 	return fmt.Sprintf("no goose can be elected: no live voter with a priority above 0 talks both ways with a majority (%d of %d)", quorum, len(e.config.Voters))
 }
 
-// moreVoters is the remedy for a flock that stands or falls with one voter.
+// moreVoters is the remedy when the loss of one voter ends the flock.
 func (e *examination) moreVoters() string {
 	live := 0
 	for _, alive := range e.alive {
@@ -213,7 +214,7 @@ func (e *examination) moreVoters() string {
 	return "start the failed voters again or replace them, mend the paths below, and see that two voters have a priority above 0"
 }
 
-// judge sums up.
+// judge sets verdict and summary.
 func (e *examination) judge() {
 	order := []string{api.FindingTrouble, api.FindingUnknown, api.FindingNote}
 	slices.SortStableFunc(e.found.Findings, func(a, b api.Finding) int {
@@ -255,7 +256,7 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// list joins names as a sentence does.
+// list joins names with commas, and word before the last.
 func list(names []string, word string) string {
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " " + word + " " + names[n-1]

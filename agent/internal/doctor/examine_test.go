@@ -12,7 +12,7 @@ import (
 
 const allProbes = 1<<24 - 1
 
-// healthy gives a flock of n voters a, b, ... in good health, the first one the goose.
+// healthy returns a flock of n voters a, b, ... in good health, the first one the goose.
 func healthy(n int) Patient {
 	var p Patient
 	var c Config
@@ -190,6 +190,17 @@ var sicknesses = map[string]struct {
 			p.Agents[i].Report.Goose = ""
 		}
 	}, api.VerdictTrouble, "no agent knows a goose", api.Yes},
+}
+
+func TestFaultRulesAreNamedBeforeWhatTheyCause(t *testing.T) {
+	p := healthy(3)
+	p.silence("b")
+	p.silence("c")
+	r := p.agent("a").Report
+	r.Netem, r.EndsNetem = "b,c: cut", "ddgoose flock heal --dir /tmp/tour"
+	first := Examine(p).Findings[0]
+	require.Equal(t, "fault rules are in force at a: b,c: cut", first.Text)
+	require.Equal(t, "ddgoose flock heal --dir /tmp/tour", first.Remedy)
 }
 
 func TestEachSicknessIsFoundAndNothingElse(t *testing.T) {

@@ -7,11 +7,11 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// usableLoss is how much loss a path may have and still carry an election: the
-// rules bear more, but not within the time that is promised.
+// usableLoss is the loss up to which a path counts for an election. The rules
+// work with more loss, but not within the promised time (P4).
 const usableLoss = 0.5
 
-// truth is what can be said when some did not answer.
+// truth is yes, no, or unknown because some agents did not answer.
 type truth uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 
 func (t truth) String() string { return [...]string{api.Unknown, api.No, api.Yes}[t] }
 
-// truthOf gives what is so surely, or only perhaps.
+// truthOf returns yes if it is sure, unknown if it is only possible, else no.
 func truthOf(surely, perhaps bool) truth {
 	switch {
 	case surely:
@@ -33,7 +33,7 @@ func truthOf(surely, perhaps bool) truth {
 	return no
 }
 
-// direction is one way between two agents.
+// direction is the path from one agent to another.
 type direction struct {
 	sent, large     int
 	loss, largeLoss *float64 // nil: unknown
@@ -42,22 +42,22 @@ type direction struct {
 	clock           *Clock
 }
 
-// usable tells whether an election can rely on it.
+// usable reports whether an election can rely on the path.
 func (d *direction) usable() truth {
 	return truthOf(d.loss != nil && *d.loss <= usableLoss, d.loss == nil)
 }
 
-// cut tells that nothing passes.
+// cut reports whether the path loses everything.
 func (d *direction) cut() bool { return d.loss != nil && *d.loss == 1 }
 
-// clean tells that it loses so little that streams must come about.
+// clean reports whether the path loses so little that streams must work.
 func (d *direction) clean() bool { return d.loss != nil && *d.loss <= troubleLoss }
 
 // pair names one direction by ids.
 type pair struct{ from, to string }
 
-// links gives every direction between live agents. What has arrived is known to
-// the receiver best; where it tells nothing, its answers did.
+// links returns every direction between live agents. It takes the receiver's own
+// counts; if that agent did not report, the answers that it sent to probes.
 func links(p *Patient) map[pair]*direction {
 	all := map[pair]*direction{}
 	for _, a := range p.Agents {
@@ -107,7 +107,7 @@ func lost(sent, heard uint64) *float64 {
 	return new(float64(n-bits.OnesCount64(sent&heard)) / float64(n))
 }
 
-// electable tells whether a voter could be elected: it talks both ways with a
+// electable reports whether a voter could be elected: it talks both ways with a
 // majority of the voters, itself counted, none of them being dead.
 func electable(c *Config, who Voter, alive map[string]bool, all map[pair]*direction) truth {
 	if who.Priority == 0 || !alive[who.ID] {
@@ -129,7 +129,7 @@ func electable(c *Config, who Voter, alive map[string]bool, all map[pair]*direct
 	return truthOf(surely >= quorum, perhaps >= quorum)
 }
 
-// canElect tells whether some voter could be elected, and which.
+// canElect reports whether some voter could be elected, and which.
 func canElect(c *Config, alive map[string]bool, all map[pair]*direction) (can truth, who []Voter) {
 	byRank := func(a, b Voter) int { return int(b.Priority) - int(a.Priority) }
 	surely, perhaps := false, false

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// troubleLoss is loss that a network should not have; less of it is noted.
+	// troubleLoss is the loss from which on a path is trouble; less is a note.
 	troubleLoss = 0.1
-	// troubleTrip is the part of a lease that a round trip may take.
+	// troubleTrip is the part of a lease that a round trip may take without trouble.
 	troubleTrip = 0.25
 	// rho is how far a clock's rate may be from true time.
 	rho = 0.01
 )
 
-// network lists all directions, and what is wrong with each.
+// network lists all directions, with findings for those that have trouble.
 func (e *examination) network() {
 	for i := range e.Agents {
 		a := &e.Agents[i]
@@ -44,13 +44,13 @@ func (e *examination) network() {
 	e.trips()
 }
 
-// group is one trouble that one agent has with several others.
+// group is a trouble that one agent has with several others.
 type group struct {
 	kind, text, remedy string
 	names              []string
 }
 
-// groups joins what is the same into one finding.
+// groups joins equal troubles into one finding.
 type groups []*group
 
 func (gs *groups) add(kind, name, text, remedy string) {
@@ -67,14 +67,14 @@ func (e *examination) path(a, b *Agent, d *direction, found *groups) {
 	back := e.all[pair{b.ID, a.ID}]
 	switch {
 	case d.loss == nil:
-		// Who has not answered is told once, with the agents.
+		// An agent that did not answer has its finding in agents.
 	case d.cut() && d.stream == api.StreamOK:
 		found.add(api.FindingTrouble, b.Name, "nothing passes by UDP from {from} to {to}, while TCP does: elections go by UDP", "open UDP to the agent's port in the firewalls between them")
 	case d.cut() && !back.cut() && back.loss != nil:
 		found.add(api.FindingTrouble, b.Name, "nothing passes from {from} to {to}, while the way back is open: a one-way cut", "check the firewalls, routes and fault rules of both ends")
 	case d.cut():
 		found.add(api.FindingTrouble, b.Name, "nothing passes from {from} to {to}", "check the network between them, and fault rules (ddgoose netem show)")
-	case d.largeLoss != nil && *d.largeLoss == 1 && smallLoss(d) <= troubleLoss: // more of it may take the few large ones by chance
+	case d.largeLoss != nil && *d.largeLoss == 1 && smallLoss(d) <= troubleLoss: // with more loss the few large ones may be lost by chance
 		found.add(api.FindingTrouble, b.Name, fmt.Sprintf("datagrams of %d bytes from {from} to {to} are lost, small ones pass", largeBytes), "repair the MTU of the path: a tunnel or VPN on it carries less than it says")
 	case *d.loss > troubleLoss:
 		found.add(api.FindingTrouble, b.Name, percent(*d.loss)+" of the datagrams from {from} to {to} are lost", "check the network between them, and fault rules (ddgoose netem show)")
@@ -92,7 +92,7 @@ func (e *examination) path(a, b *Agent, d *direction, found *groups) {
 // largeBytes is about the size of the largest probes.
 const largeBytes = 1150
 
-// smallLoss is the loss of all but the largest datagrams.
+// smallLoss is the loss among the small probes.
 func smallLoss(d *direction) float64 {
 	small := d.sent - d.large
 	if small == 0 {
@@ -155,7 +155,8 @@ func (e *examination) clocks() {
 	}
 }
 
-// clock gives the surer of both ends' measurements; turned: b's, of a's clock.
+// clock returns the more exact of both ends' measurements. turned says that it is
+// b's measurement of a's clock.
 func (e *examination) clock(a, b *Agent) (c *Clock, turned bool) {
 	there, back := e.all[pair{a.ID, b.ID}], e.all[pair{b.ID, a.ID}]
 	if there == nil || back == nil {

@@ -53,8 +53,8 @@ func TestAnAbortIsDurableBeforeItReleasesAnybody(t *testing.T) {
 		require.Equal(t, wire.FoundAbort, w.Word.Kind)
 	}
 	require.False(t, f.Bound())
-	require.Empty(t, f.Tick(time.Second+4*foundStable), "after a refusal it waits")
-	fx = f.Tick(time.Second + 5*foundStable)
+	require.Empty(t, f.Tick(time.Second+4*foundRetry), "after a refusal it waits")
+	fx = f.Tick(time.Second + 5*foundRetry)
 	require.NotNil(t, fx.Save)
 	require.Greater(t, fx.Save.Attempt, attempt, "no attempt is used twice")
 }
@@ -158,8 +158,8 @@ func TestAnAttemptIsRepeatedThenAborted(t *testing.T) {
 	f.Receive(at, election.ID{2}, wordOf(wire.FoundAccept, 1, 1, 2, 3))
 	require.Empty(t, f.Tick(at+foundResend-1))
 	require.Len(t, f.Tick(at+foundResend).Send, 1, "only the silent one")
-	require.Nil(t, f.Tick(at+foundPatience).Save)
-	require.NotNil(t, f.Tick(at+foundPatience+1).Save)
+	require.Nil(t, f.Tick(at+foundPatience-1).Save)
+	require.NotNil(t, f.Tick(at+foundPatience).Save)
 	require.False(t, f.Bound())
 
 	f = founderOf(1, store.Founding{}, 1, 2, 3)
@@ -167,4 +167,29 @@ func TestAnAttemptIsRepeatedThenAborted(t *testing.T) {
 	f.See(at, freshOf(1, 2))
 	require.NotNil(t, f.Tick(at+1).Save)
 	require.False(t, f.Bound())
+}
+
+// A founder is woken when it has something to do, and what it then does is done: it is
+// not woken again at that moment.
+func TestAFounderIsWokenWhenItsTimeHasCome(t *testing.T) {
+	f := founderOf(2, store.Founding{}, 1, 2, 3)
+	_, due := f.WakeAt()
+	require.False(t, due, "the lowest proposes")
+	f = founderOf(1, store.Founding{}, 1, 2)
+	f.set.Expect = 3
+	_, due = f.WakeAt()
+	require.False(t, due, "one is missing")
+
+	f = founderOf(1, store.Founding{}, 1, 2, 3)
+	f.See(time.Second, freshOf(1, 2, 3, 4))
+	f.See(2*time.Second, freshOf(1, 2, 3))
+	for now, end := 2*time.Second, 2*time.Second+3*foundPatience; now < end; {
+		at, due := f.WakeAt()
+		require.True(t, due)
+		require.Greater(t, at, now)
+		require.Empty(t, f.Tick(at-1))
+		fx := f.Tick(at)
+		require.True(t, fx.Save != nil || len(fx.Send) > 0)
+		now = at
+	}
 }

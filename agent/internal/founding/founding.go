@@ -1,6 +1,6 @@
 // Package founding founds a flock of agents that were all started with the same
-// --expect, by two-phase commit: pure, told the time, what gossip shows and
-// what others say.
+// --expect, by two-phase commit. It does no I/O: its caller passes the time,
+// gossip's view and the messages of others.
 package founding
 
 import (
@@ -17,14 +17,18 @@ import (
 )
 
 const (
-	// foundStable is how long the founders must have been the same ones.
-	foundStable = 200 * time.Millisecond
+	// foundStable is how long gossip must have shown the same founders: about as long
+	// as an agent too many, started with the others, takes to be seen.
+	foundStable = 100 * time.Millisecond
 	// foundResend spaces the repeats of a proposal and of an acceptance.
-	foundResend = 200 * time.Millisecond
-	// foundPatience is how long a proposal may go unanswered.
+	foundResend = 100 * time.Millisecond
+	// foundRetry is how long the next attempt waits after an abort, and five times as
+	// long after a refusal.
+	foundRetry = 200 * time.Millisecond
+	// foundPatience is when a proposal is aborted that not all have accepted.
 	foundPatience = 3 * time.Second
-	// lostAfter is how long the agent that founds must be silent before Status says what
-	// helps if it is lost for good.
+	// lostAfter is how long the coordinator must be silent before Status says what to
+	// do if it never comes back.
 	lostAfter = 5 * time.Minute
 )
 
@@ -35,14 +39,14 @@ const (
 	refusedExpect = 3 // expects another number
 )
 
-// Settings are fixed for a founder's life.
+// Settings do not change during a Founder's life.
 type Settings struct {
 	Self   election.ID
 	Expect int // --expect
 	Voters int // --voters
 }
 
-// Fresh is a live agent that is bound to no flock, as gossip shows it.
+// Fresh is a live agent without a flock, as gossip shows it.
 type Fresh struct {
 	ID       election.ID
 	Name     string
@@ -51,64 +55,64 @@ type Fresh struct {
 	Observer bool
 }
 
-// Founder founds a flock of --expect N agents by two-phase commit: pure, driven
-// by the loop. The lowest id coordinates. An acceptance is durable before it
-// leaves, and binds until the coordinator has durably aborted that attempt; so
-// of all attempts of one set at most one can ever be founded.
+// Founder founds a flock of --expect N agents by two-phase commit. The loop
+// drives it. The agent with the lowest id coordinates. An acceptance is durable
+// before it is sent, and binds until the coordinator has durably aborted that
+// attempt. So at most one attempt of a set of founders can ever succeed.
 type Founder struct {
 	set      Settings
 	durable  store.Founding
 	fresh    []Fresh // sorted by id, this agent included
 	since    time.Duration
-	founders []Fresh       // as they were when this life proposed
-	proposed time.Duration // when this life proposed the attempt that stands; 0: it did not
+	founders []Fresh       // at the time of the proposal
+	proposed time.Duration // when this life made the current proposal; 0: it made none
 	resendAt time.Duration
 	retryAt  time.Duration
 	accepted map[election.ID]bool
 	founded  bool
-	// waitsSince is when this agent began to wait for the founding that it accepted.
+	// waitsSince is since when this agent waits for the founding that it accepted.
 	waitsSince time.Duration
 }
 
-// Effects is what a step of the founder asks for, in this order.
+// Effects is what the caller must do after a step, in this order.
 type Effects struct {
 	Save  *store.Founding // durable BEFORE anything is sent
 	Send  []Word
 	Found *election.Record // save it: the flock is founded
 }
 
-// Word is one word of the protocol, and whom to say it to.
+// Word is a message of the protocol and its receiver.
 type Word struct {
 	To   election.ID
 	Word wire.Founding
 }
 
-// New goes on from what is durable. A proposal of a former life is
-// aborted: whether all had accepted it is not known any more.
+// New continues from the durable state. It aborts a proposal of a former life,
+// because nobody remembers who had accepted it.
 func New(set Settings, durable store.Founding) *Founder {
 	return &Founder{set: set, durable: durable, accepted: map[election.ID]bool{}}
 }
 
-// Bound tells whether an acceptance, or an own proposal, stands.
+// Bound reports whether this agent has accepted or proposed a founding.
 func (f *Founder) Bound() bool { return !f.durable.FlockID.IsZero() }
 
-// Obeys tells whether datagrams of a flock are to be followed: the one accepted.
+// Obeys reports whether id is the flock whose founding this agent has accepted.
 func (f *Founder) Obeys(id election.FlockID) bool { return f.Bound() && f.durable.FlockID == id }
 
-// Set gives the founders of the attempt that stands, sorted.
+// Set returns the founders of the current attempt, sorted.
 func (f *Founder) Set() []election.ID { return slices.Clone(f.durable.Set) }
 
 func (f *Founder) coordinates() bool { return f.Bound() && f.durable.Coordinator == f.set.Self }
 
-// See takes gossip's view of the agents that are bound to no flock.
+// See takes gossip's view of the agents without a flock.
 func (f *Founder) See(now time.Duration, fresh []Fresh) {
 	if !slices.Equal(f.fresh, fresh) {
 		f.fresh, f.since = slices.Clone(fresh), now
 	}
 }
 
-// matching gives the founders if they are exactly the expected ones. An agent
-// that expects none founds nothing: it may still be bound by an acceptance.
+// matching returns the founders if their number is the expected one and all expect
+// the same. Without --expect there are none.
 func (f *Founder) matching() ([]election.ID, bool) {
 	if f.set.Expect < 1 {
 		return nil, false
@@ -126,7 +130,7 @@ func (f *Founder) matching() ([]election.ID, bool) {
 	return ids, len(ids) == f.set.Expect
 }
 
-// Tick proposes, repeats, aborts or founds, as the time and the view ask for.
+// Tick does what is due: it proposes, repeats, aborts or founds.
 func (f *Founder) Tick(now time.Duration) (fx Effects) {
 	if f.founded {
 		return fx
@@ -150,7 +154,22 @@ func (f *Founder) Tick(now time.Duration) (fx Effects) {
 	return fx
 }
 
-// propose opens an attempt when this agent is the lowest of exactly N.
+// WakeAt is when the next Tick is due that may do something: for an agent that has
+// nothing to wait for but others, never.
+func (f *Founder) WakeAt() (at time.Duration, due bool) {
+	switch ids, ok := f.matching(); {
+	case f.founded:
+		return 0, false
+	case f.coordinates():
+		return min(f.resendAt, f.proposed+foundPatience), true
+	case f.Bound():
+		return f.resendAt, true
+	default:
+		return max(f.since+foundStable, f.retryAt), ok && ids[0] == f.set.Self && f.somebodyLeads()
+	}
+}
+
+// propose begins an attempt if this agent has the lowest id of exactly N founders.
 func (f *Founder) propose(now time.Duration, fx *Effects) {
 	ids, ok := f.matching()
 	if !ok || ids[0] != f.set.Self || now-f.since < foundStable || now < f.retryAt || !f.somebodyLeads() {
@@ -167,14 +186,14 @@ func (f *Founder) propose(now time.Duration, fx *Effects) {
 	f.press(now, fx)
 }
 
-// press repeats the proposal to those who have not accepted, founds when all
-// have, and gives up when that takes too long or the founders have changed.
+// press repeats the proposal to those that have not accepted. It founds when all
+// have, and aborts when that takes too long or the founders have changed.
 func (f *Founder) press(now time.Duration, fx *Effects) {
 	if len(f.accepted) == len(f.durable.Set) {
 		f.founded, fx.Found = true, new(f.record())
 		return
 	}
-	if ids, ok := f.matching(); !ok || !slices.Equal(ids, f.durable.Set) || now-f.proposed > foundPatience {
+	if ids, ok := f.matching(); !ok || !slices.Equal(ids, f.durable.Set) || now-f.proposed >= foundPatience {
 		f.abort(now, fx)
 		return
 	}
@@ -189,11 +208,11 @@ func (f *Founder) press(now time.Duration, fx *Effects) {
 	}
 }
 
-// abort durably ends the attempt that stands, then releases those who accepted it.
+// abort durably ends the current attempt, then releases those that accepted it.
 func (f *Founder) abort(now time.Duration, fx *Effects) {
 	word, set := f.word(wire.FoundAbort), f.durable.Set
 	f.durable = store.Founding{Coordinator: f.set.Self, Attempt: f.durable.Attempt, Aborted: f.durable.Attempt}
-	f.proposed, f.retryAt = 0, now+foundStable
+	f.proposed, f.retryAt = 0, now+foundRetry
 	f.keep(fx)
 	for _, id := range set {
 		if id != f.set.Self {
@@ -202,7 +221,7 @@ func (f *Founder) abort(now time.Duration, fx *Effects) {
 	}
 }
 
-// keep asks for what stands now to be saved.
+// keep has the current attempt saved.
 func (f *Founder) keep(fx *Effects) { fx.Save = new(f.durable) }
 
 func (f *Founder) word(kind wire.FoundingKind) wire.Founding {
@@ -210,7 +229,7 @@ func (f *Founder) word(kind wire.FoundingKind) wire.Founding {
 	return wire.Founding{Kind: kind, FlockID: d.FlockID, Attempt: d.Attempt, Expect: f.set.Expect, Set: slices.Clone(d.Set)}
 }
 
-// Receive handles one word of the protocol.
+// Receive handles a message of the protocol.
 func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding) (fx Effects) {
 	switch w.Kind {
 	case wire.FoundPropose:
@@ -228,7 +247,7 @@ func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding)
 	case wire.FoundRefuse:
 		if f.coordinates() && f.proposed != 0 && !f.founded && w.FlockID == f.durable.FlockID {
 			f.abort(now, &fx)
-			f.retryAt = now + 5*foundStable
+			f.retryAt = now + 5*foundRetry
 		}
 	case wire.FoundAbort:
 		if f.Bound() && f.durable.Coordinator == from && from != f.set.Self && w.Attempt >= f.durable.Attempt {
@@ -239,8 +258,8 @@ func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding)
 	return fx
 }
 
-// Elsewhere answers an agent that still waits for a founding of ours, when this
-// one is bound to another flock by now and so will never found that one: ok.
+// Elsewhere answers an agent that still waits for this one's founding. ok says that
+// there is an answer: this agent is in another flock now, and will never found that one.
 func Elsewhere(self, from election.ID, w *wire.Founding) (word Word, ok bool) {
 	if w.Kind != wire.FoundAccept || !asks(w, self) {
 		return Word{}, false
@@ -248,17 +267,17 @@ func Elsewhere(self, from election.ID, w *wire.Founding) (word Word, ok bool) {
 	return release(from, w), true
 }
 
-// asks tells whether an acceptance answers a proposal of self: the lowest coordinates.
+// asks reports whether an acceptance answers a proposal of self: the lowest id coordinates.
 func asks(w *wire.Founding, self election.ID) bool { return len(w.Set) > 0 && w.Set[0] == self }
 
-// release ends an acceptance.
+// release returns the message that ends an acceptance.
 func release(to election.ID, w *wire.Founding) Word {
 	word := wire.Founding{Kind: wire.FoundAbort, FlockID: w.FlockID, Attempt: w.Attempt, Expect: w.Expect, Set: slices.Clone(w.Set)}
 	return Word{to, word}
 }
 
-// consider answers a proposal. A higher attempt of the same coordinator is
-// also its durable abort of the lower ones.
+// consider answers a proposal. A higher attempt of the same coordinator shows that
+// it has durably aborted the lower ones.
 func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 	if len(w.Set) == 0 || w.Set[0] != from || !slices.Contains(w.Set, f.set.Self) || f.founded {
 		return
@@ -272,13 +291,13 @@ func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 	ids, ok := f.matching()
 	switch {
 	case f.Obeys(w.FlockID) && f.durable.Coordinator == from:
-		answer() // again
+		answer() // the first answer may be lost
 		return
 	case f.Bound() && f.durable.Coordinator != from:
 		refuse(refusedBound)
 		return
 	case f.Bound() && w.Attempt <= f.durable.Attempt:
-		return // an attempt that its coordinator has left behind
+		return // an old attempt: its coordinator has begun a newer one
 	case w.Expect != f.set.Expect || len(w.Set) != f.set.Expect:
 		refuse(refusedExpect)
 		return
@@ -286,7 +305,7 @@ func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 		if len(ids) > f.set.Expect {
 			refuse(refusedView)
 		}
-		return // this agent's view is behind: the proposal comes again
+		return // gossip has not shown this agent all founders yet: the proposal is repeated
 	}
 	f.durable = store.Founding{
 		FlockID: w.FlockID, Coordinator: from, Attempt: w.Attempt, Aborted: f.durable.Aborted, Set: slices.Clone(w.Set),
@@ -295,8 +314,8 @@ func (f *Founder) consider(from election.ID, w *wire.Founding, fx *Effects) {
 	answer()
 }
 
-// record is the flock as it is founded: term 0 and config (0, 1), so that the
-// first election stamps the config with term 1 (rule 4).
+// record returns the record of a new flock: term 0 and config (0, 1), so that the
+// first election gives the config term 1 (rule 4).
 func (f *Founder) record() election.Record {
 	candidates := slices.DeleteFunc(slices.Clone(f.founders), func(a Fresh) bool { return !slices.Contains(f.durable.Set, a.ID) || a.Observer })
 	slices.SortFunc(candidates, func(a, b Fresh) int { return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.ID.Compare(b.ID)) })
@@ -307,14 +326,14 @@ func (f *Founder) record() election.Record {
 	return election.Record{FlockID: f.durable.FlockID, Config: c}
 }
 
-// somebodyLeads tells whether one of those that found may be the goose.
+// somebodyLeads reports whether one of the founders may be the goose.
 func (f *Founder) somebodyLeads() bool {
 	return slices.ContainsFunc(f.fresh, func(a Fresh) bool {
 		return a.Expect == f.set.Expect && !a.Observer && a.Priority > 0
 	})
 }
 
-// Status tells people how far the founding is.
+// Status says for people how far the founding is.
 func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) string {
 	if f.Bound() && !f.coordinates() {
 		if f.waitsSince > 0 && now-f.waitsSince >= lostAfter {
@@ -326,7 +345,7 @@ func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) str
 	var names []string
 	for _, a := range f.fresh {
 		if a.Expect == 0 {
-			continue // it joins what others found
+			continue // it expects no founding: it joins the others' flock
 		}
 		names = append(names, a.Name)
 		if a.Expect != f.set.Expect {

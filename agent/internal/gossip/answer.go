@@ -14,9 +14,9 @@ import (
 const (
 	// askInbox bounds the messages that wait to be read.
 	askInbox = 64
-	// askServing bounds the questions being answered.
+	// askServing bounds the questions that are being answered at the same time.
 	askServing = 8
-	// askServeWait bounds the answering of one.
+	// askServeWait bounds the time that answering one question takes.
 	askServeWait = 15 * time.Second
 	// askBurst and askRate bound the questions of all others together: how many at
 	// once, and how many per second.
@@ -24,7 +24,7 @@ const (
 	askRate  = 16
 )
 
-// take is called by memberlist with what came. It copies and returns.
+// take gets messages from memberlist. It copies, and returns at once.
 func (a *asker) take(b []byte) {
 	if len(b) > maxMessage {
 		a.drop("large")
@@ -37,7 +37,7 @@ func (a *asker) take(b []byte) {
 	}
 }
 
-// drop counts what came and was dropped.
+// drop counts a message that is dropped.
 func (a *asker) drop(why string) { a.g.opts.Counts.Of("dropped_ask_" + why).Add(1) }
 
 // read takes messages one by one until gossip shuts down.
@@ -137,14 +137,14 @@ func (a *asker) answer(ctx context.Context, from election.ID, name string, body 
 	return json.Marshal(v)
 }
 
-// relayAnswer is what came back for a question that was passed on.
+// relayAnswer is the answer to a question that was passed on.
 type relayAnswer struct {
 	Body    json.RawMessage `json:"body,omitempty"`
 	Refused string          `json:"refused,omitempty"`
 }
 
-// passOn asks a third agent for the one that asked. What was passed on is not
-// passed on again.
+// passOn asks a third agent on behalf of the one that asked. A question is passed
+// on only once.
 func (a *asker) passOn(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var r relayed
 	if err := json.Unmarshal(body, &r); err != nil {

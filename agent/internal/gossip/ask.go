@@ -64,7 +64,7 @@ type Handler func(ctx context.Context, from election.ID, body json.RawMessage) (
 // Refusal is the error by which the asked agent refused a question.
 type Refusal struct{ text string }
 
-// Error gives the asked agent's own words.
+// Error returns the asked agent's own words.
 func (r *Refusal) Error() string { return r.text }
 
 // ErrUnsent says that a question could not be sent to the asked agent.
@@ -92,14 +92,14 @@ type waiter struct {
 	answers chan *message // capacity 1
 }
 
-// Ask asks one agent, and waits for its answer until ctx ends. The error is a
+// Ask asks one agent and waits for its answer until ctx ends. The error is a
 // [Refusal] if the agent refused, and [ErrUnsent] if it could not be reached.
 func (g *Gossip) Ask(ctx context.Context, p member.Peer, question string, body any) (json.RawMessage, error) {
 	return g.asks.ask(ctx, p, question, body, "")
 }
 
-// AskInFullPackets is Ask by packets larger than those that streams keep to, and
-// that some paths lose.
+// AskInFullPackets is Ask with packets of full size, which some paths lose. Other
+// streams use smaller ones.
 func (g *Gossip) AskInFullPackets(ctx context.Context, p member.Peer, question string, body any) (json.RawMessage, error) {
 	return g.asks.ask(ctx, p, question, body, port.FullPackets)
 }
@@ -113,14 +113,14 @@ func newAsker(g *Gossip) *asker {
 	return a
 }
 
-// ask has memberlist call the agent by its id behind a prefix of the port's.
+// ask has memberlist open a stream to the agent. prefix tells the port how.
 func (a *asker) ask(ctx context.Context, p member.Peer, question string, body any, prefix string) (json.RawMessage, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("write the question: %w", err)
 	}
 	if p.ID == a.g.opts.ID {
-		answer, err := a.answer(ctx, p.ID, question, text) // as others do, without a stream
+		answer, err := a.answer(ctx, p.ID, question, text) // this agent itself: no stream is needed
 		if err != nil {
 			err = &Refusal{err.Error()}
 		}
@@ -246,7 +246,7 @@ func (g *Gossip) Gather(ctx context.Context, peers []member.Peer, question strin
 	return replies
 }
 
-// answered tells whether the agent itself has said something.
+// answered reports whether the agent itself has said something.
 func (r *Reply) answered() bool {
 	var no *Refusal
 	return r.Err == nil || errors.As(r.Err, &no)
@@ -260,8 +260,8 @@ func (r *Reply) Read(v any) error {
 	return json.Unmarshal(r.Body, v)
 }
 
-// relay asks through others. Without an answer r keeps the reason why it could
-// not be asked directly.
+// relay asks through other agents. If no answer comes, r keeps the reason why the
+// agent could not be asked directly.
 func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, question string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -283,8 +283,7 @@ func (a *asker) relay(ctx context.Context, relays []member.Peer, r *Reply, quest
 	}
 }
 
-// spread picks some relays, others each time: those of the last time may not
-// reach the asked agent either.
+// spread picks some relays at random: the same ones might fail every time.
 func spread(relays []member.Peer) (some []member.Peer) {
 	for _, i := range rand.Perm(len(relays))[:min(askRelays, len(relays))] {
 		some = append(some, relays[i])

@@ -13,9 +13,9 @@ import (
 	"duckduckgoose/agent/seeds"
 )
 
-// Join calls addresses now, and gives how many answered, not counting this agent
-// itself. Agents that it meets are remembered. It does not wait past ctx, nor
-// for the slow ones once another has answered.
+// Join calls addresses now and returns how many answered, this agent itself not
+// counted. It remembers the agents that it meets. It returns when ctx ends, or a
+// second after the first answer.
 func (g *Gossip) Join(ctx context.Context, words []string) (int, error) {
 	c := callers{g: g, own: g.own(), slots: make(chan struct{}, callsAtOnce), met: make(chan struct{}, 1)}
 	var want []seeds.Seed
@@ -56,7 +56,7 @@ func (g *Gossip) Join(ctx context.Context, words []string) (int, error) {
 	return c.result(words)
 }
 
-// callers call the addresses of one Join, each seed's as soon as they are known.
+// callers call the addresses of one Join, those of each seed as soon as they are known.
 type callers struct {
 	g     *Gossip
 	own   netip.AddrPort
@@ -71,7 +71,7 @@ type callers struct {
 	}
 }
 
-// all calls all seeds, and waits for the end of it.
+// all calls all seeds and waits for the results.
 func (c *callers) all(ctx context.Context, want []seeds.Seed) {
 	var looks sync.WaitGroup
 	for i := range want {
@@ -93,7 +93,7 @@ func (c *callers) all(ctx context.Context, want []seeds.Seed) {
 	looks.Wait()
 }
 
-// take notes what a lookup gave, and gives the addresses that nobody calls yet.
+// take records the result of a lookup and returns the addresses not called yet.
 func (c *callers) take(addrs []netip.AddrPort, err error) (fresh []netip.AddrPort) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +120,7 @@ func (c *callers) answered(a netip.AddrPort) {
 	signal(c.met)
 }
 
-// result tells how many have answered by now, or why none has.
+// result returns how many have answered by now, or why none has.
 func (c *callers) result(words []string) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

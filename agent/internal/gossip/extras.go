@@ -9,9 +9,9 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// Extras are values of ours among the tags, under keys that no tag can have. A
-// version that does not know one shows it as a tag, and does nothing worse. We
-// drop those that we do not know.
+// Extras are values that travel among the tags, under keys that no tag can have.
+// A version that has no extras shows them as tags, and does no other harm. Later
+// ones drop those that they do not know.
 const (
 	extraMark    = "!"
 	preemptExtra = extraMark + "p" // seconds, in base 36
@@ -22,12 +22,12 @@ const (
 	versionExtra   = extraMark + "v" // text
 	// maxVersion bounds the text of versionExtra, in bytes.
 	maxVersion = 40
-	// extrasRoom is the most that those can take which agents rely on. Tags leave it free.
+	// extrasRoom is kept free by tags: the most bytes that the extras take on which agents rely.
 	extrasRoom = (1 + 2 + 1 + 4) + (1 + 2 + 1 + 12 + 1 + 4) + (1 + 2 + 1 + 13)
 	extraBase  = 36
 )
 
-// appendExtras adds those that are set.
+// appendExtras adds the extras that are set.
 func appendExtras(b []byte, p *member.Meta) []byte {
 	if p.PreemptAfter > 0 {
 		b = appendText(appendText(b, preemptExtra), inSeconds(p.PreemptAfter, member.MaxPreemptAfter))
@@ -57,7 +57,7 @@ func appendIfRoom(b []byte, key, text string) []byte {
 	return b
 }
 
-// cleanVersion gives the first bytes of a version; "" when it cannot be shown.
+// cleanVersion returns the first bytes of a version; "" when it cannot be shown.
 func cleanVersion(text string) string {
 	if text = text[:min(len(text), maxVersion)]; ValidText(text) {
 		return text
@@ -65,7 +65,7 @@ func cleanVersion(text string) string {
 	return ""
 }
 
-// takeExtra reads an extra; it gives false for a tag.
+// takeExtra reads an extra. It returns false for a tag.
 func takeExtra(p *member.Meta, key, value string) bool {
 	if !strings.HasPrefix(key, extraMark) {
 		return false
@@ -88,7 +88,7 @@ func takeExtra(p *member.Meta, key, value string) bool {
 	return true
 }
 
-// shownConfig reads a config's number; a text of another form tells none.
+// shownConfig reads a config's number; it is zero for a text of another form.
 func shownConfig(text string) (c member.ShownConfig) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
@@ -110,7 +110,7 @@ func inSeconds(d, most time.Duration) string {
 	return strconv.FormatInt(int64((min(max(d, 0), most)+time.Second-1)/time.Second), extraBase)
 }
 
-// ofSeconds reads a duration; 0 when the text is none.
+// ofSeconds reads a duration; 0 for a text of another form.
 func ofSeconds(text string, most time.Duration) time.Duration {
 	n, err := strconv.ParseInt(text, extraBase, 64)
 	if err != nil || n < 0 || n > int64(most/time.Second) {

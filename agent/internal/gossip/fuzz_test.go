@@ -89,7 +89,7 @@ type rumor struct {
 	name              string
 }
 
-// bytes gives the message; kind 6 is a whole state of one member.
+// bytes returns the message; kind 6 is a whole state of one member.
 func (r rumor) bytes(t testing.TB) []byte {
 	id, addr := election.ID{1, r.node}.String(), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 8, r.node}), seeds.DefaultPort)
 	meta, err := encode(&member.Meta{Name: r.name, FlockID: election.FlockID{r.flock}, Start: 1, Life: uint64(r.life)})

@@ -121,7 +121,7 @@ func (f *flock) until(what string, ok func() bool) {
 	require.Fail(f.t, "not in two minutes", what)
 }
 
-// see gives agent n as agent at sees it.
+// see returns agent n as agent at sees it.
 func (f *flock) see(at, n int) member.Peer {
 	f.t.Helper()
 	for _, p := range f.agents[at].Peers() {

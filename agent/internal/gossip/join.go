@@ -16,17 +16,21 @@ import (
 )
 
 const (
+	// joinFirst is the first pause between rounds of a life: agents that start together
+	// call one another before all of them listen.
+	joinFirst = 50 * time.Millisecond
+	// rejoinFirst is the first pause after the number of missing addresses has changed.
 	rejoinFirst = time.Second
 	maxRejoin   = 20 * time.Second
-	// callsAtOnce bounds the calls under way. One that hangs takes the place of no
-	// other: all addresses get their turn.
+	// callsAtOnce bounds the calls under way. All addresses get their turn, even if
+	// some calls hang.
 	callsAtOnce = 32
 	// joinGrace is how long Join waits for more answers after the first one.
 	joinGrace = time.Second
-	// savedAtOnce is how many agents are saved as soon as they are met: as many as a
-	// flock has voters. The rest are saved once a round.
+	// savedAtOnce is how many agents are saved as soon as they are met: about the
+	// voters of a flock. The rest is saved once a round.
 	savedAtOnce = 8
-	// savePace is how long each saved agent puts off the next save.
+	// savePace delays the next save, for each agent in the last one.
 	savePace = 2 * time.Millisecond
 	// maxSaved bounds the addresses kept of agents that are gone.
 	maxSaved = 256
@@ -39,9 +43,9 @@ type Known struct {
 	Addr netip.AddrPort
 }
 
-// joiner calls the missing agents for as long as this agent runs. memberlist
-// forgets the dead after 30 s and never calls them again (its issue 222), so
-// without it a longer cut would never heal.
+// joiner calls missing agents for as long as this agent runs. memberlist forgets
+// failed nodes after 30 s and never calls them again (its issue 222), so without a
+// joiner a longer cut would never heal.
 type joiner struct {
 	g        *Gossip
 	ctx      context.Context
@@ -49,7 +53,7 @@ type joiner struct {
 	ended    sync.WaitGroup
 	book     *seeds.Book
 	saved    map[election.ID]Known
-	seen     uint64                  // the version of the peers that saved was made of
+	seen     uint64                  // the version of the peers in saved
 	saveAt   time.Time               // when many may be saved next
 	answered atomic.Bool             // another agent was met
 	met      chan struct{}           // of capacity 1: Peers has changed
@@ -83,7 +87,7 @@ func (j *joiner) stop() {
 	j.ended.Wait()
 }
 
-// found has the round go on with addresses that are new.
+// found adds new addresses to the current round.
 func (j *joiner) found() {
 	j.mu.Lock()
 	j.mu.more = true
@@ -91,7 +95,7 @@ func (j *joiner) found() {
 	signal(j.wake)
 }
 
-// background runs f until it returns, and stop waits for it. After stop it gives
+// background runs f on a goroutine that stop waits for. After stop it returns
 // false.
 func (j *joiner) background(f func(context.Context)) bool {
 	j.mu.Lock()
@@ -103,13 +107,13 @@ func (j *joiner) background(f func(context.Context)) bool {
 	return true
 }
 
-// forever keeps the addresses, and calls the missing ones in rounds: each once,
-// as many at the same time as there is room for. The pause between rounds grows
-// while the number of missing addresses is unchanged: an address may answer and
-// still be missing, such as another address of this agent itself.
+// forever calls missing addresses in rounds, each once a round, callsAtOnce at the
+// same time. The pause between rounds grows while the number of missing addresses
+// is unchanged: some stay missing though they answer, such as another address of
+// this agent itself.
 func (j *joiner) forever(ctx context.Context) {
 	var next time.Time
-	wait, missed, gone := rejoinFirst, 0, 0
+	wait, missed, gone := joinFirst, 0, 0
 	done := true // all addresses of the round were called
 	for {
 		j.remember()
@@ -120,7 +124,7 @@ func (j *joiner) forever(ctx context.Context) {
 			clear(j.called)
 			gone, done = n, false
 			if missing := len(j.missing()); missing != missed {
-				wait, missed = rejoinFirst, missing
+				wait, missed = min(wait, rejoinFirst), missing
 			}
 			next = now.Add(wait/2 + rand.N(wait))
 			wait = min(2*wait, maxRejoin)
@@ -128,7 +132,11 @@ func (j *joiner) forever(ctx context.Context) {
 		if !done {
 			done = j.call(j.missing())
 		}
-		if !j.rest(ctx) {
+		pause := rejoinFirst
+		if done {
+			pause = min(pause, time.Until(next))
+		}
+		if !j.rest(ctx, pause) {
 			return
 		}
 	}
@@ -142,11 +150,11 @@ func (j *joiner) takeMore() bool {
 	return more
 }
 
-// rest waits for the next look. The first addresses are saved as soon as they are
-// known: an agent that crashes before would find nobody after its restart, and
-// would not know the names of the other voters.
-func (j *joiner) rest(ctx context.Context) bool {
-	timer := time.NewTimer(rejoinFirst)
+// rest waits until there is something to do, at most for pause. It saves the first addresses
+// as soon as they are known: an agent that crashed before would find nobody after its
+// restart, and would not know the names of the other voters.
+func (j *joiner) rest(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
 		select {
@@ -177,8 +185,8 @@ func (j *joiner) gone() (n int) {
 	return n
 }
 
-// remember keeps the last known addresses, and saves them when they changed. The
-// more there are, the more rarely: it is work that grows with their number.
+// remember saves the last known addresses when they have changed. Many addresses
+// are saved less often, because the work grows with their number.
 func (j *joiner) remember() {
 	j.g.sweep()
 	if len(j.saved) >= savedAtOnce && time.Now().Before(j.saveAt) || !j.takePeers() {
@@ -228,14 +236,23 @@ func (j *joiner) takePeers() (changed bool) {
 	return changed
 }
 
-// missing gives the addresses where nobody alive is known: first those to join,
-// then the last known addresses in any order.
+// missing returns the addresses where nobody alive is known: first those to join,
+// then the last known addresses in any order. Until the expected founders are met,
+// those to join count as missing: they know the others first.
 func (j *joiner) missing() []netip.AddrPort {
 	known := map[netip.AddrPort]bool{}
 	j.g.mu.Lock()
+	alive := 0
 	for _, p := range j.g.mu.peers {
 		if p.State == member.Alive && !p.refused {
 			known[p.Addr] = true
+			alive++
+		}
+	}
+	if own := &j.g.mu.own; own.FlockID.IsZero() && alive < int(own.Expect) {
+		clear(known)
+		if self := j.g.mu.peers[j.g.opts.ID]; self != nil {
+			known[self.Addr] = true
 		}
 	}
 	j.g.mu.Unlock()
@@ -255,8 +272,8 @@ func (j *joiner) missing() []netip.AddrPort {
 	return missing
 }
 
-// call begins to call the addresses that this round has not called yet, as long
-// as there is room, and tells whether all were.
+// call starts calls to the addresses that this round has not called yet, while
+// there is room. It reports whether all were called.
 func (j *joiner) call(addrs []netip.AddrPort) bool {
 	for _, a := range addrs {
 		if j.called[a] {
@@ -268,7 +285,7 @@ func (j *joiner) call(addrs []netip.AddrPort) bool {
 		if !busy && !room {
 			return false
 		}
-		j.called[a] = true // one that is being called still has this round's call
+		j.called[a] = true // also one whose last call still runs
 		if !busy {
 			j.callOne(a)
 		}
@@ -289,7 +306,7 @@ func (j *joiner) callOne(a netip.AddrPort) {
 	})
 }
 
-// answers calls an address, and tells whether an agent of the flock answered.
+// answers calls an address and reports whether an agent of the flock answered.
 func (j *joiner) answers(a netip.AddrPort) bool {
 	n, err := j.g.list.Join([]string{a.String()})
 	return err == nil && n > 0
@@ -302,16 +319,16 @@ func (g *Gossip) Seed(join []string) {
 	g.join.found()
 }
 
-// SeedAddrs gives the addresses to join that are known by now.
+// SeedAddrs returns the addresses to join that are known by now.
 func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.book.Addrs() }
 
-// SeedFaults tells which of the addresses to join cannot be called, and why.
+// SeedFaults returns which of the addresses to join cannot be called, and why.
 func (g *Gossip) SeedFaults() []string { return g.join.book.Faults() }
 
-// Unanswered tells that no other agent has been met since Start.
+// Unanswered reports whether no other agent has been met since Start.
 func (g *Gossip) Unanswered() bool { return !g.join.answered.Load() }
 
-// own is where this agent itself is.
+// own is this agent's address.
 func (g *Gossip) own() netip.AddrPort {
 	g.mu.Lock()
 	defer g.mu.Unlock()

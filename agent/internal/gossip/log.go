@@ -10,10 +10,10 @@ import (
 	"duckduckgoose/agent/quietlog"
 )
 
-// logWriter takes memberlist's log lines, "[WARN] memberlist: ...". Warnings are written
-// once a minute for each kind of line, because most are about what arrived by network;
-// the rest goes to the debug level. Ids become names, and bytes that are no text do not
-// reach the log.
+// logWriter takes memberlist's log lines, "[WARN] memberlist: ...". It logs warnings once
+// a minute for each kind of line, because the network can cause any number of them;
+// the rest has the debug level. It replaces ids by names, and removes bytes that are
+// no text.
 type logWriter struct {
 	log    *slog.Logger
 	quiet  *quietlog.Log
@@ -24,8 +24,8 @@ type logWriter struct {
 // longestLine bounds what is kept of a line.
 const longestLine = 300
 
-// usual starts the warnings that belong to every start and death of another agent:
-// this program tells of those itself.
+// usual matches the warnings that come with every start and death of another agent.
+// This program logs those itself.
 var usual = regexp.MustCompile(`^(Refuting |Failed (fallback TCP|UDP) ping|Push/Pull with |Got bad state for |Failed to send)`)
 
 var idInText = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
@@ -54,7 +54,7 @@ func (w *logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// readable gives a line for people.
+// readable returns a line for people.
 func (w *logWriter) readable(text string) string {
 	text, _, _ = strings.Cut(text, " meta:(") // bytes
 	if len(text) > longestLine {
@@ -70,7 +70,7 @@ func (w *logWriter) readable(text string) string {
 	return api.Clean(strings.ToValidUTF8(text, "?"))
 }
 
-// template gives what lines about different peers have in common.
+// template returns a line without what differs between peers.
 func template(s string) string {
 	words := strings.Fields(s)
 	return strings.Map(func(r rune) rune {

@@ -32,14 +32,14 @@ const (
 
 var errMeta = errors.New("metadata of an unknown form")
 
-// CheckMeta tells whether a name and tags fit into the metadata; the error says
-// how many bytes are too many.
+// CheckMeta returns an error if a name and tags do not fit into the metadata. It
+// says how many bytes are too many.
 func CheckMeta(name string, tags map[string]string) error {
 	_, err := encode(&member.Meta{Name: name, Tags: tags})
 	return err
 }
 
-// encode gives the metadata's bytes, at most metaRoom.
+// encode returns the metadata's bytes, at most metaRoom.
 func encode(p *member.Meta) ([]byte, error) {
 	b := make([]byte, 0, metaFixedSize+64)
 	flags := uint8(0)
@@ -66,8 +66,8 @@ func encode(p *member.Meta) ([]byte, error) {
 }
 
 // sumMeta appends a checksum of the metadata and of the agent's id and address.
-// memberlist has checksums in some packets only: without a key, a start count or
-// an address damaged on its way would be believed.
+// Without a key only some packets of memberlist have checksums, and a damaged
+// start count or address would be believed.
 func sumMeta(meta []byte, id string, addr netip.AddrPort) []byte {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	h.Write([]byte(id))
@@ -78,7 +78,7 @@ func sumMeta(meta []byte, id string, addr netip.AddrPort) []byte {
 	return h.Sum(slices.Clip(meta))
 }
 
-// checkMeta gives the metadata without its checksum, if the checksum is right.
+// checkMeta returns the metadata without its checksum, if the checksum is right.
 func checkMeta(b []byte, id string, addr netip.AddrPort) (meta []byte, ok bool) {
 	if len(b) < metaSumSize || len(b) > memberlist.MetaMaxSize {
 		return nil, false
@@ -89,7 +89,7 @@ func checkMeta(b []byte, id string, addr netip.AddrPort) (meta []byte, ok bool) 
 
 func appendText(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
 
-// decodeMeta reads metadata that came by gossip, which may be anything.
+// decodeMeta reads metadata from gossip, which may be any bytes.
 func decodeMeta(b []byte) (member.Meta, error) {
 	if len(b) < metaFixedSize || b[0] != metaVersion {
 		return member.Meta{}, errMeta
@@ -134,17 +134,17 @@ func decodeMeta(b []byte) (member.Meta, error) {
 	return p, nil
 }
 
-// ValidText tells whether a text can be shown as it is: it commands no terminal,
-// and no invisible character has it read as another.
+// ValidText reports whether a text can be shown as it is: it has no characters that
+// control a terminal, and no invisible ones.
 func ValidText(s string) bool {
 	return api.Printable(s) == s
 }
 
-// ValidName tells whether a name is one an agent may have: [A-Za-z0-9._-]{1,63},
-// and none that a path means otherwise.
+// ValidName reports whether an agent may have this name: [A-Za-z0-9._-]{1,63}, but
+// not "." or "..".
 func ValidName(s string) bool { return ValidTagKey(s) && s != "." && s != ".." }
 
-// ValidTagKey tells whether a tag may have this key: [A-Za-z0-9._-]{1,63}.
+// ValidTagKey reports whether a tag may have this key: [A-Za-z0-9._-]{1,63}.
 func ValidTagKey(s string) bool {
 	if len(s) < 1 || len(s) > 63 {
 		return false

@@ -2,10 +2,10 @@ package gossip
 
 import "duckduckgoose/agent/member"
 
-// refuseName marks the agents of a name that another live agent has: those must
-// exit. Until an agent has settled, it may be one of them, so it is
-// not shown, nor counted or elected. The mark stays for that life, since the
-// one that has the name may fail before the refused one does. mu is held.
+// refuseName marks the agents whose name another live agent has: they must exit.
+// They are not shown, counted or elected. The mark stays for that life of the
+// agent, because the owner of the name may fail before the refused agent exits.
+// mu is held.
 func (g *Gossip) refuseName(name string) {
 	var holder *peer
 	for _, id := range g.mu.byName[name] {
@@ -22,7 +22,7 @@ func (g *Gossip) refuseName(name string) {
 	}
 }
 
-// Namesakes gives the other live agents of this one's name.
+// Namesakes returns the other live agents that have this agent's name.
 func (g *Gossip) Namesakes() (others []member.Peer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -34,7 +34,7 @@ func (g *Gossip) Namesakes() (others []member.Peer) {
 	return others
 }
 
-// precedes tells whether a name that two agents have is p's rather than q's.
+// precedes reports whether p, not q, may keep the name that both have.
 func (p *peer) precedes(q *peer) bool {
 	if p.Meta.Settled != q.Meta.Settled {
 		return p.Meta.Settled
@@ -45,8 +45,8 @@ func (p *peer) precedes(q *peer) bool {
 	return p.ID.Compare(q.ID) < 0
 }
 
-// shown gives what readers see of an agent. One that is refused its name is shown as a
-// member that stopped, under the name that it had; false: it never was a member.
+// shown returns an agent as readers see it. An agent that is refused its name is
+// shown as failed, under its former name; false: it never had one.
 func (p *peer) shown() (member.Peer, bool) {
 	shown := p.Peer
 	if !p.refused {

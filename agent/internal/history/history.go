@@ -1,5 +1,5 @@
-// Package history keeps which agents were the goose of an election, under which
-// tokens, and why each period ended, as one agent saw it or was told. It does no I/O.
+// Package history keeps the goose periods of an election as one agent knows them:
+// goose, token, times, and why the period ended. It does no I/O.
 package history
 
 import (
@@ -10,16 +10,16 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Max bounds the periods that are kept; the oldest are forgotten.
+// Max bounds the periods kept; the oldest are dropped.
 const Max = 1000
 
 const (
-	maxText  = 200       // bytes of what another agent says for people
+	maxText  = 200       // bytes of a text that comes from another agent
 	maxToken = 1<<53 - 1 // tokens end there
 )
 
-// Period is one goose period. Agents tell each other of it, and keep it on disk, as
-// JSON. It is a comparable value.
+// Period is one goose period. Agents exchange periods, and keep them on disk, as
+// JSON. Periods can be compared with ==.
 type Period struct {
 	Token  uint64 `json:"token"`
 	ID     string `json:"id"`
@@ -34,7 +34,7 @@ type Period struct {
 // History is the goose periods of one election, by token. The zero value is empty.
 type History struct{ periods []Period }
 
-// find gives the place of a token, and whether it is there.
+// find returns the place of a token, and whether it is there.
 func (h *History) find(token uint64) (int, bool) {
 	return slices.BinarySearchFunc(h.periods, token, func(p Period, token uint64) int { return cmp.Compare(p.Token, token) })
 }
@@ -44,8 +44,8 @@ func (h *History) insert(i int, p Period) {
 	h.periods = slices.Delete(h.periods, 0, max(0, len(h.periods)-Max))
 }
 
-// Begin notes that an agent is the goose. One that was not heard for a while goes on;
-// periods of smaller tokens have ended.
+// Begin records that an agent is the goose. A period of the same token continues;
+// those of smaller tokens have ended.
 func (h *History) Begin(token uint64, id, name string, at time.Time) {
 	i, found := h.find(token)
 	switch {
@@ -60,16 +60,16 @@ func (h *History) Begin(token uint64, id, name string, at time.Time) {
 	}
 }
 
-// end ends a period that goes on.
+// end ends a period, unless it has ended already.
 func (p *Period) end(at time.Time, ended string) {
 	if p.Ended == api.EndedRunning {
 		p.To, p.Ended = max(at.UnixMilli(), p.From), ended
 	}
 }
 
-// End notes that the goose of a token is the goose no more, and why as far as this
-// agent knows: [api.EndedUnknown] if it does not. What is known is kept, but for the
-// word of the goose itself (sure), which replaces it.
+// End records that the period of a token has ended, and why: [api.EndedUnknown] if
+// this agent does not know. Only the goose itself (sure) may change a reason that is
+// recorded already.
 func (h *History) End(token uint64, at time.Time, ended, reason string, sure bool) {
 	i, found := h.find(token)
 	if !found {
@@ -82,8 +82,8 @@ func (h *History) End(token uint64, at time.Time, ended, reason string, sure boo
 	}
 }
 
-// Merge takes in what the agent named teller knows, and tells whether anything is new.
-// The times of what was seen here stay as they were seen.
+// Merge adds the periods that another agent, named teller, knows. It reports whether
+// anything changed. Times that this agent saw itself stay.
 func (h *History) Merge(teller string, told []Period) (changed bool) {
 	for _, p := range told {
 		if !p.plausible() {
@@ -124,13 +124,13 @@ var ends = []string{
 	api.EndedLeft, api.EndedDied, api.EndedRecovered, api.EndedUnknown,
 }
 
-// plausible refuses what no agent says.
+// plausible reports whether an agent of ours can have written the period.
 func (p *Period) plausible() bool {
 	return p.Token > 0 && p.Token <= maxToken && len(p.ID) <= maxText && len(p.Name) <= maxText && len(p.Reason) <= maxText &&
 		p.From > 0 && (p.To == 0) == (p.Ended == api.EndedRunning) && (p.To == 0 || p.To >= p.From) && slices.Contains(ends, p.Ended)
 }
 
-// Last gives the newest period; false: none is known.
+// Last returns the newest period; false: none is known.
 func (h *History) Last() (Period, bool) {
 	if len(h.periods) == 0 {
 		return Period{}, false
@@ -138,7 +138,7 @@ func (h *History) Last() (Period, bool) {
 	return h.periods[len(h.periods)-1], true
 }
 
-// Of gives the period of a token; the zero value: it is not known.
+// Of returns the period of a token; the zero value: it is not known.
 func (h *History) Of(token uint64) Period {
 	if i, found := h.find(token); found {
 		return h.periods[i]
@@ -146,14 +146,14 @@ func (h *History) Of(token uint64) Period {
 	return Period{}
 }
 
-// Since gives the periods from a token on, the newest ones if they are more than most.
+// Since returns the periods from a token on; if they are more than most, the newest of them.
 func (h *History) Since(token uint64, most int) []Period {
 	i, _ := h.find(token)
 	return slices.Clone(h.periods[max(i, len(h.periods)-most):])
 }
 
-// Unsure gives the newest periods that have ended and whose goose has not said why, at
-// most a few, as long ago as since.
+// Unsure returns the newest periods, at most few, that ended after since and whose
+// goose has not said why.
 func (h *History) Unsure(since time.Time, few int) (unsure []Period) {
 	for _, p := range slices.Backward(h.periods) {
 		if p.To != 0 && p.To < since.UnixMilli() || len(unsure) == few {
@@ -166,7 +166,7 @@ func (h *History) Unsure(since time.Time, few int) (unsure []Period) {
 	return unsure
 }
 
-// Document gives the history as people read it, the newest period first.
+// Document returns the history as the API shows it, the newest period first.
 func (h *History) Document() (d api.History) {
 	d.Periods, d.Gaps = []api.Period{}, []api.Gap{}
 	next := int64(0) // when the next period began; 0: there is none

@@ -10,7 +10,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// at gives a moment by its seconds.
+// at returns a moment by its seconds.
 func at(s int) time.Time { return time.Unix(1_800_000_000+int64(s), 0) }
 
 func (h *History) ended(token uint64) string { return h.Of(token).Ended }

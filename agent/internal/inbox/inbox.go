@@ -1,5 +1,5 @@
-// Package inbox takes an agent's datagrams off the network: opened, decoded, and
-// addressed to it.
+// Package inbox takes an agent's datagrams from the network, opens and decodes them,
+// and drops those that are addressed to others.
 package inbox
 
 import (
@@ -15,11 +15,11 @@ import (
 	"duckduckgoose/wire"
 )
 
-// size bounds the datagrams that wait for the loop. What comes on top is
-// dropped and counted: the senders repeat what matters.
+// size bounds the datagrams that wait for the loop. More are dropped and counted:
+// senders repeat what matters.
 const size = 1024
 
-// Inbox is the queue between the transport's reading goroutine and the loop.
+// Inbox is the queue between the port's reading goroutine and the loop.
 type Inbox struct {
 	self     election.ID
 	keys     *atomic.Pointer[wire.Keyring]
@@ -31,16 +31,16 @@ type Inbox struct {
 	full     *atomic.Uint64
 	arrived  *atomic.Uint64
 	bytes    *atomic.Uint64
-	body     []byte // the reading goroutine's
+	body     []byte // used by the reading goroutine only
 }
 
-// Arrival is one decoded datagram. The loop gives it back when it is done.
+// Arrival is a decoded datagram. The loop returns it with Free.
 type Arrival struct {
 	wire.Frame
 	Source netip.AddrPort
 }
 
-// New makes an inbox; mismatch reports an agent of other keys.
+// New makes an inbox. It calls mismatch when an agent has other keys.
 func New(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *meters.Counters, quiet *quietlog.Log, mismatch func(host, text string)) *Inbox {
 	in := &Inbox{
 		self: self, keys: keys, counts: counts, quiet: quiet, mismatch: mismatch,
@@ -57,13 +57,13 @@ func New(self election.ID, keys *atomic.Pointer[wire.Keyring], counts *meters.Co
 	return in
 }
 
-// Waiting gives the datagrams that wait for the loop.
+// Waiting returns the datagrams that wait for the loop.
 func (in *Inbox) Waiting() <-chan *Arrival { return in.frames }
 
-// Free takes back what the loop is done with.
+// Free takes back a datagram that the loop has handled.
 func (in *Inbox) Free(a *Arrival) { in.free.Put(a) }
 
-// Take is the transport's packet handler for datagrams of ours.
+// Take handles a datagram that the port received.
 func (in *Inbox) Take(b []byte, from netip.AddrPort) {
 	in.arrived.Add(1)
 	in.bytes.Add(uint64(len(b)))
@@ -99,7 +99,7 @@ func (in *Inbox) Take(b []byte, from netip.AddrPort) {
 	in.free.Put(a)
 }
 
-// dropped counts a bad datagram by its reason and says so once a minute and host.
+// dropped counts a bad datagram by its reason, and logs it once per host and minute.
 func (in *Inbox) dropped(err error, from netip.AddrPort) {
 	var drop *wire.DropError
 	if !errors.As(err, &drop) {

@@ -15,7 +15,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Source is what a [Collector] asks of its agent. None of it may wait for the
+// Source is the agent as a [Collector] needs it. No method may wait for the
 // agent's loop.
 type Source interface {
 	Now() time.Duration // the boot clock
@@ -42,7 +42,7 @@ func NewCollector(m *Meters, counts *Counters, source Source) Collector {
 	return Collector{m, counts, source}
 }
 
-// gauges gives what status and the meters show.
+// gauges exports what status and the meters show.
 func (e *exposition) gauges(c *Collector, s *api.Status, now time.Duration) {
 	e.gauge("is_goose", "1 while this agent is the goose inside its lease", flag(s.Role == api.RoleGoose))
 	e.gauge("has_goose", "1 while this agent knows a live goose", flag(s.Goose != nil))
@@ -79,10 +79,10 @@ func flag(b bool) float64 {
 	return 0
 }
 
-// Describe sends nothing: the names of the counters appear as things happen.
+// Describe sends nothing: counters get their names when they are first used.
 func (Collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect gives the metrics as they are now.
+// Collect sends the present metrics.
 func (c Collector) Collect(out chan<- prometheus.Metric) {
 	now, s := c.source.Now(), c.source.Status()
 	e := exposition{out: out, names: map[string]bool{}}
@@ -116,7 +116,7 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 	e.counters(s.Counters)
 }
 
-// exposition writes metrics, and remembers the names that are taken.
+// exposition writes metrics and remembers which names are used.
 type exposition struct {
 	out   chan<- prometheus.Metric
 	names map[string]bool
@@ -164,7 +164,7 @@ func (e *exposition) traffic(t *Traffic, counts map[string]uint64) {
 	}
 }
 
-// shownAlready are the counters that traffic shows by kind.
+// shownAlready are the counters that traffic exports, by kind.
 var shownAlready = []string{
 	"datagrams_sent", "bytes_sent", "datagrams_received", "bytes_received",
 	"gossip_sent", "gossip_bytes_sent", "gossip_received", "gossip_bytes_received",

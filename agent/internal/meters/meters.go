@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Meters is what the loop notes for the metrics beyond what status shows.
+// Meters is what the loop measures for the metrics, besides what status shows.
 type Meters struct {
 	saves prometheus.Histogram
 
@@ -33,7 +33,7 @@ type Path struct {
 	Loss     float64       // 0 to 1; NaN: unknown
 }
 
-// New gives meters that start at now, on the boot clock.
+// New returns meters that start at now, on the boot clock.
 func New(now time.Duration) *Meters {
 	m := &Meters{saves: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ddgoose_save_duration_seconds", Help: "how long it took to make the state durable",
@@ -68,7 +68,7 @@ func (m *Meters) NotePromise(end, promisedAt time.Duration) {
 	m.promisedAt.Store(int64(promisedAt))
 }
 
-// PromiseEnd gives the end of this agent's own promise on the boot clock; 0:
+// PromiseEnd returns the end of this agent's own promise on the boot clock; 0:
 // none was made.
 func (m *Meters) PromiseEnd() time.Duration { return time.Duration(m.promiseEnd.Load()) }
 
@@ -79,8 +79,8 @@ func (m *Meters) NoteHealth(score int) { m.healthScore.Store(int64(score)) }
 // from then on.
 func (m *Meters) NotePaths(list []Path) { m.paths.Store(&list) }
 
-// leaderless gives how long no goose was known in all. It reads the sum before
-// the sum's end: an update by the loop in between is shown late, never twice.
+// leaderless returns for how long in all no goose was known. It reads the sum
+// first: an update by the loop in between is then shown late, never twice.
 func (m *Meters) leaderless(now time.Duration) time.Duration {
 	d := m.gooseless.Load()
 	d += max(0, int64(now)-m.gooseUntil.Load())

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// maxPaths bounds the agents whose paths are counted, and the series of metrics.
+	// maxPaths bounds the agents whose paths are counted, and so the series of metrics.
 	maxPaths = 16
 	// Loss is counted over lossWindow, and over lossBeats heartbeats at least.
 	lossWindow = 10 * time.Second
 	lossBeats  = 100
 )
 
-// PathLoss counts lost heartbeats by agent. It belongs to one goroutine: a
-// heartbeat costs it a look through a short list, and no lock.
+// PathLoss counts lost heartbeats by agent. Only one goroutine may use it, so a
+// heartbeat takes no lock.
 type PathLoss struct {
 	all   [maxPaths]pathLoss
 	since time.Duration
 }
 
-// pathLoss compares heartbeats that were due with those that came: a leader
-// counts its own and their acknowledgements, the others count the leader's
-// rounds and those that arrived.
+// pathLoss compares expected heartbeats with those that came. A leader expects an
+// acknowledgement of each of its heartbeats; the others expect one heartbeat for
+// each of the leader's rounds.
 type pathLoss struct {
 	id             election.ID // zero: free
 	expected, came uint64      // in this window
@@ -32,7 +32,7 @@ type pathLoss struct {
 	loss           float64     // of the last window; NaN: unknown
 }
 
-// of gives the entry of an agent, nil when there is no room.
+// of returns the entry of an agent, nil when there is no room.
 func (p *PathLoss) of(id election.ID) *pathLoss {
 	var free *pathLoss
 	for i := range p.all {

@@ -11,11 +11,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// scrapeAge is how long one scrape is the answer to all.
+// scrapeAge is how long the result of one scrape answers further ones.
 const scrapeAge = time.Second
 
-// scrapes answers any number of scrapes with the work of one a second. All of
-// them read the same bytes, so those that read slowly hold no memory.
+// scrapes gathers metrics at most once per scrapeAge for any number of scrapes. All
+// get the same bytes, so slow readers take no memory.
 type scrapes struct {
 	gather prometheus.Gatherer
 	now    func() time.Duration
@@ -26,15 +26,15 @@ type scrapes struct {
 	}
 }
 
-// Handler serves the collector's metrics and those of the process. Its registry
-// is its own, so that a program may hold several agents.
+// Handler serves the collector's metrics and those of the process. It has its own
+// registry, so that a program may have several agents.
 func (c Collector) Handler() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &scrapes{gather: r, now: c.source.Now}
 }
 
-// formats are those that a scraper may ask for; who asks for none gets the text format.
+// formats are those that a scraper may ask for; the text format is the default.
 var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
 
 func (s *scrapes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,10 +45,11 @@ func (s *scrapes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", string(format))
-	_, _ = w.Write(text) // the reader may have gone: nobody is left to tell
+	_, _ = w.Write(text) // fails only when the reader has gone
 }
 
-// text gives all metrics. What could not be gathered is left out, unless that is all.
+// text returns all metrics. It leaves out what could not be gathered, and fails
+// only if nothing could.
 func (s *scrapes) text(format expfmt.Format) ([]byte, error) {
 	last := &s.last
 	last.Lock()

@@ -70,7 +70,7 @@ type Counters struct {
 	byName sync.Map // string -> *atomic.Uint64
 }
 
-// Of gives the counter of a name. A caller that counts often keeps the pointer.
+// Of returns the counter of a name. A caller that counts often keeps the pointer.
 func (c *Counters) Of(name string) *atomic.Uint64 {
 	if v, ok := c.byName.Load(name); ok {
 		return v.(*atomic.Uint64)

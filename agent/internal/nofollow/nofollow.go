@@ -1,5 +1,5 @@
-// Package nofollow opens files that are what they seem: no link, which leads to
-// somebody else's file or gives one file two names, and nothing that blocks.
+// Package nofollow opens plain files only: no symbolic or hard links, which can lead
+// to somebody else's file, and no pipes or devices, which can block.
 package nofollow
 
 import (
@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLink says that a path leads to no file of its own.
+// ErrLink says that a path is a link, or no plain file.
 var ErrLink = errors.New("it is a link, or no plain file: name the file itself, by its one name")
 
-// OpenFile is os.OpenFile for a plain file with one name. With os.O_TRUNC the
-// file is made anew: what was there may be somebody else's by another name.
+// OpenFile is os.OpenFile for a plain file with one name. With os.O_TRUNC it makes
+// a new file, because the old one may be a link to somebody else's.
 func OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	if flag&os.O_TRUNC != 0 {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

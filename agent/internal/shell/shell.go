@@ -1,4 +1,5 @@
-// Package shell runs an operator's command line for the agent, and sees to its end.
+// Package shell runs an operator's command line for the agent, with bounds on its
+// time and output.
 package shell
 
 import (
@@ -13,18 +14,18 @@ import (
 )
 
 const (
-	// lingering is how long output is waited for after the command has ended: what
-	// it left in the background may keep it open.
+	// lingering is how long Run waits for output after the command has ended: processes
+	// that it left in the background may keep the pipe open.
 	lingering = 500 * time.Millisecond
-	// maxOutput bounds what is read of it, in bytes; maxComplaint what is kept of
-	// its stderr.
+	// maxOutput bounds the output that is read, in bytes; maxComplaint what is kept of
+	// stderr.
 	maxOutput    = 64 << 10
 	maxComplaint = 512
 )
 
-// Run has /bin/sh run a line for no longer than wait, and gives what it prints. The
-// error has the last line of its stderr. Its process group is killed when it takes
-// longer, or prints more than 64 KiB.
+// Run runs a line by /bin/sh and returns what it prints. The error has the last line
+// of its stderr. Run kills the process group if it takes longer than wait, or prints
+// more than 64 KiB.
 func Run(ctx context.Context, line string, wait time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -50,8 +51,8 @@ func Run(ctx context.Context, line string, wait time.Duration) (string, error) {
 	return string(stdout.text), nil
 }
 
-// environment is the agent's own without what ties a process to the service
-// manager: a child must not speak for the agent.
+// environment is the agent's own without the variables by which a process notifies
+// the service manager: a child must not speak for the agent.
 func environment(own []string) (env []string) {
 	for _, v := range own {
 		name, _, _ := strings.Cut(v, "=")

@@ -15,15 +15,15 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Latest holds what the loop has published. Whether a lease is valid, and
-// whether a goose was heard lately, is judged by the reader's clock at the
-// reader's moment: no answer depends on the loop being alive.
+// Latest holds what the loop has published. Each reader judges by the boot clock
+// whether a lease is still valid and a goose was heard lately. So answers are right
+// even if the loop hangs.
 type Latest struct {
 	Clock   func() time.Duration
 	Started time.Duration
 	HeardAt atomic.Int64 // boot clock of the last heartbeat that named a goose
 	Counts  func() map[string]uint64
-	// Told is that watchers were told of a lapse that the loop has not seen yet.
+	// Told says that watchers know of a lapse that the loop has not seen yet.
 	Told atomic.Bool
 
 	mu struct { // guards what follows; held for moments only
@@ -39,11 +39,11 @@ type snapshot struct {
 	status  api.Status // Role, Goose, Token and Lease as they are when nothing has run out
 	token   uint64     // this agent's own, while it leads; 0 otherwise
 	horizon time.Duration
-	next    chan struct{} // closed when a newer one stands
-	lapsed  bool          // that something has run out was told to the watchers
+	next    chan struct{} // closed when there is a newer one
+	lapsed  bool          // watchers know that something has run out
 }
 
-// expires tells that time alone changes what the snapshot shows.
+// expires reports whether time alone changes what the snapshot shows.
 func (n *snapshot) expires() bool {
 	return n.status.Role != api.RoleDead && (n.token != 0 || n.status.Goose != nil)
 }
@@ -55,7 +55,7 @@ func (ss *Latest) SetLease(l election.Lease) {
 	ss.mu.Unlock()
 }
 
-// Lease gives the lease that is published; zero: none.
+// Lease returns the lease that is published; zero: none.
 func (ss *Latest) Lease() election.Lease {
 	_, l := ss.current()
 	return l
@@ -67,22 +67,22 @@ func (ss *Latest) current() (*snapshot, election.Lease) {
 	return ss.mu.latest, ss.mu.lease
 }
 
-// Read gives the status as it is now.
+// Read returns the status as it is now.
 func (ss *Latest) Read() api.Status {
 	s := ss.Uncounted()
 	s.Counters = ss.Counts()
 	return s
 }
 
-// Uncounted gives the status as it is now without its counters, which cost
+// Uncounted returns the status as it is now without its counters, which cost
 // more than all the rest.
 func (ss *Latest) Uncounted() api.Status {
 	s, _ := ss.judge(ss.current())
 	return s
 }
 
-// judge gives the status that a snapshot stands for now, without counters, and
-// until when time alone does not change it.
+// judge returns the status that a snapshot shows now, without counters, and the
+// time at which it changes without a new snapshot.
 func (ss *Latest) judge(n *snapshot, l election.Lease) (s api.Status, until time.Duration) {
 	s = n.status
 	now := ss.Clock()
@@ -128,8 +128,8 @@ func (ss *Latest) Post(s api.Status, token uint64, horizon time.Duration) {
 	ss.replace(n)
 }
 
-// looksLike tells that readers cannot tell what they were told has run out, old,
-// from the next snapshot; mu is held.
+// looksLike reports whether readers that saw old run out would see no difference in
+// next; mu is held.
 func (ss *Latest) looksLike(old, next *snapshot) bool {
 	seen := func(n *snapshot, l election.Lease) api.Status {
 		s, _ := ss.judge(n, l)
@@ -156,8 +156,8 @@ func (ss *Latest) replace(n *snapshot) {
 	}
 }
 
-// lapse tells the watchers, once, that what n shows has run out: they must
-// not depend on the loop, which may hang in a slow disk.
+// lapse tells the watchers, once, that what n shows has run out. They must not
+// depend on the loop, which may wait for a slow disk.
 func (ss *Latest) lapse(n *snapshot) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -180,7 +180,7 @@ func (ss *Latest) Watch(ctx context.Context, closed <-chan struct{}) iter.Seq[ap
 			n, l := ss.current()
 			s, until := ss.judge(n, l)
 			if until == math.MaxInt64 && n.expires() && !n.lapsed {
-				ss.lapse(n) // else nobody would tell this watcher when the goose is heard again
+				ss.lapse(n) // or this watcher would not hear when the goose is heard again
 				continue
 			}
 			s.Counters = ss.Counts()
@@ -195,7 +195,7 @@ func (ss *Latest) Watch(ctx context.Context, closed <-chan struct{}) iter.Seq[ap
 				case <-timer.C:
 					was := s.Role
 					if s, until = ss.judge(n, ss.Lease()); until == math.MaxInt64 || s.Role != was {
-						ss.lapse(n) // the loop may be about to say the same: one of them does
+						ss.lapse(n) // the loop may do the same: only the first has an effect
 					}
 				case <-ctx.Done():
 					return

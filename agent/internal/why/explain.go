@@ -9,24 +9,16 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// gossipTakes is how long an agent may be dead before gossip says so. When four of
-// five die at once, nobody confirms a suspicion, and each failed probe slows the
-// next one: 43 s is usual then, and 67 s was the longest of 250 times.
-const gossipTakes = 2 * time.Minute
-
-// RecoverAfter is how long a majority must be missing before recover is advised.
-const RecoverAfter = 5 * time.Minute
-
 // explanation is one run of Explain.
 type explanation struct {
 	*Facts
 	found   api.Why
 	self    *Voter // nil: it has no vote
 	missing []*Voter
-	faulted bool // the fault rules are told
+	faulted bool // the fault rules have been named
 }
 
-// Explain tells why an agent has its role, and why it knows no goose if it knows none.
+// Explain returns why an agent has its role, and why it knows no goose if it knows none.
 func Explain(f Facts) api.Why {
 	e := &explanation{Facts: &f, found: api.Why{
 		Election: f.Election, Name: f.Name, Role: f.Role, Goose: f.Goose, Term: f.Term, Stale: api.Millis(f.Stale),
@@ -78,13 +70,13 @@ func (e *explanation) explain() {
 	}
 }
 
-// faults tells of this agent's fault rules: first of all where they may be the cause.
+// faults names this agent's fault rules. They come first where they may be the cause.
 func (e *explanation) faults() {
 	e.faulted = true
-	e.reason(api.WhyFaults, "fault rules are in force on this agent: "+e.Netem, "ddgoose netem clear")
+	e.reason(api.WhyFaults, "fault rules are in force on this agent: "+e.Netem, e.EndsNetem)
 }
 
-// reason adds a cause. A remedy that a cause before has is not said again.
+// reason adds a cause. It leaves out a remedy that an earlier cause has.
 func (e *explanation) reason(kind, text, remedy string) {
 	if slices.ContainsFunc(e.found.Reasons, func(r api.WhyReason) bool { return r.Remedy == remedy }) {
 		remedy = ""
@@ -92,7 +84,7 @@ func (e *explanation) reason(kind, text, remedy string) {
 	e.found.Reasons = append(e.found.Reasons, api.WhyReason{Kind: kind, Text: text, Remedy: remedy})
 }
 
-// voters lists them, and who of them can be counted on.
+// voters lists the voters, and which of them count towards a majority.
 func (e *explanation) voters() {
 	if len(e.Voters) > 0 {
 		e.found.Needed = len(e.Voters)/2 + 1
@@ -125,9 +117,9 @@ func (e *explanation) voters() {
 	}
 }
 
-// counts tells whether a voter can be counted on: a leader by the promises it
-// holds, others by what came from it lately when they have asked for votes,
-// and else by gossip.
+// counts reports whether a voter counts towards a majority. A leader goes by the
+// promises that it holds; an agent that has asked for votes by the voter's last
+// datagram; others by gossip.
 func (e *explanation) counts(v *Voter) bool {
 	heard := v.Heard >= 0 && v.Heard < max(2*e.Lease, time.Second)
 	switch {
@@ -189,7 +181,7 @@ func (e *explanation) duck() {
 	e.absent(api.WhyVoterGone, "voter ")
 }
 
-// standing tells why this agent could not lead whatever happened.
+// standing says why this agent can never lead as it is.
 func (e *explanation) standing() {
 	switch {
 	case e.self == nil && e.Observer:
@@ -205,7 +197,7 @@ func (e *explanation) standing() {
 	}
 }
 
-// obstacles tells what keeps this agent from voting or campaigning for now.
+// obstacles says what keeps this agent from voting or campaigning now.
 func (e *explanation) obstacles() {
 	if e.Waits > 0 {
 		e.reason(api.WhyRestarted, fmt.Sprintf("it has restarted, and neither votes nor campaigns for %s more: promises that it made before may still hold", span(e.Waits)), "wait")
@@ -218,96 +210,12 @@ func (e *explanation) obstacles() {
 	}
 }
 
-func (e *explanation) unbound() {
-	if e.Election != "" {
-		e.found.Summary = fmt.Sprintf("%s has no goose: the election has not begun at this agent", e.Name)
-		e.reason(api.WhyFounding, "the goose of the default election begins it once a majority of the voters answers", "ddgoose why tells of the default election")
-		return
-	}
-	if e.Founding != "" {
-		e.found.Summary = fmt.Sprintf("%s has no goose: its flock is not founded yet", e.Name)
-		e.reason(api.WhyFounding, e.Founding, "start the missing agents, each with the same --expect and a --join that names some of the others")
-		return
-	}
-	e.found.Summary = fmt.Sprintf("%s has no goose: it has joined no flock yet", e.Name)
-	e.reason(api.WhyJoining, "it waits for an answer of an agent at "+strings.Join(e.Join, " "),
-		"check that an agent runs there, that UDP and TCP reach its port, and that --flock and the key are the same; ddgoose status has more")
-}
-
-// handingOver says what a hand-over waits for.
+// handingOver says what the hand-over waits for.
 func (e *explanation) handingOver() string {
 	if e.Working > 0 {
 		return fmt.Sprintf("a hand-over is under way: it waits for %d to finish their work, at most for their --grace", e.Working)
 	}
 	return "a hand-over is under way: its lease has ended, and another agent takes over"
-}
-
-// leader leads its term without a lease: no goose.
-func (e *explanation) leader() {
-	if e.HandingOver {
-		e.found.Summary = fmt.Sprintf("%s is no longer the goose: it hands over", e.Name)
-		e.reason(api.WhyHandingOver, e.handingOver(), "wait: it takes at most two leases")
-		return
-	}
-	e.found.Summary = fmt.Sprintf("there is no goose: %s leads term %d, but only %d of %d voters keep a promise to it, and %d are needed",
-		e.Name, e.Term, e.found.Reachable, len(e.Voters), e.found.Needed)
-	e.distances()
-	e.reason(api.WhyNoLease, fmt.Sprintf("it needs promises of %d more voters", max(1, e.found.Needed-e.found.Reachable)), "")
-	e.absent(api.WhyNoMajority, "")
-}
-
-// absent names each voter that does not answer, with each remedy once: at the last
-// voter that it is for.
-func (e *explanation) absent(kind, title string) {
-	var texts, remedies []string
-	names := map[string][]string{} // by remedy
-	for _, v := range e.missing {
-		text, remedy := e.absence(v)
-		texts, remedies = append(texts, text), append(remedies, remedy)
-		names[remedy] = append(names[remedy], v.Name)
-	}
-	for i, text := range texts {
-		remedy := ""
-		if last := !slices.Contains(remedies[i+1:], remedies[i]); last {
-			remedy = strings.ReplaceAll(remedies[i], "{voters}", strings.Join(slices.Sorted(slices.Values(names[remedies[i]])), ", "))
-		}
-		e.reason(kind, title+text, remedy)
-	}
-}
-
-// absence says how a voter is absent, and what to do; {voters} stands for its name.
-func (e *explanation) absence(v *Voter) (text, remedy string) {
-	last := "nothing was heard from it since this agent started"
-	if v.Heard >= 0 {
-		last = fmt.Sprintf("its last datagram came %s ago", span(v.Heard))
-	}
-	at := v.Name
-	if v.Addr != "" {
-		at += " at " + v.Addr
-	}
-	if e.faulted {
-		return fmt.Sprintf("%s does not answer: %s", at, last), "" // the first cause has its own remedy
-	}
-	switch v.State {
-	case api.StateAlive:
-		remedy = "check UDP in both directions between this agent and {voters}: ddgoose doctor"
-		if v.Unanswered < gossipTakes || v.Silent && e.Goose != "" {
-			remedy = "start {voters} again, or repair the network: ddgoose doctor"
-		}
-		return fmt.Sprintf("%s does not answer elections, and gossip still counts it as alive: %s", at, last), remedy
-	case "":
-		return fmt.Sprintf("%s does not answer, and gossip does not know it: %s", at, last), "start {voters} with a --join that names this agent"
-	}
-	return fmt.Sprintf("%s does not answer, and gossip counts it as %s: %s", at, v.State, last), "start {voters} again, or repair the network: ddgoose doctor"
-}
-
-// distances names each voter that is too far away for the lease.
-func (e *explanation) distances() {
-	for i := range e.Voters {
-		if v := &e.Voters[i]; v.TooFar > 0 {
-			e.reason(api.WhyTooFar, TooFar(v.Name, v.TooFar, e.Lease), "start all agents with --profile wan or a longer --lease")
-		}
-	}
 }
 
 // Spent says that a number is nearly used up, and SpentRemedy what helps.
@@ -320,104 +228,6 @@ const SpentRemedy = "stop all agents, give them a new --key-file, and run ddgoos
 
 // KeysRemedy is the remedy for keys that differ.
 const KeysRemedy = "give both the same --key-file"
-
-// TooFar says that the way to an agent is too long for the lease.
-func TooFar(name string, roundTrip, lease time.Duration) string {
-	return fmt.Sprintf("a round trip to %s takes %s or more, longer than a lease of %s: neither of the two can lead with the vote of the other", name, span(roundTrip), span(lease))
-}
-
-// gooseless is a duck or candidate that knows no goose.
-func (e *explanation) gooseless() {
-	n := len(e.Voters)
-	switch {
-	case n == 0:
-		e.found.Summary = fmt.Sprintf("%s knows no goose, and does not know the voters yet", e.Name)
-	case e.found.Reachable < e.found.Needed:
-		e.found.Summary = fmt.Sprintf("there is no goose: %d of %d voters answer, and %d are needed", e.found.Reachable, n, e.found.Needed)
-		if e.found.Reachable == 1 && n > 2 && e.self != nil && !e.faulted {
-			e.reason(api.WhyNoMajority, "no other voter answers: this agent may be cut off from them", "")
-		}
-		e.absent(api.WhyNoMajority, "")
-		if e.Gooseless >= RecoverAfter {
-			e.reason(api.WhyNoMajority, fmt.Sprintf("there has been no majority for %s", span(e.Gooseless)), "only if the missing voters are lost for good: ddgoose recover")
-		}
-	default:
-		e.found.Summary = fmt.Sprintf("there is no goose: %d of %d voters answer, which is enough, and none is elected yet", e.found.Reachable, n)
-	}
-	e.distances()
-	e.standing()
-	e.obstacles()
-	e.waiting()
-	e.others()
-	if n == 0 || e.found.Reachable < e.found.Needed {
-		return
-	}
-	e.absent(api.WhyVoterGone, "voter ")
-	if !slices.ContainsFunc(e.Voters, func(v Voter) bool { return v.Priority > 0 && e.counts(&v) }) {
-		e.reason(api.WhyNobodyLeads, "no voter that answers may lead: they are witnesses (priority 0)", "start a voter with a --priority above 0")
-		return
-	}
-	if !slices.ContainsFunc(e.Voters, func(v Voter) bool { return !v.Uncontested && e.counts(&v) }) {
-		e.reason(api.WhyUncontested, "no voter that answers was given this election", "start a voter with --election "+e.Election)
-		return
-	}
-	if e.allUnwell() {
-		e.reason(api.WhyUnwell, "nobody may lead: the check of every voter that answers fails", "repair what the checks look at: the first agent whose check passes is elected")
-		return
-	}
-	if e.Stale == 0 {
-		e.reason(api.WhyElection, "an election is under way or about to begin", "wait: it takes about two leases; if it lasts: ddgoose doctor")
-	}
-}
-
-// allUnwell tells that the check of each voter that might lead fails.
-func (e *explanation) allUnwell() bool {
-	return !slices.ContainsFunc(e.Voters, func(v Voter) bool {
-		return v.Priority > 0 && e.counts(&v) && !v.Unwell && !(v.Self && e.Unwell != "")
-	})
-}
-
-// waiting tells which of its own promises this agent waits for.
-func (e *explanation) waiting() {
-	if e.Promised > 0 {
-		e.reason(api.WhyPromised, fmt.Sprintf("it has promised %s to elect nobody else for %s more", e.PromisedTo, span(e.Promised)), "wait")
-	}
-	if e.HandedOut > 0 {
-		e.reason(api.WhyHandedOut, fmt.Sprintf("work here may run for %s more, until the deadline that it was given", span(e.HandedOut)), "wait")
-	}
-	if e.Silent > 0 {
-		e.reason(api.WhyStoodDown, fmt.Sprintf("it lost its majority and stood down: it does not campaign for %s more, so that others can", span(e.Silent)), "wait")
-	}
-}
-
-// others tells what keeps the other voters from electing.
-func (e *explanation) others() {
-	for i := range e.Voters {
-		v := &e.Voters[i]
-		if v.Self {
-			continue
-		}
-		if v.Unwell {
-			e.reason(api.WhyUnwell, fmt.Sprintf("the check of %s fails: it does not lead until the check passes", v.Name), "repair what its check looks at")
-		}
-		t := v.Told
-		if t == nil {
-			if a := v.Answer; a != nil && !a.Granted {
-				e.reason(api.WhyRefused, fmt.Sprintf("%s refuses its vote to this agent: %s", v.Name, strings.TrimPrefix(answer(a), "no: ")), "")
-			}
-			continue
-		}
-		if t.Waits > 0 {
-			e.reason(api.WhyRestarted, fmt.Sprintf("%s has restarted, and neither votes nor campaigns for %s more", v.Name, span(t.Waits)), "wait")
-		}
-		if t.Promised > 0 {
-			e.reason(api.WhyPromised, fmt.Sprintf("%s has promised %s to elect nobody else for %s more", v.Name, t.PromisedTo, span(t.Promised)), "wait")
-		}
-		if t.Late {
-			e.reason(api.WhyLateWork, fmt.Sprintf("work at %s still runs after its lease ended: it does not campaign until that work ends", v.Name), "end that work")
-		}
-	}
-}
 
 // span shows a duration as a person reads it.
 func span(d time.Duration) string {

@@ -126,7 +126,7 @@ func TestEachCauseIsExplained(t *testing.T) {
 		}, 1},
 		"this agent is cut off by its own fault rules": {func(f *Facts) {
 			lost(f, "b", "c")
-			f.Netem = "*: cut"
+			f.Netem, f.EndsNetem = "*: cut", "ddgoose netem clear"
 		}, "there is no goose: 1 of 3 voters answer", []string{
 			"faults: fault rules are in force on this agent: *: cut > ddgoose netem clear",
 			"no_majority: b at 10.0.0.2:3825 does not answer: its last datagram came 12s ago > ",
@@ -212,7 +212,7 @@ func TestEachCauseIsExplained(t *testing.T) {
 			f.Voters[0].Uncontested, f.Voters[1].Uncontested = true, true
 			lost(f, "c")
 		}, `election "x": there is no goose: 2 of 3 voters answer, which is enough`, []string{"uncontested: ", "voter_gone: voter c", "uncontested: no voter that answers was given this election > start a voter with --election x"}, 2},
-		"faults": {func(f *Facts) { f.Goose, f.Netem = "b", "b: loss 30%" },
+		"faults": {func(f *Facts) { f.Goose, f.Netem, f.EndsNetem = "b", "b: loss 30%", "ddgoose netem clear" },
 			"a is a duck", []string{"follows: ", "faults: fault rules are in force on this agent: b: loss 30% > ddgoose netem clear"}, 3},
 		"the loop hangs at a duck": {func(f *Facts) { f.Stale = 3 * time.Second; lost(f, "c") },
 			"there is no goose: 2 of 3", []string{"loop: the agent's loop has not run for 3s > check the disk", "voter_gone: voter c"}, 2},

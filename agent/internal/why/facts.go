@@ -1,5 +1,5 @@
-// Package why explains an agent's role in an election by what the agent knows: it gathers facts,
-// and decides nothing that an agent acts upon.
+// Package why explains an agent's role in an election to people, from what the agent
+// knows. No agent acts on it.
 //
 //	source.Gather(&facts, now)
 //	why.AskVoters(ctx, gossip, &facts)
@@ -8,7 +8,7 @@ package why
 
 import "time"
 
-// Facts are what an agent knows at one moment. Durations count from then.
+// Facts are what an agent knows at one moment. Durations count from that moment.
 type Facts struct {
 	Election string // "": the default one
 	Name     string
@@ -43,8 +43,9 @@ type Facts struct {
 	Gooseless   time.Duration // since a goose was last known
 	Unwell      string        // why its check fails; "": it does not, or there is none
 	Netem       string        // the fault rules in force
+	EndsNetem   string        // the command that ends them
 	Frozen      time.Duration // for how long planned changes of the goose are blocked
-	// Heir is who takes over from this goose for its priority.
+	// Heir is the agent that takes over from this goose because of its priority.
 	Heir Heir
 	// PreemptAfter is how long this agent wants to be steady before it takes over
 	// from a goose of a lower priority; 0: it does not.
@@ -67,9 +68,9 @@ type Voter struct {
 	TooFar         time.Duration // its round trip, if that is longer than the lease is worth; 0: it is not
 	// Promise is for how long its promise to this agent, the leader, counts; 0: not.
 	Promise time.Duration
-	// Answer is what it said to the last campaign; nil: nothing lately.
+	// Answer is its answer to the last campaign; nil: none lately.
 	Answer *Answer
-	// Told is what it told of itself when it was asked; nil: nothing.
+	// Told is what it said about itself when it was asked; nil: nothing.
 	Told *Told
 }
 
@@ -86,14 +87,14 @@ type Heir struct {
 type Answer struct {
 	Granted bool
 	Reason  string        // why not, for people
-	Until   time.Duration // it may be otherwise then; 0: it said nothing of that
+	Until   time.Duration // after this long it may answer otherwise; 0: unknown
 }
 
-// Told is what an agent tells others of itself. Agents of several versions
+// Told is what an agent tells others about itself. Agents of several versions
 // exchange it as JSON: fields are added, never changed.
 type Told struct {
-	// Election is the one that was asked about. An agent that does not know the
-	// question of elections answers about the default one.
+	// Election is the one that the question names. An old agent leaves it empty and
+	// answers for the default election.
 	Election   string        `json:"election,omitempty"`
 	Promised   time.Duration `json:"promised_ns"`
 	PromisedTo string        `json:"promised_to"` // a name

@@ -18,12 +18,12 @@ const (
 	Question = "why"
 	// Wait is how long the loop, and then the voters, may take to answer.
 	Wait = time.Second
-	// answersKept is for how many leases a voter's answer to a campaign is worth
-	// telling, and a campaign is of now.
+	// answersKept is for how many leases a campaign, and the answers to it, count as
+	// current.
 	answersKept = 4
 )
 
-// Source is what an agent's loop gathers facts from.
+// Source is what the loop gathers facts from.
 type Source struct {
 	Member *member.Member
 	Part   *member.Election // nil: the election has not begun here
@@ -34,7 +34,7 @@ type Source struct {
 	Silent []election.ID // voters that do not answer
 }
 
-// Gather adds to f what the rules know. It runs on the loop.
+// Gather adds to f what the election knows. It runs on the loop.
 func (s *Source) Gather(f *Facts, now time.Duration) {
 	if s.Part == nil || s.Part.Node() == nil {
 		f.Bound = false
@@ -92,7 +92,7 @@ func (s *Source) Gather(f *Facts, now time.Duration) {
 	}
 }
 
-// refusals says for people why a vote is refused.
+// refusals says why a voter refuses its vote.
 var refusals = map[election.Reason]string{
 	election.OldTerm:      "it knows a later term",
 	election.Voted:        "it has voted for another in this term",
@@ -103,13 +103,13 @@ var refusals = map[election.Reason]string{
 	election.OtherLife:    "it has restarted since this agent last heard from it",
 }
 
-// Asked is the question. Agents of an older release look for nothing in it.
+// Asked is the question. Old agents ignore its content.
 type Asked struct {
 	Election string `json:"election,omitempty"`
 }
 
-// AskVoters asks the live voters what they have promised, all at once and for no
-// longer than Wait. Where a goose is known, nobody needs to be asked.
+// AskVoters asks all live voters at once what they have promised, for at most Wait.
+// It asks nobody if a goose is known.
 func AskVoters(ctx context.Context, g *gossip.Gossip, f *Facts) {
 	if f.Goose != "" {
 		return
@@ -135,7 +135,7 @@ func AskVoters(ctx context.Context, g *gossip.Gossip, f *Facts) {
 	}
 }
 
-// Told is what this agent tells others.
+// Told returns what this agent tells others about itself.
 func (f *Facts) Told() Told {
 	return Told{Election: f.Election, Promised: f.Promised, PromisedTo: f.PromisedTo, Waits: f.Waits, Late: len(f.Late) > 0}
 }

@@ -8,8 +8,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// plans tells what is to change the goose although nothing fails, and what keeps
-// that from happening.
+// plans says which planned change of the goose is coming, and what prevents it.
 func (e *explanation) plans() {
 	if e.Frozen > 0 {
 		e.reason(api.WhyFrozen, fmt.Sprintf("the flock is frozen for %s more: planned goose changes are blocked, failover works", span(e.Frozen.Round(time.Second))), "ddgoose thaw")

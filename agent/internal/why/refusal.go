@@ -13,8 +13,8 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// refused says for people why a command was refused, and of what kind the error
-// is; nil: [api.ErrConflict].
+// refused has, for each code, the text for people and the kind of the error; nil:
+// [api.ErrConflict].
 var refused = map[member.Code]struct {
 	kind error
 	text string
@@ -45,8 +45,8 @@ var refused = map[member.Code]struct {
 	member.StampTooLarge: {api.ErrInternal, "this machine's clock is too far off to freeze the flock: correct it"},
 }
 
-// Refused gives the error of a command in the words of a person; self is this agent's
-// name, and nameOf gives the names that it knows.
+// Refused turns the error of a command into one for people. self is this agent's
+// name; nameOf returns the names that it knows.
 func Refused(err error, self string, nameOf func(election.ID) string) error {
 	var r *member.Refusal
 	if !errors.As(err, &r) {
@@ -61,7 +61,7 @@ func Refused(err error, self string, nameOf func(election.ID) string) error {
 	return &api.Failure{Kind: cmp.Or(is.kind, api.ErrConflict), Code: string(r.Code), Text: values.Replace(is.text)}
 }
 
-// ThawsIn shows what is left of a freeze in whole minutes: a text that changes more often
+// ThawsIn shows the rest of a freeze in whole minutes: a text that changed more often
 // would wake every watcher.
 func ThawsIn(left time.Duration) string {
 	if left < time.Minute {
