@@ -12,19 +12,18 @@ import (
 )
 
 // addressShown is how long a warning about an address stays after its cause was
-// last seen: gossip counts an agent at a wrong address as failed, and as alive
-// again at its next call.
+// last seen. The cause comes and goes: gossip counts an agent at a wrong address as
+// failed, and as alive again at its next call.
 const addressShown = 30 * time.Second
 
-// addressFaults are the addresses that agents tell and should not. It is the
-// loop's own.
+// addressFaults are the wrong addresses that agents announce. Only the loop uses it.
 type addressFaults struct {
 	now   []string                 // as gossip shows it
 	shown map[string]time.Duration // until when
 }
 
-// findAddressFaults looks for addresses that two agents tell, and for loopback
-// ones where agents of other machines are.
+// findAddressFaults finds addresses that two agents announce, and loopback addresses
+// in a flock of several machines.
 func (l *life) findAddressFaults() {
 	at := map[netip.AddrPort][]string{} // names by address
 	outside := false                    // an agent is on another machine
@@ -54,7 +53,7 @@ func (l *life) findAddressFaults() {
 	}
 }
 
-// warnAddresses warns of what was found, and of what was a moment ago.
+// warnAddresses warns of wrong addresses that were seen within addressShown.
 func (l *life) warnAddresses(now time.Duration, warn func(string, ...any)) {
 	f := &l.warnings.addresses
 	for _, text := range f.now {

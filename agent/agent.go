@@ -33,7 +33,7 @@ type Agent struct {
 	disk    *store.Store
 	counts  *meters.Counters
 	quiet   *quietlog.Log
-	strange *quietlog.Log // about what strangers do: they may fill it
+	strange *quietlog.Log // for warnings about strangers, who may cause any number of them
 	meters  *meters.Meters
 	metrics http.Handler
 	keys    atomic.Pointer[wire.Keyring]
@@ -49,15 +49,14 @@ type Agent struct {
 
 	death   death
 	faults  atomic.Pointer[Faults]
-	freeze  atomic.Pointer[member.Freeze] // written by the loop; nil: none was heard of
+	freeze  atomic.Pointer[member.Freeze] // written by the loop; nil: no freeze is known
 	members atomic.Pointer[membersView]
 
 	historyNews chan struct{} // capacity 1: the history has changed
 }
 
-// New validates the configuration and opens the data directory, which it
-// keeps locked until Run returns or Close is called. It starts nothing and
-// opens no socket.
+// New validates the configuration, then opens and locks the data directory until
+// Run returns or Close is called. It starts no goroutine and opens no socket.
 func New(cfg Config) (*Agent, error) {
 	cfg, err := cfg.Complete()
 	if err != nil {
@@ -112,7 +111,7 @@ func (a *Agent) startable() error {
 	st := a.disk.State()
 	rec, _ := st.Record()
 	if table := store.TableOf(st.Elections); rec.Config.N > 0 && rec.Config.Table != table {
-		return fmt.Errorf("data directory %s: its elections are not those that its config names: it was put together of two; empty it, and the agent joins anew", a.cfg.DataDir)
+		return fmt.Errorf("data directory %s: its elections do not match its config, so its files come from two directories: empty it and start the agent with --join", a.cfg.DataDir)
 	}
 	switch {
 	case len(a.cfg.Join) > 0 || a.cfg.Expect > 0 && !st.Left:
@@ -125,19 +124,18 @@ func (a *Agent) startable() error {
 	return nil
 }
 
-// Close gives the data directory free for an agent that was never run. After
-// Run it does nothing.
+// Close unlocks the data directory of an agent that was never run. After Run it does
+// nothing.
 func (a *Agent) Close() error { return a.disk.Close() }
 
-// Run runs the agent until ctx ends, the agent leaves, or its disk fails; it
-// can be called once. The end of ctx is a SIGTERM: work for the goose is
-// stopped, the lead handed over, and everything closed, which takes at most
-// Config.Grace and a few leases. Leaving and the end of ctx give nil. No
-// goroutine of the agent outlives Run; a probe of memberlist's that is under
-// way may, for its second, without a socket.
+// Run runs the agent until ctx ends, the agent leaves, or its disk fails. It can be
+// called once. The end of ctx is a SIGTERM: Run stops the work for the goose, hands
+// over and closes everything, which takes at most Config.Grace and a few leases. It
+// returns nil after a leave or the end of ctx. No goroutine of the agent outlives
+// Run, but for a probe of memberlist's, for up to a second and without a socket.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
-		return errors.New("run agent: it was run before; make a new one")
+		return errors.New("run agent: Run was called before: make a new Agent")
 	}
 	defer func() { err = errors.Join(err, a.disk.Close()) }()
 	front, err := a.openFront()
@@ -149,7 +147,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer a.lookAfter(front)()
 	defer a.check()()
 	defer a.keepHistory()()
-	// First of all: sessions that the front waits for end by it.
+	// Closed first: it ends the sessions that the front waits for.
 	defer close(a.closed)
 	for {
 		err := a.live(ctx)
@@ -165,8 +163,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 }
 
-// Abort ends Run at once, without a hand-over: a second SIGTERM. Others elect
-// a goose when this one's promises have run out. Safe twice, and before Run.
+// Abort ends Run at once, without a hand-over: a second SIGTERM. The others elect a
+// goose when their promises to this one have run out. Abort may be called several
+// times, and before Run.
 func (a *Agent) Abort() { a.abort.Do(func() { close(a.aborted) }) }
 
 // live runs one life: from a start to a stop, a failure or a simulated death.
@@ -179,8 +178,8 @@ func (a *Agent) live(ctx context.Context) error {
 	return l.loop(ctx)
 }
 
-// do runs f on the loop. A failure of f ends the life: f reports to its caller
-// by what it closes over.
+// do runs f on the loop. An error of f ends the life; f returns results by the
+// variables that it captures.
 func (a *Agent) do(ctx context.Context, f func(*life) error) error {
 	return a.doBefore(ctx, a.death.next(), f)
 }
@@ -203,7 +202,7 @@ func (a *Agent) doBefore(ctx context.Context, died <-chan struct{}, f func(*life
 	}
 }
 
-// ask runs f on the loop and waits for what it answers.
+// ask runs f on the loop and waits for its answer.
 func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, error)) error) (T, error) {
 	type result struct {
 		v   T
@@ -234,14 +233,14 @@ func ask[T any](ctx context.Context, a *Agent, f func(l *life, answer func(T, er
 		err = ErrStopped
 	}
 	select {
-	case r := <-results: // the answer was the life's last word
+	case r := <-results: // the life answered and ended
 		return r.v, r.err
 	default:
 		return zero, err
 	}
 }
 
-// look runs f on the loop and gives what it returns.
+// look runs f on the loop and returns its results.
 func look[T any](ctx context.Context, a *Agent, f func(*life) (T, error)) (T, error) {
 	return ask(ctx, a, func(l *life, answer func(T, error)) error {
 		answer(f(l))
@@ -249,24 +248,24 @@ func look[T any](ctx context.Context, a *Agent, f func(*life) (T, error)) (T, er
 	})
 }
 
-// onLoop is look for what gives nothing but an error.
+// onLoop is look for functions that return only an error.
 func (a *Agent) onLoop(ctx context.Context, f func(*life) error) error {
 	_, err := look(ctx, a, func(l *life) (struct{}, error) { return struct{}{}, f(l) })
 	return err
 }
 
-// Status tells what the agent knows. Whether it is the goose is judged by the
-// boot clock at the call.
+// Status returns what the agent knows. The boot clock decides at the call whether the
+// agent is still the goose.
 func (a *Agent) Status() Status { return a.byDefault().Status() }
 
-// Watch yields the status at once and after every change that a reader can
-// tell, a lapse of the lease included; a slow reader skips to the latest. It
-// ends with ctx or with the agent.
+// Watch yields the status at once and after every visible change, a lapse of the
+// lease included. A slow reader skips to the latest status. Watch ends with ctx or
+// with the agent.
 func (a *Agent) Watch(ctx context.Context) iter.Seq[Status] { return a.byDefault().Watch(ctx) }
 
-// StepDown makes this agent hand over to the voter named to, or to the one that
-// ranks first when to is "". Work is stopped first. It returns when another
-// is the goose, or after two leases with an error. A frozen flock refuses it.
+// StepDown makes this agent hand over to the voter named to; "": to the one that
+// ranks first. Work is stopped first. It returns when another agent is the goose, or
+// an error after two leases. A frozen flock refuses it.
 func (a *Agent) StepDown(ctx context.Context, to string) error {
 	return a.byDefault().StepDown(ctx, to)
 }
@@ -281,10 +280,11 @@ func (a *Agent) StepDown(ctx context.Context, to string) error {
 // Config.Grace, and hands over only when all running works have returned. Work
 // that goes on after a lapse keeps this agent from campaigning until it returns.
 //
-// When work returns by itself, the agent steps down and Lead returns work's
-// error. After a cancel by a lost lease or a step-down, Lead waits for the next
-// period. When ctx ends, work is cancelled and waited for, the agent steps down,
-// and Lead returns ctx.Err(). A panic in work steps down, then goes on.
+// When work returns by itself, the agent steps down and Lead returns work's error.
+// After a cancel by a lost lease or a step-down, Lead waits for the next period.
+// When ctx ends, Lead cancels work, waits for it, has the agent step down, and
+// returns ctx.Err(). After a panic in work the agent steps down, and the panic
+// continues.
 //
 // [lead.Try] bounds the wait, with ErrNotGoose, and [lead.Keep] leaves the goose
 // where it is instead of stepping down.
@@ -295,9 +295,9 @@ func (a *Agent) Lead(ctx context.Context, work func(context.Context, Lease) erro
 	return a.byDefault().Lead(ctx, work, opts...)
 }
 
-// Leave takes this agent out of the voters, then out of the flock, and ends
-// Run. It refuses what would end the flock or cost it its majority, unless
-// force is set: then the agent goes at once.
+// Leave removes this agent from the voters and from the flock, and ends Run. It
+// refuses if the flock would end or lose its majority, unless force is set: then the
+// agent leaves at once.
 func (a *Agent) Leave(ctx context.Context, force bool) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		l.endsAll(api.EndedLeft, "it left the flock")
@@ -313,8 +313,8 @@ func (a *Agent) Leave(ctx context.Context, force bool) error {
 	return err
 }
 
-// counters gives what was counted, the network emulator's work and the
-// program's own included.
+// counters returns all counters, with those of the network emulator and of the
+// embedding program.
 func (a *Agent) counters() map[string]uint64 {
 	all := a.counts.All()
 	if a.cfg.Counters != nil {

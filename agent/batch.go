@@ -10,12 +10,12 @@ import (
 // batchSize bounds the datagrams that wait for the end of a turn.
 const batchSize = 16
 
-// batch collects the sealed datagrams of a turn, for as few system calls as
-// possible. Its buffers are used again.
+// batch collects the sealed datagrams of a turn, to send them with few system calls.
+// It reuses its buffers.
 type batch struct {
 	datagrams [][]byte
 	to        []netip.AddrPort
-	failed    func(i int, err error) // made once, for none to be made at each flush
+	failed    func(i int, err error) // made once, so that flush allocates nothing
 }
 
 func newBatch(notSent func(netip.AddrPort, error)) *batch {
@@ -26,7 +26,7 @@ func newBatch(notSent func(netip.AddrPort, error)) *batch {
 
 func (b *batch) full() bool { return len(b.datagrams) == batchSize }
 
-// room gives the buffer of the next datagram, empty.
+// room returns an empty buffer for the next datagram.
 func (b *batch) room() []byte {
 	n := len(b.datagrams)
 	if n < cap(b.datagrams) {
@@ -41,7 +41,7 @@ func (b *batch) add(datagram []byte, to netip.AddrPort) {
 	b.datagrams, b.to = append(b.datagrams, datagram), append(b.to, to)
 }
 
-// flush sends what waits.
+// flush sends the datagrams.
 func (b *batch) flush(net Transport) {
 	if all, ok := net.(port.Batcher); ok && len(b.datagrams) > 1 {
 		all.WriteAll(b.datagrams, b.to, b.failed)

@@ -25,32 +25,32 @@ const (
 	historyAnswer = 300
 	// historyBytes bounds what is read of the file.
 	historyBytes = 32 << 20
-	// historySpread spaces the questions of many agents after a change, per agent of the flock.
+	// historySpread is how long an agent waits before it asks after a change, per agent of the flock.
 	historySpread = 10 * time.Millisecond
-	// historyPause spaces the questions about one end, at first and at most.
+	// historyPause and historyPauses are the first and the longest pause between questions about the end of one period.
 	historyPause, historyPauses = 100 * time.Millisecond, time.Minute
 	// historyDoubt is for how long the agent that was the goose is asked why it ended.
 	historyDoubt = 24 * time.Hour
 )
 
-// chronicle is the history of one election. Readers and streams use it too.
+// chronicle is the history of one election. Any goroutine may use it under its lock.
 type chronicle struct {
 	sync.Mutex
 	history.History
 
-	// The loop's own.
+	// Used by the loop only.
 	askAt  time.Duration // when others are asked next; 0: never
 	pause  time.Duration
 	asking bool
 	missed uint64 // periods from this token on may have been missed
-	// ownSince is the first token of this agent's own in this process; 0: none.
+	// ownSince is the first token that this agent had in this process; 0: none.
 	ownSince uint64
 }
 
-// begin starts a life, which has asked nobody yet.
+// begin starts a life.
 func (c *chronicle) begin() { c.askAt, c.asking = 0, false }
 
-// History gives the goose periods that this agent saw or was told of: see [Agent.History].
+// History returns the goose periods that this agent saw or was told of: see [Agent.History].
 func (e *Election) History() api.History {
 	c := &e.at.chronicle
 	c.Lock()
@@ -58,7 +58,7 @@ func (e *Election) History() api.History {
 	return c.Document()
 }
 
-// History gives the last 1,000 goose periods of the default election that this agent saw
+// History returns the last 1,000 goose periods of the default election that this agent saw
 // or was told of, and the gaps between them, newest first.
 func (a *Agent) History() api.History { return a.byDefault().History() }
 
@@ -72,10 +72,10 @@ func (at *local) since() *api.Time {
 	return nil
 }
 
-// wall gives the moment of the wall clock at which the boot clock showed at.
+// wall returns the moment of the wall clock at which the boot clock showed at.
 func wall(now, at time.Duration) time.Time { return time.Now().Add(at - now) }
 
-// note changes the history, and has it saved.
+// note changes the history and has it saved.
 func (at *local) note(change func(h *history.History)) {
 	at.chronicle.Lock()
 	change(&at.chronicle.History)
@@ -92,7 +92,7 @@ func (a *Agent) historyChanged() {
 	}
 }
 
-// chronicleGoose notes a goose that is heard, and asks what was missed.
+// chronicleGoose records a goose that is heard, and has missed periods asked for.
 func (at *local) chronicleGoose(now time.Duration, goose election.ID, token uint64, again bool) {
 	l, c := at.l, &at.chronicle
 	at.note(func(h *history.History) {
@@ -111,14 +111,14 @@ func (at *local) chronicleGoose(now time.Duration, goose election.ID, token uint
 	c.askAt = now + rand.N(historySpread*time.Duration(l.member.Alive()+1))
 }
 
-// chronicleEnd notes that the lead of the last goose has ended. ended is the reason that
-// this agent knows; sure: this agent was the goose.
+// chronicleEnd records that the period of the last goose has ended. ended is the reason
+// as far as this agent knows; sure: this agent was the goose.
 func (at *local) chronicleEnd(now, last time.Duration, ended, reason string, sure bool) {
 	at.note(func(h *history.History) { h.End(at.succession.token, wall(now, last), ended, reason, sure) })
 }
 
-// guessEnd is the reason for the end of the last goose's lead that an agent can see from
-// outside. next is the token of the next goose, 0 while there is no goose.
+// guessEnd returns the reason why the last goose's period ended, as another agent can
+// see it. next is the token of the next goose; 0: there is none yet.
 func (at *local) guessEnd(next uint64) string {
 	s := &at.succession
 	switch {
@@ -132,7 +132,7 @@ func (at *local) guessEnd(next uint64) string {
 	return api.EndedUnknown
 }
 
-// ownEnd is why this agent is the goose no more.
+// ownEnd returns the reason why this agent is no longer the goose.
 func (at *local) ownEnd() string {
 	s := &at.succession
 	switch e := at.l.member.Named(at.name); {
@@ -146,7 +146,7 @@ func (at *local) ownEnd() string {
 	return api.EndedLeaseLost
 }
 
-// chronicleClose notes that this life ends, and with it what it leads.
+// chronicleClose records that this life ends, and with it the period that it leads.
 func (at *local) chronicleClose() {
 	s := &at.succession
 	if at.l == nil || s.last != at.l.id || s.goose != s.last && !s.ended {
@@ -193,7 +193,7 @@ func (at *local) tellHistory(now time.Duration) {
 		ask(at.succession.last, c.missed)
 	}
 	c.askAt, c.pause = now+c.pause, min(2*c.pause, historyPauses)
-	if len(unsure) == 0 && c.pause >= time.Second { // the goose may have learnt something meanwhile
+	if len(unsure) == 0 && c.pause >= time.Second { // the goose may know more by now
 		c.askAt = 0
 	}
 	if len(asked) == 0 {
@@ -215,12 +215,12 @@ func (at *local) tellHistory(now time.Duration) {
 				l.historyChanged()
 			}
 		}
-		_ = l.do(over, func(*life) error { c.asking = false; return nil }) // a life that ends asks no more
+		_ = l.do(over, func(*life) error { c.asking = false; return nil }) // fails only when the life has ended
 	})
 }
 
-// own ends what this agent led before it was started: it would remember a stop. The
-// lock is held.
+// own ends the periods that this agent led in an earlier process. It died then: a stop
+// would have been recorded. The lock is held.
 func (c *chronicle) own(id string) {
 	for _, p := range c.Unsure(time.Now().Add(-historyDoubt), history.Max) {
 		if p.ID == id && (c.ownSince == 0 || p.Token < c.ownSince) {
@@ -229,7 +229,7 @@ func (c *chronicle) own(id string) {
 	}
 }
 
-// isGone tells that an agent is dead by gossip, or forgotten.
+// isGone reports whether an agent is dead by gossip, or forgotten.
 func (l *life) isGone(id election.ID) bool {
 	p, known := l.peer(func(p *member.Peer) bool { return p.ID == id })
 	return !known || p.State == member.Failed
@@ -256,8 +256,8 @@ func (a *Agent) answerHistory(_ context.Context, _ election.ID, body json.RawMes
 	return e.at.chronicle.Since(q.Since, historyAnswer), nil
 }
 
-// loadHistory reads the file of former processes. What this agent's last one led has
-// ended with it.
+// loadHistory reads the file of earlier processes. A period that this agent led has
+// ended with its process.
 func (a *Agent) loadHistory() {
 	text, err := a.disk.Note(store.HistoryFile, historyBytes)
 	var all map[string][]history.Period
@@ -277,8 +277,8 @@ func (a *Agent) loadHistory() {
 	}
 }
 
-// keepHistory saves the history soon after each change, until stop. What changed last is
-// saved then.
+// keepHistory saves the history soon after each change. stop saves the last changes and
+// ends it.
 func (a *Agent) keepHistory() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// comingsMost bounds the lines about agents that come and go, in comingsWindow: a
-	// flock of thousands may start at once.
+	// comingsMost bounds the log lines about agents that come and go within comingsWindow:
+	// thousands of agents may start at once.
 	comingsMost   = 40
 	comingsWindow = time.Minute
 )
@@ -17,7 +17,7 @@ const (
 // comings logs who comes and goes.
 type comings struct {
 	states map[election.ID]member.PeerState
-	before map[election.ID]string // those that a former life knew
+	before map[election.ID]string // the agents that an earlier life knew
 	since  time.Duration          // when the window began
 	lines  int                    // in the window
 	untold int                    // changes beyond comingsMost

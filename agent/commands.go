@@ -16,8 +16,9 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// backend is the agent as the API's server sees it. Its Status, Watch, StepDown
-// and Lead are the election's, which stand less deep than the agent's.
+// backend is the agent as the API's server sees it. Its Status, Watch, StepDown and
+// Lead are those of the default election: Go prefers the embedded electionBackend's,
+// which are less deeply embedded than the agent's.
 type backend struct {
 	electionBackend // the default one
 	whole
@@ -29,7 +30,7 @@ func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()
 
 var _ api.Backend = backend{}
 
-// Clinic gives what doctor.go and keys.go offer to the API's server.
+// Clinic returns the part of the API that doctor.go and keys.go implement.
 func (b backend) Clinic() api.Clinic    { return b.Agent }
 func (b backend) Metrics() http.Handler { return b.metrics }
 
@@ -98,8 +99,7 @@ func (l *life) peerNamed(name string) (member.Peer, bool) {
 	return p, true
 }
 
-// ForceLeave takes a voter that will never return out of the voters. It is
-// given to the goose.
+// ForceLeave removes a voter that will never return. Only the goose can do it.
 func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	_, err := ask(ctx, a, func(l *life, answer func(struct{}, error)) error {
 		id, ok := l.deadNamed(name)
@@ -113,9 +113,9 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 	return err
 }
 
-// deadNamed finds an agent by name or id among the members, and voters that gossip
-// has forgotten. Of several of one name it gives a dead one, a voter if there is
-// one: an agent that lost its disk came back under its name with another id.
+// deadNamed finds an agent by name or id among the members and the voters that gossip
+// has forgotten. If several have the name, it prefers dead ones, and voters among
+// them: an agent that lost its disk comes back with its name and another id.
 func (l *life) deadNamed(name string) (id election.ID, ok bool) {
 	if l.node() != nil {
 		rec := l.node().Record()
@@ -132,7 +132,7 @@ func (l *life) deadNamed(name string) (id election.ID, ok bool) {
 	return p.ID, ok
 }
 
-// Join calls more agents, and gives how many answered; this one never counts.
+// Join calls more agents and returns how many answered, this one not counted.
 func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
 	g, err := look(ctx, a, func(l *life) (*gossip.Gossip, error) { return l.gossip, nil })
 	if err != nil {
@@ -141,7 +141,7 @@ func (a *Agent) Join(ctx context.Context, addrs []string) (int, error) {
 	return g.Join(ctx, addrs)
 }
 
-// membersView is what the list of members needs besides gossip. It never changes.
+// membersView is what the list of members needs besides gossip. It is immutable.
 type membersView struct {
 	gossip   *gossip.Gossip
 	self     election.ID
@@ -150,8 +150,8 @@ type membersView struct {
 	silent   []election.ID // voters that do not answer
 }
 
-// Members lists every agent known, failed ones for a day. The list is made at the
-// call: it is long in a large flock, and seldom asked for.
+// Members lists every known agent, failed ones for a day. It makes the list at each
+// call, because the list is long in a large flock and seldom asked for.
 func (a *Agent) Members() []api.Member {
 	v := a.members.Load()
 	if v == nil {
@@ -188,7 +188,7 @@ func (a *Agent) Members() []api.Member {
 	return list
 }
 
-// showMembers publishes what the list of members is made from.
+// showMembers publishes what Members needs.
 func (l *life) showMembers() {
 	v := &membersView{gossip: l.gossip, self: l.id, contacts: l.contacts(), silent: l.warnings.silent}
 	if n := l.node(); n != nil {
@@ -228,7 +228,7 @@ func (l liveFaults) Show() api.Netem {
 	return n
 }
 
-// lookAgain makes the loop see now what it would see a moment later.
+// lookAgain has the loop refresh status and warnings now.
 func (a *Agent) lookAgain() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -238,7 +238,7 @@ func (a *Agent) lookAgain() {
 	})
 }
 
-// Healthy says what is wrong with this agent: dead, or its loop hangs. nil: nothing.
+// Healthy returns an error if this agent is dead by simulation or its loop hangs.
 func (a *Agent) Healthy() error {
 	if a.Status().Role == api.RoleDead {
 		return errIsDead

@@ -14,12 +14,12 @@ var errIsDead = api.WithCode(api.CodeDead, api.Conflict("this agent is dead by s
 // death is the switch between lives.
 type death struct {
 	mu     sync.Mutex
-	died   chan struct{} // closed while dead, made anew by a revival
+	died   chan struct{} // closed while dead, replaced by a revival
 	revive chan struct{} // not nil while dead; closed to revive
 	lasts  time.Duration // 0: until revived
 }
 
-// next gives a channel that is closed when the agent is dead, now or next time.
+// next returns a channel that is closed while the agent is dead, or at its next death.
 func (d *death) next() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -39,9 +39,9 @@ func (d *death) end() {
 	d.revive, d.died = nil, make(chan struct{})
 }
 
-// Die simulates a crash: the agent goes silent both ways at once, and what
-// works for the goose here is told to stop. The socket still answers, with role
-// dead. After d, or never when d is 0, or by Revive, it starts again from its disk.
+// Die simulates a crash: the agent sends and hears nothing any more, and tells work
+// for the goose here to stop. The socket still answers, with role dead. The agent
+// starts again from its disk after d (0: never) or by Revive.
 func (a *Agent) Die(d time.Duration) error {
 	if d < 0 {
 		return api.Input("for %v: want a duration above 0, as 10s, or none until revived", d)
@@ -78,7 +78,7 @@ func (a *Agent) Revive() error {
 	return nil
 }
 
-// beDead waits for the revival; false: the agent is stopped first.
+// beDead waits for the revival. It returns false if the agent stops first.
 func (a *Agent) beDead(ctx context.Context) bool {
 	a.death.mu.Lock()
 	revive, d := a.death.revive, a.death.lasts

@@ -13,9 +13,8 @@ import (
 
 var _ api.Clinic = (*Agent)(nil)
 
-// Doctor examines the flock: every live agent measures its paths to the others
-// for d, and tells how it is. It takes d and some seconds, more where agents do
-// not answer.
+// Doctor examines the flock: every live agent measures its paths to the others for d
+// and reports. It takes d and some seconds, more if agents do not answer.
 func (a *Agent) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
 	begun := time.Now()
 	found, err := a.examiner.Examine(ctx, d)
@@ -52,11 +51,14 @@ func (h examined) Report(ctx context.Context, session uint64) (doctor.Report, er
 	return r, err
 }
 
-// report is what the loop knows of itself.
+// report returns what the loop knows about this agent.
 func (l *life) report() doctor.Report {
 	r := doctor.Report{
 		Version: l.cfg.Version, Heartbeat: l.cfg.Heartbeat, Lease: l.cfg.Lease, Voters: l.cfg.Voters, Observer: l.cfg.Observer,
 		Keys: l.keys.Load().KeyIDs(), Bind: l.cfg.Bind, Netem: l.namedRules(),
+	}
+	if ends := l.endsNetem(l.netemRules()); ends != clearNetem {
+		r.EndsNetem = ends
 	}
 	work := l.main.Holders()
 	r.Work, r.Well = work.Attached > 0, isWell(work.Health)

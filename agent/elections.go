@@ -17,8 +17,8 @@ type Election struct {
 	at *local
 }
 
-// Election gives an election by name: one that this agent contests, or one that
-// its flock has. "" is the default one.
+// Election returns an election by name: one that this agent contests, or another of
+// its flock; "": the default one.
 func (a *Agent) Election(name string) (*Election, error) {
 	if name == "" {
 		return a.byDefault(), nil
@@ -33,7 +33,7 @@ func (a *Agent) Election(name string) (*Election, error) {
 
 func (a *Agent) byDefault() *Election { return &Election{a, a.main} }
 
-// Status tells what this agent knows of the election: see [Agent.Status].
+// Status returns what this agent knows of the election: see [Agent.Status].
 func (e *Election) Status() Status { return e.at.snapshots.Read() }
 
 // Watch yields the status at once and after every change: see [Agent.Watch].
@@ -53,9 +53,9 @@ func (e *Election) Lead(ctx context.Context, work func(context.Context, Lease) e
 	return lead.Run(ctx, h, e.a.cfg.Clock, work, opts...)
 }
 
-// hold registers a holder; from now on the deadlines of this agent bind it. That
-// happens on the loop, so that no deadline is handed out which the node does
-// not know to bind it; while the agent is dead there is none to hand out.
+// hold registers a holder, which gets deadlines from now on. It does so on the loop,
+// so that the election knows of every deadline before it is handed out. A dead agent
+// hands out none.
 func (e *Election) hold(ctx context.Context, h *holder) error {
 	a := e.a
 	if !e.at.contested {
@@ -74,15 +74,15 @@ func (e *Election) hold(ctx context.Context, h *holder) error {
 		case err == nil:
 			return nil
 		case !errors.Is(err, errIsDead):
-			h.Close() // the loop may have taken it all the same
+			h.Close() // the loop may have registered it already
 			return err
 		}
-		h.at.holders.add(h) // the next life finds it; added twice it is one
+		h.at.holders.add(h) // the next life finds it; adding it twice does no harm
 		h.look()
 		select {
 		case <-a.death.next():
 			return nil
-		default: // revived meanwhile: that life may have looked before
+		default: // revived meanwhile: the new life may have missed it
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestVirtualSoakOfFlags(t *testing.T) {
 	}
 }
 
-// drawn gives what an agent contests from now on.
+// drawn returns what an agent contests from now on.
 func (s *soak) drawn(name string) (names []string) {
 	for i := range 6 {
 		if s.dice.IntN(3) == 0 {

@@ -16,7 +16,7 @@ import (
 
 func contesting(names ...string) func(*Config) { return func(c *Config) { c.Elections = names } }
 
-// many gives n names of elections.
+// many returns n names of elections.
 func many(n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("job-%d", i))

@@ -6,21 +6,21 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// What a program that embeds an agent gives it, and reads of it.
+// The types that a program needs to embed an agent.
 type (
-	// Config is what an agent is started with.
+	// Config is the settings of an agent.
 	Config = config.Config
 	// Transport is one agent's network.
 	Transport = config.Transport
-	// Faults is the network emulator as an agent sees it.
+	// Faults is the network emulator that an agent may have.
 	Faults = config.Faults
-	// Status is what an agent knows at one moment, judged at the moment of the call.
+	// Status is what an agent knows at the moment of the call.
 	Status = api.Status
-	// Lease is what work for the goose acts by: see [lead.Lease].
+	// Lease is the token and deadline of work for the goose: see [lead.Lease].
 	Lease = lead.Lease
 )
 
-// Why the context of work has ended, by context.Cause.
+// The causes, by context.Cause, of the end of a work's context.
 var (
 	ErrLeaseLost   = lead.ErrLeaseLost
 	ErrSteppedDown = lead.ErrSteppedDown

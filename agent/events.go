@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// Tell logs what has happened, and keeps what a person should know among the warnings.
+// Tell logs an event, and adds it to the warnings if people should act on it.
 func (h host) Tell(ev member.Event) {
 	l := h.l
 	log := l.log
@@ -130,7 +130,7 @@ func (l *life) votersOf(election string) string {
 	return strings.Join(names, ",")
 }
 
-// keepFreeze keeps what is known of a freeze for readers and for the next life.
+// keepFreeze keeps the freeze for readers and for the next life.
 func (l *life) keepFreeze() {
 	f := l.member.Freeze()
 	l.freeze.Store(&f)

@@ -2,8 +2,12 @@ package agent
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 
+	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
 )
 
@@ -47,6 +51,30 @@ func (l *life) namedRules() string {
 
 // unmatchedRules returns the words of the fault rules that match no agent known here.
 func (l *life) unmatchedRules() []string { return (*l.faults.Load()).Unmatched(l.namesByAddr()) }
+
+// clearNetem ends the fault rules of one agent.
+const clearNetem = "ddgoose netem clear"
+
+// endsNetem returns the command that ends fault rules. A local flock has a driver that gave them to its agents: heal ends a
+// partition, an empty netem all else, and both clear what somebody gave to one agent.
+func (a *Agent) endsNetem(rules string) string {
+	dir, err := filepath.Abs(filepath.Dir(a.cfg.Socket))
+	if err != nil || a.cfg.Socket == NoSocket {
+		return clearNetem
+	}
+	if _, err := os.Stat(filepath.Join(dir, client.DriverSocket)); err != nil {
+		return clearNetem
+	}
+	var heal, replace string
+	for rule := range strings.SplitSeq(rules, "; ") {
+		if peers, cut := strings.CutSuffix(rule, ": cut"); cut && !strings.Contains(peers, "*") {
+			heal = "ddgoose flock heal --dir " + dir
+		} else {
+			replace = "ddgoose flock netem '' --dir " + dir
+		}
+	}
+	return strings.Trim(heal+"; "+replace, "; ")
+}
 
 // namesByAddr returns the names of the other agents known here, by address.
 func (l *life) namesByAddr() map[netip.AddrPort]string {

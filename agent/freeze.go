@@ -15,13 +15,13 @@ import (
 
 const freezeQuestion = "freeze"
 
-// The API's bound and the member's are one.
+// The API and the member have the same bound, or this does not compile.
 var _ = [1]struct{}{}[member.MaxFreeze-api.MaxFreeze]
 
-// Freeze keeps the whole flock, for d, from changing its goose but on failure: no
-// step-down without force, no preemption, no change of voters but what heals. 0
-// stands for api.DefaultFreeze. A stop of the goose still hands over. Every live agent is told;
-// those that are not there hear of it when they return. It ends by itself, and
+// Freeze blocks planned changes of the goose in the whole flock for d; 0:
+// api.DefaultFreeze. There is no step-down without force and no preemption, and only
+// failed voters are replaced. A stop of the goose still hands over. Every live agent
+// is told; absent agents hear of it when they return. The freeze ends by itself, and
 // is forgotten when all agents stop.
 func (a *Agent) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	switch {
@@ -36,7 +36,7 @@ func (a *Agent) Freeze(ctx context.Context, d time.Duration) (api.Freeze, error)
 // Thaw ends a freeze of the whole flock.
 func (a *Agent) Thaw(ctx context.Context) (api.Freeze, error) { return a.spreadFreeze(ctx, 0) }
 
-// spreadFreeze takes a new notice here, and tells all others.
+// spreadFreeze sets a freeze (d 0: none) here and tells all other agents.
 func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, error) {
 	var told member.FreezeNotice
 	r, err := look(ctx, a, func(l *life) (checkup.Members, error) {
@@ -64,7 +64,7 @@ func (a *Agent) spreadFreeze(ctx context.Context, d time.Duration) (api.Freeze, 
 	return f, ctx.Err()
 }
 
-// answerFreeze takes what another agent was told.
+// answerFreeze takes a freeze from another agent.
 func (a *Agent) answerFreeze(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var n member.FreezeNotice
 	if err := json.Unmarshal(body, &n); err != nil {
@@ -75,7 +75,7 @@ func (a *Agent) answerFreeze(ctx context.Context, _ election.ID, body json.RawMe
 		if l.member.Freeze().Stamp < n.Stamp {
 			return errors.New("its stamp is out of bounds: a clock is wrong")
 		}
-		return nil // or a newer one rules here
+		return nil // a newer freeze or thaw here stays
 	})
 }
 

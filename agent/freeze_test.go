@@ -15,7 +15,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// frozen tells whether an agent warns of a freeze.
+// frozen reports whether an agent warns of a freeze.
 func (f *testFlock) frozen(name string) bool {
 	return slices.ContainsFunc(f.agents[name].Status().Warnings, func(w string) bool { return strings.Contains(w, "is frozen for") })
 }

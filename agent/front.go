@@ -12,11 +12,11 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// NoSocket as Config.Socket makes an agent without one, for embedding.
+// NoSocket as Config.Socket makes an agent without a unix socket, for embedding.
 const NoSocket = "none"
 
-// front is what local programs and load balancers reach: it outlives the
-// agent's simulated deaths.
+// front is the servers for local programs and load balancers. They stay open during
+// simulated deaths.
 type front struct {
 	servers []*api.Server
 	local   *api.Server // of the socket
@@ -67,17 +67,17 @@ func (f *front) serve(a *Agent, s *api.Server, ln net.Listener) {
 
 func (f *front) close() {
 	for _, s := range f.servers {
-		_ = s.Close() // answers under way were given their time
+		_ = s.Close() // ends the answers that took too long
 	}
 	f.ended.Wait()
 }
 
-// fileLook is how often the agent looks whether its files are still there.
+// fileLook is how often the agent checks that its files still exist.
 const fileLook = 2 * time.Second
 
-// lookAfter makes the socket again when its file was removed, and ends the agent
-// when its data directory was, until stop. It does not keep the loop waiting
-// for a file system.
+// lookAfter makes the socket again if somebody removes its file, and ends the agent if
+// somebody removes its data directory. It runs until stop, on a goroutine of its own,
+// so that the loop never waits for a file system.
 func (a *Agent) lookAfter(f *front) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -95,7 +95,7 @@ func (a *Agent) lookAfter(f *front) (stop func()) {
 				f.restoreSocket(a)
 			}
 			if err := a.disk.Lost(); err != nil {
-				_ = a.do(ctx, func(*life) error { return err }) // dead by simulation: it is told at the next look
+				_ = a.do(ctx, func(*life) error { return err }) // fails while the agent is dead by simulation: the next look tries again
 			}
 		}
 	}()
@@ -105,7 +105,7 @@ func (a *Agent) lookAfter(f *front) (stop func()) {
 	}
 }
 
-// restoreSocket makes the socket's file again. Connections by the old one last.
+// restoreSocket makes the socket's file again. Open connections stay.
 func (f *front) restoreSocket(a *Agent) {
 	path := a.cfg.Socket
 	socket, err := api.ListenSocket(path, a.cfg.SocketMode)

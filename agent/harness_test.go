@@ -75,7 +75,7 @@ func (n failing) WriteTo(b []byte, to netip.AddrPort) error {
 	return n.Transport.WriteTo(b, to)
 }
 
-// state gives an agent's status without its counters, which cost more to gather than all the rest:
+// state returns an agent's status without its counters, which cost more to gather than all the rest:
 // what is asked every millisecond does without them.
 func (a *testAgent) state() Status { return a.main.snapshots.Uncounted() }
 
@@ -93,7 +93,7 @@ func inFlock(t *testing.T, test func(t *testing.T, f *testFlock)) {
 
 func (f *testFlock) clock() time.Duration { return time.Since(f.epoch) + time.Hour }
 
-// agent gives an agent by name, made at the first call.
+// agent returns an agent by name, made at the first call.
 func (f *testFlock) agent(name string) *testAgent {
 	a := f.agents[name]
 	if a == nil {
@@ -238,7 +238,7 @@ func (f *testFlock) sleep(d time.Duration) {
 	}
 }
 
-// long gives a time to watch a flock for: less under the race detector, which
+// long returns a time to watch a flock for: less under the race detector, which
 // makes it ten times slower.
 func long(d time.Duration) time.Duration {
 	if raced {
@@ -324,7 +324,7 @@ func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *
 	f.latest[of] = s.Token
 }
 
-// goose gives the agent that answers goose, "" for none.
+// goose returns the agent that answers goose, "" for none.
 func (f *testFlock) goose() string {
 	for _, name := range f.live() {
 		if f.agents[name].state().Role == api.RoleGoose {
@@ -334,7 +334,7 @@ func (f *testFlock) goose() string {
 	return ""
 }
 
-// ducks gives the other live agents.
+// ducks returns the other live agents.
 func (f *testFlock) ducks() (names []string) {
 	goose := f.goose()
 	for _, name := range f.live() {
@@ -345,7 +345,7 @@ func (f *testFlock) ducks() (names []string) {
 	return names
 }
 
-// agreed tells that the given agents name one goose, the same one.
+// agreed reports whether the given agents name one goose, the same one.
 func (f *testFlock) agreed(names ...string) bool {
 	var token uint64
 	for _, name := range names {
@@ -412,7 +412,7 @@ func (f *testFlock) warns(d time.Duration, name, words string) {
 	})
 }
 
-// voter tells whether an agent is one in its own eyes.
+// voter reports whether an agent is one in its own eyes.
 func (f *testFlock) voter(name string) bool { return f.agents[name].state().Voter }
 
 // cut lets nothing pass between the two groups, heal ends that.
@@ -434,7 +434,7 @@ func (f *testFlock) heal() {
 	}
 }
 
-// copyDisk gives a copy of an agent's data directory.
+// copyDisk returns a copy of an agent's data directory.
 func (f *testFlock) copyDisk(from *memfs.FS) *memfs.FS {
 	to := memfs.New(77)
 	require.NoError(f.t, to.MkdirAll("/data", 0o700))
@@ -479,7 +479,7 @@ func (f *testFlock) String() string {
 	return b.String()
 }
 
-// record gives an agent's record as its node has it.
+// record returns an agent's record as its node has it.
 func (f *testFlock) record(name string) (rec election.Record) {
 	_, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(struct{}, error)) error {
 		if l.node() != nil {

@@ -9,13 +9,13 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// wellness is what the check of an election's work has said last.
+// wellness is the last result of an election's check.
 type wellness struct {
 	health member.Health
-	why    string // it is unwell
+	why    string // the check fails; "": it does not
 }
 
-// checked is an election's check. Until its first answer the agent counts as unwell.
+// checked is an election's check. Until its first result the agent counts as unwell.
 type checked struct {
 	check health.Check // without Ask: none
 	now   atomic.Pointer[wellness]
@@ -56,8 +56,8 @@ func (a *Agent) check() (stop func()) {
 	}
 }
 
-// tellHealth logs what a check says now, and tells the loop. A dead agent needs no
-// word: its next life asks by itself.
+// tellHealth logs the result of a check and tells the loop. A dead agent's next life
+// reads the result by itself.
 func (a *Agent) tellHealth(ctx context.Context, at *local, now wellness) {
 	log := a.cfg.Logger
 	if at.name != "" {

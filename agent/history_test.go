@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// ended gives how each period ended, by its token, as an agent has it.
+// ended returns how each period ended, by its token, as an agent has it.
 func (f *testFlock) ended(name string) map[uint64]string {
 	all := map[uint64]string{}
 	for _, p := range f.agents[name].History().Periods {

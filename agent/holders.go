@@ -13,9 +13,9 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// holders are those who act for the goose by deadlines handed to them. The
-// loop pushes into them; they never block it. What they report back goes
-// through the loop's commands, so that the node hears of it in order.
+// holders are the sessions of programs that work for the goose, each with a deadline.
+// The loop hands out deadlines and never waits for a holder. Reports of holders go
+// through the loop's commands, so that the election gets them in order.
 type holders struct {
 	mu struct { // guards all
 		sync.Mutex
@@ -24,31 +24,31 @@ type holders struct {
 	}
 }
 
-// holder is one session. Its mailbox holds the newest renewal and the newest
-// stop: a slow reader misses renewals, never a stop.
+// holder is one session. It keeps the newest renewal and the newest stop for its
+// reader: a slow reader misses renewals, but never a stop.
 type holder struct {
 	agent *Agent
 	at    *local
 	who   string        // for warnings: a process or a Lead
 	pid   int           // 0: unknown
-	grace time.Duration // how long its work may take to end when that is planned; 0: it does not say
+	grace time.Duration // how long its work may take to end before a planned hand-over; 0: not set
 	acks  bool          // it answers deadlines
-	kill  func() error  // kills its work when it does not answer; nil: nothing acts then
+	kill  func() error  // kills its work if the holder does not answer; nil: this agent cannot
 	shown api.WorkHolder
-	alone string // waits while another of this kind works; "": for none
+	alone string // only one holder of this kind works at a time; "": no such limit
 
 	mu struct { // guards what follows
 		sync.Mutex
 		token   uint64 // handed out and not drained; 0: none
 		late    bool
-		quiet   time.Duration // how long it has answered no deadline; a pause of this agent counts little
+		quiet   time.Duration // how long it has answered no deadline, without pauses of this agent
 		asked   time.Duration // when that was last counted
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
 		waiting *api.LeadEvent
-		waits   *api.Waiting // told last; nil: a deadline was
+		waits   *api.Waiting // what it was last told to wait for; nil: it got a deadline
 		closed  bool         // it takes no more deadlines
-		// unkilled: its work is to be killed, and could not be.
+		// unkilled: its work must be killed, and a kill has failed.
 		unkilled bool
 	}
 	note chan struct{} // capacity 1: something waits
@@ -82,7 +82,7 @@ func (hs *holders) add(h *holder) {
 	closed := h.mu.closed
 	h.mu.Unlock()
 	if closed {
-		return // given up before the loop came to it
+		return // its session ended before the loop saw it
 	}
 	if hs.mu.all == nil {
 		hs.mu.all = make(map[*holder]struct{})
@@ -98,8 +98,7 @@ func (hs *holders) remove(h *holder) {
 	hs.mu.changes++
 }
 
-// state sums up what the holders do. unsaid is the grace of those that do not
-// say how long their work takes to end.
+// state sums up what the holders do. unsaid is the grace of holders that set none.
 func (hs *holders) state(unsaid time.Duration) (all member.Holders) {
 	hs.each(func(h *holder) {
 		all.Attached++
@@ -117,7 +116,7 @@ func (hs *holders) state(unsaid time.Duration) (all member.Holders) {
 	return all
 }
 
-// list gives what acts, or waits to, in the order in which it came.
+// list returns the holders that work or wait, in the order in which they came.
 func (hs *holders) list() (all []api.WorkHolder) {
 	hs.each(func(h *holder) { all = append(all, h.shown) })
 	slices.SortFunc(all, func(a, b api.WorkHolder) int {
@@ -143,20 +142,20 @@ func (hs *holders) late() (who []string) {
 	return who
 }
 
-// renew hands out a lease. During a planned end only those who still work get
-// it: nobody begins. Of those of a kind that work alone one gets it.
+// renew hands out a lease. During a planned end only holders that still work get it:
+// no work begins. Of the holders of one kind (alone) only one gets it.
 func (hs *holders) renew(lease election.Lease, ending bool) {
 	at := hs.atWork()
 	hs.each(func(h *holder) {
 		h.count()
 		switch {
 		case h.mu.closed || h.mu.token != 0 && h.mu.token != lease.Token:
-			return // one that has not drained its last period is not handed the next
+			return // its work of an earlier period has not ended yet
 		case ending && h.mu.token == 0:
 			h.waitFor(api.Waiting{Here: "this agent hands over"})
 			return
 		case h.alone != "" && h.mu.token == 0:
-			if at := at[h.alone]; at != nil && (at.pid == 0 || at.pid != h.pid) { // a new connection of the same process is no other holder
+			if at := at[h.alone]; at != nil && (at.pid == 0 || at.pid != h.pid) { // a new connection of the same process is the same holder
 				h.waitFor(api.Waiting{Here: "another " + h.alone + " works beside this agent", PID: at.pid})
 				return
 			}
@@ -168,7 +167,7 @@ func (hs *holders) renew(lease election.Lease, ending bool) {
 	})
 }
 
-// atWork gives the holders that work alone now, by their kinds.
+// atWork returns the holder that works, for each kind of which only one may work.
 func (hs *holders) atWork() map[string]*holder {
 	at := map[string]*holder{}
 	hs.each(func(h *holder) {
@@ -179,8 +178,8 @@ func (hs *holders) atWork() map[string]*holder {
 	return at
 }
 
-// look tells a holder without a deadline who the goose is. When this agent is,
-// the next renewal says more.
+// look tells a holder without a deadline who the goose is. If this agent is the goose,
+// the next renewal tells it.
 func (h *holder) look() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,7 +199,7 @@ func (h *holder) see() {
 	}
 }
 
-// waitFor tells what h waits for, when that is new; mu is held.
+// waitFor tells h what it waits for, if that is new; mu is held.
 func (h *holder) waitFor(w api.Waiting) {
 	if h.mu.waits == nil || *h.mu.waits != w {
 		h.mu.waits, h.mu.waiting = &w, &api.LeadEvent{Waiting: &w}
@@ -208,7 +207,7 @@ func (h *holder) waitFor(w api.Waiting) {
 	}
 }
 
-// stopAll tells every holder that works to stop, and why.
+// stopAll tells every working holder to stop, and why.
 func (hs *holders) stopAll(cause string) {
 	hs.each(func(h *holder) {
 		if h.mu.token != 0 {
@@ -226,7 +225,7 @@ func (h *holder) wake() {
 	}
 }
 
-// Next takes what waits: a renewal goes before a stop of the same period.
+// Next returns what waits for the reader: a renewal before a stop of the same period.
 func (h *holder) Next() (api.LeadEvent, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -242,8 +241,8 @@ func (h *holder) Next() (api.LeadEvent, bool) {
 	return api.LeadEvent{}, false
 }
 
-// drained books that all work under token, which is not 0, has ended. It tells whether that
-// changed anything.
+// drained records that all work with token, which is not 0, has ended. It reports
+// whether that changed anything.
 func (h *holder) drained(token uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -259,13 +258,13 @@ func (h *holder) drained(token uint64) bool {
 
 var _ api.Holder = (*holder)(nil)
 
-// Ready gets a value when Next may have something.
+// Ready gets a value when Next may have something to return.
 func (h *holder) Ready() <-chan struct{} { return h.note }
 
-// Done is closed when the agent will never hand out anything again.
+// Done is closed when the agent has stopped and hands out nothing more.
 func (h *holder) Done() <-chan struct{} { return h.agent.closed }
 
-// Drained says that all work under token has ended, and what the holder wants then.
+// Drained says that all work with token has ended, and what the holder wants next.
 func (h *holder) Drained(token uint64, then api.Then) {
 	if then == api.ThenLeave {
 		h.mu.Lock()
@@ -282,7 +281,7 @@ func (h *holder) Drained(token uint64, then api.Then) {
 	h.look()
 }
 
-// Late says that work under token goes on past its deadline.
+// Late says that work continues past its deadline.
 func (h *holder) Late(uint64) {
 	h.mu.Lock()
 	h.mu.late = true
@@ -291,7 +290,7 @@ func (h *holder) Late(uint64) {
 	h.tell((*member.Member).HoldersChanged)
 }
 
-// Close ends the session: nothing acts any more by what was handed out.
+// Close ends the session: its work has ended.
 func (h *holder) Close() {
 	h.mu.Lock()
 	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
@@ -301,8 +300,8 @@ func (h *holder) Close() {
 	h.tell((*member.Member).HoldersChanged)
 }
 
-// tell runs f on the loop, for the election that h holds by. An agent that is
-// dead or stopped needs no word.
+// tell runs f on the loop, for the election of h. It does nothing if the agent is dead
+// or stopped.
 func (h *holder) tell(f func(*member.Member, *member.Election)) {
 	err := h.agent.do(context.Background(), func(l *life) error {
 		if e := l.member.Named(h.at.name); e != nil {

@@ -15,14 +15,15 @@ import (
 	"duckduckgoose/wire"
 )
 
-// host carries out what the member of a life asks for.
+// host carries out the effects of a life's member.
 type host struct{ l *life }
 
 var _ member.Host = host{}
 
 func (h host) Now() time.Duration { return h.l.now() }
 
-// Save makes the state durable. A failed sync cannot be repeated, so the agent stops.
+// Save makes the state durable. An error ends the agent, because a failed sync cannot
+// be repeated.
 func (h host) Save(st store.State) error {
 	start := time.Now()
 	if err := h.l.disk.Save(st); err != nil {
@@ -77,7 +78,7 @@ func (l *life) notSent(to netip.AddrPort, err error) {
 	l.quiet.Warn("send "+to.String(), "datagram not sent", "to", to, "error", err)
 }
 
-// Local gives the programs that follow an election, tied to this life.
+// Local returns the programs that follow an election, tied to this life.
 func (h host) Local(name string) member.Local {
 	at := h.l.localOf(name)
 	at.l, at.shown, at.shownOnce = h.l, member.View{}, false
@@ -97,21 +98,21 @@ func (h host) TellGossip(meta member.Meta) {
 	}
 }
 
-// leaveTold is how long an agent that leaves waits for the others to be told.
+// leaveTold is how long a leaving agent waits until the others have heard of it.
 const leaveTold = 2 * time.Second
 
 func (h host) MarkLeft(id election.ID) { h.l.gossip.MarkLeft(id) }
 
-// tablesQuestion asks an agent for the table of elections, and tells it what is wanted.
+// tablesQuestion asks an agent for its table of elections, and says which elections this agent contests.
 const tablesQuestion = "elections"
 
-// AskTable asks another agent on a stream; the answer comes back through the loop.
+// AskTable asks another agent on a stream. The answer comes through the loop.
 func (h host) AskTable(to election.ID, q member.TableQuestion, then func(*member.TableAnswer)) {
 	l := h.l
 	p, ok := l.peerAlive(to)
 	if !ok || !l.gossip.Background(func(over context.Context) {
 		answer := l.askTable(over, p, q)
-		_ = l.do(over, func(now *life) error { // a life that ends needs none
+		_ = l.do(over, func(now *life) error { // fails only when the life has ended
 			if now == l {
 				then(answer)
 			}
@@ -136,7 +137,7 @@ func (l *life) askTable(over context.Context, p member.Peer, q member.TableQuest
 	return &answer
 }
 
-// answerTable tells other agents the table, and takes what they want.
+// answerTable answers with the table, and takes the names that the other agent contests.
 func (a *Agent) answerTable(ctx context.Context, _ election.ID, body json.RawMessage) (any, error) {
 	var q member.TableQuestion
 	if err := json.Unmarshal(body, &q); err != nil {

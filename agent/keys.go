@@ -31,11 +31,11 @@ func (l *life) setKeys(keys [][]byte) error {
 		return api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them")
 	}
 	l.keys.Store(ring)
-	l.Agent.cfg.Keys = keys // the loop's own: the next life reads it
+	l.Agent.cfg.Keys = keys // only the loop reads it, for the next life
 	return nil
 }
 
-// Keys tells which agents hold which keys. It asks every live agent.
+// Keys returns which agents hold which keys. It asks every live agent.
 func (a *Agent) Keys(ctx context.Context) (api.Keys, error) { return a.keyChanger.Keys(ctx) }
 
 // InstallKey gives every live agent a key to open with. Nothing changes at an
@@ -44,19 +44,19 @@ func (a *Agent) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
 	return a.keyChanger.Install(ctx, key)
 }
 
-// UseKey makes every live agent seal with the key of this id. It is refused
-// unless all of them hold it: none is locked out.
+// UseKey makes every live agent seal with the key of this id. It is refused unless all
+// of them hold it, so that no agent is locked out.
 func (a *Agent) UseKey(ctx context.Context, id string) (api.Keys, error) {
 	return a.keyChanger.Use(ctx, id)
 }
 
-// RemoveKey takes a key away from every live agent. It is refused while any of
-// them seals with it.
+// RemoveKey removes a key from every live agent. It is refused while one of them seals
+// with it.
 func (a *Agent) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
 	return a.keyChanger.Remove(ctx, id)
 }
 
-// keyHost is the agent as keys.Changer sees it.
+// keyHost is the agent as [keys.Changer] sees it.
 type keyHost struct{ a *Agent }
 
 func (h keyHost) State(ctx context.Context) (keys.State, error) {

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killerOf gives what kills the work of a process, which is in a cgroup beside the one
-// named guard that the process is in: no other one may be named. nil: this agent
-// cannot. A path of another mount namespace, as of a container, may mean another one here.
+// killerOf returns a function that kills the work of a process: the cgroup dir, which
+// must be beside the process's own cgroup named guard. nil: this agent cannot kill it.
+// In another mount namespace, such as a container's, a path may mean another cgroup.
 func killerOf(pid int, dir string) func() error {
 	dir, err := filepath.EvalSymlinks(dir) // there are none below here
 	var is unix.Statfs_t

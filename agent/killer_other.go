@@ -2,5 +2,5 @@
 
 package agent
 
-// killerOf gives nil: there are no cgroups here.
+// killerOf returns nil: there are no cgroups here.
 func killerOf(int, string) func() error { return nil }

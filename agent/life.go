@@ -19,11 +19,11 @@ import (
 	"duckduckgoose/wire"
 )
 
-// life is one life of an agent, from a start or a simulated revival to a stop or
-// a simulated death. The member decides; a life is what it acts with. Its fields
-// are the loop's own, but for those that say otherwise.
+// life is one life of an agent, from a start or a simulated revival to a stop or a
+// simulated death. The member decides; the life carries out. Only the loop uses its
+// fields, unless a comment says otherwise.
 type life struct {
-	*Agent // the fixed parts, and those that are safe to share
+	*Agent // its fields are fixed, or safe for all goroutines
 
 	log    *slog.Logger
 	member *member.Member
@@ -54,8 +54,8 @@ type life struct {
 	sent, sentBytes, sendErrors *atomic.Uint64
 }
 
-// newLife opens the port, raises the disk's start count and begins to gossip.
-// A port that is taken leaves no trace on the disk.
+// newLife opens the port, then raises the disk's start count, then begins to gossip: if
+// the port is taken, the disk does not change.
 func (a *Agent) newLife() (*life, error) {
 	net, err := a.listen()
 	if err != nil {
@@ -86,7 +86,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	l.batch = newBatch(l.notSent)
 	l.born = l.now()
 	l.comings.before = a.disk.Names()
-	l.ahead = l.born - l.monotonic() // too small after a pause here: then the first turn finds no lease to drop
+	l.ahead = l.born - l.monotonic() // too small after a pause here, which does no harm: there is no lease to drop yet
 	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.strange, l.otherKeys)
 	set := l.settings()
 	set.Life, set.FlockID, set.Fresh = binary.BigEndian.Uint64(drawn[:8]), election.FlockID(drawn[8:]), a.disk.Fresh()
@@ -107,13 +107,13 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	}
 	for _, at := range a.otherLocals() {
 		if l.member.Named(at.name) == nil {
-			at.post(a.idleStatusOf(at.name), 0, a.cfg.Lease) // after a death it says so still
+			at.post(a.idleStatusOf(at.name), 0, a.cfg.Lease) // readers see dead until then
 		}
 	}
 	return l, nil
 }
 
-// settings are the member's, from the configuration as it is now.
+// settings returns the member's settings, from the present configuration.
 func (l *life) settings() member.Settings {
 	c := &l.cfg
 	return member.Settings{
@@ -126,10 +126,10 @@ func (l *life) settings() member.Settings {
 func (l *life) now() time.Duration       { return l.cfg.Clock() }
 func (l *life) monotonic() time.Duration { return l.cfg.MonotonicClock() }
 
-// node is the default election's rules; nil before this disk is bound to a flock.
+// node is the default election; nil: this disk has no flock yet.
 func (l *life) node() *election.Node { return l.member.Default().Node() }
 
-// fallSilent makes this agent no goose, then nothing comes or goes any more.
+// fallSilent ends a lead of this agent, then sending and receiving.
 func (l *life) fallSilent() {
 	l.member.Silence(member.LeaseLost)
 	if err := l.port.Shutdown(); err != nil {
@@ -137,7 +137,7 @@ func (l *life) fallSilent() {
 	}
 }
 
-// close ends the life: no goodbye by gossip, which would look like a leave.
+// close ends the life. It says no goodbye by gossip, which would look like a leave.
 func (l *life) close() {
 	for _, e := range l.member.Elections() {
 		l.localOf(e.Name()).chronicleClose()
@@ -146,7 +146,7 @@ func (l *life) close() {
 	l.gossip.Shutdown()
 }
 
-// membersChanged takes in what has changed in gossip's view.
+// membersChanged applies the changes of gossip's view.
 func (l *life) membersChanged() {
 	changed, forgotten := l.gossip.Changes()
 	l.warnings.stale = true
@@ -163,13 +163,13 @@ func (l *life) membersChanged() {
 	l.tellComings(l.now(), changed)
 }
 
-// peers is gossip's view as of the last change. It is for reading.
+// peers returns gossip's view as of the last change. Callers must not change it.
 func (l *life) peers() []member.Peer { return l.member.Peers() }
 
-// peerAlive gives a live agent by its id.
+// peerAlive returns a live agent by its id.
 func (l *life) peerAlive(id election.ID) (member.Peer, bool) { return l.gossip.Alive(id) }
 
-// peer gives the first agent that is so.
+// peer returns the first agent for which is returns true.
 func (l *life) peer(is func(*member.Peer) bool) (member.Peer, bool) {
 	peers := l.peers()
 	for i := range peers {

@@ -13,8 +13,8 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// local is the programs on this machine that follow one election. It outlives
-// simulated deaths, so that readers and holders keep what they are attached to.
+// local serves the readers and holders of one election on this machine. They stay
+// attached during simulated deaths.
 type local struct {
 	name      string // "": the default election
 	contested bool   // this agent may lead it; in the others it only votes
@@ -23,7 +23,7 @@ type local struct {
 	checked   checked
 	grace     func() time.Duration // for work that does not say how long it takes to end
 
-	// The loop's own, of this life.
+	// Of this life; used by the loop only.
 	l         *life
 	shown     member.View
 	around    around
@@ -34,7 +34,7 @@ type local struct {
 	chronicle  chronicle
 }
 
-// around is what readers see besides the election.
+// around is what a status shows besides the election.
 type around struct{ netem, warnings string }
 
 var _ member.Local = (*local)(nil)
@@ -46,7 +46,7 @@ func (a *Agent) newLocal(name string) *local {
 	}
 }
 
-// localOf gives the programs that follow an election, by its name.
+// localOf returns the local of an election by its name.
 func (a *Agent) localOf(name string) *local {
 	if name == "" {
 		return a.main
@@ -65,7 +65,7 @@ func (a *Agent) localOf(name string) *local {
 	return at
 }
 
-// logger is the agent's log, for what happens in this election.
+// logger returns the agent's logger, which names this election unless it is the default one.
 func (at *local) logger() *slog.Logger {
 	if at.name == "" {
 		return at.l.log
@@ -73,14 +73,14 @@ func (at *local) logger() *slog.Logger {
 	return at.l.log.With("election", at.name)
 }
 
-// otherLocals gives those of the elections besides the default one, by name.
+// otherLocals returns those of the elections besides the default one, by name.
 func (a *Agent) otherLocals() []*local {
 	a.locals.Lock()
 	defer a.locals.Unlock()
 	return slices.Clone(a.locals.all)
 }
 
-// causes are the member's, in the words of the API.
+// causes translates the member's causes to those of the API.
 var causes = map[member.Cause]string{
 	member.LeaseLost: api.StopLost, member.SteppedDown: api.StopSteppedDown, member.Stopped: api.StopStopped,
 }
@@ -99,7 +99,7 @@ func (at *local) Stop(cause member.Cause) { at.holders.stopAll(causes[cause]) }
 
 func (at *local) Close() { at.post(at.l.idleStatusOf(at.name), 0, at.l.cfg.Lease) }
 
-// post publishes a status, and tells it to holders that wait.
+// post publishes a status and tells waiting holders.
 func (at *local) post(s Status, token uint64, horizon time.Duration) {
 	s.Holders = at.holders.list()
 	at.snapshots.Post(s, token, horizon)
@@ -112,8 +112,8 @@ func (at *local) Holders() member.Holders {
 	return h
 }
 
-// Publish posts what readers can tell apart from what stands. It runs at every
-// step, so it makes nothing unless something has changed.
+// Publish posts a new status if readers could see a difference. It runs at every step,
+// so it allocates nothing unless something has changed.
 func (at *local) Publish(now time.Duration, v *member.View) {
 	l := at.l
 	at.follow(now, v)
@@ -134,7 +134,7 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 	at.post(at.status(v), v.Token, l.cfg.Lease)
 }
 
-// status builds the status that v stands for, with nothing run out yet.
+// status builds the status of v as if nothing had run out yet.
 func (at *local) status(v *member.View) Status {
 	l := at.l
 	s := l.statusOf(at.name, l.id, v.Record, l.nameOf)
@@ -162,7 +162,7 @@ func (at *local) status(v *member.View) Status {
 	return s
 }
 
-// isWell gives the result of a check as the API shows it; nil: there is no check.
+// isWell returns the result of a check as the API shows it; nil: there is no check.
 func isWell(h member.Health) *bool {
 	if h == member.Unchecked {
 		return nil
@@ -171,7 +171,7 @@ func isWell(h member.Health) *bool {
 	return &well
 }
 
-// idleStatusOf is what an agent shows of an election before it takes part in it.
+// idleStatusOf returns the status of an election in which this agent takes no part yet.
 func (a *Agent) idleStatusOf(name string) Status {
 	st := a.disk.State()
 	rec, _ := st.Record()
@@ -186,7 +186,7 @@ func (a *Agent) idleStatusOf(name string) Status {
 	return a.statusOf(name, st.ID, &rec, func(id election.ID) string { return shortName(names[id], id) })
 }
 
-// statusOf is what a record shows of an election.
+// statusOf returns what a record shows of an election.
 func (a *Agent) statusOf(name string, self election.ID, rec *election.Record, nameOf func(election.ID) string) Status {
 	c := &a.cfg
 	s := Status{

@@ -24,7 +24,7 @@ func (l *logLines) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-// about gives the lines that contain all of the words.
+// about returns the lines that contain all of the words.
 func (l *logLines) about(words ...string) (lines []string) {
 	l.Lock()
 	defer l.Unlock()

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// clockTries bounds the tries to read two clocks at one moment, and
-	// clockApart is how long such a reading may take to be believed.
+	// clockTries bounds the attempts to read two clocks at the same moment. A reading
+	// counts if it took at most clockApart.
 	clockTries = 3
 	clockApart = 2 * time.Millisecond
-	// slept is how far the boot clock must run ahead of the monotonic one
-	// between two turns to count as a suspend (rule 17).
+	// slept is how far the boot clock must gain on the monotonic clock between two
+	// turns to count as a suspend (rule 17).
 	slept = 20 * time.Millisecond
 )
 
@@ -34,7 +34,7 @@ func (l *life) loop(ctx context.Context) error {
 			l.member.Silence(member.Stopped)
 			return nil
 		case <-ctx.Done():
-			ctx = context.Background() // told once; the loop ends when the hand-over has
+			ctx = context.Background() // stop once; the loop ends after the hand-over
 			l.endsAll(api.EndedStepDown, "this agent stops")
 			l.member.Stop(member.Stopped)
 		case a := <-l.inbox.Waiting():
@@ -71,8 +71,8 @@ func (l *life) loop(ctx context.Context) error {
 	}
 }
 
-// turn has the member act. It first drains the inbox, so that a loop that woke
-// late does not judge a timeout by what it has not read yet (rule 17).
+// turn has the member act. It first drains the inbox, so that a loop that woke late
+// does not time out on a datagram that is waiting to be read (rule 17).
 func (l *life) turn() (done bool, err error) {
 	for range len(l.inbox.Waiting()) {
 		if err := l.receive(<-l.inbox.Waiting()); err != nil {
@@ -88,8 +88,8 @@ func (l *life) turn() (done bool, err error) {
 	return done, err
 }
 
-// tend looks at what is around the member: the agent's name and address, the
-// warnings, and what readers see of it all.
+// tend checks the agent's name and address, and refreshes the warnings and what readers
+// see.
 func (l *life) tend(now time.Duration) {
 	l.checkName(now)
 	l.checkAddress(now)
@@ -106,31 +106,31 @@ func (l *life) tend(now time.Duration) {
 	l.member.Republish(now)
 }
 
-// sleep gives how long the loop may rest. A flock that works has a turn in each
-// heartbeat's time, so it does not wake for the sake of a look around.
+// sleep returns how long the loop may sleep. In a working flock each heartbeat makes a
+// turn, so the loop needs no wake-up of its own for tend.
 func (l *life) sleep(now time.Duration) time.Duration {
 	at := min(l.member.WakeAt(l.cfg.Heartbeat), now+l.cfg.Lease/2)
 	return max(at-now, 0)
 }
 
-// checkClocks drops the lease when the machine slept (rule 17), and gives the time.
+// checkClocks drops the lease if the machine slept (rule 17), and returns the time.
 func (l *life) checkClocks() (now time.Duration) {
 	now, ahead, ok := l.clocksApart()
 	if !ok {
-		return now // too busy a moment to tell: the next turn looks again
+		return now // the machine was too busy to tell: the next turn checks again
 	}
 	jump := ahead - l.ahead
 	l.ahead = ahead
 	if jump < slept || l.node() == nil {
 		return now
 	}
-	l.log.Warn("the machine slept; the lease is dropped and earned anew", "for", jump, "clock", boottime.Name)
+	l.log.Warn("the machine slept; the lease is dropped and must be renewed", "for", jump, "clock", boottime.Name)
 	l.member.Slept()
 	return now
 }
 
-// clocksApart reads the boot clock, and gives by how much it is ahead of the
-// monotonic one. A pause between the two readings must not look like a suspend.
+// clocksApart reads the boot clock and by how much it is ahead of the monotonic one. ok
+// is false if the process paused between the readings, which looks like a suspend.
 func (l *life) clocksApart() (boot, ahead time.Duration, ok bool) {
 	for range clockTries {
 		before := l.monotonic()
@@ -142,7 +142,7 @@ func (l *life) clocksApart() (boot, ahead time.Duration, ok bool) {
 	return boot, 0, false
 }
 
-// receive handles one datagram and gives its frame back.
+// receive handles one datagram and frees it.
 func (l *life) receive(a *inbox.Arrival) error {
 	defer l.inbox.Free(a)
 	believed, err := l.member.Receive(&a.Frame, a.Source)

@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// membership gives the members of the flock at one moment.
+// membership returns the present members of the flock.
 func (l *life) membership() checkup.Members {
 	r := checkup.Members{Gossip: l.gossip, Self: l.id}
 	for _, p := range l.peers() {
@@ -41,7 +41,7 @@ func (a *Agent) askable(ctx context.Context) (checkup.Members, error) {
 	return look(ctx, a, func(l *life) (checkup.Members, error) { return l.membership(), nil })
 }
 
-// handlers answer what other agents may ask this one.
+// handlers returns the handlers of the questions that other agents may ask.
 func (l *life) handlers() map[string]gossip.Handler {
 	all := l.keyChanger.Handlers()
 	maps.Copy(all, l.examiner.Handlers())

@@ -12,7 +12,7 @@ import (
 // Collector is a prometheus.Collector.
 type Collector = meters.Collector
 
-// Collector gives the agent's metrics to a program that embeds it and has a
+// Collector returns the agent's metrics for a program that embeds it and has a
 // Prometheus registry of its own. An agent's /metrics shows the same, with
 // those of its process. A scrape does not wait for the loop.
 func (a *Agent) Collector() Collector {
@@ -39,7 +39,7 @@ func (s metricSource) Elections() (all []api.Status) {
 	return all
 }
 
-// meter notes what a step changed.
+// meter updates the meters after a step.
 func (l *life) meter(now time.Duration, v *member.View) {
 	l.meters.NoteGoose(now, v.Leased || !v.Goose.IsZero(), v.Lapses)
 	if n := l.node(); n != nil {
@@ -47,7 +47,7 @@ func (l *life) meter(now time.Duration, v *member.View) {
 	}
 }
 
-// postMeters gives the metrics what only the loop knows.
+// postMeters updates what only the loop knows.
 func (l *life) postMeters(now time.Duration) {
 	l.paths.Roll(now, l.cfg.Heartbeat)
 	l.meters.NoteHealth(l.gossip.HealthScore())
@@ -62,7 +62,7 @@ func (l *life) postMeters(now time.Duration) {
 	l.meters.NotePaths(list)
 }
 
-// contacts are what a leader knows of the agents in view.
+// contacts returns what a leader knows of the paths to other agents.
 func (l *life) contacts() []election.Contact {
 	if l.node() == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scrape gives an agent's metrics, as text and by series.
+// scrape returns an agent's metrics, as text and by series.
 func (f *testFlock) scrape(name string) (text string, of map[string]float64) {
 	f.t.Helper()
 	w := httptest.NewRecorder()
@@ -126,7 +126,7 @@ func TestLeaderlessSecondsCountTheTimeWithoutAGoose(t *testing.T) {
 	})
 }
 
-// others gives the live agents but one.
+// others returns the live agents but one.
 func (f *testFlock) others(but string) (names []string) {
 	for _, name := range f.live() {
 		if name != but {

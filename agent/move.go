@@ -15,9 +15,8 @@ import (
 	"duckduckgoose/agent/seeds"
 )
 
-// moveEvery is how often an agent that found the address that it tells the
-// others looks whether it still is right; moveSure is how often in a
-// row it must be wrong.
+// moveEvery is how often an agent that chose its address by itself checks it;
+// moveSure is how many checks in a row must fail before it takes another one.
 const (
 	moveEvery = 2 * time.Second
 	moveSure  = 3
@@ -25,12 +24,11 @@ const (
 	firstLookup = 2 * time.Second
 )
 
-// errMoved ends a life whose address has gone: memberlist cannot tell the
-// others of another one, and a new life can. It keeps its vote, and obeys rule 13.
+// errMoved ends a life whose address has gone. memberlist cannot change an address, so
+// a new life announces it. The new life keeps the vote, and obeys rule 13.
 var errMoved = errors.New("this machine has another address")
 
-// addressCheck is what this agent tells the others of where it is, and how it
-// sees that this is no longer right.
+// addressCheck is the address that this agent announces, and the checks of it.
 type addressCheck struct {
 	tells port.Advertise
 	at    time.Duration // when it is next looked at
@@ -38,9 +36,9 @@ type addressCheck struct {
 	moved bool          // this life ends for another address
 }
 
-// checkAddress begins to end this life when it tells a wrong address and there
-// is another one: the address is gone, or nobody was met by it and those to join
-// turn out to be elsewhere, when the names in --join are looked up at last.
+// checkAddress ends this life if its address is wrong and the machine has another one.
+// An address is wrong if the machine no longer has it, or if no agent has answered and
+// the names in --join, looked up meanwhile, need another route.
 func (l *life) checkAddress(now time.Duration) {
 	bound := l.net.LocalAddr()
 	if !l.address.tells.Found(bound) || now < l.address.at || l.member.Stopping() {
@@ -67,7 +65,7 @@ func (l *life) checkAddress(now time.Duration) {
 	l.member.Stop(member.SteppedDown)
 }
 
-// toward gives where the others are: those to join first.
+// toward returns the addresses of the others, those to join first.
 func (l *life) toward() (all []netip.Addr) {
 	for _, a := range l.gossip.SeedAddrs() {
 		all = append(all, a.Addr())
@@ -75,8 +73,8 @@ func (l *life) toward() (all []netip.Addr) {
 	return append(all, l.lastSeen()...)
 }
 
-// firstToward gives where the others are before anybody is called. It looks
-// names up only if no address is known, and not for long.
+// firstToward is toward before anybody is called. It looks up names only if no address
+// is known, for at most firstLookup.
 func (l *life) firstToward() (all []netip.Addr) {
 	if !l.address.tells.Found(l.net.LocalAddr()) {
 		return nil
@@ -98,7 +96,7 @@ func (l *life) firstToward() (all []netip.Addr) {
 	found := make([][]netip.AddrPort, len(names))
 	var looks sync.WaitGroup
 	for i := range names {
-		looks.Go(func() { found[i], _ = names[i].Lookup(ctx, nil) }) // gossip looks them up again, and tells
+		looks.Go(func() { found[i], _ = names[i].Lookup(ctx, nil) }) // gossip looks them up again, and reports errors
 	}
 	looks.Wait()
 	for _, a := range slices.Concat(found...) {
@@ -107,7 +105,7 @@ func (l *life) firstToward() (all []netip.Addr) {
 	return all
 }
 
-// lastSeen gives where the others were last.
+// lastSeen returns the last known addresses of the others.
 func (l *life) lastSeen() (all []netip.Addr) {
 	for _, p := range l.disk.Peers() {
 		if addr, err := netip.ParseAddrPort(p.Addr); err == nil && p.ID != l.id {
@@ -117,7 +115,7 @@ func (l *life) lastSeen() (all []netip.Addr) {
 	return all
 }
 
-// hasAddress tells whether this machine still has an address; true when it cannot tell.
+// hasAddress reports whether this machine still has an address; true when it cannot tell.
 func hasAddress(want netip.Addr) bool {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// nameWindow is for how long after its start an agent still gives way to an
-// elder one of its name; from then on it is an elder itself.
+// nameWindow is how long after its start an agent exits if another one has its name.
+// After that it keeps the name.
 const nameWindow = 3 * time.Second
 
-// withdrawWait bounds how long a refused agent waits until the others have heard
-// that it stops. If they do not, they find out.
+// withdrawWait is how long an agent that is refused its name waits until the others
+// have heard that it stops. Others find out by probes.
 const withdrawWait = time.Second
 
-// nameCheck is how this agent comes to keep its name.
+// nameCheck is the state of the check that no other agent has this agent's name.
 type nameCheck struct {
 	settled bool // it keeps the name against others
 	shared  bool // another live agent has it too
@@ -27,8 +27,8 @@ type nameCheck struct {
 	pinged  chan nameHolder
 }
 
-// checkName gives way to another agent of this one's name that answers a
-// ping: the second one exits. Of two that have just started the lower id stays.
+// checkName looks for another agent of this agent's name that answers a ping: the one
+// that started later exits; of two that have just started, the one with the higher id.
 func (l *life) checkName(now time.Duration) {
 	n := &l.name
 	if !n.settled && now-l.born > nameWindow {
@@ -51,14 +51,14 @@ func (l *life) checkName(now time.Duration) {
 	}
 }
 
-// nameHolder is another agent of our name, and whether it answers.
+// nameHolder is another agent of this agent's name, and whether it answers.
 type nameHolder struct {
 	member.Peer
 	answers bool
 }
 
-// nameTaken ends this agent when the holder of its name answers. One that does
-// not is dead, or soon will count as such: its name is ours then.
+// nameTaken ends this agent if the other agent of its name answers. If that one does
+// not answer, it is dead, and this agent keeps the name.
 func (l *life) nameTaken(h nameHolder) error {
 	l.name.pinging = false
 	if !h.answers {
@@ -69,7 +69,7 @@ func (l *life) nameTaken(h nameHolder) error {
 	return &TakenError{What: "name", Value: l.cfg.Name, Holder: h.Addr.String(), Flag: "name"}
 }
 
-// TakenError says that something an agent needs for itself is another's.
+// TakenError says that another agent or program has the name, port or data directory.
 type TakenError struct {
 	What   string // name, port, data directory
 	Value  string
@@ -78,7 +78,7 @@ type TakenError struct {
 	Cause  error  // what the system said; nil: nothing
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *TakenError) Unwrap() error { return e.Cause }
 
 // Error says what is taken, by whom, and what to change.
@@ -90,7 +90,7 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s %s is taken%s: choose another with --%s", e.What, e.Value, by, e.Flag)
 }
 
-// nameForFaults tells fault rules who is where.
+// nameForFaults tells the network emulator the names of agents by address.
 func (l *life) nameForFaults() {
 	f := l.faults.Load()
 	if f == nil {
@@ -105,7 +105,7 @@ func (l *life) nameForFaults() {
 	(*f).Learn(byAddr)
 }
 
-// nameOf gives an agent's name, or the start of its id while it is unknown.
+// nameOf returns an agent's name, or the start of its id while it is unknown.
 func (l *life) nameOf(id election.ID) string {
 	if id == l.id {
 		return l.cfg.Name
@@ -116,7 +116,7 @@ func (l *life) nameOf(id election.ID) string {
 	return shortName(l.disk.Names()[id], id)
 }
 
-// shortName stands for an agent whose name may be unknown: "".
+// shortName returns name, or the start of the id if name is "".
 func shortName(name string, id election.ID) string {
 	if name == "" {
 		return id.String()[:8]
@@ -124,7 +124,7 @@ func shortName(name string, id election.ID) string {
 	return name
 }
 
-// nameOrNone is nameOf, "" for nobody.
+// nameOrNone is nameOf; "" for the zero id.
 func (l *life) nameOrNone(id election.ID) string {
 	if id.IsZero() {
 		return ""
@@ -132,5 +132,5 @@ func (l *life) nameOrNone(id election.ID) string {
 	return l.nameOf(id)
 }
 
-// explained gives the error of a command in the words of a person.
+// explained turns the error of a command into one for people.
 func (l *life) explained(err error) error { return why.Refused(err, l.cfg.Name, l.nameOf) }

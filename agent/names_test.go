@@ -22,7 +22,7 @@ func (f *testFlock) deaf(name, to string) {
 	require.NoError(f.t, f.agents[name].faults.Set(f.agent(to).addr.String()+": cut", 0))
 }
 
-// member gives how an agent lists another; the zero Member when it does not.
+// member returns how an agent lists another; the zero Member when it does not.
 func (f *testFlock) member(at, id string) api.Member {
 	for _, m := range f.agents[at].Members() {
 		if m.ID == id {
@@ -48,7 +48,7 @@ func (f *testFlock) noTrace(of, id string) {
 	}
 }
 
-// knows tells whether an agent's memberlist knows so many agents as alive,
+// knows reports whether an agent's memberlist knows so many agents as alive,
 // those that it does not show included.
 func (f *testFlock) knows(name string, n int) bool {
 	got, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(int, error)) error {

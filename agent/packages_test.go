@@ -60,7 +60,7 @@ func importsOf(t *testing.T, root, prefix string) map[string][]string {
 	return all
 }
 
-// draw gives a line for every package, those that import nothing of the module
+// draw returns a line for every package, those that import nothing of the module
 // first: a package stands below all that it imports.
 func draw(imports map[string][]string) string {
 	height := map[string]int{}

@@ -30,7 +30,7 @@ func (f *testFlock) reload(name string, changes ...func(*Config)) {
 	require.NoError(f.t, err)
 }
 
-// reasons gives the texts of one kind that an agent explains its role by.
+// reasons returns the texts of one kind that an agent explains its role by.
 func (f *testFlock) reasons(name, kind string) (texts []string) {
 	f.t.Helper()
 	w, err := f.agents[name].Why(context.Background())

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Reload takes a new configuration, as after a SIGHUP: Keys, KeyFile, Join, Tags,
-// Priority, Preempt, PreemptAfter, Observer, Voters and Grace count from now on, and the flock hears
-// of them. What differs of the rest needs a new start: its flags are listed,
-// and the old values stay. A configuration with a fault changes nothing.
+// Reload takes a new configuration, as after a SIGHUP. Keys, KeyFile, Join, Tags,
+// Priority, Preempt, PreemptAfter, Observer, Voters and Grace change at once. For
+// everything else that differs it returns the flags, which need a restart; the old
+// values stay. A configuration with an error changes nothing.
 func (a *Agent) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
 	done, err := a.keyChanger.Turn(ctx)
 	if err != nil {

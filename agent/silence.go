@@ -6,8 +6,8 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// count counts how long h has answered nothing; mu is held. It runs when a lease
-// is renewed, so an agent that was paused itself blames nobody for that time.
+// count adds to the time in which h has answered nothing; mu is held. It runs when a
+// lease is renewed, so a pause of the agent itself does not count.
 func (h *holder) count() {
 	now := h.agent.cfg.Clock()
 	if h.acks && h.mu.token != 0 && !h.mu.late {
@@ -16,13 +16,13 @@ func (h *holder) count() {
 	h.mu.asked = now
 }
 
-// silent tells that h has answered no deadline for a whole lease: it is stopped,
-// or hangs; mu is held.
+// silent reports whether h has answered no deadline for a whole lease, because it is
+// stopped or hangs; mu is held.
 func (h *holder) silent() bool { return h.mu.quiet >= h.agent.cfg.Lease }
 
-// end kills the work of a holder that does not answer, and so hears no stop; mu is held.
-// A kill that fails is tried again until the work has ended. Until then the holder
-// counts as one that answers: a hand-over waits for it.
+// end kills the work of a holder that does not answer, because it would not read a stop
+// either; mu is held. A kill that fails is repeated until the work has ended. Until then
+// a hand-over waits for the holder.
 func (h *holder) end() {
 	if !h.silent() || h.killed() {
 		return
@@ -40,8 +40,8 @@ func (h *holder) end() {
 	})
 }
 
-// Died kills what a dead process left. A holder that shares has a successor in the
-// same cgroup, perhaps, which works already.
+// Died kills what a dead process left. It spares the work of a holder that shares:
+// its cgroup may have new work already.
 func (h *holder) Died() {
 	for {
 		h.mu.Lock()
@@ -58,7 +58,7 @@ func (h *holder) Died() {
 	}
 }
 
-// killed kills all in the cgroup of the work; mu is held. false: it could not.
+// killed kills all processes in the cgroup of the work and reports success; mu is held.
 func (h *holder) killed() bool {
 	if h.kill == nil {
 		return true
@@ -70,14 +70,14 @@ func (h *holder) killed() bool {
 	return err == nil
 }
 
-// answered books that h lives. It tells whether that is new; mu is held.
+// answered records that h answers, and reports whether it was silent before; mu is held.
 func (h *holder) answered() (news bool) {
 	news = h.silent()
 	h.mu.quiet, h.mu.unkilled = 0, false
 	return news
 }
 
-// Answered says that a deadline was read.
+// Answered says that the holder has read a deadline.
 func (h *holder) Answered() {
 	h.mu.Lock()
 	news := h.answered()
@@ -87,7 +87,7 @@ func (h *holder) Answered() {
 	}
 }
 
-// silent names the holders that do not answer.
+// silent returns the names of the holders that do not answer.
 func (hs *holders) silent() (who []string) {
 	hs.each(func(h *holder) {
 		if h.silent() {

@@ -306,7 +306,7 @@ func (s *soak) begun() (n int) {
 	return n
 }
 
-// problem gives what any election's works did that may not be.
+// problem returns what any election's works did that may not be.
 func (s *soak) problem() string {
 	for of, w := range s.works {
 		if p := w.judge(); p != "" {
@@ -356,7 +356,7 @@ func (w *works) work(ctx context.Context, name string, l Lease) error {
 	return ctx.Err()
 }
 
-// judge tells what may not be: two works inside their leases, or a token that went back.
+// judge returns what may not be: two works inside their leases, or a token that went back.
 func (w *works) judge() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

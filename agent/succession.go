@@ -8,8 +8,8 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// succession follows who is the goose of one election, and has each change logged
-// once, with its cause as far as this agent knows it.
+// succession follows the goose of one election and logs each change once, with its
+// cause as far as this agent knows it.
 type succession struct {
 	goose  election.ID   // now; zero: none is known
 	term   uint64        // of goose, or of the last one
@@ -18,18 +18,18 @@ type succession struct {
 	seenAt time.Duration // when a goose was last known; before the first one, when this life began
 	told   bool          // the log says that there is no goose
 	ended  bool          // this agent is no longer the goose, and the log does not have it yet
-	// cause is why this agent's own lead ends, noted when it begins to, and endedAs the
-	// same for the history; deposed: another agent showed a higher term.
+	// cause is the reason why this agent's own lead ends, and endedAs the same for the
+	// history; deposed: another agent showed a higher term.
 	cause, endedAs string
 	deposed        bool
-	// handedOver and resigned are the terms whose goose asked for an election, and gave up.
+	// handedOver and resigned are the last terms whose goose handed over, and resigned.
 	handedOver, resigned uint64
 }
 
 // begin starts a life: no goose is known.
 func (s *succession) begin(now time.Duration) { *s = succession{seenAt: now} }
 
-// heard notes what tells why a goose changes.
+// heard records messages that explain why a goose changes.
 func (s *succession) heard(msg *election.Message) {
 	switch {
 	case msg.Kind == election.VoteRequest && msg.TransferTerm != 0:
@@ -41,7 +41,7 @@ func (s *succession) heard(msg *election.Message) {
 	}
 }
 
-// gooseOf gives the goose that readers see, and its term.
+// gooseOf returns the goose that readers see, and its term.
 func (l *life) gooseOf(v *member.View) (election.ID, uint64) {
 	if v.Leased {
 		return l.id, v.Record.Term
@@ -49,7 +49,7 @@ func (l *life) gooseOf(v *member.View) (election.ID, uint64) {
 	return v.Goose, v.GooseTerm
 }
 
-// follow takes in what readers see now, and logs a new goose.
+// follow compares v with what was logged last, and logs a new goose.
 func (at *local) follow(now time.Duration, v *member.View) {
 	s, l := &at.succession, at.l
 	goose, term := l.gooseOf(v)
@@ -63,7 +63,7 @@ func (at *local) follow(now time.Duration, v *member.View) {
 		}
 		return
 	}
-	if goose.IsZero() { // the log gets it if it lasts
+	if goose.IsZero() { // tellGooseless logs it if it lasts
 		if s.goose.IsZero() {
 			return
 		}
@@ -103,7 +103,7 @@ func (at *local) follow(now time.Duration, v *member.View) {
 	at.chronicleGoose(now, goose, token, again)
 }
 
-// goesOn forgets why this agent's lead was about to end.
+// goesOn clears the reasons: this agent's lead does not end after all.
 func (s *succession) goesOn() { s.deposed, s.cause, s.endedAs = false, "", "" }
 
 // whyChanged says why the last goose is no longer the goose.
@@ -123,7 +123,7 @@ func (at *local) whyChanged(next election.ID) string {
 	return fmt.Sprintf("%s was elected in a later term", l.nameOf(next))
 }
 
-// tellEnded logs that this agent's lead has ended; next: who leads now, zero for nobody yet.
+// tellEnded logs that this agent's lead has ended. next is the new goose; zero: none yet.
 func (at *local) tellEnded(next election.ID, term uint64) {
 	s, l := &at.succession, at.l
 	reason := s.cause
@@ -146,8 +146,8 @@ func (at *local) tellEnded(next election.ID, term uint64) {
 	s.goesOn()
 }
 
-// tellGooseless logs that there is no goose, once that has lasted for longer than
-// an election takes.
+// tellGooseless logs once that there is no goose, after a time in which an election
+// should have ended.
 func (at *local) tellGooseless(now time.Duration) {
 	s, l := &at.succession, at.l
 	switch none := now - s.seenAt; {
@@ -160,8 +160,8 @@ func (at *local) tellGooseless(now time.Duration) {
 	}
 }
 
-// ends notes why this agent's lead of an election is about to end: in a word of the
-// history, and for people.
+// ends records why this agent's lead of an election is about to end: ended for the
+// history, cause for people.
 func (l *life) ends(election, ended, cause string) {
 	at := l.localOf(election)
 	if s := &at.succession; s.last == l.id && s.cause == "" {

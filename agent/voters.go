@@ -10,12 +10,12 @@ import (
 	"duckduckgoose/agent/internal/why"
 )
 
-// silentAfter is how long a voter may leave heartbeats unanswered before readers
-// are told. The goose tells the ducks, and all look a few times a second, so that
-// status has it after three seconds.
+// silentAfter is how long a voter may leave heartbeats unanswered before status says
+// so. The goose tells the ducks, and all check a few times a second, so that every
+// status shows it within three seconds.
 const silentAfter = 2500 * time.Millisecond
 
-// silentVoters lists the voters that do not answer, as far as this agent knows.
+// silentVoters returns the voters that do not answer, as far as this agent knows.
 func (l *life) silentVoters(now time.Duration) (silent []election.ID) {
 	n := l.node()
 	if n == nil {
@@ -37,7 +37,7 @@ func (l *life) silentVoters(now time.Duration) (silent []election.ID) {
 		times := n.Silent(now)
 		return add(func(i int, _ election.Voter) bool { return times[i] >= patience })
 	case !goose.IsZero() || now-l.main.succession.seenAt < patience || now < n.WaitUntil():
-		return nil // the goose has not told, or there is no goose yet: too early to tell
+		return nil // too early: the goose has said nothing yet, or there is no goose
 	case now-l.member.AskedAt() < 4*l.cfg.Lease && l.member.AskedAt() > 0:
 		asked := max(2*l.cfg.Lease, time.Second)
 		return add(func(_ int, v election.Voter) bool { return l.member.Sighting(v.ID, now).Unanswered >= asked })
@@ -45,7 +45,7 @@ func (l *life) silentVoters(now time.Duration) (silent []election.ID) {
 	return add(func(_ int, v election.Voter) bool { return !l.member.IsAlive(v.ID) })
 }
 
-// shownAlive counts the agents that are alive, without those that do not answer.
+// shownAlive counts the live agents, without voters that do not answer.
 func (l *life) shownAlive() int {
 	alive := l.member.Alive()
 	for _, id := range l.warnings.silent {
@@ -56,7 +56,7 @@ func (l *life) shownAlive() int {
 	return alive
 }
 
-// warnVoters tells which voters do not answer, and what that means.
+// warnVoters warns of voters that do not answer, and says what that means.
 func (l *life) warnVoters(now time.Duration, goose election.ID, warn func(string, ...any)) {
 	rec := l.node().Record()
 	if rec.Config.N == 0 {

@@ -14,45 +14,43 @@ import (
 	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/port"
-	"duckduckgoose/agent/quietlog"
 	"duckduckgoose/agent/seeds"
 	"duckduckgoose/agent/store"
 )
 
 const (
-	// problemShown is how long something that happened stays among the warnings.
+	// problemShown is how long a warning about an event is shown.
 	problemShown = 5 * time.Minute
-	// problemsKept bounds them.
+	// problemsKept bounds those warnings.
 	problemsKept = 16
-	// joinPatience is how long nobody may answer before status warns.
+	// joinPatience is how long after the start status warns that nobody answers.
 	joinPatience = 1500 * time.Millisecond
 )
 
-// warnings is what a person should do something about.
+// warnings are what people should do something about.
 type warnings struct {
 	around               // as readers see it
 	shown  []string      // the same warnings, one by one
 	silent []election.ID // the voters that do not answer
-	// What happened to members, and what strangers do: however many of these there
-	// are, they keep no other warning away.
+	// members and strangers are warnings about events. They are bounded apart from each
+	// other: strangers can cause any number, and must not displace those of members.
 	members, strangers problems
 	idleSince          time.Duration // the goose has had no work while others have; 0: it is not so
-	// addresses are those that agents should not tell.
+	// addresses are the wrong addresses that agents announce.
 	addresses addressFaults
 
-	// What a survey of all members has found.
+	// The results of survey.
 	stale    bool // the members have changed since
 	surveyAt time.Duration
 	unwell   []string      // names of the others whose check fails, sorted
 	working  []member.Peer // the first two that have work
 }
 
-// surveyPace is how long each member puts off the next survey, so that a survey takes
-// the same small share of time in a flock of any size.
+// surveyPace delays the next survey, per member, so that surveys take the same small
+// share of time in a flock of any size.
 const surveyPace = time.Millisecond
 
-// survey looks at all members, when they have changed.
+// survey looks at all members if they have changed.
 func (l *life) survey(now time.Duration) {
 	w := &l.warnings
 	if !w.stale || now < w.surveyAt {
@@ -78,102 +76,7 @@ func (l *life) survey(now time.Duration) {
 	l.nameForFaults()
 }
 
-// problems are warnings about what happened.
-type problems struct {
-	quiet   *quietlog.Log
-	recent  []timedWarning
-	reports chan string // from other goroutines
-}
-
-func newProblems(quiet *quietlog.Log) problems {
-	return problems{quiet: quiet, reports: make(chan string, problemsKept)}
-}
-
-// timedWarning is a warning about something that happened, shown for a while.
-type timedWarning struct {
-	text  string
-	until time.Duration
-}
-
-// problem keeps something a person should know among the warnings for a while,
-// and logs it.
-func (l *life) problem(text string) { l.keep(&l.warnings.members, text) }
-
-func (l *life) keep(ps *problems, text string) {
-	until := l.now() + problemShown
-	for i := range ps.recent {
-		if ps.recent[i].text == text {
-			ps.recent[i].until = until
-			return
-		}
-	}
-	ps.quiet.Warn("problem "+text, text)
-	if len(ps.recent) < problemsKept {
-		ps.recent = append(ps.recent, timedWarning{text, until})
-		l.member.LookNow()
-	}
-}
-
-// report is keep for other goroutines. It does not wait for the loop: memberlist
-// calls it under its lock.
-func (ps *problems) report(text string) {
-	select {
-	case ps.reports <- text:
-	default:
-		ps.quiet.Warn("problem "+text, text) // at least the log has it
-	}
-}
-
-// takeReports keeps what other goroutines have reported.
-func (l *life) takeReports(ps *problems) {
-	for {
-		select {
-		case text := <-ps.reports:
-			l.keep(ps, text)
-		default:
-			return
-		}
-	}
-}
-
-func (l *life) foreignLabel(addr, label string) {
-	if l.strange.Due("label " + port.Host(addr)) {
-		l.warnings.strangers.report(fmt.Sprintf("agent at %s is of flock %q, and this one is of %q: give both the same --flock, or different --join addresses", addr, label, l.cfg.Flock))
-	}
-}
-
-// sameKeys ends each warning about keys that differ.
-const sameKeys = ": " + why.KeysRemedy
-
-// otherKeys reports an agent that seals with other keys; any goroutine.
-func (l *life) otherKeys(host, text string) {
-	if l.strange.Due("keys " + host) {
-		l.warnings.strangers.report(text + sameKeys)
-	}
-}
-
-// keyFaults are the agents of other keys, while this one knows no goose: nothing
-// else need be looked for then.
-func (l *life) keyFaults(now time.Duration) (texts []string) {
-	if goose, self := l.member.Default().Goose(now); self || !goose.IsZero() {
-		return nil
-	}
-	for _, p := range l.warnings.strangers.recent {
-		if strings.HasSuffix(p.text, sameKeys) {
-			texts = append(texts, p.text)
-		}
-	}
-	return texts
-}
-
-// otherVersion reports an agent of another version of gossip; any goroutine.
-func (l *life) otherVersion(host, text string) {
-	if l.strange.Due("version " + host) {
-		l.warnings.strangers.report(text + ": it cannot join: run the same version of ddgoose everywhere")
-	}
-}
-
-// refreshWarnings lists what a person should do something about, each with its remedy.
+// refreshWarnings makes the list of warnings, each with its remedy.
 func (l *life) refreshWarnings(now time.Duration) {
 	l.warnings.silent = l.silentVoters(now)
 	var ws []string
@@ -184,7 +87,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 	ws = append(ws, keys...)
 	netem := l.netemRules()
 	if netem != "" {
-		warn(api.FaultsInForce+"%s (ddgoose netem clear)", l.namedRules())
+		warn(api.FaultsInForce+"%s (%s)", l.namedRules(), l.endsNetem(netem))
 		if words := l.unmatchedRules(); len(words) > 0 {
 			warn(api.NoMatch+"%s in the fault rules: check the names (ddgoose members)", strings.Join(words, ", "))
 		}
@@ -239,7 +142,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}
 }
 
-// gooseless gives the elections without a goose, once there was time to elect one.
+// gooseless returns the elections that have had no goose for longer than an election takes.
 func (l *life) gooseless(now time.Duration) []string {
 	if now-l.born < joinPatience+4*l.cfg.Lease {
 		return nil
@@ -272,12 +175,12 @@ func (l *life) warnFlock(now time.Duration, warn func(string, ...any)) {
 	l.warnVoters(now, goose, warn)
 }
 
-// idleFor is how long a goose may have no work, while others have some, before that
-// is a warning: it hands over by itself if it can.
+// idleFor is when a goose without work is a warning, if other agents have work: it
+// should have handed over by then.
 const idleFor = 5 * time.Second
 
-// warnWork tells of agents whose check fails, and of a goose without work while
-// others have some.
+// warnWork warns of failing checks, and of a goose without work while other agents have
+// work.
 func (l *life) warnWork(now time.Duration, goose election.ID, warn func(string, ...any)) {
 	for _, at := range append(l.otherLocals(), l.main) {
 		if w := at.checked.wellness(); w.health == member.Unwell {
@@ -310,8 +213,8 @@ func (l *life) warnWork(now time.Duration, goose election.ID, warn func(string, 
 	}
 }
 
-// warnPreemption tells at the goose who is to take over, and at that one from
-// whom. No countdown: a text that changes wakes every watcher; why has it.
+// warnPreemption says at the goose who takes over, and at that agent from whom. It has
+// no countdown, because each change of a text wakes every watcher; see why.
 func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
 	goose, self := l.member.Default().Goose(now)
 	switch h := l.member.Heir(); {
@@ -335,8 +238,8 @@ func (l *life) warnPreemption(now time.Duration, warn func(string, ...any)) {
 	}
 }
 
-// savePeers keeps the last known addresses for the next start, after this
-// agent's own: a recovery names agents, and finds their ids there.
+// savePeers saves the last known addresses for the next start, after this agent's own
+// entry: recover finds there the ids of the agents that it names.
 func (l *life) savePeers(known []gossip.Known) {
 	ps := make([]store.Peer, 0, 1+len(known))
 	for _, k := range known {
@@ -349,7 +252,7 @@ func (l *life) savePeers(known []gossip.Known) {
 	}
 }
 
-// called lists the words of --join that are not this agent's own address.
+// called returns the words of --join without this agent's own address.
 func (l *life) called() []string {
 	own := l.port.Advertised()
 	return slices.DeleteFunc(slices.Clone(l.cfg.Join), func(word string) bool {

@@ -59,7 +59,7 @@ func TestWatchTellsChangesAndNoRenewals(t *testing.T) {
 	})
 }
 
-// same tells whether a watcher should not have been told of b after a.
+// same reports whether a watcher should not have been told of b after a.
 func same(a, b Status) bool {
 	for _, s := range []*Status{&a, &b} {
 		s.Seq, s.Uptime, s.Counters = 0, 0, nil

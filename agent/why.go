@@ -18,9 +18,9 @@ import (
 // Why explains this agent's role in the default election: see [Election.Why].
 func (a *Agent) Why(ctx context.Context) (api.Why, error) { return a.byDefault().Why(ctx) }
 
-// Why explains this agent's role in the election. An agent that knows no goose says
-// why there is none: it asks the voters, who have a second to answer. An agent whose
-// own loop does not answer within a second or two leases says that.
+// Why explains this agent's role in the election. If it knows no goose, it asks the
+// voters, which have a second to answer, and explains why there is none. If its own
+// loop does not answer within a second or two leases, it says so.
 func (e *Election) Why(ctx context.Context) (api.Why, error) {
 	a, at := e.a, e.at
 	patience, cancel := context.WithTimeout(ctx, max(2*a.cfg.Lease, why.Wait))
@@ -46,7 +46,7 @@ func (e *Election) Why(ctx context.Context) (api.Why, error) {
 	return why.Explain(k.facts), nil
 }
 
-// postedFacts are those that can be told without the loop.
+// postedFacts returns the facts that are known without the loop.
 func (e *Election) postedFacts() why.Facts {
 	a, f := e.a, e.a.roleFacts(e.at)
 	f.Stale = max(a.cfg.Clock()-time.Duration(a.lastTurn.Load()), time.Millisecond)
@@ -68,12 +68,12 @@ func (e *Election) postedFacts() why.Facts {
 	return f
 }
 
-// roleFacts are what status shows.
+// roleFacts returns the facts that status shows.
 func (a *Agent) roleFacts(at *local) why.Facts {
 	s := at.snapshots.Read()
 	f := why.Facts{
 		Election: at.name, Uncontested: at != a.main && !at.contested, Name: s.Name, Role: s.Role, Term: s.Term, Lease: a.cfg.Lease, Bound: s.FlockID != "",
-		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem,
+		LeaseLeft: time.Duration(s.Lease.RemainingMS * float64(time.Millisecond)), Netem: s.Netem, EndsNetem: a.endsNetem(s.Netem),
 		Late: at.holders.late(), Working: at.Holders().Working, Frozen: a.frozen(a.cfg.Clock()),
 	}
 	if now := at.checked.wellness(); now.health == member.Unwell {
@@ -85,7 +85,7 @@ func (a *Agent) roleFacts(at *local) why.Facts {
 	return f
 }
 
-// facts are those that the loop knows.
+// facts returns the facts that the loop knows.
 func (l *life) facts(at *local, now time.Duration) why.Facts {
 	f := l.roleFacts(at)
 	f.Join, f.Observer = l.cfg.Join, l.cfg.Observer // a reload changes them on the loop

@@ -22,7 +22,7 @@ func (f *testFlock) why(name string) (w api.Why) {
 	return w
 }
 
-// texts gives all reasons of a kind, with their remedies.
+// texts returns all reasons of a kind, with their remedies.
 func texts(w api.Why, kind string) string {
 	var b strings.Builder
 	for _, r := range w.Reasons {
@@ -33,7 +33,7 @@ func texts(w api.Why, kind string) string {
 	return b.String()
 }
 
-// reason gives the first reason of a kind.
+// reason returns the first reason of a kind.
 func reason(t *testing.T, w api.Why, kind string) api.WhyReason {
 	t.Helper()
 	for _, r := range w.Reasons {

@@ -1,6 +1,5 @@
-// Package autopilot decides who should be a voter, as a pure function of what
-// the goose knows: it reads no clock, draws no chance and remembers only since
-// when each agent lives.
+// Package autopilot decides who should be a voter, from what the goose knows. It
+// does no I/O, reads no clock, and remembers only since when each agent is alive.
 //
 //	var pilot autopilot.Pilot
 //	if change, ok := pilot.Decide(now, view); ok { node.Step(now, change, &fx) }
@@ -14,22 +13,22 @@ import (
 )
 
 const (
-	// stableFirst and stableLater are how long an observer must have been alive
-	// and acking before it becomes a voter: while the flock is below its target
-	// for the first time, and afterwards.
+	// stableFirst and stableLater are how long an observer must have been alive and
+	// have acked before it becomes a voter: stableFirst until the flock has reached its
+	// target once, stableLater afterwards.
 	stableFirst = 2 * time.Second
 	stableLater = 10 * time.Second
 	// absentFor is how long a voter must be gone before it is replaced.
 	absentFor = 30 * time.Second
 )
 
-// Pilot decides who should be a voter: one change at a time, each
-// committed before the next. The goose runs it; a new goose starts again, except for
-// the absences of voters, which the flock remembers.
+// Pilot decides who should be a voter: one change at a time, each committed before
+// the next. Only the goose runs it. A new goose starts again, but knows from the
+// others how long voters have been absent.
 type Pilot struct {
 	term    uint64
 	reached int                           // the highest target reached in this term: up to it, additions wait longer
-	steady  map[election.ID]time.Duration // since when an agent lives and acks
+	steady  map[election.ID]time.Duration // since when an agent is alive and acks
 }
 
 // Member is an agent as the autopilot sees it.
@@ -40,14 +39,14 @@ type Member struct {
 	Fitness  election.Fitness
 	Observer bool // by flag
 	Priority uint8
-	// PreemptAfter is how long it wants to be a steady voter before it takes over
-	// from a goose of a lower priority; 0: it waits for an election.
+	// PreemptAfter is how long it must be a steady voter before it takes over from
+	// a goose of a lower priority; 0: it does not.
 	PreemptAfter time.Duration
 	Leaving      bool // it has asked to leave
 	Forced       bool // somebody has forced it out
 }
 
-// View is what one decision is made from.
+// View is the facts of one decision.
 type View struct {
 	Self      election.ID
 	Term      uint64
@@ -59,7 +58,7 @@ type View struct {
 	Members   []Member                          // all that have not left, this one included, sorted by ID
 }
 
-// Decide gives the one change to make now; ok is false when there is none.
+// Decide returns the one change to make now; ok is false when there is none.
 func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	p.observe(now, v)
 	if !v.Committed {
@@ -96,14 +95,14 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	for _, m := range v.Members {
 		i := v.Config.Index(m.ID)
 		if i < 0 || v.Frozen || !m.Alive || v.Config.Voters[i].Priority == m.Priority || m.ID == v.Self && m.Priority == 0 {
-			continue // a goose that wants to be a witness hands over first
+			continue // a goose that becomes a witness hands over first
 		}
 		return add(m), true
 	}
 	return c, false
 }
 
-// answers tells whether a majority of a config answers the goose: a config without an
+// answers reports whether a majority of a config answers the goose: a config without an
 // answering majority never commits, and blocks later changes.
 func answers(v View, c election.Config) bool {
 	n := 0
@@ -115,7 +114,7 @@ func answers(v View, c election.Config) bool {
 	return n >= c.Quorum()
 }
 
-// leaders counts the voters that may lead.
+// leaders returns the number of voters that may lead.
 func leaders(c election.Config) (n int) {
 	for _, v := range c.Members() {
 		if v.Priority > 0 {
@@ -133,7 +132,7 @@ func remove(id election.ID) election.Change {
 	return election.Change{Voter: election.Voter{ID: id}, Remove: true}
 }
 
-// observe keeps since when everybody lives, by this goose's own eyes.
+// observe records since when this goose has seen each agent alive.
 func (p *Pilot) observe(now time.Duration, v View) {
 	if p.term != v.Term || p.steady == nil {
 		*p = Pilot{term: v.Term, steady: map[election.ID]time.Duration{}}
@@ -153,9 +152,9 @@ func book(since map[election.ID]time.Duration, id election.ID, now time.Duration
 	}
 }
 
-// target is the number of voters for the members there are, at most the odd
-// number of those that may vote. It limits additions only; shrink deals with
-// what a leave left.
+// target is the number of voters that the flock should have: an odd number, for
+// which there are enough agents that may vote. It limits additions only; see shrink
+// for what a leave leaves behind.
 func (p *Pilot) target(v View) int {
 	n, able := 0, 0
 	for _, m := range v.Members {
@@ -170,8 +169,8 @@ func (p *Pilot) target(v View) int {
 	return min(TargetVoters(n, v.Limit), odd(able))
 }
 
-// shrink drops even sets that a leave has left: 4 to 3 and 2 to 1. One that is
-// dead goes before one that is alive.
+// shrink returns the voter to remove after a leave has left an even number: 4 become
+// 3 and 2 become 1. Dead voters are removed before live ones.
 func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 	if v.Config.N%2 == 1 || leaves(v) { // a goose that leaves needs its successor
 		return id, false
@@ -188,7 +187,7 @@ func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 	return worst.ID, !worst.ID.IsZero()
 }
 
-// worse tells whether voter a is the one to do without, rather than b.
+// worse reports whether voter a should be removed rather than b.
 func (p *Pilot) worse(a, b election.Voter) bool {
 	_, aSteady := p.steady[a.ID]
 	_, bSteady := p.steady[b.ID]
@@ -198,7 +197,7 @@ func (p *Pilot) worse(a, b election.Voter) bool {
 	return a.Priority < b.Priority
 }
 
-// best gives the observer that should become a voter next, and how many could.
+// best returns the observer that should become a voter next, and how many could.
 func (p *Pilot) best(now time.Duration, v View, target int) (best Member, n int) {
 	wait := stableFirst
 	if target <= p.reached {
@@ -216,8 +215,8 @@ func (p *Pilot) best(now time.Duration, v View, target int) (best Member, n int)
 	return best, n
 }
 
-// absent gives a voter that has been gone for long enough, when another can
-// take its place or when three or more stay.
+// absent returns a voter that has been gone for absentFor, if another agent can take
+// its place or three or more voters stay.
 func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, ok bool) {
 	for i, voter := range v.Config.Members() {
 		if voter.ID == v.Self || v.Silent[i] < absentFor || present(v, voter.ID) {
@@ -230,22 +229,22 @@ func (p *Pilot) absent(now time.Duration, v View, target int) (id election.ID, o
 	return id, false
 }
 
-// present tells whether an agent lives, by gossip, or answers. Gossip forgets the dead.
+// present reports whether an agent lives, by gossip, or answers. Gossip forgets the dead.
 func present(v View, id election.ID) bool {
 	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == id && (m.Alive || m.Acks) })
 }
 
-// leaves tells whether the goose itself has asked to leave.
+// leaves reports whether the goose itself has asked to leave.
 func leaves(v View) bool {
 	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && m.Leaving })
 }
 
-// mayJoin tells whether an agent is one that could become a voter.
+// mayJoin reports whether an agent could become a voter.
 func mayJoin(v View, m Member) bool {
 	return !v.Config.Has(m.ID) && !m.Observer && !m.Leaving && !m.Forced
 }
 
-// soleVoterLeaves gives the successor of a goose that is the only voter and wants to leave.
+// soleVoterLeaves returns the successor of a goose that is the only voter and wants to leave.
 func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
 	if v.Config.N != 1 || !leaves(v) {
 		return best, false
@@ -258,15 +257,15 @@ func (p *Pilot) soleVoterLeaves(v View) (best Member, ok bool) {
 	return best, ok
 }
 
-// Unfit tells that the goose itself should be none: it was started anew as a
-// witness or an observer. It hands over when somebody can take over.
+// Unfit reports whether the goose should not be a goose: it was restarted as a
+// witness or observer. It hands over when somebody can take over.
 func Unfit(v View) bool {
 	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == v.Self && (m.Observer || m.Priority == 0) })
 }
 
-// TargetVoters gives the largest odd number of voters for a flock: at most its
+// TargetVoters returns the largest odd number of voters for a flock: at most its
 // members, at most limit, and at most 7.
 func TargetVoters(members, limit int) int { return min(odd(members), limit, 7) }
 
-// odd gives the largest odd number up to n, and 1 at least.
+// odd returns the largest odd number up to n, and 1 at least.
 func odd(n int) int { return max(n-1|1, 1) }

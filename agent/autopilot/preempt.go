@@ -8,20 +8,20 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// TriedLately is for how long the goose does not ask an agent again to take over
-// for its priority: one that cannot hold the lead must not get it again and again.
+// TriedLately is how long the goose waits before it asks an agent again to take over
+// for its priority: an agent that cannot keep the lead must not get it again and again.
 const TriedLately = 5 * time.Minute
 
-// Preemption decides when the goose hands over to an agent of a higher priority
-// that asks for it. It is kept by one that may be goose again and again: whom it
-// has asked it remembers from term to term, how steady they are it does not.
+// Preemption decides when the goose hands over to an agent of a higher priority that
+// asks for it. It remembers from term to term whom it has asked, but not how steady
+// agents are.
 type Preemption struct {
 	term   uint64
 	steady map[election.ID]time.Duration // since when one lives, acks and is a voter, by this goose's own eyes
 	asked  map[election.ID]time.Duration // when one was last asked to take over
 }
 
-// Heir is the agent that takes over for its priority. The zero ID: nobody.
+// Heir is the agent that takes over for its priority; zero ID: nobody.
 type Heir struct {
 	ID       election.ID
 	Priority uint8
@@ -30,8 +30,8 @@ type Heir struct {
 	Asked    bool          // it was asked lately, which is what At waits for
 }
 
-// Decide gives the one that takes over next, and whether it is to be asked now.
-// Of several the highest priority goes first, before those that were asked lately.
+// Decide returns the agent that takes over next, and whether to ask it now. Agents
+// that were not asked lately come first, then the higher priority.
 func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
 	p.observe(now, v)
 	own, stays, fitness := uint8(0), true, election.Fitness(0)
@@ -62,7 +62,7 @@ func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
 	return next, !next.ID.IsZero() && now >= next.At && stays && v.Committed && !v.Frozen
 }
 
-// Ask books that an agent is asked to take over.
+// Ask records that an agent is asked to take over.
 func (p *Preemption) Ask(now time.Duration, id election.ID) {
 	if p.asked == nil {
 		p.asked = map[election.ID]time.Duration{}

@@ -11,7 +11,7 @@ const Name = "monotonic (stands still while the machine sleeps)"
 
 var start = time.Now()
 
-// Now gives the time since an arbitrary moment, suspends not counted.
+// Now returns the time since an arbitrary moment, suspends not counted.
 func Now() time.Duration { return time.Since(start) }
 
 // Monotonic is Now here.

@@ -1,4 +1,4 @@
-// Package boottime reads the clock that leases are counted by: the one that
-// goes on while the machine sleeps (rule 17). Go's own monotonic clock stops
-// then (golang/go issue 24595), and a goose would wake up with its lease.
+// Package boottime reads the clock of leases, which runs while the machine sleeps
+// (rule 17). Go's own monotonic clock stops then (golang/go issue 24595): after a
+// sleep, a goose would still have its lease.
 package boottime

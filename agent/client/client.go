@@ -62,7 +62,8 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	conn, err := c.connect(ctx, "unix", c.socket)
 	switch {
 	case err == nil:
-		return &answering{Conn: conn, gone: c.gone()}, nil
+		ended, _ := ctx.Value(endKey{}).(func(error))
+		return &answering{Conn: conn, gone: c.gone(), ended: ended}, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, &unreachable{text: fmt.Sprintf("no agent answers at %s: is it running? start one with ddgoose agent", c.socket)}
 	case errors.Is(err, syscall.EAGAIN): // its queue is full
@@ -79,14 +80,22 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 type answering struct {
 	net.Conn
 	gone  error
-	heard bool // only the transport's one reader touches it
+	ended func(error) // called when no more can be read; may be nil
+	heard bool        // only the transport's one reader touches it
 }
+
+// endKey is the key of a request's context to a function that is called when its
+// connection has ended.
+type endKey struct{}
 
 func (c *answering) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.heard = c.heard || n > 0
 	if err == io.EOF && !c.heard {
 		err = c.gone
+	}
+	if err != nil && c.ended != nil {
+		c.ended(err)
 	}
 	return n, err
 }

@@ -40,7 +40,7 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return fetch[api.Status](ctx, c, http.MethodGet, c.path("/status"), nil)
 }
 
-// History gives the goose periods that the agent knows, newest first.
+// History returns the goose periods that the agent knows, newest first.
 func (c *Client) History(ctx context.Context) (api.History, error) {
 	return fetch[api.History](ctx, c, http.MethodGet, c.path("/history"), nil)
 }

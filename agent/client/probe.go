@@ -59,7 +59,7 @@ func (c *Client) probePath(question string) string {
 	return "/" + question + "?" + url.Values{api.ElectionQuery: {c.election}}.Encode()
 }
 
-// Metrics gives the agent's metrics as Prometheus text.
+// Metrics returns the agent's metrics as Prometheus text.
 func (c *Client) Metrics(ctx context.Context) (text []byte, err error) {
 	err = c.retry(ctx, func() error {
 		resp, err := c.open(ctx, http.MethodGet, "/metrics", nil)

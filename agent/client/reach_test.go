@@ -134,7 +134,7 @@ func TestWhatIsNoAgentIsToldSo(t *testing.T) {
 	}
 }
 
-// refusing gives a client that nobody answers until a moment, in virtual time.
+// refusing returns a client that nobody answers until a moment, in virtual time.
 func refusing(until time.Time, tries *int) *Client {
 	c := New("/somewhere/a.sock")
 	c.connect = func(context.Context, string, string) (net.Conn, error) {

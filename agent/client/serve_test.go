@@ -62,7 +62,7 @@ func start(t *testing.T, path string, a *apitest.Agent) (stop func()) {
 	return stop
 }
 
-// running gives a client of an agent that runs.
+// running returns a client of an agent that runs.
 func running(t *testing.T) (*apitest.Agent, *Client) {
 	t.Helper()
 	a, path := apitest.New(), socketPath(t)
@@ -70,7 +70,7 @@ func running(t *testing.T) (*apitest.Agent, *Client) {
 	return a, New(path)
 }
 
-// broken gives a client of a program that does this with each connection.
+// broken returns a client of a program that does this with each connection.
 func broken(t *testing.T, serve func(net.Conn)) *Client {
 	t.Helper()
 	path := socketPath(t)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -163,4 +164,21 @@ func TestDeadlinesOfAnotherClockAreCountedByOurs(t *testing.T) {
 	s.hear(conn, api.LeadEvent{Token: 7, Until: 1000})
 	e, _ := s.Next()
 	require.EqualValues(t, 600, e.Until)
+}
+
+// TestSessionWhoseAgentEndsBeforeItAnswersTriesAgain: package http waits for the request's
+// body, which never ends by itself.
+func TestSessionWhoseAgentEndsBeforeItAnswersTriesAgain(t *testing.T) {
+	c := broken(t, func(conn net.Conn) {
+		_, err := http.ReadRequest(bufio.NewReader(conn))
+		require.NoError(t, err)
+	})
+	s := c.Hold(HoldOptions{Patient: true})
+	defer s.Close()
+	for range 3 {
+		next(t, s.Ready())
+		e, ok := s.Next()
+		require.True(t, ok)
+		require.Contains(t, e.Waiting.Here, "has gone away")
+	}
 }

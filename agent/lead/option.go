@@ -37,9 +37,9 @@ func Keep() Option { return func(o *options) { o.then = api.ThenLeave } }
 // own goroutine.
 func OnWait(f func(api.Waiting)) Option { return func(o *options) { o.onWait = f } }
 
-// silentTry is how long Try waits for an agent that has not answered: a busy machine
-// must not miss its job.
-const silentTry = 10 * time.Second
+// SilentTry is how long Try waits at least for an agent that has not answered: a busy
+// machine must not miss its job.
+const SilentTry = 10 * time.Second
 
 // StoppedEarly is the text of ErrNotGoose with Try(0), after work was stopped.
 const StoppedEarly = "work was stopped before its end, and is not started again"

@@ -26,7 +26,7 @@ func TestTryGivesUpWhenTheTimeIsOver(t *testing.T) {
 		{0, 0, func(f *fake) { f.waits(b) }, "b is the goose, not this agent"},
 		{0, 0, func(f *fake) { f.waits(api.Waiting{}) }, "there is no goose"},
 		{0, 0, func(f *fake) { f.waits(api.Waiting{Here: "another ddgoose run works beside this agent", PID: 12}) }, "another ddgoose run works beside this agent (process 12)"},
-		{0, silentTry, func(*fake) {}, "the agent does not say who is the goose"},
+		{0, SilentTry, func(*fake) {}, "the agent does not say who is the goose"},
 		{3 * time.Second, 3 * time.Second, func(f *fake) { f.waits(api.Waiting{}); f.waits(b) }, "b is the goose, not this agent"},
 		{time.Minute, time.Minute, func(*fake) {}, "the agent does not say who is the goose"},
 	} {

@@ -173,7 +173,7 @@ func (r *runner) patience() time.Duration {
 	}
 	most := r.try
 	if r.waiting == nil {
-		most = max(most, silentTry)
+		most = max(most, SilentTry)
 	}
 	return r.since + most - r.clock()
 }

@@ -46,6 +46,9 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 // is how long a look at what no message or timeout brings up may wait for a turn
 // that comes anyway.
 func (m *Member) WakeAt(patience time.Duration) time.Duration {
+	if m.founder != nil {
+		patience = 0 // nothing else wakes it
+	}
 	at := min(m.lookAt+patience, m.restAt)
 	at = m.outbox.restUntil(at)
 	if m.stop.started {
@@ -81,6 +84,11 @@ func (m *Member) look(now time.Duration) error {
 	}
 	m.tellChanges()
 	if m.node() == nil {
+		if m.founder != nil {
+			if at, due := m.founder.WakeAt(); due {
+				m.lookAt = min(m.lookAt, at)
+			}
+		}
 		return nil
 	}
 	m.showFounders()

@@ -233,7 +233,7 @@ func (o *ownAddr) loopback() bool {
 	return o.inter.Flags&net.FlagLoopback != 0 || o.Addr().IsLoopback()
 }
 
-// ownAddrs gives the addresses of the interfaces that are up.
+// ownAddrs returns the addresses of the interfaces that are up.
 func ownAddrs() (own []ownAddr, err error) {
 	inters, err := net.Interfaces()
 	if err != nil {

@@ -55,8 +55,7 @@ func (in *inflow) take(s *stream) {
 	in.evict(victim, "full")
 }
 
-// place is 1 for a stream that another agent opened, and that has not sent all of its
-// request: those are limited.
+// place is 1 for an accepted stream whose request is not complete, else 0.
 func (s *stream) place() int {
 	if s.to == "" && !s.whole {
 		return 1
@@ -94,9 +93,8 @@ func (in *inflow) grow(s *stream, n int) error {
 	return nil
 }
 
-// complete notes that all of a stream's request has come, and that it waits for its
-// turn. When too many do, the newest one of the host that has the most is closed: the others
-// have waited longer.
+// complete records that a stream's request is complete and waits for its turn. If too
+// many streams wait, it closes the newest one of the host that has the most.
 func (in *inflow) complete(s *stream) {
 	in.mu.Lock()
 	s.whole = true
@@ -113,7 +111,7 @@ func (in *inflow) complete(s *stream) {
 	in.evict(victim, "full")
 }
 
-// waits is 1 for a stream whose request has all come.
+// waits is 1 for an accepted stream whose request is complete, else 0.
 func (s *stream) waits() int {
 	if s.whole {
 		return 1
@@ -121,8 +119,8 @@ func (s *stream) waits() int {
 	return 0
 }
 
-// worst finds the host that has most of something, and gives its stream that has
-// most of it; of several the oldest, or the newest. mu is held.
+// worst finds the host with the highest sum of of, and returns its stream with the
+// highest value; among equal ones the oldest, or the newest. mu is held.
 func (in *inflow) worst(of func(*stream) int, newest bool) *stream {
 	sums := make(map[netip.Prefix]int, len(in.mu.open))
 	most := 0

@@ -6,28 +6,28 @@ import (
 )
 
 const (
-	// servedAtOnce is how many requests of others memberlist works at: each may bring and
-	// take the state of the whole flock. The next ones wait for their turn, so that
-	// hundreds of agents that join at once leave time for the election.
+	// servedAtOnce bounds the requests that memberlist handles at the same time: each may
+	// carry the state of the whole flock. Others wait for their turn, so that hundreds of
+	// agents that join at once leave time for the election.
 	servedAtOnce = 2
-	// turnMost is how long one that is served may keep the next one waiting: it may be slow.
+	// turnMost is how long a request that is being handled may delay the next one.
 	turnMost = 20 * time.Millisecond
-	// turnWait is how long a request waits for its turn. Who sent it gives up then.
+	// turnWait is how long a request waits for its turn. Its sender gives up after that.
 	turnWait = 8 * time.Second
 )
 
-// turns lets requests through in the order in which they come.
+// turns lets requests through in the order of their arrival.
 type turns struct {
-	head   chan struct{} // of capacity 1: held by the one that is next
-	served chan struct{} // a place for each that is served
+	head   chan struct{} // of capacity 1: held by the request that is next
+	served chan struct{} // has an element for each request that is being handled
 }
 
 func newTurns() turns {
 	return turns{head: make(chan struct{}, 1), served: make(chan struct{}, servedAtOnce)}
 }
 
-// wait waits for a turn; false: it did not come in time. The end of ctx ends the wait.
-// What it gives must be called when the request is served.
+// wait waits for a turn, until turnWait or the end of ctx; then ok is false. The caller
+// calls done when the request has been handled.
 func (t *turns) wait(ctx context.Context) (done func(), ok bool) {
 	late := time.NewTimer(turnWait)
 	defer late.Stop()

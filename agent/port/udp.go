@@ -36,8 +36,8 @@ type Transport interface {
 	Close() error
 }
 
-// Batcher is a Transport that sends several datagrams for little more than one
-// costs. failed hears which of them could not be sent, before WriteAll returns.
+// Batcher is a Transport that can send several datagrams by one system call. WriteAll
+// calls failed for each that could not be sent.
 type Batcher interface {
 	WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error))
 }

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagrams sends and receives without Go's network poller: the socket never blocks.
+// datagrams sends and receives on a non-blocking socket without Go's network poller.
 // With the poller, as in package net, the scheduler wakes its monitor thread at each
-// call that follows a rest; an idle agent rests between any two datagrams, and that took
-// a third of all its CPU.
+// call after a pause. An idle agent pauses between datagrams, and that took a third of
+// all its CPU.
 type datagrams struct {
 	conn *net.UDPConn
 	raw  syscall.RawConn
@@ -33,7 +33,7 @@ type datagrams struct {
 		sent   int
 		errno  syscall.Errno
 	}
-	in struct { // the reading goroutine's
+	in struct { // used by the reading goroutine only
 		batch
 		from [batchSize]unix.RawSockaddrInet6
 		buf  [batchSize][]byte
@@ -55,7 +55,7 @@ type message struct {
 	length uint32
 }
 
-// set has message i carry b, to or from an address of so many bytes.
+// set makes message i carry b, to or from an address of addrLen bytes.
 func (c *batch) set(i int, b []byte, addr *unix.RawSockaddrInet6, addrLen uint32) {
 	c.parts[i].Base = &b[0]
 	c.parts[i].SetLen(len(b))
@@ -85,8 +85,8 @@ func (d *datagrams) writeTo(b []byte, to netip.AddrPort) (err error) {
 	return err
 }
 
-// writeAll sends datagrams, as many as possible by each system call. failed
-// hears which of them could not be sent.
+// writeAll sends datagrams, as many as possible by each system call. It calls failed
+// for each that could not be sent.
 func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
 	for i := 0; i < len(b); {
 		sent, err := d.writeSome(b[i:], to[i:])
@@ -102,8 +102,8 @@ func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int,
 	}
 }
 
-// writeSome makes one system call and tells how many datagrams left, from the
-// first on. 0 without an error: package net must send the first. An error is the first one's.
+// writeSome makes one system call and returns how many datagrams it sent, from the
+// first on. An error is about the first. 0 and no error: package net must send it.
 func (d *datagrams) writeSome(b [][]byte, to []netip.AddrPort) (sent int, err error) {
 	out := &d.out
 	out.Lock()
@@ -134,12 +134,12 @@ func (d *datagrams) writeSome(b [][]byte, to []netip.AddrPort) (sent int, err er
 	return 0, os.NewSyscallError("sendmmsg", out.errno)
 }
 
-// takes tells whether the kernel is given a datagram as it is.
+// takes reports whether writeSome may pass this datagram to the kernel.
 func (d *datagrams) takes(b []byte, addr netip.Addr) bool {
 	return len(b) > 0 && addr.Zone() == "" && (d.v6 || addr.Unmap().Is4())
 }
 
-// address puts an address where the kernel reads it, and gives its length.
+// address writes an address in the kernel's form and returns its length.
 func (d *datagrams) address(at *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
 	*at = unix.RawSockaddrInet6{}
 	if d.v6 {
@@ -176,9 +176,9 @@ func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
 	}
 }
 
-// receiveSome makes one system call and tells whether there may be more. If not,
-// it is called again when something comes: what comes between this call and the
-// wait for it is not missed, because no call of Read begins in between.
+// receiveSome makes one system call and reports whether there may be more datagrams. If
+// not, the runtime calls it again when some arrive. None is missed in between, because
+// no call of Read begins then.
 func (d *datagrams) receiveSome(fd uintptr, packet func([]byte, netip.AddrPort)) (more bool) {
 	in := &d.in
 	for i, buf := range in.buf {
@@ -194,7 +194,7 @@ func (d *datagrams) receiveSome(fd uintptr, packet func([]byte, netip.AddrPort))
 	return n == batchSize
 }
 
-// sender reads an address that the kernel has written.
+// sender reads an address in the kernel's form.
 func sender(from *unix.RawSockaddrInet6) netip.AddrPort {
 	if from.Family == unix.AF_INET {
 		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))

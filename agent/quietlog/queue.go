@@ -113,7 +113,7 @@ func (q *Queue) next() (line []byte, ok bool) {
 	return line, true
 }
 
-// takeDropped gives how many to report, once there is room for the report.
+// takeDropped returns how many to report, once there is room for the report.
 func (q *Queue) takeDropped() (n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -45,7 +45,7 @@ func (q *Log) Warn(key, msg string, args ...any) {
 	}
 }
 
-// Due tells whether a line of this key may be written now. The caller writes it.
+// Due reports whether a line of this key may be written now. The caller writes it.
 func (q *Log) Due(key string) bool {
 	now := time.Now()
 	q.mu.Lock()
@@ -63,7 +63,7 @@ func (q *Log) Due(key string) bool {
 	return true
 }
 
-// ThirdTime tells whether a host was seen to be the same thing three times in
+// ThirdTime reports whether a host was seen to be the same thing three times in
 // a row. One datagram is not enough: it may be damaged where it names the flock
 // or the key of its sender.
 func (q *Log) ThirdTime(host, what string) bool {
