@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"net"
 	"net/http"
@@ -129,10 +130,35 @@ func (c *container) look(ctx context.Context) (managedState, error) {
 	case said.HostConfig.AutoRemove:
 		s.refusal = "it was created with --rm: the engine removes it once it has ended"
 	}
+	s.whole = s.refusal == "" // else the engine may start it again
 	if s.running && said.State.Pid != 0 {
 		s.procs = containerProcesses(said.State.Pid, said.ID)
 	}
 	return s, nil
+}
+
+// underWay looks for a folder of that name where engines make them: they put the first
+// process into it, and then make it what the image says.
+func (c *container) underWay(id string) *processes {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || id == "" {
+		return nil
+	}
+	var lines []string
+	for _, hierarchy := range []string{"0::", "1:freezer:"} {
+		root := cgroupDir(string(mounts), hierarchy+"/")
+		if root == "" {
+			continue
+		}
+		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // what cannot be read holds none of them
+			if err == nil && d.IsDir() && strings.Contains(d.Name(), id) {
+				lines = append(lines, hierarchy+strings.TrimPrefix(path, strings.TrimSuffix(root, "/")))
+				return filepath.SkipDir
+			}
+			return nil
+		})
+	}
+	return findProcesses(lines...)
 }
 
 // containerProcesses finds the cgroup of a container by its first process. The id

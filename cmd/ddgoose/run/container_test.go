@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +30,7 @@ type fakeEngine struct {
 
 	mu       sync.Mutex
 	cond     *sync.Cond
+	pid      int // of its first process; 0: it has none
 	running  bool
 	code     int
 	deaf     bool // to SIGTERM
@@ -66,9 +70,13 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !found || e.removed:
 		answer(404, map[string]any{"message": "No such container"})
 	case what == "json":
+		pid := 0
+		if e.running {
+			pid = e.pid
+		}
 		answer(200, map[string]any{
-			"Id":         "fake-" + filepath.Base(filepath.Dir(e.socket)),
-			"State":      map[string]any{"Running": e.running, "ExitCode": e.code},
+			"Id":         e.id(),
+			"State":      map[string]any{"Running": e.running, "ExitCode": e.code, "Pid": pid},
 			"HostConfig": map[string]any{"RestartPolicy": map[string]any{"Name": e.policy}, "AutoRemove": e.removes},
 		})
 	case what == "start":
@@ -98,6 +106,24 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(204)
 	}
+}
+
+func (e *fakeEngine) id() string { return "fake-" + filepath.Base(filepath.Dir(e.socket)) }
+
+// process starts a process in the container's own cgroup.
+func (e *fakeEngine) process() *exec.Cmd {
+	e.t.Helper()
+	group := &cgroup{filepath.Join(needCgroup(e.t), e.id())}
+	group.remove() // one that was killed kills what starts in it
+	require.NoError(e.t, group.make())
+	e.t.Cleanup(group.remove)
+	dir, err := group.open()
+	require.NoError(e.t, err)
+	defer dir.Close()
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Pdeathsig: syscall.SIGKILL}
+	require.NoError(e.t, cmd.Start())
+	return cmd
 }
 
 // end has the container end by itself.
@@ -211,6 +237,114 @@ func TestContainerThatStartsLateDoesNotOutliveItsKill(t *testing.T) {
 	bury(m, func() {})
 	require.False(t, e.runs())
 	require.Equal(t, outcome{code: 137}, <-outcomes)
+}
+
+// TestContainerIsGoneWhenItsProcessesAre, before its engine finds that: on a busy machine
+// that takes longer than a lease. An engine that would start it again must say so itself.
+func TestContainerIsGoneWhenItsProcessesAre(t *testing.T) {
+	for _, policy := range []string{"no", "always"} {
+		e := newFakeEngine(t)
+		process := e.process()
+		e.set(func() { e.pid, e.immortal = process.Process.Pid, true })
+		m := e.web(&notes{})
+		outcomes := m.start(nil)
+		soon(t, "its processes are seen", func() bool { return m.procs().populated() })
+		if policy != "no" { // somebody changes it meanwhile
+			e.set(func() { e.policy = policy })
+			asked := e.count("GET json")
+			soon(t, "its policy is seen", func() bool { return e.count("GET json") > asked+1 })
+		}
+		require.False(t, m.gone())
+		m.kill()
+		require.Error(t, process.Wait(), "it was killed")
+		if policy == "no" {
+			soon(t, "it is gone", m.gone)
+		}
+		require.True(t, e.runs(), "says the engine")
+		require.Equal(t, policy == "no", m.gone())
+		again := m.start(nil)
+		require.False(t, m.gone(), "the next start is under way")
+		require.Empty(t, again)
+		e.set(func() { e.pid = 0 })
+		e.end(137)
+		require.Equal(t, 137, (<-outcomes).code)
+		if policy != "no" {
+			require.Equal(t, CodeNotRunable, (<-again).code)
+			continue
+		}
+		soon(t, "the next start", e.runs)
+		e.end(3)
+		require.Equal(t, 3, (<-again).code)
+		soon(t, "it is gone", m.gone)
+	}
+}
+
+// TestContainerIsKilledWhileItsEngineStartsIt: its process is there before the engine says so.
+func TestContainerIsKilledWhileItsEngineStartsIt(t *testing.T) {
+	e := newFakeEngine(t)
+	e.hold = make(chan struct{})
+	m := e.web(&notes{})
+	outcomes := m.start(nil)
+	soon(t, "the start", func() bool { return e.count("POST start") == 1 })
+	process := e.process()
+	m.kill()
+	require.Error(t, process.Wait(), "it was killed")
+	require.False(t, m.gone(), "the engine may start another one")
+	late := e.process()
+	e.set(func() { e.pid, e.immortal = late.Process.Pid, true }) // only its cgroup ends it
+	close(e.hold)
+	require.Error(t, late.Wait(), "killed when it was seen")
+	soon(t, "it is gone", m.gone)
+	e.end(137)
+	require.Equal(t, 137, (<-outcomes).code)
+}
+
+// TestHeirNeedsNoEngineToKnowThatAContainerIsGone: the guard has told where its processes are.
+func TestHeirNeedsNoEngineToKnowThatAContainerIsGone(t *testing.T) {
+	e := newFakeEngine(t)
+	guards, heir := e.web(&notes{}), e.web(&notes{})
+	guards.found = func(told traces) {
+		text, err := json.Marshal(report{Traces: &told})
+		require.NoError(t, err)
+		var m report
+		require.NoError(t, json.Unmarshal(text, &m))
+		heir.learn(*m.Traces)
+	}
+	process := e.process()
+	e.set(func() { e.pid, e.immortal = process.Process.Pid, true })
+	outcomes := guards.start(nil)
+	heir.doubt()
+	require.False(t, heir.gone(), "a start is under way")
+	soon(t, "its processes are seen", func() bool { return guards.procs().populated() })
+	heir.doubt()
+	require.False(t, heir.gone())
+	heir.kill()
+	require.Error(t, process.Wait(), "it was killed")
+	require.True(t, heir.gone())
+	require.True(t, e.runs(), "says the engine")
+	e.end(137)
+	require.Equal(t, 137, (<-outcomes).code)
+}
+
+// TestWhatForksAwayIsFrozenAndKilled where there is no cgroup.kill: each process of the
+// command starts the next one and ends, faster than one can look.
+func TestWhatForksAwayIsFrozenAndKilled(t *testing.T) {
+	const freezer = "/sys/fs/cgroup/freezer"
+	dir := filepath.Join(freezer, fmt.Sprintf("ddgoose-test-%d", os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("SKIPPED: no cgroups of version 1 can be made here: %v", err)
+	}
+	t.Cleanup(func() { soon(t, "its end", func() bool { return unix.Rmdir(dir) == nil }) })
+	p := findProcesses("6:freezer:/" + filepath.Base(dir))
+	require.Equal(t, &processes{cgroup{dir}, dir}, p)
+	for range 30 { // one look is lucky often
+		cmd := exec.Command("sh", "-c", `echo $$ > "$0"/cgroup.procs; f() { (f &) ; exit; }; f & f & f & f & wait`, dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		require.NoError(t, cmd.Run())
+		require.True(t, p.populated())
+		p.kill()
+		soon(t, "one call is enough", func() bool { return !p.populated() })
+	}
 }
 
 func TestContainerThatMayNotBeRunIsRefused(t *testing.T) {

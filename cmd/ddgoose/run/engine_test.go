@@ -3,6 +3,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -133,11 +134,17 @@ func (e *realEngine) runs(name string) bool {
 	return e.run("inspect", "--format", "{{.State.Running}}", name) == "true"
 }
 
+// managedFlock are three agents whose lease a manager of processes can keep to.
+func managedFlock() flock.Options {
+	lease := cmp.Or(*overlapLease, time.Second)
+	return flock.Options{Agents: 3, Lease: lease, Heartbeat: lease / 10}
+}
+
 // TestNoTwoContainersAreAliveAtOnce forces changes of goose in every way we know.
 // One container of three ignores SIGTERM.
 func TestNoTwoContainersAreAliveAtOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e *realEngine) {
-		f := e.farm(flock.Options{Agents: 3, Lease: 500 * time.Millisecond, Heartbeat: 50 * time.Millisecond})
+		f := e.farm(managedFlock())
 		f.burn(*overlapLoad)
 		for i, agent := range f.flock.Names() {
 			var args []string

@@ -70,7 +70,7 @@ func Guard(argv []string, stderr io.Writer) int {
 	}
 	g.hello = *first.Hello
 	if g.actor, err = g.newActor(argv); err != nil {
-		l.say(failure(err))
+		l.sayLast(failure(err))
 		return 1
 	}
 	g.client = client.New(g.Socket).Election(g.Election)
@@ -100,6 +100,9 @@ func (g *guard) newActor(argv []string) (actor, error) {
 	}
 	if m, err := newManaged(g.Container, g.Unit, g.Grace, g.note); m != nil || err != nil {
 		hasten(0)
+		if err == nil {
+			m.found = func(t traces) { g.link.say(report{Traces: &t}) }
+		}
 		return m, err
 	}
 	b, err := newBrood()
@@ -169,18 +172,18 @@ func (g *guard) serve(ctx context.Context) {
 		err := g.lead(ctx, s)
 		switch {
 		case g.code != nil:
-			g.link.say(report{Code: g.code})
+			g.link.sayLast(report{Code: g.code})
 			return
 		case ctx.Err() != nil:
 			return
 		case g.begun && g.onlyOnce():
-			g.link.say(report{NotGoose: lead.StoppedEarly})
+			g.link.sayLast(report{NotGoose: lead.StoppedEarly})
 			return
 		case errors.Is(err, lead.ErrNotGoose):
-			g.link.say(report{NotGoose: err.Error()})
+			g.link.sayLast(report{NotGoose: err.Error()})
 			return
 		case s.Refusal() != nil:
-			g.link.say(failure(s.Refusal()))
+			g.link.sayLast(failure(s.Refusal()))
 			return
 		case g.late.hopeless():
 			g.note("work here took up to %v to end, too long for the lease (--lease): waiting until that is better", (g.late.needs() + g.late.seen()).Round(time.Millisecond))

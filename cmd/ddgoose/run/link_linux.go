@@ -1,7 +1,6 @@
 package run
 
 import (
-	"duckduckgoose/agent/api"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api"
 )
 
 // hello is what run tells a new guard: see [Work].
@@ -30,6 +31,7 @@ type order struct {
 type report struct {
 	Deadline *deadline `json:"deadline,omitempty"` // to be echoed
 	Working  *bool     `json:"working,omitempty"`  // whether anything runs
+	Traces   *traces   `json:"traces,omitempty"`   // of what a manager runs
 	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something does not die
 	Code     *int      `json:"code,omitempty"`     // CMD has ended by itself: the end
 	NotGoose string    `json:"notGoose,omitempty"` // not within Try, and why: the end
@@ -85,15 +87,31 @@ func newLink(f *os.File) (*link, error) {
 	return &link{u}, nil
 }
 
-// say sends a message. When the other end takes nothing it is dropped: what
-// must be known will be asked for again, or the silence itself speaks.
+// say sends a message, and waits for nothing. When the other end takes nothing, because
+// it is stopped and many wait for it, the message is dropped: what must be known will be
+// asked for again, or the silence itself speaks. A deadline for the write would drop
+// messages on a busy machine: it may have passed before the write begins.
 func (l *link) say(m any) {
+	raw, err := l.conn.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	_ = raw.Write(func(fd uintptr) bool {
+		_ = unix.Send(int(fd), pack(m), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) // its end is seen by hear
+		return true
+	})
+}
+
+// sayLast sends the message that says how all ended, and waits until the other end takes
+// it or is gone.
+func (l *link) sayLast(m any) { _, _ = l.conn.Write(pack(m)) }
+
+func pack(m any) []byte {
 	packet, err := json.Marshal(m)
 	if err != nil {
 		panic(fmt.Sprintf("run: message %+v: %v", m, err))
 	}
-	_ = l.conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // a closed link fails below
-	_, _ = l.conn.Write(packet)                                        // its end is seen by hear
+	return packet
 }
 
 // hear waits for the next message; io.EOF: the other process is gone.

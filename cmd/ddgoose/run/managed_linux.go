@@ -22,6 +22,10 @@ const (
 	managerBurial = 100 * time.Millisecond
 	// lookPause spaces the looks at what runs; the first ones come sooner.
 	lookPause = 100 * time.Millisecond
+	// killPause does so for what is killed, until it has no process.
+	killPause = 5 * time.Millisecond
+	// policyPause spaces the questions whether the manager will start again what ends.
+	policyPause = 2 * time.Second
 )
 
 // manager runs processes on behalf of others: a container engine, systemd. They
@@ -31,6 +35,9 @@ type manager interface {
 	self() string
 	// start returns when what is run was started or will be by itself.
 	start(context.Context) error
+	// underWay finds the processes of a start that is under way, by the id that look gives;
+	// nil: there are none, or nobody can know.
+	underWay(id string) *processes
 	// stop asks what runs to end, and ends it itself after the grace if it can.
 	stop(context.Context, time.Duration) error
 	// kill ends what runs, and a start that is under way.
@@ -45,10 +52,12 @@ type managedState struct {
 	code    int        // of the last run
 	refusal string     // why it must not be run; "": it may
 	procs   *processes // nil: none are seen
+	whole   bool       // once it is started: without a process nothing runs, nor will
 }
 
-// managed is the actor that a manager runs. That it is gone both the manager and
-// the cgroup must say.
+// managed is the actor that a manager runs. That it is gone, its cgroup says as soon as
+// its processes have ended, where that is the whole truth: a manager takes longer, on a
+// busy machine too long. Elsewhere the manager must say so, and the cgroup too.
 type managed struct {
 	manager
 	grace   time.Duration
@@ -58,14 +67,34 @@ type managed struct {
 	killing atomic.Bool   // a kill by the manager is under way
 	asked   atomic.Int64  // stops and kills under way, which must not meet the next start
 	turn    sync.Mutex    // held while something is run here
+	found   func(traces)  // told where the processes are; nil: nobody wants to know
 
 	mu struct { // guards what follows
 		sync.Mutex
-		busy   bool       // something may run, or be started
-		barred bool       // kill was called since the last start
-		procs  *processes // the last that were seen since the last start
-		unstop func()     // gives up a stop that is under way
+		stint  *stint // nil: nothing was ever run
+		barred bool   // kill was called since the last start
+		id     string // by the manager
+		heard  traces // of the guard's start
+		unstop func() // gives up a stop that is under way
 	}
+}
+
+// stint is one start of what is run, until its end. The lock of managed guards it.
+type stint struct {
+	traces
+	over bool // the manager says so
+}
+
+// traces tell where the processes of a start are. The guard reports them to run.
+type traces struct {
+	Starting bool       `json:"starting,omitempty"` // the manager has not said what came of the start
+	Procs    *processes `json:"procs,omitempty"`    // the last that were seen since then
+	Whole    bool       `json:"whole,omitempty"`    // Procs tell of the end, the manager need not
+}
+
+// ended needs the lock.
+func (st *stint) ended() bool {
+	return !st.Procs.populated() && (st.over || !st.Starting && st.Whole && st.Procs != nil)
 }
 
 var _ actor = (*managed)(nil)
@@ -88,7 +117,7 @@ func newManaged(container, unit string, grace time.Duration, note func(string, .
 // claim refuses what must not be run or another run has, and ends what runs already.
 // release is called when this run ends.
 func (m *managed) claim() (release func(), err error) {
-	s, err := m.ask()
+	s, err := m.ask(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +126,15 @@ func (m *managed) claim() (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%v: another ddgoose run has it", m)
 	}
-	m.began()
-	defer m.over()
-	m.clear(s)
+	st := m.began(traces{})
+	defer m.over(st)
+	m.clear(st, s)
 	return func() { _ = lock.Close() }, nil // it holds nothing
 }
 
 // ask looks once, and knows a reason not to run as an error.
-func (m *managed) ask() (managedState, error) {
-	s, err := m.see()
+func (m *managed) ask(st *stint) (managedState, error) {
+	s, err := m.see(st)
 	if err == nil && s.refusal != "" {
 		err = errors.New(s.refusal)
 	}
@@ -116,89 +145,133 @@ func (m *managed) ask() (managedState, error) {
 }
 
 // clear ends what somebody else started: it has not this period's token.
-func (m *managed) clear(s managedState) {
+func (m *managed) clear(st *stint, s managedState) {
 	if s.running {
 		m.note("%v runs already, and not for this goose: stopping it", m)
 		m.askStop()
-		m.watch() // its code is not ours
+		m.watch(st) // its code is not ours
 	}
 }
 
 func (m *managed) start([]string) <-chan outcome {
-	m.began()
+	st := m.began(traces{Starting: true})
 	ended := make(chan outcome, 1)
 	go func() {
-		defer m.over()
+		defer m.over(st)
 		m.turn.Lock()
 		defer m.turn.Unlock()
-		code, err := m.run()
+		code, err := m.run(st)
 		ended <- outcome{code, err}
 	}()
 	return ended
 }
 
-func (m *managed) began() {
+func (m *managed) began(t traces) *stint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mu.busy, m.mu.barred, m.mu.procs = true, false, nil
+	m.mu.stint, m.mu.barred = &stint{traces: t}, false
+	m.tellTraces()
+	return m.mu.stint
 }
 
-func (m *managed) over() {
+// tellTraces needs the lock.
+func (m *managed) tellTraces() {
+	if m.found != nil {
+		m.found(m.mu.stint.traces)
+	}
+}
+
+func (m *managed) over(st *stint) {
 	m.mu.Lock()
-	m.mu.busy = false
+	st.over = true
 	m.mu.Unlock()
 	tell(m.news)
 }
 
-func (m *managed) run() (int, error) {
-	s, err := m.ask()
+func (m *managed) run(st *stint) (int, error) {
+	s, err := m.ask(st)
 	if err != nil {
 		return CodeNotRunable, err
 	}
-	m.clear(s)
-	m.mu.Lock()
-	barred := m.mu.barred
-	m.mu.Unlock()
-	if barred {
+	m.clear(st, s)
+	if !m.settled() {
 		return CodeNotRunable, errBarred
 	}
 	if err := m.manager.start(context.Background()); err != nil {
 		m.kill() // it may have started all the same
-		m.watch()
+		m.watch(st)
 		return CodeNotRunable, fmt.Errorf("%v: %w", m, err)
 	}
-	return m.watch()
+	m.mu.Lock()
+	st.traces = traces{}
+	m.mu.Unlock()
+	return m.watch(st)
 }
 
-// doubt has gone wait for the manager's word: another process may have started something.
+// settled waits until no former stop or kill is under way; false: kill was called.
+func (m *managed) settled() bool {
+	for {
+		m.mu.Lock()
+		barred := m.mu.barred
+		m.mu.Unlock()
+		if barred || m.asked.Load() == 0 {
+			return !barred
+		}
+		select {
+		case <-m.kick:
+		case <-time.After(lookPause):
+		}
+	}
+}
+
+// learn takes what the guard's actor has found.
+func (m *managed) learn(t traces) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.heard = t
+}
+
+// doubt takes over from a dead guard, which may have started something. What is not
+// known from it, the manager must say.
 func (m *managed) doubt() {
-	m.began()
+	m.mu.Lock()
+	heard := m.mu.heard
+	m.mu.Unlock()
+	st := m.began(heard)
 	go func() {
-		defer m.over()
-		m.watch() // its code went with who started it
+		defer m.over(st)
+		m.watch(st) // its code went with who started it
 	}()
 }
 
 // watch waits for the end of what runs and gives its exit code. A manager is asked
 // when no process is seen: it costs more.
-func (m *managed) watch() (int, error) {
+func (m *managed) watch(st *stint) (int, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	said := false // who can kill it
-	for pause := time.Millisecond; ; pause = min(2*pause, lookPause) {
-		procs := m.procs()
-		if !procs.populated() {
-			s, err := m.see()
+	policy := time.Now()
+	for pause := time.Millisecond; ; pause *= 2 {
+		procs, barred := m.procsOf(st)
+		runs := procs.populated()
+		if !runs || !barred && time.Since(policy) > policyPause {
+			policy = time.Now()
+			tell(m.news)
+			s, err := m.see(st)
 			switch {
+			case runs:
 			case err == nil && !s.running:
 				return s.code, nil
 			case err != nil && procs != nil: // it ended, and so did its manager
 				return 1, fmt.Errorf("%v: %w", m, err)
 			}
 		}
-		if !said && pause == lookPause && !procs.killable() {
+		if !said && pause >= lookPause && !procs.killable() {
 			said = true
 			m.note("%v: only its manager can kill it, this process cannot", m)
+		}
+		if pause = min(pause, lookPause); runs && barred {
+			pause = min(pause, killPause)
 		}
 		timer.Reset(pause)
 		select {
@@ -209,23 +282,45 @@ func (m *managed) watch() (int, error) {
 	}
 }
 
-// see looks, and keeps which processes there are.
-func (m *managed) see() (managedState, error) {
+// see looks, and keeps in st, unless it is nil, which processes there are. Those that
+// come after the kill are killed.
+func (m *managed) see(st *stint) (managedState, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), managerTimeout)
 	defer cancel()
 	s, err := m.look(ctx)
-	if err == nil && s.procs != nil {
-		m.mu.Lock()
-		m.mu.procs = s.procs
-		m.mu.Unlock()
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.id = s.id
+	if st == nil || s.procs == nil {
+		return s, nil
+	}
+	st.Procs, st.Whole = s.procs, s.whole
+	if st == m.mu.stint {
+		m.tellTraces()
+		if m.mu.barred {
+			st.Procs.kill()
+		}
+	}
+	return s, nil
 }
 
+// procs are those of the present start.
 func (m *managed) procs() *processes {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.mu.procs
+	if m.mu.stint == nil {
+		return nil
+	}
+	return m.mu.stint.Procs
+}
+
+func (m *managed) procsOf(st *stint) (procs *processes, barred bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return st.Procs, m.mu.barred
 }
 
 func (m *managed) stop() {
@@ -265,12 +360,16 @@ func (m *managed) asking() (done func()) {
 func (m *managed) kill() {
 	m.mu.Lock()
 	m.mu.barred = true
-	unstop := m.mu.unstop
+	unstop, id := m.mu.unstop, m.mu.id
+	starting := m.mu.stint != nil && m.mu.stint.Starting
 	m.mu.Unlock()
 	if unstop != nil {
 		unstop()
 	}
 	m.procs().kill()
+	if starting {
+		m.underWay(id).kill() // the manager finds that the start failed, or ends what it has started
+	}
 	tell(m.kick)
 	if !m.killing.CompareAndSwap(false, true) {
 		return
@@ -290,7 +389,7 @@ func (m *managed) kill() {
 func (m *managed) gone() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.mu.busy && m.asked.Load() == 0 && !m.mu.procs.populated()
+	return m.mu.stint == nil || m.mu.stint.ended()
 }
 
 func (m *managed) changed() <-chan struct{} { return m.news }

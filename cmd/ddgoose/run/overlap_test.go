@@ -112,11 +112,11 @@ func (f *farm) stepDown(name string) {
 }
 
 var (
-	overlapChanges = flag.Int("overlap.changes", 12, "how many changes of goose TestNoTwoCommandsAreAliveAtOnce forces")
+	overlapChanges = flag.Int("overlap.changes", 12, "how many changes of goose the tests that no two work at once force")
 	overlapFor     = flag.Duration("overlap.for", 0, "force no more changes after this long; 0: all")
 	overlapCrowd   = flag.Int("overlap.crowd", 0, "how many more processes each command of TestNoTwoCommandsAreAliveAtOnce has")
 	overlapLease   = flag.Duration("overlap.lease", 0, "the length of a lease; 0: the profile's")
-	overlapLoad    = flag.Int("overlap.load", 0, "how many processes of TestNoTwoCommandsAreAliveAtOnce do nothing but use a processor")
+	overlapLoad    = flag.Int("overlap.load", 0, "how many processes do nothing but use a processor meanwhile")
 )
 
 // TestNoTwoCommandsAreAliveAtOnce forces changes of goose in every way we know.
@@ -206,18 +206,28 @@ func (f *farm) burn(processes int) {
 	}
 }
 
-// logSpare logs how much of the lease was left when all was gone, as the runs say.
+// logSpare logs how much of the lease was left when all was gone, as the runs say: ended
+// by the guard, or by run because its guard did not.
 func (f *farm) logSpare() {
-	var spare []time.Duration
-	for _, found := range regexp.MustCompile(`all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
-		left, err := time.ParseDuration(found[1])
+	spare := map[string][]time.Duration{}
+	for _, found := range regexp.MustCompile(`(token \d+: stopped)?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
+		left, err := time.ParseDuration(found[2])
 		require.NoError(f.t, err)
-		spare = append(spare, left)
+		by := "its guard"
+		if found[1] == "" {
+			by = "run"
+		}
+		spare[by] = append(spare[by], left)
+		if left < 0 {
+			f.t.Logf("late: %s", found[0])
+		}
 	}
 	require.NotEmpty(f.t, spare)
-	slices.Sort(spare)
-	f.t.Logf("of the lease were left at %d ends: least %v, 1 %% %v, 10 %% %v, median %v, most %v", len(spare),
-		spare[0], spare[len(spare)/100], spare[len(spare)/10], spare[len(spare)/2], spare[len(spare)-1])
+	for by, all := range spare {
+		slices.Sort(all)
+		f.t.Logf("of the lease were left at %d ends by %s: least %v, 1 %% %v, 10 %% %v, median %v, most %v", len(all), by,
+			all[0], all[len(all)/100], all[len(all)/10], all[len(all)/2], all[len(all)-1])
+	}
 }
 
 // TestFullStderrDelaysNoKill: a run has something to say when its guard is stopped, and must kill first.

@@ -25,7 +25,7 @@ func (m *managed) patrol(ctx context.Context, tick <-chan time.Time) {
 }
 
 func (m *managed) expel(ctx context.Context) {
-	s, err := m.see()
+	s, err := m.see(nil)
 	if err != nil || !s.running {
 		return
 	}

@@ -1,18 +1,32 @@
 package run
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // processes are those of a cgroup that another program made, of version 1 where it
 // is nowhere else. nil: none are known.
-type processes struct{ cgroup }
+type processes struct {
+	cgroup
+	freezer string // the folder in which version 1 stops them all; "": version 2, or there is none
+}
+
+func (p *processes) MarshalJSON() ([]byte, error) { return json.Marshal([]string{p.dir, p.freezer}) }
+
+func (p *processes) UnmarshalJSON(text []byte) error {
+	var dirs [2]string
+	err := json.Unmarshal(text, &dirs)
+	p.dir, p.freezer = dirs[0], dirs[1]
+	return err
+}
 
 // findProcesses takes lines as those of /proc/PID/cgroup, the best first.
 func findProcesses(lines ...string) *processes {
@@ -20,13 +34,23 @@ func findProcesses(lines ...string) *processes {
 	if err != nil {
 		return nil
 	}
+	p := &processes{}
 	for _, line := range lines {
-		p := &processes{cgroup{cgroupDir(string(mounts), line)}}
-		if _, err := os.Stat(p.file("procs")); err == nil && p.dir != "" {
-			return p
+		dir := cgroupDir(string(mounts), line)
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil || dir == "" {
+			continue
+		}
+		if p.dir == "" {
+			p.dir = dir
+		}
+		if strings.Contains(line, ":freezer:") {
+			p.freezer = dir
 		}
 	}
-	return nil
+	if p.dir == "" {
+		return nil
+	}
+	return p
 }
 
 // killable tells whether kill can work.
@@ -35,14 +59,52 @@ func (p *processes) killable() bool {
 }
 
 // kill kills all at once. Without cgroup.kill, which is of version 2 and Linux 5.14,
-// it kills what it finds; what is born meanwhile the next call finds.
+// it stops all, so that nothing is born meanwhile, and kills what it finds. What has
+// been born all the same the next call finds.
 func (p *processes) kill() {
 	if p == nil || p.cgroup.kill() {
 		return
 	}
-	for _, pid := range p.list() {
-		_ = unix.Kill(pid, unix.SIGKILL) // gone, or another user's: seen by who waits
+	defer p.freeze()()
+	killed := map[int]bool{}
+	for more, looks := true, 0; more && looks < maxLooks; looks++ {
+		more = false
+		for _, pid := range p.list() {
+			if !killed[pid] {
+				killed[pid], more = true, true
+				_ = unix.Kill(pid, unix.SIGKILL) // gone, or another user's: seen by who waits
+			}
+		}
 	}
+}
+
+const (
+	// freezeTries bounds the wait, by milliseconds, until all have stopped.
+	freezeTries = 10
+	// maxLooks is how often what was born before it stopped is looked for.
+	maxLooks = 4
+)
+
+// freeze stops all, as far as the kernel can; thaw lets the killed ones die.
+func (p *processes) freeze() (thaw func()) {
+	file, stop, start, state, stopped := p.file("freeze"), "1", "0", p.file("events"), "frozen 1"
+	if _, err := os.Stat(file); err != nil {
+		if p.freezer == "" {
+			return func() {}
+		}
+		file = filepath.Join(p.freezer, "freezer.state")
+		stop, start, state, stopped = "FROZEN", "THAWED", file, "FROZEN"
+	}
+	if os.WriteFile(file, []byte(stop), 0) != nil {
+		return func() {}
+	}
+	for range freezeTries {
+		if text, ok := readProc(state); !ok || strings.Contains(text, stopped) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return func() { _ = os.WriteFile(file, []byte(start), 0) } // it may be gone
 }
 
 // populated tells whether a process may live in the cgroup or below it.

@@ -1,9 +1,11 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -21,6 +23,7 @@ type runner struct {
 	left    mortal   // all that a dead guard may leave: brood, and the addresses
 	asked   int      // to stop, how often
 	repeat  Repeat
+	idle    time.Duration // since when nothing works
 }
 
 // warden is run's view of one guard.
@@ -38,6 +41,7 @@ type warden struct {
 	looked   time.Duration // when that was last judged
 	code     *int          // CMD has ended by itself
 	notGoose string        // why; "": it was, or is waited for
+	gaveUp   bool          // the guard was told that Try is over
 	failed   error
 	spare    string // for people, when it ended during its work; "": unknown
 }
@@ -52,7 +56,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 	}
 	defer b.close()
 	hasten(b.thread)
-	r := &runner{opts: opts, brood: b, left: b}
+	r := &runner{opts: opts, brood: b, left: b, idle: boottime.Now()}
 	if opts.Device != "" {
 		a, err := newAddresses(opts.Device, opts.Addresses)
 		if err != nil {
@@ -88,6 +92,8 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return CodeStopped, nil
 		case w.code != nil:
 			return *w.code, nil
+		case w.gaveUp && w.begun && opts.onlyOnce(): // it began when Try was over
+			return CodeNotGoose, errors.New(lead.StoppedEarly)
 		case w.notGoose != "":
 			return CodeNotGoose, errors.New(w.notGoose)
 		case w.failed != nil:
@@ -180,6 +186,7 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 	defer tick.Stop()
 	done, reports := ctx.Done(), w.reports
 	for {
+		tick.Reset(min(w.next(), max(r.patience(w), time.Millisecond)))
 		select {
 		case m, ok := <-reports:
 			if !ok { // the guard is gone, though nobody may have told of its end yet
@@ -190,7 +197,7 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 				}
 				break
 			}
-			w.hear(m)
+			r.hear(w, m)
 		case sig := <-r.opts.Signals:
 			if !r.repeat.Of(sig, time.Now()) {
 				r.stop(w)
@@ -200,7 +207,10 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 			r.stop(w)
 		case <-tick.C:
 			for range len(reports) { // what it has said goes before what it has not
-				w.hear(<-reports)
+				r.hear(w, <-reports)
+			}
+			if r.patience(w) <= 0 {
+				r.giveUp(w)
 			}
 			if left := w.left(); w.hung() {
 				r.bury()
@@ -209,14 +219,13 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 		case status := <-w.exit:
 			r.bury()
 			for m := range w.reports {
-				w.hear(m)
+				r.hear(w, m)
 			}
 			if status.Signaled() {
 				return status.Signal().String()
 			}
 			return fmt.Sprintf("exit code %d", status.ExitStatus())
 		}
-		tick.Reset(w.next())
 	}
 }
 
@@ -244,6 +253,46 @@ func (r *runner) stop(w *warden) {
 		return
 	}
 	w.link.say(order{Stop: true, Now: r.asked > 1})
+}
+
+// overtime is what Try may take beyond its own time or [lead.SilentTry]. Before that, the
+// guard gives up, and knows why.
+const overtime = 3 * time.Second
+
+// limit is how long nothing may work before this run gives up, whatever agent and guard
+// say or do not say.
+func (r *runner) limit() time.Duration { return max(*r.opts.Try, lead.SilentTry) + overtime }
+
+// patience is how long until this run gives up.
+func (r *runner) patience(w *warden) time.Duration {
+	switch {
+	case r.opts.Try == nil || w.working:
+		return math.MaxInt64
+	case w.gaveUp:
+		return r.idle + r.limit() + overtime - boottime.Now()
+	}
+	return r.idle + r.limit() - boottime.Now()
+}
+
+// giveUp tells the guard that Try is over. A guard that does not end then is killed.
+func (r *runner) giveUp(w *warden) {
+	if w.gaveUp {
+		r.bury()
+		return
+	}
+	w.gaveUp = true
+	w.notGoose = cmp.Or(w.notGoose, fmt.Sprintf("the command could not begin within %v; ddgoose why may tell the reason", r.limit()))
+	w.link.say(order{Stop: true, Now: true})
+}
+
+func (r *runner) hear(w *warden, m report) {
+	w.hear(m)
+	if m.Working != nil {
+		r.idle = boottime.Now()
+	}
+	if m.Traces != nil && r.managed != nil {
+		r.managed.learn(*m.Traces)
+	}
 }
 
 func (w *warden) hear(m report) {

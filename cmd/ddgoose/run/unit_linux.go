@@ -59,6 +59,9 @@ func (u *unitManager) start(ctx context.Context) error {
 	return err
 }
 
+// underWay: a unit's processes may come and go while it starts, and systemd knows them.
+func (u *unitManager) underWay(string) *processes { return nil }
+
 func (u *unitManager) stop(ctx context.Context, _ time.Duration) error {
 	conn, err := u.bus()
 	if err != nil {

@@ -204,7 +204,7 @@ func TestUnitWhoseStartWaitsIsNotGone(t *testing.T) {
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
 	soon(t, "it waits", func() bool {
-		s, err := m.see()
+		s, err := m.see(nil)
 		return err == nil && s.running
 	})
 	require.False(t, m.gone())
