@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +25,8 @@ const benchCodes = "Exit codes: 0 measured, 1 it failed, or saw two geese, 2 wro
 // benchOptions are the flags of every bench.
 type benchOptions struct {
 	bench.Options
-	json bool
+	json   bool
+	report string // a file
 }
 
 func newBenchCommand(env *environment) *cobra.Command {
@@ -35,7 +39,9 @@ agents answer that there are never two geese.
 ` + benchCodes,
 		Example: "  ddgoose bench failover\n  ddgoose bench steady --for 10m --load 2",
 	}
-	cmd.AddCommand(newBenchFailoverCommand(env), newBenchHandoffCommand(env), newBenchStartCommand(env), newBenchIdleCommand(env), newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env))
+	cmd.AddCommand(newBenchFailoverCommand(env), newBenchHandoffCommand(env), newBenchStartCommand(env), newBenchIdleCommand(env),
+		newBenchSteadyCommand(env), newBenchPauseCommand(env), newBenchElectionsCommand(env),
+		newBenchAPICommand(env), newBenchScaleCommand(env), newBenchAllCommand(env))
 	return cmd
 }
 
@@ -44,16 +50,33 @@ func newBenchFailoverCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "failover",
 		Short: "Kill the goose again and again",
-		Long: `Kills the goose (kill -9) again and again, and measures until a majority of all agents names
-another; lets geese step down, and measures the time between the old goose's last lease and
-the next one's first; and measures what each agent costs while nothing happens: CPU, memory
-and traffic.
+		Long: `Ends the goose again and again, and measures until a majority of all agents names another;
+lets geese step down, and measures the time between the old goose's last lease and the next
+one's first; and measures what each agent costs while nothing happens: CPU, memory and traffic.
+
+--how says how the goose ends:
+
+  kill   kill -9 of its process: the machine lives on
+  stop   kill -STOP, and kill -CONT when another is the goose
+  cut    its network is cut in both directions, and healed when another is the goose
+  power  kill -9 of its process and all that it started, at once: nothing is left to act for it
 
 ` + benchCodes,
-		Example: "  ddgoose bench failover\n  ddgoose bench failover --kills 20 --profile local --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		Example: `  ddgoose bench failover
+  ddgoose bench failover --kills 20 --profile local --json
+  ddgoose bench failover --how cut --loss 20% --delay 5ms --step-downs 0 --idle 0s`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Successor && o.Flock.Agents < 5 {
+				return usage("agents %d: want 5 or more, for a majority without the goose and its successor", o.Flock.Agents)
+			}
+			return o.run(cmd, env)
+		},
 	}
 	flags := cmd.Flags()
+	choiceFlag(flags, &o.How, "how", bench.Hows[0], "how the goose ends", bench.Hows...)
+	boolFlag(flags, &o.Successor, "successor", "the agent that is likely to follow ends at the same moment")
+	flagVar(flags, &o.Loss, "loss", "", "P", "the share of all packets that is lost, as 20%", parseLoss)
+	durationFlag(flags, &o.Delay, "delay", "", "how long each packet takes, one way")
 	numberFlag(flags, &o.Kills, "kills", "100", 100000, "how many geese are killed")
 	numberFlag(flags, &o.StepDowns, "step-downs", "20", 100000, "how many geese step down")
 	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
@@ -71,7 +94,7 @@ lease and the next one's first.
 
 ` + benchCodes,
 		Example: "  ddgoose bench handoff --step-downs 100",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
 	numberFlag(cmd.Flags(), &o.StepDowns, "step-downs", "50", 100000, "how many geese step down")
 	o.flags(cmd.Flags())
@@ -87,7 +110,7 @@ func newBenchIdleCommand(env *environment) *cobra.Command {
 
 ` + benchCodes,
 		Example: "  ddgoose bench idle --agents 20 --for 1m",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
 	durationFlag(cmd.Flags(), &o.Idle, "for", "30s", "how long")
 	o.flags(cmd.Flags())
@@ -110,8 +133,8 @@ process until a majority of all agents names the same goose.
 			if cmd.Flags().Changed("agents") {
 				sizes = []int{o.Flock.Agents}
 			}
-			return o.measure(cmd.Context(), env, func(ctx context.Context) (benchReport, error) {
-				return bench.Start(ctx, bench.StartOptions{Flock: o.Flock, Sizes: sizes, Starts: starts, Load: o.Load, Progress: o.Progress})
+			return o.measure(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) {
+				return bench.Start(ctx, bench.StartOptions{Flock: o.Flock, Sizes: sizes, Starts: starts, Load: o.Load, Seed: o.Seed, Progress: o.Progress})
 			})
 		},
 	}
@@ -132,7 +155,7 @@ is excused when it came while the bench itself was stalled for more than 100 ms.
 
 ` + benchCodes,
 		Example: "  ddgoose bench steady --for 10m --load 2",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
 	durationFlag(cmd.Flags(), &o.Steady, "for", "10m", "how long")
 	o.flags(cmd.Flags())
@@ -150,7 +173,7 @@ answer. It measures until a majority names another goose, too.
 
 ` + benchCodes,
 		Example: "  ddgoose bench pause --pauses 20",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
 	numberFlag(cmd.Flags(), &o.Pauses, "pauses", "10", 100000, "how many geese are stopped")
 	durationFlag(cmd.Flags(), &o.PauseFor, "for", "3s", "how long each is stopped")
@@ -176,8 +199,8 @@ spread evenly over the agents. The ratios are shown beside their targets.
 			if o.Flock.Agents < 2 || elections <= o.Flock.Agents {
 				return usage("elections %d of %d agents: want 2 agents or more, and more elections than agents", elections, o.Flock.Agents)
 			}
-			return o.measure(cmd.Context(), env, func(ctx context.Context) (benchReport, error) {
-				return bench.Elections(ctx, bench.ElectionsOptions{Flock: o.Flock, Elections: elections, For: lasts, Load: o.Load, Progress: o.Progress})
+			return o.measure(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) {
+				return bench.Elections(ctx, bench.ElectionsOptions{Flock: o.Flock, Elections: elections, For: lasts, Load: o.Load, Seed: o.Seed, Progress: o.Progress})
 			})
 		},
 	}
@@ -189,28 +212,49 @@ spread evenly over the agents. The ratios are shown beside their targets.
 
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	o.timing(flags)
+	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
+	o.outputs(flags)
+}
+
+func (o *benchOptions) timing(flags *pflag.FlagSet) {
 	profileFlag(flags, &o.Flock.Profile)
 	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "instead of the profile's")
 	durationFlag(flags, &o.Flock.Lease, "lease", "", "instead of the profile's")
-	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
+}
+
+// outputs are the flags of all benches.
+func (o *benchOptions) outputs(flags *pflag.FlagSet) {
+	numberFlag(flags, &o.Seed, "seed", "1", 1<<63, "seed of the moments of faults and of the network's")
+	stringFlag(flags, &o.report, "report", "", "FILE", "write a page with tables and plots as well")
 	jsonFlag(flags, &o.json)
 }
 
-// benchReport is what a bench has measured.
-type benchReport interface {
-	Table(io.Writer) error
-	Breaches() []string
+// parseLoss reads a share in percent.
+func parseLoss(s string) (float64, error) {
+	p, percent := strings.CutSuffix(s, "%")
+	n, err := strconv.ParseFloat(p, 64)
+	if !percent || err != nil || !(n >= 0 && n <= 90) {
+		return 0, errors.New("want a share from 0% to 90%")
+	}
+	return n / 100, nil
 }
 
-func (o *benchOptions) run(ctx context.Context, env *environment) error {
+func (o *benchOptions) run(cmd *cobra.Command, env *environment) error {
 	if o.Flock.Agents < 3 && o.Kills+o.StepDowns+o.Pauses > 0 {
 		return usage("agents %d: want 3 or more, for another to become the goose", o.Flock.Agents)
 	}
-	return o.measure(ctx, env, func(ctx context.Context) (benchReport, error) { return bench.Run(ctx, o.Options) })
+	return o.measure(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) { return bench.Run(ctx, o.Options) })
 }
 
-// measure lets do measure flocks of these options, and prints the report.
-func (o *benchOptions) measure(ctx context.Context, env *environment, do func(context.Context) (benchReport, error)) error {
+// resultText writes a result for people, and measuring gives it.
+type (
+	resultText = func(io.Writer, bench.Result) error
+	measuring  = func(context.Context) (bench.Result, error)
+)
+
+// measure lets do measure flocks of these options, and prints the result.
+func (o *benchOptions) measure(cmd *cobra.Command, env *environment, text resultText, do measuring) error {
 	timing := agent.Config{Profile: o.Flock.Profile, Heartbeat: o.Flock.Heartbeat, Lease: o.Flock.Lease}.Default()
 	if err := timing.Validate(); err != nil {
 		return usage("%w", err)
@@ -224,22 +268,37 @@ func (o *benchOptions) measure(ctx context.Context, env *environment, do func(co
 	if err := o.Flock.Check(); err != nil {
 		return usage("%w", err)
 	}
+	return o.tell(cmd, env, text, do)
+}
+
+// tell shows the progress of do, and prints its result by text unless as JSON.
+func (o *benchOptions) tell(cmd *cobra.Command, env *environment, text resultText, do measuring) (err error) {
+	var page *os.File
+	if o.report != "" {
+		if page, err = os.Create(o.report); err != nil {
+			return usage("report: %w", err)
+		}
+		defer func() { err = errors.Join(err, page.Close()) }()
+	}
 	bar := newProgress(env)
 	bar.last = time.Now()
 	o.Progress = func(p bench.Progress) { bar.show(p.Done, "", p.Left, p.What) }
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	report, err := do(ctx)
+	result, err := do(ctx)
 	bar.clear()
 	if err != nil {
 		return err
 	}
 	if o.json {
-		err = printJSON(env, report)
+		err = printJSON(env, result)
 	} else {
-		err = report.Table(env.stdout)
+		err = text(env.stdout, result)
 	}
-	if broken := report.Breaches(); err == nil && len(broken) > 0 {
+	if page != nil {
+		err = errors.Join(err, bench.Page(page, result, cmd.CommandPath(), env.version, time.Now()))
+	}
+	if broken := result.Breaches(); err == nil && len(broken) > 0 {
 		return fmt.Errorf("a promise was broken %d times: %s", len(broken), broken[0])
 	}
 	return err

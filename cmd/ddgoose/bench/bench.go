@@ -1,7 +1,7 @@
-// Package bench measures a real local flock: how long it is without a goose
-// when the goose is killed, paused or steps down, whether it keeps one on a
-// busy machine, and what it costs when nothing happens. It holds all it sees
-// against the promises of package netem/check.
+// Package bench measures a real local flock: how long it is without a goose when the
+// goose is killed, paused or steps down, whether it keeps its goose on a busy machine,
+// and what it costs while nothing happens. It checks everything that agents answer
+// against the promises, by package netem/check.
 package bench
 
 import (
@@ -13,25 +13,33 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// Options say what to measure; what is 0 is left out.
+// Options say what to measure. Fields that are 0 leave their part out.
 type Options struct {
 	Flock     flock.Options
 	Load      int           // spinning processes per core beside the flock
 	Idle      time.Duration // how long nothing happens
 	StepDowns int           // hand-overs
-	Kills     int           // kill -9 of the goose
+	Kills     int           // ends of the goose by How
+	How       string        // one of Hows; "" is kill
+	Successor bool          // the agent that would follow the goose ends with it
+	Loss      float64       // the share of datagrams that are lost, 0 to 1
+	Delay     time.Duration // of every datagram, one way
 	Steady    time.Duration // how long changes of the goose are counted
 	Pauses    int           // kill -STOP of the goose for PauseFor, then -CONT
 	PauseFor  time.Duration
+	Seed      uint64 // of the moments of faults, and of the network's
 	Progress  func(Progress)
 }
 
 // Report is what was measured. Durations are in milliseconds.
 type Report struct {
 	Setting
-	// Failover is from kill -9 of the goose until a majority of all agents
+	// Failover is from the end of the goose, by How, until a majority of all agents
 	// names another goose.
 	Failover *Distribution `json:"failover_ms,omitempty"`
+	// How the goose ended, and whether its first successor did too.
+	How       string `json:"how,omitempty"`
+	Successor bool   `json:"successor_too,omitempty"`
 	// HandOff is from the old goose's last lease until the next goose's first.
 	HandOff *Distribution `json:"hand_off_gap_ms,omitempty"`
 	// Pause is from kill -STOP of the goose until a majority names another.
@@ -43,25 +51,28 @@ type Report struct {
 	Verdict
 }
 
-// Setting is what was measured.
+// Setting describes the flock that was measured.
 type Setting struct {
 	Agents      int     `json:"agents"`
 	HeartbeatMS float64 `json:"heartbeat_ms"`
 	LeaseMS     float64 `json:"lease_ms"`
+	Netem       string  `json:"netem,omitempty"` // the fault rules on every agent
 	Load        int     `json:"spinning_per_core"`
+	Seed        uint64  `json:"seed"`
 }
 
 // Verdict ends every report.
 type Verdict struct {
-	// Impossible is what breaks a promise, two geese above all. It should be empty.
+	// Impossible lists broken promises, such as two geese. It should be empty.
 	Impossible []string `json:"impossible"`
 }
 
-// Breaches are the promises that were seen to be broken.
+// Breaches lists the broken promises.
 func (v *Verdict) Breaches() []string { return v.Impossible }
 
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
+	opts.Flock.Extra = append(opts.Flock.Extra, seeded(opts.Seed)...)
 	f, err := flock.Prepare(opts.Flock)
 	if err != nil {
 		return nil, err
@@ -70,7 +81,7 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	if err := f.StartAll(); err != nil {
 		return nil, err
 	}
-	w := newWatch(ctx, f)
+	w := newWatch(ctx, f, opts.Seed)
 	defer w.close()
 	steps := opts.plan()
 	defer steps.follow(ctx)()
@@ -79,7 +90,7 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		return nil, err
 	}
 	st := w.latest(f.Names()[0])
-	r = &Report{Setting: Setting{len(f.Names()), st.Heartbeat, st.LeaseMS, opts.Load}}
+	r = &Report{Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: opts.Load, Seed: opts.Seed}}
 	spinning, err := spin(opts.Load)
 	if err != nil {
 		return nil, err
@@ -95,6 +106,9 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	r.Impossible = w.judge.verdict()
 	return r, nil
 }
+
+// seeded are the agent flags that make the network's chance repeatable.
+func seeded(seed uint64) []string { return []string{"--netem-seed", fmt.Sprint(seed)} }
 
 // plan guesses how long each part takes. A flock must be whole again after each fault.
 func (o *Options) plan() *plan {
@@ -117,6 +131,8 @@ type Distribution struct {
 	P95    float64 `json:"p95"`
 	P99    float64 `json:"p99"`
 	Max    float64 `json:"max"`
+
+	samples []time.Duration // sorted
 }
 
 // distributionOf sums up by nearest rank; nil for no samples.
@@ -127,7 +143,7 @@ func distributionOf(samples []time.Duration) *Distribution {
 	s := slices.Sorted(slices.Values(samples))
 	at := func(percent int) float64 {
 		rank := (percent*len(s) + 99) / 100
-		return float64(s[max(rank-1, 0)]) / float64(time.Millisecond)
+		return ms(s[max(rank-1, 0)])
 	}
-	return &Distribution{N: len(s), Min: at(0), Median: at(50), P90: at(90), P95: at(95), P99: at(99), Max: at(100)}
+	return &Distribution{N: len(s), Min: at(0), Median: at(50), P90: at(90), P95: at(95), P99: at(99), Max: at(100), samples: s}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/netem"
 )
 
 func TestDistributionIsByNearestRank(t *testing.T) {
@@ -16,8 +18,14 @@ func TestDistributionIsByNearestRank(t *testing.T) {
 	for i := 100; i >= 1; i-- {
 		samples = append(samples, time.Duration(i)*time.Millisecond)
 	}
-	require.Equal(t, &Distribution{N: 100, Min: 1, Median: 50, P90: 90, P95: 95, P99: 99, Max: 100}, distributionOf(samples))
-	require.Equal(t, &Distribution{N: 1, Min: 7, Median: 7, P90: 7, P95: 7, P99: 7, Max: 7}, distributionOf([]time.Duration{7 * time.Millisecond}))
+	of := func(samples []time.Duration) Distribution {
+		d := *distributionOf(samples)
+		require.Len(t, d.samples, d.N)
+		d.samples = nil
+		return d
+	}
+	require.Equal(t, Distribution{N: 100, Min: 1, Median: 50, P90: 90, P95: 95, P99: 99, Max: 100}, of(samples))
+	require.Equal(t, Distribution{N: 1, Min: 7, Median: 7, P90: 7, P95: 7, P99: 7, Max: 7}, of([]time.Duration{7 * time.Millisecond}))
 	require.Equal(t, 2.0, distributionOf([]time.Duration{3e6, 1e6, 2e6}).Median)
 	require.Nil(t, distributionOf(nil))
 }
@@ -84,12 +92,12 @@ func TestIdleAddsUp(t *testing.T) {
 func TestTableShowsAll(t *testing.T) {
 	d := &Distribution{N: 3, Median: 499.25}
 	r := &Report{
-		Setting: Setting{5, 50, 500, 2}, Failover: d, HandOff: d, Pause: d, Samples: 9,
+		Setting: Setting{Agents: 5, HeartbeatMS: 50, LeaseMS: 500, Load: 2}, How: "kill", Failover: d, HandOff: d, Pause: d, Samples: 9,
 		Idle:   &Idle{Seconds: 30, Agents: []AgentCost{{Name: "a", Role: "goose", CPUPercent: 0.5}}},
 		Steady: &Steady{Seconds: 600, Changes: 1},
 	}
 	var b bytes.Buffer
-	require.NoError(t, r.Table(&b))
+	require.NoError(t, Text(&b, r))
 	for _, part := range []string{
 		"5 agents, heartbeat 50ms, lease 500ms, beside 2 spinning processes per core",
 		"failover (kill -9)", "hand-off gap (step-down)", "failover (kill -STOP)", "499.2", "goose", "1 changes of the goose", "9 answers", "Never two geese.",
@@ -98,7 +106,42 @@ func TestTableShowsAll(t *testing.T) {
 	}
 	r.Impossible = []string{"P2: two"}
 	b.Reset()
-	require.NoError(t, r.Table(&b))
+	require.NoError(t, Text(&b, r))
 	require.Contains(t, b.String(), "IMPOSSIBLE: P2: two")
 	require.NotContains(t, b.String(), "Never two geese.")
+}
+
+func TestAPageShowsAll(t *testing.T) {
+	d := distributionOf([]time.Duration{time.Millisecond, 2 * time.Millisecond, 17 * time.Millisecond})
+	r := &Report{Setting: Setting{Agents: 5}, How: "cut", Failover: d, Idle: &Idle{Agents: []AgentCost{{Name: "a<b", CPUPercent: 1}}}}
+	var b bytes.Buffer
+	require.NoError(t, Page(&b, r, "ddgoose bench failover", "v1", time.Unix(0, 0)))
+	for _, part := range []string{"ddgoose bench failover", "1 January 1970", "failover (network cut)", "<svg", "a&lt;b", "never two geese"} {
+		require.Contains(t, b.String(), part)
+	}
+	require.Equal(t, 3, strings.Count(b.String(), "<svg"), "a histogram, CPU and memory")
+	r.Impossible = []string{"P2: two"}
+	b.Reset()
+	require.NoError(t, Page(&b, r, "x", "v1", time.Unix(0, 0)))
+	require.Contains(t, b.String(), "<li>P2: two</li>")
+}
+
+func TestMarkdownHasATableForEach(t *testing.T) {
+	d := distributionOf([]time.Duration{time.Millisecond})
+	r := &StartReport{Setting: Setting{Agents: 3}, Flocks: []StartTime{{3, d}}}
+	var b bytes.Buffer
+	require.NoError(t, Markdown(&b, r))
+	require.Contains(t, b.String(), "|  | n | min | median |")
+	require.Contains(t, b.String(), "|---|--:|--:|")
+	require.Contains(t, b.String(), "| 3 agents | 1 | 1.0 |")
+}
+
+func TestFaultsOfTheNetworkAreRules(t *testing.T) {
+	for want, o := range map[string]Options{
+		"*: loss 20%": {Loss: 0.2}, "*: delay 5ms": {Delay: 5 * time.Millisecond}, "*: loss 0.5% delay 1s": {Loss: 0.005, Delay: time.Second},
+	} {
+		require.Equal(t, want, o.rules())
+		_, err := netem.Parse(want)
+		require.NoError(t, err)
+	}
 }

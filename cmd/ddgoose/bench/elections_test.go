@@ -70,7 +70,7 @@ func TestRatiosAreHeldAgainstTheirTargets(t *testing.T) {
 	_, err := json.Marshal(r)
 	require.NoError(t, err)
 	var b bytes.Buffer
-	require.NoError(t, r.Table(&b))
+	require.NoError(t, Text(&b, r))
 	for _, part := range []string{"5 agents, heartbeat 50ms", "20 to 20", "110000", "3.00", "missed", "met", "Never two geese."} {
 		require.Contains(t, b.String(), part)
 	}

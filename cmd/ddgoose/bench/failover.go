@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +19,7 @@ import (
 // failoverWait bounds how long a flock may be without a goose.
 const failoverWait = 30 * time.Second
 
-// repeat does something with a goose so many times, and sums up how long it took.
+// repeat calls do n times with the present goose and returns the distribution of its results.
 func repeat(ctx context.Context, steps *plan, what string, n int, do func(context.Context) (time.Duration, error)) (*Distribution, error) {
 	var times []time.Duration
 	for range n {
@@ -31,19 +33,57 @@ func repeat(ctx context.Context, steps *plan, what string, n int, do func(contex
 	return distributionOf(times), nil
 }
 
-// kills kills one goose after the other.
+// Hows are the ways in which a goose ends.
+var Hows = []string{"kill", "stop", "cut", "power"}
+
+// failoverBy names the measurement by how the goose ended.
+var failoverBy = map[string]string{
+	"kill": "failover (kill -9)", "stop": "failover (kill -STOP)", "cut": "failover (network cut)", "power": "failover (power cut)",
+}
+
+// kills ends one goose after the other.
 func (w *watch) kills(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
-	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, w.kill)
+	r.How, r.Successor = cmp.Or(o.How, Hows[0]), o.Successor
+	if o.Loss > 0 || o.Delay > 0 {
+		r.Netem = o.rules()
+		if err := w.f.SetNetem(ctx, r.Netem); err != nil {
+			return err
+		}
+	}
+	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, func(ctx context.Context) (time.Duration, error) {
+		return w.kill(ctx, r.How, o.Successor)
+	})
 	return err
 }
 
-// kill kills the goose and measures until a majority names another. The dead
-// one is started again and the flock settles before it returns.
-func (w *watch) kill(ctx context.Context) (time.Duration, error) {
+// rules are the fault rules of every agent.
+func (o *Options) rules() string {
+	rules := "*:"
+	if o.Loss > 0 {
+		rules += fmt.Sprintf(" loss %g%%", 100*o.Loss)
+	}
+	if o.Delay > 0 {
+		rules += " delay " + o.Delay.String()
+	}
+	return rules
+}
+
+// kill ends the goose, and the one that would follow it when asked, and measures
+// until a majority names another. It brings back what it ended, and returns when
+// the flock has settled.
+func (w *watch) kill(ctx context.Context, how string, successor bool) (time.Duration, error) {
 	old, token := w.goose()
 	a, err := w.f.Agent(old)
 	if err != nil {
 		return 0, err
+	}
+	victims := []*flock.Agent{a}
+	if successor {
+		next, err := w.successor(ctx, a)
+		if err != nil {
+			return 0, err
+		}
+		victims = append(victims, next)
 	}
 	if err := w.atRandom(ctx); err != nil {
 		return 0, err
@@ -52,25 +92,70 @@ func (w *watch) kill(ctx context.Context) (time.Duration, error) {
 		w.judge.hear(&s) // nobody may be the goose before this one's lease ends
 	}
 	at := time.Now()
-	if err := w.f.Kill(old); err != nil {
-		return 0, err
+	for _, v := range victims {
+		if err := end(ctx, v, how); err != nil {
+			return 0, err
+		}
 	}
 	d, err := w.another(ctx, at, token)
-	if err != nil {
-		return 0, err
+	for _, v := range victims {
+		err = errors.Join(err, w.bringBack(ctx, v, how))
 	}
-	<-a.Gone()
-	err = w.until(ctx, "the killed agent to be gone", failoverWait, func(up map[string]api.Status) bool {
-		_, there := up[old]
-		return !there
-	})
 	if err != nil {
-		return 0, err
-	}
-	if err := w.f.Start(old); err != nil {
 		return 0, err
 	}
 	return d, w.settled(ctx)
+}
+
+// successor gives the agent that is the most likely to follow the goose if it dies.
+func (w *watch) successor(ctx context.Context, goose *flock.Agent) (*flock.Agent, error) {
+	d, err := goose.Client().Doctor(ctx, time.Second) // the shortest that it takes
+	if err != nil {
+		return nil, err
+	}
+	for i := range d.Deaths {
+		if d.Deaths[i].Name == goose.Name && len(d.Deaths[i].Successors) > 0 {
+			return w.f.Agent(d.Deaths[i].Successors[0])
+		}
+	}
+	return nil, fmt.Errorf("nobody is known to follow %s if it dies", goose.Name)
+}
+
+// end ends what an agent does.
+func end(ctx context.Context, a *flock.Agent, how string) error {
+	switch how {
+	case "stop":
+		return a.Signal(syscall.SIGSTOP)
+	case "cut":
+		_, err := a.Client().SetNetem(ctx, "*: cut", 0)
+		return err
+	case "power":
+		return a.KillGroup()
+	}
+	return a.Signal(os.Kill)
+}
+
+// bringBack undoes end.
+func (w *watch) bringBack(ctx context.Context, a *flock.Agent, how string) error {
+	switch how {
+	case "stop":
+		return a.Signal(syscall.SIGCONT)
+	case "cut":
+		if rules := w.f.Rules(a.Name); rules != "" {
+			_, err := a.Client().SetNetem(ctx, rules, 0)
+			return err
+		}
+		return a.Client().ClearNetem(ctx)
+	}
+	<-a.Gone()
+	err := w.until(ctx, "the killed agent to be gone", failoverWait, func(up map[string]api.Status) bool {
+		_, there := up[a.Name]
+		return !there
+	})
+	if err != nil {
+		return err
+	}
+	return w.f.Start(a.Name)
 }
 
 // another measures until a majority of all agents names a goose of a later token.
@@ -83,13 +168,13 @@ func (w *watch) another(ctx context.Context, at time.Time, token uint64) (d time
 	return d, err
 }
 
-// stepDowns lets one goose after the other hand over.
+// stepDowns has one goose after another hand over.
 func (w *watch) stepDowns(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
 	r.HandOff, err = repeat(ctx, steps, "step-down", o.StepDowns, w.stepDown)
 	return err
 }
 
-// stepDown hands over and measures the time without any goose.
+// stepDown has the goose hand over and measures the time without a goose.
 func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 	old, token := w.goose()
 	a, err := w.f.Agent(old)
@@ -121,8 +206,8 @@ func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 // sampleEvery is how often each agent is asked while geese are paused.
 const sampleEvery = 3 * time.Millisecond
 
-// pauses stops one goose after the other for a while, as a debugger or a
-// hypervisor would, and asks all agents all the time.
+// pauses stops one goose after another for a while, as a debugger or a hypervisor
+// would, and asks all agents all the time.
 func (w *watch) pauses(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
 	if o.Pauses == 0 {
 		return nil
@@ -133,8 +218,8 @@ func (w *watch) pauses(ctx context.Context, o *Options, r *Report, steps *plan) 
 	return err
 }
 
-// pause stops the goose, measures until a majority names another, and lets the
-// old one go on when its time is over.
+// pause stops the goose, measures until a majority names another, and continues the old
+// one after PauseFor.
 func (w *watch) pause(ctx context.Context, lasts time.Duration) (time.Duration, error) {
 	old, token := w.goose()
 	a, err := w.f.Agent(old)
@@ -174,15 +259,15 @@ func startSampling(ctx context.Context, w *watch) *sampling {
 	return s
 }
 
-// stop gives how many answers came.
+// stop returns how many answers came.
 func (s *sampling) stop() int {
 	s.cancel()
 	s.ended.Wait()
 	return int(s.taken.Load())
 }
 
-// ask keeps asking one agent. An agent that is stopped answers when it goes
-// on, and that answer is the one that matters most: nothing times out.
+// ask asks one agent again and again, without a time-out: the answer of a stopped agent
+// comes when it continues, and is the most important one.
 func (s *sampling) ask(ctx context.Context, j *judge, a *flock.Agent) {
 	flock.Every(ctx, sampleEvery, func() {
 		if status, err := a.Client().Status(ctx); err == nil {

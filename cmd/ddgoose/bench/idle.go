@@ -8,7 +8,7 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// Idle is what each agent costs while nothing happens, and the worst of them.
+// Idle is the cost of each agent while nothing happens, and the highest.
 type Idle struct {
 	Seconds float64     `json:"seconds"`
 	Agents  []AgentCost `json:"agents"`
@@ -16,8 +16,8 @@ type Idle struct {
 	Worst   AgentCost   `json:"worst"`
 }
 
-// AgentCost is one agent's share. Traffic is datagrams, the election's and
-// gossip's; gossip's few streams are not in it.
+// AgentCost is the cost of one agent. Traffic counts the datagrams of elections and of
+// gossip, but not gossip's few streams.
 type AgentCost struct {
 	Name       string  `json:"name"`
 	Role       string  `json:"role"`        // goose, duck or observer
@@ -42,7 +42,7 @@ type use struct {
 	role   string
 }
 
-// idle measures what a flock costs that is left alone.
+// idle measures the cost of a flock while nothing happens.
 func (w *watch) idle(ctx context.Context, o *Options, r *Report, steps *plan) error {
 	if o.Idle == 0 {
 		return nil
@@ -59,7 +59,7 @@ func (w *watch) idle(ctx context.Context, o *Options, r *Report, steps *plan) er
 	return nil
 }
 
-// costs measures what each agent costs for a while.
+// costs measures the cost of each agent for d.
 func costs(ctx context.Context, f *flock.Flock, lasts time.Duration) (all []AgentCost, seconds float64, err error) {
 	before, err := uses(ctx, f)
 	if err != nil {

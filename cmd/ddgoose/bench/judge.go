@@ -11,9 +11,9 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// judge holds what agents say of themselves against the promises. Whoever is
-// told "goose until then" may act until then, so each answer counts as a
-// deadline handed out, by the machine's boot clock.
+// judge checks the agents' answers against the promises. A reader of "goose until T" may
+// act until T, so each answer counts as a deadline that was handed out, by the machine's
+// boot clock.
 type judge struct {
 	mu       sync.Mutex // guards what follows, and orders the events
 	check    *check.Checker
@@ -21,14 +21,14 @@ type judge struct {
 	breaches []string
 }
 
-// breachesKept bounds the report of a flock that is badly broken.
+// breachesKept bounds the list of broken promises.
 const breachesKept = 20
 
 func newJudge() *judge {
 	return &judge{check: check.New(), given: map[string]uint64{}}
 }
 
-// hear takes an answer of an agent.
+// hear checks an answer of an agent.
 func (j *judge) hear(s *api.Status) {
 	if s.Role != api.RoleGoose {
 		return
@@ -48,8 +48,8 @@ func (j *judge) hear(s *api.Status) {
 	}
 }
 
-// handsOver says that a goose is asked to end its lease early: nobody acts by
-// what it has answered.
+// handsOver says that a goose was asked to hand over: its earlier answers do not count
+// any more.
 func (j *judge) handsOver(s *api.Status) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -63,7 +63,7 @@ func (j *judge) verdict() []string {
 	return append([]string{}, j.breaches...)
 }
 
-// text is the verdict as the end of an error.
+// text returns the verdict as the end of an error.
 func (j *judge) text() string {
 	if v := j.verdict(); len(v) > 0 {
 		return "; and what must never be: " + strings.Join(v, "; ")

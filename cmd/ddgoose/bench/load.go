@@ -8,13 +8,13 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// load is processes that do nothing but use the machine.
+// load is processes that only use CPU time.
 type load struct {
 	spawn *flock.Spawner
 	cmds  []*exec.Cmd
 }
 
-// spin starts n spinning processes per core, if any. They die with this one.
+// spin starts n spinning processes per core. They die with this process.
 func spin(n int) (*load, error) {
 	l := &load{spawn: flock.NewSpawner()}
 	for range n * runtime.NumCPU() {

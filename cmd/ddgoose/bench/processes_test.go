@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -90,4 +91,49 @@ func TestProcessesOfABench(t *testing.T) {
 		require.Positive(t, a.BytesInPS, a.Name)
 	}
 	require.Contains(t, said, "kill 2 of 2")
+}
+
+// TestProcessesOfGeeseThatEndOtherwise ends a goose in each way but kill, over a bad network.
+func TestProcessesOfGeeseThatEndOtherwise(t *testing.T) {
+	dir, binary := build(t)
+	for _, how := range Hows[1:] {
+		r, err := Run(t.Context(), Options{
+			Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, how), Agents: 3},
+			How:   how, Kills: 1, Loss: 0.05, Delay: time.Millisecond, Progress: func(Progress) {},
+		})
+		require.NoError(t, err, how)
+		require.Empty(t, r.Impossible)
+		require.Equal(t, 1, r.Failover.N)
+		require.Equal(t, "*: loss 5% delay 1ms", r.Netem)
+	}
+}
+
+func TestProcessesOfAGooseThatEndsWithItsSuccessor(t *testing.T) {
+	dir, binary := build(t)
+	r, err := Run(t.Context(), Options{
+		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 5},
+		Kills: 1, Successor: true, Progress: func(Progress) {},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Impossible)
+	require.Equal(t, 1, r.Failover.N)
+}
+
+func TestProcessesOfAnAgentThatIsAskedAndWatched(t *testing.T) {
+	dir, binary := build(t)
+	r, err := API(t.Context(), APIOptions{
+		Flock:   flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
+		Clients: 2, For: 100 * time.Millisecond, Watchers: []int{1, 20}, Changes: 1, Progress: func(Progress) {},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Impossible)
+	require.Len(t, r.Asked, 3)
+	for _, q := range r.Asked {
+		require.Positive(t, q.Latency.N, q.What)
+	}
+	require.Equal(t, 20, r.Watched[1].Watchers)
+	require.Equal(t, 1, r.Watched[1].All.N)
+	var b bytes.Buffer
+	require.NoError(t, Text(&b, r))
+	require.Contains(t, b.String(), askKept)
 }

@@ -9,14 +9,14 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// Progress tells how far a bench is.
+// Progress says how far a bench is.
 type Progress struct {
 	What string  // what happens now
 	Done float64 // the share of the time that is over
 	Left time.Duration
 }
 
-// part is one thing that a bench does, once or several times.
+// part is a step of a bench, done once or several times.
 type part struct {
 	what  string
 	times int
@@ -37,7 +37,7 @@ type plan struct {
 // tellEvery is how often progress is told while nothing else happens.
 const tellEvery = 200 * time.Millisecond
 
-// follow tells the progress until ctx ends; stop waits for the last word.
+// follow reports progress until ctx ends; stop waits for the last report.
 func (p *plan) follow(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var telling sync.WaitGroup
@@ -54,7 +54,7 @@ func (p *plan) follow(ctx context.Context) (stop func()) {
 	}
 }
 
-// begin tells that a part begins, or begins again.
+// begin reports that a part begins, or begins again.
 func (p *plan) begin(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *plan) begin(what string) {
 	p.show(p.at(now))
 }
 
-// advance ends what was going on, and learns from how long it took.
+// advance ends the current part and improves the guess of its time.
 func (p *plan) advance(what string, now time.Time) {
 	if was := &p.parts[p.now]; was.begun > 0 {
 		was.spent += now.Sub(p.since)
@@ -76,7 +76,7 @@ func (p *plan) advance(what string, now time.Time) {
 	p.since = now
 }
 
-// at gives the progress at a moment.
+// at returns the progress at a moment.
 func (p *plan) at(now time.Time) Progress {
 	var done, all time.Duration
 	for i := range p.parts {

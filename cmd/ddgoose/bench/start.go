@@ -3,9 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -18,6 +17,7 @@ type StartOptions struct {
 	Sizes    []int         // agents of each flock
 	Starts   int           // of each size
 	Load     int           // spinning processes per core beside the flocks
+	Seed     uint64
 	Progress func(Progress)
 }
 
@@ -37,7 +37,7 @@ type StartTime struct {
 
 // Start starts new flocks of each size, one after the other.
 func Start(ctx context.Context, o StartOptions) (*StartReport, error) {
-	r := &StartReport{Setting: Setting{Load: o.Load}, Verdict: Verdict{[]string{}}}
+	r := &StartReport{Setting: Setting{Load: o.Load, Seed: o.Seed}, Verdict: Verdict{[]string{}}}
 	spinning, err := spin(o.Load)
 	if err != nil {
 		return nil, err
@@ -69,13 +69,14 @@ func startOf(agents int) string { return fmt.Sprintf("%d agents: start", agents)
 // start starts one flock and stops it again.
 func (o *StartOptions) start(ctx context.Context, n, round int, r *StartReport) (took time.Duration, err error) {
 	opts := o.Flock
+	opts.Extra = append(slices.Clone(opts.Extra), seeded(o.Seed)...)
 	opts.Agents, opts.Dir = n, filepath.Join(opts.Dir, fmt.Sprintf("%d-%d", n, round))
 	f, err := flock.Prepare(opts)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	w := newWatch(ctx, f)
+	w := newWatch(ctx, f, o.Seed)
 	defer w.close()
 	began := time.Now()
 	if err := f.StartAll(); err != nil {
@@ -91,19 +92,4 @@ func (o *StartOptions) start(ctx context.Context, n, round int, r *StartReport) 
 	})
 	r.Impossible = append(r.Impossible, w.judge.verdict()...)
 	return took, err
-}
-
-// Table writes the report for people.
-func (r *StartReport) Table(w io.Writer) error {
-	r.head(w)
-	fmt.Fprint(w, "\nfrom nothing until a majority names a goose, ms\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "agents\tn\tmin\tmedian\tp90\tmax\t")
-	for _, s := range r.Flocks {
-		fmt.Fprintf(t, "%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t\n", s.Agents, s.Time.N, s.Time.Min, s.Time.Median, s.Time.P90, s.Time.Max)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return r.conclude(w)
 }

@@ -8,17 +8,17 @@ import (
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
-// Steady is how well a flock kept its goose while nobody did anything to it.
+// Steady is how well a flock kept its goose without any faults.
 type Steady struct {
 	Seconds float64 `json:"seconds"`
-	// Changes are new goose periods, and Lapses the times when a goose lost
-	// its lease and earned it back; Excused are those of both that came while, or
-	// shortly after, the harness itself was stalled.
+	// Changes are new goose periods. Lapses are the times when a goose lost its lease and
+	// got it back. Excused counts those of both that came during a stall of the bench
+	// itself, or shortly after.
 	Changes int `json:"changes"`
 	Lapses  int `json:"lapses"`
 	Excused int `json:"excused"`
-	// Stalls are the times when the harness, asleep for 10 ms, woke more than
-	// 100 ms late: then the machine, and not the flock, was too slow.
+	// Stalls are the times when the bench, asleep for 10 ms, woke more than 100 ms late:
+	// then the machine was too slow, not the flock.
 	Stalls     int     `json:"stalls"`
 	WorstStall float64 `json:"worst_stall_ms"`
 }
@@ -53,7 +53,7 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) 
 				s.Changes++
 			}
 			for _, stall := range stalled {
-				// What the stall cost shows within a few leases.
+				// The effects of a stall show within a few leases.
 				if reign.from.After(stall.from) && reign.from.Before(stall.to.Add(4*lease)) {
 					s.Excused++
 					break
@@ -65,16 +65,16 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) 
 }
 
 const (
-	// stallNap is how long the harness sleeps at a time, and stallLate what is
-	// too late for its waking.
+	// stallNap is how long the bench sleeps at a time; waking later than stallLate is a
+	// stall.
 	stallNap  = 10 * time.Millisecond
 	stallLate = 100 * time.Millisecond
 )
 
-// stall is a time when the harness itself could not run.
+// stall is a time in which the bench itself could not run.
 type stall struct{ from, to time.Time }
 
-// stalls looks for them until ctx ends, and tells the worst as well.
+// stalls finds stalls until ctx ends, and returns the longest too.
 func stalls(ctx context.Context) (found []stall, worst time.Duration) {
 	last := time.Now()
 	flock.Every(ctx, stallNap, func() {

@@ -1,74 +1,256 @@
 package bench
 
 import (
+	_ "embed"
 	"fmt"
+	"html/template"
 	"io"
+	"math"
+	"strings"
 	"text/tabwriter"
+	"time"
+
+	"duckduckgoose/cmd/ddgoose/page"
 )
 
-// Table writes the report for people.
-func (r *Report) Table(w io.Writer) error {
-	r.head(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	r.times(t)
-	r.costs(t)
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if s := r.Steady; s != nil {
-		fmt.Fprintf(w, "\nsteady for %.0f s: %d changes of the goose and %d lapses of a lease that nobody caused (%d of them excused)\n",
-			s.Seconds, s.Changes, s.Lapses, s.Excused)
-		fmt.Fprintf(w, "the harness itself stalled %d times for more than 100ms, at worst for %.0fms\n", s.Stalls, s.WorstStall)
-	}
-	if r.Samples > 0 {
-		fmt.Fprintf(w, "\n%d answers were taken while geese were paused\n", r.Samples)
-	}
-	return r.conclude(w)
+// Result is what a bench has measured. Its JSON is for programs.
+type Result interface {
+	// Breaches are the promises that were seen to be broken.
+	Breaches() []string
+	heading() string
+	tables() []table
 }
 
-func (s *Setting) head(w io.Writer) {
-	fmt.Fprintf(w, "%d agents, heartbeat %vms, lease %vms", s.Agents, s.HeartbeatMS, s.LeaseMS)
-	if s.Load > 0 {
-		fmt.Fprintf(w, ", beside %d spinning processes per core", s.Load)
-	}
-	fmt.Fprintln(w)
+// table is a part of a result for people.
+type table struct {
+	title   string
+	columns []string // nil: there are only notes
+	rows    [][]string
+	notes   []string
+	plots   []plot
 }
 
-func (v *Verdict) conclude(w io.Writer) (err error) {
-	fmt.Fprintln(w)
-	for _, what := range v.Impossible {
-		fmt.Fprintln(w, "IMPOSSIBLE:", what)
+// plot is a drawing of what a table sums up, for a page.
+type plot struct {
+	Title string
+	SVG   template.HTML
+}
+
+// row writes a row of a table: numbers with as many digits as their column has.
+func row(format string, values ...any) []string {
+	return strings.Split(fmt.Sprintf(strings.Join(strings.Fields(format), "\t"), values...), "\t")
+}
+
+// Text writes a result for people.
+func Text(w io.Writer, r Result) error {
+	fmt.Fprintln(w, r.heading())
+	for _, t := range r.tables() {
+		fmt.Fprintf(w, "\n%s\n", t.title)
+		if t.columns != nil {
+			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+			for _, cells := range append([][]string{t.columns}, t.rows...) {
+				fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t")
+			}
+			if err := tw.Flush(); err != nil {
+				return err
+			}
+		}
+		for _, n := range t.notes {
+			fmt.Fprintln(w, n)
+		}
 	}
-	if len(v.Impossible) == 0 {
-		_, err = fmt.Fprintln(w, "Never two geese.")
-	}
+	_, err := fmt.Fprintln(w, "\n"+verdict(r))
 	return err
 }
 
-func (r *Report) times(w io.Writer) {
-	if r.Failover == nil && r.HandOff == nil && r.Pause == nil {
-		return
+// verdict says what was seen of the promises.
+func verdict(r Result) string {
+	if broken := r.Breaches(); len(broken) > 0 {
+		return "IMPOSSIBLE: " + strings.Join(broken, "\nIMPOSSIBLE: ")
 	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(w, "ms\tn\tmin\tmedian\tp90\tp95\tp99\tmax\t")
-	row := func(name string, d *Distribution) {
-		if d != nil {
-			fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", name, d.N, d.Min, d.Median, d.P90, d.P95, d.P99, d.Max)
-		}
-	}
-	row("failover (kill -9)", r.Failover)
-	row("hand-off gap (step-down)", r.HandOff)
-	row("failover (kill -STOP)", r.Pause)
+	return "Never two geese."
 }
 
-func (r *Report) costs(w io.Writer) {
-	if r.Idle == nil {
-		return
+// Markdown writes the tables of a result as Markdown.
+func Markdown(w io.Writer, r Result) error {
+	fmt.Fprintf(w, "%s\n", r.heading())
+	for _, t := range r.tables() {
+		fmt.Fprintf(w, "\n%s\n\n", t.title)
+		for i, cells := range append([][]string{t.columns}, t.rows...) {
+			fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+			if i == 0 {
+				fmt.Fprintln(w, "|---"+strings.Repeat("|--:", len(t.columns)-1)+"|")
+			}
+		}
+		for _, n := range t.notes {
+			fmt.Fprintf(w, "\n%s\n", n)
+		}
 	}
-	fmt.Fprintf(w, "\nidle for %.0f s, each second\t\t\t\t\t\t\t\t\n", r.Idle.Seconds)
-	fmt.Fprintln(w, "agent\trole\tCPU % of a core\tRSS MB\tdatagrams out\tin\tbytes out\tin\t")
-	for _, c := range append(r.Idle.Agents, r.Idle.Mean, r.Idle.Worst) {
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t\n",
-			c.Name, c.Role, c.CPUPercent, c.RSSMB, c.SentPS, c.ReceivedPS, c.BytesOutPS, c.BytesInPS)
+	_, err := fmt.Fprintln(w, "\n"+verdict(r))
+	return err
+}
+
+//go:embed report.html.tmpl
+var pageText string
+
+var report = template.Must(template.New("bench").Funcs(template.FuncMap{"style": page.Style}).Parse(pageText))
+
+// section is a table as the page's template reads it.
+type section struct {
+	Title   string
+	Columns []string
+	Rows    [][]string
+	Notes   []string
+	Plots   []plot
+}
+
+// Page writes a result as one page that needs nothing beside it. What: the command.
+func Page(w io.Writer, r Result, what, version string, at time.Time) error {
+	var sections []section
+	for _, t := range r.tables() {
+		sections = append(sections, section{t.title, t.columns, t.rows, t.notes, t.plots})
 	}
+	return report.Execute(w, map[string]any{
+		"What": what, "Heading": r.heading(), "Version": version, "At": at.UTC(), "Broken": r.Breaches(), "Sections": sections,
+	})
+}
+
+// binsOf is how many bars a histogram has.
+const binsOf = 16
+
+// histogram draws how often samples, in ms, were how large; no plot for none.
+func histogram(title string, d *Distribution) []plot {
+	if d == nil || len(d.samples) == 0 {
+		return nil
+	}
+	least, step := d.Min, (d.Max-d.Min)/binsOf
+	if step == 0 {
+		step = math.Max(least, 1) / binsOf
+	}
+	bars := make([]page.Bar, binsOf)
+	for i := range bars {
+		from, to := least+float64(i)*step, least+float64(i+1)*step
+		bars[i].Title, bars[i].Edge = fmt.Sprintf("%.1f to %.1f ms", from, to), fmt.Sprintf("%.4g", to)
+	}
+	for _, s := range d.samples {
+		bars[min(int((ms(s)-least)/step), binsOf-1)].Value++
+	}
+	return []plot{{title, page.Bars(title, "ms", bars)}}
+}
+
+// bars draws one bar for each row of a table.
+func bars(title, unit string, n int, of func(i int) (value float64, edge string)) plot {
+	all := make([]page.Bar, n)
+	for i := range all {
+		all[i].Value, all[i].Edge = of(i)
+		all[i].Title = all[i].Edge
+	}
+	return plot{title, page.Bars(title, unit, all)}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func (s *Setting) heading() string {
+	text := fmt.Sprintf("%d agents, heartbeat %vms, lease %vms", s.Agents, s.HeartbeatMS, s.LeaseMS)
+	if s.Netem != "" {
+		text += ", network " + s.Netem
+	}
+	if s.Load > 0 {
+		text += fmt.Sprintf(", beside %d spinning processes per core", s.Load)
+	}
+	return text
+}
+
+var distributionColumns = []string{"n", "min", "median", "p90", "p95", "p99", "max"}
+
+// cells are the distribution's columns.
+func (d *Distribution) cells() []string {
+	return row("%d %.1f %.1f %.1f %.1f %.1f %.1f", d.N, d.Min, d.Median, d.P90, d.P95, d.P99, d.Max)
+}
+
+// distributions is a table of those that are there.
+func distributions(title string, names []string, all []*Distribution) (tables []table) {
+	t := table{title: title, columns: append([]string{""}, distributionColumns...)}
+	for i, d := range all {
+		if d != nil {
+			t.rows = append(t.rows, append([]string{names[i]}, d.cells()...))
+			t.plots = append(t.plots, histogram(names[i], d)...)
+		}
+	}
+	if t.rows == nil {
+		return nil
+	}
+	return []table{t}
+}
+
+func (r *Report) tables() (all []table) {
+	all = distributions("ms",
+		[]string{failoverBy[r.How], "hand-off gap (step-down)", "failover (kill -STOP)"}, []*Distribution{r.Failover, r.HandOff, r.Pause})
+	if r.Samples > 0 {
+		all[0].notes = append(all[0].notes, fmt.Sprintf("%d answers were taken while geese were paused", r.Samples))
+	}
+	if r.Idle != nil {
+		all = append(all, r.Idle.table())
+	}
+	if s := r.Steady; s != nil {
+		all = append(all, table{title: fmt.Sprintf("steady for %.0f s", s.Seconds), notes: []string{
+			fmt.Sprintf("%d changes of the goose and %d lapses of a lease that nobody caused (%d of them excused)", s.Changes, s.Lapses, s.Excused),
+			fmt.Sprintf("the harness itself stalled %d times for more than 100ms, at worst for %.0fms", s.Stalls, s.WorstStall),
+		}})
+	}
+	return all
+}
+
+func (i *Idle) table() table {
+	t := table{
+		title:   fmt.Sprintf("idle for %.0f s, each second", i.Seconds),
+		columns: []string{"agent", "role", "CPU % of a core", "RSS MB", "datagrams out", "in", "bytes out", "in"},
+	}
+	for _, c := range append(i.Agents, i.Mean, i.Worst) {
+		t.rows = append(t.rows, append([]string{c.Name, c.Role}, row("%.2f %.1f %.1f %.1f %.0f %.0f",
+			c.CPUPercent, c.RSSMB, c.SentPS, c.ReceivedPS, c.BytesOutPS, c.BytesInPS)...))
+	}
+	t.plots = []plot{
+		bars("CPU", "% of a core", len(i.Agents), func(k int) (float64, string) { return i.Agents[k].CPUPercent, i.Agents[k].Name }),
+		bars("resident memory", "MB", len(i.Agents), func(k int) (float64, string) { return i.Agents[k].RSSMB, i.Agents[k].Name }),
+	}
+	return t
+}
+
+func (r *StartReport) tables() []table {
+	var names []string
+	var all []*Distribution
+	for _, s := range r.Flocks {
+		names, all = append(names, fmt.Sprintf("%d agents", s.Agents)), append(all, s.Time)
+	}
+	return distributions("from nothing until a majority names a goose, ms", names, all)
+}
+
+func (r *ElectionsReport) tables() []table {
+	t := table{
+		title:   "all agents together, each second",
+		columns: []string{"elections", "geese an agent", "datagrams", "bytes", "CPU s", "settled in s", "changes"},
+	}
+	for _, c := range r.Flocks {
+		t.rows = append(t.rows, append([]string{fmt.Sprint(c.Elections), fmt.Sprintf("%d to %d", c.Geese[0], c.Geese[len(c.Geese)-1])},
+			row("%.1f %.0f %.4f %.1f %d", c.Datagrams, c.Bytes, c.CPU, c.SettledMS/1000, c.Changes)...))
+	}
+	of := func(what string, value func(*ElectionsCost) float64) plot {
+		return bars(what+" by elections", what+" a second", len(r.Flocks), func(i int) (float64, string) {
+			return value(&r.Flocks[i]), fmt.Sprint(r.Flocks[i].Elections)
+		})
+	}
+	t.plots = []plot{of("CPU s", func(c *ElectionsCost) float64 { return c.CPU }), of("datagrams", func(c *ElectionsCost) float64 { return c.Datagrams })}
+	ratios := table{title: "what more elections cost in terms of fewer", columns: []string{"elections", "to", "what", "ratio", "target", ""}}
+	for _, q := range r.Ratios {
+		ratio, met := "-", "missed"
+		if q.Ratio != nil {
+			ratio = fmt.Sprintf("%.2f", *q.Ratio)
+		}
+		if q.Met {
+			met = "met"
+		}
+		ratios.rows = append(ratios.rows, []string{fmt.Sprint(q.Of), fmt.Sprint(q.To), q.What, ratio, fmt.Sprintf("%.2f", q.Target), met})
+	}
+	return []table{t, ratios}
 }

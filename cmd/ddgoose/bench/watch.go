@@ -18,6 +18,7 @@ type watch struct {
 	last    map[string]api.Status // as of the last report of each agent
 	reigns  []reign               // guarded by the monitor's lock, as last is
 	n, most int                   // agents, and a majority of them
+	rng     *rand.Rand
 }
 
 // reign is one goose period as its own agent showed it.
@@ -27,16 +28,16 @@ type reign struct {
 	from, to time.Time // to: when it was first seen to be over; zero: it lasts
 }
 
-func newWatch(ctx context.Context, f *flock.Flock) *watch {
+func newWatch(ctx context.Context, f *flock.Flock, seed uint64) *watch {
 	n := len(f.Names())
-	w := &watch{f: f, judge: newJudge(), last: map[string]api.Status{}, n: n, most: n/2 + 1}
+	w := &watch{f: f, judge: newJudge(), last: map[string]api.Status{}, n: n, most: n/2 + 1, rng: rand.New(rand.NewPCG(seed, 0))}
 	w.m = flock.NewMonitor(ctx, f, w.see)
 	return w
 }
 
 func (w *watch) close() { w.m.Close() }
 
-// see books the goose periods.
+// see records goose periods.
 func (w *watch) see(name string, s api.Status, _ bool) {
 	now := time.Now()
 	w.judge.hear(&s)
@@ -55,17 +56,17 @@ func (w *watch) see(name string, s api.Status, _ bool) {
 	}
 }
 
-// latest gives what an agent said last.
+// latest returns the last status of an agent.
 func (w *watch) latest(name string) (s api.Status) {
 	w.m.Look(func(up map[string]api.Status) { s = up[name] })
 	return s
 }
 
-// lookEvery is how often it is looked whether an agent has ended by itself.
+// lookEvery is how often until checks whether an agent has ended by itself.
 const lookEvery = 100 * time.Millisecond
 
-// until waits for a condition on what was seen, judged at every change. An
-// agent that ends by itself ends the wait.
+// until waits for a condition, which it checks at every change. It fails if an agent
+// ends by itself.
 func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok func(up map[string]api.Status) bool) error {
 	timer, look := time.NewTimer(limit), time.NewTicker(lookEvery)
 	defer timer.Stop()
@@ -92,7 +93,7 @@ func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok 
 	}
 }
 
-// named gives the goose that at least n agents name by the same token.
+// named returns the goose that at least n agents name with the same token.
 func named(up map[string]api.Status, n int) (name string, token uint64) {
 	votes := map[uint64]int{}
 	for _, s := range up {
@@ -106,13 +107,13 @@ func named(up map[string]api.Status, n int) (name string, token uint64) {
 	return "", 0
 }
 
-// goose gives the goose that all agents name.
+// goose returns the goose that all agents name.
 func (w *watch) goose() (name string, token uint64) {
 	w.m.Look(func(up map[string]api.Status) { name, token = named(up, w.n) })
 	return name, token
 }
 
-// settleWait bounds how long a flock may take to heal whole.
+// settleWait bounds how long a flock may take to heal.
 const settleWait = time.Minute
 
 // votersOf is how many voters a flock of so many agents has.
@@ -145,5 +146,5 @@ func (w *watch) settled(ctx context.Context) error {
 // atRandom waits for a random part of a heartbeat: faults do not wait for one.
 func (w *watch) atRandom(ctx context.Context) error {
 	h := time.Duration(w.latest(w.f.Names()[0]).Heartbeat * float64(time.Millisecond))
-	return flock.Sleep(ctx, rand.N(max(h, time.Millisecond)))
+	return flock.Sleep(ctx, time.Duration(w.rng.Int64N(int64(max(h, time.Millisecond)))))
 }

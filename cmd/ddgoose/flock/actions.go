@@ -10,7 +10,7 @@ import (
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
-// Actions are what keys of the live screen do to the flock in a folder.
+// Actions returns the actions of the live screen's keys on the flock in a folder.
 func Actions(dir string) []top.Action {
 	d := Connect(dir)
 	runs := func(a top.Agent) bool { return a.State != top.StateKilled && a.State != top.StateEnded }
@@ -51,7 +51,7 @@ func Actions(dir string) []top.Action {
 	}
 }
 
-// cutOff leaves one agent alone, and the others together.
+// cutOff returns the shape that separates one agent from all others.
 func (d *Driver) cutOff(ctx context.Context, name string) error {
 	i, err := d.Info(ctx)
 	if err != nil {

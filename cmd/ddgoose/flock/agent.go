@@ -20,7 +20,7 @@ import (
 // Agent is one agent's process, started or not.
 type Agent struct {
 	Name, Addr, Socket, Log, Data string
-	HTTP                          string // "" when it has none
+	HTTP                          string // "": it has none
 
 	mu     sync.Mutex // guards what follows
 	proc   *os.Process
@@ -35,10 +35,10 @@ type Agent struct {
 // Client talks to the agent.
 func (a *Agent) Client() *client.Client { return client.New(a.Socket) }
 
-// Running tells whether the process lives.
+// Running reports whether the process lives.
 func (a *Agent) Running() bool { return a.PID() != 0 }
 
-// PID gives the process id, 0 when it does not run.
+// PID returns the process id, 0 when it does not run.
 func (a *Agent) PID() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -70,26 +70,37 @@ func (a *Agent) signal(sig os.Signal) error {
 	return a.proc.Signal(sig)
 }
 
-// ErrStopped says that an agent to be signalled does not run.
+// KillGroup kills the process and all that it has started in its process group at
+// once, as the end of a machine would.
+func (a *Agent) KillGroup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.proc == nil {
+		return fmt.Errorf("agent %s: %w", a.Name, ErrStopped)
+	}
+	a.killed = true
+	return syscall.Kill(-a.proc.Pid, syscall.SIGKILL)
+}
+
+// ErrStopped says that an agent cannot be signalled because it does not run.
 var ErrStopped = errors.New("it does not run")
 
-// Gone is closed when the process that runs now, or ran last, has ended; nil
-// when none was ever started.
+// Gone is closed when the present or last process has ended; nil: none was started.
 func (a *Agent) Gone() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.gone
 }
 
-// ExitError tells how the last process ended: nil for exit code 0, and while it runs.
+// ExitError returns how the last process ended; nil: with exit code 0, or it still runs.
 func (a *Agent) ExitError() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.exit
 }
 
-// Exit tells how the last process ended, with the last line of its log; nil
-// while it runs, and when we killed it.
+// Exit returns how the last process ended, with the last line of its log; nil: it still
+// runs, or we killed it.
 func (a *Agent) Exit() error {
 	a.mu.Lock()
 	proc, killed, exit := a.proc, a.killed, a.exit
@@ -137,7 +148,7 @@ func (a *Agent) start(s *Spawner, binary string, args []string) error {
 	return nil
 }
 
-// release ends a hold, when that may be, and tells whether the agent may start.
+// release ends a hold if evenHeld, and reports whether the agent may start.
 func (a *Agent) release(evenHeld bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,8 +156,8 @@ func (a *Agent) release(evenHeld bool) bool {
 	return !a.held
 }
 
-// withoutOurs drops settings of ours: the driver's must not reach the agents. The
-// key's do, so that an agent started by hand beside them has the same.
+// withoutOurs removes the DDGOOSE_ settings of the driver's environment, except those of
+// the key: an agent started by hand beside the flock has the same key.
 func withoutOurs(env []string) []string {
 	return slices.DeleteFunc(env, func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -154,7 +165,7 @@ func withoutOurs(env []string) []string {
 	})
 }
 
-// waitUntil waits for the end of the process, and tells whether it came in time.
+// waitUntil waits for the end of the process, and reports whether it came in time.
 func (a *Agent) waitUntil(ctx context.Context) bool {
 	gone := a.Gone()
 	if gone == nil {
@@ -171,8 +182,8 @@ func (a *Agent) waitUntil(ctx context.Context) bool {
 // startupWait is how long an agent that was just started may take to answer.
 const startupWait = 3 * time.Second
 
-// setNetem sets the agent's rules; "" clears them. One that ends meanwhile
-// needs them no more.
+// setNetem sets the agent's rules; "" clears them. It is no error if the agent ends
+// meanwhile.
 func (a *Agent) setNetem(ctx context.Context, rules string) error {
 	c := a.Client()
 	c.Wait = startupWait
@@ -205,7 +216,7 @@ func lastLine(path string) string {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() > lastLog {
-		_, _ = f.Seek(-lastLog, 2) // from the start it is as right, only longer
+		_, _ = f.Seek(-lastLog, 2) // if it fails, the read starts at the beginning, which only takes longer
 	}
 	b := make([]byte, lastLog)
 	n, _ := f.Read(b)
@@ -213,8 +224,8 @@ func lastLine(path string) string {
 	return lines[len(lines)-1]
 }
 
-// Use is what the process has used so far: CPU time, and resident memory in MB as
-// it is now. It works on Linux only.
+// Use returns the CPU time that the process has used, and its present resident memory in
+// MB. It works on Linux only.
 func (a *Agent) Use() (cpu time.Duration, rssMB float64, err error) {
 	var stat procfs.ProcStat
 	proc, err := procfs.NewProc(a.PID())

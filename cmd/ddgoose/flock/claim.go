@@ -19,8 +19,8 @@ const lockFile = "driver.lock"
 // ErrTaken says that another flock runs in a folder.
 var ErrTaken = errors.New("a flock runs there already")
 
-// claim takes a folder for one driver, and empties it when it is not to be
-// kept. What it gives is closed with the flock.
+// claim locks a folder for one driver, and empties it unless keep. The caller closes
+// the file after the flock has ended.
 func claim(dir string, empty bool) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the flock's folder: %w", err)
@@ -52,7 +52,7 @@ func claim(dir string, empty bool) (*os.File, error) {
 	return f, nil
 }
 
-// driverEnded returns when no driver lives in a folder.
+// driverEnded returns when no driver runs in a folder.
 func driverEnded(ctx context.Context, dir string) error {
 	f, err := os.Open(filepath.Join(dir, lockFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,10 +70,10 @@ func driverEnded(ctx context.Context, dir string) error {
 	return nil
 }
 
-// stopPause spaces the looks whether a driver has ended.
+// stopPause is the time between two checks whether a driver has ended.
 const stopPause = 10 * time.Millisecond
 
-// taken names the flock that runs.
+// taken returns an error that names the flock which runs.
 func taken(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

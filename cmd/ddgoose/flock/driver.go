@@ -17,12 +17,12 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// Info is what a running driver tells of itself and its flock: GET /v1/flock.
+// Info describes a running driver and its flock: GET /v1/flock.
 type Info struct {
 	PID       int         `json:"pid"`
 	Dir       string      `json:"dir"`
-	Partition string      `json:"partition"` // the shape in force, "" when none
-	Netem     string      `json:"netem"`     // the rules in force on all, "" when none
+	Partition string      `json:"partition"` // the shape in force; "": none
+	Netem     string      `json:"netem"`     // the rules in force on all; "": none
 	Agents    []AgentInfo `json:"agents"`
 }
 
@@ -68,7 +68,7 @@ func Connect(dir string) *Driver {
 // ErrNoFlock says that no driver answers in a folder.
 var ErrNoFlock = errors.New("no flock runs")
 
-// Info tells what runs.
+// Info returns what runs.
 func (d *Driver) Info(ctx context.Context) (Info, error) {
 	var i Info
 	err := d.call(ctx, http.MethodGet, "/v1/flock", nil, &i)

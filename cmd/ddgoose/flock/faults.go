@@ -12,8 +12,8 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// SetPartition replaces the partition, and the zero one heals it; it holds for
-// agents started later too. Other rules stay.
+// SetPartition replaces the partition; the zero Shape ends it. It also applies to agents
+// that are started later. Other rules stay.
 func (f *Flock) SetPartition(ctx context.Context, p shape.Shape) error {
 	for _, name := range p.Named() {
 		if _, err := f.Agent(name); err != nil {
@@ -26,8 +26,8 @@ func (f *Flock) SetPartition(ctx context.Context, p shape.Shape) error {
 	return f.applyRules(ctx)
 }
 
-// SetNetem replaces the rules on every agent, and on those started later; the
-// partition stays. "" clears them.
+// SetNetem replaces the rules of every agent, and of agents that are started later; ""
+// clears them. The partition stays.
 func (f *Flock) SetNetem(ctx context.Context, rules string) error {
 	r, err := netem.Parse(rules)
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *Flock) SetNetem(ctx context.Context, rules string) error {
 	return f.applyRules(ctx)
 }
 
-// Faults tells what is in force, for people; "" when nothing is.
+// Faults returns the partition and rules in force, for people; "": none.
 func (f *Flock) Faults() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,7 +53,7 @@ func (f *Flock) Faults() string {
 	return strings.Join(parts, ", ")
 }
 
-// Rules are what one agent was told, as its status prints them.
+// Rules returns the rules of one agent, in the form in which its status prints them.
 func (f *Flock) Rules(name string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,8 +64,8 @@ func (f *Flock) Rules(name string) string {
 	return r.String()
 }
 
-// rules gives the rules of one agent: what the partition cuts goes first,
-// because the first rule that matches decides.
+// rules returns the rules of one agent: first the cuts of the partition, because the
+// first rule that matches decides.
 func (f *Flock) rules(name string) string {
 	var rules []string
 	out, in := f.partition.Cuts(name, f.names)
@@ -91,8 +91,8 @@ func (f *Flock) rules(name string) string {
 	return strings.Join(rules, "; ")
 }
 
-// applyRules tells every running agent its rules, all at once: a partition
-// should not come in slices.
+// applyRules sets the rules of all running agents at the same time, so that a partition
+// begins everywhere at once.
 func (f *Flock) applyRules(ctx context.Context) error {
 	errs := make([]error, len(f.names))
 	var told sync.WaitGroup

@@ -1,9 +1,9 @@
-// Package flock runs a flock of real agent processes on this machine: to see
-// one live, to try faults on it, and to measure it.
+// Package flock runs a flock of real agent processes on this machine, to watch it, to
+// try faults on it, and to measure it.
 //
-// A [Flock] is the processes; a [Monitor] follows what they publish; [Run] is
-// the whole driver, with its table, its socket and its random lives, which
-// [Driver] commands from another process.
+// A [Flock] is the processes. A [Monitor] follows what they publish. [Run] is the whole
+// driver, with its screen, its socket and its random lives. [Driver] commands it from
+// another process.
 package flock
 
 import (
@@ -40,7 +40,7 @@ type Options struct {
 	Extra            []string // further agent flags
 }
 
-// Flock is a running local flock. Its methods may be called from anywhere.
+// Flock is a running local flock. Its methods may be called from any goroutine.
 type Flock struct {
 	opts   Options
 	names  []string
@@ -53,10 +53,10 @@ type Flock struct {
 	closed    bool
 }
 
-// MaxAgents is how many agents a local flock can have: one a letter.
+// MaxAgents is the most agents of a local flock: one for each letter.
 const MaxAgents = 26
 
-// Check tells what is wrong with the options.
+// Check returns an error if the options are wrong.
 func (o *Options) Check() error {
 	switch {
 	case o.Agents < 1 || o.Agents > MaxAgents:
@@ -100,10 +100,10 @@ func Prepare(opts Options) (*Flock, error) {
 	return f, nil
 }
 
-// Names gives the agents' names in order.
+// Names returns the agents' names in order.
 func (f *Flock) Names() []string { return slices.Clone(f.names) }
 
-// Agents gives the agents in the order of their names.
+// Agents returns the agents in the order of their names.
 func (f *Flock) Agents() (all []*Agent) {
 	for _, name := range f.names {
 		all = append(all, f.agents[name])
@@ -111,7 +111,7 @@ func (f *Flock) Agents() (all []*Agent) {
 	return all
 }
 
-// Agent gives an agent by name, with a remedy in the error.
+// Agent returns an agent by name, with a remedy in the error.
 func (f *Flock) Agent(name string) (*Agent, error) {
 	a, ok := f.agents[name]
 	if !ok {
@@ -131,7 +131,7 @@ func (f *Flock) StartAll() error {
 }
 
 var (
-	// ErrRuns says that an agent to be started runs already.
+	// ErrRuns says that an agent cannot be started because it runs already.
 	ErrRuns   = errors.New("it runs already")
 	errClosed = errors.New("the flock has stopped")
 	errHeld   = errors.New("it was killed, and stays dead until it is started")
@@ -140,7 +140,7 @@ var (
 // Start starts one agent, under the partition and the rules in force.
 func (f *Flock) Start(name string) error { return f.start(name, true) }
 
-// revive starts an agent that nobody wants dead.
+// revive starts an agent unless somebody holds it dead.
 func (f *Flock) revive(name string) error { return f.start(name, false) }
 
 func (f *Flock) start(name string, evenHeld bool) error {
@@ -161,7 +161,7 @@ func (f *Flock) start(name string, evenHeld bool) error {
 	return a.start(f.spawn, f.opts.Binary, f.args(a))
 }
 
-// args are an agent's flags.
+// args returns an agent's flags.
 func (f *Flock) args(a *Agent) []string {
 	label := "local-" + filepath.Base(f.opts.Dir)
 	args := []string{
@@ -170,7 +170,7 @@ func (f *Flock) args(a *Agent) []string {
 		"--log-level", cmp.Or(f.opts.LogLevel, "info"), "--profile", cmp.Or(f.opts.Profile, "lan"),
 		"--expect", fmt.Sprint(len(f.names)),
 	}
-	if len(f.names) > 1 { // alone it would call itself in vain
+	if len(f.names) > 1 { // alone it would only call itself
 		args = append(args, "--join", f.agents[f.names[0]].Addr)
 	}
 	if f.opts.Heartbeat > 0 {
@@ -225,7 +225,7 @@ func (f *Flock) Hold(ctx context.Context, name string) error {
 
 const closeWait = 5 * time.Second
 
-// Close stops every agent, gracefully first, and waits for them.
+// Close stops all agents and waits for them: SIGTERM first, SIGKILL if that is not enough.
 func (f *Flock) Close() {
 	f.mu.Lock()
 	closed := f.closed
@@ -235,7 +235,7 @@ func (f *Flock) Close() {
 		return
 	}
 	for _, a := range f.Agents() {
-		_ = a.Signal(syscall.SIGTERM) // an interrupt they may ignore: shells have it so in the background of a script
+		_ = a.Signal(syscall.SIGTERM) // they may ignore SIGINT: shells start the background jobs of scripts so
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()

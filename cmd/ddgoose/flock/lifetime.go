@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Lifetime bounds the random lives of agents. The zero value lets them live.
+// Lifetime bounds the random lives of agents. The zero value: no agent is killed.
 type Lifetime struct{ Min, Max time.Duration }
 
 // ParseLifetime reads "10s..30s", or one duration for a life of that length.
@@ -28,13 +28,12 @@ func ParseLifetime(s string) (Lifetime, error) {
 	return Lifetime{from, to}, nil
 }
 
-// deadFor is how long an agent stays dead between two lives: long enough to
-// see it.
+// deadFor is how long an agent stays dead between two lives, long enough to be seen.
 const deadFor = 2 * time.Second
 
-// lives kills an agent after a random life and starts it again, until ctx
-// ends. One that ended by itself, or was killed by somebody, is left alone
-// until somebody starts it.
+// lives kills an agent after a random life and starts it again, until ctx ends. It
+// leaves an agent alone that ended by itself or was killed by somebody else, until
+// somebody starts it.
 func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
 	a := f.agents[name]
 	for {
@@ -49,7 +48,7 @@ func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
 			if !wait(ctx, deadFor, nil) {
 				return
 			}
-			_ = f.revive(name) // held or started by somebody meanwhile: as they like
+			_ = f.revive(name) // fails if somebody holds it or has started it: their command counts
 		}
 		for !a.Running() {
 			if !wait(ctx, deadFor, nil) {
@@ -59,13 +58,13 @@ func (f *Flock) lives(ctx context.Context, name string, life Lifetime) {
 	}
 }
 
-// Sleep waits for d; an error is ctx's, which has ended before.
+// Sleep waits for d. It returns ctx's error if ctx ends first.
 func Sleep(ctx context.Context, d time.Duration) error {
 	wait(ctx, d, nil)
 	return ctx.Err()
 }
 
-// Every calls f again and again, each d, until ctx ends.
+// Every calls f every d until ctx ends.
 func Every(ctx context.Context, d time.Duration, f func()) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
@@ -79,7 +78,7 @@ func Every(ctx context.Context, d time.Duration, f func()) {
 	}
 }
 
-// wait waits for d or for early, and tells whether ctx let it.
+// wait waits for d or early. It returns false if ctx ends first.
 func wait(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

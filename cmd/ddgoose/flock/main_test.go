@@ -151,7 +151,7 @@ func startDriver(t *testing.T, opts RunOptions) *running {
 	return r
 }
 
-// pids gives the agents' process ids by name; 0: it does not run.
+// pids returns the agents' process ids by name; 0: it does not run.
 func (r *running) pids(t *testing.T) map[string]int {
 	t.Helper()
 	i, err := r.Info(t.Context())

@@ -14,29 +14,29 @@ import (
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
-// gallery makes pictures of a flock, for one goroutine.
+// gallery makes pictures of a flock. Only one goroutine may use it.
 type gallery struct {
 	f     *Flock
 	m     *Monitor
 	pulse *monitor.Pulse
 	views monitor.Views
-	odd   map[string]time.Time // since when an agent has rules that it did not get from us
+	odd   map[string]time.Time // since when an agent shows rules that the driver did not give it
 }
 
-// oddAfter is how long an agent may take to show the rules that it got.
+// oddAfter is how long an agent may take to show new rules.
 const oddAfter = time.Second
 
 func newGallery(f *Flock, m *Monitor) *gallery {
 	return &gallery{f: f, m: m, pulse: monitor.NewPulse(m), odd: map[string]time.Time{}}
 }
 
-// follow asks for what a screen shows and no watch tells, as long as the monitor.
+// follow asks agents for what a watch does not report, until the monitor is closed.
 func (g *gallery) follow() {
 	g.m.Go(g.pulse.Follow)
 	g.m.Go(func(ctx context.Context) { g.views.Follow(ctx, g.pulse, "") })
 }
 
-// Take gives the flock as it is now, and a channel that is closed when it
+// Take returns the flock as it is now, and a channel that is closed when it
 // changes.
 func (g *gallery) Take() (top.Picture, <-chan struct{}) {
 	var up map[string]api.Status
@@ -84,7 +84,7 @@ func (g *gallery) portrait(a *Agent, s api.Status, up bool) top.Agent {
 	return p
 }
 
-// note tells what was done to this agent alone, or what it warns of.
+// note returns the rules of this agent alone, or its first warning.
 func (g *gallery) note(p *top.Agent) string {
 	rules := p.Status.Netem
 	if rules == g.f.Rules(p.Name) {

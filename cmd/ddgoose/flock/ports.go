@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// firstPort and lastPort bound where ports are looked for.
+	// firstPort and lastPort bound the search for ports.
 	firstPort, lastPort = 10000, 32767
 	// portTries bounds the search, for each port.
 	portTries = 50
 )
 
-// freePorts finds ports that are free for UDP and TCP on loopback. They lie
-// below those that the kernel gives to outgoing connections: an agent that was
-// killed needs its own again.
+// freePorts finds ports that are free for UDP and TCP on loopback. They are below the
+// range that the kernel uses for outgoing connections, because an agent that was killed
+// needs its port again.
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	first, last := portRange()
@@ -30,7 +30,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		defer tcp.Close() // held until all are found: none is found twice
+		defer tcp.Close() // open until all are found, so that none is found twice
 		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err != nil {
 			continue
@@ -41,7 +41,7 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// portRange avoids the kernel's own range as far as there is room below it.
+// portRange returns a range below the kernel's own, if there is room.
 func portRange() (first, last int) {
 	first, last = firstPort, lastPort
 	var low int

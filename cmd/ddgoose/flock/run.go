@@ -15,7 +15,7 @@ import (
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
-// RunOptions say how the driver shows the flock.
+// RunOptions are the options of [Run].
 type RunOptions struct {
 	Options
 	// Empty empties Dir at the start; otherwise agents come back with the
@@ -24,20 +24,19 @@ type RunOptions struct {
 	Lifetime Lifetime
 	Out      io.Writer // a live screen when it is a terminal, else a line per change
 	Colour   bool
-	// Status and Why write what an agent that is looked into answers.
+	// Status and Why write the answers of the agent that is looked into.
 	Status func(s api.Status) string
 	Why    func(w *api.Why) string
-	// Command is how ddgoose is called here, and DirFlag what the other
-	// commands need to find this flock (" --dir ./d", or "" for the default folder):
-	// for the commands that are named to try.
+	// Command is the name of the program, and DirFlag the flag by which other commands
+	// find this flock (" --dir ./d", or "" for the default folder). Hints have both.
 	Command, DirFlag string
 }
 
-// lookEvery is how often the flock is looked at when nothing is heard of it.
+// lookEvery is how often Run checks the flock if nothing is reported.
 const lookEvery = 250 * time.Millisecond
 
-// Run runs a flock and shows it until ctx ends or [Driver.Stop]; then it stops all agents. It
-// gives an error when none of them could start.
+// Run runs a flock and shows it until ctx ends or [Driver.Stop]; then it stops all
+// agents. It fails if none of them could start.
 func Run(ctx context.Context, opts RunOptions) error {
 	if err := opts.Check(); err != nil {
 		return err
@@ -80,7 +79,7 @@ func Run(ctx context.Context, opts RunOptions) error {
 	return err
 }
 
-// hopeless tells that every agent has ended by itself, and how the first one did.
+// hopeless returns an error if every agent has ended by itself: how the first one did.
 func hopeless(p *top.Picture) error {
 	for i := range p.Agents {
 		if p.Agents[i].State != top.StateEnded {
@@ -97,8 +96,8 @@ func (o *RunOptions) showScreen(ctx context.Context, g *gallery) error {
 	})
 }
 
-// showLines writes a line for each change until ctx ends, and, once there is a
-// goose to try something with, what to try.
+// showLines writes a line for each change until ctx ends, and hints once there is a
+// goose.
 func (o *RunOptions) showLines(ctx context.Context, g *gallery) error {
 	n := &top.News{}
 	hinted := false
@@ -143,7 +142,7 @@ func (o *RunOptions) hints(goose string) []top.Hint {
 	}
 }
 
-// socketFlag is what --socket takes for an agent: its name where that finds it.
+// socketFlag returns what --socket takes for an agent: its name if that is enough.
 func (o *RunOptions) socketFlag(name string) string {
 	_, err := os.Lstat(filepath.Join(client.RuntimeDir(), name+".sock"))
 	if o.DirFlag == "" && err != nil {

@@ -275,7 +275,7 @@ func TestNothingOutlivesAKilledDriver(t *testing.T) {
 	}
 }
 
-// ended tells whether a process has gone. One whose parent has died may stay
+// ended reports whether a process has gone. One whose parent has died may stay
 // behind as a zombie, where nobody collects them.
 func ended(t *testing.T, pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))

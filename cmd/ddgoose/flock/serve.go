@@ -18,14 +18,14 @@ import (
 const (
 	// headerTime bounds how long a request's header may take.
 	headerTime = 5 * time.Second
-	// commandTime bounds a command: agents that hang must not hold it for ever,
-	// and who has asked is to hear which, within the 10 s that ddgoose waits.
+	// commandTime bounds a command, so that the caller hears which agents hang within the
+	// 10 s that ddgoose waits.
 	commandTime = 5 * time.Second
 	// bodyBytes bounds a request's body.
 	bodyBytes = 64 << 10
 )
 
-// server is the driver's own socket.
+// server serves the driver's socket.
 type server struct {
 	f    *Flock
 	stop context.CancelFunc // ends the driver
@@ -33,7 +33,7 @@ type server struct {
 	done chan struct{}
 }
 
-// serve answers at the driver's socket, which only this user can open.
+// serve starts to answer at the driver's socket, which only this user can open.
 func serve(f *Flock, stop context.CancelFunc) (*server, error) {
 	ln, err := api.ListenSocket(filepath.Join(f.opts.Dir, client.DriverSocket), 0o600)
 	if err != nil {
@@ -59,7 +59,7 @@ func serve(f *Flock, stop context.CancelFunc) (*server, error) {
 	return s, nil
 }
 
-// close lets the answers under way finish.
+// close waits for the answers under way.
 func (s *server) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -88,7 +88,7 @@ func (s *server) answer(do func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-// given reads a request's body for a command.
+// given reads a command's request body.
 func given[T any](do func(context.Context, T) error) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		var in T
@@ -151,7 +151,7 @@ func (s *server) start(_ context.Context, in NameRequest) error {
 	return wrongState(s.f.Start(in.Name))
 }
 
-// wrongState tells what the flock's state forbids from what has failed.
+// wrongState turns the errors of a wrong state into api.ErrConflict.
 func wrongState(err error) error {
 	for _, state := range []error{ErrRuns, errHeld, errClosed} {
 		if errors.Is(err, state) {

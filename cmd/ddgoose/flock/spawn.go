@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Spawner starts processes from one thread that lives as long as the flock:
-// the kernel's parent-death signal watches the starting thread.
+// Spawner starts processes from one thread that lives as long as the flock: the
+// kernel's parent-death signal comes when the thread that started a process ends.
 type Spawner struct {
 	jobs chan func()
 	done chan struct{}
@@ -37,7 +37,7 @@ func (s *Spawner) Start(cmd *exec.Cmd) error {
 	return <-result
 }
 
-// Close ends the thread, and with it, by the kernel, what it has started and still runs.
+// Close ends the thread; the kernel then kills its processes that still run.
 func (s *Spawner) Close() {
 	close(s.jobs)
 	<-s.done

@@ -1,5 +1,5 @@
-// Package monitor follows agents by their sockets: what they publish, and what
-// they have to be asked for.
+// Package monitor follows agents by their sockets: it watches what they publish, and
+// asks for the rest.
 package monitor
 
 import (
@@ -13,8 +13,8 @@ import (
 
 // Monitor follows what agents publish, through their restarts.
 type Monitor struct {
-	// Rescue, when it is set before the first Follow, is deferred by all goroutines of Go: a
-	// panic of one of them ends the process, and somebody may have to tidy up.
+	// All goroutines of Go defer Rescue, if it is set before the first Follow: a panic of
+	// one ends the process, and Rescue can restore the terminal first.
 	Rescue func()
 
 	ctx    context.Context
@@ -29,10 +29,10 @@ type Monitor struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
-// New makes a monitor that follows until ctx ends or Close. An agent that has
-// gone is looked for again every so often. see, which may be nil, hears of every
-// status as it comes, one at a time; up is false when the agent has
-// stopped answering. It must not call the monitor.
+// New makes a monitor that follows agents until ctx ends or Close. After an agent has
+// gone, it tries to reach it again every retry. It calls see, which may be nil, with
+// every status, one at a time; up is false when the agent has stopped answering. see
+// must not call the monitor.
 func New(ctx context.Context, again time.Duration, see func(name string, s api.Status, up bool)) *Monitor {
 	m := &Monitor{again: again, see: see, clients: map[string]*client.Client{}, latest: map[string]api.Status{}, changed: make(chan struct{})}
 	m.ctx, m.cancel = context.WithCancel(ctx)
@@ -50,7 +50,7 @@ func (m *Monitor) Follow(name string, c *client.Client) {
 	}
 }
 
-// Go runs what goes with the monitor: until Close, which waits for it.
+// Go runs f until Close, which waits for it.
 func (m *Monitor) Go(f func(ctx context.Context)) {
 	m.ended.Go(func() {
 		if m.Rescue != nil {
@@ -110,8 +110,8 @@ func (m *Monitor) report(name string, s api.Status, up bool) {
 	m.changed = make(chan struct{})
 }
 
-// Look calls f with the latest status of every agent that answers. The channel
-// that it gives is closed at the next change. f must not keep the map.
+// Look calls f with the latest status of every agent that answers. It returns a channel
+// that is closed at the next change. f must not keep the map.
 func (m *Monitor) Look(f func(up map[string]api.Status)) (changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"duckduckgoose/agent/boottime"
 )
 
-// Pulse asks agents again and again: a watch tells of no renewal of a lease, and
-// nothing at all of an agent that hangs.
+// Pulse asks agents again and again, because a watch reports no renewals of a lease, and
+// nothing if an agent hangs.
 type Pulse struct {
 	m   *Monitor
 	ask func(ctx context.Context, name string) (api.Status, error)
@@ -21,7 +21,7 @@ type Pulse struct {
 	beats map[string]*beat
 }
 
-// beat is what has come of asking one agent.
+// beat is the state of the questions to one agent.
 type beat struct {
 	asking      bool
 	waits       int           // ticks that the question has waited for its answer
@@ -30,19 +30,17 @@ type beat struct {
 }
 
 const (
-	// beatEvery is how often a goose is asked, and restTicks how many times less
-	// often the others are.
+	// beatEvery is how often a goose is asked; the others are asked every restTicks ticks.
 	beatEvery = 250 * time.Millisecond
 	restTicks = 4
-	// hangTicks is how long an agent may leave a question open. It is counted in ticks
-	// of ours, so that our own sleep accuses nobody.
+	// hangTicks is how many ticks an agent may leave a question open. Ticks do not pass while
+	// this process is stopped, so that no agent is blamed for that time.
 	hangTicks = 4
-	// beatWait ends a question, so that an agent that hangs for long is not left
-	// with a heap of them.
+	// beatWait ends a question, so that questions to an agent that hangs do not pile up.
 	beatWait = 10 * time.Second
 )
 
-// NewPulse is the pulse of the agents that m follows, once Follow runs.
+// NewPulse makes the pulse of the agents that m follows; Follow starts it.
 func NewPulse(m *Monitor) *Pulse {
 	return &Pulse{m: m, beats: map[string]*beat{}, ask: func(ctx context.Context, name string) (api.Status, error) {
 		return m.Client(name).Status(ctx)
@@ -70,7 +68,7 @@ func (p *Pulse) Follow(ctx context.Context) {
 	}
 }
 
-// due gives whom to ask now, and counts this tick.
+// due counts a tick and returns the agents to ask now.
 func (p *Pulse) due() map[string]*beat {
 	roles := map[string]string{}
 	p.m.Look(func(up map[string]api.Status) {
@@ -105,13 +103,13 @@ func (p *Pulse) answered(b *beat, s *api.Status, well bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b.asking = false; !well {
-		return // it has gone, or hangs for beatWait by now: waits stays
+		return // it has gone, or has hung for beatWait: waits stays
 	}
 	b.waits, b.rests = 0, 0
 	b.until, b.left = time.Duration(s.Lease.UntilBoottimeNS), ms(s.Lease.RemainingMS)
 }
 
-// Hangs tells whether an agent whose socket is open leaves our questions open.
+// Hangs reports whether an agent accepts questions and does not answer them.
 func (p *Pulse) Hangs(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,8 +117,8 @@ func (p *Pulse) Hangs(name string) bool {
 	return b != nil && b.waits >= hangTicks
 }
 
-// Left gives what is left of the lease of an agent on this machine, by its last
-// word; while it owes us an answer, by the clock.
+// Left returns the rest of an agent's lease: as of its last answer, or by the clock while
+// a question is open.
 func (p *Pulse) Left(name string, s *api.Status) time.Duration {
 	if s.Role != api.RoleGoose {
 		return 0
@@ -138,9 +136,9 @@ func (p *Pulse) Left(name string, s *api.Status) time.Duration {
 	return max(left, 0)
 }
 
-// choose names the agent that tells most of the flock: the goose, who hears all
-// voters, by the highest token; else the preferred one; else the first by name.
-// "": nobody answers.
+// choose returns the agent that knows most about the flock: the goose of the highest
+// token, which hears all voters; else the preferred agent; else the first by name. "":
+// no agent answers.
 func (p *Pulse) choose(preferred string) (name string) {
 	p.m.Look(func(up map[string]api.Status) {
 		best := uint64(0)

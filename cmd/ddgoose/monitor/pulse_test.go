@@ -65,7 +65,7 @@ func (p *patients) says(name string, reply func(context.Context) (api.Status, er
 	p.reply[name] = reply
 }
 
-// counts gives how often each was asked.
+// counts returns how often each was asked.
 func (p *patients) counts() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,20 +15,20 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// View is the flock as one agent sees it: what no watch tells.
+// View is the flock as one agent sees it, beyond what a watch reports.
 type View struct {
-	From    string    // who was asked; "": nobody has answered yet
+	From    string    // the agent that was asked; "": none has answered yet
 	At      time.Time // when the last of it came
 	Members []api.Member
-	// By the members' ids; what is unknown is missing.
+	// By the members' ids, without those that are unknown.
 	RTT      map[string]time.Duration
 	Loss     map[string]float64 // 0 to 1
 	Promises map[string]Promise
 }
 
-// Promise is what a voter has promised, or why it may promise nothing.
+// Promise is what a voter has promised, or how long it may not promise anything.
 type Promise struct {
-	To    string        // whom it elects alone; "": nobody, or unknown
+	To    string        // the only agent that it elects; "": none, or unknown
 	Left  time.Duration // for how long
 	Waits time.Duration // after a restart it neither votes nor campaigns for so long
 }
@@ -40,16 +40,16 @@ type Views struct {
 }
 
 // viewEvery is how often an agent is asked for its view, and viewWait how long each
-// answer may take: without a goose it asks all voters first.
+// answer may take: without a goose the agent asks all voters first.
 const (
 	viewEvery = time.Second
 	viewWait  = 2 * time.Second
 )
 
-// Fresh tells whether a view is as new as views are at a moment when all is well.
+// Fresh reports whether a view is not older than usual.
 func (v *View) Fresh(at time.Time) bool { return at.Sub(v.At) <= viewEvery+viewWait/4 }
 
-// Unheard tells whether the viewer is a goose to whom a voter has promised nothing:
+// Unheard reports whether the viewer is a goose to whom a voter has promised nothing:
 // it has not answered for a lease.
 func (v *View) Unheard(m *api.Member) bool {
 	_, promised := v.Promises[m.ID]
@@ -57,18 +57,18 @@ func (v *View) Unheard(m *api.Member) bool {
 	return leads && len(v.Promises) > 0 && m.Voter && m.Name != v.From && !promised
 }
 
-// Old tells whether what a view says of paths is worth nothing any more.
+// Old reports whether a view is too old for its paths to mean anything.
 func (v *View) Old(at time.Time) bool { return at.Sub(v.At) > viewEvery+2*viewWait }
 
-// Now gives the newest view. It must not be changed.
+// Now returns the newest view. It must not be changed.
 func (v *Views) Now() View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.now
 }
 
-// Follow asks, until ctx ends, whom p chooses; another as soon as that one is
-// chosen.
+// Follow asks the agent that p chooses until ctx ends. It changes to another agent as
+// soon as p chooses it.
 func (v *Views) Follow(ctx context.Context, p *Pulse, preferred string) {
 	tick := time.NewTicker(viewEvery)
 	defer tick.Stop()
@@ -91,7 +91,7 @@ func (v *Views) Follow(ctx context.Context, p *Pulse, preferred string) {
 	}
 }
 
-// ask takes an agent's view, if it has one.
+// ask asks an agent for its view.
 func (v *Views) ask(ctx context.Context, m *Monitor, name string) {
 	if name == "" {
 		return
@@ -117,7 +117,7 @@ func look(ctx context.Context, name string, c *client.Client) (View, error) {
 			v.RTT[m.ID] = ms(*m.RTTMS)
 		}
 	}
-	// One that has members is asked for the rest in vain at worst.
+	// If the agent is too old for the rest, the members alone are shown.
 	_ = patient(ctx, func(ctx context.Context) error {
 		text, err := c.Metrics(ctx)
 		if err == nil {
@@ -136,19 +136,19 @@ func look(ctx context.Context, name string, c *client.Client) (View, error) {
 	return v, nil
 }
 
-// patient lets f wait for an answer, for so long.
+// patient calls f with a context that ends after wait.
 func patient(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, viewWait)
 	defer cancel()
 	return f(ctx)
 }
 
-// peerPrefix begins the names of the metrics that tell of paths.
+// peerPrefix begins the names of the metrics about paths.
 const peerPrefix = "ddgoose_peer_"
 
-// measure takes what the metrics tell of paths.
+// measure reads the paths from the metrics.
 func (v *View) measure(text []byte) {
-	var paths []byte // the few lines of many that tell of them: to parse all takes most of a screen's time
+	var paths []byte // only the lines about paths: parsing all would take most of the screen's CPU time
 	for l := range bytes.Lines(text) {
 		if bytes.Contains(l, []byte(peerPrefix)) {
 			paths = append(paths, l...)

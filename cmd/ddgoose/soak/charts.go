@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"strings"
 	"time"
+
+	"duckduckgoose/cmd/ddgoose/page"
 )
 
 // bucketEnds part the times without a goose for the histogram.
@@ -15,41 +17,26 @@ var bucketEnds = []time.Duration{
 
 // Histogram draws the distribution of the times without a goose.
 func (r *Report) Histogram() template.HTML {
-	const width, height, base = 560.0, 220.0, 180.0
-	counts := make([]int, len(bucketEnds)+1)
-	most := 1
-	for i := range r.Gaps {
-		b := 0
-		for b < len(bucketEnds) && r.Gaps[i].Lasts() >= bucketEnds[b] {
-			b++
-		}
-		counts[b]++
-		most = max(most, counts[b])
-	}
-	var svg strings.Builder
-	fmt.Fprintf(&svg, `<svg class="chart" viewBox="0 0 %g %g" role="img" aria-label="how long there was no goose">`, width, height)
-	step := width / float64(len(counts))
-	for i, n := range counts {
-		h := (base - 20) * float64(n) / float64(most)
-		x := float64(i)*step + 3
+	bars := make([]page.Bar, len(bucketEnds)+1)
+	for i := range bars {
 		from, to := "0ms", "longer"
 		if i > 0 {
 			from = short(bucketEnds[i-1])
 		}
 		if i < len(bucketEnds) {
 			to = short(bucketEnds[i])
+			bars[i].Edge = fmt.Sprint(bucketEnds[i].Milliseconds())
 		}
-		if n > 0 {
-			fmt.Fprintf(&svg, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2"><title>%d times: %s to %s</title></rect>`, x, base-h, step-6, h, n, from, to)
-			fmt.Fprintf(&svg, `<text class="value" x="%.1f" y="%.1f">%d</text>`, x+step/2-3, base-h-5, n)
-		}
-		if i < len(bucketEnds) {
-			fmt.Fprintf(&svg, `<text class="edge" x="%.1f" y="%g">%d</text>`, x+step-3, base+16, bucketEnds[i].Milliseconds())
-		}
+		bars[i].Title = fmt.Sprintf("%s to %s", from, to)
 	}
-	fmt.Fprintf(&svg, `<line class="axis" x1="0" x2="%g" y1="%g" y2="%g"/>`, width, base, base)
-	fmt.Fprintf(&svg, `<text class="edge" x="%g" y="%g">milliseconds</text></svg>`, width/2, height-6)
-	return template.HTML(svg.String())
+	for i := range r.Gaps {
+		b := 0
+		for b < len(bucketEnds) && r.Gaps[i].Lasts() >= bucketEnds[b] {
+			b++
+		}
+		bars[b].Value++
+	}
+	return page.Bars("how long there was no goose", "milliseconds", bars)
 }
 
 // Chart is one small chart and its caption.

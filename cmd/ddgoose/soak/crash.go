@@ -48,7 +48,7 @@ func (d *driver) crashed(a *flock.Agent, how string) {
 	d.crashes = append(d.crashes, Crash{Agent: a.Name, At: boottime.Now(), How: how, Log: tail(a.Log)})
 }
 
-// tail gives the end of a log.
+// tail returns the end of a log.
 func tail(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

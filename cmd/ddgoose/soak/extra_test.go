@@ -130,7 +130,7 @@ func (b *browser) open(path string) {
 	require.Empty(b.t, b.complaints)
 }
 
-// eval gives what the page makes of some JavaScript.
+// eval returns what the page makes of some JavaScript.
 func eval[T any](b *browser, js string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](js))

@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"duckduckgoose/cmd/ddgoose/page"
 )
 
 //go:embed report.html.tmpl
 var pageText string
 
-var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"clock": clock, "short": short,
+var report = template.Must(template.New("report").Funcs(template.FuncMap{
+	"clock": clock, "short": short, "style": page.Style,
 	"lasts": func(s *Struck) time.Duration { return s.To - s.From },
 	"kilo":  func(n float64) float64 { return n / 1000 },
 	"ms":    func(ms float64) string { return short(time.Duration(ms * float64(time.Millisecond))) },
@@ -33,12 +35,12 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(pageText))
 
 // HTML writes the report as one page that needs nothing beside it.
-func (r *Report) HTML(w io.Writer) error { return page.Execute(w, r) }
+func (r *Report) HTML(w io.Writer) error { return report.Execute(w, r) }
 
 // maxShown bounds how many violations are spelt out.
 const maxShown = 20
 
-// Shown gives the first violations; report.json has more.
+// Shown returns the first violations; report.json has more.
 func (r *Report) Shown() []Violation { return r.Violations[:min(len(r.Violations), maxShown)] }
 
 // Tally is how often a kind of fault struck.

@@ -24,7 +24,7 @@ func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r 
 	return nil
 }
 
-// chance gives what a line leaves to chance: always the same for a seed.
+// chance returns what a line leaves to chance: always the same for a seed.
 func (d *driver) chance(o *schedule.Op) *netem.Dice {
 	return new(netem.NewDice(d.seed, netem.Out, o.String()))
 }

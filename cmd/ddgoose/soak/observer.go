@@ -53,7 +53,7 @@ type sighting struct {
 // rounding is how far remaining_ms may be from what was meant.
 const rounding = 100 * time.Microsecond
 
-// sightingOf tells when an answer was true: the agent counted what remains of
+// sightingOf returns when an answer was true: the agent counted what remains of
 // its lease from that moment.
 func sightingOf(s *api.Status) sighting {
 	until := time.Duration(s.Lease.UntilBoottimeNS)
@@ -216,14 +216,14 @@ func (o *observer) named(text string) string {
 	return text
 }
 
-// flockID gives the flock's id.
+// flockID returns the flock's id.
 func (o *observer) flockID() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.flock
 }
 
-// goose gives who was the goose by its last answer; "" when its lease has run out since.
+// goose returns who was the goose by its last answer; "" when its lease has run out since.
 func (o *observer) goose() (name string, token uint64) {
 	now := boottime.Now()
 	o.mu.Lock()

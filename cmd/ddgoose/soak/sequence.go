@@ -99,14 +99,14 @@ func (q *sequence) note(v *check.Violation) {
 	}
 }
 
-// found gives the violations so far.
+// found returns the violations so far.
 func (q *sequence) found() []check.Violation {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return slices.Clone(q.violations)
 }
 
-// counts gives how many events were judged, and how many came too late for it.
+// counts returns how many events were judged, and how many came too late for it.
 func (q *sequence) counts() (seen, late, periods int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

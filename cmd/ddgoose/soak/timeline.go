@@ -50,7 +50,7 @@ func (r *Report) Strips() (all []template.HTML) {
 	return all
 }
 
-// fitting gives the shortest of some lengths of which n cover all; the last one when none does.
+// fitting returns the shortest of some lengths of which n cover all; the last one when none does.
 func fitting(lengths []time.Duration, all, n time.Duration) time.Duration {
 	i := slices.IndexFunc(lengths, func(l time.Duration) bool { return all <= n*l })
 	return lengths[(i+len(lengths))%len(lengths)]

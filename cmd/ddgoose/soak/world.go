@@ -178,7 +178,7 @@ func (w *world) judge(now time.Duration) {
 	}
 }
 
-// able tells since when an agent can take part; 0: it cannot.
+// able returns since when an agent can take part; 0: it cannot.
 func (w *world) able(name string, now time.Duration) time.Duration {
 	p := w.places[name]
 	since := max(p.since, p.healthy)
@@ -211,7 +211,7 @@ func (w *world) open(a, b string) bool {
 	return true
 }
 
-// due tells since when some voter can talk both ways with a majority, in every
+// due returns since when some voter can talk both ways with a majority, in every
 // config that may be the one that counts; 0: none can.
 func (w *world) due(now time.Duration) (first time.Duration) {
 	for _, name := range w.names {
@@ -234,7 +234,7 @@ func (w *world) due(now time.Duration) (first time.Duration) {
 	return first
 }
 
-// reaches tells since when a voter can talk both ways with a majority of voters.
+// reaches returns since when a voter can talk both ways with a majority of voters.
 func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time.Duration {
 	var since []time.Duration
 	leads := false
@@ -262,7 +262,7 @@ func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time
 	return since[most-1]
 }
 
-// inForce gives the partitions of which one may be in force.
+// inForce returns the partitions of which one may be in force.
 func (w *world) inForce() []shape.Shape {
 	w.mu.Lock()
 	defer w.mu.Unlock()
