@@ -33,7 +33,7 @@ var advice = map[string]string{
 	string(member.IsAliveAgain):  "ddgoose leave, given to it, takes it out",
 }
 
-// withAdvice gives the text of an error, and what helps.
+// withAdvice returns the text of an error, and what helps.
 func withAdvice(err error) string {
 	text := err.Error()
 	var missing *keys.NoFileError

@@ -34,7 +34,7 @@ func (o *clientOptions) flags(cmd *cobra.Command, timeout time.Duration) {
 	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "give up after this long (exit 2)")
 }
 
-// command gives cmd the flags of a client, and those that more adds.
+// command adds to cmd the flags of a client, and those that more adds.
 func (o *clientOptions) command(cmd *cobra.Command, timeout time.Duration, more ...func(*cobra.Command)) *cobra.Command {
 	o.flags(cmd, timeout)
 	for _, add := range more {
@@ -71,7 +71,7 @@ func show[T any](env *environment, o *clientOptions, ask func(*client.Client, co
 	})
 }
 
-// find gives the agent's socket. When several agents run here, the error has
+// find returns the agent's socket. When several agents run here, the error has
 // this command line for each of them.
 func (o *clientOptions) find() (string, error) {
 	path, err := client.FindSocket(o.socket)

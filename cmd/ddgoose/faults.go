@@ -117,7 +117,7 @@ func printNetem(out io.Writer, n api.Netem) error {
 func newSimulateCommand(*environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
-		Short: "Let an agent be dead for a while",
+		Short: "Make an agent play dead for a while",
 		Long: `Simulates a crash: the agent goes silent in both directions at once and everything that
 works for the goose here is killed; its socket still answers, with role dead.
 

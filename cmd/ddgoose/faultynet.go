@@ -57,7 +57,7 @@ func (n *faultyNetwork) apply() error {
 	return n.now.Set(rules, left)
 }
 
-// standing gives the rules and how long they still stand, 0 for ever; mu is held.
+// standing returns the rules and how long they still stand, 0 for ever; mu is held.
 func (n *faultyNetwork) standing() (string, time.Duration) {
 	if n.expires.IsZero() {
 		return n.rules, 0
@@ -90,7 +90,7 @@ func (n *faultyNetwork) Set(rules string, ttl time.Duration) error {
 // Clear ends all faults.
 func (n *faultyNetwork) Clear() { _ = n.Set("", 0) }
 
-// Show gives the rules in force, also while the agent is dead.
+// Show returns the rules in force, also while the agent is dead.
 func (n *faultyNetwork) Show() (string, time.Duration, uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +101,7 @@ func (n *faultyNetwork) Show() (string, time.Duration, uint64) {
 	return rules, left, n.seed
 }
 
-// Unmatched gives the words of the rules that match none of these peers.
+// Unmatched returns the words of the rules that match none of these peers.
 func (n *faultyNetwork) Unmatched(names map[netip.AddrPort]string) []string {
 	return n.transport().Unmatched(names)
 }

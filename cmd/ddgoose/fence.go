@@ -39,7 +39,7 @@ func newFenceCommand(env *environment) *cobra.Command {
 	var o fenceOptions
 	cmd := &cobra.Command{
 		Use:   "fence --file STATE --token N [--flock-id ID] [--wait 30s] [--force] -- CMD ARG...",
-		Short: "Run a command if no newer goose has been heard of",
+		Short: "Run a command unless its token is too old",
 		Long: `Runs CMD only if the file STATE has seen no token higher than N. Use it on the machine that the goose acts
 upon: a former goose that was paused, or whose command was slow to arrive, then does no harm. An equal token
 passes. N is on the disk as the highest token before CMD starts.

@@ -133,7 +133,7 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	return err
 }
 
-// out gives what stdout really is: only a file can be a terminal.
+// out returns what stdout really is: only a file can be a terminal.
 func (env *environment) out() io.Writer {
 	if c, ok := env.stdout.(*checkedWriter); ok {
 		return c.w

@@ -97,7 +97,7 @@ at once, if it has been a steady voter for long enough.
 	}, freezeWait, o.jsonFlag)
 }
 
-// printFreeze tells who was told, and who was not.
+// printFreeze returns who was told, and who was not.
 func printFreeze(what string) func(io.Writer, api.Freeze) error {
 	return func(out io.Writer, f api.Freeze) error {
 		fmt.Fprint(out, what+":")

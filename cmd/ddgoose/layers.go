@@ -156,7 +156,7 @@ func knownKeys(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// fileWords gives a value as the words its flag would be given.
+// fileWords returns a value as the words its flag would be given.
 func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 	if v.Kind == yaml.AliasNode {
 		v = v.Alias
@@ -182,7 +182,7 @@ func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 	return nil, errors.New("want a single value")
 }
 
-// pairs gives a map as KEY=VALUE words; several of a key when lists are allowed.
+// pairs returns a map as KEY=VALUE words; several of a key when lists are allowed.
 func pairs(nodes []*yaml.Node, lists bool) (words []string, err error) {
 	for i := 0; i+1 < len(nodes); i += 2 {
 		values := nodes[i+1 : i+2]

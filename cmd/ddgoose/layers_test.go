@@ -13,7 +13,7 @@ import (
 	"duckduckgoose/agent/hooks"
 )
 
-// settingsOf gives the settings of a command line and an environment.
+// settingsOf returns the settings of a command line and an environment.
 func settingsOf(t *testing.T, line []string, env map[string]string) (*agentSettings, error) {
 	t.Helper()
 	var s agentSettings

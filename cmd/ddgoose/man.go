@@ -19,7 +19,7 @@ func newManCommand(env *environment) *cobra.Command {
 		Hidden: true,
 		Short:  "Write the man pages",
 		Long: `Writes a man page of section 1 for every command into the folder. SOURCE_DATE_EPOCH, in seconds,
-is the date they bear; without it they bear today's.
+sets their date; the default is today.
 
 Exit codes: 0 done, 1 it cannot be written, 2 wrong usage.`,
 		Example: "  ddgoose man /usr/local/share/man/man1",

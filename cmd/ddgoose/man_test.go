@@ -43,7 +43,7 @@ func TestManPageSaysWhatHelpSays(t *testing.T) {
 	require.Contains(t, readPage(t, dir, "ddgoose-agent.1"), "DDGOOSE_DATA_DIR for")
 	require.Contains(t, readPage(t, dir, "ddgoose-netem.1"),
 		"RULES := RULE (';' RULE)*\nRULE  := [out|in|both] PEER(,PEER)*: FAULT (' ' FAULT)*     PEER := * | name | address\n")
-	require.Contains(t, readPage(t, dir, "ddgoose-wait.1"), `"voters>=3" that there are 3 or more`)
+	require.Contains(t, readPage(t, dir, "ddgoose-wait.1"), `"voters>=3": there are 3 or more`)
 	for page, option := range map[string]string{
 		"ddgoose-status.1":  "--socket=PATH|NAME\n",
 		"ddgoose-members.1": "--tag=K[=RE]\n",
@@ -53,7 +53,7 @@ func TestManPageSaysWhatHelpSays(t *testing.T) {
 	}
 }
 
-// readPage gives a page as its reader sees it, but for line breaks.
+// readPage returns a page as its reader sees it, but for line breaks.
 func readPage(t *testing.T, dir, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, name))

@@ -38,11 +38,11 @@ The filters are regular expressions that the whole of a name, state, role or tag
 match; a member is listed if it matches all of them.
 If none does, a warning says so, and the exit code is 0.
 
-With --watch the list is shown again at every change but of round trip times: redrawn in place on
-a terminal, printed below the time elsewhere, with --json one document a line. --timeout is for
-the first one only.
+--watch shows the list again at every change, except changes of round trip times. A terminal is redrawn in
+place; elsewhere each list follows below the last one, after the time; --json prints one document a line.
+--timeout is for the first list only.
 
-Exit codes: 0 done, 1 the agent failed (with --watch: it went away), 2 wrong usage, no agent, or no
+Exit codes: 0 done, 1 the agent failed (with --watch: it stopped), 2 wrong usage, no agent, or no
 answer within --timeout.`,
 		Example: "  ddgoose members\n  ddgoose members --state alive --tag 'rack=7|8' --voters\n  ddgoose members --watch --json | jq --unbuffered -c '.members[].name'",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
@@ -51,7 +51,7 @@ answer within --timeout.`,
 	o.filter.flags(cmd.Flags())
 	completeFlag(cmd, "name", memberNames(func(api.Member) bool { return true }))
 	completeFlag(cmd, "tag", fromAgent(memberTags))
-	boolFlag(cmd.Flags(), &o.watch, "watch", "show them again at every change, until the agent goes")
+	boolFlag(cmd.Flags(), &o.watch, "watch", "show them again at every change, until the agent stops")
 	return cmd
 }
 
@@ -91,7 +91,7 @@ func (o *membersOptions) print(out io.Writer, ms api.Members) error {
 	return w.Flush()
 }
 
-// work says whether somebody acts for the goose, or waits to, and what the check says.
+// work reports whether somebody acts for the goose, or waits to, and what the check says.
 func work(has bool, well *bool) string {
 	word := yesNo(has)
 	switch {

@@ -56,7 +56,7 @@ func (f *memberFilter) addTag(word string) error {
 	return err
 }
 
-// of gives those members that all filters let through.
+// of returns those members that all filters let through.
 func (f *memberFilter) of(ms []api.Member) []api.Member {
 	return slices.DeleteFunc(append([]api.Member{}, ms...), func(m api.Member) bool { return !f.lets(m) }) // JSON has [] of none
 }

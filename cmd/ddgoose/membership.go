@@ -43,8 +43,8 @@ func newLeaveCommand(*environment) *cobra.Command {
 	var force bool
 	cmd := o.command(&cobra.Command{
 		Use:   "leave",
-		Short: "Take this agent out of the flock for good, and end it",
-		Long: `Takes this agent out of the flock for good. A goose hands over first; the removal is
+		Short: "Remove this agent from the flock, and stop it",
+		Long: `Removes this agent from the flock. A goose hands over first; the removal is
 committed by a majority of those who stay; then the agent ends. Its disk is marked: to come
 back it needs --join. To stop an agent for a while, stop its process instead.
 
@@ -63,8 +63,8 @@ func newForceLeaveCommand(*environment) *cobra.Command {
 	cmd := o.command(&cobra.Command{
 		Use:   "force-leave NAME",
 		Short: "Remove a dead voter that will never return",
-		Long: `Takes an agent that is dead, and will never return, out of the voters. It is given to the
-goose. An agent that is alive leaves by ddgoose leave, given to it.
+		Long: `Removes a dead agent that will never return from the voters. Run it on the goose. To remove an
+agent that is alive, run ddgoose leave on that agent.
 
 ` + clientCodes,
 		Example: "  ddgoose force-leave e --socket a",

@@ -33,7 +33,7 @@ type membersView struct {
 	}
 }
 
-// watchMembers shows the members at every change of them, until the agent goes.
+// watchMembers shows the members at every change of them, until the agent stops.
 func (o *membersOptions) watchMembers(ctx context.Context, env *environment) error {
 	v := &membersView{o: o, env: env}
 	if f, ok := env.out().(*os.File); ok && !o.json && top.IsTerminal(f) {
@@ -87,7 +87,7 @@ func (v *membersView) look(ctx context.Context, c *client.Client) error {
 	return v.o.print(v.env.stdout, api.Members{Members: ms})
 }
 
-// lasting gives members without what changes all the time.
+// lasting returns members without what changes all the time.
 func lasting(ms []api.Member) []api.Member {
 	all := make([]api.Member, len(ms))
 	for i, m := range ms {

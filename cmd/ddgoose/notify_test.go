@@ -35,7 +35,7 @@ func newServiceManager(t *testing.T) *serviceManager {
 	return m
 }
 
-// next gives the next message, without its last newline; "" when none comes within d.
+// next returns the next message, without its last newline; "" when none comes within d.
 func (m *serviceManager) next(d time.Duration) string {
 	m.t.Helper()
 	require.NoError(m.t, m.conn.SetReadDeadline(time.Now().Add(d)))

@@ -23,8 +23,8 @@ func newIsGooseCommand(env *environment) *cobra.Command {
 		Use:   "is-goose",
 		Short: "Tell by exit code whether this agent is the goose",
 		Long: `Tells by its exit code whether this agent is the goose, inside its lease, and prints the
-fencing token if so; with -q nothing. The answer is true when it is given and binds nobody later: send the
-token with what you do, and let the receiver refuse lower ones; or use the client's Lead.
+fencing token if so; with -q nothing. The answer may be out of date a moment later: send the token
+with each write, and let the receiver refuse lower ones; or run the work by ddgoose run.
 
 Exit codes: 0 goose, 1 not the goose, 2 cannot tell (wrong usage, no agent, or no answer within --timeout).`,
 		Example: "  token=$(ddgoose is-goose) && backup --fence \"$token\"\n  ddgoose is-goose -q || exit 0\n  ddgoose is-goose --json\n  ddgoose is-goose --election nightly-backup",

@@ -31,8 +31,8 @@ every client, and have the clients connect to it: they need no load balancer.
 (ddgoose agent --tag KEY=...): a PORT, or HOST:PORT where the program listens at another address.
 
 A connection belongs to one goose. When the goose changes, it is reset, and the client connects again. After a planned
-hand-over it may finish first, for --drain. While there is no goose, new connections are reset at once, and those that
-stand after one lease. SIGTERM or SIGINT: connections may finish for --drain, then this command ends.
+hand-over it may finish first, for --drain. While there is no goose, new connections are reset at once, and open
+ones after one lease. SIGTERM or SIGINT: connections may finish for --drain, then this command ends.
 
 What an agent knows of the goose is a snapshot. For a moment a connection may reach a program whose lease has just
 ended, if that is not started by ddgoose run: then check the token where it matters.
@@ -173,7 +173,7 @@ func (f *gooseFollower) see(ctx context.Context, s api.Status) {
 	f.proxy.Follow(t, handedOver)
 }
 
-// target gives where the goose's program listens.
+// target returns where the goose's program listens.
 func (f *gooseFollower) target(g *api.Goose) (string, error) {
 	host, _, err := net.SplitHostPort(g.Addr)
 	if err != nil {

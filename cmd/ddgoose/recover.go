@@ -34,7 +34,7 @@ func newRecoverCommand(env *environment) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
 		Use:   "recover --keep NAME[:PRIORITY],...",
-		Short: "Begin anew with the voters that are left, when a majority is lost for good",
+		Short: "Start again with the remaining voters when a majority is lost forever",
 		Long: `Begins a new generation of the flock with only the voters named by --keep, when a majority
 of the old voters is lost for good. Stop the surviving agents, run this with the SAME list on
 each of them, and start them again.
@@ -44,7 +44,7 @@ behind the name, as in w:0 for a witness.
 
 It is dangerous if the others are not really gone: they could still elect a goose of the old
 generation among themselves, and for as long as they run there may be two geese. The new
-generation's tokens are higher than all before, so whoever compares tokens is safe.
+generation's tokens are higher than all before, so receivers that compare tokens are safe.
 
 Running it again with the same list changes nothing.
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// founded gives the data directory of a stopped agent that was the goose of its own flock.
+// founded returns the data directory of a stopped agent that was the goose of its own flock.
 func founded(t *testing.T, name string) string {
 	t.Helper()
 	dir := shortDir(t)

@@ -25,7 +25,7 @@ func newRootCommand(env *environment) *cobra.Command {
 		Use:   "ddgoose",
 		Short: "Elects one goose among your machines, and says who it is",
 		Long: `ddgoose elects one goose (the leader) among agents on your machines, and
-tells it to programs by exit code, by HTTP over a unix socket, and by tokens that only grow.
+tells programs which one it is: by exit code, by HTTP over a unix socket, and by tokens that only grow.
 
 Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`,
 		Example: `  ddgoose flock                        # five agents on this machine, shown live
@@ -119,7 +119,7 @@ func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Tell about a command",
+		Short: "Show the help of a command",
 		Long: `Tells what a command does, its flags and its exit codes.
 
 Exit codes: 0 done, 2 there is no such command.`,

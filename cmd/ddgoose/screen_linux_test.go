@@ -63,7 +63,7 @@ func TestProcessesOfTheReadmesScreen(t *testing.T) {
 	require.Equal(t, wordsOf(was), wordsOf(picture.String()), "run make screen and read the diff\n%s", &picture)
 }
 
-// wordsOf gives the words of a screen that no flock changes. The last column is of addresses, or of warnings.
+// wordsOf returns the words of a screen that no flock changes. The last column is of addresses, or of warnings.
 func wordsOf(screen string) []string {
 	words := regexp.MustCompile(`[A-Z]{4,}|is the goose|agents, |a majority|heartbeat|Who was the goose`).FindAllString(screen, -1)
 	return slices.DeleteFunc(words, func(word string) bool { return word == "ADDRESS" })

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ignores tells whether a process ignores a signal.
+// ignores reports whether a process ignores a signal.
 func ignores(t *testing.T, pid int, sig syscall.Signal) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

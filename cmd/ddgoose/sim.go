@@ -39,21 +39,21 @@ func newSimCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Try a flock, its timing and its promises in virtual time",
-		Long: `Runs the code of the agents under a virtual clock: their elections, disks, voters and founding,
-over a network, machines and clocks that fail as a seed says. An hour takes a second. After every
-event the promises are checked; when the faults are over, a majority is healed, and a goose must
-come in time. The same seed gives the same run, byte for byte.
+		Long: `Runs the agents' own code in virtual time, on a simulated network with simulated disks and clocks,
+and injects faults as a seed says. An hour takes about a second. The promises are checked after every
+event. When the faults end, a majority is healed, and there must be a goose in time. The same seed
+gives the same run, byte for byte.
 
-It prints how long the flock was without a goose, how often it elected, and how often each fault
-struck: so timings can be tried against a bad network before anybody relies on them. Of a run
-that breaks a promise it prints the schedule, shrunken to what matters, the last events, and the
-command that replays it.
+It prints how long the flock was without a goose, how many elections there were, and how often each
+fault occurred: so you can try timings for a bad network before you rely on them. If a promise is
+broken, it prints the schedule, cut down to what is needed, the last events, and the command that
+replays it.
 
 Without --agents, --heartbeat and --lease or --profile each seed draws its own.
 
 ` + simFaults() + `
 Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6),
-4 liveness missed (P4, P5, or what a scenario expects), 5 a crash. Of several the gravest: 3, 5, 4.`,
+4 liveness missed (P4, P5, or what a scenario expects), 5 a crash. If several: the gravest, in the order 3, 5, 4.`,
 		Example: `  ddgoose sim --seed 1 --agents 7 --for 24h
   ddgoose sim --profile wan --latency 80ms --faults netem,partition --for 10h
   ddgoose sim --seeds 1000
@@ -61,19 +61,19 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
-	numberFlag(flags, &o.seed, "seed", "", 1<<63, "of the run, or the first one of several (default: drawn, and printed)")
+	numberFlag(flags, &o.seed, "seed", "", 1<<63, "seed of the run, or of the first of several (default: random, and printed)")
 	flags.IntVar(&o.seeds, "seeds", 1, "how many runs, each of the next seed")
 	flags.IntVarP(&o.Agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
-	durationFlag(flags, &o.For, "for", "5m", "virtual time during which faults strike; healing comes on top")
-	durationFlag(flags, &o.Every, "every", "", "a fault about so often (default: drawn for each seed, 1s to 15s)")
-	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults strike, a comma list (default: most of them, drawn for each seed)")
-	durationFlag(flags, &o.Latency, "latency", "", "of the network, one way (default: drawn to fit the timing)")
+	durationFlag(flags, &o.For, "for", "5m", "virtual time in which faults are injected; the time to heal comes on top")
+	durationFlag(flags, &o.Every, "every", "", "mean time between faults (default: drawn for each seed, 1s to 15s)")
+	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults to inject, a comma list (default: most of them, drawn for each seed)")
+	durationFlag(flags, &o.Latency, "latency", "", "delay of the network, one way (default: drawn to fit the timing)")
 	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50ms/500ms, 10ms/100ms or 150ms/1.5s", "lan", "local", "wan")
 	durationFlag(flags, &o.Timing.Heartbeat, "heartbeat", "", "time between the goose's heartbeats")
 	durationFlag(flags, &o.Timing.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
-	stringFlag(flags, &o.only, "only", "", "N,N", "only these faults of the schedule, counted from 0, or none")
+	stringFlag(flags, &o.only, "only", "", "N,N", "inject only these faults of the schedule, counted from 0; none: no fault")
 	stringFlag(flags, &o.scenario, "scenario", "", "NAME", "a schedule written by hand: a name of --list, or a file")
-	boolFlag(flags, &o.list, "list", "list the scenarios, and do nothing")
+	boolFlag(flags, &o.list, "list", "list the scenarios and exit")
 	jsonFlag(flags, &o.json)
 	return cmd
 }
@@ -81,7 +81,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 // simFaults lists the faults for the help.
 func simFaults() string {
 	var b strings.Builder
-	b.WriteString("Faults, and the words of schedules (at T WORD ...; WHO is a name, goose, duck or *):\n")
+	b.WriteString("Verbs of faults and schedules (at T VERB ...; WHO is a name, goose, duck or *):\n")
 	for _, v := range schedule.Verbs() {
 		drawn := " "
 		if v.Drawn {
@@ -89,7 +89,7 @@ func simFaults() string {
 		}
 		fmt.Fprintf(&b, " %s %s\n       %s\n", drawn, strings.TrimSpace(v.Name+" "+v.Takes), v.Does)
 	}
-	b.WriteString("Those with * can be given to --faults.\n")
+	b.WriteString("Those with * may be given to --faults.\n")
 	return b.String()
 }
 

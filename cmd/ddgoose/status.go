@@ -20,7 +20,7 @@ func newStatusCommand(env *environment) *cobra.Command {
 		Use:   "status",
 		Short: "Show who is the goose, and what this agent knows",
 		Long: `Shows what one agent knows: who is the goose, under which term and token, how much
-of its lease is left, who votes, and what a person should do something about.
+of its lease is left, who votes, and warnings with what to do about them.
 
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",

@@ -31,12 +31,12 @@ sort and filter, and look into one agent: its status, why it has its role, its w
 counters that move. On a local flock (ddgoose flock) they also kill an agent, have it step down,
 cut it off and heal the network, once you confirm. ? lists the keys, q quits.
 
-It asks the agent at the socket, and those of the same flock whose sockets are in the same folder;
-of the others it shows what these know. Round trips and losses are the goose's where its socket
-is at hand. An agent that goes is waited for; one that hangs is shown so after a second.
+It asks the agent at the socket, and the agents of the same flock with sockets in the same folder. For all
+other agents it shows what these know. Round trips and losses are those that the goose measures, if its
+socket is among them. top waits for an agent that stops, and shows after a second that an agent hangs.
 
 It needs a terminal: elsewhere ddgoose watch prints a line at every change, and ddgoose members
---watch the members. NO_COLOR takes the colours away.
+--watch the members. NO_COLOR turns colours off.
 
 Exit codes: 0 quit (q, Ctrl-C, SIGTERM), 1 the terminal failed, 2 wrong usage, no terminal, no
 agent, or no answer within --timeout at the start.`,
@@ -100,7 +100,7 @@ func (o *clientOptions) findAny() (string, error) {
 	return first, nil
 }
 
-// sameFlock tells whether the agents at two sockets answer, and are of one flock.
+// sameFlock reports whether the agents at two sockets answer, and are of one flock.
 func sameFlock(a, b string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -109,7 +109,7 @@ func sameFlock(a, b string) bool {
 	return errS == nil && errT == nil && ofOneFlock(&s, &t)
 }
 
-// colour tells whether colours are wanted: an empty NO_COLOR is none.
+// colour reports whether colours are wanted: an empty NO_COLOR is none.
 func (env *environment) colour() bool {
 	plain, _ := env.lookup("NO_COLOR")
 	return plain == ""

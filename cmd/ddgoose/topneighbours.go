@@ -119,7 +119,7 @@ func (n *neighbours) meet(ctx context.Context, path string) {
 	}
 }
 
-// ofOneFlock tells whether two agents are, or will be when they are founded.
+// ofOneFlock reports whether two agents are, or will be when they are founded.
 func ofOneFlock(a, b *api.Status) bool {
 	return a.Flock == b.Flock && (a.FlockID == b.FlockID || a.FlockID == "" || b.FlockID == "")
 }
@@ -127,7 +127,7 @@ func ofOneFlock(a, b *api.Status) bool {
 // Client talks to an agent whose socket is here; nil: it is not.
 func (n *neighbours) Client(name string) *client.Client { return n.m.Client(name) }
 
-// Take gives the flock as it is now, and a channel that is closed when it
+// Take returns the flock as it is now, and a channel that is closed when it
 // changes.
 func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
 	var up map[string]api.Status

@@ -27,11 +27,11 @@ func newWaitCommand(env *environment) *cobra.Command {
 	cmd := o.command(&cobra.Command{
 		Use:   "wait --for goose|voters=N",
 		Short: "Wait until a goose is known, or there are N voters",
-		Long: `Waits until it holds: "goose" that this agent knows a live goose, whose name is printed, "voters=3" that there
-are exactly 3 voters, "voters>=3" that there are 3 or more. An agent or an election that is not
-there yet is waited for too.
+		Long: `Waits for a condition: "goose": this agent knows a live goose (prints its name); "voters=3": there are
+exactly 3 voters; "voters>=3": there are 3 or more. It also waits for an agent that has not started yet, and
+for an election that does not exist yet.
 
-Exit codes: 0 it holds, 1 error, 2 wrong usage, or not within --timeout.`,
+Exit codes: 0 the condition is true, 1 error, 2 wrong usage, or not within --timeout.`,
 		Example: "  ddgoose wait --for goose\n  ddgoose wait --for voters=5 --timeout 30s\n  ddgoose wait --for goose --election nightly-backup",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}, 5*time.Second, o.electionFlag)
@@ -96,7 +96,7 @@ func (o *waitOptions) run(ctx context.Context, env *environment) error {
 }
 
 // errNotYet ends a watch that saw no goose, or too few voters, to its end.
-var errNotYet = errors.New("the agent went away")
+var errNotYet = errors.New("the agent stopped")
 
 // watch follows one agent until the condition holds, the agent goes, or ctx
 // ends. It notes in last what stands.

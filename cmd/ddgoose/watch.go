@@ -16,12 +16,12 @@ func newWatchCommand(env *environment) *cobra.Command {
 	var o clientOptions
 	return o.command(&cobra.Command{
 		Use:   "watch",
-		Short: "Print a line at every change, until the agent goes",
+		Short: "Print a line at every change, until the agent stops",
 		Long: `Prints what the agent knows, at once and then at every change: one line each, with --json
 one status document each. A renewal of the lease is no change, its lapse is. --timeout is
 for the first line only.
 
-Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within --timeout.`,
+Exit codes: 1 the agent stopped, 2 wrong usage, no agent, or no answer within --timeout.`,
 		Example: "  ddgoose watch\n  ddgoose watch --election nightly-backup\n  ddgoose watch --json | jq --unbuffered -r .role",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.follow(cmd.Context(), func(_ context.Context, _ *client.Client, s api.Status) (err error) {
@@ -36,7 +36,7 @@ Exit codes: 1 the agent went away, 2 wrong usage, no agent, or no answer within 
 }
 
 // follow finds the agent and gives see its status, at once and at every change,
-// until the agent goes or see fails. --timeout is for the first only.
+// until the agent stops or see fails. --timeout is for the first only.
 func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *client.Client, api.Status) error) error {
 	path, err := o.find()
 	if err != nil {

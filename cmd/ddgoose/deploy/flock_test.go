@@ -29,7 +29,7 @@ func newFlock(t *testing.T, agents int) *flock.Flock {
 	return f
 }
 
-// freePorts gives the first of n ports that are free one after the other, below
+// freePorts returns the first of n ports that are free one after the other, below
 // those that the kernel gives away.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()

@@ -85,7 +85,7 @@ func startBalancer(t *testing.T, path string, f *flock.Flock) *balancer {
 	return b
 }
 
-// leadsTo gives the name of the agent whose program answers; "" when none does.
+// leadsTo returns the name of the agent whose program answers; "" when none does.
 func (b *balancer) leadsTo() string {
 	resp, err := b.http.Get("http://front/")
 	if err != nil {
@@ -99,7 +99,7 @@ func (b *balancer) leadsTo() string {
 	return string(name)
 }
 
-// leadsOnlyTo tells whether HAProxy leads to that agent alone.
+// leadsOnlyTo reports whether HAProxy leads to that agent alone.
 func (b *balancer) leadsOnlyTo(name string) bool {
 	for range 20 {
 		if b.leadsTo() != name {
@@ -119,7 +119,7 @@ func (b *balancer) settled(f *flock.Flock) (goose string) {
 	return goose
 }
 
-// when gives the first moment at which is holds.
+// when returns the first moment at which is holds.
 func when(t *testing.T, is func() bool) <-chan time.Time {
 	c := make(chan time.Time, 1)
 	go func() {

@@ -121,7 +121,7 @@ func requireRight(t *testing.T, args []string) {
 	require.Regexp(t, regexp.MustCompile(`^ddgoose: voters 4: [^;]*\n$`), stderr)
 }
 
-// flagOf gives the value of --name=VALUE.
+// flagOf returns the value of --name=VALUE.
 func flagOf(args []string, name string) string {
 	for _, a := range args {
 		if v, ok := strings.CutPrefix(a, "--"+name+"="); ok {

@@ -20,7 +20,7 @@ import (
 	"duckduckgoose/agent/api/apitest"
 )
 
-// makeOnce gives a folder that fill has filled, for this test or for one before. It goes with the binary's.
+// makeOnce returns a folder that fill has filled, for this test or for one before. It goes with the binary's.
 func makeOnce(t *testing.T, what string, fill func(dir string)) (dir string) {
 	t.Helper()
 	dir = filepath.Join(filepath.Dir(binary(t)), what)
@@ -103,7 +103,7 @@ func (c changed) inside(command ...string) string {
 	return stdout
 }
 
-// asked gives what systemctl was asked since the last time.
+// asked returns what systemctl was asked since the last time.
 func (c changed) asked() string {
 	c.t.Helper()
 	text := read(c.t, c.at("asked"))

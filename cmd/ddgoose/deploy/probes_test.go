@@ -43,7 +43,7 @@ func probe(network, address, method, path string) (status, body int, err error) 
 	return resp.StatusCode, len(text), err
 }
 
-// answers gives the statuses of the four questions by each method; the body is
+// answers returns the statuses of the four questions by each method; the body is
 // there but for HEAD.
 func answers(t *testing.T, a *flock.Agent) map[string][4]int {
 	t.Helper()

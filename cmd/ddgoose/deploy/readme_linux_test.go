@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// blocks gives the code blocks of a text that begin with ```INFO, and fails if there are none.
+// blocks returns the code blocks of a text that begin with ```INFO, and fails if there are none.
 func blocks(t *testing.T, file, info string) (all []string) {
 	t.Helper()
 	fence := regexp.MustCompile("(?ms)^```" + regexp.QuoteMeta(info) + "\n(.*?)^```$")

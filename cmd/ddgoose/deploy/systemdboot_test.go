@@ -81,7 +81,7 @@ func bootSystemd(t *testing.T, files map[string]string) booted {
 	b.do("build", "--tag", b.name, root)
 	b.atTheEnd("rm", "--force", "--volumes", b.name)
 	b.do("run", "--detach", "--name", b.name, "--network", "none",
-		"--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE",
+		"--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE", "--cap-add", "SYS_NICE",
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--env", "container=docker",
 		"--tmpfs", "/run:exec", "--tmpfs", "/tmp", "--tmpfs", "/sys/fs/cgroup:rw", "--volume", "/usr:/usr:ro",
 		b.name, systemd, "--system", "--unit=basic.target")

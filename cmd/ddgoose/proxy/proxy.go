@@ -1,14 +1,13 @@
 // Package proxy forwards TCP connections to the machine of the goose.
 //
-// A connection belongs to one goose period: it is opened under its token, and
-// reset when the period has ended, so it never reaches two geese. After a planned
-// hand-over it may finish first, for Options.Drain. While no goose is known, new
-// connections are reset at once, and those that stand after Target.Wait: a few lost
-// heartbeats cost nobody a connection.
+// A connection belongs to one goose period: it is opened during the period and reset at
+// its end, so it never reaches two geese. After a planned hand-over it may finish first,
+// for Options.Drain. While no goose is known, new connections are reset at once, and open
+// ones after Target.Wait, so that a few lost heartbeats cost no connection.
 //
-// What the proxy knows of the goose is a snapshot and binds nobody: the goose's
-// program may still answer for a moment after its lease ended. A receiver for which
-// that is not enough checks the token.
+// What the proxy knows of the goose is a snapshot: the goose's program may still answer
+// for a moment after its lease has ended. Where that matters, the receiver must check
+// the token.
 package proxy
 
 import (
@@ -24,11 +23,11 @@ import (
 // dialTime bounds the wait for the goose's program.
 const dialTime = 3 * time.Second
 
-// Options are what a Proxy is made with.
+// Options are the settings of a Proxy.
 type Options struct {
-	// Drain is how long the connections of a goose may go on after it handed over.
+	// Drain is how long connections may continue after a planned hand-over.
 	Drain time.Duration
-	// Note tells people of a change; nil: nobody is told.
+	// Note is called with a line for people at each change; nil: it is not.
 	Note func(format string, args ...any)
 }
 
@@ -38,7 +37,7 @@ type Target struct {
 	Addr  string // HOST:PORT of the goose's program; "": see Why
 	Name  string // of the goose, for people
 	Why   string // why nothing can be forwarded, for people
-	// Wait is how long connections may go on while there is no goose.
+	// Wait is how long connections may continue while there is no goose.
 	Wait time.Duration
 }
 
@@ -50,7 +49,7 @@ type Proxy struct {
 	target Target
 	period *period   // of target; nil: nothing is forwarded
 	last   *period   // of the last goose, while there is none
-	old    []*period // they finish
+	old    []*period // whose connections may still finish
 	wg     sync.WaitGroup
 	ended  bool
 }
@@ -64,7 +63,7 @@ type period struct {
 	timer *time.Timer // ends it; nil: nothing does
 }
 
-// within ends a period after d.
+// within ends a period after d at the latest.
 func (at *period) within(d time.Duration) {
 	if at.timer != nil {
 		at.timer.Stop()
@@ -84,7 +83,7 @@ func New(opts Options) *Proxy {
 	return &Proxy{opts: opts, target: Target{Why: "no goose is known"}}
 }
 
-// Follow takes in who is the goose now. planned says that the former one handed over.
+// Follow sets the present goose. planned says that the last one handed over.
 func (p *Proxy) Follow(t Target, planned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,8 +123,8 @@ func (p *Proxy) Follow(t Target, planned bool) {
 	}
 }
 
-// Serve forwards what ln accepts until ctx ends; then its connections may finish
-// for Options.Drain. It closes ln, and gives an error only when ln breaks.
+// Serve forwards the connections that ln accepts until ctx ends; then they may finish
+// for Options.Drain. It closes ln. It returns an error only if ln fails.
 func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // Accept tells
 	defer stop()
@@ -155,7 +154,7 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// finish lets the connections end, for as long as they may.
+// finish waits until all connections have ended or their time is over.
 func (p *Proxy) finish() {
 	p.mu.Lock()
 	p.ended = true
@@ -169,7 +168,7 @@ func (p *Proxy) finish() {
 	p.wg.Wait()
 }
 
-// enter books a connection with the present period; nil: there is none.
+// enter adds a connection to the present period; nil: there is none.
 func (p *Proxy) enter() *period {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,7 +220,7 @@ func (p *Proxy) serve(conn net.Conn, listening net.Addr) {
 	one.Wait()
 }
 
-// pipe copies until from ends, and tells to. On Linux the kernel moves the bytes (splice).
+// pipe copies until from ends, then ends to. On Linux the kernel moves the bytes (splice).
 func pipe(to, from net.Conn) {
 	t, f := to.(*net.TCPConn), from.(*net.TCPConn)
 	_, err := t.ReadFrom(f)
@@ -234,7 +233,7 @@ func pipe(to, from net.Conn) {
 	}
 }
 
-// reset closes a connection so that its other end has an error, not an end.
+// reset closes a connection so that its other end gets an error instead of an end.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // it may be closed already
@@ -242,7 +241,7 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// circle tells that a connection leads back to the listener.
+// circle reports whether a connection leads back to the listener.
 func circle(conn net.Conn, listening net.Addr) bool {
 	there, _ := conn.RemoteAddr().(*net.TCPAddr)
 	here, _ := conn.LocalAddr().(*net.TCPAddr)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Action is something that a key does to the flock or to the selected agent,
-// once a person has confirmed it.
+// Action is what a key does to the flock or to the selected agent, after the user has
+// confirmed it.
 type Action struct {
 	Key  string               // one capital letter
 	Word string               // for the line of keys
@@ -18,7 +18,7 @@ type Action struct {
 // actWait bounds an action.
 const actWait = 10 * time.Second
 
-// pending is an action that waits for a person's yes.
+// pending is an action that waits for the user's confirmation.
 type pending struct {
 	action *Action
 	agent  Agent
@@ -26,7 +26,7 @@ type pending struct {
 
 func (p *pending) String() string { return p.action.Says(p.agent) }
 
-// propose asks a person whether the action of a key is meant.
+// propose asks the user to confirm the action of a key.
 func (m *model) propose(k string) {
 	for i := range m.actions {
 		if a := m.agent(m.selectedName()); m.actions[i].Key == k && a != nil {
@@ -35,7 +35,7 @@ func (m *model) propose(k string) {
 	}
 }
 
-// selectedName is the agent that is looked into, or the selected row's.
+// selectedName returns the agent that is looked into, or that of the selected row.
 func (m *model) selectedName() string {
 	if m.looking != "" {
 		return m.looking
@@ -47,14 +47,14 @@ func (m *model) selectedName() string {
 	return ""
 }
 
-// done notes an action that failed; what one changes is seen.
+// done shows an error of an action. Successes are seen by their effect.
 func (m *model) done(p *pending, err error, at time.Time) {
 	if err != nil {
 		m.tell(at, fmt.Sprintf("%v: %v", p, err))
 	}
 }
 
-// do carries an action out.
+// do carries out an action.
 func (p *pending) do(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, actWait)
 	defer cancel()

@@ -8,24 +8,24 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// history is who was the goose, and when nobody was.
+// history is the goose periods, and the gaps between them.
 type history struct {
 	first, last time.Time
 	periods     []period
 }
 
-// period is one goose's, or nobody's, until the next one begins.
+// period is a goose period or a gap. It lasts until the next one begins.
 type period struct {
 	name  string // "": nobody's
 	token uint64
 	from  time.Time
-	odd   bool // every other one of a goose is
+	odd   bool // alternates between goose periods
 }
 
 // periodsKept bounds a history.
 const periodsKept = 1000
 
-// add books who is the goose at a moment that is later than all before.
+// add records who is the goose at a moment that is later than all before.
 func (h *history) add(at time.Time, g Goose) {
 	if h.first.IsZero() {
 		h.first = at
@@ -46,7 +46,7 @@ func (h *history) add(at time.Time, g Goose) {
 	h.periods = h.periods[max(0, len(h.periods)-periodsKept):]
 }
 
-// known tells whether there is any.
+// known reports whether there is any.
 func (h *history) known() bool { return len(h.periods) > 0 }
 
 // end is when a period ended, or the last moment known.
@@ -57,8 +57,8 @@ func (h *history) end(i int) time.Time {
 	return h.last
 }
 
-// since is when the last period began; older: or before, as it is the first one
-// known.
+// since is when the last period began; older: it may have begun before, because it is the
+// first one known.
 func (h *history) since() (at time.Time, older bool) {
 	if !h.known() {
 		return h.last, false
@@ -72,24 +72,24 @@ var reaches = []time.Duration{
 	time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
 }
 
-// reach gives how far back a bar goes: so far that all that is known fits.
+// reach returns how far back a bar goes: the shortest of reaches that shows everything.
 func (h *history) reach() time.Duration {
 	i, _ := slices.BinarySearch(reaches, h.last.Sub(h.first))
 	return reaches[min(i, len(reaches)-1)]
 }
 
-// ticks are how far apart the hours below a bar stand, by its reach.
+// ticks are the distances of the times below a bar, by its reach.
 var ticks = []time.Duration{
 	10 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, time.Hour, 4 * time.Hour,
 }
 
-// scale gives the moment at a bar's right end, and what each of its columns stands for.
+// scale returns the moment at a bar's right end, and what each of its columns stands for.
 func (h *history) scale(width int) (end time.Time, step time.Duration) {
 	step = (h.reach() / time.Duration(max(width, 1))).Truncate(time.Millisecond)
 	return h.last.Truncate(step).Add(step), step
 }
 
-// place is where a moment is in a bar.
+// place returns the column of a moment in a bar.
 func place(t, end time.Time, step time.Duration, width int) int {
 	return width - 1 - int(end.Sub(t)-1)/int(step)
 }
@@ -115,8 +115,8 @@ func (h *history) axis(width int) string {
 	return axis
 }
 
-// bar draws the history from reach ago until now. Its columns stand for the same
-// moments until the whole bar moves on by one.
+// bar draws the history from reach ago until now. Each column keeps its moments until the
+// whole bar moves by one column.
 func (h *history) bar(width int, g *glyphs) line {
 	end, step := h.scale(width)
 	if width < 1 || step <= 0 {
@@ -177,7 +177,7 @@ func (h *history) label(cells []span, end time.Time, step time.Duration) {
 		}
 		from, to := max(place(p.from, end, step, len(cells)), 0), place(h.end(i), end, step, len(cells))
 		if i > 0 && h.periods[i-1].name == "" && from < len(cells) && cells[from].style == bad {
-			from++ // the sign of the gap stays
+			from++ // keep the sign of the gap
 		}
 		name := []rune(api.Clean(p.name))
 		if to-from < len(name) || len(name) > 12 {

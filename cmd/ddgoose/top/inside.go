@@ -24,7 +24,7 @@ type inside struct {
 	rates    map[string]float64 // per second, of those that have moved since it is looked at
 }
 
-// answer is what came of asking an agent about itself.
+// answer is an agent's answer about itself.
 type answer struct {
 	name        string
 	at          time.Time
@@ -33,7 +33,7 @@ type answer struct {
 	err         error
 }
 
-// learn takes an answer, unless it is another's by now.
+// learn takes an answer, unless the screen shows another agent by now.
 func (m *model) learn(a answer) {
 	if a.name != m.looking || m.frozen != nil {
 		return
@@ -42,7 +42,7 @@ func (m *model) learn(a answer) {
 	if in.err = a.err; a.err != nil {
 		return
 	}
-	if a.status.Uptime < in.uptime { // it was started anew, and counts from 0
+	if a.status.Uptime < in.uptime { // it was restarted, and counts from 0
 		in.counters, in.rates = nil, nil
 	}
 	if in.rates == nil {
@@ -60,7 +60,7 @@ func (m *model) learn(a answer) {
 	in.uptime, in.counters = a.status.Uptime, a.status.Counters
 }
 
-// linesInside tells of one agent all that is known.
+// linesInside shows everything that is known about one agent.
 func (m *model) linesInside(width int) (lines []line) {
 	text := func(s style, text string) {
 		for l := range strings.Lines(text) {
@@ -109,8 +109,7 @@ func (m *model) linesInside(width int) (lines []line) {
 	return lines
 }
 
-// factsInside tells what others know of an agent, as far as its own status
-// does not.
+// factsInside shows what others know about an agent and its own status does not say.
 func (m *model) factsInside(a *Agent, text func(style, string)) {
 	fact := func(key, format string, args ...any) {
 		text(plain, fmt.Sprintf("  %-9s %s", key, fmt.Sprintf(format, args...)))

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// act is what a key asks of the screen beyond the model.
+// act is what a key makes the screen do besides changes of the model.
 type act int
 
 const (
@@ -85,7 +85,7 @@ func (m *model) edit(k string) {
 // page is how far the page keys go.
 const page = 10
 
-// endless is more lines than there are.
+// endless is more lines than any page has.
 const endless = 1 << 20
 
 // steps are how far keys go, up or down.
@@ -125,8 +125,7 @@ func (m *model) move(by int) {
 	}
 }
 
-// enter looks into the selected agent, or one that is so far from it, around
-// the corner.
+// enter looks into the agent by rows from the selected one. The list wraps around.
 func (m *model) enter(off int) act {
 	rows := m.rows()
 	i := m.at(rows)
@@ -154,7 +153,7 @@ func (m *model) keyInside(k string) act {
 	return none
 }
 
-// scroll moves at by a key, and tells whether the key moves.
+// scroll moves at by a key, and reports whether it is a key that moves.
 func scroll(at *int, k string) bool {
 	by, moves := steps[k]
 	*at = max(0, *at+by)

@@ -10,23 +10,22 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// noteLeast is how much of a note is worth more than a column, in a window of
-// noteFrom and more; it takes what is left. So much is kept for the next one
-// for noteStays.
+// noteLeast is the width that notes get before further columns, in windows of noteFrom
+// columns and more. They keep that width for noteStays after the last note.
 const (
 	noteLeast, noteFrom = 20, 60
 	noteStays           = 10 * time.Second
 )
 
-// steady keeps the table's columns where they are while what stands in them
-// comes and goes: an eye that looks for a number must find it where it was.
+// steady keeps the table's columns in their places while their contents come and go, so
+// that the eye finds a number where it was.
 type steady struct {
 	width  int    // of the window
 	names  string // of the agents
 	widths map[string]int
 }
 
-// keep forgets what was kept when the window or the agents are others.
+// keep starts again if the window or the agents have changed.
 func (s *steady) keep(width int, p *Picture) {
 	names := make([]string, len(p.Agents))
 	for i := range p.Agents {
@@ -38,8 +37,8 @@ func (s *steady) keep(width int, p *Picture) {
 	}
 }
 
-// layout chooses the columns that fit, and gives their cells, the head's first,
-// and their widths. What no row has ever had is left out.
+// layout chooses the columns that fit, and returns their cells, the head first, and their
+// widths. It leaves out columns that were always empty.
 func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells [][]string, widths []int) {
 	m.steady.keep(width, &m.shown().picture)
 	shown = slices.Clone(columns)
@@ -77,8 +76,7 @@ func (m *model) layout(rows []*Agent, g Goose, width int) (shown []column, cells
 	}
 }
 
-// measure gives the width of a column, the i-th of cells; 0: it is empty, and
-// always was.
+// measure returns the width of column i of cells; 0: it was always empty.
 func (s *steady) measure(c column, cells [][]string, i int) int {
 	most, used := 0, false
 	for _, row := range cells[1:] {
@@ -95,8 +93,7 @@ func (s *steady) measure(c column, cells [][]string, i int) int {
 	return max(s.widths[c.name], displaywidth.String(cells[0][i]))
 }
 
-// noteRoom is how much of the window to keep for notes; longest is the longest
-// one now.
+// noteRoom returns the width to keep for notes; longest is that of the longest one now.
 func (m *model) noteRoom(width, longest int) int {
 	s := m.shown()
 	if width < noteFrom || s.noted.IsZero() || longest == 0 && s.picture.At.Sub(s.noted) > noteStays {

@@ -8,7 +8,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// style says what a text means; the terminal decides how that looks.
+// style is the meaning of a text. The terminal decides how it looks.
 type style byte
 
 const (
@@ -35,7 +35,7 @@ type line struct {
 	selected bool
 }
 
-// says makes a line of one style.
+// says returns a line of one style.
 func says(s style, text string) line { return line{spans: []span{{text, s}}} }
 
 // add puts a text at the line's end.
@@ -48,7 +48,7 @@ func (l *line) width() (w int) {
 	return w
 }
 
-// clip cuts what does not fit into width, and says so by an ellipsis.
+// clip shortens a line to width, with an ellipsis at its end.
 func (l line) clip(width int, g *glyphs) line {
 	if l.width() <= width {
 		return l
@@ -78,8 +78,8 @@ func (l line) pad(width int) line {
 	return l
 }
 
-// apart puts one line at the left and one at the right; the right one goes
-// first where there is no room for both.
+// apart puts one line at the left and one at the right. If there is no room for both, it
+// drops the right one.
 func apart(left, right line, width int) line {
 	gap := width - left.width() - right.width()
 	if gap < 2 {
@@ -89,7 +89,7 @@ func apart(left, right line, width int) line {
 	return left
 }
 
-// spell writes what a line says with the signs that the terminal has.
+// spell replaces signs that the terminal does not have.
 func (l line) spell(g *glyphs) line {
 	for i := range l.spans {
 		l.spans[i].text = strings.ReplaceAll(l.spans[i].text, unicodeGlyphs.micro, g.micro)
@@ -97,8 +97,8 @@ func (l line) spell(g *glyphs) line {
 	return l
 }
 
-// fold breaks a text where it does not fit, between words where that can be;
-// what follows is as far from the left as the first word, and a bit more.
+// fold breaks a text that does not fit, between words if possible. The further lines are
+// indented a bit more than the first.
 func fold(text string, width int) (lines []string) {
 	text = strings.TrimRight(api.Clean(text), " ")
 	indent := len(text) - len(strings.TrimLeft(text, " -"))
@@ -122,7 +122,7 @@ func fold(text string, width int) (lines []string) {
 	return append(lines, text)
 }
 
-// glyphs are the signs that not every terminal has.
+// glyphs are the signs that some terminals do not have.
 type glyphs struct {
 	more, dot, up, down, arrows           string
 	full, empty, beam, broken, gap, micro string

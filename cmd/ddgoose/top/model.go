@@ -10,7 +10,7 @@ import (
 // Hint is a command to try.
 type Hint struct{ What, Command string }
 
-// model is all that decides what is shown.
+// model is the state of the screen.
 type model struct {
 	glyphs *glyphs
 	ends   string                    // what quitting does
@@ -49,10 +49,10 @@ type scene struct {
 // recentKept bounds the lines of news.
 const recentKept = 50
 
-// see takes a new picture, and tells whether the goose has changed.
+// see takes a new picture, and reports whether the goose has changed.
 func (m *model) see(p Picture) (urgent bool) {
 	urgent = m.now.picture.Goose() != p.Goose() || m.now.picture.Trouble != p.Trouble
-	if m.now.history.known() || p.best() != nil { // before anybody answers nothing is known
+	if m.now.history.known() || p.best() != nil { // nothing is known before an agent answers
 		m.now.history.add(p.At, p.Goose())
 	}
 	for _, text := range m.news.Tell(p) {
@@ -80,8 +80,8 @@ func (m *model) shown() *scene {
 	return &m.now
 }
 
-// pause stops what is shown, not what is seen; again, and all that came
-// meanwhile is there.
+// pause freezes the screen while pictures are still taken. A second call shows the
+// present again.
 func (m *model) pause() {
 	if m.frozen != nil {
 		m.frozen = nil
@@ -121,7 +121,7 @@ func stateRank(a *Agent) int {
 	return slices.Index([]string{StateUp, StateAlive, StateStarting, StateSuspect, StateSilent, StateUnknown, StateFailed, StateKilled, StateEnded, StateLeft}, a.State)
 }
 
-// compareKnown puts what is not known last.
+// compareKnown sorts unknown values last.
 func compareKnown(a, b *time.Duration) int {
 	switch {
 	case a != nil && b != nil:
@@ -154,8 +154,8 @@ func (m *model) rows() (rows []*Agent) {
 	return rows
 }
 
-// lets tells whether the filter lets an agent through: any word of its row may
-// have the filter's letters.
+// lets reports whether an agent matches the filter: a word of its row contains the
+// filter's text.
 func (m *model) lets(a *Agent, g Goose) bool {
 	if m.filter == "" {
 		return true
@@ -169,8 +169,8 @@ func (m *model) lets(a *Agent, g Goose) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(w), strings.ToLower(m.filter)) })
 }
 
-// at gives where the selected agent is among rows: where it was last, when it is not
-// among them any more. -1: there are none.
+// at returns the index of the selected agent in rows, or its last index if it is no longer
+// there. -1: there are no rows.
 func (m *model) at(rows []*Agent) int {
 	i := slices.IndexFunc(rows, func(a *Agent) bool { return a.Name == m.selected })
 	if i < 0 {

@@ -8,7 +8,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// News tells in lines what changed from one picture to the next.
+// News turns the changes between pictures into lines.
 type News struct {
 	last   Picture
 	known  bool
@@ -18,7 +18,7 @@ type News struct {
 	lost   time.Time // since when there is no goose; zero: there is one, or never was
 }
 
-// Tell gives a line for every change.
+// Tell returns a line for every change since the last picture.
 func (n *News) Tell(p Picture) (lines []string) {
 	say := func(format string, args ...any) {
 		lines = append(lines, fmt.Sprintf(format, args...))

@@ -13,8 +13,8 @@ type Picture struct {
 	At      time.Time
 	Title   string // which flock this is
 	Faults  string // in force on all of it; "" for none, or none is known
-	Trouble string // why nothing newer is known; "": this is new
-	From    string // whose round trips and losses are told; "" for nobody's
+	Trouble string // why the picture is old; "": it is not
+	From    string // the agent whose round trips and losses are shown; "": none
 	Agents  []Agent
 }
 
@@ -22,13 +22,13 @@ type Picture struct {
 type Agent struct {
 	Name  string
 	State string // one of those below
-	// Local: its socket is at hand, so its own word counts for what it is.
+	// Local: its socket is on this machine, so its own status counts.
 	Local  bool
 	Status api.Status    // of one that is up
 	Member *api.Member   // as another sees it by gossip
 	Seen   string        // by gossip: suspect or failed, where another cannot reach it
 	Left   time.Duration // of its own lease
-	Age    time.Duration // of its process, or since that has ended
+	Age    time.Duration // of its process, or since the process ended
 	RTT    *time.Duration
 	Loss   *float64
 	// Promise is what it has promised as a voter.
@@ -46,18 +46,17 @@ const (
 	StateEnded    = "ended"     // by itself
 	StateSilent   = "no answer" // at its socket
 	StateUnknown  = "unknown"   // nobody tells
-	// Those without a socket here have the state that gossip gives them.
+	// Agents without a socket here have their state by gossip.
 	StateAlive   = api.StateAlive
 	StateSuspect = api.StateSuspect
 	StateFailed  = api.StateFailed
 	StateLeft    = api.StateLeft
 )
 
-// Hangs is the note of an agent that leaves the questions at its open socket
-// unanswered.
+// Hangs is the note of an agent that accepts questions and does not answer them.
 const Hangs = "it hangs: no answers"
 
-// role is what the table calls the agent: what it does, or why it does nothing.
+// role is the text of the column ROLE: what the agent does, or why it does nothing.
 func (a *Agent) role(g Goose) string {
 	switch {
 	case a.State == StateAlive && a.Name == g.Name:
@@ -74,7 +73,7 @@ func (a *Agent) role(g Goose) string {
 	return standing(a.Status.Role, a.Status.Voter, a.Status.Priority)
 }
 
-// standing names a duck by what it may do in an election.
+// standing is the role of a duck, by what it may do in an election.
 func standing(role string, voter bool, priority uint8) string {
 	switch {
 	case role != api.RoleDuck:
@@ -87,7 +86,7 @@ func standing(role string, voter bool, priority uint8) string {
 	return role
 }
 
-// live tells whether the agent takes part.
+// live reports whether the agent takes part.
 func (a *Agent) live() bool {
 	switch a.State {
 	case StateUp:
@@ -98,7 +97,7 @@ func (a *Agent) live() bool {
 	return false
 }
 
-// addr is where the others reach it, "" while unknown.
+// addr is the address by which others reach the agent; "": unknown.
 func (a *Agent) addr() string {
 	if a.Status.Addr == "" && a.Member != nil {
 		return a.Member.Addr
@@ -112,8 +111,8 @@ type Goose struct {
 	Term, Token uint64
 }
 
-// Goose finds the goose: the agent that calls itself so by the highest token and
-// has a lease, or, when its socket is not at hand, that others follow.
+// Goose finds the goose: the agent with the highest token that says that it is the goose
+// and has a lease; or the one that others follow, if its socket is not on this machine.
 func (p *Picture) Goose() (g Goose) {
 	local := map[string]bool{}
 	for i := range p.Agents {
@@ -133,8 +132,7 @@ func (p *Picture) Goose() (g Goose) {
 	return g
 }
 
-// best is the status that tells most of the flock: of the newest config. nil:
-// nobody answers.
+// best returns the status with the newest config; nil: no agent answers.
 func (p *Picture) best() (best *api.Status) {
 	for i := range p.Agents {
 		s := &p.Agents[i].Status
@@ -146,7 +144,7 @@ func (p *Picture) best() (best *api.Status) {
 	return best
 }
 
-// Voters are those of the newest config that is known.
+// Voters returns the voters of the newest known config.
 func (p *Picture) Voters() []api.Voter {
 	if s := p.best(); s != nil {
 		return s.Config.Voters
@@ -166,7 +164,7 @@ func (p *Picture) See(v monitor.View) {
 	if p.From = v.From; old {
 		p.From = ""
 	}
-	led := p.Goose().Token != 0 // without heartbeats nothing measures a path
+	led := p.Goose().Token != 0 // only heartbeats measure paths
 	by := map[string]*api.Member{}
 	for i := range v.Members {
 		by[v.Members[i].Name] = &v.Members[i]
@@ -194,7 +192,7 @@ func (a *Agent) seePromise(v *monitor.View, at time.Time) {
 	if !ok {
 		return
 	}
-	if !v.Fresh(at) { // until a newer one comes it can only run out
+	if !v.Fresh(at) { // an old view must not show leases longer than they are
 		p.Left -= at.Sub(v.At)
 		p.Waits -= at.Sub(v.At)
 	}

@@ -3,9 +3,9 @@
 //	Source ── Picture ──> model ── view ──> lines ──> terminal
 //	              keys ────^
 //
-// The model and the view are pure: what is shown follows from the pictures
-// taken, the keys pressed and the window's size alone. [Run] is the edge: it
-// takes pictures, reads keys, asks the agent that is looked into, and draws.
+// Model and view do no I/O: the screen depends only on the pictures, the keys pressed and
+// the window's size. [Run] takes pictures, reads keys, asks the agent that is looked into,
+// and draws.
 package top
 
 import (
@@ -20,25 +20,25 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// Source is where pictures come from.
+// Source makes the pictures.
 type Source interface {
-	// Take gives the flock as it is now, and a channel that is closed when it
+	// Take returns the flock as it is now, and a channel that is closed when it
 	// changes.
 	Take() (p Picture, changed <-chan struct{})
-	// Client talks to an agent; nil when its socket is not at hand.
+	// Client talks to an agent; nil: its socket is not on this machine.
 	Client(name string) *client.Client
 }
 
-// Options say what the screen shows, and how.
+// Options are the options of [Run].
 type Options struct {
 	Source Source
 	Colour bool
 	Ends   string                    // what quitting does, in a word or two; "" is "quit"
 	Hints  func(goose string) []Hint // commands to try; nil: none
-	// Over tells that there is nothing more to see, and why; nil: never.
+	// Over returns an error when the screen should end; nil: never.
 	Over    func(p *Picture) error
 	Actions []Action // what keys do to the flock; nil: nothing
-	// Status and Why write what one agent has answered, for a person.
+	// Status and Why write an agent's answers for people.
 	Status func(s api.Status) string
 	Why    func(w *api.Why) string
 
@@ -46,10 +46,9 @@ type Options struct {
 }
 
 const (
-	// drawEvery is how often the screen is drawn when nothing urgent happens.
+	// drawEvery is how often the screen is drawn without urgent changes.
 	drawEvery = 250 * time.Millisecond
-	// settle is how long changes are gathered: what comes together is shown
-	// together.
+	// settle is how long changes are gathered, so that those of one event are shown at once.
 	settle = 20 * time.Millisecond
 	// askEvery is how often the agent that is looked into is asked, and askWait how
 	// long it may take to explain itself.
@@ -57,8 +56,8 @@ const (
 	askWait  = 3 * time.Second
 )
 
-// Run shows the screen until somebody quits, ctx ends, or it is over. The terminal
-// is given back however it ends.
+// Run shows the screen until the user quits, ctx ends, or Over says so. It restores the
+// terminal however it ends.
 func Run(ctx context.Context, o Options) error {
 	t, err := openTerminal(o.tty, o.Colour)
 	if err != nil {
@@ -134,7 +133,7 @@ func Run(ctx context.Context, o Options) error {
 			busy = false
 			m.learn(a)
 			if a.name != m.looking && m.looking != "" {
-				question() // another is looked into by now
+				question() // the screen shows another agent by now
 			}
 			draw()
 		case a := <-acts:
@@ -195,7 +194,7 @@ func (o *Options) question(ctx context.Context, name string, c *client.Client) a
 	return a
 }
 
-// suspend gives the terminal back until the shell lets us go on.
+// suspend restores the terminal and stops until the shell continues this process.
 func (t *terminal) suspend() error {
 	if err := t.Suspend(); err != nil {
 		return err

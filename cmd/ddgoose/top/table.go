@@ -16,8 +16,8 @@ import (
 type column struct {
 	name  string
 	right bool
-	drop  int // in a narrow window the greatest goes first; 0: never
-	least int // the width of what it often has, so that it stands still
+	drop  int // narrow windows drop the column with the highest number first; 0: never
+	least int // a usual width, so that the column does not move
 	cell  func(m *model, a *Agent, g Goose) string
 }
 
@@ -78,7 +78,7 @@ func leaseBar(m *model, a *Agent, _ Goose) string {
 // wide is a window that has room for more than numbers.
 const wide = 120
 
-// lastMinute draws an agent's round trips, in a wide window, once there are any.
+// lastMinute draws an agent's round trips in a wide window.
 func lastMinute(m *model, a *Agent, _ Goose) string {
 	s := m.shown()
 	t := s.trails[a.Name]
@@ -95,7 +95,7 @@ func lastMinute(m *model, a *Agent, _ Goose) string {
 	return t.draw(s.picture.At, signs, m.glyphs)
 }
 
-// rtt writes a round trip in three digits.
+// rtt writes a round trip with three digits.
 func rtt(d *time.Duration) string {
 	if d == nil {
 		return ""
@@ -133,8 +133,7 @@ func age(d time.Duration) string {
 	}
 }
 
-// table draws the head and as many rows as there is room for, the selected one
-// among them.
+// table draws the head and as many rows as fit, always with the selected one.
 func (m *model) table(width, height int) []line {
 	rows := m.rows()
 	goose := m.shown().picture.Goose()
@@ -179,8 +178,8 @@ func (m *model) table(width, height int) []line {
 	return lines
 }
 
-// cellStyle is how a cell looks: the goose stands out, who takes no part
-// stands back.
+// cellStyle returns the style of a cell: the goose is bright, agents that take no part are
+// faint.
 func cellStyle(a *Agent, column string, g Goose) style {
 	role := a.role(g)
 	switch {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// IsTerminal tells whether w is a terminal that can redraw, and that is ours to
-// draw on: a job in the background has none.
+// IsTerminal reports whether w is a terminal that can redraw and that this process may
+// draw on: a background job may not.
 func IsTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && inForeground(f)
@@ -24,11 +24,10 @@ type terminal struct {
 	tcell.Screen
 	styles *[badBadge + 1]tcell.Style
 
-	drawing sync.Mutex // held while cells are written: another goroutine may rescue the terminal meanwhile
+	drawing sync.Mutex // held while cells are written, because another goroutine may rescue the terminal
 }
 
-// openTerminal takes the terminal; tty, where it is not the process's own, is a
-// test's.
+// openTerminal opens the terminal of the process, or tty in tests.
 func openTerminal(tty tcell.Tty, colour bool) (*terminal, error) {
 	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII) // of a locale that is not known
 	s, err := tcell.NewTerminfoScreenFromTty(tty)
@@ -53,7 +52,7 @@ var (
 		good: ink.Bold(true), second: ink, notice: ink, bad: ink.Bold(true),
 		goodBadge: ink.Bold(true).Reverse(true), badBadge: ink.Bold(true).Reverse(true),
 	}
-	// The colours that every terminal shows well, on dark and on light.
+	// These colours can be read on dark and light terminals.
 	colours = [...]tcell.Style{
 		plain: ink, faint: ink.Dim(true), strong: ink.Bold(true),
 		good: ink.Foreground(color.Green).Bold(true), second: ink.Foreground(color.Teal),
@@ -63,10 +62,10 @@ var (
 	}
 )
 
-// taken is the terminal that is ours now: a process has one.
+// taken is the open terminal; a process has at most one.
 var taken atomic.Pointer[terminal]
 
-// Fini gives the terminal back. It may be called again.
+// Fini restores the terminal. A second call does nothing.
 func (t *terminal) Fini() {
 	t.drawing.Lock()
 	defer t.drawing.Unlock()
@@ -74,8 +73,8 @@ func (t *terminal) Fini() {
 	taken.CompareAndSwap(t, nil)
 }
 
-// Rescue gives the terminal back when the goroutine that defers it panics, which
-// ends the process. The loop's own does so by itself.
+// Rescue restores the terminal if the goroutine that defers it panics. The loop of Run
+// does so by itself.
 func Rescue() {
 	if p := recover(); p != nil {
 		if t := taken.Load(); t != nil {
@@ -85,7 +84,7 @@ func Rescue() {
 	}
 }
 
-// glyphs are those that the terminal's character set has.
+// glyphs returns the signs that the terminal's character set has.
 func (t *terminal) glyphs() *glyphs {
 	if set := strings.ToUpper(strings.ReplaceAll(t.CharacterSet(), "-", "")); set == "UTF8" {
 		return &unicodeGlyphs
@@ -93,8 +92,7 @@ func (t *terminal) glyphs() *glyphs {
 	return &asciiGlyphs
 }
 
-// draw shows what view gives for the window's size. Only what differs from
-// what stands there is sent.
+// draw draws the view for the window's size. It sends only what has changed.
 func (t *terminal) draw(view func(width, height int) []line) {
 	t.drawing.Lock()
 	defer t.drawing.Unlock() // also when it panics: the loop gives the terminal back

@@ -6,5 +6,5 @@ import "os"
 
 func inForeground(*os.File) bool { return true }
 
-// stop does nothing where no shell could let us go on.
+// stop does nothing: this system has no job control.
 func stop() error { return nil }

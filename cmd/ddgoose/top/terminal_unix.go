@@ -11,20 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground tells whether the terminal is ours: to change it from the
-// background would stop us.
+// inForeground reports whether this is a foreground job: a background job that changes
+// the terminal is stopped.
 func inForeground(f *os.File) bool {
 	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }
 
-// stopWait is how long a stop may take to strike. Without a shell that could let
-// us go on, the kernel does not stop us at all.
+// stopWait is how long a stop may take to have an effect. The kernel does not stop a
+// process group that no shell could continue.
 const stopWait = 250 * time.Millisecond
 
-// stop stops this process group, as the terminal's own key does, and returns when
-// the shell lets it go on. The signal may strike after Kill has returned, and until
-// then the terminal must not be taken back.
+// stop stops this process group, as Ctrl-Z does, and returns when the shell continues it.
+// The signal may arrive after Kill has returned; the terminal must not be opened before.
 func stop() error {
 	goOn := make(chan os.Signal, 1)
 	signal.Notify(goOn, syscall.SIGCONT)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// trailSeconds is how far back round trips are kept.
+// trailSeconds is how many seconds of round trips are kept.
 const trailSeconds = 60
 
 // trail keeps an agent's round trips: the longest of each second.
@@ -15,10 +15,10 @@ type trail struct {
 	rtt    [trailSeconds]time.Duration
 }
 
-// unmeasured is a second in which an agent had no round trip; 0 is one that nobody saw.
+// unmeasured is a second without a round trip; 0 is a second without a picture.
 const unmeasured = time.Duration(-1)
 
-// add notes a round trip, or unmeasured, at a moment that is later than all before.
+// add records a round trip, or unmeasured, at a moment that is later than all before.
 func (t *trail) add(at time.Time, d time.Duration) {
 	second := at.Unix()
 	for t.newest = max(t.newest, second-trailSeconds); t.newest < second; {
@@ -30,11 +30,11 @@ func (t *trail) add(at time.Time, d time.Duration) {
 	}
 }
 
-// measured tells whether any round trip is known.
+// measured reports whether any round trip is known.
 func (t *trail) measured() bool { return slices.Max(t.rtt[:]) > 0 }
 
-// draw gives width signs up to a moment, each for the longest round trip of its
-// seconds. They stand for the same seconds until all of them move on by one sign.
+// draw returns width signs up to a moment, each for the longest round trip of its seconds.
+// Each sign keeps its seconds until all signs move by one.
 func (t *trail) draw(at time.Time, width int, g *glyphs) string {
 	step := int64(max(1, trailSeconds/width))
 	from := (at.Unix()/step + 1 - int64(width)) * step
@@ -61,13 +61,13 @@ func (t *trail) draw(at time.Time, width int, g *glyphs) string {
 	return b.String()
 }
 
-// rungs part the round trips that have one sign from those that have the next.
+// rungs are the round trips at which the next sign begins.
 var rungs = []time.Duration{
 	100 * time.Microsecond, 300 * time.Microsecond, time.Millisecond, 3 * time.Millisecond,
 	10 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond,
 }
 
-// rung gives the place of a round trip among the rungs: the signs mean the same in every row and at every moment.
+// rung returns the sign of a round trip. Signs mean the same in every row and at every time.
 func rung(d time.Duration) int {
 	i, same := slices.BinarySearch(rungs, d)
 	if same {
@@ -76,10 +76,10 @@ func rung(d time.Duration) int {
 	return i
 }
 
-// trails are those of all agents by name.
+// trails are the trails of all agents, by name.
 type trails map[string]trail
 
-// add notes the round trips of a picture, and forgets who is not in it.
+// add records the round trips of a picture, and drops agents that are not in it.
 func (all trails) add(p *Picture) trails {
 	next := make(trails, len(p.Agents)) // what a paused screen shows stays as it is
 	for i := range p.Agents {

@@ -11,8 +11,7 @@ import (
 	"duckduckgoose/cmd/ddgoose/monitor"
 )
 
-// view gives the screen's lines, height of them. It keeps the scroll within
-// what there is to see.
+// view returns the height lines of the screen. It limits the scroll to the page's lines.
 func (m *model) view(width, height int) []line {
 	if width < 1 || height < 1 {
 		return nil
@@ -36,7 +35,7 @@ func (m *model) view(width, height int) []line {
 // budget is how many lines are left.
 type budget int
 
-// take gives as many lines as are wanted, or are left; none below least.
+// take returns as many lines as are wanted and left; 0 if that is less than least.
 func (b *budget) take(want, least int) int {
 	n := min(want, int(*b))
 	if n < least {
@@ -49,21 +48,21 @@ func (b *budget) take(want, least int) int {
 const (
 	// newsLeast and newsMost are how many lines of news stand below the table; a wide window is filled.
 	newsLeast, newsMost = 3, 8
-	// low is a window where only the table has room, high one where it need not
-	// have all of it.
+	// A window below low lines shows only the table; from high lines on, the table leaves
+	// lines to other parts.
 	low, high = 4, 16
 )
 
-// main is the table, and around it as much as the window has room for: what
-// helps least goes first.
+// main returns the table, and around it what else fits. The least useful part is dropped
+// first.
 func (m *model) main(width, height int) []line {
 	if height < low {
 		return m.table(width, height)
 	}
-	left := budget(height - 2) // but the first line and the keys
+	left := budget(height - 2) // without the first line and the line of keys
 	rows := 1 + max(1, len(m.rows()))
 	table := rows
-	if height >= high { // of many agents some make way for what goes on
+	if height >= high { // with many agents, some rows make room for the news
 		table = min(rows, (height-2)*2/3)
 	}
 	table = left.take(table, 1)
@@ -90,7 +89,7 @@ func (m *model) main(width, height int) []line {
 	return append(slices.Concat(lines, hints), m.keyLine(width))
 }
 
-// spaced puts an empty line before others, when there is room for n.
+// spaced puts an empty line before lines, if there is room for n.
 func spaced(lines []line, n int) []line {
 	if n < 2 || len(lines) == 0 {
 		return nil
@@ -98,7 +97,7 @@ func spaced(lines []line, n int) []line {
 	return append([]line{{}}, lines...)
 }
 
-// headline tells who is the goose, before all else.
+// headline returns the first line: who is the goose.
 func (m *model) headline(width int) line {
 	s := m.shown()
 	p := &s.picture
@@ -122,7 +121,7 @@ func (m *model) headline(width int) line {
 	return apart(left, says(faint, api.Clean(p.Title)), width)
 }
 
-// paused begins a line with the sign that the screen stands still, when it does.
+// paused begins a line with a sign if the screen is paused.
 func (m *model) paused() (l line) {
 	if m.frozen != nil {
 		l.add(badBadge, " PAUSED ")
@@ -131,7 +130,7 @@ func (m *model) paused() (l line) {
 	return l
 }
 
-// facts are the flock in numbers.
+// facts returns the line of numbers about the flock.
 func (m *model) facts() []line {
 	p := &m.shown().picture
 	live := 0
@@ -161,7 +160,7 @@ func (m *model) faults() []line {
 	return nil
 }
 
-// timeline tells who was the goose, and since when.
+// timeline returns who was the goose, and since when.
 func (m *model) timeline(width int) []line {
 	h := &m.shown().history
 	if !h.known() {
@@ -233,7 +232,7 @@ func (m *model) hintLines() (lines []line) {
 	return lines
 }
 
-// keyLine names the keys, or shows the filter that is being typed.
+// keyLine shows the keys, or the filter while it is typed.
 func (m *model) keyLine(width int) line {
 	if m.pending != nil {
 		return m.confirmLine(width)
@@ -256,13 +255,13 @@ func (m *model) keyLine(width int) line {
 	return m.keys(width, append(all, [2]string{"r", "reverse"}, [2]string{"p", "pause"}))
 }
 
-// confirmLine asks whether what is pending is meant.
+// confirmLine asks to confirm the pending action.
 func (m *model) confirmLine(width int) line {
 	l := says(notice, api.Clean(m.pending.String())+"? ")
 	return apart(l, m.keys(width, [][2]string{{"y", "yes"}, {"n", "no"}}), width)
 }
 
-// keys makes a line of as many keys as there is room for.
+// keys returns a line of as many keys as fit.
 func (m *model) keys(width int, all [][2]string) (l line) {
 	for _, k := range all {
 		next := line{spans: slices.Clone(l.spans)}

@@ -48,7 +48,6 @@ cat > /mnt/bin/systemctl <<'END'
 # Starts the agent as systemd would, by what stands in its unit.
 set -eu
 case "$*" in
-daemon-reload) ;;
 "enable --now ddgoose")
   kill -0 "$(cat /run/ddgoose.pid 2>/dev/null)" 2>/dev/null && exit 0
   install -d -o ddgoose -g ddgoose -m 700 /var/lib/ddgoose
