@@ -36,13 +36,17 @@ test:
 # Tests in bubbles of virtual time get one processor: with more, Go 1.26 lets two threads run the timers of one bubble
 # under one race context (unlockAndRun in runtime/time.go), and the race detector crashes. It needs no second one.
 RACE    := $(TEST) -race -timeout 20m -skip '$(PROCESSES)'
+# Tests of package agent that last minutes of virtual time: make test runs them without the race detector only, which
+# takes six times as long. The others start the same goroutines. make test-race runs all.
+SLOW    := VirtualSoakOfFlags|IsToldEverywhere|ElectionsAreSpread|PercentLoss|AStrangerIsNot|FaultsAreCounted|DoctorMeasures|DoctorInAPartition|WantedAtOnce|ARefusedAgent|WithItsOldDisk|OneThatLeft|FreezesCross|KeepsChanging|FiveMinutes|IsReplacedByAn|IsSilentAndRevival|DamagedDatagrams|WatchTells|AMajorityIsLost|ALostDiskComesBack|SecondOfAName|AllRestartWithout|OnlyContestantLeaves|NobodyContestsFollow
 # In these nobody starts a goroutine, the tests neither: the race detector would see nothing, and take eight times as long.
 SINGLE  := ./agent/member ./agent/store ./agent/internal/founding
 BUBBLES  = $(shell grep -rl --include='*_test.go' '"testing/synctest"' . | xargs -n1 dirname | sort -u)
 test-race:
-	$(MAKE) --no-print-directory -j2 race-bubbles race-others
+	$(MAKE) --no-print-directory -j2 race-bubbles race-others SLOW=
 race-bubbles:
-	$(RACE) -cpu 1 -p 1 $(BUBBLES)
+	$(RACE) -cpu 1 -skip '$(SLOW)' ./agent
+	$(RACE) -cpu 1 -p 1 $(filter-out ./agent,$(BUBBLES))
 race-others:
 	$(RACE) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(BUBBLES) $(SINGLE))")
 
@@ -60,11 +64,11 @@ test-sim:
 
 ## test-virtual: whole agents in virtual time, tormented by a few seeds; what the race detector makes slow, or hides
 test-virtual:
-	$(TEST) -count=1 -timeout 15m -run 'VirtualSoak|AHundredElections|AllocatesNothing|HistoriesAgree' ./agent -soak.seeds 2
+	$(TEST) -count=1 -timeout 15m -run 'VirtualSoak|AHundredElections|AllocatesNothing|HistoriesAgree|$(SLOW)' ./agent -soak.seeds 2
 
 ## test-fuzz: every fuzz target for a moment
 test-fuzz:
-	$(MAKE) --no-print-directory fuzz FOR=2000x
+	$(MAKE) --no-print-directory fuzz FOR=1000x
 
 ## modelcheck: the model check at full bounds (minutes)
 modelcheck:
@@ -114,7 +118,7 @@ check:
 
 ## rewrite: renew the golden files; read the diff
 rewrite:
-	$(GO) test ./agent/election ./wire ./netem ./cmd/ddgoose -run 'Stories|Bytes|Golden|Help' -rewrite
+	$(GO) test ./agent/election ./wire ./netem ./cmd/ddgoose ./cmd/ddgoose/top ./agent -run 'Stories|Bytes|Golden|HelpIs|AsTheTableSays|^TestScreens$$|AsDrawn' -rewrite
 
 ## screen: take the picture of the live screen in README.md from a flock of five
 screen:

@@ -35,7 +35,7 @@ func TestSameSeedSameRun(t *testing.T) {
 // TestSeedsKeepEveryPromise is the short form of `make sim`.
 func TestSeedsKeepEveryPromise(t *testing.T) {
 	var all Stats
-	Many(1, budget(60), runtime.GOMAXPROCS(0), schedule.Plan{}, func(seed uint64, r Result) bool {
+	Many(1, budget(40), runtime.GOMAXPROCS(0), schedule.Plan{}, func(seed uint64, r Result) bool {
 		all.Add(&r.Stats)
 		if r.Err != nil {
 			t.Errorf("%s", r.Report(fmt.Sprintf("ddgoose sim --seed %d", seed)))
