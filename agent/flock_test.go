@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -198,3 +200,36 @@ func TestFiveHundredMillisecondsWithoutTheLoopIsNotHealthy(t *testing.T) {
 }
 
 var errDiskGone = errors.New("disk is gone")
+
+// Gossip loses an update now and then, and repairs that after half a minute. For so long an agent that is no voter knew
+// no goose, in one of fifty new flocks of seven.
+func TestAllOfANewFlockKnowTheGooseSoon(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, rules := range []string{"", "out *: loss 10% delay 20ms 20ms", "out *: loss 30%"} {
+			inFlock(t, func(t *testing.T, f *testFlock) {
+				dice := rand.New(rand.NewPCG(seed, 0))
+				for i := range 7 {
+					f.start(nth(i), joining("10.0.0.1"), expecting(7), func(c *Config) {
+						listen := c.Listen
+						c.Listen = func(bind string) (Transport, Faults, error) {
+							network, faults, err := listen(bind)
+							if err == nil {
+								err = faults.Set(rules, 0)
+							}
+							return network, faults, err
+						}
+					})
+					f.sleep(time.Duration(dice.IntN(60)) * time.Millisecond)
+				}
+				f.until(8*time.Second, fmt.Sprintf("all know the goose (seed %d, %q)", seed, rules), func() bool {
+					for _, name := range f.order {
+						if f.agents[name].state().Goose == nil {
+							return false
+						}
+					}
+					return true
+				})
+			})
+		}
+	}
+}

@@ -15,11 +15,7 @@ const careAfter = 6
 // agent can lead and the election needs a change. Afterwards this agent hands over, or
 // resigns.
 func (e *Election) takeCare(now time.Duration) {
-	if goose, _ := e.Goose(now); !goose.IsZero() || e.goosedAt == 0 {
-		e.goosedAt = now
-	}
 	e.endHeadStart(now)
-	e.askConfig(now)
 	if e.contested {
 		return
 	}
@@ -30,23 +26,6 @@ func (e *Election) takeCare(now time.Duration) {
 	if care != e.cares {
 		e.cares = care
 		e.tellHolders()
-	}
-}
-
-// askConfig asks the voters for the config of an election whose voters this agent never
-// learnt. The goose would send the config, but this agent may be the only one that can
-// become goose. Voters answer a message with an old config by the newer one.
-func (e *Election) askConfig(now time.Duration) {
-	rec := e.node.Record()
-	if rec.Config.N > 0 || now-e.goosedAt < careAfter*e.m.set.Lease || now < e.askedAt+contestsEvery {
-		return
-	}
-	e.askedAt = now
-	target := e.m.node().Record().Config
-	for _, v := range target.Members() {
-		if v.ID != e.m.id {
-			e.send(&election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: e.header(v.ID)})
-		}
 	}
 }
 

@@ -56,12 +56,12 @@ type Election struct {
 	silentAt time.Duration // when it may because its work does not answer
 	// silentPause is the next pause between two such times.
 	silentPause time.Duration
+	goosedAt    time.Duration // when a goose was last known
+	askedAt     time.Duration // when the goose or the config was last asked for
 
 	// Elections other than the default one.
 	notBefore time.Duration // this agent waits until then, so that the first in line leads first; 0: it need not
 	movedAt   time.Duration // when it was last handed over for its voters' sake
-	goosedAt  time.Duration // when a goose was last known
-	askedAt   time.Duration // when its config was last asked for
 	cares     bool          // it leads, or may, though this agent does not contest it
 
 	record  election.Record // as readers see it

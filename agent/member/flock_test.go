@@ -35,6 +35,7 @@ type testFlock struct {
 	tokens map[string]uint64
 	lost   func(from, to *testAgent, msg *wire.Message) bool
 	deaf   func(from, to *testAgent) bool // questions about tables that get no answer
+	missed func(at, of *testAgent) bool   // gossip has lost there that the other is of the flock
 	sent   func(body []byte)              // hears every frame
 	forged bool                           // a key holder may have forged promises, which ends P2
 }
@@ -161,10 +162,17 @@ func (f *testFlock) gossip() {
 		peers = append(peers, Peer{ID: a.me, Addr: a.addr(), State: a.state, Meta: a.meta})
 	}
 	for _, a := range f.agents {
-		if a.up {
-			a.SetPeers(slices.Clone(peers))
-			a.fed = true
+		if !a.up {
+			continue
 		}
+		seen := slices.Clone(peers)
+		for i, of := range f.agents {
+			if f.missed != nil && f.missed(a, of) {
+				seen[i].Meta.FlockID = election.FlockID{}
+			}
+		}
+		a.SetPeers(seen)
+		a.fed = true
 	}
 }
 

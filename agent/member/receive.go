@@ -37,6 +37,7 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 			return true, nil
 		}
 	}
+	m.believeFlock(f.From)
 	m.frameAt = m.host.Now()
 	return true, f.Each(m.receiveMessage)
 }

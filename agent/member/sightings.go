@@ -73,9 +73,10 @@ func (s *sightings) answered(msg *election.Message) {
 	}
 }
 
-// asking records a request for votes.
+// asking records a request for votes. A PreVoteRequest without a nonce gets no answer
+// (rule 27).
 func (s *sightings) asking(msg *election.Message, now time.Duration) {
-	if msg.Kind != election.PreVoteRequest && msg.Kind != election.VoteRequest {
+	if msg.Kind != election.VoteRequest && (msg.Kind != election.PreVoteRequest || msg.Nonce == 0) {
 		return
 	}
 	if s.askedAt == 0 || now-s.askedAt > askingPause {

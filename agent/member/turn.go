@@ -96,6 +96,9 @@ func (m *Member) look(now time.Duration) error {
 	m.forgetLeavers(now)
 	m.tendTable(now)
 	m.learnContestants(now)
+	for _, e := range m.elections {
+		e.seekGoose(now)
+	}
 	for _, e := range m.elections[1:] {
 		e.takeCare(now)
 		e.followVoters(now)

@@ -67,7 +67,7 @@ func TestSightingsTellWhenAVoterWasHeardAndWhatItAnswered(t *testing.T) {
 
 func TestAskingThatPausesBeginsAnew(t *testing.T) {
 	var s sightings
-	ask := func(kind election.Kind, at time.Duration) { s.asking(&election.Message{Kind: kind}, at) }
+	ask := func(kind election.Kind, at time.Duration) { s.asking(&election.Message{Kind: kind, Nonce: 1}, at) }
 	ask(election.Heartbeat, 1*time.Second)
 	require.Zero(t, s.askedAt)
 	ask(election.PreVoteRequest, 1*time.Second)

@@ -1,0 +1,53 @@
+package member
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
+)
+
+// Gossip repairs a lost update only after half a minute. Until then the goose did not
+// know an agent that had just joined, and the agent knew no goose.
+func TestAnAgentThatTheGooseDoesNotKnowAsksForIt(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	for name, missed := range map[string]func(at *testAgent) bool{
+		"the goose missed it": func(at *testAgent) bool { return at == g },
+		"all missed it":       func(*testAgent) bool { return true },
+	} {
+		late := f.start(func(s *Settings) { s.Observer = true })
+		f.missed = func(at, of *testAgent) bool { return of == late && missed(at) }
+		f.until(6*testLease, name, func() bool { goose, _ := late.Default().Goose(f.now); return goose == g.me })
+		require.EqualValues(t, 3, late.config("").N, name)
+		f.run(2 * time.Second)
+		goose, _ := late.Default().Goose(f.now)
+		require.Equal(t, g.me, goose, name)
+		f.missed = nil
+		f.gossip()
+	}
+}
+
+func TestOnlyThoseOutOfTheGoosesViewAsk(t *testing.T) {
+	f := flockOf(t, 3)
+	f.start(func(s *Settings) { s.Observer = true })
+	f.run(2 * time.Second)
+	asked := map[string]int{}
+	f.lost = func(from, _ *testAgent, m *wire.Message) bool {
+		if m.Kind == election.PreVoteRequest && m.Nonce == 0 {
+			asked[from.name]++
+		}
+		return false
+	}
+	f.run(5 * time.Second)
+	require.Empty(t, asked, "while there is a goose")
+	for _, a := range f.agents[:2] {
+		a.crash()
+	}
+	f.run(5 * time.Second)
+	require.Positive(t, asked["d"])
+	require.LessOrEqual(t, asked["d"], 15, "two leases apart, of three voters")
+}
