@@ -49,8 +49,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	watching, stop := context.WithCancel(context.Background())
-	defer stop()
 	r.watch(watching)
+	end := sync.OnceFunc(func() {
+		stop()
+		r.ended.Wait()
+		r.monitor.Close()
+	})
+	defer end()
+	if err := r.settle(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.startWriters(); err != nil {
 		return nil, err
 	}
@@ -63,9 +71,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r.heal(ctx)
 
 	r.driver.writers.close(endLimit)
-	stop()
-	r.ended.Wait()
-	r.monitor.Close()
+	end()
 	r.seq.finish(boottime.Now())
 	return r.report(ctx)
 }
@@ -110,7 +116,7 @@ func prepare(o Options) (*run, error) {
 	return &run{o: o, f: f, phase: phaseStarting, started: time.Now(), start: boottime.Now()}, nil
 }
 
-// begin waits for the flock to be whole, and learns its timing.
+// begin learns the flock's timing, and begins to follow what its agents publish.
 func (r *run) begin(ctx context.Context) error {
 	first := r.f.Agents()[0]
 	c := first.Client()
@@ -124,8 +130,12 @@ func (r *run) begin(ctx context.Context) error {
 	r.world = newWorld(r.seq, r.f.Names(), r.heartbeat, r.lease, time.Duration(r.o.Scenario.Slack))
 	r.observer = newObserver(r.f.Names(), r.start, r.seq, r.world)
 	r.monitor = flock.NewMonitor(context.Background(), r.f, r.observer.see)
+	return nil
+}
+
+// settle waits for the new flock to be whole.
+func (r *run) settle(ctx context.Context) error {
 	if err := r.wholeWithin(ctx, settleLimit); err != nil {
-		r.monitor.Close()
 		return fmt.Errorf("the new flock is not whole after %v: %w", settleLimit, err)
 	}
 	r.settled = boottime.Now()
