@@ -58,6 +58,7 @@ type Election struct {
 	silentPause time.Duration
 	goosedAt    time.Duration // when a goose was last known
 	askedAt     time.Duration // when the goose or the config was last asked for
+	asks        int           // since then, up to asksGrow
 
 	// Elections other than the default one.
 	notBefore time.Duration // this agent waits until then, so that the first in line leads first; 0: it need not

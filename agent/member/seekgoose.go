@@ -9,9 +9,12 @@ import (
 
 const (
 	// gooselessFor is how many leases an agent out of the goose's view must hear no goose
-	// before it asks, and asksOf the number of agents asked by one that knows no voters.
+	// before it asks. Pauses double up to 2^asksGrow times that: without a majority all
+	// agents out of view ask.
 	gooselessFor = 2
-	asksOf       = 3
+	asksGrow     = 4
+	// asksOf is the number of agents asked by one that knows no voters.
+	asksOf = 3
 )
 
 // seekGoose asks for the goose if this agent hears none and the goose may not know of
@@ -20,9 +23,9 @@ const (
 // [Member.believeFlock]), and agents answer an old config by the newer one.
 func (e *Election) seekGoose(now time.Duration) {
 	if goose, _ := e.Goose(now); !goose.IsZero() || e.goosedAt == 0 {
-		e.goosedAt = now
+		e.goosedAt, e.asks = now, 0
 	}
-	pause := gooselessFor * e.m.set.Lease
+	pause := gooselessFor * e.m.set.Lease << max(e.asks-1, 0) // the first may only bring the config
 	if e.number != 0 {
 		pause = max(careAfter*e.m.set.Lease, contestsEvery) // the default election's question serves all
 	}
@@ -30,7 +33,7 @@ func (e *Election) seekGoose(now time.Duration) {
 	if now < max(e.goosedAt, e.askedAt)+pause || rec.Config.N > 0 && (e.number != 0 || rec.Config.Has(e.m.id)) {
 		return
 	}
-	e.askedAt = now
+	e.askedAt, e.asks = now, min(e.asks+1, asksGrow)
 	for _, id := range e.m.guides() {
 		e.send(&election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: e.header(id)})
 	}
