@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxDuration bounds promises: far above what a voter grants
-	// (election.MaxPromise), far below what overflows when added to a clock.
+	// maxDuration bounds promises. It is far above what a voter grants
+	// (election.MaxPromise), and far below what overflows when added to a clock.
 	maxDuration = time.Hour
-	// maxVersion bounds config versions as terms are bound: each takes an act
-	// of the goose, so it is never reached, and JSON keeps it exact.
+	// maxVersion bounds config versions, as terms are bounded. The goose must act for
+	// each version, so none reaches it, and JSON keeps it exact.
 	maxVersion = election.MaxTerm
 )
 
-// check tells what is wrong with the part of a frame that all entries share.
+// check returns what is wrong with the part of a frame that all entries share.
 func (f *Frame) check() *DropError {
 	switch {
 	case f.From.IsZero():
@@ -29,9 +29,9 @@ func (f *Frame) check() *DropError {
 	return nil
 }
 
-// check tells what is wrong with an entry, own or received. Reasons are not
-// judged: a later version may have more of them, and a refusal for a reason we
-// do not know is still a refusal.
+// check returns what is wrong with an entry, own or received. It accepts unknown
+// reasons: a later version may have more of them, and a refusal for an unknown reason
+// is still a refusal.
 func (m *Message) check() *DropError {
 	switch {
 	case !known(m.Kind):

@@ -14,9 +14,9 @@ const (
 	voterSize = idSize + 1
 )
 
-// DecodeFrame fills f from a body. It reuses f's slices and keeps nothing of
-// body. A frame of which any entry is malformed or out of range is dropped
-// whole: the error is a *DropError, and f's content is then undefined.
+// DecodeFrame fills f from a body. It reuses f's slices and keeps nothing of body. If
+// any entry is malformed or out of range, it drops the whole frame: the error is a
+// *DropError, and f's content is then undefined.
 func DecodeFrame(body []byte, f *Frame) error {
 	if len(body) > MaxBody {
 		return outOfSize("frame", len(body), MaxBody)
@@ -28,7 +28,7 @@ func DecodeFrame(body []byte, f *Frame) error {
 	d.src.Reset(body)
 	d.frame(f)
 	err := d.fail
-	d.src.Reset(nil) // the pool keeps no caller's memory
+	d.src.Reset(nil) // the pool must not keep the caller's memory
 	d.fail = nil
 	decoders.Put(d)
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *decoder) kind(m *election.Message) {
 	}
 }
 
-// fitness reads the marks that this version knows.
+// fitness reads the flags that this version knows.
 func (d *decoder) fitness() election.Fitness {
 	return election.Fitness(d.uint("fitness", math.MaxUint8)) & election.AllFitness
 }

@@ -18,17 +18,17 @@ var decoders = sync.Pool{New: func() any {
 	return d
 }}
 
-// decoder drives the library's Decoder over bytes whose structure was checked.
-// After the first failure every read gives zero and does nothing.
+// decoder drives the library's Decoder over bytes whose structure was checked. After
+// the first failure every read returns zero and does nothing.
 type decoder struct {
 	src     bytes.Reader
 	msgpack *msgpack.Decoder
 	fail    *DropError
 	voters  [election.MaxVoters * voterSize]byte
-	padding [MaxBody]byte // read into, and never looked at
+	padding [MaxBody]byte // the padding is read into it and ignored
 }
 
-// refuse keeps the first failure.
+// refuse records the first failure.
 func (d *decoder) refuse(err *DropError) {
 	if d.fail == nil {
 		d.fail = err
@@ -39,8 +39,8 @@ func (d *decoder) wrong(what, want string) {
 	d.refuse(drop(DropMalformed, fmt.Sprintf("%s: want %s", what, want)))
 }
 
-// next gives the code of the next value. The library takes nil for 0 and a
-// negative number for a huge one, so the code is looked at before it reads.
+// next returns the code of the next value. The library would read nil as 0 and a
+// negative number as a huge one, so the code is checked first.
 func (d *decoder) next() (byte, bool) {
 	if d.fail != nil {
 		return 0, false
@@ -49,7 +49,7 @@ func (d *decoder) next() (byte, bool) {
 	return c, err == nil
 }
 
-// fields opens an array of at least want values and tells how many more it has.
+// fields opens an array of at least want values and returns how many more it has.
 func (d *decoder) fields(what string, want int) (more int) {
 	if c, ok := d.next(); ok && (msgpcode.IsFixedArray(c) || c == msgpcode.Array16 || c == msgpcode.Array32) {
 		if n, err := d.msgpack.DecodeArrayLen(); err == nil && n >= want {
@@ -89,13 +89,13 @@ func (d *decoder) bool(what string) bool {
 	return false
 }
 
-// nothing takes a nil, if one is next.
+// nothing reads a nil, if one is next.
 func (d *decoder) nothing() bool {
 	c, ok := d.next()
 	return ok && c == msgpcode.Nil && d.msgpack.DecodeNil() == nil
 }
 
-// size opens a byte string; its bytes are read next.
+// size opens a byte string and returns its length; its bytes are read next.
 func (d *decoder) size(what string) int {
 	if c, ok := d.next(); ok && (c == msgpcode.Bin8 || c == msgpcode.Bin16 || c == msgpcode.Bin32) {
 		if n, err := d.msgpack.DecodeBytesLen(); err == nil {
@@ -112,7 +112,7 @@ func (d *decoder) read(into []byte) {
 	}
 }
 
-// fixed reads a byte string of exactly len(into).
+// fixed reads a byte string of exactly len(into) bytes.
 func (d *decoder) fixed(what string, into []byte) {
 	if n := d.size(what); d.fail == nil && n != len(into) {
 		d.wrong(what, fmt.Sprintf("%d bytes", len(into)))
@@ -129,7 +129,7 @@ func (d *decoder) optionalID(what string, id *election.ID) {
 	}
 }
 
-// skip leaves out n values that a later minor version has added.
+// skip reads and ignores n values that a later minor version has added.
 func (d *decoder) skip(n int) {
 	for ; n > 0 && d.fail == nil; n-- {
 		if d.msgpack.Skip() != nil {

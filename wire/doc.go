@@ -1,13 +1,12 @@
 // Package wire seals and opens what agents send: frames of election messages, and
 // memberlist's gossip.
 //
-// It promises that nothing received can make it panic or allocate more than a
-// few kilobytes, and that only what a key holder made is opened (without a
-// key: what passes its checksum); after that every field is of a type and in a
-// range that the rules can take. It keeps no state between calls. Encoding,
-// sealing, opening and decoding a heartbeat or its ack allocates nothing, if
-// the caller reuses its buffers and its [Frame] (where the cipher has no
-// assembly, as on arm64, it takes 32 bytes a datagram):
+// Nothing received can make it panic or allocate more than a few kilobytes. It opens
+// only what a key holder made (without a key: what passes its checksum), and checks
+// the type and range of every field. It keeps no state between calls. Encoding,
+// sealing, opening and decoding a heartbeat or its ack allocates nothing if the
+// caller reuses its buffers and its [Frame]; where the cipher has no assembly, as on
+// arm64, it allocates 32 bytes per datagram:
 //
 //	ring, err := wire.NewKeyring(label, keys) // immutable, safe for concurrent use
 //

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Why a datagram, or the opening of a stream, was dropped: what follows
-// "dropped_" in a counter's name.
+// The reasons why a datagram, or the opening of a stream, was dropped. A counter's name
+// is "dropped_" and the reason.
 const (
 	DropShort        = "short"         // too few bytes to be ours
 	DropTooLarge     = "too_large"     // beyond MaxDatagram, or MaxBody
@@ -23,7 +23,7 @@ const (
 	DropOldGossip    = "old_gossip"    // gossip of a former version
 )
 
-// Reasons lists every reason for a drop, so that all counters can be made at start.
+// Reasons returns every reason for a drop, so that all counters can be made at start.
 func Reasons() []string {
 	return []string{
 		DropShort, DropTooLarge, DropFirstByte, DropFrameVersion, DropChecksum, DropUnsealed,
@@ -31,21 +31,21 @@ func Reasons() []string {
 	}
 }
 
-// DropError tells why something received was dropped, or why a frame cannot
-// be sent.
+// DropError says why something received was dropped, or why a frame cannot be sent.
 type DropError struct {
 	Reason string // one of Reasons
-	Detail string // for people; "" when Reason says it all
+	Detail string // for people; "": Reason is enough
 	// KeyID names the sender's key, for DropUnknownKey and DropSeal.
 	KeyID string
-	// Held names our keys, the sealing one first; for DropUnknownKey and DropUnsealed.
+	// Held has the names of our keys, the sealing one first; for DropUnknownKey and
+	// DropUnsealed.
 	Held []string
 
-	own bool // the frame is ours: it cannot be sent
+	own bool // this agent made the frame: it cannot be sent
 }
 
-// Error gives one line. Of what was received it reads well behind the sender's
-// address and a space.
+// Error returns one line. For a received datagram, the caller puts the sender's address
+// and a space before it.
 func (e *DropError) Error() string {
 	held := "none"
 	if len(e.Held) > 0 {
@@ -81,7 +81,7 @@ func outOfSize(what string, n, limit int) *DropError {
 	return drop(DropTooLarge, fmt.Sprintf("%s of %d bytes: at most %d", what, n, limit))
 }
 
-// ours marks a frame of our own making.
+// ours marks the error of a frame that this agent made.
 func (e *DropError) ours() *DropError {
 	e.own = true
 	return e

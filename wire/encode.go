@@ -12,14 +12,14 @@ import (
 
 const (
 	frameFields    = 8
-	entryFields    = 7 // those that every kind has
+	entryFields    = 7 // of every kind
 	configFields   = 3
 	foundingFields = 6
 )
 
-// AppendFrame appends the body of f to dst. It fails with a *DropError, and
-// gives dst back as it was, when f is too large for a datagram (DropTooLarge)
-// or says what no receiver would believe.
+// AppendFrame appends the body of f to dst. It fails with a *DropError and returns dst
+// unchanged if f is too large for a datagram (DropTooLarge), or has values that every
+// receiver would refuse.
 func AppendFrame(dst []byte, f *Frame) ([]byte, error) {
 	if err := f.checkOutgoing(); err != nil {
 		return dst, err.ours()
@@ -28,7 +28,7 @@ func AppendFrame(dst []byte, f *Frame) ([]byte, error) {
 	e.buf = dst
 	e.frame(f)
 	out := e.buf
-	e.buf = nil // the pool keeps no caller's memory
+	e.buf = nil // the pool must not keep the caller's memory
 	encoders.Put(e)
 	if n := len(out) - len(dst); n > MaxBody {
 		return out[:len(dst)], outOfSize("frame", n, MaxBody).ours()
@@ -36,8 +36,8 @@ func AppendFrame(dst []byte, f *Frame) ([]byte, error) {
 	return out, nil
 }
 
-// checkOutgoing also refuses fields that the entry's kind has no place for:
-// losing them on the way would be a bug nobody sees.
+// checkOutgoing also refuses fields that the entry's kind does not carry: nobody would
+// notice that they are lost.
 func (f *Frame) checkOutgoing() *DropError {
 	if err := f.check(); err != nil {
 		return err
@@ -68,8 +68,8 @@ func checkMessage(m *Message) *DropError {
 	return nil
 }
 
-// carried gives what arrives of m. The cases here, in encoder.fields and in
-// decoder.kind belong together.
+// carried returns the part of m that its kind carries. The cases here, in
+// encoder.fields and in decoder.kind must agree.
 func carried(m *election.Message) election.Message {
 	out := election.Message{Kind: m.Kind, Header: m.Header}
 	switch m.Kind {
@@ -100,18 +100,19 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encoder drives the library's Encoder, which writes into buf and so never fails.
+// encoder drives the library's Encoder. It writes into buf, so it never fails.
 type encoder struct {
 	buf     []byte
 	msgpack *msgpack.Encoder
 
-	// The plan of the frame being written; no lots: all entries are plain.
+	// How messages are packed into the frame being written. No lots: all entries are
+	// plain.
 	lots    []lot
-	lotOf   []int16 // of each message the lot it goes into; -1: it stays plain
+	lotOf   []int16 // by message, the lot that it belongs to; -1: it stays plain
 	scratch []byte
 }
 
-// Write and WriteByte make the encoder the library's target.
+// Write and WriteByte make the encoder the library's writer.
 func (e *encoder) Write(p []byte) (int, error) {
 	e.buf = append(e.buf, p...)
 	return len(p), nil
@@ -187,12 +188,13 @@ func (e *encoder) entry(m *Message) {
 	e.fields(&m.Message)
 }
 
-// hasAges tells of a heartbeat whose voters do not all answer: rarely one.
+// hasAges reports whether a heartbeat has ages: some of its voters do not answer. That
+// is rare.
 func hasAges(m *election.Message) bool {
 	return m.Kind == election.Heartbeat && m.Ages != [election.MaxVoters]uint8{}
 }
 
-// kindFields counts what encoder.fields appends for each kind.
+// kindFields has the number of fields that encoder.fields appends for each kind.
 var kindFields = [...]int{
 	election.PreVoteRequest: 2,
 	election.PreVoteReply:   5,
@@ -228,7 +230,7 @@ func (e *encoder) fields(m *election.Message) {
 		e.uint(m.Round)
 		e.duration(m.Promise)
 		e.bytes(m.Ranks[:])
-		e.duration(min(max(m.RTT, 0), maxDuration)) // an estimate, so bending it beats losing the heartbeat
+		e.duration(min(max(m.RTT, 0), maxDuration)) // an estimate: a bounded one is better than a lost heartbeat
 		e.config(&m.Config)
 		if hasAges(m) {
 			e.bytes(m.Ages[:])
@@ -286,7 +288,7 @@ func (e *encoder) config(c *election.Config) {
 
 func (e *encoder) probe(p *Probe) {
 	e.array(2 + probeFields)
-	e.uint(0) // no election's
+	e.uint(0) // it belongs to no election
 	e.uint(probeKind)
 	e.uint(uint64(p.Word))
 	e.uint(p.Session)

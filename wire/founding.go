@@ -11,34 +11,34 @@ import (
 // MaxFounders bounds the agents that found a flock together.
 const MaxFounders = 32
 
-// FoundingKind tells what a [Founding] says.
+// FoundingKind is the kind of a [Founding].
 type FoundingKind uint8
 
-// The words of the founding protocol. Their numbers are the wire's: never
+// The messages of the founding protocol. Their numbers are part of the format: never
 // reuse one.
 const (
 	FoundPropose FoundingKind = 1 + iota // the coordinator asks the whole set
-	FoundAccept                          // a member has durably accepted
-	FoundRefuse                          // a member is bound elsewhere, or sees another set
-	FoundAbort                           // the coordinator releases those who accepted
+	FoundAccept                          // a founder has durably accepted
+	FoundRefuse                          // the sender belongs to another flock, or sees another set
+	FoundAbort                           // the coordinator releases the founders that accepted
 )
 
-// Founding is one word of the two-phase commit that founds a flock.
+// Founding is one message of the two-phase commit that founds a flock.
 type Founding struct {
 	Kind FoundingKind // 0: the frame carries none
-	// FlockID is the flock being founded. When Set is carried it must be
-	// FoundingID(Set, Attempt).
+	// FlockID is the flock being founded. If there is a Set, it must be FoundingID(Set,
+	// Attempt).
 	FlockID election.FlockID
 	Attempt uint64
-	Expect  int   // how many the sender wants to found with, 0 to MaxFounders
-	Reason  uint8 // FoundRefuse: why; the agent's numbers
-	// Set names the founders, sorted, at most MaxFounders. FoundPropose must
-	// carry it, the others may. DecodeFrame reuses the slice.
+	Expect  int   // the number of founders that the sender wants, 0 to MaxFounders
+	Reason  uint8 // FoundRefuse: why; the numbers are the agent's
+	// Set has the founders, sorted, at most MaxFounders. FoundPropose must have it, the
+	// others may. DecodeFrame reuses the slice.
 	Set []election.ID
 }
 
-// FoundingID gives the flock id of a set of founders and an attempt. The set
-// must be sorted: another order is another flock.
+// FoundingID returns the flock id of a set of founders and an attempt. The set must be
+// sorted: another order gives another id.
 func FoundingID(set []election.ID, attempt uint64) election.FlockID {
 	h := sha256.New()
 	var b [8]byte
@@ -52,7 +52,7 @@ func FoundingID(set []election.ID, attempt uint64) election.FlockID {
 	return election.FlockID(sum[:16])
 }
 
-// check tells what is wrong with a word, own or received.
+// check returns what is wrong with a founding message, own or received.
 func (w *Founding) check() *DropError {
 	switch {
 	case w.Kind < FoundPropose || w.Kind > FoundAbort:

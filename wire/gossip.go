@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// GossipByte opens every datagram of gossip.
+	// GossipByte is the first byte of every datagram of gossip.
 	GossipByte = 0xD6
-	// GossipVersion is the version of gossip that we speak, by datagram and by
-	// stream. Version 1 was sealed by memberlist itself.
+	// GossipVersion is the version of our gossip, in datagrams and streams. In version
+	// 1 memberlist itself sealed it.
 	GossipVersion = 2
-	// GossipRoom is what memberlist may put into one packet.
+	// GossipRoom bounds a packet of memberlist's.
 	GossipRoom = MaxDatagram - headSize - sealSize
 	// MaxGossipStream bounds one message on a stream. The state of a flock of 5,000
 	// with full metadata takes 3.2 MB.
@@ -20,18 +20,17 @@ const (
 	requestByte = 0xD9
 	answerByte  = 0xDA
 
-	// StreamHead is the size of what precedes a sealed message on a stream.
+	// StreamHead is the size of the header before a sealed message on a stream.
 	StreamHead = headSize + 4
 
-	// passedOn is the size of a ping that asks an agent to ping a third one. What
-	// that makes the agent send is smaller: a ping, and a nack.
+	// passedOn is the size of a ping that asks an agent to ping a third one. The
+	// agent's own packets, a ping and a nack, are smaller, so it amplifies nothing.
 	passedOn = 320
 )
 
-// SealGossip appends the datagram for a packet of memberlist's to dst. Probes
-// travel without the news that memberlist adds to them, so that no answer is
-// larger than its question. With MaxDatagram bytes of capacity behind dst it
-// allocates little.
+// SealGossip appends the datagram for a packet of memberlist's to dst. It removes the
+// news that memberlist adds to probes, so that no answer is larger than its question.
+// If dst has MaxDatagram bytes of free capacity, it allocates little.
 func (k *Keyring) SealGossip(dst, packet []byte) []byte {
 	body := bare(packet)
 	if len(body) > 0 && body[0] == gossipIndirect && len(body) < passedOn {
@@ -43,9 +42,9 @@ func (k *Keyring) SealGossip(dst, packet []byte) []byte {
 	return e.seal(e.appendHead(dst), body)
 }
 
-// bare takes away what needs not travel: memberlist's checksum, as each datagram
-// has a better one, and what follows a probe. A suspicion stays behind a ping:
-// the pinged agent may refute it.
+// bare removes what need not travel: memberlist's checksum, because each datagram has a
+// better one, and the news after a probe. A suspicion after a ping stays, so that the
+// pinged agent can refute it.
 func bare(packet []byte) []byte {
 	if len(packet) > 5 && packet[0] == gossipChecksum {
 		packet = packet[5:]
@@ -68,12 +67,12 @@ func bare(packet []byte) []byte {
 	return rest[:first]
 }
 
-// AsksToPassOn tells whether a packet asks to ping a third agent.
+// AsksToPassOn reports whether a packet asks to ping a third agent.
 func AsksToPassOn(packet []byte) bool { return len(packet) > 0 && packet[0] == gossipIndirect }
 
-// OpenGossip checks a datagram of gossip and what it holds, and appends the packet
-// for memberlist to dst, which the datagram must not overlap. Every error is a
-// *DropError, and dst comes back as it was.
+// OpenGossip checks a datagram of gossip and its content, and appends the packet for
+// memberlist to dst. The two must not overlap. Every error is a *DropError, and dst is
+// then unchanged.
 func (k *Keyring) OpenGossip(dst, datagram []byte) ([]byte, error) {
 	if len(datagram) > MaxDatagram {
 		return dst, outOfSize("datagram", len(datagram), MaxDatagram)
@@ -95,10 +94,10 @@ func (k *Keyring) OpenGossip(dst, datagram []byte) ([]byte, error) {
 	return b[:len(dst)+n], nil
 }
 
-// Way tells who says something on a stream.
+// Way is the direction of a message on a stream.
 type Way bool
 
-// A stream carries a request, from the agent that opened it, and at most one answer.
+// A stream carries a request from the agent that opened it, and at most one answer.
 const (
 	Request Way = false
 	Answer  Way = true
@@ -111,7 +110,7 @@ func (k *Keyring) way(w Way) *envelope {
 	return &k.requests
 }
 
-// SealStream gives a whole message for a stream:
+// SealStream returns a whole message for a stream:
 //
 //	0xD9 or 0xDA | version | key id, 4 bytes | length of the rest, 4 bytes | sealed message
 func (k *Keyring) SealStream(w Way, message []byte) []byte {
@@ -121,7 +120,7 @@ func (k *Keyring) SealStream(w Way, message []byte) []byte {
 	return e.seal(binary.BigEndian.AppendUint32(b, uint32(n)), message)
 }
 
-// StreamSize gives the size of the sealed message behind a head of StreamHead bytes.
+// StreamSize returns the size of the sealed message after a head of StreamHead bytes.
 func (k *Keyring) StreamSize(w Way, head []byte) (int, error) {
 	if err := k.way(w).expects(head); err != nil {
 		return 0, err
@@ -133,8 +132,8 @@ func (k *Keyring) StreamSize(w Way, head []byte) (int, error) {
 	return int(n), nil
 }
 
-// OpenStream opens a message in place and checks all of it. It gives the message
-// for memberlist and how many members it tells of.
+// OpenStream opens a message in place and checks it. It returns the message for
+// memberlist, and how many members it describes.
 func (k *Keyring) OpenStream(w Way, head, sealed []byte) (message []byte, members int, err error) {
 	b, failed := k.way(w).openInPlace(head[:headSize], sealed)
 	if failed != nil {

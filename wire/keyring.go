@@ -17,7 +17,7 @@ import (
 const (
 	// KeySize is the length of a key in bytes.
 	KeySize = 32
-	// MaxLabel bounds a flock's label in bytes, as memberlist bounds it.
+	// MaxLabel bounds a flock's label in bytes. It is memberlist's bound.
 	MaxLabel = 255
 
 	keyIDSize = 4
@@ -29,9 +29,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Keyring seals what we send and opens what we receive, for one flock label.
-// It never changes, so any number of goroutines may use it; a rotation of keys
-// makes a new one.
+// Keyring seals and opens datagrams and streams for one flock label. It never changes,
+// so any number of goroutines may use it; new keys need a new one.
 type Keyring struct {
 	ids       []string
 	datagrams envelope
@@ -41,10 +40,9 @@ type Keyring struct {
 	answers   envelope
 }
 
-// NewKeyring makes a keyring of 32-byte keys: the first seals, all open. Each
-// key serves through sub-keys (HKDF-SHA256), one for each use. Without keys,
-// datagrams and streams carry a checksum only, and anyone on the network can
-// forge them.
+// NewKeyring returns a keyring of 32-byte keys: the first seals, all open. Each use has
+// its own sub-key (HKDF-SHA256). Without keys, datagrams and streams have only a
+// checksum, and anyone on the network can forge them.
 func NewKeyring(label string, keys [][]byte) (*Keyring, error) {
 	if len(label) > MaxLabel {
 		return nil, fmt.Errorf("flock label of %d bytes: at most %d", len(label), MaxLabel)
@@ -77,15 +75,14 @@ func NewKeyring(label string, keys [][]byte) (*Keyring, error) {
 	return k, nil
 }
 
-// KeyIDs names the keys held, the sealing one first; empty without keys.
+// KeyIDs returns the ids of the keys, the sealing one first; empty without keys.
 func (k *Keyring) KeyIDs() []string { return append([]string(nil), k.ids...) }
 
-// Overhead is the number of bytes by which Seal's datagram exceeds its body.
+// Overhead is how many bytes longer than its body Seal's datagram is.
 func (k *Keyring) Overhead() int { return headSize + k.datagrams.overhead() }
 
-// Seal appends the datagram for body to dst, which body must not overlap. It
-// fails only with DropTooLarge. With MaxDatagram bytes of capacity behind dst
-// it allocates nothing.
+// Seal appends the datagram for body to dst. The two must not overlap. The only error
+// is DropTooLarge. If dst has MaxDatagram bytes of free capacity, it allocates nothing.
 func (k *Keyring) Seal(dst, body []byte) ([]byte, error) {
 	if n := len(body) + k.Overhead(); n > MaxDatagram {
 		return dst, outOfSize("datagram", n, MaxDatagram).ours()
@@ -94,8 +91,8 @@ func (k *Keyring) Seal(dst, body []byte) ([]byte, error) {
 	return e.seal(e.appendHead(dst), body), nil
 }
 
-// Open checks a datagram and appends its body to dst, which the datagram must
-// not overlap. Every error is a *DropError, and dst comes back as it was.
+// Open checks a datagram and appends its body to dst. The two must not overlap. Every
+// error is a *DropError, and dst is then unchanged.
 func (k *Keyring) Open(dst, datagram []byte) ([]byte, error) {
 	if len(datagram) > MaxDatagram {
 		return dst, outOfSize("datagram", len(datagram), MaxDatagram)
@@ -110,7 +107,7 @@ func (k *Keyring) Open(dst, datagram []byte) ([]byte, error) {
 	return body, nil
 }
 
-// complete adds what we hold to an error that a person will compare it with.
+// complete adds our keys to an error, for comparison.
 func (k *Keyring) complete(err *DropError) error {
 	if err.Reason == DropUnknownKey || err.Reason == DropUnsealed {
 		err.Held = k.KeyIDs()
@@ -118,18 +115,18 @@ func (k *Keyring) complete(err *DropError) error {
 	return err
 }
 
-// envelope seals and opens for one use, told by its first byte.
+// envelope seals and opens for one use, which its first byte identifies.
 type envelope struct {
-	plain [headSize]byte // the head of what is not sealed
-	sum   uint32         // CRC-32C of that head, the label's length, the label
+	plain [headSize]byte // the head of an unsealed message
+	sum   uint32         // CRC-32C of that head, the label's length and the label
 	keys  []sealer       // the first seals
 }
 
-// sealer is one key for one use. Head and label are the same for all it seals,
-// so the associated data are made once.
+// sealer is one key for one use. Its head and label never change, so the associated
+// data are made once.
 type sealer struct {
 	aead cipher.AEAD
-	data []byte // associated data: head, label
+	data []byte // associated data: head and label
 }
 
 func (s *sealer) head() []byte { return s.data[:headSize] }
@@ -171,8 +168,8 @@ func (e *envelope) appendHead(dst []byte) []byte {
 	return append(dst, e.keys[0].head()...)
 }
 
-// seal appends what follows the head. The nonce is 24 random bytes, so no
-// count of datagrams wears it out.
+// seal appends what follows the head. The nonce is 24 random bytes, so the number of
+// datagrams has no limit.
 func (e *envelope) seal(dst, body []byte) []byte {
 	if len(e.keys) == 0 {
 		dst = binary.BigEndian.AppendUint32(dst, crc32.Update(e.sum, castagnoli, body))
@@ -180,11 +177,11 @@ func (e *envelope) seal(dst, body []byte) []byte {
 	}
 	var none [nonceSize]byte
 	dst = append(dst, none[:]...)
-	rand.Read(dst[len(dst)-nonceSize:]) // never fails: the program ends if the system has no randomness
+	rand.Read(dst[len(dst)-nonceSize:]) // it never fails: the program ends if the system has no randomness
 	return e.sealWith(dst, body)
 }
 
-// sealWith appends the cipher text of body under the nonce that dst ends with.
+// sealWith appends the cipher text of body, under the nonce at the end of dst.
 func (e *envelope) sealWith(dst, body []byte) []byte {
 	s := &e.keys[0]
 	return s.aead.Seal(dst, dst[len(dst)-nonceSize:], body, s.data)
@@ -201,7 +198,7 @@ func (e *envelope) expects(head []byte) *DropError {
 	return nil
 }
 
-// open checks head and what was sealed behind it, and appends the body to dst.
+// open checks a head and the sealed bytes after it, and appends the body to dst.
 func (e *envelope) open(dst, head, sealed []byte) ([]byte, *DropError) {
 	body, err := e.openInto(dst, head, sealed)
 	if err != nil || len(e.keys) > 0 {
@@ -210,7 +207,7 @@ func (e *envelope) open(dst, head, sealed []byte) ([]byte, *DropError) {
 	return append(dst, body...), nil
 }
 
-// openInPlace gives a body that takes the place of what was sealed.
+// openInPlace opens a message into the memory of its sealed bytes.
 func (e *envelope) openInPlace(head, sealed []byte) ([]byte, *DropError) {
 	var dst []byte
 	if len(e.keys) > 0 && len(sealed) >= sealSize {
@@ -219,7 +216,8 @@ func (e *envelope) openInPlace(head, sealed []byte) ([]byte, *DropError) {
 	return e.openInto(dst, head, sealed)
 }
 
-// openInto appends to dst what was sealed with a key; what was not it gives as it is.
+// openInto appends the opened bytes to dst. Without a key it returns the bytes as they
+// are.
 func (e *envelope) openInto(dst, head, sealed []byte) ([]byte, *DropError) {
 	if err := e.expects(head); err != nil {
 		return nil, err
@@ -246,7 +244,7 @@ func (e *envelope) openPlain(sealed []byte) ([]byte, *DropError) {
 
 func (e *envelope) openSealed(dst, head, sealed []byte) ([]byte, *DropError) {
 	reason := DropUnknownKey
-	for i := range e.keys { // all of that id: two keys may share one by chance
+	for i := range e.keys { // try every key with that id: two may have the same id by chance
 		s := &e.keys[i]
 		if !bytes.Equal(s.head(), head) {
 			continue

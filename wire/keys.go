@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// KeyID names a key without giving it away: 8 hexadecimal digits, as in
+// KeyID returns the id of a key, which does not reveal it: 8 hexadecimal digits, as in
 // "seals with key 9c0a41f2".
 func KeyID(key []byte) string {
 	id := keyID(key)
@@ -22,7 +22,7 @@ func KeyID(key []byte) string {
 func keyID(key []byte) [keyIDSize]byte {
 	b, err := hkdf.Key(sha256.New, key, nil, "duckduckgoose key id 1", keyIDSize)
 	if err != nil {
-		panic(fmt.Sprintf("wire: deriving a key id: %v", err)) // only for lengths no key id has
+		panic(fmt.Sprintf("wire: deriving a key id: %v", err)) // it fails only for other lengths
 	}
 	id := [keyIDSize]byte(b)
 	if id == ([keyIDSize]byte{}) {
@@ -31,19 +31,19 @@ func keyID(key []byte) [keyIDSize]byte {
 	return id
 }
 
-// NewKey gives a random key as a line of a key file.
+// NewKey returns a random key as a line of a key file.
 func NewKey() string {
 	var key [KeySize]byte
-	_, _ = rand.Read(key[:]) // never fails: the process ends instead
+	_, _ = rand.Read(key[:]) // it never fails: the process ends instead
 	return base64.StdEncoding.EncodeToString(key[:]) + "\n"
 }
 
-// ParseKeys reads a key file: a line of base64 for each 32-byte key, the
-// sealing one first; empty lines and what follows a # are left out. Errors
-// name the line and never repeat what it says.
+// ParseKeys reads a key file: one line of base64 for each 32-byte key, the sealing one
+// first. It ignores empty lines and comments (#). Errors name the line and never repeat
+// its content.
 func ParseKeys(text []byte) ([][]byte, error) {
 	var keys [][]byte
-	var lines []int // where each key stands
+	var lines []int // the line of each key
 	n := 0
 	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
 		n++

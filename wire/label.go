@@ -1,14 +1,13 @@
 package wire
 
-// labelByte opens a flock's label: behind the preface of a stream, and in the
-// gossip of a former version.
+// labelByte starts a flock's label: after the preface of a stream, and in the gossip of
+// a former version.
 const labelByte = 244
 
-// FlockLabelOf gives the flock label that a stream names in clear behind its
-// preface, or a former version's packet of gossip: it lets the agent say
-// "ADDR is of flock Y" where it could not open anything. It tells
-// false when there is none, or not all of it. The label is a stranger's: quote
-// it before printing.
+// FlockLabelOf returns the flock label that a stream has in clear after its preface, or
+// that a former version's packet of gossip has. An agent that cannot open anything can
+// still say "ADDR is of flock Y". It returns false if there is no whole label. The
+// label comes from a stranger: quote it before printing.
 func FlockLabelOf(packet []byte) (string, bool) {
 	if len(packet) < 2 || packet[0] != labelByte {
 		return "", false

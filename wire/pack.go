@@ -8,35 +8,37 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Steady heartbeats and acks of many elections go into few bytes each: all that
-// they share stands once.
+// Steady heartbeats and acks of many elections are packed into few bytes: shared values
+// are sent once.
 
 const (
 	// MaxElection is the highest number of an election.
 	MaxElection = 111
-	// packedBeats and packedAcks are the kinds of packed entries, beyond those of messages.
+	// packedBeats and packedAcks are the kinds of packed entries. They differ from
+	// those of messages.
 	packedBeats = 201
 	packedAcks  = 202
-	// A packed entry has the two fields that every entry has, and these.
+	// A packed entry has the two fields of every entry, and these.
 	packedBeatFields = 4
 	packedAckFields  = 5
-	// packUnit is what round trips are told in.
+	// packUnit is the unit of round trips.
 	packUnit = time.Millisecond / 4
 	rankBits = 3
 )
 
-// batch is a packed entry: what its messages share, and the bytes of the rest.
+// batch is a packed entry: the values that its messages share, and the bytes of the
+// others.
 type batch struct {
 	kind       election.Kind
 	generation election.Generation
 	promise    time.Duration
 	held       time.Duration
-	fitness    election.Fitness // of acks; it stands behind the packed bytes
-	from, to   int              // of the frame's bytes
+	fitness    election.Fitness // of acks; it follows the packed bytes
+	from, to   int              // the packed bytes in the frame
 }
 
-// packable tells whether a message can be packed: it says nothing that a packed
-// one has no place for.
+// packable reports whether a message can be packed: a packed one has a place for all
+// its values.
 func packable(m *Message) bool {
 	switch m.Kind {
 	case election.Heartbeat:
@@ -51,7 +53,7 @@ func (p *batch) takes(m *Message) bool {
 	return p.kind == m.Kind && p.generation == m.Generation && p.promise == m.Promise && p.held == m.Held && p.fitness == m.Fitness
 }
 
-// appendPacked appends what is a message's own.
+// appendPacked appends the values of a message that are not shared.
 func appendPacked(b []byte, m *Message) []byte {
 	b = binary.AppendUvarint(b, m.Election)
 	b = binary.AppendUvarint(b, m.Term)
@@ -69,7 +71,7 @@ func appendPacked(b []byte, m *Message) []byte {
 	return binary.AppendUvarint(b, uint64((rtt+packUnit-1)/packUnit)) // rounded up: 0 is unknown
 }
 
-// nextPacked reads what appendPacked wrote, into the fields of m that are its own.
+// nextPacked reads what appendPacked wrote, into m.
 func nextPacked(b []byte, m *Message) (rest []byte, err *DropError) {
 	d := packedDecoder{rest: b}
 	m.Election = d.uint("election", MaxElection)
@@ -116,8 +118,8 @@ func (d *packedDecoder) uint(what string, limit uint64) uint64 {
 	return n
 }
 
-// Each calls do for every message of a decoded frame, packed ones included,
-// until it fails. Those share one Message: do keeps nothing of it.
+// Each calls do for every message of a decoded frame, packed ones included, until it
+// fails. Packed ones share one Message, so do must not keep it.
 func (f *Frame) Each(do func(*Message) error) error {
 	for i := range f.Messages {
 		if err := do(&f.Messages[i]); err != nil {
@@ -140,10 +142,10 @@ func (f *Frame) Each(do func(*Message) error) error {
 	return nil
 }
 
-// Packed tells whether a decoded frame has packed messages.
+// Packed reports whether a decoded frame has packed messages.
 func (f *Frame) Packed() bool { return len(f.batches) > 0 }
 
-// packed reads a packed entry: it is checked whole, and kept as it is.
+// packed reads a packed entry. It checks all of it and keeps the bytes.
 func (d *decoder) packed(f *Frame, kind uint64, more int) {
 	p := batch{kind: election.Heartbeat, from: len(f.packed)}
 	want := packedBeatFields

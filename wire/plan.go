@@ -6,13 +6,13 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// AppendMost appends the body of a frame with the longest run of f.Messages,
-// from the first, that fits a datagram, and tells how many those are. Steady
-// heartbeats and acks are packed where there is more than one of a sort.
+// AppendMost appends the body of a frame with as many of f.Messages, from the first,
+// as fit a datagram, and returns their number. It packs steady heartbeats and acks if
+// there are several of a kind.
 //
-// It fails as [AppendFrame] does, and gives dst back as it was. Then taken tells
-// how many messages to leave out: the first one when that is at fault, all when
-// the rest of the frame is.
+// It fails as [AppendFrame] does, and dst is then unchanged. Then taken is how many
+// messages to leave out: the first one if that is wrong, all if the rest of the frame
+// is.
 func AppendMost(dst []byte, f *Frame) (body []byte, taken int, err error) {
 	all := f.Messages
 	if len(all) < 2 {
@@ -31,7 +31,7 @@ func AppendMost(dst []byte, f *Frame) (body []byte, taken int, err error) {
 			return dst, 1, fault.ours()
 		}
 		if fault != nil {
-			break // its turn comes when those before it have left
+			break // it waits for a later frame
 		}
 	}
 	e := encoders.Get().(*encoder)
@@ -45,23 +45,23 @@ func AppendMost(dst []byte, f *Frame) (body []byte, taken int, err error) {
 		e.frame(f)
 		body = e.buf
 	}
-	e.buf, e.lots = nil, e.lots[:0] // the pool keeps no caller's memory
+	e.buf, e.lots = nil, e.lots[:0] // the pool must not keep the caller's memory
 	encoders.Put(e)
 	if taken == 0 {
 		f.Messages = all[:1]
-		body, err = AppendFrame(body[:len(dst)], f) // which tells why not
+		body, err = AppendFrame(body[:len(dst)], f) // for its error
 		return body, 1, err
 	}
 	return body, taken, nil
 }
 
-// lot is a packed entry in the making.
+// lot is a packed entry that is being planned.
 type lot struct {
 	batch
-	count int // its messages: one alone stays plain
-	plain int // the bytes that the first one takes as a plain entry
-	head  int // the bytes that all share
-	own   int // and those that are each one's own
+	count int // of messages; one alone stays plain
+	plain int // the bytes of the first one as a plain entry
+	head  int // the bytes of the shared values
+	own   int // the bytes of the others
 }
 
 func (l *lot) size() int {
@@ -78,7 +78,7 @@ func (l *lot) size() int {
 	return size
 }
 
-// arrayHead and bytesHead give what msgpack writes before so many.
+// arrayHead and bytesHead return the size of msgpack's header for a length.
 func arrayHead(n int) int {
 	if n < 16 {
 		return 1
@@ -93,9 +93,9 @@ func bytesHead(n int) int {
 	return 3
 }
 
-// plan sorts messages into lots, and tells how many of them, from the first, fit
-// f, which is of so many bytes without any. More may fit than fewer: the second
-// of a sort can make its entry smaller.
+// plan assigns messages to lots, and returns how many of them, from the first, fit f,
+// whose size without messages is given. More messages may fit than fewer: the second of
+// a lot can make its entry smaller.
 func (e *encoder) plan(f *Frame, messages []Message, size int) (fit int) {
 	e.lots, e.lotOf = e.lots[:0], e.lotOf[:0]
 	entries := 0
@@ -128,7 +128,7 @@ func (e *encoder) plan(f *Frame, messages []Message, size int) (fit int) {
 	return fit
 }
 
-// lotFor finds the lot that a message goes into, or makes it; -1: none.
+// lotFor finds or makes the lot of a message; -1: none.
 func (e *encoder) lotFor(m *Message) int {
 	if !packable(m) {
 		return -1
@@ -144,7 +144,7 @@ func (e *encoder) lotFor(m *Message) int {
 	return len(e.lots) - 1
 }
 
-// measure tells how many bytes a plain entry takes.
+// measure returns the size of a plain entry.
 func (e *encoder) measure(m *Message) int {
 	kept := e.buf
 	e.buf = e.scratch[:0]
@@ -161,7 +161,7 @@ func (e *encoder) measureHead(b *batch) int {
 	return len(e.scratch)
 }
 
-// entries tells how many there will be of these messages.
+// entries returns the number of entries for these messages.
 func (e *encoder) entries(messages []Message) int {
 	if len(e.lots) == 0 {
 		return len(messages)
@@ -175,7 +175,7 @@ func (e *encoder) entries(messages []Message) int {
 	return n
 }
 
-// packs tells whether message i goes into a packed entry.
+// packs reports whether message i goes into a packed entry.
 func (e *encoder) packs(i int) bool {
 	return len(e.lots) > 0 && e.lotOf[i] >= 0 && e.lots[e.lotOf[i]].count > 1
 }
@@ -200,7 +200,7 @@ func (e *encoder) packed(messages []Message) {
 	}
 }
 
-// packedHead writes what the messages of a packed entry share.
+// packedHead writes the values that the messages of a packed entry share.
 func (e *encoder) packedHead(b *batch) {
 	fields, kind := 2+packedBeatFields, uint64(packedBeats)
 	if b.kind == election.HeartbeatAck {
@@ -210,7 +210,7 @@ func (e *encoder) packedHead(b *batch) {
 		fields++
 	}
 	e.array(fields)
-	e.uint(0) // no one election's
+	e.uint(0) // it belongs to no one election
 	e.uint(kind)
 	e.uint(b.generation.Number)
 	e.uint(b.generation.Tag)

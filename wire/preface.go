@@ -8,20 +8,19 @@ import (
 )
 
 const (
-	// StreamByte opens every stream.
+	// StreamByte is the first byte of every stream.
 	StreamByte = 0xD8
-	// maxPreface is a head, a length byte, and what that can announce.
+	// maxPreface is the size of a head, a length byte, and the longest rest.
 	maxPreface = headSize + 1 + 255
 )
 
-// WritePreface opens a stream: it tells the receiver the sender's id, so that
-// faults and errors can name the peer behind an ephemeral port. It is one
-// write. A preface can be replayed: it names, and proves nothing about what
-// follows it.
+// WritePreface opens a stream, in one write, with the sender's id, so that fault rules
+// and errors can name the peer although its port is ephemeral. A preface can be
+// replayed, so it proves nothing about what follows it.
 //
 //	0xD8 | version | key id, 4 bytes | length of the rest, 1 byte | sealed id
 //
-// Label and sealing are those of datagrams, under a sub-key of their own.
+// The label and the sealing are those of datagrams; the sub-key is another.
 func WritePreface(w io.Writer, k *Keyring, id election.ID) error {
 	if id.IsZero() {
 		return fmt.Errorf("writing preface: sender has no id")
@@ -36,14 +35,13 @@ func WritePreface(w io.Writer, k *Keyring, id election.ID) error {
 	return nil
 }
 
-// ReadPreface reads a preface and not a byte more, and gives the sender's id.
-// What a later version adds behind the id is left out. The caller bounds the
-// time.
+// ReadPreface reads exactly one preface and returns the sender's id. It ignores what a
+// later version adds after the id. The caller bounds the time.
 //
-// A preface that is whole but does not open is a *DropError (DropUnsealed,
-// DropUnknownKey, DropSeal, DropChecksum, DropFrameVersion); it has then been
-// read to its end, so that the caller may go on to read which label a stranger
-// names (FlockLabelOf). With DropFirstByte one byte was read.
+// A whole preface that does not open is a *DropError (DropUnsealed, DropUnknownKey,
+// DropSeal, DropChecksum, DropFrameVersion). It has then been read to its end, so that
+// the caller can read a stranger's label (FlockLabelOf). With DropFirstByte one byte
+// was read.
 func ReadPreface(r io.Reader, k *Keyring) (election.ID, error) {
 	var id election.ID
 	b := make([]byte, maxPreface)

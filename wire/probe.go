@@ -8,45 +8,45 @@ import (
 const (
 	// MaxProbes bounds the probes of one session: Probe.Heard has a bit for each.
 	MaxProbes = 64
-	// MinProbePadding is what a question carries at least, so that its answer,
-	// whose numbers may be longer, is never the larger datagram of the two:
-	// nobody gets more sent to a third party than he has sent himself.
+	// MinProbePadding is the least padding of a question. It makes the answer, whose
+	// numbers may be longer, no larger than the question, so that a forged sender
+	// address amplifies nothing.
 	MinProbePadding = 48
 
-	// probeKind is the kind of a probe's entry: far from the elections' kinds,
-	// for it is no election's message. A version that knows no probes skips it.
+	// probeKind is the kind of a probe's entry. It is far from the kinds of election
+	// messages, and a version without probes skips it.
 	probeKind   = 200
-	probeFields = 6 // behind election and kind
+	probeFields = 6 // after election and kind
 )
 
-// ProbeWord tells what a [Probe] says.
+// ProbeWord is the kind of a [Probe].
 type ProbeWord uint8
 
-// The words of a probe. Their numbers are the wire's: never reuse one.
+// The kinds of probes. Their numbers are part of the format: never reuse one.
 const (
 	ProbeQuestion ProbeWord = 1 + iota
 	ProbeAnswer
 )
 
-// Probe measures the path between two agents, each direction for itself: a
-// session of numbered questions, each answered once.
+// Probe measures the path between two agents in each direction: a session of numbered
+// questions, each answered once.
 type Probe struct {
 	Word    ProbeWord // 0: the frame carries none
-	Session uint64    // the asker's choice
+	Session uint64    // chosen by the asker
 	Number  uint8     // below MaxProbes
-	// Heard has a bit for each question of the session that the answerer has
-	// got: what is missing was lost on the way there.
+	// Heard has a bit for each question of the session that the answerer has received:
+	// the others were lost on the way there.
 	Heard uint64
 	At    time.Duration // the answerer's boot clock
-	// Padding bytes make the datagram larger; questions carry MinProbePadding
-	// or more. DecodeFrame counts them and leaves them out.
+	// Padding bytes make the datagram larger; a question has at least MinProbePadding.
+	// DecodeFrame returns their number only.
 	Padding int
 }
 
-// padding is sent; nobody looks at it.
+// padding is sent and ignored.
 var padding [MaxBody]byte
 
-// check tells what is wrong with a probe, own or received.
+// check returns what is wrong with a probe, own or received.
 func (p *Probe) check() *DropError {
 	switch {
 	case p.Word < ProbeQuestion || p.Word > ProbeAnswer:

@@ -10,12 +10,12 @@ import (
 // maxDepth bounds nesting: frame, entries, entry, config.
 const maxDepth = 4
 
-// checkStructure walks b without allocating and makes sure that it is exactly
-// one msgpack value, that every length in it is covered by bytes, and that it
-// nests at most maxDepth deep. The library trusts lengths (ten bytes can make
-// it allocate 4 GiB), so this comes BEFORE any call of it.
+// checkStructure reads b without allocating, and makes sure that b is exactly one
+// msgpack value, that every length in it is covered by bytes, and that it nests at most
+// maxDepth deep. The library trusts lengths (ten bytes can make it allocate 4 GiB), so
+// this comes BEFORE any call of it.
 func checkStructure(b []byte) *DropError {
-	var left [maxDepth + 1]int // values still due at each depth
+	var left [maxDepth + 1]int // values still missing at each depth
 	left[0] = 1
 	at, depth := 0, 0
 	for {
@@ -33,7 +33,8 @@ func checkStructure(b []byte) *DropError {
 			return drop(DropMalformed, "ends early")
 		}
 		size, values, ok := measure(b[at:])
-		// Every value takes a byte at least, so a count above what is left is a lie.
+		// Every value takes at least one byte, so a count above the remaining bytes is
+		// wrong.
 		if !ok || size > len(b)-at || values > len(b)-at-size {
 			return drop(DropMalformed, fmt.Sprintf("byte %d: unknown code, or a length beyond the end", at))
 		}
@@ -49,9 +50,9 @@ func checkStructure(b []byte) *DropError {
 	}
 }
 
-// measure reads the head of the value at the start of b, which is not empty.
-// size is what the value takes, its elements left out; values is the number of
-// elements, -1 for what has none.
+// measure reads the head of the value at the start of b, which is not empty. size is
+// the size of the value without its elements; values is the number of elements, -1 if
+// it cannot have any.
 func measure(b []byte) (size, values int, ok bool) {
 	c := b[0]
 	switch {
@@ -117,8 +118,8 @@ func measure(b []byte) (size, values int, ok bool) {
 	return 0, 0, false // 0xC1, which msgpack never uses
 }
 
-// length reads the size-byte length behind the code at the start of b. Lengths
-// beyond any datagram are refused here, so that none overflows an int.
+// length reads the length of size bytes after the code at the start of b. It refuses
+// lengths larger than any datagram, so that none overflows an int.
 func length(b []byte, size int) (int, bool) {
 	if len(b) < 1+size {
 		return 0, false

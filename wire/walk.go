@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// memberlist's types of messages.
+// The types of memberlist's messages.
 const (
 	gossipPing     = 0
 	gossipIndirect = 1
@@ -24,7 +24,7 @@ const (
 const (
 	// maxParts bounds the messages of one packet.
 	maxParts = 32
-	// maxMembers bounds the members that a push/pull tells of.
+	// maxMembers bounds the members of a push/pull.
 	maxMembers = 8192
 	// maxMeta is memberlist's bound on metadata.
 	maxMeta = 512
@@ -36,7 +36,7 @@ const (
 	protocol = 2
 )
 
-// holds tells what a field of a message may hold.
+// holds is what a field of a message may have.
 type holds uint8
 
 const (
@@ -58,8 +58,8 @@ type field struct {
 	of   holds
 }
 
-// The messages that agents send, each with all its fields. memberlist's decoder
-// believes what a length says, so nothing else may reach it.
+// The messages that agents send, each with all its fields. memberlist's decoder trusts
+// lengths, so nothing else may reach it.
 var (
 	ping     = []field{{"SeqNo", aNumber}, {"Node", anID}, {"SourceAddr", anAddress}, {"SourcePort", aPort}, {"SourceNode", anID}}
 	indirect = append([]field{{"Target", anAddress}, {"Port", aPort}, {"Nack", aBool}}, ping...)
@@ -73,13 +73,12 @@ var (
 	failure  = []field{{"Error", someText}}
 )
 
-// probes tells whether a message is one that asks whether an agent is alive, or
-// answers that.
+// probes reports whether a message asks whether an agent is alive, or answers that.
 func probes(kind byte) bool {
 	return kind == gossipPing || kind == gossipIndirect || kind == gossipAck || kind == gossipNack
 }
 
-// newsForm gives the fields of what agents tell of one another.
+// newsForm returns the fields of messages about other agents.
 func newsForm(kind byte) []field {
 	switch kind {
 	case gossipSuspect, gossipDead:
@@ -90,7 +89,7 @@ func newsForm(kind byte) []field {
 	return nil
 }
 
-// packetForm gives the fields of a message that may be a whole packet.
+// packetForm returns the fields of a message that may be a whole packet.
 func packetForm(kind byte) []field {
 	switch kind {
 	case gossipPing:
@@ -105,8 +104,8 @@ func packetForm(kind byte) []field {
 	return newsForm(kind)
 }
 
-// walkPacket makes sure that b is one packet that agents send, and gives its
-// length; padding may follow. It allocates only to tell what is wrong.
+// walkPacket makes sure that b is one packet that agents send, and returns its length;
+// padding may follow. It allocates only for an error.
 func walkPacket(b []byte) (int, *DropError) {
 	if len(b) == 0 {
 		return 0, drop(DropMalformed, "an empty packet")
@@ -127,8 +126,8 @@ func walkPacket(b []byte) (int, *DropError) {
 	return w.at, w.ended()
 }
 
-// walkCompound checks a packet of several messages: news, or a ping and news. One
-// ping is all that a packet may ask.
+// walkCompound checks a packet of several messages: news, or one ping and news. A
+// packet must not have two pings.
 func walkCompound(b []byte) *DropError {
 	if len(b) < 2 {
 		return drop(DropMalformed, "ends early")
@@ -165,8 +164,8 @@ func walkCompound(b []byte) *DropError {
 	return nil
 }
 
-// walkStream makes sure that b is one message that agents send on a stream, and
-// gives how many members it tells of.
+// walkStream makes sure that b is one message that agents send on a stream, and returns
+// how many members it describes.
 func walkStream(way Way, b []byte) (members int, err *DropError) {
 	if len(b) == 0 {
 		return 0, drop(DropMalformed, "an empty message")

@@ -8,11 +8,11 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// walk goes through a message.
+// walk reads a message.
 type walk struct {
 	b    []byte
 	at   int
-	size uint64 // the last one that a field announced
+	size uint64 // the last size in a field
 }
 
 func (w *walk) message(kind byte, form []field) *DropError {
@@ -29,7 +29,7 @@ func (w *walk) ended() *DropError {
 	return nil
 }
 
-// fields checks a map that has each of the fields once.
+// fields checks a map that must have each of the fields once.
 func (w *walk) fields(form []field) *DropError {
 	c, ok := w.next()
 	if !ok || c != msgpcode.FixedMapLow|byte(len(form)) {
@@ -93,7 +93,7 @@ func (w *walk) value(of holds) bool {
 		return len(t) == 4 || len(t) == 16
 	case someMeta:
 		return len(t) <= maxMeta
-	case versions: // the least, the most, the one in use, and the same of an application: none
+	case versions: // least, most and current version, twice; the application's are zero
 		return len(t) == 6 && t[0] >= 1 && t[0] <= protocol && t[1] >= protocol && t[2] == protocol && bytes.Equal(t[3:], []byte{0, 0, 0})
 	case someText:
 		return len(t) <= maxErrorText && all(t, func(c byte) bool { return c >= ' ' && c <= '~' })

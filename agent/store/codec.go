@@ -19,7 +19,7 @@ import (
 //	  longest promise, in nanoseconds 8
 //	  config: table 16; created 8, started 1 (0 or 1), name: length 1, bytes
 //
-// A field more or less is a new format version. Format 1 has no last line.
+// Another set of fields needs a new format version. Format 1 lacks the last line.
 const (
 	idBytes       = 16
 	fixedBytes    = 16 + 8 + 1 + 16 + 16 + 16 + 8 + 8 + 2 + 2
@@ -28,7 +28,7 @@ const (
 	maxPayload = fixedBytes + MaxFounders*idBytes + MaxElections*electionBytes
 )
 
-// A full state fits a slot, or this does not compile.
+// This does not compile if a full state does not fit a slot.
 const _ = uint(slotBytes - headerBytes - maxPayload)
 
 // appendState encodes a valid state.
@@ -54,16 +54,16 @@ func appendState(b []byte, s *State) []byte {
 	return b
 }
 
-// put appends numbers, marks and bytes.
+// put appends numbers, marks (booleans) and bytes.
 func put(b []byte, fields ...any) []byte {
 	for _, f := range fields {
-		b, _ = binary.Append(b, binary.BigEndian, f) // fails for other types only
+		b, _ = binary.Append(b, binary.BigEndian, f) // it fails only for types that put never passes
 	}
 	return b
 }
 
-// decodeState reads what appendState wrote, in this version or an earlier one,
-// and refuses anything else.
+// decodeState reads what appendState wrote, in this version or an earlier one. It
+// refuses everything else.
 func decodeState(version uint32, payload []byte) (State, error) {
 	var s State
 	d := decoder{rest: payload, version: version}
@@ -97,7 +97,7 @@ func decodeState(version uint32, payload []byte) (State, error) {
 
 var errShort = errors.New("ends too early")
 
-// decoder reads fields until one fails; then all others stay zero.
+// decoder reads fields until one fails; all fields after that stay zero.
 type decoder struct {
 	version uint32
 	rest    []byte
@@ -126,7 +126,7 @@ func (d *decoder) mark(what string, set *bool) {
 	}
 }
 
-// count reads the length of a list, which bounds what decoding allocates.
+// count reads the length of a list. The limit bounds what decoding allocates.
 func (d *decoder) count(what string, limit int) int {
 	var n uint16
 	d.read(&n)
@@ -164,18 +164,18 @@ func (d *decoder) election(e *Election) {
 const (
 	slotBytes   = 32 << 10
 	headerBytes = 32
-	sectorBytes = 512 // slots are written in multiples of it, so that no write needs a read
+	sectorBytes = 512 // slots have a multiple of this size, so that no write must read first
 
-	slotA = 0 // the one Save writes
-	slotB = 1 // the one Settle writes
+	slotA = 0 // Save writes this one
+	slotB = 1 // Settle writes this one
 
-	formatVersion = 2 // and 1 is read still
+	formatVersion = 2 // version 1 can still be read
 	magic         = "DDGSTATE"
 )
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// seal makes the bytes of a slot: header, payload, zeros up to a whole sector.
+// seal returns the bytes of a slot: header, payload, and zeros up to a whole sector.
 func seal(seq uint64, payload []byte) []byte {
 	n := headerBytes + len(payload)
 	b := make([]byte, headerBytes, (n+sectorBytes-1)/sectorBytes*sectorBytes)
@@ -197,12 +197,12 @@ type slot struct {
 	seq     uint64
 	version uint32
 	payload []byte
-	damage  error // nil: magic, length and checksum are right
+	damage  error // nil: magic, length and checksum are correct
 }
 
 var errNotWritten = errors.New("never written, or overwritten")
 
-// readSlot tells what stands in a slot's bytes, which may be cut short.
+// readSlot reads the bytes of a slot, which may be cut short.
 func readSlot(b []byte) slot {
 	if len(b) < headerBytes || string(b[:8]) != magic {
 		return slot{damage: errNotWritten}
@@ -218,8 +218,8 @@ func readSlot(b []byte) slot {
 	return slot{seq: binary.BigEndian.Uint64(b[16:]), version: binary.BigEndian.Uint32(b[8:]), payload: payload}
 }
 
-// newest gives the index of the slot that counts. Damage of one is what a
-// crash leaves; two that contradict each other are not.
+// newest returns the index of the slot that counts. A crash may damage one slot; two
+// slots of one number that differ are an error.
 func newest(slots [2]slot) (int, error) {
 	a, b := &slots[slotA], &slots[slotB]
 	switch {

@@ -1,10 +1,9 @@
 // Package store keeps what an agent must never forget: who it is, and what it
 // has voted and promised.
 //
-// A [Store] owns one data directory. What [Store.Save] has acknowledged is
-// there after any crash or power cut; what it was saving at that moment is
-// there whole or not at all. Two agents never share a directory: Open takes
-// flock(2).
+// A [Store] owns one data directory. A saved state survives any crash or power cut;
+// a state that was being saved is there as a whole or not at all. Two agents never
+// share a directory: Open takes flock(2).
 //
 //	disk, err := store.Open(dir, nil)
 //	if err != nil { exit(err) }           // one line, ready for the user
@@ -15,13 +14,12 @@
 //		change st
 //		if err := disk.Save(st); err != nil { stop: no vote, no goose, no answer }
 //		send what st permits
-//		disk.Settle()                 // off the vote's path
+//		disk.Settle()                 // no vote waits for it
 //	}
 //
-// A tool that only looks, or that changes a stopped agent's disk (recover),
-// uses Open, State, Save and Close, and leaves Begin to the agent: looking is
-// no start. Open repairs a damaged slot, as it does for an agent, and makes a
-// missing file; [Store.Fresh] tells so.
+// A tool that reads or changes the disk of a stopped agent (recover) uses Open,
+// State, Save and Close, but not Begin, which counts a process start. Open repairs
+// a damaged slot and makes a missing file; [Store.Fresh] reports that.
 //
 // # The file
 //
@@ -30,28 +28,27 @@
 //
 //	offset  size  field, big-endian
 //	0       8     "DDGSTATE"
-//	8       4     format version; what stands before and after it never moves
+//	8       4     format version; the header's fields never move
 //	12      4     length of the payload
 //	16      8     sequence number, one more than the record before
 //	24      8     CRC-64/ECMA of bytes 0 to 23 and the payload
 //	32      -     the payload, see codec.go
 //
-// The order of writing is the whole safety of it:
+// The order of writes makes it safe:
 //
 //	Save    needs both slots to hold record n. Writes n+1 to A, fdatasync. Acknowledged.
-//	Settle  writes n+1 to B, fdatasync. At rest one bad slot, either, loses nothing.
+//	Settle  writes n+1 to B, fdatasync. From now on, damage to either slot loses nothing.
 //	Open    takes the valid slot of the higher number, writes it once more where
 //	        it was, fdatasync, then to the other slot, fdatasync.
 //
-// Only one slot is ever in flight, while the other one is durable: a write of A
-// torn by a power cut leaves n in B, which nobody was told has been replaced; a
-// torn B leaves n+1 in A. A power cut may leave any mixture of old and new
-// 512-byte sectors, but each of them whole, so writing the same bytes again
-// harms nothing. Open does that because what it reads may be the kernel's
-// memory of a write that never reached the disk: after a failed fsync Linux
-// keeps the page and calls it clean. For the same reason no sync is ever asked
-// twice: after the first failure the Store refuses everything.
+// Only one slot is ever being written, while the other one is durable. If a power
+// cut tears the write of A, B still has n, and n+1 was not acknowledged; if it tears
+// B, A has n+1. A power cut may leave any mixture of old and new 512-byte sectors,
+// but never half a sector, so it is safe to write the same bytes again. Open does so
+// because it may read a page that never reached the disk: after a failed fsync Linux
+// keeps the page and marks it clean. For the same reason no sync is repeated: after
+// the first failure the Store refuses everything.
 //
-// "peers" holds addresses and "history" the goose periods, as a help only; "lock" holds flock(2) and the pid of
-// its holder.
+// "peers" has addresses and "history" the goose periods; no vote depends on them.
+// "lock" has flock(2) and its holder's pid.
 package store

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// What a caller may want to tell apart, by errors.Is.
+// The kinds of an [Error], for errors.Is.
 var (
 	ErrLocked      = errors.New("data directory is in use")
 	ErrCorrupt     = errors.New("state file is damaged")
@@ -19,18 +19,18 @@ var (
 	ErrClosed      = errors.New("store is closed")
 )
 
-// Error is what is wrong with a data directory, in one line for its owner.
+// Error describes a fault of a data directory, in one line for its owner.
 type Error struct {
 	Kind  error  // ErrLocked, ErrCorrupt, ErrVersion, ErrNotWritable, ErrFull or ErrLost
 	Text  string // what is wrong, and what to do
-	PID   int    // ErrLocked: the process that holds the directory; 0: not known
-	Cause error  // what the system said; nil: nothing
+	PID   int    // ErrLocked: the process that holds the directory; 0: unknown
+	Cause error  // the system's error; nil: none
 }
 
-// Error gives the text.
+// Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
-// Unwrap makes errors.Is match the kind and the cause.
+// Unwrap lets errors.Is match the kind and the cause.
 func (e *Error) Unwrap() []error {
 	if e.Cause == nil {
 		return []error{e.Kind}
@@ -60,8 +60,8 @@ func versionError(dir string, version uint32) error {
 		filepath.Join(dir, StateFile), version, formatVersion)}
 }
 
-// explain turns what the system said into a line for the user where there is
-// a remedy to name, and says what was being done where there is none.
+// explain turns a system's error into a line for the user: with a remedy if there is
+// one, else with what was being done.
 func explain(dir, doing string, err error) error {
 	var known *Error
 	switch {

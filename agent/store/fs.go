@@ -14,15 +14,15 @@ import (
 	"duckduckgoose/agent/internal/nofollow"
 )
 
-// FS is the little that a store needs of a file system. The real one is used
-// when Open is given nil; package memfs has one in memory that crashes.
+// FS is the part of a file system that a store needs. Open uses the real one if it gets
+// nil; package memfs has one in memory that loses what was not synced.
 type FS interface {
-	// MkdirAll makes a directory and its missing parents, durably. One that
-	// exists is left as it is.
+	// MkdirAll makes a directory and its missing parents, durably. An existing
+	// directory stays as it is.
 	MkdirAll(dir string, perm fs.FileMode) error
 	// OpenFile opens like os.OpenFile, flags included. A missing file is fs.ErrNotExist.
 	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
-	// Rename puts a file in another's place at once; durable after SyncDir.
+	// Rename atomically replaces a file by another. SyncDir makes that durable.
 	Rename(from, to string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
@@ -32,17 +32,17 @@ type FS interface {
 type File interface {
 	io.ReaderAt
 	io.WriterAt
-	// Sync makes data and size durable: fdatasync(2). After a failure nothing
-	// is known about what was written since the last success.
+	// Sync makes data and size durable: fdatasync(2). After a failure, what was written
+	// since the last success may be lost.
 	Sync() error
-	// Lock takes flock(2) without waiting; ErrLocked when another open file
-	// has it. It ends with Close, or with the process.
+	// Lock takes flock(2) without waiting. It returns ErrLocked if another open file
+	// has the lock. Close, or the end of the process, releases it.
 	Lock() error
 	// Close closes the file. It makes nothing durable.
 	Close() error
 }
 
-// osFS is the machine's own file system.
+// osFS is the file system of this machine.
 type osFS struct{}
 
 type osFile struct{ *os.File }
@@ -62,8 +62,8 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 
-// MkdirAll syncs the parent even of a directory that exists: whoever made it
-// may have been killed before doing so.
+// MkdirAll syncs the parent even if the directory exists: the process that made it may
+// have been killed before its sync.
 func (o osFS) MkdirAll(dir string, perm fs.FileMode) error {
 	parent := filepath.Dir(dir)
 	info, err := os.Stat(dir)
@@ -71,7 +71,7 @@ func (o osFS) MkdirAll(dir string, perm fs.FileMode) error {
 	case err == nil && !info.IsDir():
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
 	case err == nil:
-		// A parent that may not be opened belongs to another user, who made this directory.
+		// If the parent cannot be opened, another user owns it and made this directory.
 		if err := o.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
@@ -88,8 +88,7 @@ func (o osFS) MkdirAll(dir string, perm fs.FileMode) error {
 	return o.SyncDir(parent)
 }
 
-// SyncDir takes a file system that cannot sync directories as one that has
-// no need to.
+// SyncDir succeeds on file systems that cannot sync directories.
 func (osFS) SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -112,7 +111,8 @@ func (f osFile) Lock() error {
 	return err
 }
 
-// control runs a system call on the descriptor, again when a signal came in between.
+// control runs a system call on the descriptor, and repeats it when a signal interrupts
+// it.
 func (f osFile) control(op string, call func(fd int) error) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -130,8 +130,7 @@ func (f osFile) control(op string, call func(fd int) error) error {
 	return err
 }
 
-// isAt tells whether the file at path is this one. Where the system does not
-// tell, it is.
+// isAt reports whether path is this file; true if the system cannot tell.
 func (f osFile) isAt(path string) bool {
 	at, err := os.Lstat(path)
 	if err != nil {

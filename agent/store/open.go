@@ -16,7 +16,7 @@ import (
 const (
 	// StateFile is the file in a data directory that an agent must never lose.
 	StateFile = "state"
-	newSuffix = ".new" // of a file that is not yet complete
+	newSuffix = ".new" // ends the name of an incomplete file
 	lockName  = "lock"
 )
 
@@ -25,7 +25,7 @@ type Option func(*options)
 
 type options struct{ random io.Reader }
 
-// WithRandom draws a new directory's ID from r instead of the system's random source.
+// WithRandom sets the source of a new directory's ID; default: the system's.
 func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
 
 // Open opens a data directory and locks it. A missing directory is made (0700), a
@@ -56,7 +56,7 @@ func Open(dir string, fsys FS, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// open opens or makes the state file. On an error it is closed.
+// open opens or makes the state file. It closes the file on an error.
 func (s *Store) open(random io.Reader) error {
 	f, err := s.fsys.OpenFile(s.path(StateFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +75,8 @@ func (s *Store) open(random io.Reader) error {
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
-// create makes the state file under another name and moves it into place
-// complete, so that a crash never leaves a file that looks damaged.
+// create writes the state file under another name and then renames it, so that a crash
+// never leaves a file that looks damaged.
 func (s *Store) create(random io.Reader) (File, error) {
 	st := State{}
 	if _, err := io.ReadFull(random, st.ID[:]); err != nil {
@@ -85,15 +85,15 @@ func (s *Store) create(random io.Reader) (File, error) {
 	if st.ID.IsZero() {
 		return nil, errors.New("draw an id: the random source gives only zeros")
 	}
-	both := make([]byte, 2*slotBytes) // written out in full: the blocks must exist
+	both := make([]byte, 2*slotBytes) // all zeros are written, so that the disk blocks exist
 	record := seal(1, appendState(nil, &st))
 	copy(both[slotA*slotBytes:], record)
 	copy(both[slotB*slotBytes:], record)
 	return s.replace(StateFile, both)
 }
 
-// replace writes a whole file and puts it in its place, durable but for its
-// name: SyncDir is the caller's. The file stays open.
+// replace writes a whole file and renames it into place. The caller must make the name
+// durable with SyncDir. The file stays open.
 func (s *Store) replace(name string, content []byte) (File, error) {
 	f, err := s.fsys.OpenFile(s.path(name+newSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -112,8 +112,7 @@ func (s *Store) replace(name string, content []byte) (File, error) {
 	return f, nil
 }
 
-// load reads the state and makes both slots hold it, before anything may rely
-// on it.
+// load reads the state and writes it to both slots, before anything may rely on it.
 func (s *Store) load() error {
 	f := s.records.file
 	var slots [2]slot
@@ -123,7 +122,7 @@ func (s *Store) load() error {
 			return explain(s.dir, "read state file", err)
 		}
 	}
-	// Whoever wrote another format may have promised more than we can read.
+	// A program of another format may have promised more than this one can read.
 	for _, sl := range slots {
 		if sl.damage == nil && (sl.version < 1 || sl.version > formatVersion) {
 			return versionError(s.dir, sl.version)
@@ -133,17 +132,17 @@ func (s *Store) load() error {
 	if err != nil {
 		return corruptError(s.dir, err)
 	}
-	// No crash leaves a right checksum over a wrong payload, so the other slot,
-	// which may be older, is no way out.
+	// No crash leaves a correct checksum over a wrong payload, so the other slot, which
+	// may be older, must not be used instead.
 	st, err := decodeState(slots[i].version, slots[i].payload)
 	if err != nil {
 		return corruptError(s.dir, fmt.Errorf("record %d: %w", slots[i].seq, err))
 	}
 	seq := slots[i].seq
 	if slots[i].version < formatVersion {
-		// A crash on the way leaves two that differ: the new one counts. Writing over
-		// the old one tears nothing: format 1 has no election but the default one, so
-		// all that format 2 adds are zeros, and only the first sector changes.
+		// A crash meanwhile leaves two slots that differ: the new one counts. A torn
+		// write of the old slot does no harm: all that format 2 adds are zeros (format
+		// 1 has only the default election), so only the first sector changes.
 		seq++
 	}
 	record := seal(seq, appendState(nil, &st))
@@ -152,7 +151,7 @@ func (s *Store) load() error {
 			return err
 		}
 	}
-	// Whoever moved the file into place may have been killed before this.
+	// The process that renamed the file may have been killed before this.
 	if err := s.fsys.SyncDir(s.dir); err != nil {
 		return explain(s.dir, "sync data directory", err)
 	}
@@ -162,8 +161,8 @@ func (s *Store) load() error {
 	return nil
 }
 
-// loadSlot reads a slot. One that cannot be read, twice, is a damaged one:
-// that is how a disk shows decay.
+// loadSlot reads a slot. If that fails twice, the slot counts as damaged: worn disks
+// fail to read.
 func loadSlot(f File, i int) (slot, error) {
 	b := make([]byte, slotBytes)
 	read := func() (int, error) { return f.ReadAt(b, int64(i)*slotBytes) }
@@ -180,8 +179,8 @@ func loadSlot(f File, i int) (slot, error) {
 	return readSlot(b[:n]), nil
 }
 
-// takeLock locks the directory by a file in it that is never removed, and
-// leaves the pid there for whoever comes second.
+// takeLock locks the directory by a file in it that is never removed. It writes the pid
+// there for the error of a second agent.
 func takeLock(dir string, fsys FS) (File, error) {
 	f, err := fsys.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -194,12 +193,12 @@ func takeLock(dir string, fsys FS) (File, error) {
 	if err != nil {
 		return nil, errors.Join(explain(dir, "lock data directory", err), f.Close())
 	}
-	// The pid is a courtesy: a disk too full for it is found out by the state file.
+	// The pid is only for messages. A full disk is noticed at the state file.
 	_, _ = f.WriteAt(fmt.Appendf(nil, "%-20d\n", os.Getpid()), 0)
 	return f, nil
 }
 
-// lockHolder gives the pid in a lock file, 0 when there is none.
+// lockHolder returns the pid in a lock file; 0: there is none.
 func lockHolder(f File) int {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)

@@ -14,43 +14,44 @@ import (
 
 const (
 	peersName = "peers"
-	peerBytes = 512 // the most that one peer takes in the file
+	peerBytes = 512 // bounds one peer in the file
 
 	// MaxPeers bounds the addresses kept.
 	MaxPeers = 1024
 )
 
-// Peer is where an agent was last seen: a place to look for the flock, no more.
+// Peer is where an agent was last seen: an address to call.
 type Peer struct {
 	Name string
 	Addr string // host:port
 	ID   election.ID
 }
 
-// notes are the files that are on nobody's way to a vote: peers, and those of SaveNote.
+// notes are the files that no vote waits for: peers, and those of SaveNote.
 type notes struct {
 	sync.Mutex
 	known  []Peer
-	stale  bool  // the file of peers holds something else
-	err    error // why it was not used
+	stale  bool  // the file of peers differs from them
+	err    error // why the file of peers was not used
 	closed bool
 }
 
-// peerLine is a peer as the file has it: JSON, one a line.
+// peerLine is a peer in the file: one line of JSON.
 type peerLine struct {
 	Name string `json:"name"`
 	Addr string `json:"addr"`
 	ID   string `json:"id"`
 }
 
-// Peers gives the addresses last given to SavePeers, in this process or an earlier one.
+// Peers returns the addresses last passed to SavePeers, in this process or an earlier
+// one.
 func (s *Store) Peers() []Peer {
 	s.notes.Lock()
 	defer s.notes.Unlock()
 	return slices.Clone(s.notes.known)
 }
 
-// Names gives the names that this disk knows, its own agent's among them.
+// Names returns the names that this disk knows, this agent's included.
 func (s *Store) Names() map[election.ID]string {
 	names := map[election.ID]string{}
 	for _, p := range s.Peers() {
@@ -59,17 +60,17 @@ func (s *Store) Names() map[election.ID]string {
 	return names
 }
 
-// PeersErr tells why the peers file could not be used at Open, as a warning:
-// the agent does without. It is nil when the file was fine or missing, and
-// once SavePeers has written a new one.
+// PeersErr returns why Open could not use the file of peers; nil if it could, if the
+// file was missing, or once SavePeers has written a new one. The agent works without
+// it.
 func (s *Store) PeersErr() error {
 	s.notes.Lock()
 	defer s.notes.Unlock()
 	return s.notes.err
 }
 
-// SavePeers keeps the first MaxPeers addresses for the next start. It writes
-// only what has changed. A failure is a warning: the votes do not depend on it.
+// SavePeers keeps the first MaxPeers addresses for the next start. It writes only if
+// they have changed. A failure is only a warning: no vote depends on it.
 func (s *Store) SavePeers(ps []Peer) error {
 	p := &s.notes
 	p.Lock()
@@ -93,7 +94,7 @@ func (s *Store) SavePeers(ps []Peer) error {
 	return nil
 }
 
-// loadPeers reads the file at Open, or notes why it cannot.
+// loadPeers reads the file of peers at Open, or records why it cannot.
 func (s *Store) loadPeers() {
 	known, err := s.readPeers()
 	if err != nil {

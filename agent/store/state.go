@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// MaxElections bounds the records of one disk: so many always fit a slot.
+	// MaxElections bounds the records of one disk. So many always fit a slot.
 	MaxElections = 112
 	// MaxName bounds the name of an election, in bytes.
 	MaxName = 32
-	// MaxFounders bounds a founding set.
+	// MaxFounders bounds the agents of a founding.
 	MaxFounders = 64
 )
 
-// State is everything an agent must never forget.
+// State is what an agent must never forget.
 type State struct {
-	// ID names this disk, made once at random. Save refuses to change it.
+	// ID names this disk. It is random, made once, and Save refuses to change it.
 	ID election.ID
 	// Start counts process starts: [Store.Begin] raises it. Save refuses to lower it.
 	Start uint64
@@ -33,8 +33,8 @@ type State struct {
 	Bound election.FlockID
 	// Founding is the acceptance or the proposal of a founding.
 	Founding Founding
-	// Elections has one record per election, at most MaxElections; number 0 is
-	// the default one. The store keeps them sorted by number.
+	// Elections has one record per election, at most MaxElections, sorted by number.
+	// Number 0 is the default election.
 	Elections []Election
 }
 
@@ -44,13 +44,14 @@ type Election struct {
 	Name   string // see ValidName; the default election has none
 	// Created is the version of the default election's config that founded it.
 	Created uint64
-	// Started: a majority of the voters has taken that config, so it may act.
+	// Started says that a majority of the voters has taken that config: the election
+	// may act.
 	Started bool
 	Record  election.Record
 }
 
-// ValidName tells whether an election beside the default one may have this
-// name: 1 to MaxName of a-z 0-9 . _ -, but not "." or "..".
+// ValidName reports whether an election besides the default one may have this name: 1
+// to MaxName of a-z 0-9 . _ -, but not "." or "..".
 func ValidName(name string) bool {
 	if len(name) < 1 || len(name) > MaxName || name == "." || name == ".." {
 		return false
@@ -58,9 +59,8 @@ func ValidName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
-// TableOf gives the digest of the elections beside the default one, in their
-// order: the first bytes of SHA-256 over numbers, names and Created. It is zero
-// when there are none.
+// TableOf returns the digest of the elections besides the default one, in their order:
+// the first bytes of SHA-256 over numbers, names and Created; zero if there are none.
 func TableOf(es []Election) (d election.Digest) {
 	var b []byte
 	for i := range es {
@@ -80,14 +80,14 @@ func TableOf(es []Election) (d election.Digest) {
 
 // Founding is an agent's part in a founding by several. Zero: none.
 type Founding struct {
-	FlockID     election.FlockID // of the set and attempt accepted or proposed; zero: none stands
-	Coordinator election.ID      // who proposed it: itself, or another
+	FlockID     election.FlockID // of the set and attempt accepted or proposed; zero: none
+	Coordinator election.ID      // the agent that proposed it, perhaps this one
 	Attempt     uint64
-	Aborted     uint64        // attempts up to this one are over
+	Aborted     uint64        // all attempts up to this one are over
 	Set         []election.ID // the founders, at most MaxFounders
 }
 
-// Record gives the default election's record, if there is one.
+// Record returns the default election's record, if there is one.
 func (s *State) Record() (election.Record, bool) {
 	for _, e := range s.Elections {
 		if e.Number == 0 {
@@ -97,7 +97,7 @@ func (s *State) Record() (election.Record, bool) {
 	return election.Record{}, false
 }
 
-// WithRecord gives the state with another record of the default election.
+// WithRecord returns the state with another record of the default election.
 func (s State) WithRecord(rec election.Record) State {
 	s.Elections = slices.Clone(s.Elections)
 	for i := range s.Elections {
@@ -110,10 +110,10 @@ func (s State) WithRecord(rec election.Record) State {
 	return s
 }
 
-// Recovered gives what a manual recovery with the voters of c makes of the state
-// (rule 26): survivors may know different tables, so all other elections are
-// founded anew, in the new generation, and their tokens grow. What was promised in
-// those that end here is kept.
+// Recovered returns the state after a manual recovery with the voters of c (rule 26).
+// Survivors may know different tables, so all other elections are founded anew in the
+// new generation, and their tokens grow. Promises made in elections that end here are
+// kept.
 func (s State) Recovered(c election.Config) State {
 	rec, _ := s.Record()
 	rec = rec.Recovered(c)
@@ -124,27 +124,27 @@ func (s State) Recovered(c election.Config) State {
 	return s
 }
 
-// clone shares nothing with s. Empty lists are nil, so that what is read back
-// equals what was saved.
+// clone returns a copy that shares nothing with s. Empty lists become nil, so that a
+// state that was read equals the one that was saved.
 func (s State) clone() State {
 	s.Founding.Set = append([]election.ID(nil), s.Founding.Set...)
 	s.Elections = append([]Election(nil), s.Elections...)
 	return s
 }
 
-// canonical is a clone with the elections in order.
+// canonical returns a clone with sorted elections.
 func (s State) canonical() State {
 	s = s.clone()
 	slices.SortFunc(s.Elections, func(a, b Election) int { return cmp.Compare(a.Number, b.Number) })
 	return s
 }
 
-// blank tells whether the disk has done nothing yet, so has promised nothing.
+// blank reports whether the disk has done nothing yet, and so has promised nothing.
 func (s *State) blank() bool {
 	return s.Start == 0 && s.Bound.IsZero() && s.Founding.FlockID.IsZero() && len(s.Elections) == 0
 }
 
-// valid tells what no state may be, whether it is about to be written or was read.
+// valid returns what is wrong with a state, read or about to be written.
 func (s *State) valid() error {
 	switch {
 	case s.ID.IsZero():

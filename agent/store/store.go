@@ -7,38 +7,37 @@ import (
 	"sync/atomic"
 )
 
-// Store is an open data directory. Its methods may be called from any
-// goroutine; State and Fresh never wait for the disk.
+// Store is an open data directory. Any goroutine may call its methods. State and Fresh
+// never wait for the disk.
 type Store struct {
 	dir     string
 	fsys    FS
 	lock    File
-	state   atomic.Pointer[State] // as last acknowledged; what it points to never changes
+	state   atomic.Pointer[State] // as last saved; it never changes behind the pointer
 	fresh   atomic.Bool
 	records struct { // guards the state file and all below
 		sync.Mutex
 		file    File
-		seq     uint64 // of the record in slot A
-		record  []byte // slot A's bytes
-		settled bool   // slot B holds them too
+		seq     uint64 // of slot A
+		record  []byte // the bytes of slot A
+		settled bool   // slot B has the same bytes
 		began   bool
-		failed  error // the first failure; the store does nothing any more
+		failed  error // the first failure; after it the store refuses everything
 		closed  bool
 	}
 	notes notes
 }
 
-// State gives the state as last acknowledged, as a copy that is the caller's.
+// State returns a copy of the state as last saved.
 func (s *Store) State() State { return s.state.Load().clone() }
 
-// Fresh tells whether this disk was made at this very start, and so has
-// promised nothing (rule 13): the file was made by this Open, or by one whose
-// process never got past Begin. It is false from a second Begin on.
+// Fresh reports whether this disk was made at this very start, and so has promised
+// nothing (rule 13): this Open made the file, or a process that never called Begin. It
+// is false after a second Begin.
 func (s *Store) Fresh() bool { return s.fresh.Load() }
 
-// Begin raises Start by one and saves it, in both slots (rule 10). It is
-// called once per process start and per revival, and must succeed before
-// anything is sent.
+// Begin raises Start by one and saves it in both slots (rule 10). It is called once per
+// process start and per revival, and must succeed before anything is sent.
 func (s *Store) Begin() (State, error) {
 	r := &s.records
 	r.Lock()
@@ -58,27 +57,26 @@ func (s *Store) Begin() (State, error) {
 	return s.State(), nil
 }
 
-// Save returns once the state is durable in slot A; what it permits may leave
-// then. On an error nothing of it may leave, though the disk may hold it: the
-// state is then unknown to this process, and every later Save fails with the
-// same error.
+// Save returns once the state is durable in slot A; only then may anything leave that
+// depends on it. After an error nothing may leave, though the disk may hold the state:
+// every later Save fails with the same error.
 func (s *Store) Save(st State) error {
 	s.records.Lock()
 	defer s.records.Unlock()
 	return s.save(st)
 }
 
-// Settle writes what was last saved to slot B too, so that one bad slot loses
-// nothing. Save does it first if the caller did not; a settled store does nothing.
+// Settle writes the last saved state to slot B, so that one bad slot loses nothing.
+// Save does so first if the caller did not. A settled store does nothing.
 func (s *Store) Settle() error {
 	s.records.Lock()
 	defer s.records.Unlock()
 	return s.settle()
 }
 
-// Lost tells that the directory or its state file was removed or replaced: what
-// is saved from now on, nobody finds again. nil: it was not, or it is no real one.
-// It asks the file system, and may wait for it.
+// Lost returns an error if the directory or its state file was removed or replaced:
+// nobody would find what is saved from now on. It asks the file system and may wait for
+// it.
 func (s *Store) Lost() error {
 	if f, ok := s.records.file.(osFile); ok && !f.isAt(s.path(StateFile)) {
 		return &Error{Kind: ErrLost, Text: fmt.Sprintf(
@@ -88,7 +86,7 @@ func (s *Store) Lost() error {
 	return nil
 }
 
-// Close settles, and gives the directory free. A second call does nothing.
+// Close settles and unlocks the directory. A second call does nothing.
 func (s *Store) Close() error {
 	s.notes.Lock()
 	s.notes.closed = true
@@ -140,8 +138,8 @@ func (s *Store) settle() error {
 	return nil
 }
 
-// follows tells whether a state may take the place of the last one: the ID
-// stays, and a start is never undone.
+// follows returns an error unless a state may replace the last one: the ID must stay,
+// and Start must not fall.
 func (s *Store) follows(st *State) error {
 	old := s.state.Load()
 	switch {
@@ -153,8 +151,8 @@ func (s *Store) follows(st *State) error {
 	return st.valid()
 }
 
-// fail ends all saving. A failed sync cannot be asked again: the kernel may
-// say that all is well and have dropped what was written.
+// fail ends all saving. A failed sync must not be repeated: the kernel may report
+// success although it has dropped the data.
 func (s *Store) fail(err error) error {
 	s.records.failed = err
 	return err

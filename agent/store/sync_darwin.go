@@ -2,8 +2,8 @@ package store
 
 import "golang.org/x/sys/unix"
 
-// syncData has the disk write its own cache too, which fsync does not do on
-// this system.
+// syncData makes the disk write its own cache too; fsync does not do that on this
+// system.
 func syncData(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_FULLFSYNC, 0)
 	return err
