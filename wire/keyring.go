@@ -216,7 +216,7 @@ func (e *envelope) openInPlace(head, sealed []byte) ([]byte, *DropError) {
 	return e.openInto(dst, head, sealed)
 }
 
-// openInto appends the opened bytes to dst. Without a key it returns the bytes as they
+// openInto appends the opened bytes to dst. Bytes that are not sealed it returns as they
 // are.
 func (e *envelope) openInto(dst, head, sealed []byte) ([]byte, *DropError) {
 	if err := e.expects(head); err != nil {

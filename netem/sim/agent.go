@@ -18,13 +18,13 @@ import (
 	"duckduckgoose/wire"
 )
 
-// errDisk is what a failing disk says.
+// errDisk is the error of a failing disk.
 var errDisk = errors.New("input/output error")
 
-// dataDir is where an agent's disk has its state.
+// dataDir is the folder of an agent's state on its disk.
 const dataDir = "/data"
 
-// agent is one machine with a disk, and what is configured on it.
+// agent is a machine with a disk and settings.
 type agent struct {
 	sim   *Sim
 	index int
@@ -33,21 +33,21 @@ type agent struct {
 	clock netem.Clock
 	dice  netem.Dice
 	disk  *memfs.FS
-	wiped int    // disks lost so far
+	wiped int    // how many disks it has lost
 	ident string // names this disk
 	id    election.ID
-	gone  bool            // stopped for good: it has left the flock
-	rec   election.Record // of the default election, as last shown
+	gone  bool            // it has left the flock for good
+	rec   election.Record // of the default election, as it last showed it
 	peers []member.Peer   // the peers file
 
 	emulator *netem.Emulator
-	ruled    bool // fault rules stand
+	ruled    bool // fault rules are in force
 
 	timing    schedule.Timing
-	set       member.Settings // as configured
-	holders   int             // sessions that wait, in each election it contests, for this agent to be the goose
-	unwell    bool            // the check of their work fails (rule 28)
-	syncTakes time.Duration   // what a slow disk adds to each sync
+	set       member.Settings // from its configuration
+	holders   int             // sessions of each election that it contests, waiting for this agent to be the goose
+	unwell    bool            // the check of its work fails (rule 28)
+	syncTakes time.Duration   // how much longer each sync takes
 
 	life      *life // nil: the process does not run
 	lives     uint64
@@ -55,16 +55,16 @@ type agent struct {
 	asleep    bool
 	stoppedAt time.Duration
 	armed     crashPoint
-	effects   int               // so many so far, in all lives
+	effects   int               // the number of effects up to now, in all lives
 	forge     func(*wire.Frame) // changes the next datagram that it reads
 }
 
 func (a *agent) peerAt(addr netip.AddrPort) netem.Peer { return netem.Peer{Name: a.name, Addr: addr} }
 
-// runs tells whether the process answers.
+// runs reports whether the process answers.
 func (a *agent) runs() bool { return a.life != nil && !a.stopped }
 
-// newDisk puts an empty disk into the machine: another identity.
+// newDisk gives the machine an empty disk, and so another identity.
 func (a *agent) newDisk() {
 	a.ident = a.name
 	if a.wiped > 0 {
@@ -75,7 +75,7 @@ func (a *agent) newDisk() {
 	a.gone = false
 }
 
-// open opens the disk as a starting process does.
+// open opens the disk, as a process does at its start.
 func (a *agent) open() (*store.Store, error) {
 	var disk store.FS = a.disk
 	if wrap := a.sim.bugs.disk; wrap != nil {
@@ -84,7 +84,7 @@ func (a *agent) open() (*store.Store, error) {
 	return store.Open(dataDir, disk, store.WithRandom(&a.dice))
 }
 
-// copyDisk puts the state file in place of another disk's, behind the store's back.
+// copyDisk overwrites another disk's state file, unnoticed by its store.
 func (a *agent) copyDisk(to *memfs.FS) error {
 	a.disk.PowerOn()
 	name := filepath.Join(dataDir, store.StateFile)
@@ -118,8 +118,8 @@ func (s *Sim) start(a *agent) {
 	}
 }
 
-// crash ends the process at once. With power its machine goes too: what the
-// disk was not asked to sync is lost, and the clocks begin anew.
+// crash ends the process at once. With power, the whole machine crashes: the disk loses
+// what was not synced, and the clocks start again.
 func (s *Sim) crash(a *agent, power bool) {
 	if l := a.life; l != nil {
 		a.life = nil
@@ -144,8 +144,8 @@ func (s *Sim) crash(a *agent, power bool) {
 	a.clock.Reboot(s.now, a.dice.Between(time.Second, time.Minute))
 }
 
-// diskFailed ends a process whose disk has failed; whoever watches over it
-// tries again later.
+// diskFailed ends a process whose disk has failed. Its supervisor starts it again
+// later.
 func (s *Sim) diskFailed(a *agent) {
 	s.stats.DiskFailures++
 	s.note(a, "stops: its disk failed")
@@ -153,7 +153,7 @@ func (s *Sim) diskFailed(a *agent) {
 	s.after(a.dice.Between(time.Second, 20*time.Second), func() { s.start(a) })
 }
 
-// wipe loses the disk: what starts here next is another agent.
+// wipe loses the disk: the next process here is another agent.
 func (s *Sim) wipe(a *agent) {
 	s.crash(a, true)
 	a.wiped++
@@ -169,13 +169,13 @@ func (s *Sim) move(a *agent) {
 	s.net.changed()
 }
 
-// addrOf gives an address that no machine has had.
+// addrOf returns an address that no machine has had.
 func addrOf(round, index int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(round >> 8), byte(round), byte(index%250 + 1)}), uint16(3825+index/250))
 }
 
-// stopFor stops the process, as SIGSTOP does, or puts the whole machine to
-// sleep, which its monotonic clock does not count.
+// stopFor stops the process, as SIGSTOP does, or puts the whole machine to sleep. The
+// monotonic clock stops during a sleep.
 func (s *Sim) stopFor(a *agent, d time.Duration, asleep bool) bool {
 	if a.life == nil || a.stopped {
 		return false
@@ -186,13 +186,13 @@ func (s *Sim) stopFor(a *agent, d time.Duration, asleep bool) bool {
 	return true
 }
 
-// resume ends a pause or a sleep, unless it has ended before its time.
+// resume ends a pause or a sleep, unless it has ended already.
 func (s *Sim) resume(a *agent, d time.Duration) {
 	if !a.stopped || s.now-a.stoppedAt < d {
 		return
 	}
 	if l := a.life; a.dice.OneIn(4) {
-		// The loop wakes before the datagrams have been read off the socket.
+		// The loop wakes up before it has read the datagrams in the socket.
 		for i, f := range l.inbox {
 			s.reach(a, time.Duration(i+1)*10*time.Microsecond, f)
 		}
@@ -209,7 +209,7 @@ func (s *Sim) wakeUp(a *agent) {
 	a.stopped, a.asleep = false, false
 	s.net.changed()
 	if l := a.life; s.now < l.busyUntil {
-		l.arm() // the timer that rang meanwhile comes when the disk is done
+		l.arm() // a timer that was due meanwhile fires when the disk is ready
 	} else {
 		l.turn(nil)
 	}

@@ -18,7 +18,8 @@ func (s *Sim) opStop(o *schedule.Op, a *agent) bool {
 	})
 }
 
-// command gives a command to an agent whose loop runs, and tells whether it did something.
+// command runs a command on an agent whose loop runs, and reports whether it did
+// something.
 func (s *Sim) command(a *agent, do func(*life) bool) (struck bool) {
 	l := a.life
 	if l == nil || !l.runs() || l.member.Stopping() {
@@ -28,7 +29,7 @@ func (s *Sim) command(a *agent, do func(*life) bool) (struck bool) {
 	return struck
 }
 
-// opHold attaches sessions to a running agent, and takes them away.
+// opHold attaches sessions to a running agent, or removes them.
 func (s *Sim) opHold(o *schedule.Op, a *agent) bool {
 	n, _ := strconv.Atoi(o.What)
 	a.holders = n
@@ -40,7 +41,7 @@ func (s *Sim) opHold(o *schedule.Op, a *agent) bool {
 	}) || n > 0
 }
 
-// opHealth is what the check of an agent's work says from now on.
+// opHealth sets the result of the check of an agent's work.
 func (s *Sim) opHealth(o *schedule.Op, a *agent) bool {
 	s.ends(o, func() { a.setUnwell(false) })
 	return a.setUnwell(o.Verb == "unwell")
@@ -84,7 +85,7 @@ func (s *Sim) opStepDown(o *schedule.Op, a *agent) bool {
 	return s.command(a, func(l *life) bool { return l.stepDown(name, to) })
 }
 
-// stepDown is the command, which may be refused.
+// stepDown is the command step-down. It may be refused.
 func (l *life) stepDown(name string, to election.ID) bool {
 	e := l.member.Named(name)
 	if e == nil {
@@ -102,7 +103,7 @@ func (s *Sim) opHandOver(o *schedule.Op, _ *agent) bool {
 	return true
 }
 
-// handOver has each goose of each election step down, again and again.
+// handOver makes every goose of every election step down, again and again.
 func (s *Sim) handOver(every time.Duration) {
 	if s.now >= s.handsOver {
 		return
@@ -143,7 +144,7 @@ func (s *Sim) opForceLeave(_ *schedule.Op, a *agent) bool {
 	})
 }
 
-// opFreeze is the command to freeze, or to thaw.
+// opFreeze is the command freeze, or thaw.
 func (s *Sim) opFreeze(o *schedule.Op, a *agent) bool {
 	return s.command(a, func(l *life) bool {
 		_, err := l.member.StampFreeze(int64(s.now), o.For)

@@ -7,19 +7,20 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// crashPoint is when a life is to crash: with one of the effects of the schedules, or
-// so many effects later. In the middle of those on the disk is before they are done.
+// crashPoint is the moment at which a life is to crash: at an effect that the schedule
+// names, or a number of effects later. At an effect on the disk, the crash comes before
+// it is done.
 type crashPoint struct {
 	schedule.Crash // At "": never
 	met            bool
 	back           time.Duration
 }
 
-// errCrashed is what a disk says while its process crashes.
+// errCrashed is the error of a disk whose process has crashed.
 var errCrashed = errors.New("crashed")
 
-// reaches counts an effect, and tells whether the life crashes there: then
-// nothing that follows in this input has an effect.
+// reaches counts an effect, and reports whether the life crashes there. Then nothing
+// that follows in this input has an effect.
 func (l *life) reaches(effect string) bool {
 	if l.struck {
 		return true
@@ -40,8 +41,8 @@ func (l *life) reaches(effect string) bool {
 	return l.struck
 }
 
-// tears has the disk stop in the middle of an operation from now, if the life
-// crashes there.
+// tears makes the disk stop at operation op from now, if the life crashes at this
+// effect.
 func (l *life) tears(effect string, op int) {
 	switch op += l.disk.Ops(); {
 	case l.struck || !l.reaches(effect):
@@ -52,7 +53,7 @@ func (l *life) tears(effect string, op int) {
 	}
 }
 
-// strike is the crash that was armed. The input in which it came is over.
+// strike carries out the crash once its input has been handled.
 func (s *Sim) strike(l *life) {
 	p := l.armed
 	s.stats.Struck["crash-at"]++

@@ -4,6 +4,7 @@
 // disk that forgets what was not synced. The same settings give the same run,
 // byte for byte.
 //
-// host.go and holders.go carry out what a member asks for, life.go is its loop, crash.go ends it after any
-// effect. Package schedule says what happens to the agents; verbs.go, faults.go and commands.go do it. Package check judges each election.
+// host.go and holders.go carry out the effects of a member, life.go is its loop, and
+// crash.go ends it after any effect. Package schedule plans what happens to the agents;
+// verbs.go, faults.go and commands.go do it. Package check checks each election.
 package sim

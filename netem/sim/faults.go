@@ -42,7 +42,8 @@ func (s *Sim) opRate(o *schedule.Op, a *agent) bool {
 	return true
 }
 
-// restate tells the checker when deadlines by this machine's clock are now.
+// restate tells the checker the true times of deadlines after this machine's clock
+// changed.
 func (s *Sim) restate(a *agent) {
 	l := a.life
 	if l == nil || s.now < l.busyUntil {
@@ -166,7 +167,7 @@ func (s *Sim) opDisk(o *schedule.Op, a *agent) bool {
 	return true
 }
 
-// opForge has a key holder put another message in place of the next that reaches an agent.
+// opForge makes a key holder replace the next message that reaches an agent.
 func (s *Sim) opForge(o *schedule.Op, a *agent) bool {
 	kind, ahead, _ := schedule.ParseForge(o.What)
 	a.forge = func(f *wire.Frame) {
@@ -177,7 +178,7 @@ func (s *Sim) opForge(o *schedule.Op, a *agent) bool {
 	return true
 }
 
-// opClone copies the disk of an agent that is down for a moment.
+// opClone copies the disk of an agent, which stops for a moment.
 func (s *Sim) opClone(o *schedule.Op, a *agent) bool {
 	b := s.agentNamed(o.What)
 	if b == nil || b == a || b.life != nil || a.id.IsZero() {
@@ -186,16 +187,15 @@ func (s *Sim) opClone(o *schedule.Op, a *agent) bool {
 	s.crash(a, false)
 	b.newDisk()
 	b.id, b.rec, s.cloned = a.id, a.rec, true
-	s.onDisk(b, func(*store.State) {}) // makes the file
+	s.onDisk(b, func(*store.State) {}) // it makes the file
 	s.broke(a.copyDisk(b.disk))
 	s.start(a)
 	s.start(b)
 	return true
 }
 
-// opWipe loses a disk if the flock can stand it (P5): there is a goose, its
-// voters are committed, and without this disk a majority of them is left, one of
-// priority above 0 among it.
+// opWipe loses a disk if the flock can bear it (P5): there is a goose, its voters are
+// committed, and the other disks have a majority of them, one with priority above 0.
 func (s *Sim) opWipe(o *schedule.Op, a *agent) bool {
 	goose := s.goose()
 	if a.id.IsZero() || goose == nil || !goose.life.node().Committed() ||
@@ -207,8 +207,9 @@ func (s *Sim) opWipe(o *schedule.Op, a *agent) bool {
 	return true
 }
 
-// opRecover is `ddgoose recover` (rule 26), as its text asks for: all agents and their work
-// are stopped, kept are some that know the newest recovery; with D the other disks are emptied.
+// opRecover is `ddgoose recover` (rule 26), done as its text says: all agents and their
+// work are stopped, and some that know the newest recovery are kept. With D the other
+// disks are emptied.
 func (s *Sim) opRecover(o *schedule.Op, _ *agent) bool {
 	var kept []*agent
 	var config election.Config

@@ -10,30 +10,29 @@ import (
 )
 
 const (
-	// gossipEvery is how often an agent looks around: memberlist's probe.
+	// gossipEvery is the pause between two looks of an agent: memberlist's probe.
 	gossipEvery = time.Second
-	// forgottenAfter is when memberlist stops telling the dead that they are.
+	// forgottenAfter is how long memberlist tells dead agents that they count as dead.
 	forgottenAfter = 30 * time.Second
-	// rejoinMost bounds the wait of the rejoin loop.
+	// rejoinMost is the longest pause of the rejoin loop.
 	rejoinMost = 45 * time.Second
 )
 
-// view is one agent as gossip shows it to another: a chance model of
-// memberlist. Who is in the same part of the network becomes alive, soon when
-// gossip still speaks to it, at a rejoin when it does not; who is not is
-// suspected, and then failed.
+// view is how gossip shows one agent to another: a random model of memberlist. An agent
+// in the same part of the network becomes alive: soon if gossip still calls it,
+// otherwise at a rejoin. An agent in another part becomes suspect, then failed.
 type view struct {
 	id     election.ID
 	agent  *agent
 	addr   netip.AddrPort
-	state  member.PeerState // 0: not heard of
+	state  member.PeerState // 0: unknown
 	meta   member.Meta
-	tells  [2]uint64     // the life that told meta, and how often it had told something
+	tells  [2]uint64     // the life that told meta, and the number of its changes
 	since  time.Duration // true time, of the state
-	flipAt time.Duration // when the state will change if things stay as they are; 0: not due
+	flipAt time.Duration // when the state changes if the network does not; 0: never
 }
 
-// view finds or makes the view of an agent, in the order of ids.
+// view finds or adds the view of an agent, sorted by id.
 func (l *life) view(id election.ID) *view {
 	i, ok := slices.BinarySearchFunc(l.views, id, func(v view, id election.ID) int { return v.id.Compare(id) })
 	if !ok {
@@ -42,7 +41,7 @@ func (l *life) view(id election.ID) *view {
 	return &l.views[i]
 }
 
-// gossip is one look around.
+// gossip is one look of an agent at all others.
 func (s *Sim) gossip(l *life) {
 	l.after(gossipEvery*3/4+l.dice.Below(gossipEvery/2), func() { s.gossip(l) })
 	if l.stopped || s.now < l.busyUntil {
@@ -59,7 +58,7 @@ func (s *Sim) gossip(l *life) {
 			changed = true
 		}
 	}
-	// Views of disks that were lost fail like those of agents that are down.
+	// Views of lost disks fail, like those of agents that are down.
 	for i := range l.views {
 		v := &l.views[i]
 		if v.id != l.id && (v.agent.id != v.id) && l.lose(v) {
@@ -72,7 +71,7 @@ func (s *Sim) gossip(l *life) {
 	}
 }
 
-// seen gives gossip's view to the member, and keeps it as the peers file.
+// seen passes gossip's view to the member, and keeps it as the peers file.
 func (l *life) seen() []member.Peer {
 	peers := make([]member.Peer, 0, len(l.views))
 	l.agent.peers = nil
@@ -96,7 +95,7 @@ func (l *life) seeSelf() bool {
 	return v.hears(l) || changed || l.marked
 }
 
-// hears takes what a life tells, and tells whether that is news.
+// hears takes what a life tells, and reports whether it is new.
 func (v *view) hears(l *life) bool {
 	tells := [...]uint64{l.number, l.tells}
 	news := v.tells != tells || v.addr != l.addr
@@ -104,7 +103,7 @@ func (v *view) hears(l *life) bool {
 	return news
 }
 
-// look moves the view of b along, and tells whether that changed it.
+// look updates the view of b, and reports whether it changed.
 func (l *life) look(b *agent, connected bool) bool {
 	s := l.sim
 	v := l.view(b.id)
@@ -114,11 +113,11 @@ func (l *life) look(b *agent, connected bool) bool {
 		its = b.life.member.FlockID()
 	}
 	if !connected || ours != its && !ours.IsZero() && !its.IsZero() {
-		return l.lose(v) // two founded flocks never merge
+		return l.lose(v) // two flocks never merge
 	}
 	if v.state == member.Alive {
 		v.flipAt = 0
-		if l.dice.OneIn(20_000) { // a false alarm, soon taken back
+		if l.dice.OneIn(20_000) { // a false alarm, soon corrected
 			v.state, v.since = member.Failed, s.now
 			return true
 		}
@@ -135,11 +134,11 @@ func (l *life) look(b *agent, connected bool) bool {
 	return true
 }
 
-// returnTakes is how long it takes until one that can be reached is seen alive.
+// returnTakes returns how long it takes until an agent that can be reached is alive.
 func (l *life) returnTakes(v *view) time.Duration {
 	switch {
 	case v.state == 0 && l.looks == 1:
-		return 0 // it has just joined, and was told of all
+		return 0 // it has just joined, and heard of all
 	case v.state == 0:
 		return l.dice.Between(50*time.Millisecond, time.Second)
 	case l.sim.now-v.since < forgottenAfter:
@@ -148,7 +147,7 @@ func (l *life) returnTakes(v *view) time.Duration {
 	return l.dice.Between(time.Second, rejoinMost)
 }
 
-// lose moves the view of one that cannot be reached along.
+// lose updates the view of an agent that cannot be reached.
 func (l *life) lose(v *view) bool {
 	s := l.sim
 	if v.state != member.Alive {

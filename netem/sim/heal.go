@@ -14,17 +14,17 @@ import (
 const (
 	// majorityFor is how long a healed majority must keep a goose.
 	majorityFor = 10 * time.Second
-	// wholeFor is how long a flock without any fault has to be whole again:
-	// gossip finds everybody within rejoinMost, and voters are added one by one.
+	// wholeFor is how long a flock without faults has to become whole: gossip finds
+	// every agent within rejoinMost, and voters are added one by one.
 	wholeFor = 150 * time.Second
 )
 
-// healMajority heals the links among a majority and what is broken there, and
-// nothing else: a goose is due within the bound of P4, if somebody who may lead is well.
+// healMajority repairs the links among a majority and its machines, and nothing else.
+// Then a goose is due within the bound of P4, if a voter that may lead is well.
 func (s *Sim) healMajority() {
 	m := s.drawMajority()
 	if len(m) == 0 {
-		return // nothing is founded yet
+		return // no flock is founded yet
 	}
 	for a, b := range pairs(m) {
 		s.net.cut[a.index][b.index] = false
@@ -35,8 +35,8 @@ func (s *Sim) healMajority() {
 	}
 	s.flapsTo, s.handsOver, s.replaying = 0, 0, false
 	s.stir(m)
-	// One whose address has changed while it was away can talk to nobody that has
-	// not heard of it: the bound counts from then.
+	// An agent whose address changed while it was away cannot talk to others that have
+	// not heard of it, so the bound starts later.
 	for end := s.now + rejoinMost*3/2; s.err == nil && s.now < end && s.stands(m) && !meet(m); {
 		s.run(min(end, s.now+20*time.Millisecond))
 	}
@@ -50,8 +50,8 @@ func (s *Sim) healMajority() {
 	s.emit(check.Event{Kind: check.Excused})
 }
 
-// bears gives the most by which the links of a majority may be slow: a round trip
-// of a quarter of the shortest lease works for certain (rule 21).
+// bears returns how slow the links of a majority may be: a round trip of a quarter of
+// the shortest lease certainly works (rule 21).
 func (s *Sim) bears() time.Duration {
 	lease := s.set.Timing.Lease
 	for _, a := range s.agents {
@@ -60,7 +60,7 @@ func (s *Sim) bears() time.Duration {
 	return max(lease/8-s.net.latency*3/2, 0)
 }
 
-// meet tells whether all of them know where each of them is.
+// meet reports whether all of them know each other's addresses.
 func meet(m []*agent) bool {
 	for a, b := range pairs(m) {
 		if b.id.IsZero() {
@@ -76,8 +76,8 @@ func meet(m []*agent) bool {
 	return true
 }
 
-// drawMajority draws agents among whom a goose is due: of the newest config that
-// any of them knows they are a majority, and one of them may lead.
+// drawMajority draws agents among which a goose is due: a majority of the newest config
+// that any of them knows, one of which may lead.
 func (s *Sim) drawMajority() []*agent {
 	var m, rest []*agent
 	for _, a := range s.agents {
@@ -103,20 +103,21 @@ func (s *Sim) drawMajority() []*agent {
 	}
 }
 
-// stands tells whether a goose is due among m still: nobody has left, and the
-// voters that were added since are not for the outside to spoil.
+// stands reports whether a goose is still due among m: none of them has left, and
+// voters added since do not need agents outside m.
 func (s *Sim) stands(m []*agent) bool {
 	return electable(m) && !slices.ContainsFunc(m, func(a *agent) bool { return a.life == nil || a.life.member.Stopping() || a.life.leaving })
 }
 
-// electable tells whether m elects a goose of the newest config that any of them knows.
+// electable reports whether m can elect a goose of the newest config that any of them
+// knows.
 func electable(m []*agent) bool {
 	rec := newest(m)
 	return electsAmong(&rec.Config, m, func(a *agent) bool { return a.rec.FlockID == rec.FlockID })
 }
 
-// electsAmong tells whether those of some agents that count are a majority of a
-// config, and one of them may lead: it is of priority above 0 and well (rule 28).
+// electsAmong reports whether the agents that count are a majority of a config, and one
+// of them may lead: its priority is above 0 and it is well (rule 28).
 func electsAmong(c *election.Config, agents []*agent, counts func(*agent) bool) bool {
 	n, leads := 0, false
 	for _, a := range agents {
@@ -142,7 +143,7 @@ func (s *Sim) mend(a *agent) {
 	}
 	if l := a.life; l != nil {
 		for _, at := range l.locals {
-			for _, h := range at.holders { // work that is past its deadline ends
+			for _, h := range at.holders { // work past its deadline ends
 				if h.late {
 					h.doneAt = s.now + 1
 					s.watch(h)
@@ -162,7 +163,7 @@ func (s *Sim) stir(m []*agent) {
 	s.net.changed()
 }
 
-// bound is P4's, for what the agents of m know of their paths and promises.
+// bound returns P4's bound, for the paths and promises that the agents of m know.
 func (s *Sim) bound(m []*agent) time.Duration {
 	var b check.Bound
 	b.RTT = s.net.latency * 3
@@ -188,15 +189,15 @@ func (s *Sim) bound(m []*agent) time.Duration {
 	return b.Within(election.MaxVoters)
 }
 
-// healAll ends every fault, and has the flock be whole again: one goose that
-// all see, and as many voters as there should be.
+// healAll ends every fault. Then the flock must become whole: all see one goose, and
+// there are as many voters as there should be.
 func (s *Sim) healAll() {
 	s.heal()
 	for _, a := range s.agents {
 		clear(s.net.slow[a.index])
 		s.mend(a)
 	}
-	if !electable(s.agents) { // as nobody who may lead is well
+	if !electable(s.agents) { // for example because no voter that may lead is well
 		for _, a := range s.agents {
 			a.setUnwell(false)
 		}
@@ -211,7 +212,7 @@ func (s *Sim) healAll() {
 	s.broke(s.whole())
 }
 
-// whole tells what a flock without faults still lacks.
+// whole returns what a flock without faults still lacks.
 func (s *Sim) whole() error {
 	goose := s.goose()
 	if goose == nil {
@@ -235,7 +236,7 @@ func (s *Sim) whole() error {
 	}
 	c := &goose.rec.Config
 	want := min(autopilot.TargetVoters(members, s.set.Voters), candidates)
-	if want -= 1 - want%2; int(c.N) < want { // an even set stands no more deaths than the odd one below
+	if want -= 1 - want%2; int(c.N) < want { // an even number survives no more deaths than the odd one below
 		return s.lacks("P5", "%d voters (%s) and not %d", c.N, s.votersOf(c), want)
 	}
 	return nil

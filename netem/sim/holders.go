@@ -10,19 +10,19 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// local is the programs on a machine that follow one election: readers, and
-// holders that act for the goose.
+// local is the programs on a machine that follow one election: readers, and holders
+// that work for the goose.
 type local struct {
 	*life
 	name    string         // of the election
 	lease   election.Lease // as readers see it
-	seen    member.View    // as last published, without what changes all the time
+	seen    member.View    // as last published, without what always changes
 	holders []*holder
 }
 
 var _ member.Local = (*local)(nil)
 
-// localOf finds or makes those of an election.
+// localOf finds or makes the local of an election.
 func (l *life) localOf(name string) *local {
 	i := slices.IndexFunc(l.locals, func(at *local) bool { return at.name == name })
 	if i < 0 {
@@ -32,7 +32,7 @@ func (l *life) localOf(name string) *local {
 	return l.locals[i]
 }
 
-// Retract takes the lease from readers, and has holders stop.
+// Retract ends the lease for readers and stops holders.
 func (at *local) Retract(member.Cause) {
 	if keeps := at.sim.bugs.keeps; at.struck || keeps != nil && keeps(at) {
 		return
@@ -45,7 +45,7 @@ func (at *local) Retract(member.Cause) {
 	at.stopWork()
 }
 
-// Grant shows a lease to readers, and hands it to holders.
+// Grant shows a lease to readers and hands it to holders.
 func (at *local) Grant(lease election.Lease, ending bool) {
 	if at.struck {
 		return
@@ -59,7 +59,7 @@ func (at *local) Grant(lease election.Lease, ending bool) {
 	at.tellReaders(check.Event{Kind: check.Published, Token: lease.Token, Until: at.deadline(lease.Until)})
 	for _, h := range at.holders {
 		if ending && h.token != lease.Token || h.token != 0 && h.token != lease.Token {
-			continue // one that has not drained its last period is not handed the next
+			continue // it gets no deadline before it has drained its last period
 		}
 		h.token, h.until = lease.Token, lease.Until
 		at.sim.later(at, h, check.Event{
@@ -70,10 +70,10 @@ func (at *local) Grant(lease election.Lease, ending bool) {
 	at.reaches("grant")
 }
 
-// Stop has holders stop while the lease still stands.
+// Stop stops holders while the lease is still valid.
 func (at *local) Stop(member.Cause) { at.stopWork() }
 
-// Publish shows readers another state.
+// Publish shows readers a new state.
 func (at *local) Publish(_ time.Duration, v *member.View) {
 	seen := member.View{Role: v.Role, Leased: v.Leased, Token: v.Token, Goose: v.Goose, GooseTerm: v.GooseTerm}
 	if at.seen != seen && !at.struck {
@@ -82,10 +82,10 @@ func (at *local) Publish(_ time.Duration, v *member.View) {
 	}
 }
 
-// Close ends this agent's part in the election: its lease was retracted before.
+// Close ends this agent's part in the election. Its lease was retracted before.
 func (at *local) Close() {}
 
-// Holders tells what the holders do now.
+// Holders returns what the holders do now.
 func (at *local) Holders() member.Holders {
 	h := member.Holders{Attached: len(at.holders), Health: member.Well}
 	if at.unfit {
@@ -106,11 +106,11 @@ func (at *local) Holders() member.Holders {
 	return h
 }
 
-// tellReaders changes what readers see, once a slow disk allows.
+// tellReaders changes what readers see, once a slow disk has finished.
 func (at *local) tellReaders(e check.Event) { at.sim.later(at, nil, e) }
 
-// later has the checker see an event when the loop gets there; what is handed to
-// a holder, only if it is not done by then.
+// later shows an event to the checker when the loop gets there; a deadline of a holder
+// only if the holder still works then.
 func (s *Sim) later(at *local, h *holder, e check.Event) {
 	when := at.busyUntil
 	if e.Kind == check.Retracted && s.bugs.lag > 0 {
@@ -127,7 +127,7 @@ func (s *Sim) later(at *local, h *holder, e check.Event) {
 	at.emit(e)
 }
 
-// emit has the checker see an event of this election.
+// emit shows an event of this election to the checker.
 func (at *local) emit(e check.Event) {
 	e.Agent, e.Election, e.Flock = at.ident, at.name, ""
 	if id := at.member.FlockID(); !id.IsZero() {
@@ -136,33 +136,32 @@ func (at *local) emit(e check.Event) {
 	at.sim.emit(e)
 }
 
-// deadline gives a boot clock reading as true time.
+// deadline converts a boot clock reading to true time.
 func (l *life) deadline(until time.Duration) time.Duration { return l.clock.At(l.sim.now, until) }
 
-// holder acts for the goose by deadlines handed to it, as a process behind
-// `run` or a Lead does: it stops when told to, or when 40 % of its lease are
-// left, and takes its time. Nobody counts on it: what was handed out counts
-// until it passes.
+// holder works for the goose by deadlines, as a process behind `run` or a Lead does. It
+// stops when told to, or when 40 % of its lease are left, and takes a while. The
+// checker does not rely on that: a deadline counts until it passes.
 type holder struct {
 	name   string
 	at     *local
 	token  uint64 // handed out and not drained; 0: none
 	until  time.Duration
-	doneAt time.Duration // true time at which its work will have ended; 0: it goes on
+	doneAt time.Duration // true time at which its work ends; 0: it continues
 	late   bool
 	finish bool // its work ends by itself
 	timer  time.Duration
 }
 
-// attach makes a new session wait for the lead.
+// attach adds a session that waits for the lead.
 func (at *local) attach() {
 	at.sessions++
 	at.holders = append(at.holders, &holder{name: fmt.Sprintf("h%d.%d", at.number, at.sessions), at: at})
 }
 
-// hold makes n sessions wait.
+// hold changes the number of sessions to n.
 func (at *local) hold(n int) {
-	for len(at.holders) > n { // a session that closes acts no more
+	for len(at.holders) > n { // a closed session works no longer
 		last := at.holders[len(at.holders)-1]
 		at.sim.drainNow(last)
 		at.holders = at.holders[:len(at.holders)-1]
@@ -180,7 +179,7 @@ func (at *local) hold(n int) {
 	}
 }
 
-// stopWork tells every holder that works to stop.
+// stopWork tells every working holder to stop.
 func (at *local) stopWork() {
 	for _, h := range at.holders {
 		if h.token != 0 && !at.struck {
@@ -189,7 +188,7 @@ func (at *local) stopWork() {
 	}
 }
 
-// stopHolder begins the end of a holder's work.
+// stopHolder starts the end of a holder's work.
 func (s *Sim) stopHolder(h *holder) {
 	if h.doneAt != 0 {
 		return
@@ -210,7 +209,7 @@ func (s *Sim) stopHolder(h *holder) {
 	s.watch(h)
 }
 
-// watch sets the holder's timer. A later one is set when that one rings.
+// watch sets the holder's timer. A later one is set when it fires.
 func (s *Sim) watch(h *holder) {
 	l := h.at.life
 	at := l.deadline(h.until - l.timing.Lease*2/5)
@@ -228,7 +227,7 @@ func (s *Sim) watch(h *holder) {
 	s.after(at-s.now, func() { s.ring(h) })
 }
 
-// ring is the holder's timer.
+// ring handles the holder's timer.
 func (s *Sim) ring(h *holder) {
 	if h.timer > s.now {
 		return
@@ -252,7 +251,8 @@ func (s *Sim) ring(h *holder) {
 	s.watch(h)
 }
 
-// drained tells the member that holders have changed, and whether work has ended by itself.
+// drained tells the member that holders have changed, and whether work has ended by
+// itself.
 func (at *local) drained(ended bool, token uint64) {
 	e := at.member.Named(at.name)
 	if e == nil {
@@ -273,8 +273,8 @@ func (s *Sim) drainNow(h *holder) {
 	h.at.emit(check.Event{Kind: check.Drained, Holder: h.name})
 }
 
-// orphan is what becomes of a holder whose agent has crashed: it dies with the
-// machine, or at once, or acts until its deadline.
+// orphan decides what a holder does whose agent has crashed: it dies with the machine,
+// or at once, or works until its deadline.
 func (s *Sim) orphan(h *holder, power bool) {
 	if power || h.at.dice.OneIn(3) {
 		s.drainNow(h)

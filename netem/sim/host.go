@@ -14,7 +14,7 @@ import (
 
 var _ member.Host = (*life)(nil)
 
-// perDatagram is how many messages a datagram takes.
+// perDatagram bounds the messages of a datagram.
 const perDatagram = 12
 
 // Save writes and syncs slot A.
@@ -72,7 +72,7 @@ func (l *life) settle() error {
 	return nil
 }
 
-// saveLate saves what a planted fault has put off.
+// saveLate makes a save that a planted fault has delayed.
 func (l *life) saveLate() error {
 	if l.late == nil || l.struck {
 		return nil
@@ -113,7 +113,7 @@ func (l *life) Send(to netip.AddrPort, frame *wire.Frame) (taken int) {
 	return taken
 }
 
-// launch lets a datagram go, once a slow disk allows.
+// launch sends a datagram, once a slow disk has finished.
 func (l *life) launch(f *flight) {
 	s := l.sim
 	s.stats.Datagrams++
@@ -125,8 +125,8 @@ func (l *life) launch(f *flight) {
 	l.reaches("send")
 }
 
-// shows has the checker see what this life shows to others that it has not seen
-// saved: nothing, if the order of effects is kept.
+// shows tells the checker what this life shows to others but has not saved, as far as
+// the checker has seen: nothing, if the order of effects is right.
 func (l *life) shows(number, term uint64, vote election.ID) {
 	if number >= uint64(len(l.shown)) {
 		return
@@ -140,7 +140,7 @@ func (l *life) shows(number, term uint64, vote election.ID) {
 	l.sim.emit(l.sim.seen(check.Recorded, l, l.member.Elections()[number].Name(), &rec))
 }
 
-// voteOf is the vote that a message shows; zero: none.
+// voteOf returns the vote that a message shows; zero: none.
 func voteOf(m *wire.Message) (id election.ID) {
 	if m.Kind == election.VoteReply && m.Granted {
 		return m.To
@@ -148,10 +148,10 @@ func voteOf(m *wire.Message) (id election.ID) {
 	return id
 }
 
-// Local gives the programs that follow an election.
+// Local returns the programs that follow an election.
 func (l *life) Local(name string) member.Local { return l.localOf(name) }
 
-// TellGossip has the others see this at their next look around.
+// TellGossip publishes meta; the others see it at their next look.
 func (l *life) TellGossip(meta member.Meta) {
 	if !l.struck {
 		l.meta = meta
@@ -159,14 +159,14 @@ func (l *life) TellGossip(meta member.Meta) {
 	}
 }
 
-// MarkLeft books that a failed agent was removed for good.
+// MarkLeft records that a failed agent was removed for good.
 func (l *life) MarkLeft(id election.ID) {
 	if i := slices.IndexFunc(l.views, func(v view) bool { return v.id == id && v.state == member.Failed }); i >= 0 {
 		l.views[i].state, l.marked = member.Left, true
 	}
 }
 
-// AskTable asks on a stream: there and back, or nothing after a while.
+// AskTable asks on a stream: the answer comes after a round trip, or never.
 func (l *life) AskTable(to election.ID, q member.TableQuestion, then func(*member.TableAnswer)) {
 	s := l.sim
 	at := s.net.streamTakes()
@@ -185,7 +185,7 @@ func (l *life) AskTable(to election.ID, q member.TableQuestion, then func(*membe
 	})
 }
 
-// Heard takes a message that a member reads into the trace.
+// Heard adds a message that a member reads to the trace.
 func (l *life) Heard(number uint64, m *election.Message) {
 	l.sim.trace.message(l, number, m)
 	if hears := l.sim.bugs.hears; hears != nil {
@@ -193,13 +193,13 @@ func (l *life) Heard(number uint64, m *election.Message) {
 	}
 }
 
-// Count counts what no event tells.
+// Count ignores counters.
 func (l *life) Count(string) {}
 
 // Flush has nothing to do: Send sends at once.
 func (l *life) Flush() {}
 
-// Tell books what has happened.
+// Tell records an event.
 func (l *life) Tell(e member.Event) {
 	s := l.sim
 	if word := told[e.Kind]; word != "" {
@@ -231,14 +231,14 @@ func (l *life) Tell(e member.Event) {
 	}
 }
 
-// told are the words for what members tell, where the elections' events do not.
+// told has the words for the events of members, except those of elections.
 var told = map[member.EventKind]string{
 	member.EventFounded: "founded", member.EventStale: "stale", member.EventClone: "clone", member.EventPreempted: "preempted",
 	member.EventUnfit: "unfit", member.EventFrozen: "frozen", member.EventThawed: "thawed", member.EventElectionBegins: "begins",
 	member.EventUnwell: "unwell", member.EventFollowsWork: "follows-work", member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
 }
 
-// record has the checker see what an agent shows from now on.
+// record shows the checker the state that an agent shows from now on.
 func (s *Sim) record(l *life, st *store.State) {
 	s.learnTable(st)
 	for i := range st.Elections {
@@ -262,7 +262,7 @@ func (s *Sim) record(l *life, st *store.State) {
 	l.shown = l.shown[:min(len(l.shown), len(st.Elections))]
 }
 
-// learnTable keeps the contents of a table of elections, which configs name by a digest.
+// learnTable keeps the content of a table of elections. Configs name it by its digest.
 func (s *Sim) learnTable(st *store.State) {
 	others := slices.DeleteFunc(slices.Clone(st.Elections), func(e store.Election) bool { return e.Number == 0 })
 	digest := store.TableOf(others)
@@ -276,7 +276,7 @@ func (s *Sim) learnTable(st *store.State) {
 	s.tables[digest] = text
 }
 
-// agree has the checker see that a goose takes a table for committed.
+// agree tells the checker that a goose takes a table for committed.
 func (s *Sim) agree(l *life) {
 	n := l.node()
 	if n == nil || n.Role() != election.Leader || !n.Committed() {

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// grace is how long work may take to end when it is planned, and slept how far
-	// the boot clock must run ahead to count as a sleep: both as in package agent.
+	// grace is how long work may take before a planned end. slept is how far the boot
+	// clock must run ahead to count as a sleep. Both are package agent's values.
 	grace = 5 * time.Second
 	slept = 20 * time.Millisecond
 )
 
-// life is one process of an agent: a member, and what it acts with.
+// life is one process of an agent: a member and its surroundings.
 type life struct {
 	*agent
 	number uint64
@@ -23,33 +23,33 @@ type life struct {
 	store  *store.Store
 	locals []*local
 
-	// By gossip.
-	meta   member.Meta // as last told
-	tells  uint64      // grows with every change of meta
-	looks  int         // around
+	// Of gossip.
+	meta   member.Meta // as last published
+	tells  uint64      // the number of changes of meta
+	looks  int         // the number of looks
 	views  []view      // sorted by id, this agent included
-	marked bool        // a view was changed by hand
+	marked bool        // a view was changed by MarkLeft
 
-	shown  []election.Record // by number of the election, as the checker knows them
-	agreed election.ConfigID // the config that it last said a majority had taken
-	rtt    time.Duration     // as the last leader told
+	shown  []election.Record // by number of the election: what the checker knows
+	agreed election.ConfigID // the last config that it called committed
+	rtt    time.Duration     // as the last leader said
 
 	ahead     time.Duration // boot clock less monotonic clock, at the last turn
 	inbox     []*flight
-	waiting   []func()      // inputs that came while the loop did not run
-	busyUntil time.Duration // true time until which a slow disk holds the loop
-	timerAt   time.Duration // true time of the timer that is set; 0: none
-	sessions  int           // made in this life
-	unfit     bool          // its check has told it that the work is unwell
-	backIn    time.Duration // when it is to start again after it has stopped; 0: not
+	waiting   []func()      // inputs that arrived while the loop did not run
+	busyUntil time.Duration // true time at which a slow disk releases the loop
+	timerAt   time.Duration // true time of the timer; 0: none
+	sessions  int           // the number of sessions in this life
+	unfit     bool          // the result of its check: the work is unwell
+	backIn    time.Duration // how long after its end it starts again; 0: it does not
 	leaving   bool
 
-	struck bool         // it crashes as soon as the loop is left: nothing has an effect any more
-	late   *store.State // planted: what is to be saved after its effects
-	held   []*flight    // planted: sent after that
+	struck bool         // it crashes when the loop returns: nothing has an effect any longer
+	late   *store.State // planted: saved only after its effects
+	held   []*flight    // planted: sent only after that
 }
 
-// begin makes a life on an open disk.
+// begin starts a life on an open disk.
 func (s *Sim) begin(a *agent, disk *store.Store) error {
 	st, err := disk.Begin()
 	if err != nil {
@@ -90,16 +90,16 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	return nil
 }
 
-// Now reads the boot clock; a slow disk holds the loop, so its own time is ahead.
+// Now reads the boot clock. While a slow disk holds the loop, the loop's time is ahead.
 func (l *life) Now() time.Duration { return l.clock.Now(max(l.sim.now, l.busyUntil)) }
 
 // node is the default election's; nil before this disk is bound to a flock.
 func (l *life) node() *election.Node { return l.member.Default().Node() }
 
-// runs tells whether the loop of this life takes inputs now.
+// runs reports whether the loop of this life takes inputs now.
 func (l *life) runs() bool { return l.agent.runs() && l.agent.life == l && l.sim.now >= l.busyUntil }
 
-// input gives the loop something to do, now or when it runs again.
+// input gives the loop an input, now or when it runs again.
 func (l *life) input(do func()) {
 	switch {
 	case l.agent.life != l:
@@ -110,8 +110,8 @@ func (l *life) input(do func()) {
 	}
 }
 
-// turn is one round of the loop: an input, what waits besides (rule 17), then
-// the member's turn. It ends the life when there is a reason to.
+// turn is one round of the loop: an input, waiting datagrams (rule 17), then the
+// member's turn. It ends the life if there is a reason.
 func (l *life) turn(in func() error) {
 	done, err := l.turned(in)
 	s := l.sim
@@ -165,7 +165,7 @@ func (l *life) turned(in func() error) (done bool, err error) {
 	return done, l.saveLate()
 }
 
-// receive hands one datagram to the member.
+// receive passes one datagram to the member.
 func (l *life) receive(f *flight) error {
 	if f.frame.To != l.id || l.struck {
 		return nil
@@ -179,7 +179,7 @@ func (l *life) receive(f *flight) error {
 	return err
 }
 
-// arm sets the timer for what is next. One that is set for earlier serves too.
+// arm sets the timer for the next event, unless an earlier timer is set.
 func (l *life) arm() {
 	s := l.sim
 	t := max(l.clock.At(s.now, l.member.WakeAt(0)), s.now+1, l.busyUntil)
@@ -190,18 +190,18 @@ func (l *life) arm() {
 	l.after(t-s.now, l.wake)
 }
 
-// wake is the timer's.
+// wake handles the timer.
 func (l *life) wake() {
 	if l.timerAt > l.sim.now {
-		return // another was set in its place
+		return // it was replaced by another
 	}
 	l.timerAt = 0
-	if l.agent.runs() { // else a turn comes on resuming
+	if l.agent.runs() { // otherwise resume makes a turn
 		l.turn(nil)
 	}
 }
 
-// close ends a life by its own will: its work was stopped before.
+// close ends a life that stopped by itself. Its work was stopped before.
 func (s *Sim) close(l *life) {
 	a := l.agent
 	a.gone = l.meta.Left && l.backIn == 0

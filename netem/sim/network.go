@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// datagramBytes stands for a datagram's size where rules ask for it.
+	// datagramBytes is the size of every datagram for fault rules.
 	datagramBytes = 300
-	// socketBuffer is how many datagrams wait for a process that does not read.
+	// socketBuffer bounds the datagrams that wait for a process that does not read.
 	socketBuffer = 256
 	// askWait is how long a question on a stream waits for its answer.
 	askWait = 2 * time.Second
-	// recordedMost bounds what an attacker keeps of what it saw.
+	// recordedMost bounds the datagrams that an attacker keeps.
 	recordedMost = 1000
 )
 
@@ -27,10 +27,10 @@ type flight struct {
 	from     *agent
 	fromAddr netip.AddrPort
 	to       netip.AddrPort
-	judged   bool // the receiver's own rules have had their say
+	judged   bool // the receiver's fault rules were applied
 }
 
-// carry copies a frame as it is stamped, with the first n of its messages.
+// carry copies a frame with the first n of its messages.
 func (f *flight) carry(frame *wire.Frame, n int) {
 	messages := append(f.frame.Messages[:0], frame.Messages[:n]...)
 	f.frame = *frame
@@ -43,7 +43,7 @@ func (f *flight) carry(frame *wire.Frame, n int) {
 	}
 }
 
-// copied is another datagram with the same content.
+// copied returns another datagram with the same content.
 func (n *network) copied(f *flight) *flight {
 	g := n.flight()
 	g.carry(&f.frame, len(f.frame.Messages))
@@ -51,28 +51,28 @@ func (n *network) copied(f *flight) *flight {
 	return g
 }
 
-// recorded is a datagram that somebody has recorded.
+// recorded is a datagram that an attacker has recorded.
 type recorded struct {
 	at time.Duration
 	*flight
 }
 
-// network carries datagrams between machines: a base latency, what is slow or cut,
-// and on top the fault rules of sender and receiver.
+// network carries datagrams between machines. It has a base latency, slow and cut
+// links, and the fault rules of sender and receiver.
 type network struct {
-	latency time.Duration // one way; each packet takes up to half more
+	latency time.Duration // one way; each packet takes up to half of it longer
 	dice    netem.Dice
 	at      map[netip.AddrPort]*agent
 	cut     [][]bool          // from, to: nothing passes
-	slow    [][]time.Duration // from, to: on top of latency
+	slow    [][]time.Duration // from, to: added to latency
 	free    []*flight
 	version uint64
-	part    []int          // of the undirected graph of links that work both ways
-	partOf  uint64         // the version that part was worked out for
-	lost    map[string]int // datagrams that did not arrive, by cause
+	part    []int          // the components of the graph of links that work both ways
+	partOf  uint64         // the version for which part was computed
+	lost    map[string]int // by cause, datagrams that did not arrive
 
 	records  bool       // an attacker records
-	recorded []recorded // what reached its machine, the oldest first
+	recorded []recorded // the datagrams that reached its machine, the oldest first
 }
 
 func (n *network) flight() *flight {
@@ -115,8 +115,8 @@ func (s *Sim) launch(f *flight) {
 	s.reach(to, delay, f)
 }
 
-// judge does what fault rules say of a datagram that takes so long from here, and
-// gives what it takes longer.
+// judge applies the verdict of fault rules to a datagram with this delay, and returns
+// the additional delay.
 func (s *Sim) judge(v netem.Verdict, to *agent, delay time.Duration, f *flight) (more time.Duration, passes bool) {
 	n := &s.net
 	switch {
@@ -125,7 +125,7 @@ func (s *Sim) judge(v netem.Verdict, to *agent, delay time.Duration, f *flight) 
 		n.done(f)
 		return 0, false
 	case v.Corrupt:
-		n.lost["corrupt"]++ // the checksum finds it; so does its copy's
+		n.lost["corrupt"]++ // the checksum of the copy is wrong, too
 		n.done(f)
 		return 0, false
 	case v.Duplicate:
@@ -134,7 +134,7 @@ func (s *Sim) judge(v netem.Verdict, to *agent, delay time.Duration, f *flight) 
 	return v.Delay, true
 }
 
-// arrive brings a datagram to a machine.
+// arrive delivers a datagram to a machine.
 func (s *Sim) arrive(a *agent, f *flight) {
 	n := &s.net
 	if a.ruled && !f.judged {
@@ -175,8 +175,7 @@ func (n *network) record(r recorded) {
 	n.recorded = append(n.recorded, r)
 }
 
-// replay has all that reached an agent within the last while reach it again, as
-// it came then, from the addresses that it came from.
+// replay delivers again what reached an agent within a time, from the same addresses.
 func (s *Sim) replay(a *agent, last time.Duration) bool {
 	again := false
 	for _, r := range s.net.recorded {
@@ -193,10 +192,10 @@ func (s *Sim) replay(a *agent, last time.Duration) bool {
 	return again
 }
 
-// streamTakes is how long one way on a stream takes.
+// streamTakes returns how long a stream takes one way.
 func (n *network) streamTakes() time.Duration { return n.latency + n.dice.Below(n.latency*4) }
 
-// asked gives the agent that a question on a stream reaches; nil: none.
+// asked returns the agent that a question on a stream reaches; nil: none.
 func (s *Sim) asked(l *life, id election.ID) *life {
 	i := slices.IndexFunc(s.agents, func(b *agent) bool { return b.id == id && b.life != nil })
 	if i < 0 || l.agent.life != l || s.net.dice.OneIn(20) {
@@ -208,17 +207,17 @@ func (s *Sim) asked(l *life, id election.ID) *life {
 	return nil
 }
 
-// open tells whether datagrams pass both ways between two machines.
+// open reports whether datagrams pass both ways between two machines.
 func (n *network) open(a, b *agent) bool {
 	return !n.cut[a.index][b.index] && !n.cut[b.index][a.index] &&
 		(!a.ruled || !a.emulator.CutEither(b.peerAt(b.addr))) && (!b.ruled || !b.emulator.CutEither(a.peerAt(a.addr)))
 }
 
-// changed says that links, or who runs, are not what they were.
+// changed records that links changed, or who runs.
 func (n *network) changed() { n.version++ }
 
-// parts gives for every machine the part of the network it is in, as gossip
-// sees it: over links that work both ways, with any number of hops. -1: down.
+// parts returns, by machine, the part of the network that gossip sees it in: machines
+// linked both ways over any number of hops. -1: down.
 func (s *Sim) parts() []int {
 	n := &s.net
 	if n.partOf == n.version && n.part != nil {

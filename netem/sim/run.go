@@ -13,34 +13,34 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// Result is how one run ended.
+// Result is the result of one run.
 type Result struct {
 	Settings schedule.Settings
 	Stats    Stats
-	Hash     uint64        // of everything that happened
+	Hash     uint64        // of all events
 	Ended    time.Duration // true time
 	Err      error         // nil: every promise was kept
-	Tail     []string      // the last events, when one was not
-	State    []string      // how every agent was
+	Tail     []string      // the last events, if Err is set
+	State    []string      // the state of every agent then
 }
 
-// Class tells what kind of end a run had.
+// Class is the kind of a result.
 type Class uint8
 
-// The classes, in order of weight.
+// The classes, the worst last.
 const (
 	Kept     Class = iota
-	Liveness       // no goose when one was due, or an expectation not met
-	Safety         // a promise broken that no fault may break
-	Crashed        // the code under test panicked, or the simulator failed
+	Liveness       // no goose when one was due, or an unmet expectation
+	Safety         // a violated promise that no fault may violate
+	Crashed        // the tested code panicked, or the simulator failed
 )
 
-// String names the class.
+// String returns the name of the class.
 func (c Class) String() string {
 	return [...]string{"kept", "liveness", "safety", "crash"}[c]
 }
 
-// Class tells what kind of end it was.
+// Class returns the kind of the result.
 func (r *Result) Class() Class {
 	var v *check.Violation
 	var u *Unmet
@@ -55,8 +55,8 @@ func (r *Result) Class() Class {
 	return Crashed
 }
 
-// Report tells of a run that went wrong, for people: what broke, the schedule,
-// the last events, how every agent was, and the command that replays it.
+// Report describes a failed run for people: what broke, the schedule, the last events,
+// the state of every agent, and the command that replays it.
 func (r *Result) Report(replay string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s after %v of virtual time: %v\n", r.Class(), r.Ended, r.Err)
@@ -73,7 +73,7 @@ func (r *Result) Report(replay string) string {
 	return b.String()
 }
 
-// Run runs one schedule to its end, or to the first thing that goes wrong.
+// Run runs one schedule to its end, or to the first violation.
 func Run(set schedule.Settings, watch func(now time.Duration) bool) Result {
 	return run(set, bugs{}, watch)
 }
@@ -88,7 +88,7 @@ func run(set schedule.Settings, b bugs, watch func(now time.Duration) bool) (r R
 	}()
 	s.setUp()
 	for s.now < set.For && s.err == nil {
-		s.run(min(set.For, s.now+time.Minute)) // so often watch is called
+		s.run(min(set.For, s.now+time.Minute)) // the interval of watch
 		if watch != nil && !watch(s.now) {
 			return
 		}
@@ -114,7 +114,7 @@ func (s *Sim) result() Result {
 	return r
 }
 
-// RunScenario runs a scenario with a seed of its network's dice and its clocks.
+// RunScenario runs a scenario with a seed for its network and clocks.
 func RunScenario(s *schedule.Scenario, seed uint64) Result {
 	set := s.Settings
 	set.Seed = seed
@@ -134,8 +134,8 @@ func RunScenario(s *schedule.Scenario, seed uint64) Result {
 	return r
 }
 
-// Many runs n seeds from first on, on as many goroutines as workers, and gives
-// the results to each in the order of seeds. It ends early when each says no.
+// Many runs n seeds from first on, on workers goroutines, and passes the results to
+// each in the order of seeds. It ends early when each returns false.
 func Many(first uint64, n, workers int, p schedule.Plan, each func(seed uint64, r Result) bool) {
 	workers = max(1, workers)
 	results := make(chan chan Result, 4*workers) // bounds how far the workers run ahead of each
@@ -157,15 +157,15 @@ func Many(first uint64, n, workers int, p schedule.Plan, each func(seed uint64, 
 	seed := first
 	for result := range results {
 		if r := <-result; !stopped.Load() && !each(seed, r) {
-			stopped.Store(true) // what is under way ends by itself
+			stopped.Store(true) // running ones end by themselves
 		}
 		seed++
 	}
 }
 
-// Shrink drops what it can from the schedule of a run that went wrong, as long
-// as it goes wrong in the same class. It gives the settings that are left and
-// their result, after at most tries runs.
+// Shrink removes lines from the schedule of a failed run as long as it fails in the
+// same class. It returns the remaining settings and their result, after at most tries
+// runs.
 func Shrink(r Result, tries int) Result { return shrink(r, bugs{}, tries) }
 
 func shrink(r Result, b bugs, tries int) Result {
@@ -180,7 +180,7 @@ func shrink(r Result, b bugs, tries int) Result {
 		}
 		return still, tries > 0
 	}
-	// What was to come after the end changes nothing.
+	// Lines after the end of the run change nothing.
 	if last := slices.IndexFunc(ops, func(o schedule.Op) bool { return o.At > r.Ended }); last >= 0 && class == Safety {
 		if still, _ := try(ops[:last]); still {
 			ops = ops[:last]

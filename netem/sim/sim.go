@@ -15,34 +15,34 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// Sim is one run: agents, their disks, clocks and network, and the checker
-// that watches. It is for one goroutine.
+// Sim is one run: agents, their disks, clocks and network, and the checker. Only one
+// goroutine may use it.
 type Sim struct {
 	set    schedule.Settings
 	now    time.Duration // true time
 	queue  netem.Queue[occurrence]
 	net    network
 	agents []*agent
-	disks  map[election.ID]string // names of all disks there ever were
+	disks  map[election.ID]string // the name of every disk that ever existed
 	names  map[election.FlockID]string
 	moves  int
-	tables map[election.Digest]string // contents of all tables there ever were
+	tables map[election.Digest]string // the content of every table that ever existed
 	cloned bool                       // two processes have used one disk
 
 	checker *check.Checker
 	trace   trace
 	stats   Stats
-	err     error // the first thing that went wrong
+	err     error // the first violation
 	bugs    bugs
 
-	script    *netem.Dice   // draws who is meant, for the schedule
+	script    *netem.Dice   // chooses agents for the schedule
 	flapsTo   time.Duration // until when links flap
-	handsOver time.Duration // until when hand-overs follow each other
-	replaying bool          // recorded datagrams come again
-	termWas   uint64        // at the last look at it
+	handsOver time.Duration // until when geese hand over again and again
+	replaying bool          // recorded datagrams are being delivered again
+	termWas   uint64        // at the last expectation about it
 }
 
-// newSim makes the machines of a run, and nothing has started yet.
+// newSim makes the machines of a run. Nothing has started yet.
 func newSim(set schedule.Settings, b bugs) *Sim {
 	s := &Sim{
 		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{}, tables: map[election.Digest]string{},
@@ -83,11 +83,11 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 	return s
 }
 
-// dice gives a stream of chance of its own, so that what is dropped from a
-// schedule moves no other.
+// dice returns a random source of its own, so that a line removed from a schedule
+// changes no other line.
 func (s *Sim) dice(key string) netem.Dice { return netem.NewDice(s.set.Seed, netem.Out, key) }
 
-// setUp founds the flock that stands at the beginning, and starts all.
+// setUp founds the first flock and starts all agents.
 func (s *Sim) setUp() {
 	if n := s.set.Together; n > 0 {
 		s.foundTogether(s.agents[:n])
@@ -104,7 +104,7 @@ func (s *Sim) setUp() {
 	}
 }
 
-// foundTogether writes what a founding of all leaves on each disk.
+// foundTogether writes to each disk what a founding by all agents writes.
 func (s *Sim) foundTogether(founders []*agent) {
 	var flock election.FlockID
 	_, _ = s.script.Read(flock[:])
@@ -126,10 +126,10 @@ func (s *Sim) foundTogether(founders []*agent) {
 	}
 }
 
-// onDisk changes what an agent that does not run has on its disk.
+// onDisk changes the disk of an agent that does not run.
 func (s *Sim) onDisk(a *agent, change func(*store.State)) {
 	err := errDisk
-	for errors.Is(err, errDisk) { // who is told so tries again
+	for errors.Is(err, errDisk) { // the caller repeats a failed change
 		a.disk.PowerOn()
 		disk, failed := a.open()
 		if err = failed; err == nil {
@@ -141,7 +141,7 @@ func (s *Sim) onDisk(a *agent, change func(*store.State)) {
 	s.broke(err)
 }
 
-// run lets everything happen until end, or until something has gone wrong.
+// run runs all events until end, or until the first violation.
 func (s *Sim) run(end time.Duration) {
 	for s.err == nil && s.queue.Len() > 0 && s.queue.Next() <= end {
 		s.now = s.queue.Next()
@@ -156,7 +156,7 @@ func (s *Sim) run(end time.Duration) {
 	}
 }
 
-// emit has the checker see what anybody outside could.
+// emit shows the checker an event that anybody outside could see.
 func (s *Sim) emit(e check.Event) {
 	e.At = s.now
 	switch e.Kind {
@@ -199,7 +199,7 @@ func (s *Sim) votersOf(c *election.Config) string {
 	return b.String()
 }
 
-// nameOf names a disk: its machine's name, and which of its disks it is.
+// nameOf returns the name of a disk: its machine's name, and its number there.
 func (s *Sim) nameOf(id election.ID) string {
 	if name, ok := s.disks[id]; ok {
 		return name
@@ -216,7 +216,7 @@ func (s *Sim) flockName(id election.FlockID) string {
 	return name
 }
 
-// broke keeps the first thing that goes wrong; the run ends with it.
+// broke records the first violation, which ends the run.
 func (s *Sim) broke(err error) {
 	if s.err == nil && errors.Is(err, store.ErrCorrupt) {
 		s.err = &check.Violation{Promise: "P6", At: s.now, Text: fmt.Sprintf("a disk has lost all it knew: %v", err)}
@@ -225,23 +225,23 @@ func (s *Sim) broke(err error) {
 	}
 }
 
-// occurrence is something that happens at a moment of true time.
+// occurrence is an event at a moment of true time.
 type occurrence struct {
-	life   *life // it concerns this life alone; nil: whatever runs then
+	life   *life // it concerns only this life; nil: any
 	do     func()
-	to     *agent // which a datagram reaches, if there is nothing to do
+	to     *agent // without do: the receiver of a datagram
 	flight *flight
 }
 
-// after has something happen later.
+// after calls do later.
 func (s *Sim) after(d time.Duration, do func()) { s.queue.Push(s.now+d, occurrence{do: do}) }
 
-// after has something happen later, unless this life is over by then.
+// after calls do later, unless this life has ended by then.
 func (l *life) after(d time.Duration, do func()) {
 	l.sim.queue.Push(l.sim.now+d, occurrence{life: l, do: do})
 }
 
-// reach has a datagram reach a machine later.
+// reach delivers a datagram to a machine later.
 func (s *Sim) reach(to *agent, d time.Duration, f *flight) {
 	s.queue.Push(s.now+d, occurrence{to: to, flight: f})
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Stats is what happened in a run, or in many.
+// Stats counts what happened in one run, or in many.
 type Stats struct {
 	Runs         int
 	Virtual      time.Duration
@@ -17,21 +17,21 @@ type Stats struct {
 	Datagrams    uint64
 	Elections    int
 	Campaigns    int
-	Periods      int // terms in which an agent was the goose for somebody
+	Periods      int // terms in which an agent was the goose for some reader
 	Leases       int // granted or renewed
 	HandedOut    int // deadlines handed to holders
 	VoterChanges int
 	DiskFailures int
 	Lost         map[string]int // datagrams, by cause
-	Struck       map[string]int // faults, by verb
-	Skipped      map[string]int // lines of schedules that found nothing to do
-	Told         map[string]int // what agents told of besides elections, by word
+	Struck       map[string]int // faults, by word
+	Skipped      map[string]int // lines of schedules that had nothing to do
+	Told         map[string]int // events of agents besides elections, by word
 
 	Gooseless time.Duration   // after the first goose
-	Gaps      []time.Duration // its pieces
+	Gaps      []time.Duration // its parts
 }
 
-// Faults counts the faults that struck.
+// Faults counts the injected faults.
 func (s *Stats) Faults() (n int) {
 	for _, k := range s.Struck {
 		n += k
@@ -39,7 +39,7 @@ func (s *Stats) Faults() (n int) {
 	return n
 }
 
-// Add takes another run in.
+// Add adds another run.
 func (s *Stats) Add(o *Stats) {
 	s.Runs += o.Runs
 	s.Virtual += o.Virtual
@@ -64,7 +64,7 @@ func (s *Stats) Add(o *Stats) {
 	}
 }
 
-// Quantile gives the gap that a share q of all gaps does not exceed.
+// Quantile returns the gap that a share q of all gaps does not exceed.
 func (s *Stats) Quantile(q float64) time.Duration {
 	if len(s.Gaps) == 0 {
 		return 0
@@ -73,7 +73,7 @@ func (s *Stats) Quantile(q float64) time.Duration {
 	return s.Gaps[min(int(q*float64(len(s.Gaps))), len(s.Gaps)-1)]
 }
 
-// String prints it for people.
+// String returns the counts as text for people.
 func (s *Stats) String() string {
 	var b strings.Builder
 	share := 0.0
@@ -92,7 +92,7 @@ func (s *Stats) String() string {
 	return b.String()
 }
 
-// counts prints how often each word occurs, the most frequent first.
+// counts returns how often each word occurs, the most frequent first.
 func counts(m map[string]int) string {
 	words := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))

@@ -14,8 +14,7 @@ const traceLines = 400
 
 const hashSeed = 14695981039346656037
 
-// trace is what a run leaves behind: a hash of everything that happened, and
-// the last notable lines of it.
+// trace has a hash of all events of a run, and the last important ones as lines.
 type trace struct {
 	hash  uint64
 	lines [traceLines]line
@@ -23,14 +22,14 @@ type trace struct {
 	token uint64
 }
 
-// line is one event, printed only when it is asked for.
+// line is one event. It is formatted only when needed.
 type line struct {
 	at   time.Duration
 	who  string
 	text func() string
 }
 
-// mix takes words into the hash (FNV-1a, a word at a time).
+// mix adds words to the hash (FNV-1a, a word at a time).
 func (t *trace) mix(words ...uint64) {
 	h := t.hash
 	for _, w := range words {
@@ -45,14 +44,14 @@ func (t *trace) add(l line) {
 	t.n++
 }
 
-// note takes what an agent did into the trace, with the numbers that tell it from others.
+// note adds an action of an agent to the trace, with the numbers that distinguish it.
 func (s *Sim) note(a *agent, text string, words ...uint64) {
 	s.trace.mix(uint64(a.index), uint64(len(text)))
 	s.trace.mix(words...)
 	s.trace.add(line{at: s.now, who: a.ident, text: func() string { return text }})
 }
 
-// event keeps what the checker sees, but for renewals.
+// event adds what the checker sees, except renewals.
 func (t *trace) event(e *check.Event) {
 	switch e.Kind {
 	case check.Published:
@@ -61,13 +60,13 @@ func (t *trace) event(e *check.Event) {
 		}
 		t.token = e.Token
 	case check.HandedOut, check.Led:
-		return // readers are told the one, and the election tells the other
+		return // readers see the one, and the election reports the other
 	}
 	seen := *e
 	t.add(line{at: e.At, text: func() string { return seen.String() }})
 }
 
-// message takes a message that a member is told into the trace.
+// message adds a message that a member reads.
 func (t *trace) message(l *life, number uint64, m *election.Message) {
 	t.mix(uint64(m.Kind), number, m.Term, m.Round, uint64(m.Promise))
 	switch m.Kind {
@@ -90,7 +89,7 @@ func (t *trace) message(l *life, number uint64, m *election.Message) {
 	}})
 }
 
-// tail prints the last lines.
+// tail returns the last lines.
 func (t *trace) tail() []string {
 	var out []string
 	for i := max(0, t.n-traceLines); i < t.n; i++ {
@@ -103,7 +102,7 @@ func (l *line) String() string {
 	return fmt.Sprintf("%-14v %-6s %s", l.at.Round(time.Microsecond), l.who, l.text())
 }
 
-// state tells how every agent is, for a failure.
+// state returns the state of every agent, for a failure.
 func (s *Sim) state() []string {
 	var out []string
 	for _, a := range s.agents {

@@ -14,7 +14,7 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// acts are what the words of the schedules do. Each tells whether it struck.
+// acts has what the words of the schedules do. Each reports whether it did something.
 var acts = map[string]func(*Sim, *schedule.Op, *agent) bool{
 	"crash":       (*Sim).opCrash,
 	"crash-at":    (*Sim).opArm,
@@ -52,7 +52,7 @@ var acts = map[string]func(*Sim, *schedule.Op, *agent) bool{
 	"expect":      (*Sim).opExpect,
 }
 
-// apply does what one line of the schedule says.
+// apply carries out one line of the schedule.
 func (s *Sim) apply(o *schedule.Op) {
 	verb, _ := schedule.Named(o.Verb)
 	struck := false
@@ -71,7 +71,7 @@ func (s *Sim) apply(o *schedule.Op) {
 	}
 }
 
-// meant gives the agents a line is about; one that is about nobody is done once.
+// meant returns the agents of a line. A line without an agent is done once.
 func (s *Sim) meant(o *schedule.Op) []*agent {
 	verb, _ := schedule.Named(o.Verb)
 	switch {
@@ -104,7 +104,7 @@ func (s *Sim) agentNamed(name string) *agent {
 	return s.agents[i]
 }
 
-// goose gives the agent whose readers are told that it is the goose.
+// goose returns the agent that is the goose for its readers; nil: none.
 func (s *Sim) goose() *agent { return s.gooseOf("") }
 
 // gooseOf is goose for any election.
@@ -120,7 +120,7 @@ func (s *Sim) gooseOf(name string) *agent {
 	return nil
 }
 
-// pairs gives each agent with each other one, both ways.
+// pairs returns each agent with each other one, in both directions.
 func pairs(agents []*agent) iter.Seq2[*agent, *agent] {
 	return func(yield func(a, b *agent) bool) {
 		for i := range len(agents) * len(agents) {
@@ -131,7 +131,7 @@ func pairs(agents []*agent) iter.Seq2[*agent, *agent] {
 	}
 }
 
-// ends has a fault of limited time undone.
+// ends undoes a fault of limited time.
 func (s *Sim) ends(o *schedule.Op, undo func()) {
 	if o.For > 0 {
 		s.after(o.For, undo)
@@ -144,13 +144,13 @@ func (s *Sim) opDue(o *schedule.Op, _ *agent) bool {
 	return true
 }
 
-// Unmet is an expectation of a schedule that did not hold.
+// Unmet is an expectation of a schedule that was not met.
 type Unmet struct{ Text string }
 
-// Error tells what was expected and what was.
+// Error returns what was expected, and what happened.
 func (u *Unmet) Error() string { return u.Text }
 
-// opExpect compares what is with what a line expects.
+// opExpect compares the state with what a line expects.
 func (s *Sim) opExpect(o *schedule.Op, _ *agent) bool {
 	word, want, _ := strings.Cut(o.What, " ")
 	goose := s.goose()
@@ -203,7 +203,7 @@ func (s *Sim) opExpect(o *schedule.Op, _ *agent) bool {
 	return true
 }
 
-// newest gives the record of the newest config on the disks of some agents.
+// newest returns the record of the newest config on the disks of some agents.
 func newest(agents []*agent) (rec election.Record) {
 	for _, a := range agents {
 		// Configs are ordered by generation, term and version.

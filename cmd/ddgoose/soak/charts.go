@@ -9,7 +9,7 @@ import (
 	"duckduckgoose/cmd/ddgoose/page"
 )
 
-// bucketEnds part the times without a goose for the histogram.
+// bucketEnds are the ends of the histogram's buckets.
 var bucketEnds = []time.Duration{
 	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond,
 	400 * time.Millisecond, 500 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second,
@@ -80,7 +80,7 @@ func (r *Report) charts(unit string, of func(Sample) float64) (all []Chart) {
 // lines draws a line for each life of an agent's process.
 func (r *Report) lines(samples []Sample, top float64, of func(Sample) float64) template.HTML {
 	const width, height = 260.0, 70.0
-	// More points than pixels are not seen.
+	// Points closer than a pixel would not be visible.
 	every := max(len(samples)/int(width), 1)
 	var svg strings.Builder
 	fmt.Fprintf(&svg, `<svg class="spark" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img">`, width, height)

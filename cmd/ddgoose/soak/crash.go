@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// crashLook is how often processes are looked after.
+	// crashLook is the pause between two checks of the processes.
 	crashLook = 200 * time.Millisecond
-	// maxCrashes ends a run: an agent that dies at once would crash for ever.
+	// maxCrashes ends a run in which an agent dies at every start.
 	maxCrashes = 50
-	// logTail is how much of a log is kept of a crash.
+	// logTail is how much of the log a crash report has, in bytes.
 	logTail = 16 << 10
 )
 
-// guard finds processes that ended by themselves, and starts them again.
+// guard restarts processes that ended by themselves, and reports them.
 func (d *driver) guard(ctx context.Context) {
 	flock.Every(ctx, crashLook, func() {
 		for _, a := range d.f.Agents() {

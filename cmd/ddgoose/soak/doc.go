@@ -1,25 +1,23 @@
-// Package soak torments a flock of real processes on this machine, and checks
-// every promise by what the agents say and hand out.
+// Package soak injects faults into a flock of real processes on this machine, and checks
+// every promise by what the agents answer and hand out.
 //
 //	flock.Monitor ─ every status that an agent publishes ─┐
 //	poll          ─ the goose is asked all the time       ├─> observer ─> sequence ─> netem/check
 //	writers       ─ the deadlines that Lead was handed    ┘      │     in order of time
 //	driver        ─ harms agents and the network by plan ─> world ┘ when a goose is due
 //
-// All clocks are one, CLOCK_BOOTTIME of this machine, so events of many
-// processes can be put in order. What is known, and no more:
+// All times are CLOCK_BOOTTIME of this machine, so events of many processes can be
+// put in order. These are the facts that the checker gets:
 //
-//   - An answer "goose, until U, this much remains" was true at the moment U minus
-//     what remains. Until U it stays true unless the agent changes its mind,
-//     which nobody has promised it will not. So an answer counts for its moment;
-//     two answers of one agent, with the same seq and the second before the
-//     first one's U, count for all the time between them.
-//   - A deadline that Lead handed to a writer counts until it passes, or until
-//     the writer has said, before it told the agent, that it acts no more; across
-//     any death of the agent. A writer that is killed counts until the signal.
-//   - Two such times of different tokens that overlap are two geese at one moment.
+//   - An answer "goose until U, R remaining" was true at the moment U-R. It stays true
+//     until U unless the agent changes its mind, which it may. So one answer counts
+//     for its moment. Two answers of one agent with the same seq, the second before
+//     the first one's U, count for the time between them.
+//   - A deadline that Lead handed to a writer counts until it passes, even if the agent
+//     dies. It ends early when the writer reports, before it tells the agent, that it
+//     has stopped. A killed writer counts until the signal.
+//   - If two such times of different tokens overlap, there were two geese at one moment.
 //
-// The writers write to a journal behind agent/fence, and it is checked as well
-// (history.go). A machine that stands still is noticed
-// (stall.go), and no goose is owed for that time.
+// The writers write to a journal behind agent/fence, which is checked as well
+// (history.go). No goose is due while the machine stalls (stall.go).
 package soak

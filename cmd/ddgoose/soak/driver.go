@@ -13,28 +13,28 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// Struck is a fault that struck, or did not.
+// Struck is a planned fault that was injected, or was not.
 type Struck struct {
 	Kind   string        `json:"kind"`            // a word of the schedules
 	Agent  string        `json:"agent,omitempty"` // "": all of them
-	Goose  bool          `json:"goose"`           // the agent was the goose then
+	Goose  bool          `json:"goose"`           // the agent was the goose at that moment
 	Detail string        `json:"detail,omitempty"`
 	From   time.Duration `json:"from_ns"`
 	To     time.Duration `json:"to_ns"`
-	// Skipped tells why it did not strike, Refused why the flock did not let it.
+	// Skipped says why it was not injected, Refused why the flock did not allow it.
 	Skipped string `json:"skipped,omitempty"`
 	Refused string `json:"refused,omitempty"`
 }
 
-// Crash is a process that ended without being told to.
+// Crash is a process that ended by itself.
 type Crash struct {
 	Agent string        `json:"agent"`
 	At    time.Duration `json:"at_ns"`
 	How   string        `json:"how"`
-	Log   string        `json:"log"` // the end of it
+	Log   string        `json:"log"` // its last lines
 }
 
-// driver does harm to the flock, and undoes it.
+// driver injects the faults, and ends them.
 type driver struct {
 	s       *Scenario
 	seed    uint64
@@ -45,13 +45,13 @@ type driver struct {
 	ended   sync.WaitGroup
 
 	mu      sync.Mutex        // guards what follows
-	harmed  map[string]string // by which fault
-	busy    map[string]bool   // of those that strike the whole network
+	harmed  map[string]string // the fault that each agent suffers
+	busy    map[string]bool   // the parts of the network that suffer one
 	struck  []*Struck
 	crashes []Crash
 }
 
-// run carries out a schedule until ctx ends, and returns when all is undone.
+// run injects the faults of a schedule until ctx ends. It returns when all have ended.
 func (d *driver) run(ctx context.Context, ops []schedule.Op) {
 	defer d.ended.Wait()
 	began := boottime.Now()
@@ -64,7 +64,7 @@ func (d *driver) run(ctx context.Context, ops []schedule.Op) {
 	<-ctx.Done()
 }
 
-// strike does one fault from begin to end.
+// strike injects one fault, from its begin to its end.
 func (d *driver) strike(ctx context.Context, o *schedule.Op) {
 	r := &Struck{Kind: o.Verb}
 	act := acts[o.Verb]
@@ -72,7 +72,7 @@ func (d *driver) strike(ctx context.Context, o *schedule.Op) {
 	r.From = boottime.Now()
 	if err == nil {
 		if err = act.do(d, ctx, a, o, r); err == nil && act.undo != nil {
-			_ = flock.Sleep(ctx, o.For) // the end of the run ends every fault
+			_ = flock.Sleep(ctx, o.For) // when the run ends, so do all faults
 			err = act.undo(d, a)
 		}
 		d.release(&act, a)
@@ -86,7 +86,7 @@ func (d *driver) strike(ctx context.Context, o *schedule.Op) {
 	d.mu.Unlock()
 }
 
-// errSkipped says that there was nobody to strike.
+// errSkipped says that there was no agent for a fault.
 var errSkipped = errors.New("skipped")
 
 func (r *Struck) skip(why string) error {
@@ -94,7 +94,8 @@ func (r *Struck) skip(why string) error {
 	return errSkipped
 }
 
-// claim chooses whom a line strikes, and books it: nobody is struck twice at a time.
+// claim chooses the agent for a fault and reserves it: an agent suffers one fault at a
+// time.
 func (d *driver) claim(o *schedule.Op, act *act, r *Struck) (*flock.Agent, error) {
 	goose, _ := d.o.goose()
 	switch {
@@ -120,7 +121,7 @@ func (d *driver) claim(o *schedule.Op, act *act, r *Struck) (*flock.Agent, error
 	return d.f.Agent(r.Agent)
 }
 
-// release books that a fault is over.
+// release records that a fault has ended.
 func (d *driver) release(act *act, a *flock.Agent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,8 +132,8 @@ func (d *driver) release(act *act, a *flock.Agent) {
 	}
 }
 
-// victim chooses the agent that a line names or, if that one is struck already,
-// the next one.
+// victim chooses the agent that the schedule names; if that one suffers a fault
+// already, the next one.
 func (d *driver) victim(o *schedule.Op, act *act, goose string, r *Struck) error {
 	lost := d.w.lost()
 	names := d.f.Names()
@@ -153,8 +154,8 @@ func (d *driver) victim(o *schedule.Op, act *act, goose string, r *Struck) error
 	case len(d.harmed)+lost >= d.s.Down:
 		return r.skip(fmt.Sprintf("%d agents are down already, and %d voters have lost their disks", len(d.harmed), lost))
 	case o.Verb == "wipe" && lost > 0:
-		// P5 gives the flock time to heal: a goose replaces a voter 30 s after
-		// its own election, so with faults that depose it this may take long.
+		// P5 gives the flock time to heal: a goose replaces a voter 30 s after its own
+		// election, so faults that end its lead delay that.
 		return r.skip("a voter that lost its disk is not replaced yet")
 	case len(names) == 0:
 		return r.skip("nobody is left to strike")

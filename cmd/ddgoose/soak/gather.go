@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent/boottime"
 )
 
-// report gathers what was seen when all has ended. Times count from the start of the run.
+// report gathers the results. Times count from the start of the run.
 func (r *run) report(ctx context.Context) (*Report, error) {
 	rep := &Report{
 		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Agents: r.f.Names(),

@@ -12,13 +12,13 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// act is how processes are struck with a word of the schedules.
+// act is how a word of the schedules harms processes.
 type act struct {
 	do   func(*driver, context.Context, *flock.Agent, *schedule.Op, *Struck) error
-	undo func(*driver, *flock.Agent) error // after the time that the line says; nil: it is over at once
+	undo func(*driver, *flock.Agent) error // after the time in the schedule; nil: it ends at once
 
-	network string // the part of the network that is struck, not an agent
-	beside  bool   // the agent itself takes no harm, and it is the goose's
+	network string // the part of the network that it harms; "": an agent
+	beside  bool   // it harms work beside the goose, not the agent
 	ends    bool   // its process ends
 }
 
@@ -28,12 +28,12 @@ const (
 	packets = "packets"
 )
 
-// acts are all words of the schedules that processes can be struck with.
+// acts has all words of the schedules that harm processes.
 var acts = map[string]act{
 	"crash":        {do: (*driver).kill, undo: (*driver).start, ends: true},
 	"wipe":         {do: (*driver).wipe, undo: (*driver).start, ends: true},
 	"stop":         {do: (*driver).stop, undo: (*driver).start, ends: true},
-	"leave":        {do: (*driver).leave, undo: (*driver).start, ends: true}, // with --join, as ever
+	"leave":        {do: (*driver).leave, undo: (*driver).start, ends: true}, // with --join, as always
 	"pause":        {do: (*driver).pause, undo: (*driver).resume},
 	"suspend":      {do: (*driver).suspend, undo: (*driver).wake},
 	"die":          {do: (*driver).die, undo: (*driver).revive},
@@ -75,19 +75,19 @@ func (d *driver) leave(ctx context.Context, a *flock.Agent, _ *schedule.Op, _ *S
 	defer cancel()
 	if err := a.Client().Leave(ask, false); err != nil {
 		if ask.Err() == nil {
-			return err // refused, and it stays
+			return err // it was refused, and the agent stays
 		}
-		// It keeps trying, whether anybody waits or not: a restart ends that.
+		// The agent keeps trying, even if nobody waits. A restart ends that.
 		return errors.Join(err, d.f.Hold(context.Background(), a.Name), d.f.Start(a.Name))
 	}
 	return d.ends(a, gone)
 }
 
-// endLimit bounds how long an agent that was told to end may take.
+// endLimit is how long an agent may take to end after it was told to.
 const endLimit = 20 * time.Second
 
-// ends waits for the end of a process that was told to, and books it as a crash
-// if that was no clean one.
+// ends waits for a process that was told to end. If it ends with an error, or too late,
+// that counts as a crash.
 func (d *driver) ends(a *flock.Agent, gone <-chan struct{}) error {
 	timer := time.NewTimer(endLimit)
 	defer timer.Stop()
@@ -114,8 +114,8 @@ func (d *driver) resume(a *flock.Agent) error {
 	return d.retell(a)
 }
 
-// suspend stops the writer first and lets it go on last: it may then act by a
-// lease that was over long ago, and only the token can stop it.
+// suspend stops the writer first and continues it last. So the writer may act on a
+// lease that ended long ago, and only the token can stop it.
 func (d *driver) suspend(ctx context.Context, a *flock.Agent, o *schedule.Op, r *Struck) error {
 	if err := d.pauseWriter(ctx, a, o, r); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (d *driver) killWriter(_ context.Context, a *flock.Agent, _ *schedule.Op, _
 	return d.writers.kill(a.Name)
 }
 
-// askLimit bounds what is asked over the socket.
+// askLimit is the time limit of requests over the socket.
 const askLimit = 15 * time.Second
 
 func (d *driver) die(_ context.Context, a *flock.Agent, _ *schedule.Op, _ *Struck) error {

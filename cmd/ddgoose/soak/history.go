@@ -25,13 +25,13 @@ type attempt struct {
 	Token   uint64 `json:"token"`
 	Checked int64  `json:"checked"` // when the writer last saw that its lease was valid
 	At      int64  `json:"at"`
-	Highest uint64 `json:"highest,omitempty"` // of one that was refused: because of this token
+	Highest uint64 `json:"highest,omitempty"` // the token because of which it was refused
 }
 
-// fencePatience is how long a writer waits for another one to be done.
+// fencePatience is how long a writer waits for another one.
 const fencePatience = 10 * time.Millisecond
 
-// errBusy says that another writer acts at this moment.
+// errBusy says that another writer is writing.
 var errBusy = errors.New("another one writes")
 
 func openFenced(path, flockID string) (*fenced, error) {
@@ -46,7 +46,7 @@ func journalOf(path string) string { return path + ".journal" }
 
 func (f *fenced) close() error { return f.journal.Close() }
 
-// write writes a line under a token, or that it was refused.
+// write appends a line under a token, or records that the fence refused it.
 func (f *fenced) write(ctx context.Context, a attempt) error {
 	ctx, cancel := context.WithTimeout(ctx, fencePatience)
 	defer cancel()
@@ -60,7 +60,7 @@ func (f *fenced) write(ctx context.Context, a attempt) error {
 	case err != nil:
 		return err
 	default:
-		defer entry.Close() // after the line is written
+		defer entry.Close() // once the line is written
 	}
 	a.At = int64(boottime.Now())
 	line, err := json.Marshal(a)
@@ -73,17 +73,17 @@ func (f *fenced) write(ctx context.Context, a attempt) error {
 	return nil
 }
 
-// History is what the journal tells.
+// History summarises the journal.
 type History struct {
 	Accepted int `json:"accepted"`
-	Refused  int `json:"refused"` // writers that were stopped between check and act: the tokens' job
-	Tokens   int `json:"tokens"`  // that wrote
-	// Broken tells what must never be.
+	Refused  int `json:"refused"` // writers that were stopped between check and write
+	Tokens   int `json:"tokens"`  // tokens with at least one write
+	// Broken lists what must never happen.
 	Broken []string `json:"broken"`
 }
 
-// readHistory checks the journal: accepted tokens grow, each is one writer's,
-// and nobody believed to be the goose once a higher token had written.
+// readHistory checks the journal: accepted tokens grow, each belongs to one writer, and
+// no writer thought it was the goose after a higher token had written.
 func readHistory(path string, start time.Duration) (*historian, error) {
 	file, err := os.Open(journalOf(path))
 	if errors.Is(err, os.ErrNotExist) {
@@ -106,13 +106,13 @@ func readHistory(path string, start time.Duration) (*historian, error) {
 	return h, lines.Err()
 }
 
-// historian reads attempts in the order of the journal.
+// historian reads the lines of the journal in order.
 type historian struct {
 	History
-	start   time.Duration // of the run: what is told counts from it
+	start   time.Duration // of the run; reported times count from it
 	writers map[uint64]string
-	highest uint64 // of the accepted ones
-	since   int64  // when it wrote first
+	highest uint64 // accepted token
+	since   int64  // its first write
 }
 
 func (h *historian) take(a *attempt) {

@@ -34,16 +34,16 @@ var report = template.Must(template.New("report").Funcs(template.FuncMap{
 	"share": func(part, whole float64) string { return fmt.Sprintf("%.1f%%", 100*part/max(whole, 1e-9)) },
 }).Parse(pageText))
 
-// HTML writes the report as one page that needs nothing beside it.
+// HTML writes the report as one self-contained page.
 func (r *Report) HTML(w io.Writer) error { return report.Execute(w, r) }
 
-// maxShown bounds how many violations are spelt out.
+// maxShown bounds the violations on the page.
 const maxShown = 20
 
 // Shown returns the first violations; report.json has more.
 func (r *Report) Shown() []Violation { return r.Violations[:min(len(r.Violations), maxShown)] }
 
-// Tally is how often a kind of fault struck.
+// Tally is how often a kind of fault was injected.
 type Tally struct {
 	Kind                     string
 	Struck, Refused, Skipped int
@@ -72,7 +72,7 @@ func (r *Report) Tallies() []*Tally {
 	})
 }
 
-// Total counts the faults that struck.
+// Total counts the injected faults.
 func (r *Report) Total() (n int) {
 	for _, k := range r.Counts {
 		n += k
@@ -80,7 +80,7 @@ func (r *Report) Total() (n int) {
 	return n
 }
 
-// MostSent is the highest rate of datagrams sent, for the bars.
+// MostSent is the highest rate of sent datagrams, for the scale of the bars.
 func (r *Report) MostSent() (most float64) {
 	for _, t := range r.Traffic {
 		most = max(most, t.Sent)
@@ -88,7 +88,7 @@ func (r *Report) MostSent() (most float64) {
 	return most
 }
 
-// ScenarioText is the scenario as it can be used again.
+// ScenarioText returns the scenario as YAML.
 func (r *Report) ScenarioText() (string, error) {
 	text, err := yaml.Marshal(r.Scenario)
 	return string(text), err

@@ -24,7 +24,8 @@ func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r 
 	return nil
 }
 
-// chance returns what a line leaves to chance: always the same for a seed.
+// chance returns the random source of a line of the schedule. It depends only on the
+// seed.
 func (d *driver) chance(o *schedule.Op) *netem.Dice {
 	return new(netem.NewDice(d.seed, netem.Out, o.String()))
 }
@@ -46,18 +47,19 @@ func (d *driver) heal(*flock.Agent) error {
 	return nil
 }
 
-// tellLimit bounds how long agents may take to take rules; one that is stopped
-// is told when it goes on.
+// tellLimit is how long agents may take to accept rules. A stopped one gets them again
+// when it continues.
 const tellLimit = 2 * time.Second
 
-// setPartition replaces the partition. What is cut by either counts as cut meanwhile.
+// setPartition replaces the partition. In the meantime, links that either of the two
+// cuts count as cut.
 func (d *driver) setPartition(s shape.Shape) {
 	d.w.partitioned(append(d.w.inForce(), s)...)
 	d.tell(func(ctx context.Context) error { return d.f.SetPartition(ctx, s) })
 	d.w.partitioned(s)
 }
 
-// tell has agents take rules, and those again that are too slow.
+// tell sends rules to agents, and again to those that were too slow.
 func (d *driver) tell(set func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
 	defer cancel()
@@ -69,7 +71,7 @@ func (d *driver) tell(set func(context.Context) error) {
 		harmed := d.harmed[a.Name] != ""
 		d.mu.Unlock()
 		if !harmed {
-			_ = d.retell(a) // one that ends meanwhile gets them at its start
+			_ = d.retell(a) // an agent that ends meanwhile gets them at its start
 		}
 	}
 }
@@ -91,7 +93,7 @@ func (d *driver) setNetem(rules string) {
 	d.tell(func(ctx context.Context) error { return d.f.SetNetem(ctx, rules) })
 }
 
-// retell tells one agent the rules that it should have.
+// retell sends one agent the rules that it should have.
 func (d *driver) retell(a *flock.Agent) error {
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()

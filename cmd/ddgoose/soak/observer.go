@@ -15,52 +15,52 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// observer turns what agents publish into events for the checker, and into the
-// story that the report tells. All agents run on this machine, so their
-// deadlines and our clock are one clock.
+// observer turns what agents publish into events for the checker, and into the timeline
+// of the report. All agents run on this machine, so one clock measures their deadlines
+// and ours.
 type observer struct {
 	seq   *sequence
 	world *world
 
 	mu     sync.Mutex // guards what follows
 	agents map[string]*observed
-	names  map[string]string // by id: a name has several when a disk was lost
-	owners map[uint64]string // by token: the id that was first named as its goose
+	names  map[string]string // by id: an agent that lost its disk has several
+	owners map[uint64]string // by token: the first id that was named as its goose
 	flock  string            // the flock's id
-	reigns []*Reign          // in the order that they began
+	reigns []*Reign          // in order of time
 }
 
-// observed is what was seen of the agent of one name.
+// observed is what was seen of the agents of one name.
 type observed struct {
 	name   string
 	up     bool
-	status api.Status // the latest of its watch
-	sight  sighting   // the latest answer that it is the goose
-	reign  *Reign     // the one that lasts, nil for none
+	status api.Status // the latest one of its watch
+	sight  sighting   // its latest answer that it is the goose
+	reign  *Reign     // the present one; nil: none
 	spans  []Span
-	// counters of the process that runs, and of all before it.
+	// counters of the running process, and of all earlier ones.
 	now, before map[string]uint64
 }
 
-// sighting is one answer of an agent that it is the goose, and what is known
-// from it: it was true at the moment at, and stays true until until, unless
-// the agent changes its mind, which changes seq.
+// sighting is an answer of an agent that it is the goose. It was true at the moment at.
+// It stays true until the moment until, unless the agent changes its mind and so its
+// seq.
 type sighting struct {
 	seq, token uint64
 	at, until  time.Duration
 }
 
-// rounding is how far remaining_ms may be from what was meant.
+// rounding is the largest rounding error of remaining_ms.
 const rounding = 100 * time.Microsecond
 
-// sightingOf returns when an answer was true: the agent counted what remains of
-// its lease from that moment.
+// sightingOf returns when an answer was true: the agent counted its remaining lease
+// from that moment.
 func sightingOf(s *api.Status) sighting {
 	until := time.Duration(s.Lease.UntilBoottimeNS)
 	return sighting{s.Seq, s.Token, until - time.Duration(s.Lease.RemainingMS*float64(time.Millisecond)), until}
 }
 
-// Span is a time in which an agent was in one state.
+// Span is a time in which an agent had one state.
 type Span struct {
 	From  time.Duration `json:"from_ns"`
 	To    time.Duration `json:"to_ns"`
@@ -70,7 +70,7 @@ type Span struct {
 // down is the state of an agent that does not answer.
 const down = "down"
 
-// Reign is a time in which an agent answered that it is the goose of one token.
+// Reign is a time in which an agent answered that it is the goose under one token.
 type Reign struct {
 	Agent string        `json:"agent"`
 	Token uint64        `json:"token"`
@@ -86,7 +86,7 @@ func newObserver(names []string, start time.Duration, seq *sequence, w *world) *
 	return o
 }
 
-// see takes a status of an agent's watch; up is false when it stopped answering.
+// see handles a status from an agent's watch; up is false when the watch has ended.
 func (o *observer) see(name string, s api.Status, up bool) {
 	now := boottime.Now()
 	o.mu.Lock()
@@ -108,22 +108,22 @@ func (o *observer) see(name string, s api.Status, up bool) {
 	}
 	state := s.Role
 	if state == api.RoleGoose {
-		state = api.RoleDuck // a reign is drawn over it
+		state = api.RoleDuck // its reign is drawn over it
 	}
 	a.span(now, state)
 	o.answer(a, &s)
 }
 
 const (
-	// pollGoose and pollDuck space the questions to an agent.
+	// pollGoose and pollDuck are the pauses between two requests to an agent.
 	pollGoose = 20 * time.Millisecond
 	pollDuck  = 250 * time.Millisecond
-	// pollLimit bounds how long an answer is waited for; one that was stopped
-	// answers late, and that answer is looked at like any other.
+	// pollLimit is how long to wait for an answer. A stopped agent answers late, and a
+	// late answer counts like any other.
 	pollLimit = 15 * time.Second
 )
 
-// poll asks one agent all the time: often while it may be the goose.
+// poll asks one agent again and again, more often while it may be the goose.
 func (o *observer) poll(ctx context.Context, a *flock.Agent) {
 	for next := pollDuck; flock.Sleep(ctx, next) == nil; {
 		ask, cancel := context.WithTimeout(ctx, pollLimit)
@@ -145,7 +145,7 @@ func (o *observer) mayBeGoose(name string) bool {
 	return a.up && a.status.Role == api.RoleGoose
 }
 
-// polled takes an answer to a question.
+// polled handles an answer to a request.
 func (o *observer) polled(name string, s api.Status) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -156,8 +156,8 @@ func (o *observer) polled(name string, s api.Status) {
 	o.answer(a, &s)
 }
 
-// record tells what an agent shows of what it must never forget (P6). Only its
-// watch is asked: answers to questions may overtake it.
+// record passes to the checker what an agent shows of what it must never forget (P6).
+// Only its watch counts, because answers to requests may overtake each other.
 func (o *observer) record(now time.Duration, s *api.Status) {
 	var voters []string
 	for _, v := range s.Config.Voters {
@@ -171,7 +171,7 @@ func (o *observer) record(now time.Duration, s *api.Status) {
 	}})
 }
 
-// answer tells what one answer says of who is the goose.
+// answer passes to the checker who is the goose by one answer.
 func (o *observer) answer(a *observed, s *api.Status) {
 	if s.Goose != nil && s.Token != 0 && o.owners[s.Token] != s.Goose.ID {
 		if _, known := o.owners[s.Token]; !known {
@@ -187,14 +187,14 @@ func (o *observer) answer(a *observed, s *api.Status) {
 	}
 	before, now := a.sight, sightingOf(s)
 	if before.token == now.token && now.at <= before.at {
-		return // overtaken
+		return // a newer answer came before it
 	}
 	a.sight = now
 	e := check.Event{At: now.at + rounding, Since: now.at - rounding, Kind: check.Answered, Agent: s.ID, Flock: s.FlockID, Token: now.token}
 	o.seq.push(e)
 	if before.token == now.token && before.seq == now.seq && now.at <= before.until && a.reign != nil {
-		// Nothing changed between the two answers and the lease did not run
-		// out: the agent was the goose all the while.
+		// Nothing changed between the two answers and the lease did not end: the agent
+		// was the goose all the time.
 		e.Kind, e.At, e.Until = check.Published, before.at+rounding, now.at-rounding
 		if e.Until > e.At {
 			o.seq.push(e)
@@ -206,7 +206,7 @@ func (o *observer) answer(a *observed, s *api.Status) {
 	o.reigns = append(o.reigns, a.reign)
 }
 
-// named puts names in place of ids: the checker knows agents by their disks.
+// named replaces ids by names: the checker knows agents by the ids of their disks.
 func (o *observer) named(text string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -223,7 +223,7 @@ func (o *observer) flockID() string {
 	return o.flock
 }
 
-// goose returns who was the goose by its last answer; "" when its lease has run out since.
+// goose returns who was the goose by its last answer; "": its lease has ended since.
 func (o *observer) goose() (name string, token uint64) {
 	now := boottime.Now()
 	o.mu.Lock()
@@ -236,7 +236,7 @@ func (o *observer) goose() (name string, token uint64) {
 	return name, token
 }
 
-// end books that the process has stopped answering.
+// end records that the process has stopped answering.
 func (a *observed) end(now time.Duration) {
 	a.up, a.reign, a.sight = false, nil, sighting{}
 	for k, v := range a.now {
@@ -260,5 +260,5 @@ func (a *observed) count(counters map[string]uint64) {
 	}
 }
 
-// counted sums up a counter over all processes of the agent.
+// counted returns the sum of a counter over all processes of the agent.
 func (a *observed) counted(name string) uint64 { return a.before[name] + a.now[name] }

@@ -17,24 +17,24 @@ type Report struct {
 	Seed     uint64        `json:"seed"`
 	Agents   []string      `json:"agents"`
 	Asked    time.Duration `json:"asked_ns"`
-	Lasted   time.Duration `json:"lasted_ns"` // with faults
+	Lasted   time.Duration `json:"lasted_ns"` // the time with faults
 	Until    time.Duration `json:"until_ns"`  // the end of the observation
 	Settled  time.Duration `json:"settled_ns"`
-	Stopped  bool          `json:"stopped"` // by the user, before its time
+	Stopped  bool          `json:"stopped"` // by the user, before the end
 	Scenario *Scenario     `json:"scenario"`
 	Lease    time.Duration `json:"lease_ns"`
-	Bound    time.Duration `json:"bound_ns"` // within which a goose was due
+	Bound    time.Duration `json:"bound_ns"` // a goose is due within it
 
 	Verdict    string      `json:"verdict"`
 	Violations []Violation `json:"violations"`
 	Crashes    []Crash     `json:"crashes"`
 	Leaks      []Leak      `json:"leaks"`
-	LivesLong  int         `json:"lives_judged"` // processes that lived long enough to be judged for leaks
+	LivesLong  int         `json:"lives_judged"` // processes that ran long enough to be checked for leaks
 	Stalls     []Stall     `json:"stalls"`
 	Notes      []string    `json:"notes"`
 
-	Events  int `json:"events"`      // that were judged
-	Late    int `json:"events_late"` // that came too late for it
+	Events  int `json:"events"`      // that were checked
+	Late    int `json:"events_late"` // that came too late to be checked
 	Periods int `json:"goose_periods"`
 
 	Struck     []*Struck         `json:"faults"`
@@ -54,7 +54,7 @@ type Report struct {
 // Violation is a broken promise.
 type Violation = check.Violation
 
-// Traffic is what one agent sent and received for the election, per second of the run.
+// Traffic is what one agent sent and received for elections, per second of the run.
 type Traffic struct {
 	Agent     string  `json:"agent"`
 	Sent      float64 `json:"datagrams_sent_per_s"`
@@ -63,16 +63,16 @@ type Traffic struct {
 	GotBytes  float64 `json:"bytes_received_per_s"`
 }
 
-// The verdicts, the gravest first.
+// The verdicts, the worst first.
 const (
 	Unsafe  = "safety"   // P1, P2, P3 or P6 was broken
 	Crashed = "crash"    // a process ended by itself
 	Unalive = "liveness" // P4 or P5: there was no goose in time, or the flock did not heal
-	Leaking = "leak"     // a process grew
+	Leaking = "leak"     // a process used more and more
 	Good    = "good"
 )
 
-// judge chooses the verdict.
+// judge sets the verdict.
 func (r *Report) judge() {
 	switch {
 	case slices.ContainsFunc(r.Violations, func(v Violation) bool { return v.Safety() }):
@@ -96,7 +96,7 @@ func (r *Report) Availability() float64 {
 	return 100 * (1 - r.Leaderless.Sum*float64(time.Millisecond)/float64(r.Lasted))
 }
 
-// Summary tells the report in a few lines.
+// Summary returns the report in a few lines.
 func (r *Report) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d agents for %v, seed %d\n", r.Headline(), len(r.Agents), r.Lasted.Round(time.Second), r.Seed)
@@ -131,7 +131,7 @@ func (r *Report) Summary() string {
 	return b.String()
 }
 
-// broken counts the broken promises; a crash breaks P7.
+// broken counts the violations by promise. A crash breaks P7.
 func (r *Report) broken() map[string]int {
 	n := map[string]int{"P7": len(r.Crashes)}
 	for _, v := range r.Violations {
@@ -140,7 +140,7 @@ func (r *Report) broken() map[string]int {
 	return n
 }
 
-// Promises says how each promise fared.
+// Promises returns the verdict on each promise.
 func (r *Report) Promises() []check.Verdict { return check.Verdicts(r.broken()) }
 
 // Headline is the verdict in words.

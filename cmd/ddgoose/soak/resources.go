@@ -16,7 +16,7 @@ import (
 // resourcesEvery is how often memory and goroutines are measured.
 const resourcesEvery = 2 * time.Second
 
-// Sample is what one process used at one moment.
+// Sample is the use of memory and goroutines of one process at one moment.
 type Sample struct {
 	At         time.Duration `json:"at_ns"`
 	PID        int           `json:"pid"`
@@ -24,17 +24,17 @@ type Sample struct {
 	Goroutines int           `json:"goroutines"`
 }
 
-// Leak is a process that grew.
+// Leak is a process that used more and more.
 type Leak struct {
 	Agent string  `json:"agent"`
 	What  string  `json:"what"`
-	From  float64 `json:"from"` // median of the life's second quarter
-	To    float64 `json:"to"`   // of its last quarter
+	From  float64 `json:"from"` // median of the second quarter of its life
+	To    float64 `json:"to"`   // of the last quarter
 	// Over is how long the process lived.
 	Over time.Duration `json:"over_ns"`
 }
 
-// resources follows what the agents' processes use.
+// resources records what the agents' processes use.
 type resources struct {
 	f *flock.Flock
 
@@ -44,7 +44,7 @@ type resources struct {
 
 func (r *resources) follow(ctx context.Context, a *flock.Agent) {
 	flock.Every(ctx, resourcesEvery, func() {
-		if s, err := measure(ctx, a); err == nil { // it may be dead or stopped
+		if s, err := measure(ctx, a); err == nil { // an error means that it is dead or stopped
 			r.mu.Lock()
 			r.samples[a.Name] = append(r.samples[a.Name], s)
 			r.mu.Unlock()
@@ -74,9 +74,10 @@ func measure(ctx context.Context, a *flock.Agent) (s Sample, err error) {
 }
 
 const (
-	// leakLife is how long a process must have lived to be judged.
+	// leakLife is how long a process must have run to be checked.
 	leakLife = 5 * time.Minute
-	// A process leaks when it grew by more than a share and an amount.
+	// A process leaks if it grew by more than this share and by more than these
+	// amounts.
 	leakShare      = 1.3
 	leakMB         = 4
 	leakGoroutines = 20
@@ -95,7 +96,7 @@ func lives(samples []Sample) (all [][]Sample) {
 	return all
 }
 
-// leaks judges every life that was long enough, and tells how many those were.
+// leaks checks every process that ran long enough, and returns how many those were.
 func leaks(agent string, samples []Sample) (found []Leak, judged int) {
 	for _, life := range lives(samples) {
 		over := life[len(life)-1].At - life[0].At

@@ -33,11 +33,11 @@ type Scenario struct {
 	Faults     map[string]schedule.Fault `yaml:"faults" json:"faults"`
 }
 
-// former are the names that faults had before they took the words of the schedules.
+// former are older names of faults.
 var former = map[string]string{"kill": "crash", "freeze": "suspend", "death": "die", "network": "netem"}
 
-// ParseScenario reads a scenario, and reports every fault of it at once. What
-// it leaves out is as in the default, but faults are only those it names.
+// ParseScenario reads a scenario and reports all its errors at once. Missing fields
+// have the values of the default scenario; missing faults do not happen.
 func ParseScenario(text []byte) (*Scenario, error) {
 	s := &Scenario{}
 	if !bytes.Equal(text, DefaultScenario) {
@@ -97,10 +97,10 @@ func (s *Scenario) validate() error {
 	return errors.Join(faults...)
 }
 
-// Duration is a time in Go's words.
+// Duration is a time in Go's notation.
 type Duration time.Duration
 
-// UnmarshalText reads 1m30s.
+// UnmarshalText reads text such as 1m30s.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {

@@ -9,27 +9,27 @@ import (
 )
 
 const (
-	// sequenceTick is how often the checker is fed.
+	// sequenceTick is the pause between two inputs of the checker.
 	sequenceTick = 100 * time.Millisecond
-	// sequenceTicks is how many ticks an event waits for earlier ones that are
-	// still on their way. Ticks, not time: when this whole process was
-	// stalled, what is on its way gets as long as ever to arrive.
+	// sequenceTicks is how many ticks an event waits for earlier ones that are still on
+	// their way. It counts ticks and no time: when this whole process was stalled, they
+	// have as many ticks as ever to arrive.
 	sequenceTicks = 50
-	// maxViolations bounds what is kept of a flock that is utterly broken.
+	// maxViolations bounds the violations that are kept.
 	maxViolations = 200
 )
 
-// sequence feeds the checker in order of time with what many sources tell.
+// sequence merges the events of many sources in order of time for the checker.
 type sequence struct {
-	start time.Duration // of the run: the checker's times count from it
+	start time.Duration // of the run; the checker's times count from it
 
 	mu         sync.Mutex        // guards what follows
 	events     []check.Event     // in order of time
-	owners     map[uint64]string // token -> the agent that was first said to have led it
+	owners     map[uint64]string // by token: the first agent that was named as its leader
 	checker    *check.Checker
 	marks      []time.Duration // of the last ticks
-	fed        time.Duration   // everything up to here
-	late       int             // events that came too late to be judged
+	fed        time.Duration   // events up to here were passed on
+	late       int             // events that came too late to be checked
 	violations []check.Violation
 }
 
@@ -37,8 +37,8 @@ func newSequence(start time.Duration) *sequence {
 	return &sequence{start: start, checker: check.New(), owners: map[uint64]string{}}
 }
 
-// push takes an event from anywhere. One without an agent is of the agent
-// that its token is of.
+// push takes an event from any source. An event without an agent belongs to the agent
+// that has its token.
 func (q *sequence) push(e check.Event) {
 	e.At, e.Since, e.Until = e.At-q.start, e.Since-q.start, e.Until-q.start
 	q.mu.Lock()
@@ -51,7 +51,7 @@ func (q *sequence) push(e check.Event) {
 		q.owners[e.Token] = e.Agent
 	}
 	at, _ := slices.BinarySearchFunc(q.events, e.At, func(o check.Event, at time.Duration) int {
-		if o.At <= at { // of one moment the first to arrive goes first
+		if o.At <= at { // at the same moment, the first to arrive goes first
 			return -1
 		}
 		return 1
@@ -59,7 +59,7 @@ func (q *sequence) push(e check.Event) {
 	q.events = slices.Insert(q.events, at, e)
 }
 
-// tick feeds what happened before the oldest tick that is remembered.
+// tick passes on the events before the oldest remembered tick.
 func (q *sequence) tick(now time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +70,7 @@ func (q *sequence) tick(now time.Duration) {
 	}
 }
 
-// finish feeds the rest.
+// finish passes on the rest.
 func (q *sequence) finish(now time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,7 +84,7 @@ func (q *sequence) feed(until time.Duration) {
 		q.events = q.events[1:]
 		if e.Agent == "" && e.Token != 0 {
 			if e.Agent = q.owners[e.Token]; e.Agent == "" {
-				q.late++ // nobody has ever named whose token that is
+				q.late++ // no agent was ever named for its token
 				continue
 			}
 		}
@@ -99,14 +99,15 @@ func (q *sequence) note(v *check.Violation) {
 	}
 }
 
-// found returns the violations so far.
+// found returns the violations up to now.
 func (q *sequence) found() []check.Violation {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return slices.Clone(q.violations)
 }
 
-// counts returns how many events were judged, and how many came too late for it.
+// counts returns the numbers of checked events, of events that came too late, and of
+// goose periods.
 func (q *sequence) counts() (seen, late, periods int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -15,27 +15,27 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// Options say what to run, and for how long.
+// Options are the settings of a soak.
 type Options struct {
-	Binary   string // the ddgoose to run as agents
+	Binary   string // the ddgoose that runs as agents
 	Agents   int
 	For      time.Duration
 	Seed     uint64
 	Scenario *Scenario
-	Dir      string // a folder of ours, with a short path: sockets, disks and logs
+	Dir      string // of this soak, with a short path: sockets, disks and logs
 	Version  string
-	// Writer is the command that runs [Write] in a process of its own, until
-	// its standard input ends.
+	// Writer returns the command that runs [Write] in a process of its own, until its
+	// standard input ends.
 	Writer func(WriterOptions) *exec.Cmd
-	// Progress hears once a second how it goes; nil: nobody does.
+	// Progress is called once a second with the state of the run; nil: never.
 	Progress func(Progress)
 }
 
-// settleLimit bounds how long a new flock may take to be whole.
+// settleLimit is how long a new flock may take until all agents have joined.
 const settleLimit = time.Minute
 
-// Run soaks a flock, and gives the report also when ctx ends before the time.
-// An error means that there is nothing to report.
+// Run soaks a flock. If ctx ends early, it still returns the report of the time before.
+// An error means that there is no report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	r, err := prepare(o)
 	if err != nil {
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.report(ctx)
 }
 
-// run is one soak under way.
+// run is a soak that is running.
 type run struct {
 	o         Options
 	f         *flock.Flock
@@ -98,7 +98,7 @@ type run struct {
 
 	mu       sync.Mutex // guards what follows
 	phase    string
-	striking time.Duration // since when
+	striking time.Duration // since when faults are injected
 }
 
 // The phases of a run.
@@ -144,7 +144,7 @@ func (r *run) settle(ctx context.Context) error {
 
 func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// watch begins everything that looks on.
+// watch starts everything that observes the flock.
 func (r *run) watch(ctx context.Context) {
 	r.canary = &canary{w: r.world}
 	r.resources = &resources{f: r.f, samples: map[string][]Sample{}}
@@ -177,7 +177,7 @@ func (r *run) startWriters() error {
 
 func (r *run) fence() string { return filepath.Join(r.o.Dir, "fenced") }
 
-// enter begins a phase, and tells when.
+// enter begins a phase and returns the time.
 func (r *run) enter(phase string) time.Duration {
 	now := boottime.Now()
 	r.mu.Lock()
@@ -212,7 +212,7 @@ func SaveLogs(dir, to string) error {
 	return nil
 }
 
-// Progress is how it goes.
+// Progress is the state of a run.
 type Progress struct {
 	Phase     string // starting, striking or healing
 	Done, For time.Duration
@@ -220,7 +220,7 @@ type Progress struct {
 	Token     uint64
 	Struck    int
 	Periods   int
-	Broken    int // promises
+	Broken    int // violated promises
 	Crashes   int
 	News      []string // violations and crashes since the last time
 }

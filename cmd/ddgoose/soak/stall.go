@@ -12,19 +12,18 @@ import (
 
 const (
 	stallLook = 20 * time.Millisecond
-	// stallMost is how late this process may be before it counts as stalled:
-	// the agents, on the same machine, will have been stalled as well.
+	// stallMost is how late this process may be before it counts as stalled: then the
+	// agents on this machine were probably stalled too.
 	stallMost = 200 * time.Millisecond
 )
 
-// Stall is a time in which this machine did not let us run.
+// Stall is a time in which this machine did not run this process.
 type Stall struct {
 	From time.Duration `json:"from_ns"`
 	To   time.Duration `json:"to_ns"`
 }
 
-// canary notices when the machine stands still, so that the flock is not
-// blamed for it.
+// canary notices when the machine stalls, so that the flock is not blamed for it.
 type canary struct {
 	w *world
 

@@ -14,14 +14,14 @@ type Gap struct {
 	New   string        `json:"new"`   // "": nobody until the end
 	Token uint64        `json:"token"` // the new goose's
 	Cause string        `json:"cause"`
-	// Failover: another token than before.
+	// Failover says that the new goose has another token.
 	Failover bool `json:"failover"`
 }
 
 // Lasts is how long there was no goose.
 func (g *Gap) Lasts() time.Duration { return g.To - g.From }
 
-// causes of what no fault explains.
+// The causes of gaps that no fault explains.
 const (
 	noCause    = "no fault near"
 	byStall    = "machine stalled"
@@ -29,10 +29,10 @@ const (
 	ofTheGoose = " of the goose"
 )
 
-// sampleHole is what may lie between two answers of one goose without meaning anything.
+// sampleHole is the longest pause between two answers of one goose that means nothing.
 const sampleHole = pollGoose + 30*time.Millisecond
 
-// joined makes one of reigns that only our asking has parted.
+// joined merges reigns that are separate only because of the pauses between requests.
 func joined(reigns []Reign) (all []Reign) {
 	for _, r := range reigns {
 		if n := len(all); n > 0 && all[n-1].Agent == r.Agent && all[n-1].Token == r.Token && r.From-all[n-1].To <= sampleHole {
@@ -44,8 +44,8 @@ func joined(reigns []Reign) (all []Reign) {
 	return all
 }
 
-// gapsOf tells the times without a goose between reigns, which are in order,
-// and after them until the end, each with the fault that is most likely its cause.
+// gapsOf returns the times without a goose between the reigns, which are in order, and
+// after the last one, each with its most likely cause.
 func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease, until time.Duration) (gaps []Gap) {
 	if len(reigns) == 0 {
 		return nil
@@ -69,11 +69,11 @@ func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease, until time.
 	return gaps
 }
 
-// causeOf looks for the fault that struck nearest before the goose was lost:
-// one on the goose itself before one on all, before one on others.
+// causeOf returns the fault that was injected last before the goose was lost: one on
+// the goose before one on all agents, before one on others.
 func causeOf(g *Gap, struck []*Struck, stalls []Stall, lease time.Duration) string {
-	// A lease that is not renewed runs out within itself; judging that it will
-	// not be takes one more.
+	// The goose may be lost up to two leases after the fault: one until its majority
+	// counts as lost, one until its lease has run out.
 	from := g.From - 2*lease - time.Second
 	type candidate struct {
 		rank int
@@ -108,7 +108,7 @@ func causeOf(g *Gap, struck []*Struck, stalls []Stall, lease time.Duration) stri
 	return best.text
 }
 
-// Distribution sums up times, in milliseconds.
+// Distribution summarises times, in milliseconds.
 type Distribution struct {
 	N      int     `json:"n"`
 	Median float64 `json:"median_ms"`
@@ -118,7 +118,7 @@ type Distribution struct {
 	Sum    float64 `json:"sum_ms"`
 }
 
-// distributionOf sums up by nearest rank.
+// distributionOf summarises times by nearest rank.
 func distributionOf(times []time.Duration) Distribution {
 	if len(times) == 0 {
 		return Distribution{}
@@ -133,14 +133,14 @@ func distributionOf(times []time.Duration) Distribution {
 	return d
 }
 
-// ByCause is the gaps of one cause.
+// ByCause has the gaps of one cause.
 type ByCause struct {
 	Cause     string       `json:"cause"`
 	Failovers int          `json:"failovers"`
 	Times     Distribution `json:"times"`
 }
 
-// byCause sorts gaps by cause, the costliest first.
+// byCause groups gaps by cause, the longest total first.
 func byCause(gaps []Gap) (all []ByCause) {
 	times := map[string][]time.Duration{}
 	failovers := map[string]int{}

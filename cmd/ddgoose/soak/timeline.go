@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// The measures of a strip of the timeline, in units of its view box.
+// The sizes of a strip of the timeline, in units of its view box.
 const (
 	stripWidth  = 1200.0
 	stripGutter = 76.0
 	stripRow    = 18.0
 	stripAxis   = 18.0
-	// leastWidth makes what is short visible.
+	// leastWidth makes short times visible.
 	leastWidth = 1.2
 )
 
-// strip draws the time between two moments: a row for what struck everybody, one
+// strip draws the time between two moments: a row for faults of the whole network, one
 // for the times without a goose, and one for each agent.
 type strip struct {
 	r        *Report
@@ -27,10 +27,10 @@ type strip struct {
 	svg      strings.Builder
 }
 
-// maxStrips bounds how many strips the details have.
+// maxStrips bounds the strips of the details.
 const maxStrips = 24
 
-// stripLengths are the lengths a strip can have.
+// stripLengths are the possible lengths of a strip.
 var stripLengths = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 12 * time.Hour, 24 * time.Hour,
 }
@@ -38,7 +38,7 @@ var stripLengths = []time.Duration{
 // Overview draws the whole run.
 func (r *Report) Overview() template.HTML { return r.draw(0, r.Until) }
 
-// Strips draws the run piece by piece; none when the overview is as large.
+// Strips draws the run in pieces; none if the overview has the same scale.
 func (r *Report) Strips() (all []template.HTML) {
 	length := fitting(stripLengths, r.Until, maxStrips)
 	if r.Until <= length {
@@ -50,7 +50,7 @@ func (r *Report) Strips() (all []template.HTML) {
 	return all
 }
 
-// fitting returns the shortest of some lengths of which n cover all; the last one when none does.
+// fitting returns the shortest length of which n cover all; the longest if none does.
 func fitting(lengths []time.Duration, all, n time.Duration) time.Duration {
 	i := slices.IndexFunc(lengths, func(l time.Duration) bool { return all <= n*l })
 	return lengths[(i+len(lengths))%len(lengths)]
@@ -73,7 +73,7 @@ func (r *Report) draw(from, to time.Duration) template.HTML {
 		}
 	}
 	s.svg.WriteString("</svg>")
-	return template.HTML(s.svg.String()) // every text in it was escaped
+	return template.HTML(s.svg.String()) // all text in it is escaped
 }
 
 func (s *strip) x(at time.Duration) float64 {
@@ -81,7 +81,7 @@ func (s *strip) x(at time.Duration) float64 {
 	return stripGutter + (stripWidth-stripGutter)*float64(at-s.from)/float64(s.to-s.from)
 }
 
-// rect draws a box over some rows, if any of it lies in the strip.
+// rect draws a box over some rows, if it overlaps the strip.
 func (s *strip) rect(row, rows float64, from, to time.Duration, class, title string) {
 	if to < s.from || from >= s.to {
 		return
@@ -99,7 +99,7 @@ func (s *strip) label(row float64, text string) {
 	s.text(stripGutter-8, row*stripRow+stripRow-5, "label", text)
 }
 
-// ticks are the distances that the marks of an axis can have.
+// ticks are the possible distances between the marks of an axis.
 var ticks = []time.Duration{
 	5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute,
 	30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 24 * time.Hour,
@@ -123,7 +123,7 @@ func (s *strip) axis(bottom float64) {
 	}
 }
 
-// network draws what struck everybody.
+// network draws the faults of the whole network.
 func (s *strip) network(row float64) {
 	s.label(row, "network")
 	for _, f := range s.r.Struck {
@@ -145,7 +145,7 @@ func (s *strip) gaps(row float64) {
 	}
 }
 
-// agent draws one agent: what it was, when it was the goose, and what was done to it.
+// agent draws one agent: its states, when it was the goose, and its faults.
 func (s *strip) agent(row float64, name string) {
 	s.label(row, name)
 	for _, span := range s.r.Spans[name] {

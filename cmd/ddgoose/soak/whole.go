@@ -10,20 +10,20 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// heal ends all faults, and waits for the flock to be whole: whatever was done to
-// it, it must become so (P5).
+// heal ends all faults, and waits until the flock is whole: it must heal whatever
+// happened to it (P5).
 func (r *run) heal(ctx context.Context) {
 	r.driver.setPartition(shape.Shape{})
 	r.driver.setNetem("")
-	// The user may be impatient; then there is nothing to say about healing.
+	// If the user stopped the run early, healing is not checked.
 	r.healed = r.wholeWithin(ctx, time.Duration(r.o.Scenario.Heal))
 	if ctx.Err() != nil {
 		r.healed = nil
 	}
 }
 
-// wholeWithin waits until all agents see each other, name one goose, and as
-// many vote as should.
+// wholeWithin waits until all agents see each other, name one goose, and there are as
+// many voters as there should be.
 func (r *run) wholeWithin(ctx context.Context, limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -43,7 +43,7 @@ func (r *run) wholeWithin(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// whole tells what the flock lacks.
+// whole returns what the flock lacks.
 func (r *run) whole(up map[string]api.Status) error {
 	n := len(r.f.Names())
 	voters := map[bool]int{true: 5, false: 3}[n >= 5]

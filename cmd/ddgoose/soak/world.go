@@ -12,8 +12,8 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// world knows what is done to the flock, and from it when a goose is due (P4):
-// when some voter can talk both ways with a majority of the voters.
+// world records the faults and computes when a goose is due (P4): when some voter can
+// talk both ways with a majority of the voters.
 type world struct {
 	seq   *sequence
 	names []string
@@ -22,21 +22,22 @@ type world struct {
 
 	mu     sync.Mutex // guards what follows
 	places map[string]*place
-	shapes []shape.Shape // a link is open if all of them let it pass
-	noisy  bool          // packets are lost or late: everything takes longer
+	shapes []shape.Shape // a link works if all of them let it pass
+	noisy  bool          // packets are lost or late, so everything takes longer
 	links  map[[2]string]time.Duration
-	// configs are the newest two sets of voters that anybody has shown, the newest first.
+	// configs are the two newest sets of voters that any agent has shown, the newest
+	// first.
 	configs []shown
-	owed    time.Duration // since when a goose has been due; 0: it is not
-	excused int           // times of stalls
+	owed    time.Duration // since when a goose is due; 0: it is not
+	excused int           // stalls that delayed that
 }
 
 // place is what is known of the agent of one name.
 type place struct {
 	id      string
-	harmed  bool          // by us
-	since   time.Duration // it may vote from here on; 0: it does not answer
-	healthy time.Duration // the last harm ended
+	harmed  bool          // by this soak
+	since   time.Duration // it may vote from then on; 0: it does not answer
+	healthy time.Duration // the end of the last harm
 }
 
 // shown is a set of voters and its place in the order of configs.
@@ -46,18 +47,18 @@ type shown struct {
 	at                        time.Duration
 }
 
-// configAge is for how long the config before the newest one still counts:
-// the newest may not be committed.
+// configAge is how long the second newest config still counts: the newest may not be
+// committed.
 const configAge = 30 * time.Second
 
-// loopbackRTT is what a busy machine may take for a round trip to itself, and
-// mostVoters how many stand in the line of succession.
+// loopbackRTT is the longest round trip of a busy machine to itself. mostVoters is the
+// largest number of voters, and so of successors.
 const (
 	loopbackRTT = 1750 * time.Microsecond
 	mostVoters  = 5
 )
 
-// noise is how much longer a goose may take when packets are lost or late.
+// noise is the factor by which a goose may take longer while packets are lost or late.
 const noise = 4
 
 func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Duration) *world {
@@ -69,7 +70,7 @@ func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Durati
 	return w
 }
 
-// here says that an agent answers, as a member of the flock.
+// here records that an agent answers, as a member of the flock.
 func (w *world) here(name, id string, c api.Config, generation uint64) {
 	w.change(func() {
 		now := boottime.Now()
@@ -82,24 +83,24 @@ func (w *world) here(name, id string, c api.Config, generation uint64) {
 	})
 }
 
-// gone says that an agent does not answer.
+// gone records that an agent does not answer.
 func (w *world) gone(name string) { w.change(func() { w.places[name].since = 0 }) }
 
-// harm says that an agent is about to be harmed, or that this is over.
+// harm records that an agent is about to be harmed, or that the harm is over.
 func (w *world) harm(name string, harmed bool) {
 	w.change(func() {
 		w.places[name].harmed, w.places[name].healthy = harmed, boottime.Now()
 	})
 }
 
-// partitioned gives the partitions of which one may be in force: while one is
-// replaced by another there are two.
+// partitioned records the partitions of which one may be in force: two while one
+// replaces the other.
 func (w *world) partitioned(shapes ...shape.Shape) { w.change(func() { w.shapes = shapes }) }
 
-// noise says whether packets are lost or late.
+// setNoisy records whether packets are lost or late.
 func (w *world) setNoisy(noisy bool) {
 	w.change(func() {
-		if w.noisy != noisy { // what was owed under the one bound is not under the other
+		if w.noisy != noisy { // the time until now counts under the other bound
 			w.noisy = noisy
 			w.excuse(boottime.Now())
 		}
@@ -113,10 +114,10 @@ func (w *world) change(do func()) {
 	w.judge(boottime.Now())
 }
 
-// tick judges what time alone changes.
+// tick checks what changes by time alone.
 func (w *world) tick() { w.change(func() {}) }
 
-// stalled says that this machine stood still: nobody owes anything for that time.
+// stalled records that this machine stalled: no goose is due for that time.
 func (w *world) stalled(from time.Duration) {
 	w.change(func() {
 		w.excused++
@@ -131,7 +132,7 @@ func (w *world) excuse(at time.Duration) {
 	}
 }
 
-// learn keeps the newest two sets of voters.
+// learn keeps the two newest sets of voters.
 func (w *world) learn(c api.Config, generation uint64, now time.Duration) {
 	if len(c.Voters) == 0 {
 		return
@@ -161,12 +162,12 @@ func (s *shown) ids() (ids []string) {
 	return ids
 }
 
-// judge tells the checker when a goose becomes due, and when it is no more.
+// judge tells the checker when a goose becomes due, and when none is due any longer.
 func (w *world) judge(now time.Duration) {
 	w.relink(now)
 	due := w.due(now)
 	if w.owed != 0 && (due == 0 || due > w.owed) {
-		w.excuse(now) // the voter that it was owed to is able no more
+		w.excuse(now) // the voter that made it due is no longer able
 	}
 	if due != 0 && w.owed == 0 {
 		w.owed = now
@@ -188,7 +189,7 @@ func (w *world) able(name string, now time.Duration) time.Duration {
 	return since
 }
 
-// relink notes since when two agents can talk both ways.
+// relink records since when two agents can talk both ways.
 func (w *world) relink(now time.Duration) {
 	for i, a := range w.names {
 		for _, b := range w.names[i+1:] {
@@ -211,8 +212,8 @@ func (w *world) open(a, b string) bool {
 	return true
 }
 
-// due returns since when some voter can talk both ways with a majority, in every
-// config that may be the one that counts; 0: none can.
+// due returns since when some voter can talk both ways with a majority, in every config
+// that may count; 0: none can.
 func (w *world) due(now time.Duration) (first time.Duration) {
 	for _, name := range w.names {
 		var since time.Duration
@@ -234,7 +235,7 @@ func (w *world) due(now time.Duration) (first time.Duration) {
 	return first
 }
 
-// reaches returns since when a voter can talk both ways with a majority of voters.
+// reaches returns since when a voter can talk both ways with a majority of the voters.
 func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time.Duration {
 	var since []time.Duration
 	leads := false
@@ -269,7 +270,7 @@ func (w *world) inForce() []shape.Shape {
 	return slices.Clone(w.shapes)
 }
 
-// voters names the voters of the newest config that run under their id.
+// voters returns the names of the voters of the newest config that run with their id.
 func (w *world) voters() (names []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -281,7 +282,7 @@ func (w *world) voters() (names []string) {
 	return names
 }
 
-// lost counts the voters of the newest config that no disk is left of.
+// lost counts the voters of the newest config whose disk is lost.
 func (w *world) lost() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

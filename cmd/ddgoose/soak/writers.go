@@ -20,13 +20,13 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// writers are the processes that act for the agents, one for each.
+// writers are the processes that work for the goose, one beside each agent.
 type writers struct {
 	spawn   *flock.Spawner
 	command func(WriterOptions) *exec.Cmd
 	seq     *sequence
 	flockID func() string
-	log     string // where they complain
+	log     string // the file of their errors
 
 	mu      sync.Mutex // guards what follows
 	all     map[string]*writer
@@ -34,7 +34,7 @@ type writers struct {
 	died    []string // writers that ended by themselves
 }
 
-// writer is one such process.
+// writer is one of these processes.
 type writer struct {
 	o      WriterOptions
 	holder string
@@ -43,8 +43,8 @@ type writer struct {
 	gone   chan struct{}
 
 	mu    sync.Mutex    // guards what follows
-	ended time.Duration // since when nothing of it counts: it was killed, or told to end
-	token uint64        // handed to it last
+	ended time.Duration // since when it does not count: it was killed, or told to end
+	token uint64        // the last one that it was handed
 }
 
 // start starts the writer of an agent.
@@ -90,7 +90,7 @@ func (ws *writers) start(o WriterOptions) error {
 	return nil
 }
 
-// hear passes on what a writer tells, until it has ended.
+// hear passes on a writer's lines, until it has ended.
 func (ws *writers) hear(w *writer, from io.Reader) {
 	lines := json.NewDecoder(from)
 	for {
@@ -119,8 +119,8 @@ func (ws *writers) of(name string) *writer {
 	return ws.all[name]
 }
 
-// kill kills an agent's writer, and starts the next. Nothing of it counts from the
-// signal on: the agent may learn of its death before we do.
+// kill kills an agent's writer and starts the next. The killed one counts until the
+// signal: the agent may learn of its death before this process does.
 func (ws *writers) kill(name string) error {
 	w := ws.of(name)
 	w.mu.Lock()
@@ -129,7 +129,7 @@ func (ws *writers) kill(name string) error {
 	if err := w.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-w.gone // and all it told has been heard
+	<-w.gone // and all its lines have been read
 	if w.token != 0 {
 		ws.seq.push(check.Event{At: w.ended, Kind: check.Drained, Flock: ws.flockID(), Token: w.token, Holder: w.holder})
 	}
@@ -152,7 +152,7 @@ func (ws *writers) close(limit time.Duration) {
 			w.ended = 1<<63 - 1
 		}
 		w.mu.Unlock()
-		_ = w.stdin.Close() // its sign to end
+		_ = w.stdin.Close() // the sign to end
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -168,7 +168,7 @@ func (ws *writers) close(limit time.Duration) {
 	ws.spawn.Close()
 }
 
-// WriterOptions say what a writer does.
+// WriterOptions are the settings of a writer.
 type WriterOptions struct {
 	Name   string // the agent's
 	Socket string
@@ -177,7 +177,7 @@ type WriterOptions struct {
 	Every  time.Duration
 }
 
-// word is one line that a writer tells the soak. Times are CLOCK_BOOTTIME.
+// word is one line of a writer. Times are CLOCK_BOOTTIME.
 type word struct {
 	Kind  string        `json:"kind"`
 	At    time.Duration `json:"at"`
@@ -190,9 +190,9 @@ const (
 	drained = "drained" // it acts no more
 )
 
-// Write acts for one agent whenever that is the goose, until ctx ends: it
-// writes to the fenced file, and tells out what it was handed. It is a process
-// of its own, so that it can be stopped and killed.
+// Write works for one agent whenever that is the goose, until ctx ends: it writes to
+// the fenced file, and reports its deadlines. It runs in a process of its own, so that
+// it can be stopped and killed.
 func Write(ctx context.Context, o WriterOptions, out io.Writer) error {
 	f, err := openFenced(o.Fence, o.Flock)
 	if err != nil {
@@ -200,7 +200,7 @@ func Write(ctx context.Context, o WriterOptions, out io.Writer) error {
 	}
 	defer f.close()
 	c := client.New(o.Socket)
-	c.Wait = time.Hour // it may not have started yet
+	c.Wait = time.Hour // the agent may not have started yet
 	w := &writing{o: o, fenced: f, out: json.NewEncoder(out)}
 	err = c.Lead(ctx, w.work)
 	if ctx.Err() != nil {
@@ -224,8 +224,8 @@ func (w *writing) work(ctx context.Context, lease lead.Lease) error {
 		left := lease.Until()
 		now := boottime.Now()
 		if left > 0 {
-			// The lease was read at some moment between the two: this is the
-			// least that was handed out.
+			// The lease was read at some moment between the two, so at least this was
+			// handed out.
 			if until := before + left; until > told+time.Millisecond {
 				told = until
 				if err := w.say(word{handed, now, lease.Token(), until}); err != nil {
@@ -238,14 +238,16 @@ func (w *writing) work(ctx context.Context, lease lead.Lease) error {
 		}
 		select {
 		case <-ctx.Done():
-			// Said before the agent hears of it: from then on another may be the goose.
+			// This comes before the agent hears of it: from then on another may be the
+			// goose.
 			return w.say(word{drained, boottime.Now(), lease.Token(), 0})
 		case <-tick.C:
 		}
 	}
 }
 
-// act thinks for a while between the check and the write: that is when a pause hurts.
+// act waits for a while between the check and the write: a pause there is the most
+// dangerous.
 func (w *writing) act(ctx context.Context, token uint64, checked time.Duration) error {
 	if flock.Sleep(ctx, rand.N(w.o.Every)) != nil {
 		return nil
