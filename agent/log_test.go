@@ -88,6 +88,20 @@ func TestEveryAgentLogsEachChangeOfGooseOnce(t *testing.T) {
 	})
 }
 
+func TestAnAgentThatFindsNoGooseLogsWhatItWaitsFor(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		log := &logLines{}
+		f.start("a", joining("10.0.0.2"), expecting(2), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+		f.sleep(4 * time.Second)
+		require.Empty(t, log.about("no goose yet"), "a founding takes a while")
+		f.sleep(time.Minute)
+		require.Len(t, log.about("level=WARN", `msg="no goose yet"`, `reason="founding: waiting for 1 more of 2: have a"`), 1)
+		f.start("b", joining("10.0.0.1"), expecting(2))
+		f.until(time.Minute, "they found a flock", func() bool { return f.agreed("a") })
+		require.Len(t, log.about(`msg="new goose"`, "term=1", "without_goose=1m"), 1)
+	})
+}
+
 func TestALeadThatEndsIsLoggedWithItsReason(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		logs := f.logged(3)

@@ -93,6 +93,9 @@ func (at *local) follow(now time.Duration, v *member.View) {
 	case s.ended && goose != l.id:
 		at.tellEnded(goose, term)
 	case s.last.IsZero():
+		if s.told {
+			args = append(args, "without_goose", without)
+		}
 		log.Info("new goose", args...)
 	default:
 		args = append(args, "previous", l.nameOf(s.last), "without_goose", without)
@@ -154,6 +157,11 @@ func (at *local) tellGooseless(now time.Duration) {
 	case !s.goose.IsZero():
 	case s.ended && none >= l.cfg.Lease/2:
 		at.tellEnded(election.ID{}, 0)
+	case !s.told && s.last.IsZero() && at == l.main && none >= max(5*time.Second, 10*l.cfg.Lease):
+		s.told = true
+		if len(l.warnings.shown) > 0 { // the first one is the cause
+			at.logger().Warn("no goose yet", "reason", l.warnings.shown[0])
+		}
 	case !s.told && !s.last.IsZero() && none >= max(time.Second, 2*l.cfg.Lease):
 		s.told = true
 		at.logger().Warn("no goose", "previous", l.nameOf(s.last), "term", s.term, "reason", at.whyChanged(election.ID{}))

@@ -36,16 +36,21 @@ func (e *explanation) absent(kind, title string) {
 // absence says what is known of a voter that does not answer, and what to do;
 // {voters} stands for its name.
 func (e *explanation) absence(v *Voter) (text, remedy string) {
-	last := "nothing was heard from it since this agent started"
-	if v.Heard >= 0 {
-		last = fmt.Sprintf("its last datagram came %s ago", span(v.Heard))
+	does, last := "does not answer", ""
+	switch duck := e.Goose != "" && !e.Leads; {
+	case duck && v.Silent:
+		does += " " + e.Goose + "'s heartbeats"
+	case v.Heard >= 0:
+		last = fmt.Sprintf(": its last datagram came %s ago", span(v.Heard))
+	case !duck: // ducks send each other nothing
+		last = ": nothing was heard from it since this agent started"
 	}
 	at := v.Name
 	if v.Addr != "" {
 		at += " at " + v.Addr
 	}
 	if e.faulted {
-		return fmt.Sprintf("%s does not answer: %s", at, last), "" // the first cause has its own remedy
+		return fmt.Sprintf("%s %s%s", at, does, last), "" // the first cause has its own remedy
 	}
 	switch v.State {
 	case api.StateAlive:
@@ -53,11 +58,11 @@ func (e *explanation) absence(v *Voter) (text, remedy string) {
 		if v.Unanswered < gossipTakes || v.Silent && e.Goose != "" {
 			remedy = "start {voters} again, or repair the network: ddgoose doctor"
 		}
-		return fmt.Sprintf("%s does not answer elections, and gossip still counts it as alive: %s", at, last), remedy
+		return fmt.Sprintf("%s %s, and gossip still counts it as alive%s", at, does, last), remedy
 	case "":
-		return fmt.Sprintf("%s does not answer, and gossip does not know it: %s", at, last), "start {voters} with a --join that names this agent"
+		return fmt.Sprintf("%s %s, and gossip does not know it%s", at, does, last), "start {voters}; one that runs already needs a --join that names this agent"
 	}
-	return fmt.Sprintf("%s does not answer, and gossip counts it as %s: %s", at, v.State, last), "start {voters} again, or repair the network: ddgoose doctor"
+	return fmt.Sprintf("%s %s, and gossip counts it as %s%s", at, does, v.State, last), "start {voters} again, or repair the network: ddgoose doctor"
 }
 
 // distances names each voter that is too far away for the lease.

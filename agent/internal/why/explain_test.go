@@ -134,15 +134,15 @@ func TestEachCauseIsExplained(t *testing.T) {
 		}, 1},
 		"a duck knows that a voter does not answer": {func(f *Facts) {
 			f.Goose, f.Voters[2].Silent = "b", true
-		}, "a is a duck", []string{"follows: ", "voter_gone: voter c at 10.0.0.3:3825 does not answer elections"}, 2},
+		}, "a is a duck", []string{"follows: ", "voter_gone: voter c at 10.0.0.3:3825 does not answer b's heartbeats, and gossip still counts it as alive > start c again"}, 2},
 		"datagrams do not come, gossip does": {func(f *Facts) {
 			f.Role, f.Asked = api.RoleCandidate, true
 			f.Voters[1].Heard, f.Voters[2].Heard = -1, 5*time.Second
 			f.Voters[1].Unanswered, f.Voters[2].Unanswered = gossipTakes+time.Second, 5*time.Second
 		}, "there is no goose: 1 of 3 voters answer", []string{
 			"no_majority: no other voter answers",
-			"no_majority: b at 10.0.0.2:3825 does not answer elections, and gossip still counts it as alive: nothing was heard from it since this agent started > check UDP in both directions between this agent and b: ddgoose doctor",
-			"no_majority: c at 10.0.0.3:3825 does not answer elections, and gossip still counts it as alive: its last datagram came 5s ago > start c again, or repair the network: ddgoose doctor",
+			"no_majority: b at 10.0.0.2:3825 does not answer, and gossip still counts it as alive: nothing was heard from it since this agent started > check UDP in both directions between this agent and b: ddgoose doctor",
+			"no_majority: c at 10.0.0.3:3825 does not answer, and gossip still counts it as alive: its last datagram came 5s ago > start c again, or repair the network: ddgoose doctor",
 		}, 1},
 		"one was killed that had nothing to say before": {func(f *Facts) {
 			f.Role, f.Asked = api.RoleCandidate, true
@@ -150,26 +150,26 @@ func TestEachCauseIsExplained(t *testing.T) {
 			f.Voters[2].Heard, f.Voters[2].Unanswered = -1, 2*time.Second
 		}, "there is no goose: 1 of 3 voters answer", []string{
 			"no_majority: no other voter answers",
-			"no_majority: b at 10.0.0.2:3825 does not answer elections, and gossip still counts it as alive: its last datagram came 20m0s ago > ",
-			"no_majority: c at 10.0.0.3:3825 does not answer elections, and gossip still counts it as alive: nothing was heard from it since this agent started > start b, c again, or repair the network: ddgoose doctor",
+			"no_majority: b at 10.0.0.2:3825 does not answer, and gossip still counts it as alive: its last datagram came 20m0s ago > ",
+			"no_majority: c at 10.0.0.3:3825 does not answer, and gossip still counts it as alive: nothing was heard from it since this agent started > start b, c again, or repair the network: ddgoose doctor",
 		}, 1},
 		"datagrams have not come for long, gossip does": {func(f *Facts) {
 			f.Role, f.Asked = api.RoleCandidate, true
 			f.Voters[1].Heard, f.Voters[1].Unanswered = 20*time.Minute, gossipTakes+time.Second
 		}, "there is no goose: 2 of 3 voters answer", []string{
-			"voter_gone: voter b at 10.0.0.2:3825 does not answer elections, and gossip still counts it as alive: its last datagram came 20m0s ago > check UDP in both directions between this agent and b",
+			"voter_gone: voter b at 10.0.0.2:3825 does not answer, and gossip still counts it as alive: its last datagram came 20m0s ago > check UDP in both directions between this agent and b",
 			"election: ",
 		}, 2},
 		"gossip never knew them": {func(f *Facts) {
 			for i := 1; i < 3; i++ {
 				f.Voters[i].State, f.Voters[i].Heard, f.Voters[i].Addr = "", -1, ""
 			}
-		}, "there is no goose", []string{"no_majority: no other voter answers", "no_majority: b does not answer, and gossip does not know it: nothing was heard from it since this agent started > ", "no_majority: c does not answer, and gossip does not know it: nothing was heard from it since this agent started > start b, c with a --join"}, 1},
+		}, "there is no goose", []string{"no_majority: no other voter answers", "no_majority: b does not answer, and gossip does not know it: nothing was heard from it since this agent started > ", "no_majority: c does not answer, and gossip does not know it: nothing was heard from it since this agent started > start b, c; one that runs already needs a --join that names this agent"}, 1},
 		"leads without promises": {func(f *Facts) {
 			f.Leads = true
 			f.Voters[1].Heard, f.Voters[2].Heard = 2*time.Second, 2*time.Second
 		}, "there is no goose: a leads term 7, but only 1 of 3 voters keep a promise to it, and 2 are needed", []string{
-			"no_lease: it needs promises of 1 more voters", "no_majority: b at 10.0.0.2:3825 does not answer elections, ", "no_majority: c",
+			"no_lease: it needs promises of 1 more voters", "no_majority: b at 10.0.0.2:3825 does not answer, and gossip still counts it as alive: ", "no_majority: c",
 		}, 1},
 		"handed over": {func(f *Facts) { f.Leads, f.HandingOver = true, true },
 			"a is no longer the goose: it hands over", []string{"handing_over: a hand-over is under way: its lease has ended"}, 1},
