@@ -138,16 +138,16 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return errors.New("run agent: Run was called before: make a new Agent")
 	}
 	defer func() { err = errors.Join(err, a.disk.Close()) }()
-	front, err := a.openFront()
+	servers, err := a.openServers()
 	if err != nil {
 		close(a.closed)
 		return err
 	}
-	defer front.close()
-	defer a.lookAfter(front)()
+	defer servers.close()
+	defer a.lookAfter(servers)()
 	defer a.check()()
 	defer a.keepHistory()()
-	// Closed first: it ends the sessions that the front waits for.
+	// Closed first: it ends the sessions that the servers wait for.
 	defer close(a.closed)
 	for {
 		err := a.live(ctx)

@@ -208,7 +208,11 @@ func (l liveFaults) Set(rules string, d time.Duration) error {
 	if err := l.f.Set(rules, d); err != nil {
 		return err
 	}
-	l.a.cfg.Logger.Warn("fault rules in force", "rules", rules, "for", d)
+	lasts := "until cleared"
+	if d > 0 {
+		lasts = d.String()
+	}
+	l.a.cfg.Logger.Warn("fault rules in force", "rules", rules, "for", lasts)
 	l.a.lookAgain()
 	return nil
 }

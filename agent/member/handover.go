@@ -102,7 +102,7 @@ func (e *Election) giveUp(now time.Duration) bool {
 	h := e.handover
 	leads := e.node.Role() == election.Leader
 	if leads && now < h.until {
-		// Who does not answer ends nothing by itself: its deadline binds this agent, and no other follows.
+		// A holder that does not answer ends no work: its deadline binds this agent, and it gets no other.
 		if at := e.local.Holders(); at.Working > at.Silent {
 			return false
 		}

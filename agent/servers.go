@@ -15,18 +15,18 @@ import (
 // NoSocket as Config.Socket makes an agent without a unix socket, for embedding.
 const NoSocket = "none"
 
-// front is the servers for local programs and load balancers. They stay open during
+// servers answer local programs and load balancers. They stay open during
 // simulated deaths.
-type front struct {
-	servers []*api.Server
-	local   *api.Server // of the socket
-	socket  *api.Socket // lookAfter's own, once that runs
-	ended   sync.WaitGroup
+type servers struct {
+	all    []*api.Server
+	local  *api.Server // of the socket
+	socket *api.Socket // lookAfter's own, once that runs
+	ended  sync.WaitGroup
 }
 
-// openFront opens the unix socket and, with --http, the read-only server.
-func (a *Agent) openFront() (*front, error) {
-	f := &front{}
+// openServers opens the unix socket and, with --http, the read-only server.
+func (a *Agent) openServers() (*servers, error) {
+	f := &servers{}
 	if a.cfg.Socket != NoSocket {
 		socket, err := api.ListenSocket(a.cfg.Socket, a.cfg.SocketMode)
 		if err != nil {
@@ -49,13 +49,13 @@ func (a *Agent) openFront() (*front, error) {
 	return f, nil
 }
 
-func (f *front) add(a *Agent, scope api.Scope) *api.Server {
+func (f *servers) add(a *Agent, scope api.Scope) *api.Server {
 	s := api.NewServer(newBackend(a), scope, a.cfg.Logger)
-	f.servers = append(f.servers, s)
+	f.all = append(f.all, s)
 	return s
 }
 
-func (f *front) serve(a *Agent, s *api.Server, ln net.Listener) {
+func (f *servers) serve(a *Agent, s *api.Server, ln net.Listener) {
 	f.ended.Add(1)
 	go func() {
 		defer f.ended.Done()
@@ -65,8 +65,8 @@ func (f *front) serve(a *Agent, s *api.Server, ln net.Listener) {
 	}()
 }
 
-func (f *front) close() {
-	for _, s := range f.servers {
+func (f *servers) close() {
+	for _, s := range f.all {
 		_ = s.Close() // ends the answers that took too long
 	}
 	f.ended.Wait()
@@ -78,7 +78,7 @@ const fileLook = 2 * time.Second
 // lookAfter makes the socket again if somebody removes its file, and ends the agent if
 // somebody removes its data directory. It runs until stop, on a goroutine of its own,
 // so that the loop never waits for a file system.
-func (a *Agent) lookAfter(f *front) (stop func()) {
+func (a *Agent) lookAfter(f *servers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -106,7 +106,7 @@ func (a *Agent) lookAfter(f *front) (stop func()) {
 }
 
 // restoreSocket makes the socket's file again. Open connections stay.
-func (f *front) restoreSocket(a *Agent) {
+func (f *servers) restoreSocket(a *Agent) {
 	path := a.cfg.Socket
 	socket, err := api.ListenSocket(path, a.cfg.SocketMode)
 	if err != nil {
