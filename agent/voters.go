@@ -71,13 +71,16 @@ func (l *life) warnVoters(now time.Duration, goose election.ID, warn func(string
 	slices.Sort(names)
 	list := strings.Join(names, ", ")
 	none := now - l.main.succession.seenAt
+	if answering < needed {
+		l.warnings.shortAt = now
+	}
 	switch {
 	case goose.IsZero() && answering < needed && none >= why.RecoverAfter:
 		warn("no goose for more than %d minutes: waiting for %d more of %s (%d of %d needed): start them again, or repair the network to them; only if they are lost for good: ddgoose recover",
 			int(why.RecoverAfter.Minutes()), needed-answering, list, needed, total)
 	case goose.IsZero() && answering < needed:
 		warn("no goose yet: waiting for %d more of %s (%d of %d needed)", needed-answering, list, needed, total)
-	case goose.IsZero() && none >= max(5*time.Second, 10*l.cfg.Lease):
+	case goose.IsZero() && min(none, now-l.warnings.shortAt) >= max(5*time.Second, 10*l.cfg.Lease):
 		warn("no goose, though %d of %d voters answer: ddgoose why tells the reason", answering, total)
 	}
 	if len(names) == 0 || answering < needed {

@@ -41,6 +41,27 @@ func TestAVoterThatDoesNotAnswerIsToldEverywhere(t *testing.T) {
 	})
 }
 
+func TestAMajorityThatAnswersAgainHasTimeToElect(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.allAlive()
+		for _, a := range f.agents {
+			require.NoError(t, a.faults.Set("*: cut", 0))
+		}
+		f.sleep(30 * time.Second)
+		for _, a := range f.agents {
+			require.NoError(t, a.faults.Set("*: delay 50ms", 0)) // an election takes a while
+		}
+		names := f.live()
+		f.until(20*time.Second, "a goose", func() bool {
+			for _, name := range names {
+				require.NotContains(t, strings.Join(f.agents[name].Status().Warnings, "\n"), "ddgoose why", name)
+			}
+			return f.agreed(names...)
+		})
+	})
+}
+
 func TestARestartOfTheWholeFlockAdvisesNothing(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)

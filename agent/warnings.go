@@ -32,6 +32,8 @@ type warnings struct {
 	around               // as readers see it
 	shown  []string      // the same warnings, one by one
 	silent []election.ID // the voters that do not answer
+	// shortAt is when the voters that answer were last no majority.
+	shortAt time.Duration
 	// members and strangers are warnings about events. They are bounded apart from each
 	// other: strangers can cause any number, and must not displace those of members.
 	members, strangers problems

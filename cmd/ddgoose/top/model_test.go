@@ -192,6 +192,8 @@ func TestNewsTellsChangesOnce(t *testing.T) {
 		{shot(0, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is up", "a is the goose, term 3, after b"}},
 		{shot(0, "", up("a", "", 3), up("b", "", 3)), []string{"a is no longer the goose; there is none"}},
 		{shot(70*time.Millisecond, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is the goose again, in term 3: 70ms without one"}},
+		{shot(0, "", up("a", "", 3), up("b", "", 3)), []string{"a is no longer the goose; there is none"}},
+		{shot(39686*time.Millisecond, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is the goose again, in term 3: 39.7s without one"}},
 		{shot(0, "", up("a", "a", 3), gone("b", StateSilent, "")), []string{"b does not answer"}},
 		{seen, []string{"b is not listed any more"}},
 		{met, []string{"z is failed", "y is new: alive"}},

@@ -86,7 +86,7 @@ func (n *News) tellAgent(old, now *Agent, say func(string, ...any)) {
 
 func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 	goose := p.Goose()
-	gap := p.At.Sub(n.lost).Milliseconds()
+	gap := took(p.At.Sub(n.lost))
 	switch {
 	case goose.Token == 0:
 		if n.goose.Token != 0 && n.lost.IsZero() {
@@ -96,13 +96,13 @@ func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 		return
 	case goose.Token == n.goose.Token && n.lost.IsZero():
 	case goose.Token == n.goose.Token:
-		say("%s is the goose again, in term %d: %dms without one", goose.Name, goose.Term, gap)
+		say("%s is the goose again, in term %d: %s without one", goose.Name, goose.Term, gap)
 	case n.goose.Token == 0:
 		say("%s is the goose, term %d", goose.Name, goose.Term)
 	case n.lost.IsZero():
 		say("%s is the goose, term %d, after %s", goose.Name, goose.Term, n.goose.Name)
 	default:
-		say("%s is the goose, term %d: %dms without one", goose.Name, goose.Term, gap)
+		say("%s is the goose, term %d: %s without one", goose.Name, goose.Term, gap)
 	}
 	if best := p.best(); best != nil && len(best.Config.Voters) != n.voters {
 		n.voters = len(best.Config.Voters)
