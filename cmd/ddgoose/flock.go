@@ -39,7 +39,6 @@ With --lifetime each agent is killed after a random life, as by a crash, and sta
 
 Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage.`,
 		Example: "  ddgoose flock\n  ddgoose flock -n 3 --dir ./f --lifetime 10s..30s\n  ddgoose flock --election nightly-backup,reports",
-		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runFlock(cmd.Context(), env, o) },
 	}
 	flags := cmd.Flags()
@@ -188,7 +187,6 @@ func newFlockVerb(v flockVerb) *cobra.Command {
 Exit codes: 0 done, 1 refused, 2 wrong usage, no flock runs there, or it did not answer
 within --timeout.`,
 		Example: "  " + v.example,
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, &lateError{timeout})
 			defer cancel()

@@ -80,13 +80,20 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 	return root
 }
 
-// fallBack gives cmd, and all below, what they leave unsaid: a command that only
+// fallBack sets the defaults of cmd and all commands below it: a command that only
 // has commands below it refuses to run, others refuse arguments.
 func fallBack(cmd *cobra.Command) {
-	if cmd.RunE == nil {
+	switch {
+	case cmd.RunE == nil:
 		cmd.RunE, cmd.Args = group(cmd), cobra.ArbitraryArgs // refused by group, which knows what would be right
-	}
-	if cmd.Args == nil {
+	case cmd.Args == nil && cmd.HasSubCommands():
+		cmd.Args = func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return group(cmd)(cmd, args)
+		}
+	case cmd.Args == nil:
 		cmd.Args = noArguments
 	}
 	for _, c := range cmd.Commands() {
@@ -94,7 +101,7 @@ func fallBack(cmd *cobra.Command) {
 	}
 }
 
-// group is the run of a command that only has commands below it.
+// group returns a function that refuses to run cmd, and names the commands below it.
 func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 	return func(_ *cobra.Command, args []string) error {
 		var names []string

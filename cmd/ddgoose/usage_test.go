@@ -23,6 +23,8 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"xyzzy", []string{`no command "xyzzy"`, "it has agent"}},
 		{"simulate", []string{"ddgoose simulate wants a command: death revive"}},
 		{"simulate sleep", []string{`no command "sleep"`, "it has death revive"}},
+		{"flock partiton a/b", []string{`ddgoose flock has no command "partiton"`, "did you mean partition?"}},
+		{"flock heal now", []string{"ddgoose flock heal takes no arguments", `"now"`}},
 		{"netem sho", []string{`no command "sho"`, "did you mean set or show?"}},
 		{"version now", []string{`ddgoose version takes no arguments`, `"now"`}},
 		{"status --jsn", []string{"unknown flag: --jsn", "ddgoose status --help"}},

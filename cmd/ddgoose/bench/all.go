@@ -190,7 +190,7 @@ func (r *AllReport) tables() []table {
 		cost(q.What, "%.0f/s for %.2f cores of the agent; median %.2f ms", q.PerSecond, q.CPU, q.Latency.Median)
 	}
 	for _, c := range r.Scale.Flocks {
-		cost(fmt.Sprintf("%d agents in one process", c.Agents), "joined in %.1f s; goose %.0f datagrams/s, an agent %.0f; %.2f %% of a core and %.2f MB an agent",
+		cost(fmt.Sprintf("%d agents in one process", c.Agents), "joined in %.1fs; goose %.0f datagrams/s, an agent %.0f; %.2f %% of a core and %.2f MB an agent",
 			c.JoinMS/1000, c.GooseSent, c.AgentSent, c.CPUPercent, c.MemoryMB)
 	}
 	for _, q := range r.Elections.Ratios {

@@ -22,7 +22,7 @@ var report = template.Must(template.New("report").Funcs(template.FuncMap{
 	"clock": clock, "short": short, "style": page.Style,
 	"lasts": func(s *Struck) time.Duration { return s.To - s.From },
 	"kilo":  func(n float64) float64 { return n / 1000 },
-	"ms":    func(ms float64) string { return short(time.Duration(ms * float64(time.Millisecond))) },
+	"ms":    shortMS,
 	"round": func(d time.Duration) string { return d.Round(time.Second).String() },
 	"thousands": func(n int) string {
 		text := fmt.Sprint(n)

@@ -105,8 +105,8 @@ func (r *Report) Summary() string {
 	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(&b, " %s %d", kind, r.Counts[kind])
 	}
-	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %.0fms, 99 %% %.0fms, worst %.0fms\n",
-		r.Availability(), r.Periods, r.Failovers, r.Leaderless.Median, r.Leaderless.P99, r.Leaderless.Max)
+	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %s, 99 %% %s, worst %s\n",
+		r.Availability(), r.Periods, r.Failovers, shortMS(r.Leaderless.Median), shortMS(r.Leaderless.P99), shortMS(r.Leaderless.Max))
 	fmt.Fprintf(&b, "fenced     %d writes accepted under %d tokens, %d refused\n", r.History.Accepted, r.History.Tokens, r.History.Refused)
 	fmt.Fprintf(&b, "checked    %d events", r.Events)
 	if r.Late > 0 {

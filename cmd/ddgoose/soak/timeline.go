@@ -185,13 +185,16 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
+// shortMS is short for milliseconds.
+func shortMS(ms float64) string { return short(millis(ms)) }
+
 // short writes a time with three digits.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%.0fms", float64(d)/float64(time.Millisecond))
 	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
 	return d.Round(time.Second).String()
 }
