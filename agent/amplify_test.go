@@ -33,7 +33,7 @@ func (f *testFlock) stranger(host int) *stranger {
 	return s
 }
 
-// send sends one frame of the stranger's, and gives its size.
+// send sends one frame of the stranger's, and returns its size.
 func (s *stranger) send(to *testAgent, f *wire.Frame) int {
 	s.t.Helper()
 	body, err := wire.AppendFrame(nil, f)

@@ -27,7 +27,7 @@ func (f *testFlock) examine(name string, d time.Duration) (found api.Doctor) {
 	return found
 }
 
-// path gives what was found of one direction.
+// path returns what was found of one direction.
 func pathOf(t *testing.T, d api.Doctor, from, to string) api.Path {
 	t.Helper()
 	for _, p := range d.Paths {

@@ -24,7 +24,7 @@ func (f *testFlock) onLoop(name string, do func(*life)) {
 	require.NoError(f.t, err)
 }
 
-// A recovery founds all elections anew, and its table may look like the old one.
+// A recovery founds all elections again, and its table may look like the old one.
 func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.foundWith(3, "x")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestVirtualSoakOfFlags torments agents that contest other elections at each of
+// TestVirtualSoakOfFlags injects faults into agents that contest other elections at each of
 // their starts, some that the flock does not have yet: what somebody contests has
 // a goose in the end, and the voters of all follow.
 func TestVirtualSoakOfFlags(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent"
 )
 
-// dataDir stands for a directory that stays: what it keeps is never to be lost.
+// dataDir stands for a directory that must never be lost.
 func dataDir() string {
 	dir, err := os.MkdirTemp("", "ddgoose-example-")
 	if err != nil {

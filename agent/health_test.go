@@ -14,7 +14,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// says has an agent's check give an answer, as if it had been asked.
+// says sets the result of an agent's check.
 func (f *testFlock) says(name string, h member.Health, why string) {
 	a := f.agents[name].Agent
 	a.main.checked.now.Store(&wellness{h, why})

@@ -14,7 +14,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// bound tells until when an agent is bound by its holders.
+// bound returns until when holders bind an agent.
 func (f *testFlock) bound(name string) (until time.Duration) {
 	f.onLoop(name, func(l *life) { until = l.node().HandedTo() })
 	return until

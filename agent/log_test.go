@@ -40,7 +40,7 @@ lines:
 	return lines
 }
 
-// logged starts n agents that found a flock, and gives what each logs.
+// logged starts n agents that found a flock, and returns what each logs.
 func (f *testFlock) logged(n int) map[string]*logLines {
 	f.t.Helper()
 	logs := map[string]*logLines{}

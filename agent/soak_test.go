@@ -24,7 +24,7 @@ var (
 	soakSeed  = goflag.Uint64("soak.seed", 1, "the first seed")
 )
 
-// TestVirtualSoak torments whole agents, memberlist included, by a seed. The
+// TestVirtualSoak injects faults into whole agents, memberlist included, by a seed. The
 // network and the schedule repeat with it; memberlist draws its own chance, so a
 // failure may need a few tries to come again.
 func TestVirtualSoak(t *testing.T) {
@@ -49,7 +49,7 @@ type soak struct {
 	struck map[string]int
 	moved  map[string]int    // addresses that an agent has had
 	works  map[string]*works // by election
-	// contests is what each agent contests, drawn anew at its starts; nil: soakElections.
+	// contests is what each agent contests, drawn at each start; nil: soakElections.
 	contests map[string][]string
 }
 

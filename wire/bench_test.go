@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// usual gives the frames that a flock at rest sends all day.
+// usual returns the frames that a flock at rest sends all day.
 func usual() map[string]*Frame {
 	all := map[string]*Frame{}
 	for _, g := range goldenFrames() {

@@ -66,7 +66,7 @@ func (g generator) config() (c election.Config) {
 	return c
 }
 
-// message fills every field, then leaves those that the kind carries.
+// message fills every field, then clears those that the kind does not carry.
 func (g generator) message(f *Frame, kind election.Kind) (m Message) {
 	m.Election = g.number(MaxElection)
 	m.Kind = kind

@@ -161,7 +161,7 @@ func TestGoldenBytesAreUnderstood(t *testing.T) {
 	}
 }
 
-// readGolden gives the golden bytes by name.
+// readGolden returns the golden bytes by name.
 func readGolden(t testing.TB) map[string][]byte {
 	t.Helper()
 	text, err := os.ReadFile(goldenFile)

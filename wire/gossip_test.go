@@ -42,7 +42,7 @@ func sealRaw(ring *Keyring, body []byte) []byte {
 	return ring.gossip.seal(ring.gossip.appendHead(nil), body)
 }
 
-// openStream opens what SealStream gave.
+// openStream opens what SealStream returned.
 func openStream(ring *Keyring, w Way, b []byte) ([]byte, int, error) {
 	b = bytes.Clone(b) // it is opened in place
 	if len(b) < StreamHead {
@@ -235,7 +235,7 @@ func TestHostileGossipIsDroppedWithoutAllocating(t *testing.T) {
 	}
 }
 
-// walkable tells that a message which no packet may be is right on a stream.
+// walkable requires that a message which no packet may be is valid on a stream.
 func walkable(way Way, b []byte) bool {
 	_, err := walkStream(way, b)
 	return err == nil
@@ -266,7 +266,7 @@ func TestMembersOfALargeFlockFit(t *testing.T) {
 	requireDrop(t, err, DropRange)
 }
 
-// pushPullOf gives a state of members with full metadata that announces some number.
+// pushPullOf returns a state of members with full metadata that announces some number.
 func pushPullOf(n, announced int) []byte {
 	b := fields([]byte{gossipPushPull}, pushPull, "Nodes", binary.BigEndian.AppendUint32([]byte{0xD2}, uint32(announced)))
 	meta := append([]byte{0xDA, 2, 0}, make([]byte, maxMeta)...)
@@ -353,7 +353,7 @@ func TestGossipTakesOneBuffer(t *testing.T) {
 // answered nothing by datagram; what is measured is then a replay of a member's.
 func TestNoAnswerOfGossipIsLargerThanItsQuestion(t *testing.T) {
 	small := func(kind byte) []byte { return fields([]byte{kind}, forms[kind], "", nil) } // the shortest that passes
-	large := func(kind byte) []byte {                                                     // the longest that memberlist gives
+	large := func(kind byte) []byte {                                                     // the longest of memberlist
 		form, b := forms[kind], []byte{kind, 0x80 | byte(len(forms[kind]))}
 		for _, f := range form {
 			v := fields(nil, []field{f}, "", nil)[1:]

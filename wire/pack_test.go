@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// everything gives all messages of a decoded frame.
+// everything returns all messages of a decoded frame.
 func everything(t testing.TB, f *Frame) (all []Message) {
 	require.NoError(t, f.Each(func(m *Message) error {
 		all = append(all, *m)

@@ -13,7 +13,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// allocated gives the bytes that do allocated, of all goroutines.
+// allocated returns the bytes that do allocated, of all goroutines.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

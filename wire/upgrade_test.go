@@ -73,7 +73,7 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	requireSame(t, &want, &got)
 }
 
-// An agent of before the receiver's life skips it: it stands behind all that
+// An agent of an older version skips the receiver's life: it follows all fields that
 // such an agent knows, and changes nothing there. One that knows no life sends the
 // bytes of before.
 func TestReceiversLifeIsAddedBehindTheRest(t *testing.T) {

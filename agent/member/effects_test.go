@@ -16,7 +16,7 @@ func contesting(names ...string) func(*Settings) {
 	return func(s *Settings) { s.Elections = names }
 }
 
-// flockOf gives a flock of n voters that all contest the named elections.
+// flockOf returns a flock of n voters that all contest the named elections.
 func flockOf(t testing.TB, n int, names ...string) *testFlock {
 	f := newTestFlock(t)
 	for range n {
@@ -30,7 +30,7 @@ func flockOf(t testing.TB, n int, names ...string) *testFlock {
 	return f
 }
 
-// kinds gives what a log holds, one word an effect, without what is only shown.
+// kinds returns what a log holds, one word an effect, without what is only shown.
 func kinds(log []effect) (words []string) {
 	for _, e := range log {
 		if e.kind != "publish" || e.lease.Token != 0 {
@@ -122,7 +122,7 @@ func (a *testAgent) hearHigherTerms() {
 	}
 }
 
-// other gives another live agent.
+// other returns another live agent.
 func (a *testAgent) other() *testAgent {
 	return a.f.agents[slices.IndexFunc(a.f.agents, func(b *testAgent) bool { return b.up && b != a })]
 }

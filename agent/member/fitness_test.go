@@ -9,7 +9,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// sets tells an agent's member what the check of its work says.
+// sets sets the result of the check of an agent's work.
 func (a *testAgent) sets(name string, h Health) {
 	a.locals[name].holders.Health = h
 	a.HoldersChanged(a.Named(name))
@@ -155,7 +155,7 @@ func TestRule28WorkThatDoesNotAnswerIsNone(t *testing.T) {
 	f.until(5*time.Second, "it answers again", func() bool { return f.goose("") == g })
 }
 
-// falls has the work of the goose answer nothing any more, and gives how long it
+// falls has the work of the goose answer nothing any more, and returns how long it
 // took until that of another, which answers, had the goose.
 func (g *testAgent) falls(other *testAgent) time.Duration {
 	f, start := g.f, g.f.now

@@ -147,7 +147,7 @@ func (f *testFlock) after(d time.Duration, do func()) {
 	f.later = slices.Insert(f.later, i, e)
 }
 
-// named gives the agent of an id; nil: there is none.
+// named returns the agent of an id; nil: none.
 func (f *testFlock) named(id election.ID) *testAgent {
 	if i := slices.IndexFunc(f.agents, func(a *testAgent) bool { return a.me == id }); i >= 0 {
 		return f.agents[i]
@@ -245,7 +245,7 @@ func (f *testFlock) goose(election string) (found *testAgent) {
 	return found
 }
 
-// leader gives one that is the goose; nil: there is none.
+// leader returns one that is the goose; nil: none.
 func (f *testFlock) leader(election string) (found *testAgent) {
 	for _, a := range f.agents {
 		if l := a.locals[election]; a.up && l != nil && l.view.Leased && l.lease.Until > f.now {
@@ -255,7 +255,7 @@ func (f *testFlock) leader(election string) (found *testAgent) {
 	return found
 }
 
-// agreed gives the goose that all live agents agree on; nil: there is none.
+// agreed returns the goose that all live agents agree on; nil: none.
 func (f *testFlock) agreed(election string) *testAgent {
 	found := f.leader(election)
 	if found == nil || slices.ContainsFunc(f.agents, func(a *testAgent) bool {
@@ -288,7 +288,7 @@ func (a *testAgent) config(election string) election.Config {
 
 func (f *testFlock) duck() *testAgent { return f.goose("").other() }
 
-// stepDown hands an election over; nil: to whoever ranks first. It gives the new goose.
+// stepDown hands an election over; nil: to the voter that ranks first. It gives the new goose.
 func (f *testFlock) stepDown(election string, to *testAgent) *testAgent {
 	f.t.Helper()
 	g := f.goose(election)
@@ -298,7 +298,7 @@ func (f *testFlock) stepDown(election string, to *testAgent) *testAgent {
 	return f.goose(election)
 }
 
-// stepDown asks an agent to hand over, and gives what will become of it.
+// stepDown asks an agent to hand over, and returns what will become of it.
 func (a *testAgent) stepDown(name string, to *testAgent, force bool) (err *error, done *bool) {
 	var id election.ID
 	if to != nil {
@@ -500,7 +500,7 @@ func (a *testAgent) Heard(uint64, *election.Message) { a.heard++ }
 func (a *testAgent) Tell(e Event)                    { a.events = append(a.events, e) }
 func (a *testAgent) Count(counter string)            { a.counts[counter]++ }
 
-// told gives the events of a kind.
+// told returns the events of a kind.
 func (a *testAgent) told(kind EventKind) (events []Event) {
 	for _, e := range a.events {
 		if e.Kind == kind {
@@ -573,7 +573,7 @@ func (l *testLocal) Publish(_ time.Duration, v *View) {
 func (l *testLocal) Close()           { l.closed = true }
 func (l *testLocal) Holders() Holders { return l.holders }
 
-// SetPeers gives the whole of gossip's view.
+// SetPeers returns the whole of gossip's view.
 func (m *Member) SetPeers(peers []Peer) {
 	var forgotten []election.ID
 	for _, p := range m.peers {

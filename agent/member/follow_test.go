@@ -22,7 +22,7 @@ func (f *testFlock) follows(name string) *testAgent {
 	return x
 }
 
-// priorityOf gives a voter's priority; -1: it is none.
+// priorityOf returns a voter's priority; -1: it is none.
 func priorityOf(c election.Config, id election.ID) int {
 	i := c.Index(id)
 	if i < 0 {

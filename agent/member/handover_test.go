@@ -169,7 +169,7 @@ func TestALeadThatIsLostAndWonAgainWhileWorkEndsIsHandedOverAllTheSame(t *testin
 	require.NotEqual(t, g.me, *goose)
 }
 
-// handingOver gives a flock whose goose hands over, and waits for work that does not end.
+// handingOver returns a flock whose goose hands over, and waits for work that does not end.
 func handingOver(t *testing.T) (f *testFlock, g *testAgent, goose *election.ID, ended *bool) {
 	f = flockOf(t, 3)
 	g = f.goose("")

@@ -18,7 +18,7 @@ func refusedBy(t *testing.T, code Code, err error) {
 	require.Equal(t, code, r.Code)
 }
 
-// leaves begins to leave, and tells what became of it.
+// leaves begins to leave, and returns the result.
 func (a *testAgent) leaves(force bool) (err *error, done *bool) {
 	err, done = new(error), new(bool)
 	require.NoError(a.f.t, a.Leave(force, func(why error) { *err, *done = why, true }))

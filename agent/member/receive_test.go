@@ -13,7 +13,7 @@ import (
 	"duckduckgoose/wire"
 )
 
-// frameFrom gives a datagram of an agent as it would send it now.
+// frameFrom returns a datagram of an agent as it would send it now.
 func frameFrom(from *testAgent, to election.ID, messages ...wire.Message) *wire.Frame {
 	f := &wire.Frame{FlockID: from.FlockID(), To: to, Messages: messages}
 	from.Stamp(f)

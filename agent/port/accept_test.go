@@ -44,7 +44,7 @@ func TestAcceptPausesEverLongerWithoutFileDescriptorsAndSaysSoOnce(t *testing.T)
 		accepted := 0
 		acceptAll(l, l.closed, &quietlog.Log{Out: slog.New(slog.NewTextHandler(&log, nil))}, func(c net.Conn) {
 			if accepted++; accepted == 2 {
-				l.fail = len(l.tries) + 1 // once more, and the pause begins anew
+				l.fail = len(l.tries) + 1 // once more, and the pause starts again
 			}
 			if accepted == 3 {
 				close(l.closed)

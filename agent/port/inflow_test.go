@@ -63,7 +63,7 @@ func TestTheHostWithTheMostStreamsGivesUpItsOldest(t *testing.T) {
 	_, err := greedy[0].Conn.Write([]byte{1})
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 
-	// Whoever closes gives its place free.
+	// A stream that closes frees its place.
 	for _, s := range greedy {
 		require.NoError(t, s.Close())
 	}

@@ -141,7 +141,7 @@ func (w *witness) after() {
 	}
 }
 
-// operations tells how many operations a whole live takes.
+// operations returns how many operations a whole life takes.
 func operations(t *testing.T) int {
 	w := newWitness(t, 0, "nothing fails")
 	require.NoError(t, w.live())
@@ -284,7 +284,7 @@ func TestCrashesOfEveryKindInARow(t *testing.T) {
 	}
 }
 
-// What stands between a request and its vote: one write and one sync.
+// Between a request and its vote there is one write and one sync.
 func TestSaveIsOneWriteAndOneSync(t *testing.T) {
 	w := newWitness(t, 1, "counting")
 	require.NoError(t, w.open())

@@ -23,7 +23,7 @@ const (
 	stateFile = dir + "/state"
 )
 
-// settled gives a disk at rest after a few saves, and its state.
+// settled returns a disk at rest after a few saves, and its state.
 func settled(t *testing.T) (*memfs.FS, store.State) {
 	disk := memfs.New(1)
 	st, err := store.Open(dir, disk)

@@ -65,7 +65,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	counted := map[*local][2]time.Duration{} // the lease as it should be, and as the ack has it
 	newest := map[*life]uint64{}             // round sent
 	node := func(l *life, number uint64) *election.Node { return l.member.Elections()[number].Node() }
-	// again has a node begin anew with another record, which has nothing to wait for.
+	// again restarts a node with another record, which has nothing to wait for.
 	again := func(l *life, n *election.Node, rec election.Record) {
 		*n = election.New(election.Settings{
 			ID: l.id, Life: l.meta.Life, Heartbeat: l.timing.Heartbeat, Lease: l.timing.Lease, Eps: l.timing.Lease / 50,

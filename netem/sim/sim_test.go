@@ -14,7 +14,7 @@ import (
 	"duckduckgoose/netem/schedule"
 )
 
-// budget gives how many seeds a test may run: n, ten times as many with -sim.long.
+// budget returns how many seeds a test may run: n, ten times as many with -sim.long.
 func budget(n int) int {
 	if *long {
 		return 10 * n

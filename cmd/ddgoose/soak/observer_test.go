@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// stage is an observer of three agents whose past the test tells.
+// stage is an observer of three agents; the test makes their past.
 type stage struct {
 	*observer
 	start time.Duration
