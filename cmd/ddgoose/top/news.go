@@ -14,9 +14,21 @@ type News struct {
 	known  bool
 	goose  Goose // of the last period that was told
 	voters int
-	note   string    // the last one told: what all say need not be told for each
+	note   string // the last one told: what all say need not be told for each
+	notes  map[string]noted
 	lost   time.Time // since when there is no goose; zero: there is one, or never was
 }
+
+// noted is an agent's note; "": none.
+type noted struct {
+	note  string
+	since time.Time
+	told  bool
+}
+
+// lasting is how long a note must stand to be told: a founding, for example, is over in
+// a moment.
+const lasting = time.Second
 
 // Tell returns a line for every change since the last picture.
 func (n *News) Tell(p Picture) (lines []string) {
@@ -45,6 +57,7 @@ func (n *News) Tell(p Picture) (lines []string) {
 			say("%s is not listed any more", name)
 		}
 	}
+	n.tellNotes(&p, say)
 	n.tellGoose(&p, say)
 	if p.Faults != n.last.Faults {
 		say("faults: %s", cmp.Or(p.Faults, "none"))
@@ -78,10 +91,26 @@ func (n *News) tellAgent(old, now *Agent, say func(string, ...any)) {
 			say("%s is revived", now.Name)
 		}
 	}
-	if old.State == StateUp && now.Note != old.Note && now.Note != n.note && now.Note != "" {
-		say("%s: %s", now.Name, now.Note)
-		n.note = now.Note
+}
+
+// tellNotes tells the notes that last.
+func (n *News) tellNotes(p *Picture, say func(string, ...any)) {
+	notes := map[string]noted{}
+	for i := range p.Agents {
+		a := &p.Agents[i]
+		is := n.notes[a.Name]
+		if a.State != StateUp || a.Note != is.note {
+			is = noted{note: a.Note, since: p.At}
+		}
+		if a.State == StateUp && a.Note != "" && !is.told && p.At.Sub(is.since) >= lasting {
+			if is.told = true; a.Note != n.note {
+				say("%s: %s", a.Name, a.Note)
+				n.note = a.Note
+			}
+		}
+		notes[a.Name] = is
 	}
+	n.notes = notes
 }
 
 func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
