@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/election"
 )
@@ -68,9 +69,9 @@ func (a *Agent) endsNetem(rules string) string {
 	var heal, replace string
 	for rule := range strings.SplitSeq(rules, "; ") {
 		if peers, cut := strings.CutSuffix(rule, ": cut"); cut && !strings.Contains(peers, "*") {
-			heal = "ddgoose flock heal --dir " + dir
+			heal = "ddgoose flock heal --dir " + api.Quoted(dir)
 		} else {
-			replace = "ddgoose flock netem '' --dir " + dir
+			replace = "ddgoose flock netem '' --dir " + api.Quoted(dir)
 		}
 	}
 	return strings.Trim(heal+"; "+replace, "; ")

@@ -31,6 +31,17 @@ func Clean(s string) string {
 	}, s)
 }
 
+// Quoted returns a word as a shell reads it.
+func Quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:=,@+%", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // EscapeJSON escapes characters of valid JSON that could control a terminal, as \u:
 // encoding/json leaves C1 and bidi controls as they are. The value stays the same.
 func EscapeJSON(line []byte) []byte {

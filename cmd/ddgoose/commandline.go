@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"duckduckgoose/agent/api"
 )
 
 // commandLine keeps the flags that were given.
@@ -41,25 +43,14 @@ func pasteable(command string, line map[string][]string, args ...string) string 
 			if w == "true" || w == "false" {
 				command += "=" + w // a switch takes no word of its own
 			} else {
-				command += " " + quoted(w)
+				command += " " + api.Quoted(w)
 			}
 		}
 	}
 	for _, arg := range args {
-		command += " " + quoted(arg)
+		command += " " + api.Quoted(arg)
 	}
 	return command
-}
-
-// quoted is a word as a shell takes it.
-func quoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:=,@+%", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // noArguments refuses arguments.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
@@ -118,7 +119,7 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	if o.Empty = o.Dir == ""; o.Empty {
 		o.Dir = flockDir()
 	} else {
-		o.DirFlag = " --dir " + quoted(o.Dir)
+		o.DirFlag = " --dir " + api.Quoted(o.Dir)
 	}
 	if err := o.Check(); err != nil {
 		return usage("%w", err)
@@ -151,7 +152,7 @@ func commandName(binary string) string {
 			return name
 		}
 	}
-	return quoted(os.Args[0])
+	return api.Quoted(os.Args[0])
 }
 
 // flockPlace finds this program for the agents of a flock, and makes a folder for
