@@ -490,3 +490,35 @@ func TestRunOfAContainer(t *testing.T) {
 	require.Equal(t, 1, f.ended(f.start("a", []string{"--container", "web"})))
 	require.Contains(t, f.log(), "ddgoose: container web: its restart policy always")
 }
+
+// TestTheLastWordsOfAGuardCount: it was killed while its engine started the container once
+// more, and run learns of its death before it has read of that start.
+func TestTheLastWordsOfAGuardCount(t *testing.T) {
+	e := newFakeEngine(t)
+	heir := e.web(&notes{})
+	ended := &processes{cgroup: cgroup{filepath.Join(t.TempDir(), "removed")}}
+	heir.learn(traces{Procs: ended, Whole: true}) // of the start before
+	r := &runner{managed: heir, left: &crowd{left: 1}}
+	w := &warden{reports: make(chan report, 1)}
+	w.reports <- report{Traces: &traces{Starting: true}}
+	close(w.reports)
+	e.set(func() { e.running, e.immortal = true, true })
+	buried := make(chan struct{})
+	go func() {
+		defer close(buried)
+		r.bury(w)
+	}()
+	soon(t, "more than one kill, or an end of that", func() bool {
+		select {
+		case <-buried:
+			return true
+		default:
+			return e.count("POST kill") > 1
+		}
+	})
+	require.True(t, e.runs())
+	require.Greater(t, e.count("POST kill"), 1, "it runs, so it is not gone")
+	e.set(func() { e.immortal = false })
+	<-buried
+	require.False(t, e.runs())
+}

@@ -102,6 +102,19 @@ func (l *link) say(m any) {
 	})
 }
 
+// beat sends a sign of life, unless the other end has something to read still: it may be
+// stopped, and what must be known needs the room.
+func (l *link) beat(m any) {
+	raw, err := l.conn.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	unread := 0
+	if raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }) == nil && err == nil && unread == 0 {
+		l.say(m)
+	}
+}
+
 // sayLast sends the message that says how all ended, and waits until the other end takes
 // it or is gone.
 func (l *link) sayLast(m any) { _, _ = l.conn.Write(pack(m)) }

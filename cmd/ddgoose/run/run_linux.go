@@ -191,7 +191,7 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 		case m, ok := <-reports:
 			if !ok { // the guard is gone, though nobody may have told of its end yet
 				reports = nil
-				r.bury()
+				r.bury(w)
 				if w.working {
 					w.spare = fmt.Sprintf("; all was gone with %v of the lease left", w.left())
 				}
@@ -213,14 +213,11 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 				r.giveUp(w)
 			}
 			if left := w.left(); w.hung() {
-				r.bury()
+				r.bury(w)
 				r.note("the guard did not answer: its work was ended; killed with %v left; all was gone with %v of the lease left", left, w.left())
 			}
 		case status := <-w.exit:
-			r.bury()
-			for m := range w.reports {
-				r.hear(w, m)
-			}
+			r.bury(w)
 			if status.Signaled() {
 				return status.Signal().String()
 			}
@@ -229,16 +226,26 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 	}
 }
 
-// bury kills the guard and all that it ran.
-func (r *runner) bury() {
+// bury kills the guard and all that it ran, and hears the guard's last words: of a start of
+// what a manager runs, perhaps.
+func (r *runner) bury(w *warden) {
 	if r.managed != nil {
 		r.managed.doubt() // a dead guard kills nothing
 		r.managed.kill()
 	}
 	bury(r.left, func() {})
-	if r.managed != nil {
-		bury(r.managed, func() {})
+	started := false
+	for m := range w.reports { // nobody is left who could hold the link open
+		started = started || m.Traces != nil
+		r.hear(w, m)
 	}
+	if r.managed == nil {
+		return
+	}
+	if started {
+		r.managed.doubt()
+	}
+	bury(r.managed, func() {})
 }
 
 // note tells people something.
@@ -249,7 +256,7 @@ func (r *runner) note(format string, args ...any) {
 // stop tells the guard to end; the third time it does not ask.
 func (r *runner) stop(w *warden) {
 	if r.asked++; r.asked > 2 {
-		r.bury()
+		r.bury(w)
 		return
 	}
 	w.link.say(order{Stop: true, Now: r.asked > 1})
@@ -277,7 +284,7 @@ func (r *runner) patience(w *warden) time.Duration {
 // giveUp tells the guard that Try is over. A guard that does not end then is killed.
 func (r *runner) giveUp(w *warden) {
 	if w.gaveUp {
-		r.bury()
+		r.bury(w)
 		return
 	}
 	w.gaveUp = true

@@ -69,12 +69,7 @@ func TestTryEndsWhateverTheAgentAnswers(t *testing.T) {
 
 // TestALinksLastMessageIsNotDropped: without it run would start another guard, and CMD again.
 func TestALinksLastMessageIsNotDropped(t *testing.T) {
-	run, theirs, err := newPair()
-	require.NoError(t, err)
-	defer run.close()
-	guard, err := newLink(theirs)
-	require.NoError(t, err)
-	defer guard.close()
+	run, guard := pair(t)
 	for range 10_000 { // run is stopped
 		guard.say(report{Killing: true})
 	}

@@ -115,7 +115,7 @@ func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration)
 		left := left()
 		if left <= 0 {
 			began := boottime.Now()
-			bury(g.actor, func() { g.link.say(report{Killing: true}) })
+			bury(g.actor, func() { g.link.beat(report{Killing: true}) })
 			g.graves.saw(min(boottime.Now()-began, length)) // more says that the machine stood still
 			g.kill = fmt.Sprintf("; killed with %v left", (time.Duration(g.until.Load()) - began).Round(time.Millisecond))
 			return
