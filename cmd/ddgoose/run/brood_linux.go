@@ -185,6 +185,7 @@ func (b *brood) kill() {
 	if b.into != nil && b.starting.Load() {
 		b.into.remove() // the kernel starts nothing in it from here on
 	}
+	liftFolders(b.cgroup.folders())
 	if kills := b.kills.Add(1); !killed || kills > reapKills && !b.cgroup.populated() {
 		b.signal(unix.SIGKILL)
 	}

@@ -62,7 +62,11 @@ func (p *processes) killable() bool {
 // it stops all, so that nothing is born meanwhile, and kills what it finds. What has
 // been born all the same the next call finds.
 func (p *processes) kill() {
-	if p == nil || p.cgroup.kill() {
+	if p == nil {
+		return
+	}
+	defer func() { liftFolders(p.folders()) }()
+	if p.cgroup.kill() {
 		return
 	}
 	defer p.freeze()()

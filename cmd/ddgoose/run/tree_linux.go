@@ -143,6 +143,9 @@ func signalAll(sig unix.Signal, started int, led bool) (found int) {
 		if !reached[p.group] {
 			signalOne(p, self, sig)
 		}
+		if sig == unix.SIGKILL {
+			liftProcess(p)
+		}
 	})
 	return found
 }
