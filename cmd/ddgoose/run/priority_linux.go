@@ -21,7 +21,17 @@ func hasten(starter int) {
 		return // a person has chosen
 	}
 	raise(starter)
+	raiseSession()
 	lockMemory()
+}
+
+// raiseSession does for this process's session what raise does within it: Linux may share
+// processors out among sessions first, and knows no priorities between them but this. A
+// session that others lead is left alone.
+func raiseSession() {
+	if leader, err := unix.Getsid(0); err == nil && leader == os.Getpid() {
+		_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(int(favoured.Nice))), 0) // it may not, or the kernel has none
+	}
 }
 
 // raise favours all threads of this process, if it may.

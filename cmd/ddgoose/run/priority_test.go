@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,12 +54,26 @@ func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
 				return true
 			})
 		}
+		if guards := sessionOf(t, strconv.Itoa(f.guard("a"))); guards != "" { // it leads a session, and so does the command
+			require.Equal(t, []string{"-20", "0"}, []string{guards, sessionOf(t, f.text(out))})
+		}
 		attr := attrOf(t, f.text(out))
 		want := min(attrOf(t, "0").Nice+nice, 19)
 		require.Equal(t, []any{uint32(unix.SCHED_NORMAL), want, uint64(0)}, []any{attr.Policy, attr.Nice, attr.Flags & unix.SCHED_FLAG_RESET_ON_FORK})
 		require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
 		require.Equal(t, CodeStopped, f.ended(p), f.log())
 	}
+}
+
+// sessionOf gives the priority of a process's session, as the kernel shows it; "": sessions have none here.
+func sessionOf(t *testing.T, pid string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + pid + "/autogroup")
+	if err != nil {
+		return ""
+	}
+	_, nice, _ := strings.Cut(strings.TrimSpace(string(text)), " nice ")
+	return nice
 }
 
 func attrOf(t *testing.T, thread string) *unix.SchedAttr {
