@@ -71,7 +71,7 @@ func (b *bridge) handOver() {
 func (b *bridge) logSpare() {
 	spare := map[string][]time.Duration{}
 	for _, g := range b.guests {
-		for _, found := range regexp.MustCompile(`(token \d+: stopped)?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(read(b.t, g.log.Name()), -1) {
+		for _, found := range regexp.MustCompile(`(?m)^(?:.*(token \d+: stopped))?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(read(b.t, g.log.Name()), -1) {
 			left, err := time.ParseDuration(found[2])
 			require.NoError(b.t, err)
 			by := "its guard"

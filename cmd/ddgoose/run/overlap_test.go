@@ -193,11 +193,12 @@ func copyFile(t *testing.T, from, to string) {
 	require.NoError(t, os.WriteFile(to, text, 0o755))
 }
 
-// burn uses processors until the test ends.
+// burn uses processors until the test ends. Linux shares processors out among sessions first,
+// so each burner has one of its own: all in one would be a load of 1.
 func (f *farm) burn(processes int) {
 	for range processes {
 		cmd := exec.Command("sh", "-c", "while :; do :; done")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 		require.NoError(f.t, f.spawn.Start(cmd))
 		f.t.Cleanup(func() {
 			_ = cmd.Process.Kill()
@@ -210,7 +211,7 @@ func (f *farm) burn(processes int) {
 // by the guard, or by run because its guard did not.
 func (f *farm) logSpare() {
 	spare := map[string][]time.Duration{}
-	for _, found := range regexp.MustCompile(`(token \d+: stopped)?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^(?:.*(token \d+: stopped))?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
 		left, err := time.ParseDuration(found[2])
 		require.NoError(f.t, err)
 		by := "its guard"
