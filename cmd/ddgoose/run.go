@@ -54,7 +54,8 @@ or in a unit with Delegate=yes, this command makes a cgroup (version 2, Linux 5.
 Elsewhere it kills one by one, so thousands of processes end earlier in the lease, and CMD gains no privileges by sudo
 unless this command runs as root. As root (or with CAP_SYS_NICE) this command and its guard, not CMD, run at nice -20.
 They measure how late the machine wakes them, and kill that much earlier. If that is too late for any lease, the agent
-steps down, and this command waits until the machine is faster.
+steps down, and this command waits until the machine is faster. Root's CMD is killed in time at any priority; that of a
+plain user may end late if it has a low one (nice) and the machine is busy.
 
 Two of these commands beside one agent and election run one at a time: the second waits for the first. With --share
 they run together.

@@ -53,7 +53,9 @@ func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
 				}
 				return true
 			})
+			require.Equal(t, os.Geteuid() == 0, lockedMemory(t, strconv.Itoa(pid)) != "0", "a plain user may lock little")
 		}
+		require.Equal(t, "0", lockedMemory(t, f.text(out)))
 		if guards := sessionOf(t, strconv.Itoa(f.guard("a"))); guards != "" { // it leads a session, and so does the command
 			require.Equal(t, []string{"-20", "0"}, []string{guards, sessionOf(t, f.text(out))})
 		}
@@ -63,6 +65,16 @@ func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
 		require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
 		require.Equal(t, CodeStopped, f.ended(p), f.log())
 	}
+}
+
+// lockedMemory gives how many kB of a process's memory stay in memory.
+func lockedMemory(t *testing.T, pid string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + pid + "/status")
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(text), "VmLck:")
+	require.True(t, found)
+	return strings.Fields(after)[0]
 }
 
 // sessionOf gives the priority of a process's session, as the kernel shows it; "": sessions have none here.
