@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -116,6 +117,7 @@ var (
 	overlapFor     = flag.Duration("overlap.for", 0, "force no more changes after this long; 0: all")
 	overlapCrowd   = flag.Int("overlap.crowd", 0, "how many more processes each command of TestNoTwoCommandsAreAliveAtOnce has")
 	overlapLease   = flag.Duration("overlap.lease", 0, "the length of a lease; 0: the profile's")
+	overlapNice    = flag.Int("overlap.nice", 0, "the nice value of each command of TestNoTwoCommandsAreAliveAtOnce")
 	overlapLoad    = flag.Int("overlap.load", 0, "how many processes do nothing but use a processor meanwhile")
 )
 
@@ -126,7 +128,7 @@ func TestNoTwoCommandsAreAliveAtOnce(t *testing.T) {
 	f := newFarm(t, flock.Options{Agents: 3, Lease: *overlapLease, Heartbeat: *overlapLease / 10})
 	f.burn(*overlapLoad)
 	for i, name := range f.flock.Names() {
-		var flags, command = []string{"--grace", "300ms"}, []string{self(t)}
+		var flags, command = []string{"--grace", "300ms"}, []string{"nice", "-n", strconv.Itoa(*overlapNice), self(t)}
 		if *overlapCrowd > 0 {
 			command = append(command, fmt.Sprintf("crowd=%d", *overlapCrowd))
 		}

@@ -192,9 +192,6 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 			if !ok { // the guard is gone, though nobody may have told of its end yet
 				reports = nil
 				r.bury(w)
-				if w.working {
-					w.spare = fmt.Sprintf("; all was gone with %v of the lease left", w.left())
-				}
 				break
 			}
 			r.hear(w, m)
@@ -214,7 +211,7 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 			}
 			if left := w.left(); w.hung() {
 				r.bury(w)
-				r.note("the guard did not answer: its work was ended; killed with %v left; all was gone with %v of the lease left", left, w.left())
+				r.note("the guard did not answer; killed with %v left", left)
 			}
 		case status := <-w.exit:
 			r.bury(w)
@@ -239,13 +236,16 @@ func (r *runner) bury(w *warden) {
 		started = started || m.Traces != nil
 		r.hear(w, m)
 	}
-	if r.managed == nil {
-		return
+	if r.managed != nil {
+		if started {
+			r.managed.doubt()
+		}
+		bury(r.managed, func() {})
 	}
-	if started {
-		r.managed.doubt()
+	if w.working {
+		w.working, r.idle = false, boottime.Now()
+		w.spare = fmt.Sprintf("; all was gone with %v of the lease left", w.left())
 	}
-	bury(r.managed, func() {})
 }
 
 // note tells people something.

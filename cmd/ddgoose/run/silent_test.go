@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -125,4 +126,17 @@ func TestGuardIsLookedAtWhenItCanBeJudged(t *testing.T) {
 	} {
 		require.Equal(t, c.want*time.Millisecond, d.judged(c.now*time.Millisecond, c.heard*time.Millisecond), "%v", c)
 	}
+}
+
+// TestAGuardThatWasKilledIsNotMissedAgain: the kernel may take a second to tell of its end.
+func TestAGuardThatWasKilledIsNotMissedAgain(t *testing.T) {
+	now := boottime.Now()
+	r := &runner{left: &crowd{left: 1}}
+	w := &warden{reports: make(chan report), working: true, looked: now, deadline: deadline{Token: 7, Until: now, Length: time.Hour}}
+	close(w.reports)
+	require.True(t, w.hung())
+	r.bury(w)
+	require.False(t, w.hung())
+	require.Contains(t, w.spare, "of the lease left")
+	require.GreaterOrEqual(t, r.idle, now, "--try counts from here")
 }
