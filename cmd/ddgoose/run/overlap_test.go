@@ -210,26 +210,32 @@ func (f *farm) burn(processes int) {
 }
 
 // logSpare logs how much of the lease was left when all was gone, as the runs say: ended
-// by the guard, or by run because its guard did not.
+// by the guard, or by run because its guard did not. It also logs how long kills took.
 func (f *farm) logSpare() {
-	spare := map[string][]time.Duration{}
-	for _, found := range regexp.MustCompile(`(?m)^(?:.*(token \d+: stopped))?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
-		left, err := time.ParseDuration(found[2])
+	times := map[string][]time.Duration{}
+	duration := func(text string) time.Duration {
+		d, err := time.ParseDuration(text)
 		require.NoError(f.t, err)
-		by := "its guard"
+		return d
+	}
+	for _, found := range regexp.MustCompile(`(?m)^(?:.*(token \d+: stopped))?(?:.*killed with (\S+) left)?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(f.log(), -1) {
+		left, by := duration(found[3]), "of the lease were left at ends by its guard"
 		if found[1] == "" {
-			by = "run"
+			by = "of the lease were left at ends by run"
 		}
-		spare[by] = append(spare[by], left)
+		times[by] = append(times[by], left)
 		if left < 0 {
 			f.t.Logf("late: %s", found[0])
 		}
+		if found[2] != "" {
+			times["a kill took"] = append(times["a kill took"], duration(found[2])-left)
+		}
 	}
-	require.NotEmpty(f.t, spare)
-	for by, all := range spare {
+	require.NotEmpty(f.t, times)
+	for what, all := range times {
 		slices.Sort(all)
-		f.t.Logf("of the lease were left at %d ends by %s: least %v, 1 %% %v, 10 %% %v, median %v, most %v", len(all), by,
-			all[0], all[len(all)/100], all[len(all)/10], all[len(all)/2], all[len(all)-1])
+		at := func(percent int) time.Duration { return all[(len(all)-1)*percent/100] }
+		f.t.Logf("%s: %d times, least %v, 1 %% %v, 10 %% %v, median %v, 90 %% %v, 99 %% %v, most %v", what, len(all), at(0), at(1), at(10), at(50), at(90), at(99), at(100))
 	}
 }
 

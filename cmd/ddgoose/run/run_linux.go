@@ -33,6 +33,7 @@ type warden struct {
 	exit    <-chan syscall.WaitStatus
 	reports chan report // closed when the guard has closed the link
 
+	buried   bool // nothing is left of it
 	working  bool
 	begun    bool          // CMD has, or will have
 	deadline deadline      // the newest
@@ -226,6 +227,10 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 // bury kills the guard and all that it ran, and hears the guard's last words: of a start of
 // what a manager runs, perhaps.
 func (r *runner) bury(w *warden) {
+	if w.buried {
+		return
+	}
+	w.buried = true
 	if r.managed != nil {
 		r.managed.doubt() // a dead guard kills nothing
 		r.managed.kill()
@@ -273,7 +278,7 @@ func (r *runner) limit() time.Duration { return max(*r.opts.Try, lead.SilentTry)
 // patience is how long until this run gives up.
 func (r *runner) patience(w *warden) time.Duration {
 	switch {
-	case r.opts.Try == nil || w.working:
+	case r.opts.Try == nil || w.working || w.buried:
 		return math.MaxInt64
 	case w.gaveUp:
 		return r.idle + r.limit() + overtime - boottime.Now()

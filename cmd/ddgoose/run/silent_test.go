@@ -3,6 +3,7 @@
 package run
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -131,7 +132,8 @@ func TestGuardIsLookedAtWhenItCanBeJudged(t *testing.T) {
 // TestAGuardThatWasKilledIsNotMissedAgain: the kernel may take a second to tell of its end.
 func TestAGuardThatWasKilledIsNotMissedAgain(t *testing.T) {
 	now := boottime.Now()
-	r := &runner{left: &crowd{left: 1}}
+	try := time.Duration(0)
+	r := &runner{opts: Options{Work: Work{Try: &try}}, left: &crowd{left: 1}}
 	w := &warden{reports: make(chan report), working: true, looked: now, deadline: deadline{Token: 7, Until: now, Length: time.Hour}}
 	close(w.reports)
 	require.True(t, w.hung())
@@ -139,4 +141,6 @@ func TestAGuardThatWasKilledIsNotMissedAgain(t *testing.T) {
 	require.False(t, w.hung())
 	require.Contains(t, w.spare, "of the lease left")
 	require.GreaterOrEqual(t, r.idle, now, "--try counts from here")
+	r.idle = 0
+	require.Equal(t, time.Duration(math.MaxInt64), r.patience(w), "nothing is left to be given up")
 }
