@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shownBy names the tests that show each row of the tables "what happens" in
-// the handbook of the commands, by the row's first cell.
+// shownBy names the tests that show each row of the tables "what happens" in the handbook of
+// the commands, and "what fails" in the README, by the row's first cell.
 var shownBy = map[string][]string{
 	"the lease is not renewed (the agent is dead, stopped or cut off; its socket is gone)": {
 		"TestAllIsGoneBeforeTheLeaseCanEnd", "TestNoTwoCommandsAreAliveAtOnce", "TestKillComesWhenTheLeaseSaysThoughStopIsBusy",
@@ -47,18 +47,27 @@ var shownBy = map[string][]string{
 	"the machine sleeps, or its virtual machine is paused, and wakes later": {"TestTheBootClockJudgesTheLease", "TestOneHostHasTheVirtualAddress"},
 	"keepalived: the process is killed or hangs, or both sides are cut off": {"TestKeepalivedThatIsKilledLeavesItsAddress"},
 	"vip-manager: the process is killed or hangs":                           {"TestVIPManagerThatIsKilledLeavesItsAddress"},
+
+	"nothing (a planned change)":            {"TestNoTwoCommandsAreAliveAtOnce", "TestOneHostHasTheVirtualAddress"},
+	"the agent, its machine or its network": {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestNoTwoCommandsAreAliveAtOnce", "TestOneHostHasTheVirtualAddress"},
+	"`run` or `vip` is killed or hangs":     {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestOneHostHasTheVirtualAddress"},
+	"its guard is killed, too":              {"TestKilledRunAndGuardLeaveNothing", "TestOneHostHasTheVirtualAddress"},
+	"all of them and the agent hang":        {"TestOneHostHasTheVirtualAddress", "TestTheKernelRemovesWhatNoLeaseRenews"},
 }
 
 func TestEveryRowOfWhatHappensHasATest(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
+	handbook, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
+	readme, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	text := string(handbook) + string(readme)
 	rows, inTable := map[string]bool{}, false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		cells := strings.Split(line, "|")
 		switch {
 		case len(cells) < 3:
 			inTable = false
-		case strings.TrimSpace(cells[1]) == "what happens":
+		case strings.TrimSpace(cells[1]) == "what happens" || strings.TrimSpace(cells[1]) == "what fails":
 			inTable = true
 		case inTable && !strings.HasPrefix(cells[1], "---"):
 			rows[strings.TrimSpace(cells[1])] = true
@@ -69,7 +78,7 @@ func TestEveryRowOfWhatHappensHasATest(t *testing.T) {
 		require.NotEmpty(t, shownBy[row], "no test is named for the row %q", row)
 	}
 	for row, names := range shownBy {
-		require.True(t, rows[row], "the handbook has no row %q", row)
+		require.True(t, rows[row], "no table has the row %q", row)
 		for _, name := range names {
 			require.True(t, tests[name], "row %q names %s, which is no test", row, name)
 		}
