@@ -11,8 +11,8 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// Absence is the flock's knowledge: with a change of goose every 20 s a voter
-// that had been dead for minutes stayed one.
+// Every goose reports how long voters have been absent. Without that, a dead voter
+// stayed one while the goose changed every 20 s.
 func TestADeadVoterIsReplacedThoughTheGooseKeepsChanging(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)

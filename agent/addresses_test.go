@@ -12,8 +12,8 @@ import (
 
 func telling(addr string) func(*Config) { return func(c *Config) { c.Advertise = addr } }
 
-// TestAnAddressThatTwoAgentsTellIsNamedAtBoth has two machines tell the address
-// that both have, as that of a bridge for containers.
+// TestAnAddressThatTwoAgentsTellIsNamedAtBoth makes two machines announce an address
+// that both have, such as that of a container bridge.
 func TestAnAddressThatTwoAgentsTellIsNamedAtBoth(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a", joining("10.0.0.2"), expecting(2), telling("172.17.0.1"))
@@ -38,8 +38,8 @@ func TestALoopbackAddressIsNamedAtBoth(t *testing.T) {
 	})
 }
 
-// TestALostDiskIsNoAddressThatTwoTell starts an agent again without its disk:
-// gossip counts its former self as alive for a while, at the same address.
+// TestALostDiskIsNoAddressThatTwoTell starts an agent again without its disk: for a
+// while gossip counts its former self as alive, at the same address.
 func TestALostDiskIsNoAddressThatTwoTell(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)

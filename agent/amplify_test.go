@@ -15,12 +15,12 @@ import (
 	"duckduckgoose/wire"
 )
 
-// stranger is somebody on the network who knows all that agents show in clear.
+// stranger is a program without the key that knows everything agents show in clear.
 type stranger struct {
 	t              *testing.T
 	e              *memory.Endpoint
 	ring           *wire.Keyring
-	bytes, packets int // that came
+	bytes, packets int // received
 }
 
 func (f *testFlock) stranger(host int) *stranger {
@@ -33,7 +33,7 @@ func (f *testFlock) stranger(host int) *stranger {
 	return s
 }
 
-// send sends one frame of the stranger's, and returns its size.
+// send sends one frame, and returns its size.
 func (s *stranger) send(to *testAgent, f *wire.Frame) int {
 	s.t.Helper()
 	body, err := wire.AppendFrame(nil, f)
@@ -74,8 +74,8 @@ func (f *testFlock) provoke() {
 	}
 }
 
-// A stranger may give any address as its own. Without a key, who claims to be a
-// member takes its place: nothing can prevent that.
+// A stranger may claim any address as its own. Without a key it may also claim to be a
+// member: nothing can prevent that.
 func TestAStrangerIsNotAnswered(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without a key": nil, "with a key": {key('x')}} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (o *oneByOne) WriteTo(b []byte, to netip.AddrPort) error {
 	return nil
 }
 
-// atOnce is one that takes batches.
+// atOnce is a oneByOne that takes batches.
 type atOnce struct{ oneByOne }
 
 func (o *atOnce) WriteAll(b [][]byte, to []netip.AddrPort, failed func(int, error)) {

@@ -177,7 +177,7 @@ func TestAnAgentAheadIsAddedAtAHigherTerm(t *testing.T) {
 		gone := f.ducks()[0]
 		f.crash(gone)
 		f.settle(4)
-		// What it holds of terms is far ahead, as of one that campaigned alone.
+		// Its disk holds a term far ahead, as if it had campaigned alone.
 		f.agents[gone].edit(t, func(l *life) {
 			st := l.disk.State()
 			rec, _ := st.Record()

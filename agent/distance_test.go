@@ -22,7 +22,7 @@ func (f *testFlock) far(name, profile, delay string) {
 	})
 }
 
-// Rule 21: a candidate that does not know how far the others are waits long enough.
+// Rule 21: a candidate waits long enough although it does not know the distances.
 func TestFarAgentsElectAGoose(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		names := []string{"a", "b", "c"}
@@ -45,7 +45,7 @@ func TestFarAgentsElectAGoose(t *testing.T) {
 	})
 }
 
-// Two agents whose lease ends before an answer can come say so.
+// Two agents warn if their lease ends before an answer can come.
 func TestAgentsThatAreTooFarApartSaySo(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		for _, name := range []string{"a", "b", "c"} {

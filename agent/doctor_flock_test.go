@@ -27,7 +27,7 @@ func (f *testFlock) examine(name string, d time.Duration) (found api.Doctor) {
 	return found
 }
 
-// path returns what was found of one direction.
+// pathOf returns what doctor found about one direction.
 func pathOf(t *testing.T, d api.Doctor, from, to string) api.Path {
 	t.Helper()
 	for _, p := range d.Paths {
@@ -39,7 +39,7 @@ func pathOf(t *testing.T, d api.Doctor, from, to string) api.Path {
 	return api.Path{}
 }
 
-// findings joins those of a kind, one a line.
+// findings joins the findings of a kind, one a line.
 func findings(d api.Doctor, kind string) string {
 	var lines []string
 	for _, f := range d.Findings {
@@ -63,7 +63,8 @@ func testKey(n byte) []byte {
 	return k
 }
 
-// foundApart starts n agents that found a flock together, each on a machine of its own.
+// foundApart starts n agents, each on a machine of its own, that found a flock
+// together.
 func (f *testFlock) foundApart(n int) {
 	f.t.Helper()
 	for i := range n {
@@ -116,7 +117,7 @@ func TestDoctorTellsAOneWayCutFromATwoWayOne(t *testing.T) {
 		require.NotContains(t, findings(d, api.FindingTrouble), "nothing passes from a to b")
 		require.Equal(t, api.Yes, d.CanElect)
 
-		// Asked at a, which cannot speak to b, all is found as well.
+		// An agent that cannot talk to b finds everything, too.
 		d = f.examine("a", 2*time.Second)
 		require.Equal(t, 1.0, *pathOf(t, d, "b", "a").Loss)
 		require.Zero(t, *pathOf(t, d, "a", "b").Loss)
@@ -169,7 +170,7 @@ func TestDoctorInAPartitionTellsWhatIsMissing(t *testing.T) {
 	})
 }
 
-// busy makes an agent answer no questions until free is called.
+// busy keeps an agent from answering questions until free is called.
 func (f *testFlock) busy(name string) (free func()) {
 	r, err := f.agents[name].askable(context.Background())
 	require.NoError(f.t, err)
@@ -192,7 +193,7 @@ func TestDoctorNamesAnAgentThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// udpBlocked lets streams pass, and datagrams only to one address less.
+// udpBlocked lets streams pass, but no datagrams to one address.
 type udpBlocked struct {
 	Transport
 	to atomic.Pointer[netip.AddrPort]
@@ -229,7 +230,7 @@ func TestDoctorFindsUDPBlockedWhereTCPIsOpen(t *testing.T) {
 	})
 }
 
-// narrow loses all of a stream but its first packets.
+// narrow loses all packets of a stream but the first.
 type narrow struct {
 	Transport
 	on atomic.Bool
@@ -255,8 +256,8 @@ func (c *narrowConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestDoctorNamesASmallMTU has packets of full size lost
-// on the way from c, as a tunnel does when ICMP is dropped.
+// TestDoctorNamesASmallMTU loses packets of full size on the way from c, as a tunnel
+// does when ICMP is dropped.
 func TestDoctorNamesASmallMTU(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		var fromC *narrow
@@ -321,7 +322,7 @@ func TestProbesAreAnsweredOnceAndNeverToStrangers(t *testing.T) {
 		answered := func() uint64 { return f.agents["b"].counts.Of("probes_answered").Load() }
 		onLoop("b", func(l *life) {
 			for range 3 {
-				l.prober.Receive(&question) // a repeat, as a replay is
+				l.prober.Receive(&question) // a repeated question, as in a replay
 			}
 			require.EqualValues(t, 1, answered())
 			for session := range uint64(100) {

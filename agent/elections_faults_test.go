@@ -53,7 +53,7 @@ func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 	})
 }
 
-// Voters come and go while nobody contests an election; it must not lose its majority by that.
+// Voters come and go while no agent contests an election. It must keep its majority.
 func TestVotersOfAnElectionThatNobodyContestsFollowAllTheSame(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		for _, name := range []string{"a", "b"} {
@@ -81,7 +81,8 @@ func TestVotersOfAnElectionThatNobodyContestsFollowAllTheSame(t *testing.T) {
 	})
 }
 
-// A witness may contest an election and cannot lead it: that keeps nobody from caring for it.
+// A witness that contests an election cannot lead it, so another agent must still take
+// care of it.
 func TestAWitnessThatContestsStandsInNobodysWay(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		for _, name := range []string{"a", "b"} {
@@ -114,7 +115,8 @@ func TestAWitnessThatIsOneNoMoreLeadsWhatItContests(t *testing.T) {
 	})
 }
 
-// One that stops for long, for one election's work, takes up no other one meanwhile.
+// An agent whose stop takes long for one election's work takes up no other election
+// meanwhile.
 func TestAnAgentThatStopsTakesUpNoElection(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.foundWith(3, "x", "y")
@@ -127,7 +129,7 @@ func TestAnAgentThatStopsTakesUpNoElection(t *testing.T) {
 				return g == to
 			})
 		}
-		f.sleep(15 * time.Second) // nothing moves for the spread's sake any more
+		f.sleep(15 * time.Second) // no election moves any more
 		lead("x", "a")
 		lead("y", "b")
 		release := make(chan struct{})
@@ -172,7 +174,7 @@ func TestOneThatIsRevivedIsNotDeadInElectionsThatHaveNotBegun(t *testing.T) {
 	})
 }
 
-// One that has joined a flock shows which, though nobody has shown it a config.
+// An agent that has joined a flock shows that, even before it has a config.
 func TestOneThatJoinsAFlockWithoutAGooseShowsTheFlock(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -186,7 +188,7 @@ func TestOneThatJoinsAFlockWithoutAGooseShowsTheFlock(t *testing.T) {
 	})
 }
 
-// What was promised in any election is kept when a recovery ends it.
+// A recovery ends elections, but keeps the promises made in them.
 func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.foundWith(3, "x")
@@ -205,7 +207,7 @@ func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 	})
 }
 
-// A goose that is no voter of the flock any more, and cannot hand over, keeps the voters in step all the same.
+// A goose that is no longer a voter and cannot hand over still adjusts the voters.
 func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		three := func(c *Config) { c.Voters = 3 }
@@ -238,7 +240,7 @@ func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
 	})
 }
 
-// A goose that leaves, and cannot hand over, takes no majority with it.
+// A goose that leaves and cannot hand over does not cost the majority.
 func TestTheOnlyContestantLeaves(t *testing.T) {
 	for range 4 {
 		inFlock(t, func(t *testing.T, f *testFlock) {
@@ -259,7 +261,7 @@ func TestTheOnlyContestantLeaves(t *testing.T) {
 	}
 }
 
-// Nobody contests an election while most of its voters go.
+// Most voters of an election go while no agent contests it.
 func TestAVoterThatIsLeftAloneCares(t *testing.T) {
 	for range 6 {
 		inFlock(t, func(t *testing.T, f *testFlock) {
@@ -285,7 +287,8 @@ func TestAVoterThatIsLeftAloneCares(t *testing.T) {
 	}
 }
 
-// One that learns of an election late, while it has no goose, is shown its voters by the others.
+// An agent that hears late of an election without a goose learns its voters from the
+// others.
 func TestTheOnlyContestantMissedTheFounding(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)

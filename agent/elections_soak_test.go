@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestVirtualSoakOfFlags injects faults into agents that contest other elections at each of
-// their starts, some that the flock does not have yet: what somebody contests has
-// a goose in the end, and the voters of all follow.
+// TestVirtualSoakOfFlags injects faults into agents that contest other elections at
+// each start, some of which the flock does not have yet. In the end each contested
+// election has a goose, and the voters of all elections are the same.
 func TestVirtualSoakOfFlags(t *testing.T) {
 	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -36,7 +36,7 @@ func (s *soak) drawn(name string) (names []string) {
 	return names
 }
 
-// led demands a goose that contests it for each election that any agent contests.
+// led requires, for each contested election, a goose that contests it.
 func (s *soak) led() {
 	s.f.t.Helper()
 	for i := range 6 {
@@ -52,8 +52,8 @@ func (s *soak) led() {
 	}
 }
 
-// A recovery, while those that were lost come back one after the other with the
-// elections of before: no two geese at one moment, and tokens that only grow.
+// A recovery runs while lost agents come back one by one with their old elections:
+// there are never two geese at one moment, and tokens only grow.
 func TestRecoveriesOfElections(t *testing.T) {
 	for seed := range long(10) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {

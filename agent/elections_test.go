@@ -126,7 +126,7 @@ func TestSeveralElectionsEachHaveAGoose(t *testing.T) {
 		}
 		require.Empty(t, f.agents["a"].Status().Election)
 
-		// Terms are an election's own: a change in one moves no other.
+		// Terms belong to an election: a change in one moves no other.
 		before := f.agents["a"].Status().Token
 		mail := f.statusOf("a", "mail").Token
 		goose := f.gooseOf("backup")
@@ -328,7 +328,7 @@ func TestAStopHandsAllElectionsOver(t *testing.T) {
 	})
 }
 
-// A table that no majority has taken can be overridden: what it reserved never began.
+// A table that no majority has taken can be replaced: its elections never began.
 func TestATableThatWasNotTakenIsOverridden(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -378,7 +378,7 @@ func TestNamesOfElections(t *testing.T) {
 	require.ErrorContains(t, err, `no election "none" in this flock`)
 }
 
-// datagrams counts what all agents sent in a while.
+// datagrams counts what all agents send within d.
 func (f *testFlock) datagrams(d time.Duration) (datagrams, bytes float64) {
 	count := func() (n, b uint64) {
 		for _, name := range f.live() {
@@ -417,8 +417,8 @@ func TestAHundredElectionsCostLittleMoreThanFive(t *testing.T) {
 	require.LessOrEqual(t, hundredBytes, 10*oneBytes)
 }
 
-// While one table is under way, another that is wanted waits: what the node
-// takes is what it proposed first.
+// While one table is being committed, the next one waits: the node takes the first
+// proposal.
 func TestElectionsWantedAtOnceAreAllFounded(t *testing.T) {
 	for range 10 {
 		inFlock(t, func(t *testing.T, f *testFlock) {

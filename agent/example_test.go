@@ -20,8 +20,8 @@ func dataDir() string {
 	return dir
 }
 
-// An agent inside a program of one's own, in ten lines: it founds a flock, or
-// joins the one that Join names, and runs until its context ends.
+// An agent in ten lines: it founds a flock, or joins the one that Join names, and runs
+// until its context ends.
 func Example() {
 	dir := dataDir()
 	defer os.RemoveAll(dir)
@@ -75,13 +75,12 @@ type callbacks struct {
 	OnNewLeader      func(identity string)
 }
 
-// runOrDie is RunOrDie for those who come from there: OnStartedLeading is what
-// Lead calls, OnStoppedLeading is how that ends, and OnNewLeader comes from Watch.
-//
-// What differs: nobody else leads before OnStartedLeading has returned, or the
-// lease has run out, so it must return when its context ends; after a lost lease
-// Lead waits for the next time, where RunOrDie returns; OnStoppedLeading is called
-// only after OnStartedLeading; and there is a token, to be sent with each act.
+// runOrDie has the callbacks of RunOrDie. Lead calls OnStartedLeading, OnStoppedLeading
+// follows its end, and OnNewLeader comes from Watch. The differences: no other agent
+// leads before OnStartedLeading has returned or the lease has run out, so it must
+// return when its context ends. After a lost lease Lead waits for the next period,
+// where RunOrDie returns. OnStoppedLeading is called only after OnStartedLeading. And
+// there is a token, to be sent with each act.
 func runOrDie(ctx context.Context, a *agent.Agent, c callbacks) error {
 	go func() {
 		last := ""
@@ -95,7 +94,7 @@ func runOrDie(ctx context.Context, a *agent.Agent, c callbacks) error {
 	return a.Lead(ctx, func(ctx context.Context, _ agent.Lease) error {
 		defer c.OnStoppedLeading()
 		c.OnStartedLeading(ctx)
-		return nil // before ctx has ended this would end Lead: the work is done
+		return nil // otherwise Lead would end: the work is done
 	})
 }
 
@@ -135,9 +134,9 @@ func Example_clientGoCallbacks() {
 	// run: <nil>
 }
 
-// Lead calls work while this agent is the goose. Work stops when its context
-// ends, looks at what is left of the lease before each act, and sends the token
-// along, so that the one acted upon can refuse an older goose.
+// Lead calls work while this agent is the goose. Work stops when its context ends,
+// checks the rest of the lease before each act, and sends the token with it, so that
+// the receiver can refuse an older goose.
 func ExampleAgent_Lead() {
 	dir := dataDir()
 	defer os.RemoveAll(dir)

@@ -11,8 +11,8 @@ import (
 	"duckduckgoose/wire"
 )
 
-// Somebody who holds the key forges the last term, as a voter: nothing changes.
-// What it can do by many lesser leaps is told, and a recovery ends it.
+// A forger with the key forges the last term, as a voter: nothing changes. Many smaller
+// leaps are reported, and a recovery ends their effect.
 func TestForgedTermsEndNoFlock(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.keys = [][]byte{key('x')}
@@ -25,7 +25,7 @@ func TestForgedTermsEndNoFlock(t *testing.T) {
 		s.ring = ring
 		defer s.e.Close()
 		f.sleep(30 * time.Second) // names are on the disks
-		f.crash("a")              // the forger goes on in its place, as its next start
+		f.crash("a")              // the forger continues in its place, as its next start
 		forge := func(term uint64) {
 			for _, name := range []string{"b", "c"} {
 				to := f.agents[name]

@@ -222,7 +222,7 @@ func TestFreezesCrossAPartitionWhenItHeals(t *testing.T) {
 		f.sleep(time.Second)
 		require.True(t, f.frozen("a"), "it has not heard")
 		require.False(t, f.frozen("e"))
-		f.freezes("b", 3*time.Hour) // the newest, though by fewer
+		f.freezes("b", 3*time.Hour) // the newest, though fewer agents hear of it
 		f.heal()
 		f.allFrozen(true)
 		require.InDelta(t, 3, f.agents["e"].frozen(f.clock()).Hours(), 0.1)
@@ -238,7 +238,7 @@ func TestFreezesCrossAPartitionWhenItHeals(t *testing.T) {
 	})
 }
 
-// A clock that is wrong where a command is given must not make it an old one.
+// A wrong clock at the agent that gets a command must not make the command an old one.
 func TestTheNewestFreezeIsTheLastCommandWhateverTheClock(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -273,8 +273,7 @@ func TestWhatIsLeftOfAFreezeInWords(t *testing.T) {
 	}
 }
 
-// An agent that was not frozen forgot a thaw as it died, and believed the freeze
-// that this thaw had ended when it heard of it again.
+// A dead agent forgot a thaw, and so believed the thawed freeze again.
 func TestARevivalForgetsNoThaw(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)

@@ -11,8 +11,8 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// leadWith makes work that says its own grace run in the background, as a
-// process at the socket does.
+// leadWith runs work with a grace of its own in the background, as a process at the
+// socket does.
 func (f *testFlock) leadWith(name string, grace, linger time.Duration) *worker {
 	f.t.Helper()
 	w := &worker{f: f, name: name, linger: linger, end: make(chan error), started: make(chan struct{}, 64)}

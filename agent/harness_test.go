@@ -24,10 +24,9 @@ import (
 	"duckduckgoose/netem/transport"
 )
 
-// testFlock is a flock of whole agents, memberlist included, over a network in
-// memory; it lives in a synctest bubble, so its time is virtual. All waiting
-// goes through sleep and until, which judge the promises every millisecond as
-// readers see them.
+// testFlock is a flock of whole agents, memberlist included, over a network in memory.
+// It lives in a synctest bubble, so its time is virtual. Tests wait by sleep and until,
+// which check the promises every millisecond, as readers see them.
 type testFlock struct {
 	t      *testing.T
 	net    *memory.Network
@@ -51,13 +50,13 @@ type testAgent struct {
 	power  powerCut
 }
 
-// powerCut is a power cut that is to strike as an agent sends.
+// powerCut is a power cut that strikes while an agent sends.
 type powerCut struct {
 	armed atomic.Int64 // datagrams until it strikes; 0: not armed
 	off   atomic.Bool  // nothing leaves any more
 }
 
-// failing is the network of a machine whose power may fail.
+// failing is the network of a machine whose power may be cut.
 type failing struct {
 	Transport
 	a *testAgent
@@ -75,8 +74,8 @@ func (n failing) WriteTo(b []byte, to netip.AddrPort) error {
 	return n.Transport.WriteTo(b, to)
 }
 
-// state returns an agent's status without its counters, which cost more to gather than all the rest:
-// what is asked every millisecond does without them.
+// state returns an agent's status without its counters, which are slow to gather. It is
+// used every millisecond.
 func (a *testAgent) state() Status { return a.main.snapshots.Uncounted() }
 
 // inFlock runs a test of a flock in virtual time.
@@ -108,7 +107,7 @@ func (f *testFlock) addr(net, host int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(net), 0, 0, byte(host)}), 3825)
 }
 
-// config is what an agent is started with unless the test says otherwise.
+// config returns the default settings of an agent.
 func (f *testFlock) config(a *testAgent) Config {
 	cfg := Config{
 		Name: a.name, Bind: a.addr.String(), Insecure: true, DataDir: "/data", Socket: NoSocket, FS: a.disk, Flock: "test", Keys: f.keys,
@@ -128,7 +127,7 @@ func (f *testFlock) config(a *testAgent) Config {
 	return cfg
 }
 
-// start runs an agent; what it keeps on disk survives its restarts.
+// start runs an agent. Its disk survives its restarts.
 func (f *testFlock) start(name string, changes ...func(*Config)) *testAgent {
 	f.t.Helper()
 	a := f.agent(name)
@@ -185,7 +184,7 @@ func (f *testFlock) wait(name string) error {
 	return err
 }
 
-// crash ends an agent without a word, as kill -9 does.
+// crash ends an agent at once, as kill -9 does.
 func (f *testFlock) crash(name string) {
 	f.t.Helper()
 	require.NoError(f.t, f.agents[name].Die(0))
@@ -226,10 +225,10 @@ func (f *testFlock) close() {
 			}
 		}
 	}
-	time.Sleep(time.Minute) // memberlist's probes outlive its Shutdown by their time-outs
+	time.Sleep(time.Minute) // memberlist's probes outlive its Shutdown until they time out
 }
 
-// sleep lets time pass, and the promises be judged.
+// sleep lets time pass and checks the promises.
 func (f *testFlock) sleep(d time.Duration) {
 	f.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -259,7 +258,7 @@ func (f *testFlock) until(d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// await runs a command that waits, while the promises are judged.
+// await runs a command that waits, and checks the promises meanwhile.
 func (f *testFlock) await(command func() error) error {
 	f.t.Helper()
 	done := make(chan error, 1)
@@ -276,9 +275,9 @@ func (f *testFlock) await(command func() error) error {
 	return err
 }
 
-// judge asserts P1 to P3 as readers see them: in each election of each flock at
-// most one agent answers goose, one agent has a token, and no goose has an older
-// one than a goose before it.
+// judge checks P1 to P3 as readers see them: in each election of each flock at most one
+// agent answers goose, each token belongs to one agent, and no goose has an older token
+// than a goose before it.
 func (f *testFlock) judge() {
 	now := f.clock()
 	var seen map[string]string
@@ -334,7 +333,7 @@ func (f *testFlock) goose() string {
 	return ""
 }
 
-// ducks returns the other live agents.
+// ducks returns the live agents but the goose.
 func (f *testFlock) ducks() (names []string) {
 	goose := f.goose()
 	for _, name := range f.live() {
@@ -367,7 +366,7 @@ func (f *testFlock) live() (names []string) {
 	return names
 }
 
-// settle waits until all live agents name one goose and so many voters.
+// settle waits until all live agents name one goose, and this number of voters.
 func (f *testFlock) settle(voters int) {
 	f.t.Helper()
 	f.until(time.Minute, fmt.Sprintf("one goose and %d voters", voters), func() bool {
@@ -380,7 +379,7 @@ func (f *testFlock) settle(voters int) {
 	})
 }
 
-// allAlive waits until every live agent counts the live ones.
+// allAlive waits until every live agent counts all live agents.
 func (f *testFlock) allAlive() {
 	f.t.Helper()
 	f.until(time.Minute, "all see all", func() bool {
@@ -393,8 +392,8 @@ func (f *testFlock) allAlive() {
 	})
 }
 
-// gossiped counts the agents that gossip counts as alive at an agent, also those that do
-// not answer.
+// gossiped returns how many agents gossip counts as alive at an agent, including those
+// that do not answer.
 func (f *testFlock) gossiped(at string) (n int) {
 	for _, m := range f.agents[at].Members() {
 		if m.State == api.StateAlive || m.State == api.StateSuspect {
@@ -412,10 +411,10 @@ func (f *testFlock) warns(d time.Duration, name, words string) {
 	})
 }
 
-// voter reports whether an agent is one in its own eyes.
+// voter reports whether an agent shows itself as a voter.
 func (f *testFlock) voter(name string) bool { return f.agents[name].state().Voter }
 
-// cut lets nothing pass between the two groups, heal ends that.
+// cut cuts all links between the two groups; heal ends that.
 func (f *testFlock) cut(some, others []string) {
 	for _, pair := range [][2][]string{{some, others}, {others, some}} {
 		var rules []string

@@ -16,8 +16,8 @@ import (
 	"duckduckgoose/wire"
 )
 
-// rig is one life whose loop the test turns by hand, with a clock that it
-// sets, and four voters that grant whatever is asked.
+// rig is one life whose loop the test runs step by step. The test sets its clock, and
+// four voters grant every request.
 type rig struct {
 	l    *life
 	now  time.Duration
@@ -25,7 +25,7 @@ type rig struct {
 	in   wire.Frame
 	out  wire.Frame
 	body []byte
-	sent [][]byte // replies that wait; their memory is used again
+	sent [][]byte // replies that wait; their memory is reused
 	n    int
 	seq  map[election.ID]uint64
 }
@@ -85,7 +85,8 @@ func newRig(tb testing.TB, keys [][]byte) *rig {
 	return r
 }
 
-// turn lets a tenth of a heartbeat pass: what is due is sent, and all answers come.
+// turn lets a tenth of a heartbeat pass: due datagrams are sent, and all answers
+// arrive.
 func (r *rig) turn(tb testing.TB) {
 	r.now += r.l.cfg.Heartbeat / 10
 	r.loop(tb)
@@ -96,7 +97,7 @@ func (r *rig) turn(tb testing.TB) {
 	r.loop(tb)
 }
 
-// loop is one pass of the life's.
+// loop is one round of the life's loop.
 func (r *rig) loop(tb testing.TB) {
 	if _, err := r.l.turn(); err != nil {
 		tb.Fatal(err)
@@ -140,7 +141,7 @@ func (r *rig) answer(b []byte) {
 	r.n++
 }
 
-// look has the member look at everything now, and not again for 200 ms.
+// look makes the member look at everything now, and not again for 200 ms.
 func (r *rig) look(tb testing.TB) {
 	r.l.member.LookNow()
 	r.loop(tb)
@@ -152,7 +153,7 @@ func TestAHeartbeatRoundAllocatesNothing(t *testing.T) {
 	}
 	r := newRig(t, nil)
 	before := r.l.sent.Load()
-	// memberlist works beside it now and then: the smallest of some tries counts.
+	// memberlist works in the background, so the smallest of several tries counts.
 	least := 1e9
 	for range 20 {
 		r.look(t)

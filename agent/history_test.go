@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// ended returns how each period ended, by its token, as an agent has it.
+// ended returns how each period ended, by token, as an agent knows it.
 func (f *testFlock) ended(name string) map[uint64]string {
 	all := map[uint64]string{}
 	for _, p := range f.agents[name].History().Periods {
@@ -20,8 +20,8 @@ func (f *testFlock) ended(name string) map[uint64]string {
 	return all
 }
 
-// TestHistoriesAgree forces changes of every kind, some while agents are away, and
-// wants all agents to know the same tokens, names and causes in the end.
+// TestHistoriesAgree forces changes of every kind, some while agents are away. In the
+// end all agents must know the same tokens, names and causes.
 func TestHistoriesAgree(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)

@@ -71,7 +71,8 @@ func TestHoldersThatWorkAloneTakeTurns(t *testing.T) {
 	})
 }
 
-// Rule 12: what one holder says is drained is its own. The agent stays bound as long as another acts.
+// Rule 12: a holder drains only its own work. The agent stays bound while another
+// holder works.
 func TestRule12OneHoldersEndReleasesNobodyElse(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -89,7 +90,7 @@ func TestRule12OneHoldersEndReleasesNobodyElse(t *testing.T) {
 		require.Equal(t, 2, e.at.Holders().Working)
 		require.Greater(t, f.bound(goose), f.clock())
 
-		f.onLoop(goose, func(l *life) { // the lease is gone, and the holders do not know
+		f.onLoop(goose, func(l *life) { // the lease has ended, and the holders have not heard
 			l.node().Step(l.now(), election.ClockJump{}, &election.Effects{})
 		})
 		one.Close()
@@ -142,8 +143,8 @@ func TestHoldersAreShown(t *testing.T) {
 	})
 }
 
-// A holder that promised to answer, and is silent for a lease, keeps the goose
-// only for as long as no other agent has work.
+// A holder that promised to answer, and has been silent for a lease, keeps the goose
+// only until another agent has work.
 func TestHolderThatAnswersNothingLosesTheGooseToOtherWork(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -152,12 +153,12 @@ func TestHolderThatAnswersNothingLosesTheGooseToOtherWork(t *testing.T) {
 		h, err := newBackend(a).Lead(t.Context(), api.LeadPeer{PID: 1, Grace: time.Hour, Work: "vip", Acks: true})
 		require.NoError(t, err)
 		token := a.Status().Token
-		for range 20 { // it answers, though seldom
+		for range 20 { // it answers, but rarely
 			f.sleep(400 * time.Millisecond)
 			h.Answered()
 		}
 		require.True(t, a.Status().Work)
-		f.sleep(10 * time.Second) // and now it is stopped
+		f.sleep(10 * time.Second) // now it is stopped
 		require.Equal(t, token, a.Status().Token, "nobody else has work")
 		f.warns(0, goose, "vip (process 1) has not answered for a lease")
 		h.Answered()
@@ -183,7 +184,7 @@ func TestHolderThatAnswersNothingLosesTheGooseToOtherWork(t *testing.T) {
 	})
 }
 
-// A pause of the agent itself is not the holder's silence.
+// A pause of the agent itself does not count as the holder's silence.
 func TestAPausedAgentBlamesNoHolder(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(1)
@@ -201,7 +202,7 @@ func TestAPausedAgentBlamesNoHolder(t *testing.T) {
 	})
 }
 
-// What cannot be killed keeps the goose, stopped or not: it may still act.
+// Work that cannot be killed keeps the goose, stopped or not: it may still act.
 func TestSilentWorkThatMayStillActIsKilledOrKeepsTheGoose(t *testing.T) {
 	for _, killable := range []bool{true, false} {
 		inFlock(t, func(t *testing.T, f *testFlock) {
@@ -233,7 +234,8 @@ func TestSilentWorkThatMayStillActIsKilledOrKeepsTheGoose(t *testing.T) {
 	}
 }
 
-// A kill may fail, as for want of a file descriptor. No other works before one has not.
+// A kill may fail, for example for lack of a file descriptor. No other work starts
+// before one has succeeded.
 func TestSilentWorkThatIsNotKilledAtOnceIsKilledBeforeTheGooseGoes(t *testing.T) {
 	for _, end := range []string{"hand-over", "death"} {
 		inFlock(t, func(t *testing.T, f *testFlock) {

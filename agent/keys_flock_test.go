@@ -31,7 +31,7 @@ func withKeyFile(t *testing.T, dir string, keys ...[]byte) func(*Config) {
 	}
 }
 
-// keys runs something about keys, while the promises are judged.
+// changeKeys runs a command about keys, and checks the promises meanwhile.
 func (f *testFlock) changeKeys(do func(ctx context.Context) (api.Keys, error)) (k api.Keys, err error) {
 	f.t.Helper()
 	err = f.await(func() (err error) {
@@ -156,7 +156,7 @@ func TestNoAgentIsLockedOutByAKey(t *testing.T) {
 		}
 		free()
 
-		// An agent that is not there is named, with what it will see.
+		// A stopped agent is named, with what it will see.
 		f.stop("e")
 		f.allAlive()
 		k, err = f.use("a", nextID)
@@ -250,7 +250,7 @@ func TestAReloadOfAnotherKeyFileMakesThatTheOneWhichIsKept(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, line(three)+line(two), read(last))
 
-		// One that cannot be read changes nothing.
+		// A file that cannot be read changes nothing.
 		cfg := f.config(f.agents["b"])
 		moved(filepath.Join(dir, "none.key"))(&cfg)
 		_, err = f.agents["b"].Reload(context.Background(), cfg)
@@ -259,7 +259,7 @@ func TestAReloadOfAnotherKeyFileMakesThatTheOneWhichIsKept(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, line(three), read(last))
 
-		// Keys without a file are kept nowhere, and said so.
+		// Keys without a file are not kept, and the answer says so.
 		f.reload("b", func(c *Config) { c.Keys, c.KeyFile = [][]byte{three}, "" })
 		k := f.listKeys("a")
 		require.Equal(t, []string{"b: started without --key-file: a restart forgets this change"}, k.Warnings)

@@ -13,7 +13,7 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// job does a job at an agent if it is the goose now, and leaves the goose where it is.
+// job does a job at an agent if it is the goose now, and does not move the goose.
 func (f *testFlock) job(name string, work func()) error {
 	f.t.Helper()
 	return f.await(func() error {

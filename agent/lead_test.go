@@ -34,8 +34,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// worker is work for the goose that the test steers. It asserts that never two
-// of a flock are inside their leases at once, and that tokens grow.
+// worker is work for the goose that a test controls. It checks that two workers of a
+// flock are never inside their leases at once, and that tokens grow.
 type worker struct {
 	f       *testFlock
 	name    string
@@ -48,7 +48,7 @@ type worker struct {
 	running atomic.Bool
 }
 
-// lead makes an agent's Lead run in the background; the result comes by done.
+// lead runs an agent's Lead in the background; done gets the result.
 func (f *testFlock) lead(ctx context.Context, name string, linger time.Duration) (w *worker, done chan error) {
 	w = &worker{f: f, name: name, linger: linger, end: make(chan error), started: make(chan struct{}, 64)}
 	done = make(chan error, 1)

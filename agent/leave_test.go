@@ -165,7 +165,7 @@ func TestADeadVoterIsReplacedByAnObserver(t *testing.T) {
 		f.until(2*time.Minute, "d takes its place", func() bool { return f.voter("d") })
 		require.Greater(t, time.Since(at), 30*time.Second)
 		f.settle(3)
-		f.start(dead) // with its old disk, whose config has itself in it
+		f.start(dead) // with its old disk, whose config includes it
 		f.sleep(30 * time.Second)
 		f.settle(3)
 		require.False(t, f.voter(dead))
@@ -247,8 +247,8 @@ func TestVotersFollowTheGoosesFlag(t *testing.T) {
 	})
 }
 
-// TestForceLeaveOfANameTakesTheOneThatLostItsDisk: the live one of that name has
-// another id, and gossip knows one agent at an address.
+// TestForceLeaveOfANameTakesTheOneThatLostItsDisk: the live agent of that name has
+// another id, and gossip knows one agent per address.
 func TestForceLeaveOfANameTakesTheOneThatLostItsDisk(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)

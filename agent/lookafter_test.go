@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// shortFolder is one whose paths fit a unix socket.
+// shortFolder returns a folder whose paths fit a unix socket.
 func shortFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ddg")

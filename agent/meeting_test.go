@@ -170,7 +170,7 @@ func TestKeysRotateUnderALiveGoose(t *testing.T) {
 
 func TestAJoinThatNobodyAnswersIsWarnedOfWithinTwoSeconds(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
-		f.net.Partition() // a black hole answers nothing, not even no
+		f.net.Partition() // a black hole does not even refuse
 		f.start("a", joining("10.0.0.77", "10.0.0.78"))
 		f.warns(2*time.Second, "a", "nobody answers at 10.0.0.77 10.0.0.78: start an agent there, or check the address, the port (UDP and TCP), --flock and the key")
 		f.warns(time.Second, "a", "no flock joined yet")
@@ -187,7 +187,7 @@ func TestJoinCommandNeverCountsItself(t *testing.T) {
 		require.ErrorContains(t, err, "nobody answered")
 		_, err = f.agents["a"].Join(context.Background(), []string{"10.0.0.9:99999"})
 		require.ErrorContains(t, err, "want 1 to 65535")
-		f.start("b", joining("10.0.0.250")) // looks for somebody who is not there
+		f.start("b", joining("10.0.0.250")) // it looks for an agent that does not exist
 		f.sleep(time.Second)
 		n, err := f.agents["a"].Join(context.Background(), []string{"10.0.0.1", "10.0.0.2"})
 		require.NoError(t, err)

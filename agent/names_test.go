@@ -32,7 +32,7 @@ func (f *testFlock) member(at, id string) api.Member {
 	return api.Member{}
 }
 
-// noTrace asserts that nobody but itself lists, counts or elects an agent.
+// noTrace requires that only the agent itself lists, counts or elects it.
 func (f *testFlock) noTrace(of, id string) {
 	f.t.Helper()
 	for _, name := range f.live() {
@@ -48,8 +48,8 @@ func (f *testFlock) noTrace(of, id string) {
 	}
 }
 
-// knows reports whether an agent's memberlist knows so many agents as alive,
-// those that it does not show included.
+// knows reports whether an agent's memberlist counts n agents as alive, hidden ones
+// included.
 func (f *testFlock) knows(name string, n int) bool {
 	got, err := ask(context.Background(), f.agents[name].Agent, func(l *life, answer func(int, error)) error {
 		answer(l.gossip.NumMembers(), nil)

@@ -21,12 +21,12 @@ var rewrite = flag.Bool("rewrite", false, "write the drawing of the packages int
 
 const module = "duckduckgoose/"
 
-// importsBelow gives, for every package of the module, the packages of the module
-// that it imports without its tests.
+// importsBelow returns, for every package of the module, the packages of the module
+// that it imports outside its tests.
 func importsBelow(t *testing.T, root string) map[string][]string { return importsOf(t, root, module) }
 
-// importsOf gives, for every package of the module, what it imports without its
-// tests of the packages whose paths begin with prefix; the prefix is cut off.
+// importsOf returns, for every package of the module, which packages it imports outside
+// its tests whose paths begin with prefix; the prefix is cut off.
 func importsOf(t *testing.T, root, prefix string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -60,8 +60,7 @@ func importsOf(t *testing.T, root, prefix string) map[string][]string {
 	return all
 }
 
-// draw returns a line for every package, those that import nothing of the module
-// first: a package stands below all that it imports.
+// draw returns a line for every package. A package stands below all that it imports.
 func draw(imports map[string][]string) string {
 	height := map[string]int{}
 	var heightOf func(pkg string) int
@@ -121,7 +120,8 @@ func TestThePackagesAreAsDrawn(t *testing.T) {
 	require.Equal(t, is, drawn)
 }
 
-// A program of another module cannot name what is below internal: what it calls has other names, as aliases.
+// A program of another module cannot name types below internal, so exported functions
+// use aliases of them.
 func TestExportedNamesNeedNothingInternal(t *testing.T) {
 	for _, pkg := range []string{".", "api", "client", "config", "fence", "lead"} {
 		files, err := filepath.Glob(filepath.Join(pkg, "*.go"))
@@ -164,10 +164,10 @@ func exportedReceiver(f *ast.FuncDecl) bool {
 		t = star.X
 	}
 	name, ok := t.(*ast.Ident)
-	return !ok || name.IsExported() // a generic type's is looked at
+	return !ok || name.IsExported() // a generic type is checked itself
 }
 
-// Arrows point inwards: what decides knows nothing of what acts.
+// Arrows point inwards: packages that decide know none that act.
 func TestArrowsPointInwards(t *testing.T) {
 	imports := importsBelow(t, "..")
 	for pkg, below := range imports {

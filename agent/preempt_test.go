@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// preferring makes an agent of priority 200 that takes over.
+// preferring gives an agent priority 200 and lets it take over.
 func preferring(after time.Duration) func(*Config) {
 	return func(c *Config) {
 		withPriority(200)(c)
@@ -30,7 +30,7 @@ func (f *testFlock) reload(name string, changes ...func(*Config)) {
 	require.NoError(f.t, err)
 }
 
-// reasons returns the texts of one kind that an agent explains its role by.
+// reasons returns the texts of one kind in an agent's explanation.
 func (f *testFlock) reasons(name, kind string) (texts []string) {
 	f.t.Helper()
 	w, err := f.agents[name].Why(context.Background())
@@ -101,7 +101,7 @@ func TestAHigherPriorityAloneTakesNothingOver(t *testing.T) {
 	})
 }
 
-// One that cannot win is asked, and then not again for five minutes.
+// An agent that cannot win is asked once, and then not again for five minutes.
 func TestOneThatFailsToTakeOverIsNotAskedAgainForFiveMinutes(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)

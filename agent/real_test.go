@@ -116,8 +116,8 @@ func TestABusyPortIsNamed(t *testing.T) {
 	require.EqualError(t, b.Run(context.Background()), "port "+addr+" is taken: choose another with --bind")
 }
 
-// TestGarbageAtThePortChangesNothing throws datagrams at a live goose that
-// are none of ours, or damaged ones of ours.
+// TestGarbageAtThePortChangesNothing sends a live goose datagrams that are not ours, or
+// damaged ones of ours.
 func TestGarbageAtThePortChangesNothing(t *testing.T) {
 	a, _ := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0"})
 	eventually(t, "a goose", isGoose(a))

@@ -56,7 +56,7 @@ func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
 		require.Greater(t, f.agents["a"].Status().Token, token)
 		require.EqualValues(t, 1, f.agents["a"].Status().Generation)
 
-		// One that was lost after all comes back: it follows, and counts again.
+		// A lost agent comes back after all: it follows, and counts again.
 		f.start("c")
 		f.until(time.Minute, "c follows", func() bool { return f.agreed(f.live()...) })
 		require.EqualValues(t, 1, f.agents["c"].Status().Generation)
@@ -64,8 +64,8 @@ func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
 	})
 }
 
-// The survivors' own configs gave priorities of their own to one list: each held
-// the other for a witness, in configs of one name.
+// The survivors' own configs gave different priorities to the same list: each held the
+// other for a witness, in configs of one name.
 func TestRecoveryOfSurvivorsWhoseConfigsDiffer(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)

@@ -13,8 +13,8 @@ import (
 	"duckduckgoose/wire"
 )
 
-// oneLeavesAndComesBack: five voters, two of them cut off for so long that they
-// are taken out; a third leaves properly and comes back on the side of those two.
+// oneLeavesAndComesBack cuts off two of five voters for so long that they are removed.
+// A third leaves properly and comes back on the side of those two.
 func (f *testFlock) oneLeavesAndComesBack() (goose, b, c, d, e string) {
 	f.found(5)
 	f.allAlive()
@@ -36,7 +36,7 @@ func (f *testFlock) oneLeavesAndComesBack() (goose, b, c, d, e string) {
 	return
 }
 
-// Its disk must still know the configs it has acknowledged: else it elects by
+// Its disk must still know the configs it has acknowledged. Otherwise it would elect by
 // one that it helped to replace (rule 2).
 func TestOneThatLeftElectsByNoConfigThatItHelpedToReplace(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
@@ -45,14 +45,14 @@ func TestOneThatLeftElectsByNoConfigThatItHelpedToReplace(t *testing.T) {
 	})
 }
 
-// The same, and the old side hands over meanwhile: both win term 2 (P1, P3).
+// The same, but the old side hands over meanwhile: both win term 2 (P1, P3).
 func TestOneThatLeftMakesNoSecondGooseOfOneTerm(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		goose, b, c, d, e := f.oneLeavesAndComesBack()
 		if err := f.agents[goose].StepDown(context.Background(), b); err != nil {
 			t.Logf("the old side keeps its goose: %v", err) // of two voters one is dropped, as no third is at hand
 		}
-		time.Sleep(10 * time.Second) // unjudged, or P2 would be what fails first
+		time.Sleep(10 * time.Second) // unchecked, or P2 would fail first
 		tokens := map[uint64]string{}
 		for _, name := range []string{goose, b, c, d, e} {
 			if s := f.agents[name].Status(); s.Role == "goose" {
@@ -63,7 +63,7 @@ func TestOneThatLeftMakesNoSecondGooseOfOneTerm(t *testing.T) {
 	})
 }
 
-// A sole voter leaves by force and comes back: it is the only one that may elect.
+// A sole voter leaves by force and comes back: only it can elect.
 func TestSoleVoterThatWasForcedOutComesBackAsGoose(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.start("a")
@@ -77,7 +77,7 @@ func TestSoleVoterThatWasForcedOutComesBackAsGoose(t *testing.T) {
 	})
 }
 
-// An answer to an earlier leave comes late, and ends a later one before its removal.
+// A late answer to an earlier leave ended a later one before its removal.
 func TestOldAnswerEndsNoLeave(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
@@ -106,7 +106,7 @@ func TestOldAnswerEndsNoLeave(t *testing.T) {
 	})
 }
 
-// A session opened by one who is gone before it is answered must not stay.
+// A session whose caller is gone before the answer must not stay.
 func TestAbandonedHoldLeavesNoHolder(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -132,7 +132,7 @@ func TestAbandonedHoldLeavesNoHolder(t *testing.T) {
 	})
 }
 
-// The same survivors, after a second disaster.
+// The same survivors after a second disaster.
 func TestSecondRecoveryWithTheSameSurvivors(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)

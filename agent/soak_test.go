@@ -25,8 +25,8 @@ var (
 )
 
 // TestVirtualSoak injects faults into whole agents, memberlist included, by a seed. The
-// network and the schedule repeat with it; memberlist draws its own chance, so a
-// failure may need a few tries to come again.
+// network and the schedule repeat with the seed, but memberlist has random numbers of
+// its own, so a failure may take a few tries to come again.
 func TestVirtualSoak(t *testing.T) {
 	for seed := *soakSeed; seed < *soakSeed+*soakSeeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -40,8 +40,7 @@ func TestVirtualSoak(t *testing.T) {
 	}
 }
 
-// soak is one run: what strikes is undone before the flock could lose what it
-// cannot do without (P5).
+// soak is one run. Faults end before the flock could lose what it needs (P5).
 type soak struct {
 	f      *testFlock
 	seed   uint64
@@ -62,8 +61,8 @@ const soakAgents = 5
 // soakElections are contested beside the default one.
 var soakElections = []string{"x", "y", "z"}
 
-// soakFaults are what strikes, and soakActs how it is carried out: they return
-// when it is undone. An agent that ended is started again after that.
+// soakFaults are the faults, and soakActs carry them out: they return when the fault
+// ends. An agent that ended is then started again.
 var (
 	soakFaults = map[string]schedule.Fault{
 		"crash": {Weight: 5, Goose: 50, For: within(time.Millisecond, 20*time.Second)},
@@ -101,8 +100,8 @@ func within(least, most time.Duration) schedule.Range {
 	return schedule.Range{Least: least, Most: most}
 }
 
-// run carries out a schedule. A line waits until the one before is undone, and
-// then as long as lies between the two.
+// run carries out a schedule. A line waits until the fault before it has ended, and
+// then as long as the time between the two lines.
 func (s *soak) run(d time.Duration) {
 	for i := range soakAgents {
 		s.start(nth(i), expecting(soakAgents))
@@ -147,7 +146,7 @@ func (s *soak) seeds() []string {
 	return []string{s.f.agent("a").addr.String(), s.f.agent("b").addr.String()}
 }
 
-// strike carries out one line, and undoes it.
+// strike carries out one line, and ends its fault.
 func (s *soak) strike(o *schedule.Op) {
 	name := o.Who
 	if name == "goose" {
@@ -160,7 +159,7 @@ func (s *soak) strike(o *schedule.Op) {
 	}
 }
 
-// sleep lets time pass, and holds that never two works are inside their leases.
+// sleep lets time pass, and checks that two works are never inside their leases.
 func (s *soak) sleep(d time.Duration) {
 	s.f.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -181,7 +180,7 @@ func (s *soak) crash(_ *schedule.Op, name string) bool {
 	return true
 }
 
-// powerCut cuts a machine's power amid what its agent does.
+// powerCut cuts a machine's power during what its agent does.
 func (s *soak) powerCut(o *schedule.Op, name string) bool {
 	c, err := schedule.ParseCrash(o.What)
 	require.NoError(s.f.t, err)
@@ -231,7 +230,7 @@ func (s *soak) flap(o *schedule.Op, _ string) bool {
 	return false
 }
 
-// cut has each agent send nothing to those that it does not reach.
+// cut makes each agent send nothing to agents that it cannot reach.
 func (s *soak) cut(p shape.Shape) {
 	s.f.heal()
 	for _, name := range s.f.live() {
@@ -272,7 +271,7 @@ func (s *soak) move(_ *schedule.Op, name string) bool {
 	return true
 }
 
-// whole demands that the flock heals: one goose soon, then all members and voters.
+// whole requires that the flock heals: one goose soon, then all members and voters.
 func (s *soak) whole() {
 	s.f.t.Helper()
 	s.f.heal()
@@ -306,7 +305,7 @@ func (s *soak) begun() (n int) {
 	return n
 }
 
-// problem returns what any election's works did that may not be.
+// problem returns what any election's works did wrong.
 func (s *soak) problem() string {
 	for of, w := range s.works {
 		if p := w.judge(); p != "" {
@@ -323,8 +322,8 @@ func (s *soak) periods() (n int) {
 	return n
 }
 
-// works is all work that goes on for a goose. It looks at its lease before every
-// act and ends a moment after it is told to.
+// works is all work for a goose. It checks its lease before every act, and ends a
+// moment after it is told to.
 type works struct {
 	mu    sync.Mutex // guards what follows
 	begun int
@@ -342,7 +341,7 @@ type going struct {
 func (w *works) work(ctx context.Context, name string, l Lease) error {
 	w.mu.Lock()
 	w.begun++
-	if l.Token() < w.token || l.Token() == w.token && name != w.last { // a lease that lapsed may be earned back in its period
+	if l.Token() < w.token || l.Token() == w.token && name != w.last { // a lease that lapsed may be earned again in its period
 		w.fault = fmt.Sprintf("%s begins work with token %d after %s with %d", name, l.Token(), w.last, w.token)
 	}
 	w.token, w.last = l.Token(), name
@@ -356,7 +355,7 @@ func (w *works) work(ctx context.Context, name string, l Lease) error {
 	return ctx.Err()
 }
 
-// judge returns what may not be: two works inside their leases, or a token that went back.
+// judge returns what is wrong: two works inside their leases, or a token that fell.
 func (w *works) judge() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,7 +15,7 @@ func TestWorkThatTheGooseCannotGoToIsToldEverywhere(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
 		f.allAlive()
-		f.start("o", joining("10.0.0.1"), asObserver) // it has work and can never lead
+		f.start("o", joining("10.0.0.1"), asObserver) // it has work but can never lead
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		_, done := f.lead(ctx, "o", 0)

@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// watchAll notes every status that a watcher is given.
+// watchAll records every status that a watcher gets.
 func watchAll(ctx context.Context, a *Agent) (statuses func() []Status) {
 	seen := make(chan Status, 1024)
 	go func() {
@@ -59,7 +59,7 @@ func TestWatchTellsChangesAndNoRenewals(t *testing.T) {
 	})
 }
 
-// same reports whether a watcher should not have been told of b after a.
+// same reports whether a watcher should hear nothing of b after a.
 func same(a, b Status) bool {
 	for _, s := range []*Status{&a, &b} {
 		s.Seq, s.Uptime, s.Counters = 0, 0, nil

@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// why has an agent explain itself, while the promises are judged.
+// why makes an agent explain itself, and checks the promises meanwhile.
 func (f *testFlock) why(name string) (w api.Why) {
 	f.t.Helper()
 	require.NoError(f.t, f.await(func() (err error) {
@@ -78,7 +78,7 @@ func TestTheSurvivorOfThreeNamesWhoIsMissing(t *testing.T) {
 			f.crash(name)
 		}
 		f.sleep(3 * time.Second)
-		w := f.why(left) // gossip may not have noticed yet; that nobody answers shows
+		w := f.why(left) // gossip may not have noticed yet, but the missing answers show
 		require.Equal(t, "there is no goose: 1 of 3 voters answer, and 2 are needed", w.Summary)
 		require.Contains(t, texts(w, api.WhyNoMajority), "its last datagram came 3")
 		f.sleep(time.Minute)
@@ -88,8 +88,8 @@ func TestTheSurvivorOfThreeNamesWhoIsMissing(t *testing.T) {
 	})
 }
 
-// Gossip is slowest where most have died at once: nobody is left to confirm a
-// suspicion. Until it knows, nobody is to be sent to look at a network that is well.
+// Gossip is slowest when most agents have died at once: no agent is left to confirm a
+// suspicion. Until gossip knows, why must not blame a network that is well.
 func TestAsLongAsGossipCountsTheDeadAliveTheyMayJustHaveDied(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(5)
@@ -124,7 +124,7 @@ func TestVotersTellWhomTheyHavePromised(t *testing.T) {
 		f.settle(3)
 		f.allAlive()
 		goose, ducks := f.goose(), f.ducks()
-		// One restarts: it knows no goose until it hears one, and that is cut.
+		// An agent restarts and is cut off, so it knows no goose.
 		f.crash(ducks[0])
 		require.NoError(t, f.agents[goose].faults.Set(f.agents[ducks[0]].addr.String()+": cut", 0))
 		f.start(ducks[0], joining("10.0.0.1"), expecting(3), long)

@@ -65,8 +65,8 @@ func TestAFrozenFlockSpreadsNothing(t *testing.T) {
 	}
 }
 
-// An election whose only contestant comes later than its voters is led by one
-// that does not contest it, until the contestant can vote.
+// An agent that does not contest an election leads it while its only contestant, which
+// came later than the voters, cannot vote.
 func TestAnElectionIsTakenCareOfUntilItsContestantVotes(t *testing.T) {
 	f := flockOf(t, 3)
 	late := f.start(contesting("x"))

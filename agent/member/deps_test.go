@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// importable is all that the package may import: what only computes, and the
-// rules that it drives. So no socket, clock, disk, lock, log or chance.
+// importable is all that the package may import: packages that only compute, and the
+// rules that it drives. So it has no socket, clock, disk, lock, log or random source.
 var importable = []string{
 	"cmp", "fmt", "hash/fnv", "maps", "net/netip", "reflect", "slices", "time",
 	"duckduckgoose/agent/autopilot", "duckduckgoose/agent/election", "duckduckgoose/agent/internal/founding",
@@ -27,8 +27,8 @@ var unordered = map[string]string{
 	"forgetLeavers": "drops all that are old",
 }
 
-// TestMemberIsPure keeps the member a function of its inputs, so that what is
-// simulated is what ships and a run repeats.
+// TestMemberIsPure keeps the member a function of its inputs, so that the simulator
+// runs the code that ships, and a run can be repeated.
 func TestMemberIsPure(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestMemberIsPure(t *testing.T) {
 		}
 	}
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
-	check := types.Config{Importer: nothing{}, Error: func(error) {}} // its own types are enough to find its maps
+	check := types.Config{Importer: nothing{}, Error: func(error) {}} // the package's own types are enough to find its maps
 	_, _ = check.Check("member", set, files, &info)
 	ranges := 0
 	for _, f := range files {

@@ -30,7 +30,7 @@ func flockOf(t testing.TB, n int, names ...string) *testFlock {
 	return f
 }
 
-// kinds returns what a log holds, one word an effect, without what is only shown.
+// kinds returns the effects in a log, one word each, except what is only shown.
 func kinds(log []effect) (words []string) {
 	for _, e := range log {
 		if e.kind != "publish" || e.lease.Token != 0 {
@@ -40,7 +40,7 @@ func kinds(log []effect) (words []string) {
 	return words
 }
 
-// The flock's checks of every turn and datagram do the work: see checkOrder and checkShown.
+// checkOrder and checkShown check every turn and datagram of the flock.
 func TestEveryTurnKeepsTheOrderOfEffects(t *testing.T) {
 	f := flockOf(t, 5, "x", "y", "z")
 	f.goose("x").attach("x")
@@ -200,7 +200,7 @@ func TestASlowSaveDelaysNoRetraction(t *testing.T) {
 	require.Less(t, count(g.log, "retract"), 2)
 }
 
-// A save that outlasts the lease: what is granted afterwards is judged by the time then.
+// A save outlasts the lease: grants after it are judged by the time then.
 func TestALeaseThatEndedDuringASaveIsNotShownAsValid(t *testing.T) {
 	f := newTestFlock(t)
 	a := f.start()

@@ -24,7 +24,7 @@ func (a *testAgent) detach(name string) {
 	a.fed = true
 }
 
-// stays lets time pass in which the goose must not change.
+// stays lets time pass, in which the goose must not change.
 func (f *testFlock) stays(g *testAgent, d time.Duration) {
 	for end := f.now + d; f.now < end; {
 		f.step(end)
@@ -37,7 +37,7 @@ func (f *testFlock) stays(g *testAgent, d time.Duration) {
 func TestRule28GooseWithoutWorkHandsOverToWhereWorkIs(t *testing.T) {
 	f := flockOf(t, 3)
 	g := f.goose("")
-	f.stays(g, 3*time.Second) // nobody has work: as ever
+	f.stays(g, 3*time.Second) // nobody has work
 	other := g.other()
 	other.attach("")
 	start := f.now
@@ -80,7 +80,7 @@ func TestRule28UnwellGooseHandsOverAtOnceOrResigns(t *testing.T) {
 	second.sets("", Unwell)
 	f.until(2*time.Second, "the last well one leads", func() bool { now := f.goose(""); return now != nil && now != g && now != second })
 	third := f.goose("")
-	f.stays(third, 10*time.Second) // two of three are unwell, and it costs no term
+	f.stays(third, 10*time.Second) // two of three are unwell, and no term is used up
 	require.Equal(t, term+2, third.Default().Node().Record().Term)
 
 	third.sets("", Unwell)
@@ -91,7 +91,7 @@ func TestRule28UnwellGooseHandsOverAtOnceOrResigns(t *testing.T) {
 		require.Equal(t, term+2, a.Default().Node().Record().Term, "nobody campaigns")
 		require.Equal(t, Unwell, a.meta.Health)
 	}
-	for range 3 { // each time at once, however soon after the last one
+	for range 3 { // each time at once, even soon after the last one
 		second.sets("", Well)
 		f.until(2*time.Second, "well again", func() bool { return f.goose("") == second })
 		second.sets("", Unwell)
@@ -124,8 +124,8 @@ func TestRule28UnwellAgentIsNotAskedByAPerson(t *testing.T) {
 	require.Equal(t, election.Unwell, other.Default().fitness)
 }
 
-// A stopped program keeps the goose for as long as no other agent has work. Until
-// its last deadline has passed nobody else is the goose.
+// A stopped program keeps the goose until another agent has work. Until its last
+// deadline has passed, no other agent is the goose.
 func TestRule28WorkThatDoesNotAnswerIsNone(t *testing.T) {
 	f := flockOf(t, 3)
 	g := f.goose("")
@@ -155,8 +155,8 @@ func TestRule28WorkThatDoesNotAnswerIsNone(t *testing.T) {
 	f.until(5*time.Second, "it answers again", func() bool { return f.goose("") == g })
 }
 
-// falls has the work of the goose answer nothing any more, and returns how long it
-// took until that of another, which answers, had the goose.
+// falls makes the goose's work stop answering, and returns how long it took until the
+// other agent, whose work answers, was the goose.
 func (g *testAgent) falls(other *testAgent) time.Duration {
 	f, start := g.f, g.f.now
 	g.locals[""].holders.Silent = 1
@@ -166,7 +166,7 @@ func (g *testAgent) falls(other *testAgent) time.Duration {
 	return f.now - start
 }
 
-// Work that does not answer does nothing, so nothing is lost by handing over at once.
+// Work that does not answer does nothing, so a hand-over at once loses nothing.
 func TestRule28WorkThatDoesNotAnswerWaitsForNoPause(t *testing.T) {
 	f := flockOf(t, 3)
 	g := f.goose("")
@@ -178,7 +178,7 @@ func TestRule28WorkThatDoesNotAnswerWaitsForNoPause(t *testing.T) {
 	for range 2 {
 		for _, a := range []*testAgent{g, other} {
 			now := f.goose("")
-			f.stays(now, workFor+time.Second) // the other one has had work for long enough
+			f.stays(now, workFor+time.Second) // the other work has waited for long enough
 			took := now.falls(map[*testAgent]*testAgent{g: other, other: g}[now])
 			require.Less(t, took, workFor+lookEvery+100*time.Millisecond, "%s: the silence of a lease comes before that", a.name)
 		}
@@ -186,7 +186,8 @@ func TestRule28WorkThatDoesNotAnswerWaitsForNoPause(t *testing.T) {
 	require.Less(t, f.now-from, 2*fitterEvery)
 }
 
-// Two machines that stop and go on all the time do not throw the goose to and fro.
+// Work that stops and continues all the time on two machines does not move the goose
+// back and forth.
 func TestRule28WorkThatStopsAgainAndAgainKeepsTheGooseEverLonger(t *testing.T) {
 	f := flockOf(t, 3)
 	g := f.goose("")

@@ -24,9 +24,9 @@ const (
 
 var errDisk = errors.New("the disk is broken")
 
-// testFlock is agents with one virtual clock, a network, gossip and disks. After
-// every step it checks P2 and P3, in every turn the order of effects, and in
-// every datagram that it shows nothing that the disk lacks.
+// testFlock is agents with one virtual clock, a network, gossip and disks. It checks P2
+// and P3 after every step, the order of effects in every turn, and in every datagram
+// that it shows nothing that the disk lacks.
 type testFlock struct {
 	t      testing.TB
 	now    time.Duration
@@ -37,7 +37,7 @@ type testFlock struct {
 	deaf   func(from, to *testAgent) bool // questions about tables that get no answer
 	missed func(at, of *testAgent) bool   // gossip has lost there that the other is of the flock
 	sent   func(body []byte)              // hears every frame
-	forged bool                           // a key holder may have forged promises, which ends P2
+	forged bool                           // a key holder may have forged promises, so P2 does not hold
 }
 
 type testEvent struct {
@@ -45,7 +45,7 @@ type testEvent struct {
 	do func()
 }
 
-// testAgent is one agent's host: its disk, its programs, and a record of effects.
+// testAgent is one agent's host: its disk, its programs, and a log of effects.
 type testAgent struct {
 	*Member
 	f      *testFlock
@@ -53,14 +53,14 @@ type testAgent struct {
 	me     election.ID
 	set    Settings
 	saved  store.State // what a crash leaves
-	behind bool        // the second copy is not what was saved
+	behind bool        // the second copy lacks the last save
 	locals map[string]*testLocal
 	meta   Meta
 	state  PeerState
 	up     bool
-	fed    bool // an input waits for a turn
-	paused bool // takes datagrams and no turns, as a loop that comes late
-	old    bool // of the version before lives were named and configs shown
+	fed    bool // an input has had no turn yet
+	paused bool // it takes datagrams but has no turns, like a late loop
+	old    bool // of the version before lives were named and configs were shown
 	err    error
 
 	saveErr, settleErr error
@@ -85,7 +85,7 @@ type testLocal struct {
 	a       *testAgent
 	name    string
 	holders Holders
-	keeps   bool // work does not end when it is told to
+	keeps   bool // work goes on although it was told to stop
 	lease   election.Lease
 	view    View
 	causes  []Cause
@@ -127,7 +127,7 @@ func (a *testAgent) begin() {
 	a.fed = true
 }
 
-// crash ends the life at once. Gossip tells a second later.
+// crash ends the life at once. Gossip reports that a second later.
 func (a *testAgent) crash() {
 	a.up = false
 	for _, l := range a.locals {
@@ -155,7 +155,7 @@ func (f *testFlock) named(id election.ID) *testAgent {
 	return nil
 }
 
-// gossip shows every agent to all.
+// gossip shows every agent to all others.
 func (f *testFlock) gossip() {
 	var peers []Peer
 	for _, a := range f.agents {
@@ -180,7 +180,7 @@ func (a *testAgent) addr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, a.me[0]}), 1)
 }
 
-// step goes to the next thing that happens, at the latest end.
+// step goes to the next event, at the latest to end.
 func (f *testFlock) step(end time.Duration) {
 	at := end
 	for _, a := range f.agents {
@@ -221,7 +221,7 @@ func (f *testFlock) until(most time.Duration, what string, holds func() bool) {
 	}
 }
 
-// checkLeases is P2, by what every agent's programs were handed.
+// checkLeases checks P2 by the deadlines that programs were handed.
 func (f *testFlock) checkLeases() {
 	seen := map[string]string{}
 	for _, a := range f.agents {
@@ -235,7 +235,7 @@ func (f *testFlock) checkLeases() {
 	}
 }
 
-// goose waits for the one that all live agents agree on.
+// goose waits until all live agents agree on a goose, and returns it.
 func (f *testFlock) goose(election string) (found *testAgent) {
 	f.t.Helper()
 	f.until(20*time.Second, fmt.Sprintf("all agree on the goose of %q", election), func() bool {
@@ -245,7 +245,7 @@ func (f *testFlock) goose(election string) (found *testAgent) {
 	return found
 }
 
-// leader returns one that is the goose; nil: none.
+// leader returns an agent that is the goose; nil: none.
 func (f *testFlock) leader(election string) (found *testAgent) {
 	for _, a := range f.agents {
 		if l := a.locals[election]; a.up && l != nil && l.view.Leased && l.lease.Until > f.now {
@@ -271,7 +271,7 @@ func (f *testFlock) agreed(election string) *testAgent {
 	return found
 }
 
-// voters waits until the goose has so many, all of them committed.
+// voters waits until the goose has n voters in a committed config.
 func (f *testFlock) voters(n int) *testAgent {
 	f.t.Helper()
 	var g *testAgent
@@ -288,7 +288,8 @@ func (a *testAgent) config(election string) election.Config {
 
 func (f *testFlock) duck() *testAgent { return f.goose("").other() }
 
-// stepDown hands an election over; nil: to the voter that ranks first. It gives the new goose.
+// stepDown hands an election over; nil: to the voter that ranks first. It returns the
+// new goose.
 func (f *testFlock) stepDown(election string, to *testAgent) *testAgent {
 	f.t.Helper()
 	g := f.goose(election)
@@ -298,7 +299,7 @@ func (f *testFlock) stepDown(election string, to *testAgent) *testAgent {
 	return f.goose(election)
 }
 
-// stepDown asks an agent to hand over, and returns what will become of it.
+// stepDown asks an agent to hand over, and returns the result of later.
 func (a *testAgent) stepDown(name string, to *testAgent, force bool) (err *error, done *bool) {
 	var id election.ID
 	if to != nil {
@@ -313,7 +314,7 @@ func (a *testAgent) stepDown(name string, to *testAgent, force bool) (err *error
 	return err, done
 }
 
-// turn runs one, and checks the order of its effects.
+// turn runs one turn and checks the order of its effects.
 func (a *testAgent) turn() {
 	bound, from := a.node() != nil, len(a.log)
 	done, err := a.Turn(a.f.now)
@@ -325,7 +326,7 @@ func (a *testAgent) turn() {
 	}
 }
 
-// checkOrder holds a turn against effects.go.
+// checkOrder checks a turn's effects against effects.go.
 func (a *testAgent) checkOrder(log []effect, err error) {
 	t := a.f.t
 	ranks := map[string]int{"retract": 0, "save": 1, "send": 2, "grant": 3, "publish": 3, "settle": 4}
@@ -361,7 +362,7 @@ func (a *testAgent) checkOrder(log []effect, err error) {
 	}
 }
 
-// checkShown fails when a message shows what the disk could still lose.
+// checkShown fails if a message shows what the disk could still lose.
 func (a *testAgent) checkShown(msg *wire.Message) {
 	t := a.f.t
 	i := slices.IndexFunc(a.saved.Elections, func(e store.Election) bool { return e.Number == msg.Election })
@@ -510,7 +511,7 @@ func (a *testAgent) told(kind EventKind) (events []Event) {
 	return events
 }
 
-// attach has a program act for the goose.
+// attach starts a program that works for the goose.
 func (a *testAgent) attach(name string) *testLocal {
 	l := a.locals[name]
 	l.holders.Attached = 1
@@ -573,7 +574,7 @@ func (l *testLocal) Publish(_ time.Duration, v *View) {
 func (l *testLocal) Close()           { l.closed = true }
 func (l *testLocal) Holders() Holders { return l.holders }
 
-// SetPeers returns the whole of gossip's view.
+// SetPeers replaces gossip's whole view.
 func (m *Member) SetPeers(peers []Peer) {
 	var forgotten []election.ID
 	for _, p := range m.peers {

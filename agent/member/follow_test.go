@@ -43,7 +43,7 @@ func TestTheVotersOfAnElectionFollowAndThoseThatDoNotContestItRankLast(t *testin
 	})
 	require.Equal(t, 100, priorityOf(x.config(""), d.me), "of the default election only")
 
-	low := f.agents[2] // it keeps a place before those that do not contest
+	low := f.agents[2] // it keeps a place, before agents that do not contest
 	low.set.Priority = caretaker
 	low.Reload(low.set)
 	low.fed = true
@@ -285,7 +285,7 @@ func TestACaretakerIsElectedAnewAboveTheTermOfAContestantThatIsAhead(t *testing.
 	require.Greater(t, late.Named("x").node.Record().Term, term)
 }
 
-// Of a full election the voters that the flock has no more go before others come.
+// In a full election, voters that the flock no longer has go before others come.
 func TestAFullElectionMakesRoomBeforeItGrows(t *testing.T) {
 	f := flockOf(t, 5, "x")
 	f.voters(5)
@@ -308,7 +308,7 @@ func TestAFullElectionMakesRoomBeforeItGrows(t *testing.T) {
 	f.follows("x")
 }
 
-// Who takes care of an election goes on until the agent that contests it can vote.
+// An agent that takes care of an election continues until the contestant can vote.
 func TestACaretakerLeadsUntilItsContestantVotes(t *testing.T) {
 	f := flockOf(t, 3)
 	late := f.start(contesting("x"))
@@ -330,7 +330,7 @@ func TestACaretakerLeadsUntilItsContestantVotes(t *testing.T) {
 	require.Equal(t, token, caretaker.locals["x"].lease.Token)
 }
 
-// While a majority has not taken a change, the next one is not tried.
+// The next change waits until a majority has taken the one before.
 func TestAChangeOfAnElectionWaitsForTheOneBeforeIt(t *testing.T) {
 	f := flockOf(t, 3, "x")
 	x := f.follows("x")
@@ -354,7 +354,8 @@ func TestAChangeOfAnElectionWaitsForTheOneBeforeIt(t *testing.T) {
 	})
 }
 
-// The goose of an election that knows no voters of the flock takes nobody out, silent or not.
+// The goose of an election that does not know the flock's voters removes nobody, silent
+// or not.
 func TestAGooseThatKnowsNoVotersOfTheFlockRemovesNobody(t *testing.T) {
 	f := flockOf(t, 3, "x")
 	x := f.agents[0]

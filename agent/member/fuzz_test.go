@@ -11,9 +11,9 @@ import (
 	"duckduckgoose/wire"
 )
 
-// FuzzDatagrams: whatever one datagram of a key holder says, it makes no agent
-// break the order of effects or take memory, and the flock has a goose again (P7),
-// unless it invents a config: voters that nobody has may be its majority.
+// FuzzDatagrams: no datagram of a key holder makes an agent break the order of effects
+// or use memory, and the flock has a goose again (P7), unless the datagram invents a
+// config: its voters may not exist.
 func FuzzDatagrams(f *testing.F) {
 	seedDatagrams(f)
 	memory := memtest.New()

@@ -41,7 +41,8 @@ func TestADuckThatLeavesIsNoVoterBeforeItGoes(t *testing.T) {
 	require.True(t, d.meta.Left)
 }
 
-// Its own term does not matter any more: it may be one that the flock never hears of (rule 7).
+// The leaver's own term does not matter any more: the flock may never hear of it (rule
+// 7).
 func TestALeaverThatIsAheadOfItsGooseGoes(t *testing.T) {
 	f := flockOf(t, 5)
 	d := f.duck()
@@ -92,7 +93,8 @@ func TestALeaveThatWouldEndTheFlockIsRefused(t *testing.T) {
 	require.NoError(t, *err, "by force")
 }
 
-// Gossip takes seconds to notice a death; the goose hears it in a lease, and tells.
+// Gossip takes seconds to notice a death. The goose notices within a lease, and reports
+// it.
 func TestALeaveIsRefusedSoonAfterADeath(t *testing.T) {
 	for _, who := range []string{"goose", "duck"} {
 		f := flockOf(t, 3)
@@ -129,7 +131,7 @@ func TestALeaveUnderWayIsRefusedWhenAVoterDies(t *testing.T) {
 	require.False(t, d.saved.Left)
 }
 
-// A reply that is late, repeated or of another goose lets nobody go.
+// A late or repeated reply, or one of another goose, ends no leave.
 func TestOnlyThePresentGoosesNewestWordEndsALeave(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

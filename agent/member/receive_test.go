@@ -20,7 +20,7 @@ func frameFrom(from *testAgent, to election.ID, messages ...wire.Message) *wire.
 	return f
 }
 
-// receives hands an agent one datagram. It tells whether the sender was believed.
+// receives hands an agent one datagram, and reports whether it believed the sender.
 func (a *testAgent) receives(f *wire.Frame, from netip.AddrPort) bool {
 	body, err := wire.AppendFrame(nil, f)
 	require.NoError(a.f.t, err)
@@ -110,7 +110,7 @@ func TestRule27VotersShowTheirConfigToThoseWhoseGossipShowsAnOlderOne(t *testing
 		state PeerState
 		shown ShownConfig
 	}{
-		{flock, Alive, older}, // the only one that is shown it
+		{flock, Alive, older}, // only this one gets the config
 		{flock, Alive, same},
 		{flock, Alive, newer},
 		{flock, Alive, ShownConfig{}},
@@ -158,7 +158,7 @@ func TestRule27AnAgentWhoseConfigIsOldLearnsTheNewOneByGossip(t *testing.T) {
 	f.start()
 	g := f.voters(5)
 	d.saved = old
-	f.lost = func(from, to *testAgent, m *wire.Message) bool { // nobody speaks to it but to show a config
+	f.lost = func(from, to *testAgent, m *wire.Message) bool { // it hears only agents that show it a config
 		return from == d || to == d && m.Kind != election.Reject
 	}
 	d.begin()

@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// Programs compare the codes: a changed or doubled word breaks them.
+// Programs compare the codes, so they must be distinct and never change.
 func TestTheNamesOfTheCodesAreDistinctAndStay(t *testing.T) {
 	words := map[Code]string{
 		HandoverUnderWay: "handover-under-way", NotGoose: "not-goose", NoSuccessor: "no-successor", NotVoter: "not-a-voter",

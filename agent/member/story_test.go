@@ -46,8 +46,8 @@ func TestAFlockIsFoundedTogether(t *testing.T) {
 	require.Len(t, f.agents[0].told(EventFounded), 1, "the lowest id coordinates")
 }
 
-// Agents of the version before name no life. Their goose had no duck of the next
-// version that promised it anything, so none became a voter, or showed the goose.
+// Agents of the former version name no life. Agents of the next version promised their
+// goose nothing, so none of these became a voter or showed the goose.
 func TestRule11WhoKnowsOfNoLivesIsFollowedUntilItIsUpgraded(t *testing.T) {
 	f := newTestFlock(t)
 	f.start().old = true
