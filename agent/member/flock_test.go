@@ -299,7 +299,7 @@ func (f *testFlock) stepDown(election string, to *testAgent) *testAgent {
 	return f.goose(election)
 }
 
-// stepDown asks an agent to hand over, and returns the result of later.
+// stepDown asks an agent to hand over, and returns where the result will be.
 func (a *testAgent) stepDown(name string, to *testAgent, force bool) (err *error, done *bool) {
 	var id election.ID
 	if to != nil {
