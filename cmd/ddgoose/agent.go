@@ -134,7 +134,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// serve runs the agent and its hooks under the process's signals, and tells the
+// serve runs the agent and its hooks under the process's signals, and reports to the
 // service manager what self, a client of its socket, sees.
 func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.Client) error {
 	signals := make(chan os.Signal, 4)
@@ -211,7 +211,7 @@ func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agen
 	if now, err = c.layers.read(); err != nil {
 		return nil, 0, err
 	}
-	now.KeyFile = cmp.Or(now.KeyFile, c.sharedKey) // never made anew: the others would be locked out
+	now.KeyFile = cmp.Or(now.KeyFile, c.sharedKey) // never made again: the others would be locked out
 	cfg, err := now.config()
 	if err != nil {
 		return nil, 0, err

@@ -247,7 +247,7 @@ func (o *benchOptions) run(cmd *cobra.Command, env *environment) error {
 	return o.measure(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) { return bench.Run(ctx, o.Options) })
 }
 
-// resultText writes a result for people, and measuring gives it.
+// resultText writes a result for people; measuring returns it.
 type (
 	resultText = func(io.Writer, bench.Result) error
 	measuring  = func(context.Context) (bench.Result, error)

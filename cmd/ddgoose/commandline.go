@@ -61,7 +61,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArgument wants exactly one argument, and says which, with an example.
+// oneArgument requires exactly one argument, and names it with an example.
 func oneArgument(what, example string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 || args[0] == "" {

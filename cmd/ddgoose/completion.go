@@ -45,7 +45,7 @@ Exit codes: 0 done, 2 wrong usage.`,
 // completeWait bounds how long a shell waits for its list.
 const completeWait = time.Second
 
-// completeFlag has a shell complete a flag's value.
+// completeFlag sets the completion of a flag's value.
 func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
 		panic(err) // the flag is there, and completed by nobody else
@@ -60,7 +60,8 @@ func socketNames(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion
 	return client.Agents(), cobra.ShellCompDirectiveDefault
 }
 
-// fromAgent completes from what the agent at --socket tells; nothing when none does.
+// fromAgent completes from the answer of the agent at --socket; nothing if there is
+// none.
 func fromAgent(list func(context.Context, *client.Client) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeWait)

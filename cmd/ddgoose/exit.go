@@ -33,7 +33,7 @@ func (e *codedError) Error() string {
 	return e.err.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *codedError) Unwrap() error { return e.err }
 
 // usage says that the command line is wrong, and what would be right: exit 2.
@@ -47,7 +47,7 @@ func cannotTell(err error) error { return &codedError{exitUsage, err} }
 // quietly ends with a code, and nothing on stderr.
 func quietly(code int) error { return &codedError{code: code} }
 
-// exit prints what a command returned, in one line, and gives the exit code.
+// exit prints a command's error in one line, and returns the exit code.
 func (env *environment) exit(err error) int {
 	defer env.flushStderr()
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"duckduckgoose/netem/transport"
 )
 
-// faultyNetwork opens an agent's network under fault rules, and carries them
-// over a simulated death: the agent opens its network anew then.
+// faultyNetwork opens an agent's network under fault rules, and keeps them during a
+// simulated death, after which the agent opens its network again.
 type faultyNetwork struct {
 	seed uint64
 	log  *slog.Logger
@@ -27,7 +27,7 @@ type faultyNetwork struct {
 
 var _ agent.Faults = (*faultyNetwork)(nil)
 
-// newFaultyNetwork begins with rules that stand for ever; "" is none.
+// newFaultyNetwork starts with rules without an end; "": none.
 func newFaultyNetwork(rules string, seed uint64, log *slog.Logger) (*faultyNetwork, error) {
 	parsed, err := netem.Parse(rules)
 	if err != nil {
@@ -57,7 +57,8 @@ func (n *faultyNetwork) apply() error {
 	return n.now.Set(rules, left)
 }
 
-// standing returns the rules and how long they still stand, 0 for ever; mu is held.
+// standing returns the rules and how long they are still in force, 0: without an end;
+// mu is held.
 func (n *faultyNetwork) standing() (string, time.Duration) {
 	if n.expires.IsZero() {
 		return n.rules, 0
@@ -106,7 +107,7 @@ func (n *faultyNetwork) Unmatched(names map[netip.AddrPort]string) []string {
 	return n.transport().Unmatched(names)
 }
 
-// Learn tells who is where.
+// Learn sets the agents' names by address.
 func (n *faultyNetwork) Learn(names map[netip.AddrPort]string) { n.transport().Learn(names) }
 
 // Counters counts this life's faults.

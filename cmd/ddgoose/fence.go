@@ -143,7 +143,7 @@ func (env *environment) perform(cmd *exec.Cmd) error {
 	for {
 		select {
 		case s := <-signals:
-			if s != os.Interrupt { // a terminal sends that one to both
+			if s != os.Interrupt { // a terminal sends it to both
 				_ = cmd.Process.Signal(s) // it may have ended
 			}
 		case err := <-ended:
@@ -163,7 +163,8 @@ func (env *environment) perform(cmd *exec.Cmd) error {
 	}
 }
 
-// notStarted gives the exit code that shells have for a command that cannot be started.
+// notStarted returns the exit code that shells use for a command that cannot be
+// started.
 func notStarted(err error) error {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
 		return &codedError{exitNoCommand, err}

@@ -18,7 +18,7 @@ const (
 	hookKillWait = time.Second
 )
 
-// runnable tells whether this machine can run the hooks that are set.
+// runnable returns an error if this machine cannot run the configured hooks.
 func (s *agentSettings) runnable() error {
 	if len(s.hooks) == 0 {
 		return nil

@@ -12,11 +12,10 @@ import (
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
-// beInit makes the first process of a container its init: whatever loses its
-// parent there becomes this process's child and must be reaped, or the process
-// table fills. The command itself runs in a child, so that its own children's
-// exit codes are not reaped with the rest. It gives the exit code; false: this is
-// not the first process.
+// beInit makes the first process of a container its init: processes that lose their
+// parent become its children and must be reaped, or the process table fills up. The
+// command itself runs in a child, so that the exit codes of its own children are not
+// reaped with the rest. It returns the exit code; false: this is not the first process.
 func beInit(stderr io.Writer) (code int, is bool) {
 	if os.Getpid() != 1 {
 		return 0, false

@@ -22,7 +22,7 @@ type settingLayers struct {
 	lookup func(string) (string, bool)
 }
 
-// read reads all layers anew.
+// read reads all layers again.
 func (l settingLayers) read() (*agentSettings, error) {
 	var s agentSettings
 	s.flags()

@@ -27,7 +27,7 @@ func main() {
 	os.Exit(ddgoose(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// ddgoose runs one command line and gives its exit code.
+// ddgoose runs one command line and returns its exit code.
 func ddgoose(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := &environment{stdin: stdin, stdout: &checkedWriter{w: stdout}, stderr: stderr, lookup: os.LookupEnv}
 	env.version, env.commit, env.date = origin()

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newManCommand is for whoever packs ddgoose: make man.
+// newManCommand returns a command for packagers: make man.
 func newManCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -48,8 +48,8 @@ func writeMan(env *environment, root *cobra.Command, dir string) error {
 	return nil
 }
 
-// forMan gives a page the list of the commands below, and escapes what the
-// page's generator, which reads Markdown, would take for markup.
+// forMan adds the list of subcommands to a page, and escapes what the page's generator,
+// which reads Markdown, would take for markup.
 func forMan(cmd *cobra.Command) {
 	cmd.DisableAutoGenTag = true // the date is in the page's foot
 	long := cmd.Long

@@ -28,9 +28,9 @@ const (
 	looksPerWatchdog = 4
 )
 
-// notifier tells the service manager (systemd) how the agent is: ready once its
-// socket answers, whom it knows as the goose, and that its loop turns. The agent
-// never waits for it. Without a manager it does nothing.
+// notifier reports the agent's state to the service manager (systemd): ready once its
+// socket answers, which goose it knows, and that its loop runs. The agent never waits
+// for it. Without a manager it does nothing.
 type notifier struct {
 	agent  noticed
 	client *client.Client // of the agent's socket
@@ -114,7 +114,7 @@ func (n *notifier) send(state string) {
 	}
 }
 
-// enqueue never waits: signals are served by whoever calls it.
+// enqueue never waits, because its caller also handles signals.
 func (n *notifier) enqueue(state string) {
 	select {
 	case <-n.ended:
@@ -176,7 +176,7 @@ func (n *notifier) awaitReady(ctx context.Context) bool {
 	}
 }
 
-// feedWatchdog tells the manager that the agent lives, for as long as it does.
+// feedWatchdog reports to the manager that the agent lives, as long as it does.
 func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 	tick := time.NewTicker(patience / looksPerWatchdog)
 	defer tick.Stop()
@@ -208,7 +208,7 @@ func (n *notifier) unwell() error {
 	return n.agent.Healthy()
 }
 
-// reloading tells that settings are read again, until done.
+// reloading reports that settings are being read again, until done.
 func (n *notifier) reloading() (done func()) {
 	if !n.ready.Load() {
 		return func() {} // READY=1 may not come too early
@@ -217,10 +217,10 @@ func (n *notifier) reloading() (done func()) {
 	return func() { n.enqueue(daemon.SdNotifyReady) }
 }
 
-// stopping tells that the agent is about to end. Safe to call twice.
+// stopping reports that the agent is about to end. A second call does nothing.
 func (n *notifier) stopping() { n.stopped.Do(func() { n.enqueue(daemon.SdNotifyStopping) }) }
 
-// close tells the last, and waits for the manager to take it, though not for long.
+// close sends the last report, and waits a moment for the manager to take it.
 func (n *notifier) close() {
 	n.stopping()
 	n.end()

@@ -103,7 +103,7 @@ Exit codes: 0 yes, 1 no (stderr says why), 2 cannot tell (wrong usage, no agent,
 	}, time.Second, o.jsonFlag)
 }
 
-// oneProbe wants one of the questions.
+// oneProbe requires one of the questions.
 func oneProbe(cmd *cobra.Command, args []string) error {
 	if err := oneArgument("a question", client.ProbeHealth)(cmd, args); err != nil {
 		return err

@@ -29,8 +29,8 @@ func (p *progress) clear() {
 	}
 }
 
-// show tells which share is done, in which phase ("": there is one only), and
-// how long the rest takes.
+// show shows which share is done, in which phase ("": there is only one), and how long
+// the rest takes.
 func (p *progress) show(done float64, phase string, left time.Duration, text string) {
 	every := 30 * time.Second
 	if p.terminal {

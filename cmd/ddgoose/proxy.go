@@ -99,8 +99,8 @@ type gooseFollower struct {
 	token uint64    // of the last goose
 }
 
-// follow watches the agent until ctx ends. It also asks now and then: an agent that
-// hangs tells of no change.
+// follow watches the agent until ctx ends. It also asks now and then, because an agent
+// that hangs reports no change.
 func (f *gooseFollower) follow(ctx context.Context) {
 	statuses := make(chan api.Status)
 	go f.watch(ctx, statuses)

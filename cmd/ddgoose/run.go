@@ -158,7 +158,8 @@ func runWork(ctx context.Context, env *environment, w runner.Work, args []string
 	return guarded(ctx, env, w, command)
 }
 
-// guarded has a guard do the work until that ends, or a signal comes. argv ends the guard's command line.
+// guarded lets a guard do the work until that ends, or a signal comes. argv is the end
+// of the guard's command line.
 func guarded(ctx context.Context, env *environment, w runner.Work, argv []string) (err error) {
 	opts := runner.Options{Work: w, Guard: append([]string{"ddgoose", guardCommand, "--"}, argv...)}
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {

@@ -136,8 +136,8 @@ func (s *agentSettings) config() (agent.Config, error) {
 	return cfg, nil
 }
 
-// seal gives an agent on loopback without a key the one that this user's agents
-// share: without it any local user could vote. It returns that key's file.
+// seal gives an agent on loopback without a key the key that this user's agents share:
+// without it any local user could vote. It returns that key's file.
 func (s *agentSettings) seal(cfg *agent.Config) (shared string, err error) {
 	if len(cfg.Keys) > 0 || cfg.Insecure || !cfg.OnLoopback() {
 		return "", nil

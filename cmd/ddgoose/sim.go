@@ -254,7 +254,7 @@ func (o *simOptions) runMany(ctx context.Context, env *environment, p schedule.P
 // shrinkTries bounds the runs that shrinking takes.
 const shrinkTries = 300
 
-// shrunken tells of a run that went wrong, by the smallest schedule found.
+// shrunken reports a failed run by the smallest schedule found.
 func (o *simOptions) shrunken(env *environment, seed uint64, p schedule.Plan, r sim.Result) error {
 	replay := o.command(seed)
 	if r.Class() != sim.Crashed {

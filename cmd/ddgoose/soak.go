@@ -152,7 +152,7 @@ func writeReport(report *soak.Report, out string) error {
 	return nil
 }
 
-// showSoak tells how it goes.
+// showSoak shows the progress.
 func showSoak(bar *progress, seed uint64, p *soak.Progress) {
 	goose := "no goose"
 	if p.Goose != "" {

@@ -72,7 +72,7 @@ func (o *clientOptions) top(ctx context.Context, env *environment) error {
 	return top.Run(ctx, screen)
 }
 
-// noTerminal says why there is none to draw on.
+// noTerminal returns why there is no terminal to draw on.
 func noTerminal(env *environment) string {
 	if f, ok := env.out().(*os.File); ok && os.Getenv("TERM") == "dumb" {
 		return fmt.Sprintf("the terminal at %s has TERM=dumb and cannot be redrawn", f.Name())
@@ -109,7 +109,7 @@ func sameFlock(a, b string) bool {
 	return errS == nil && errT == nil && ofOneFlock(&s, &t)
 }
 
-// colour reports whether colours are wanted: an empty NO_COLOR is none.
+// colour reports whether colours are wanted. An empty NO_COLOR does not count.
 func (env *environment) colour() bool {
 	plain, _ := env.lookup("NO_COLOR")
 	return plain == ""

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// origin tells the version of this program, its commit and its date.
+// origin returns the version of this program, its commit and its date.
 func origin() (string, string, string) {
 	if version != "" {
 		return version, commit, date

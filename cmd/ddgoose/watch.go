@@ -35,8 +35,8 @@ Exit codes: 1 the agent stopped, 2 wrong usage, no agent, or no answer within --
 	}, 5*time.Second, o.electionFlag, o.jsonFlag)
 }
 
-// follow finds the agent and gives see its status, at once and at every change,
-// until the agent stops or see fails. --timeout is for the first only.
+// follow finds the agent and passes its status to see, at once and at every change,
+// until the agent stops or see fails. --timeout is for the first status only.
 func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *client.Client, api.Status) error) error {
 	path, err := o.find()
 	if err != nil {

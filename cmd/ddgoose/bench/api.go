@@ -135,7 +135,7 @@ func API(ctx context.Context, o APIOptions) (r *APIReport, err error) {
 	return r, nil
 }
 
-// duck gives an agent that is not the goose.
+// duck returns an agent that is not the goose.
 func (w *watch) duck() (*flock.Agent, error) {
 	goose, _ := w.goose()
 	for _, a := range w.f.Agents() {
@@ -301,8 +301,8 @@ func (c *crowd) hear(m *crowdMember, s *api.Status, j *judge) {
 	}
 }
 
-// heard waits until all have heard of a goose of that token or a later one, and
-// gives when.
+// heard waits until all have heard of a goose of that token or a later one, and records
+// when.
 func (c *crowd) heard(ctx context.Context, token uint64, times []time.Duration) error {
 	timer := time.NewTimer(settleWait)
 	defer timer.Stop()

@@ -107,7 +107,7 @@ func (w *watch) kill(ctx context.Context, how string, successor bool) (time.Dura
 	return d, w.settled(ctx)
 }
 
-// successor gives the agent that is the most likely to follow the goose if it dies.
+// successor returns the agent that is the most likely to follow the goose if it dies.
 func (w *watch) successor(ctx context.Context, goose *flock.Agent) (*flock.Agent, error) {
 	d, err := goose.Client().Doctor(ctx, time.Second) // the shortest that it takes
 	if err != nil {

@@ -273,7 +273,7 @@ func (w *crowdedFlock) whole(ctx context.Context) error {
 	return err
 }
 
-// goose gives the agent that shows itself as the goose.
+// goose returns the agent that shows itself as the goose.
 func (w *crowdedFlock) goose() (*crowdedAgent, uint64) {
 	for _, a := range w.agents {
 		if s := a.latest(); s.Role == api.RoleGoose {

@@ -116,7 +116,7 @@ func (w *watch) goose() (name string, token uint64) {
 // settleWait bounds how long a flock may take to heal.
 const settleWait = time.Minute
 
-// votersOf is how many voters a flock of so many agents has.
+// votersOf returns the number of voters of a flock.
 func votersOf(agents int) int {
 	switch {
 	case agents < 3:

@@ -15,7 +15,7 @@ import (
 type inside struct {
 	name   string
 	at     time.Time // of the last answer; zero: there is none yet
-	status string    // as ddgoose status tells it
+	status string    // the text of ddgoose status
 	why    string    // as ddgoose why does
 	err    error     // of the last question
 

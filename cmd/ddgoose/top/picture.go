@@ -45,7 +45,7 @@ const (
 	StateKilled   = "killed"
 	StateEnded    = "ended"     // by itself
 	StateSilent   = "no answer" // at its socket
-	StateUnknown  = "unknown"   // nobody tells
+	StateUnknown  = "unknown"   // no agent reports it
 	// Agents without a socket here have their state by gossip.
 	StateAlive   = api.StateAlive
 	StateSuspect = api.StateSuspect

@@ -95,7 +95,7 @@ func (t *terminal) glyphs() *glyphs {
 // draw draws the view for the window's size. It sends only what has changed.
 func (t *terminal) draw(view func(width, height int) []line) {
 	t.drawing.Lock()
-	defer t.drawing.Unlock() // also when it panics: the loop gives the terminal back
+	defer t.drawing.Unlock() // also in a panic: the loop restores the terminal
 	t.Clear()
 	width, height := t.Size()
 	for y, l := range view(width, height) {
@@ -120,7 +120,7 @@ func (t *terminal) draw(view func(width, height int) []line) {
 	t.Show()
 }
 
-// keyName gives a key its name in the model.
+// keyName returns a key's name in the model.
 func keyName(ev *tcell.EventKey) string {
 	names := map[tcell.Key]string{
 		tcell.KeyUp: "up", tcell.KeyDown: "down", tcell.KeyLeft: "left", tcell.KeyRight: "right",
