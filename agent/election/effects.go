@@ -6,7 +6,7 @@ import (
 )
 
 // Input is what a node can be told: [Tick], [*Message], [Change], [StepDown],
-// [RaiseTerm], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Observe], [Forget] or [Seen].
+// [RaiseTerm], [Advance], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Observe], [Forget] or [Seen].
 type Input interface{ input() }
 
 // Tick says that time has passed. Only a Tick judges timeouts: a loop that woke late
@@ -30,6 +30,9 @@ type StepDown struct {
 
 // RaiseTerm asks the leader to be elected above Term, so that an agent ahead can be added (rule 7).
 type RaiseTerm struct{ Term uint64 }
+
+// Advance asks the goose to raise the mark to To (rule 29).
+type Advance struct{ To uint64 }
 
 // Holders says whether holders are attached: then the deadlines that the node publishes bind it (rule 12).
 type Holders struct{ Attached bool }
@@ -68,6 +71,7 @@ func (*Message) input()  {}
 func (Change) input()    {}
 func (StepDown) input()  {}
 func (RaiseTerm) input() {}
+func (Advance) input()   {}
 func (Holders) input()   {}
 func (Drained) input()   {}
 func (Busy) input()      {}
@@ -87,6 +91,8 @@ var (
 	ErrUnwell       = errors.New("the voter's check fails")
 	ErrNotCommitted = errors.New("the last change of voters is not yet acknowledged by a majority")
 	ErrInvalid      = errors.New("the change is not possible")
+	ErrNoLease      = errors.New("the leader has no lease")
+	ErrTaken        = errors.New("the mark is as high already")
 )
 
 // EventKind tells what happened, for logs and counters.

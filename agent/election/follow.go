@@ -49,7 +49,12 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 		n.takeAges(now, m)
 	}
 	d := n.promiseTo(now, m)
-	n.send(m.From, Message{Kind: HeartbeatAck, Round: m.Round, Promise: d, Fitness: n.fitness}, fx)
+	ack := Message{Kind: HeartbeatAck, Round: m.Round, Promise: d, Fitness: n.fitness}
+	if m.Mark > 0 {
+		n.takeMark(m.Mark)
+		ack.Mark = n.rec.Mark
+	}
+	n.send(m.From, ack, fx)
 }
 
 // hear records the leader. A leader that asks for no promise is not the goose.

@@ -138,7 +138,7 @@ func (h *hostile) step() {
 	case 14:
 		h.take(ClockJump{})
 	case 15:
-		h.take(pick[Input](h, Forget{ID: h.id()}, Seen{ID: h.id(), Config: ConfigID{Version: uint64(h.byte())}}))
+		h.take(pick[Input](h, Forget{ID: h.id()}, Seen{ID: h.id(), Config: ConfigID{Version: uint64(h.byte())}}, Advance{To: h.near(h.node.rec.Mark+1, MaxMark+1)}))
 	}
 }
 
@@ -172,6 +172,8 @@ func (h *hostile) message() *Message {
 		m.Nonce, m.Granted = n.nonce, h.byte()%2 == 0
 		if !m.Granted {
 			m.Reason, m.Remaining = Reason(h.byte()%8), h.duration()
+		} else if m.Kind == VoteReply {
+			m.Mark = h.near(n.rec.Mark, MaxMark)
 		}
 	case VoteRequest:
 		if h.byte()%2 == 0 {
@@ -185,8 +187,9 @@ func (h *hostile) message() *Message {
 		for i := range m.Ranks {
 			m.Ranks[i] = h.byte() % MaxVoters
 		}
+		m.Mark = h.near(n.rec.Mark, MaxMark)
 	case HeartbeatAck:
-		m.Round, m.Promise = h.near(n.round, 1<<62), h.duration()
+		m.Round, m.Promise, m.Mark = h.near(n.round, 1<<62), h.duration(), h.near(n.rec.Mark, MaxMark)
 	}
 	return m
 }
@@ -225,7 +228,7 @@ func (h *hostile) wake() {
 func (h *hostile) agree() {
 	h.now += time.Millisecond
 	for _, q := range slices.Clone(h.asked) {
-		m := Message{Header: q.Header, Nonce: q.Nonce, Round: q.Round, Promise: q.Promise, Granted: true}
+		m := Message{Header: q.Header, Nonce: q.Nonce, Round: q.Round, Promise: q.Promise, Granted: true, Mark: q.Mark}
 		m.From, m.To = q.To, h.node.set.ID
 		switch q.Kind {
 		case PreVoteRequest:
@@ -320,6 +323,8 @@ func (h *hostile) checkRecord(before *Node, in Input) {
 		h.fail("a message used up the terms (rule 26): it was %d", old.Term)
 	case rec.Generation.Number < old.Generation.Number || rec.Generation.Number > MaxGeneration:
 		h.fail("the generation was %d", old.Generation.Number)
+	case rec.Mark < old.Mark || rec.Mark > MaxMark:
+		h.fail("the mark was %d (rule 29)", old.Mark)
 	case rec.Config.Term > rec.Term:
 		h.fail("a config above its term (rule 1)")
 	case rec.Config.Valid() != nil:

@@ -12,7 +12,7 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	n.leader, n.leaderTerm, n.heardAt = n.set.ID, n.rec.Term, now
 	n.rec.Config.Term = n.rec.Term
 	n.wonAt, n.quorateAt = now, now+n.set.Lease
-	n.failures = 0
+	n.failures, n.marked = 0, false
 	n.dropLease()
 	n.former, n.formerUntil = n.transferFrom, 0
 	if !n.former.IsZero() {
@@ -21,6 +21,7 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
 		p.round, p.term = 0, 0
+		p.mark, p.unmarked = 0, false
 		p.bookFitness(now, 0)
 	}
 	n.resumeAges(now)
@@ -89,7 +90,7 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 		asked = n.set.Lease
 		n.selfExpiry = now + n.worth(asked)
 	}
-	n.rounds[n.round%maxRounds] = round{now, asked}
+	n.rounds[n.round%maxRounds] = round{now, asked, n.rec.Mark}
 	n.nextRound = n.roundAfter(now)
 	m := Message{Kind: Heartbeat, Round: n.round, Promise: asked, Ranks: n.rank24(now), Ages: n.ages(now), RTT: n.roundTrip()}
 	for i := range n.peers[:n.npeers] {
@@ -98,9 +99,10 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 		if p.acked != n.rec.Config.ConfigID {
 			m.Config = n.rec.Config
 		}
+		m.Mark = n.markFor(p)
 		n.send(p.id, m, fx)
 	}
-	m.Config = n.rec.Config
+	m.Config, m.Mark = n.rec.Config, 0
 	fx.Announce, fx.Announcement = true, n.stamped(m)
 }
 
@@ -128,6 +130,7 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 	p.ackAt, p.anyAckAt = now, now
 	if m.Round > p.round {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
+		n.bookMark(p, &r, m.Mark)
 		p.bookFitness(now, m.Fitness)
 		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a paused voter must not look far away
 	}
@@ -162,6 +165,9 @@ func (n *Node) publish() {
 	if n.role != Leader || n.gaveUp {
 		n.lease = Lease{}
 		return
+	}
+	if n.marked = n.marked || n.markHeld(); !n.marked {
+		return // what was committed in earlier terms comes first (rule 29)
 	}
 	end := n.leaseEnd(&n.rec.Config)
 	if n.hasPending {

@@ -92,6 +92,10 @@ type Message struct {
 	// acknowledged no heartbeat of any leader, in units of AgeUnit and at most 255 of them.
 	Ages [MaxVoters]uint8
 
+	// Heartbeat: the leader's mark, until the receiver has acknowledged it in this term.
+	// HeartbeatAck of such a heartbeat, and a granting VoteReply: the sender's mark, saved (rule 29).
+	Mark uint64
+
 	// Heartbeat: the leader's estimate of a round trip to a voter, by which
 	// its successors space themselves (rule 24); 0 while unknown.
 	RTT time.Duration

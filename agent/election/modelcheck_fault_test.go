@@ -21,6 +21,9 @@ func TestModelCheckCatches(t *testing.T) {
 	tables := func(f mcFault) mcRules {
 		return &mcUntimed{mcHarness: mcHarness{f}, configs: []Config{abc}, terms: 2, versions: 2, tables: true, fixed: true}
 	}
+	marks := func(f mcFault, terms, versions uint64, c Config) mcRules {
+		return &mcUntimed{mcHarness: mcHarness{f}, configs: []Config{c}, terms: terms, versions: versions, marks: 1}
+	}
 	timed := func(f mcFault, m mcTimed) mcRules {
 		m.fault, m.lease = f, 2
 		if m.configs == nil {
@@ -57,6 +60,14 @@ func TestModelCheckCatches(t *testing.T) {
 		{"overlap", untimed(twoVotersAtOnce, 2, 2, abc)},
 		{"table", tables(otherAcksCounted)},
 		{"table", tables(configOrderIgnored)},
+		{"P9", marks(markNotSaved, 2, 1, abc)},
+		{"P9", marks(marksNotRead, 2, 1, abc)},
+		{"P9", marks(marksNotReadByTransfer, 2, 1, abc)},
+		{"P9", marks(markOfOldMembers, 2, 3, a)},
+		{"P9", marks(markOfAnyAck, 2, 1, abc)},
+		{"P9", marks(markOfOneTerm, 2, 1, abc)},
+		{"P9", marks(markOfOneConfig, 2, 2, abc)},
+		{"P9", marks(lowerTermAcked, 2, 1, abc)},
 		{"vote", untimed(twoVotes, 2, 1, abc)},
 		{"elected", untimed(oldVoteCounted, 2, 1, abc)},
 		{"P2", timed(leaseTooLong, quiet)},

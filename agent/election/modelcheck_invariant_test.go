@@ -35,13 +35,14 @@ type mcSummary struct {
 	voters uint8 // a bit per agent; 0: no config
 	table  Digest
 	begun  mcBegun
+	marks  mcMarks
 	geese  [3]uint64
 	ngeese int
 }
 
 func mcSummarize(a *mcAgent) mcSummary {
 	r := &a.node.rec
-	s := mcSummary{term: r.Term, config: r.Config.ConfigID, voters: mcVoters(&r.Config), table: r.Config.Table, begun: a.ghost.begun}
+	s := mcSummary{term: r.Term, config: r.Config.ConfigID, voters: mcVoters(&r.Config), table: r.Config.Table, begun: a.ghost.begun, marks: a.ghost.marks}
 	for _, l := range []Lease{a.ghost.handed[0], a.ghost.handed[1], a.shownLease()} {
 		if l.Until <= mcNow || s.ngeese > 0 && s.geese[s.ngeese-1] == l.Token || s.ngeese > 1 && s.geese[0] == l.Token {
 			continue
@@ -75,6 +76,7 @@ func mcVoters(c *Config) (mask uint8) {
 //	table     every config above one by which elections have begun has them still
 //	overlap   any two active configs' majorities overlap (Schultz et al. 2021,
 //	          ActiveConfigsOverlap); active: some majority knows no newer one
+//	P9        whoever wins a term knows what was reported as committed in earlier ones
 //	elected   every majority of an active config knows of every term that won
 //	          (ActiveConfigsSafeAtTerms)
 func (v *mcView) broken(g *mcState) string {
@@ -99,6 +101,9 @@ func (v *mcView) broken(g *mcState) string {
 	}
 	for i := range s {
 		for j := range s {
+			if lost := s[i].marks.lost(&s[j].marks); lost != "" {
+				return lost
+			}
 			b := &s[i].begun
 			if s[j].voters != 0 && s[j].config.Compare(b.config) > 0 && !mcHolds(s[j].table, b.table) {
 				return fmt.Sprintf("table: %s let begin what %v of %s has not", mcNames[i], s[j].config, mcNames[j])

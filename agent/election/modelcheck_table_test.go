@@ -26,6 +26,7 @@ type mcGhost struct {
 	vote   ID       // its vote in that term
 	config ConfigID // the newest config it ever had
 	begun  mcBegun
+	marks  mcMarks
 	rate   time.Duration
 	handed [2]Lease // deadlines that holders on this machine may still act by, by token
 	heeds  bool     // a message for a former life
@@ -370,6 +371,9 @@ func mcDescribe(a *mcAgent) string {
 			s += fmt.Sprintf(" HOLDER(%d)+%d", h.Token, h.Until-mcNow)
 		}
 	}
+	if n.rec.Mark > 0 || a.ghost.marks != (mcMarks{}) {
+		s += fmt.Sprintf(" mark %d %+v", n.rec.Mark, a.ghost.marks)
+	}
 	if n.gaveUp {
 		s += " gave up"
 	}
@@ -394,6 +398,9 @@ func mcTell(m *Message) string {
 	}
 	if m.Promise > 0 {
 		s += fmt.Sprintf(" d%d", m.Promise)
+	}
+	if m.Mark > 0 {
+		s += fmt.Sprintf(" m%d", m.Mark)
 	}
 	if m.Round > 0 {
 		s += fmt.Sprintf(" r%d", m.Round)

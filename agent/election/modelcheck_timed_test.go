@@ -331,6 +331,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 	case Candidate:
 		out.transferFrom, out.transferTerm = n.transferFrom, n.transferTerm
 	case Leader:
+		out.marked = n.marked
 		out.gaveUp, out.gaveUpTo, out.raiseTo = n.gaveUp, n.gaveUpTo, n.raiseTo
 		out.hasPending, out.pending = n.hasPending, n.pending
 		if n.hasPending {
@@ -338,7 +339,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 		}
 		out.round, out.firstRound, out.quorateAt = mcLast, 1, mcNow+n.set.Lease
 		for age := range m.lease + 1 {
-			out.rounds[mcLast-age] = round{mcNow - time.Duration(age)*g.rate, n.set.Lease}
+			out.rounds[mcLast-age] = round{sentAt: mcNow - time.Duration(age)*g.rate, asked: n.set.Lease}
 		}
 		out.selfExpiry = ahead(n.selfExpiry)
 	}

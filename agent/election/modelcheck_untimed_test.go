@@ -22,6 +22,7 @@ type mcUntimed struct {
 	versions uint64
 	tables   bool // leaders add to the table, too
 	fixed    bool // no voter is added or removed
+	marks    uint64
 }
 
 func (u *mcUntimed) limits() mcLimits      { return mcLimits{crashes: -1} }
@@ -62,6 +63,9 @@ func (u *mcUntimed) moves(a *mcAgent) []mcMove {
 		mvs = append(mvs, mcMove{what: "stands down"})
 	case Leader:
 		mvs = append(mvs, mcMove{what: "resigns"})
+		if n.rec.Mark < u.marks {
+			mvs = append(mvs, mcMove{what: "advances the mark"})
+		}
 		if u.tables {
 			mvs = append(mvs, mcMove{what: "adds to the table"})
 		}
@@ -90,12 +94,15 @@ func (u *mcUntimed) moves(a *mcAgent) []mcMove {
 
 func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	n := &a.node
+	was := *n
 	switch mv.what {
 	case "":
 		in := *mv.msg
 		sent = u.do(a, &in, nil)
 	case "restarts":
 		u.boot(a, n.set.ID, false, n.set)
+	case "advances the mark":
+		sent = u.advance(a)
 	case "campaigns":
 		sent = u.campaign(a, nil)
 	case "stands down":
@@ -124,6 +131,9 @@ func (u *mcUntimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 	if c := &n.rec.Config; u.tables && n.Committed() && !c.Table.IsZero() {
 		a.ghost.begun = mcBegun{c.ConfigID, c.Table}
 	}
+	if u.marks > 0 {
+		a.ghost.marks.book(&was, n)
+	}
 	u.settle(a)
 	return mcPlain(sent), true
 }
@@ -149,13 +159,19 @@ func (u *mcUntimed) change(a *mcAgent, c Change) []Message {
 	if c.Table.IsZero() {
 		n.observe(c.Voter.ID)
 	}
+	a.promised()
+	sent := u.do(a, c, nil)
+	n.pendingRound = 0 // they have answered
+	return u.do(a, Busy{}, sent)
+}
+
+// promised makes everybody's promise to a leader good for a moment.
+func (a *mcAgent) promised() {
+	n := &a.node
 	n.selfExpiry = mcNow + 1
 	for i := range n.peers[:n.npeers] {
 		n.peers[i].expiry = mcNow + 1
 	}
-	sent := u.do(a, c, nil)
-	n.pendingRound = 0 // they have answered
-	return u.do(a, Busy{}, sent)
 }
 
 // settle forgets what only time, chance and counters tell apart.
@@ -170,9 +186,10 @@ func (u *mcUntimed) settle(a *mcAgent) {
 	case Candidate:
 		out.transferFrom, out.transferTerm = n.transferFrom, n.transferTerm
 	case Leader:
+		out.marked = n.marked
 		out.gaveUp, out.gaveUpTo = n.gaveUp, n.gaveUpTo
 		out.round, out.firstRound, out.quorateAt = 1, 1, mcNow+n.set.Lease
-		out.rounds[1] = round{mcNow, n.set.Lease}
+		out.rounds[1] = round{sentAt: mcNow, asked: n.set.Lease}
 	}
 	out.npeers = n.npeers
 	for i := range n.peers[:n.npeers] {
@@ -183,6 +200,9 @@ func (u *mcUntimed) settle(a *mcAgent) {
 		}
 		if n.role == Leader && p.acked == n.rec.Config.ConfigID {
 			q.acked = p.acked
+		}
+		if n.role == Leader {
+			q.mark = p.mark
 		}
 	}
 	mcSortPeers(&out)
@@ -200,7 +220,7 @@ func mcPlain(sent []Message) []Message {
 			}
 		case Heartbeat:
 			m.Round, m.Promise, m.Ranks, m.Ages, m.RTT = 1, 50*time.Millisecond, [MaxVoters]uint8{}, [MaxVoters]uint8{}, 0
-			if m.Config.N == 0 {
+			if m.Config.N == 0 && m.Mark == 0 {
 				continue // the same with its config is in flight for ever
 			}
 		case HeartbeatAck:
@@ -229,7 +249,7 @@ func mcDead(a *mcAgent, m *Message) bool {
 	case Heartbeat:
 		return m.Term < r.Term && !newer
 	case HeartbeatAck:
-		return m.Term < r.Term || m.Term == r.Term && (a.node.role != Leader || m.ConfigID != r.Config.ConfigID || a.node.peerOf(m.From).acked == m.ConfigID)
+		return m.Term < r.Term || m.Term == r.Term && (a.node.role != Leader || m.ConfigID != r.Config.ConfigID || a.node.peerOf(m.From).acked == m.ConfigID && a.node.peerOf(m.From).mark >= m.Mark)
 	case TimeoutNow, Resign:
 		return m.Term < r.Term
 	case Reject:

@@ -75,6 +75,7 @@ type Lease struct {
 type round struct {
 	sentAt time.Duration
 	asked  time.Duration
+	mark   uint64 // of the leader then (rule 29)
 }
 
 // heard is the newest heartbeat round of a leader in its term: a replay promises nothing (rule 11).
@@ -133,6 +134,7 @@ type Node struct {
 	nextRound    time.Duration
 	selfExpiry   time.Duration // until when this node's own last round binds it (rule 14)
 	quorateAt    time.Duration // until when a majority is believed to answer (rule 20)
+	marked       bool          // the mark that it began with is held by a majority (rule 29)
 	gaveUp       bool
 	gaveUpTo     ID            // zero: to nobody, or by rank
 	timeoutAt    time.Duration // when the first TimeoutNow left; 0: not yet
@@ -190,6 +192,8 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 		fx.Err = n.stepDown(now, in, fx)
 	case RaiseTerm:
 		fx.Err = n.raiseTerm(now, in.Term, fx)
+	case Advance:
+		fx.Err = n.advanceMark(now, in.To, fx)
 	case Holders:
 		n.holders = in.Attached
 	case Drained:

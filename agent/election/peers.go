@@ -18,6 +18,9 @@ type peer struct {
 	expiry time.Duration // until when it has promised, by our clock (rule 14)
 	acked  ConfigID      // the config it showed in that ack
 	term   uint64        // a term above ours that it showed while no voter (rule 7)
+	mark   uint64        // the largest mark it acknowledged (rule 29)
+	// unmarked: it answered a heartbeat that carried a mark without one, so it is of a version without marks.
+	unmarked bool
 
 	fitness Fitness
 	workAt  time.Duration // since when it has work; 0: it has none

@@ -60,10 +60,11 @@ func (n *Node) changed(c Change) Config {
 	return next
 }
 
-// tryPending makes the waiting change when two things hold: the lease under the new
+// tryPending makes the waiting change when these hold: the lease under the new
 // members, by promises already held, ends no earlier than the published one (rules 5,
-// 15), and a majority of the new members has answered. Promises outlive their voters,
-// and a config without a live majority would end the flock. After half a lease the
+// 15), and a majority of the new members has answered. The present ones hold the mark
+// first (rule 29). Promises outlive their voters, and a config without a live majority
+// would end the flock. After half a lease the
 // change is dropped, while the lease can still grow again.
 func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	if !n.hasPending {
@@ -74,7 +75,7 @@ func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	switch {
 	case n.gaveUp || now-n.pendingAt > n.set.Lease/2:
 		n.hasPending, n.pending = false, Change{}
-	case end <= now || end < max(n.lease.Until, n.handedTo) || !n.answered(&next, n.pendingRound):
+	case end <= now || end < max(n.lease.Until, n.handedTo) || !n.answered(&next, n.pendingRound) || !n.markHeld():
 		return
 	default:
 		n.hasPending, n.pending = false, Change{}

@@ -14,7 +14,7 @@ import (
 )
 
 // lastRule is the number of the last rule in README.md.
-const lastRule = 28
+const lastRule = 29
 
 var (
 	ruleHead  = regexp.MustCompile(`(?m)^### Rule (\d+): `)
@@ -101,7 +101,7 @@ func TestRulesAreInTheHouse(t *testing.T) {
 			require.Len(t, m[1], 2, name)
 		}
 	}
-	for _, name := range []string{"R1", "R2", "R3", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8"} {
+	for _, name := range []string{"R1", "R2", "R3", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9"} {
 		require.Contains(t, string(text), "| "+name+" | ")
 	}
 }

@@ -183,6 +183,9 @@ type Record struct {
 	Config     Config
 	// PromiseMax is at least every promise that may still run (rule 13).
 	PromiseMax time.Duration
+	// Mark is a number that programs raise through the goose, at most MaxMark; it only
+	// grows (rule 29).
+	Mark uint64
 }
 
 // Token is the fencing token: it grows with the generation, then with the term (P3).

@@ -76,10 +76,14 @@ func (n *Node) handleVote(now time.Duration, m *Message, fx *Effects) {
 			n.adoptTerm(now, m.Term, fx)
 		}
 	}
-	n.send(m.From, Message{
+	reply := Message{
 		Kind: VoteReply, Granted: reason == NoReason,
 		Reason: reason, Remaining: remaining, Config: n.newerConfig(m),
-	}, fx)
+	}
+	if reply.Granted {
+		reply.Mark = n.rec.Mark
+	}
+	n.send(m.From, reply, fx)
 }
 
 // deferTo gives a worthy candidate the vote (R2, rules 2, 12). A repeated request does
@@ -124,6 +128,9 @@ func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 	}
 	if p := n.peerOf(m.From); p != nil && p.rtt == 0 && p.silent() {
 		p.rtt = smooth(0, min(now-p.firstAt, n.set.Lease)) // at most: it may have answered a later request, and it saved
+	}
+	if m.Granted {
+		n.takeMark(m.Mark)
 	}
 	n.count(now, m, fx)
 }
