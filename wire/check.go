@@ -44,6 +44,8 @@ func (m *Message) check() *DropError {
 		return outOfRange("term", max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm), election.MaxTerm)
 	case max(m.ConfigID.Version, m.Config.Version) > maxVersion:
 		return outOfRange("config version", max(m.ConfigID.Version, m.Config.Version), maxVersion)
+	case m.Mark > election.MaxMark:
+		return outOfRange("mark", m.Mark, election.MaxMark)
 	case m.Remaining < 0 || m.Remaining > maxDuration:
 		return drop(DropRange, fmt.Sprintf("remaining promise of %v: want 0 to %v", m.Remaining, maxDuration))
 	case m.Held < 0 || m.Held > maxDuration:

@@ -102,23 +102,46 @@ func (d *decoder) entry(f *Frame) {
 	m.ConfigID.Term = d.uint("config's term", election.MaxTerm)
 	m.ConfigID.Version = d.uint("config's version", maxVersion)
 	d.kind(&m.Message)
-	if m.Kind == election.HeartbeatAck && more > 0 {
-		m.Held = d.duration("held")
-		more--
-	}
-	if m.Kind == election.HeartbeatAck && more > 0 {
-		m.Fitness = d.fitness()
-		more--
-	}
-	if m.Kind == election.Heartbeat && more > 0 {
-		d.fixed("ages", m.Ages[:])
-		more--
-	}
-	d.skip(more)
+	d.skip(d.added(&m.Message, more))
 	if d.fail == nil {
 		d.refuse(m.check())
 	}
 }
+
+// added reads the fields that earlier versions did not have, as far as they are there, and
+// gives how many fields are left.
+func (d *decoder) added(m *election.Message, more int) (left int) {
+	next := func() bool {
+		more--
+		return more >= 0
+	}
+	switch m.Kind {
+	case election.VoteReply:
+		if next() {
+			m.Mark = d.mark()
+		}
+	case election.Heartbeat:
+		if next() {
+			d.fixed("ages", m.Ages[:])
+		}
+		if next() {
+			m.Mark = d.mark()
+		}
+	case election.HeartbeatAck:
+		if next() {
+			m.Held = d.duration("held")
+		}
+		if next() {
+			m.Fitness = d.fitness()
+		}
+		if next() {
+			m.Mark = d.mark()
+		}
+	}
+	return max(more, 0)
+}
+
+func (d *decoder) mark() uint64 { return d.uint("mark", election.MaxMark) }
 
 func (d *decoder) probe(f *Frame, more int) {
 	p := &f.Probe

@@ -81,11 +81,12 @@ func carried(m *election.Message) election.Message {
 		out.TransferFrom, out.TransferTerm = m.TransferFrom, m.TransferTerm
 	case election.VoteReply:
 		out.Granted, out.Reason, out.Remaining, out.Config = m.Granted, m.Reason, m.Remaining, m.Config
+		out.Mark = m.Mark
 	case election.Heartbeat:
 		out.Round, out.Promise, out.Ranks, out.RTT, out.Config = m.Round, m.Promise, m.Ranks, m.RTT, m.Config
-		out.Ages = m.Ages
+		out.Ages, out.Mark = m.Ages, m.Mark
 	case election.HeartbeatAck:
-		out.Round, out.Promise, out.Held, out.Fitness = m.Round, m.Promise, m.Held, m.Fitness&election.AllFitness
+		out.Round, out.Promise, out.Held, out.Fitness, out.Mark = m.Round, m.Promise, m.Held, m.Fitness&election.AllFitness, m.Mark
 	case election.Reject:
 		out.Config = m.Config
 	case election.LeaveReply:
@@ -170,14 +171,7 @@ func (e *encoder) frame(f *Frame) {
 }
 
 func (e *encoder) entry(m *Message) {
-	fields := entryFields + kindFields[m.Kind]
-	switch {
-	case m.Kind == election.HeartbeatAck && m.Fitness != 0:
-		fields += 2
-	case m.Kind == election.HeartbeatAck && m.Held != 0, hasAges(&m.Message):
-		fields++
-	}
-	e.array(fields)
+	e.array(entryFields + kindFields[m.Kind] + addedFields(&m.Message))
 	e.uint(m.Election)
 	e.uint(uint64(m.Kind))
 	e.uint(m.Generation.Number)
@@ -186,6 +180,34 @@ func (e *encoder) entry(m *Message) {
 	e.uint(m.ConfigID.Term)
 	e.uint(m.ConfigID.Version)
 	e.fields(&m.Message)
+}
+
+// addedFields counts the fields behind those that a kind always has: as few as say
+// what is to be said, so that older agents get the bytes they know.
+func addedFields(m *election.Message) int {
+	switch m.Kind {
+	case election.VoteReply:
+		if m.Mark != 0 {
+			return 1
+		}
+	case election.Heartbeat:
+		switch {
+		case m.Mark != 0:
+			return 2
+		case hasAges(m):
+			return 1
+		}
+	case election.HeartbeatAck:
+		switch {
+		case m.Mark != 0:
+			return 3
+		case m.Fitness != 0:
+			return 2
+		case m.Held != 0:
+			return 1
+		}
+	}
+	return 0
 }
 
 // hasAges reports whether a heartbeat has ages: some of its voters do not answer. That
@@ -226,23 +248,33 @@ func (e *encoder) fields(m *election.Message) {
 		e.verdict(m)
 		e.duration(m.Remaining)
 		e.config(&m.Config)
+		if m.Mark != 0 {
+			e.uint(m.Mark)
+		}
 	case election.Heartbeat:
 		e.uint(m.Round)
 		e.duration(m.Promise)
 		e.bytes(m.Ranks[:])
 		e.duration(min(max(m.RTT, 0), maxDuration)) // an estimate: a bounded one is better than a lost heartbeat
 		e.config(&m.Config)
-		if hasAges(m) {
+		if added := addedFields(m); added > 0 {
 			e.bytes(m.Ages[:])
+			if added > 1 {
+				e.uint(m.Mark)
+			}
 		}
 	case election.HeartbeatAck:
 		e.uint(m.Round)
 		e.duration(m.Promise)
-		if m.Held != 0 || m.Fitness != 0 {
+		added := addedFields(m)
+		if added > 0 {
 			e.duration(m.Held)
 		}
-		if m.Fitness != 0 {
+		if added > 1 {
 			e.uint(uint64(m.Fitness))
+		}
+		if added > 2 {
+			e.uint(m.Mark)
 		}
 	case election.Reject:
 		e.config(&m.Config)

@@ -66,6 +66,8 @@ func goldenFrames() []struct {
 	ack := election.Message{Kind: election.HeartbeatAck, Round: 41, Promise: 500 * time.Millisecond}
 	held := ack
 	held.Held = 20 * time.Millisecond
+	markedBeat, markedAck := heartbeat, ack
+	markedBeat.Mark, markedAck.Mark = 29_406_960, 29_406_960
 	return []struct {
 		name  string
 		frame *Frame
@@ -82,8 +84,11 @@ func goldenFrames() []struct {
 		{"heartbeat-config", frame(withConfig)},
 		{"heartbeat-table", frame(withTable)},
 		{"heartbeat-ages", frame(withAges)},
+		{"heartbeat-mark", frame(markedBeat)},
 		{"heartbeat-ack", frame(ack)},
 		{"heartbeat-ack-held", frame(held)},
+		{"heartbeat-ack-mark", frame(markedAck)},
+		{"vote-reply-mark", frame(election.Message{Kind: election.VoteReply, Granted: true, Mark: 29_406_960})},
 		{"reject", frame(election.Message{Kind: election.Reject, Config: config})},
 		{"timeout-now", frame(election.Message{Kind: election.TimeoutNow})},
 		{"resign", frame(election.Message{Kind: election.Resign})},

@@ -42,9 +42,9 @@ type batch struct {
 func packable(m *Message) bool {
 	switch m.Kind {
 	case election.Heartbeat:
-		return m.Config.N == 0 && !hasAges(&m.Message) && m.ConfigID.Term == m.Term
+		return m.Config.N == 0 && addedFields(&m.Message) == 0 && m.ConfigID.Term == m.Term
 	case election.HeartbeatAck:
-		return m.ConfigID.Term == m.Term
+		return m.Mark == 0 && m.ConfigID.Term == m.Term
 	}
 	return false
 }

@@ -38,7 +38,7 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	voters = append(append(voters, toID[:]...), 0)
 	config := []any{uint64(6), uint64(2), voters, nil, "text", 3.5} // depth 4: nothing can nest below
 	heartbeat := append([]any{uint64(0), uint64(election.Heartbeat), uint64(1), uint64(0xFEED), uint64(7), uint64(6), uint64(2),
-		uint64(41), uint64(500 * time.Millisecond), []byte{1, 0, 0, 0, 0, 0, 0}, uint64(time.Millisecond), config, []byte{0, 9, 0, 0, 0, 0, 0}}, added...)
+		uint64(41), uint64(500 * time.Millisecond), []byte{1, 0, 0, 0, 0, 0, 0}, uint64(time.Millisecond), config, []byte{0, 9, 0, 0, 0, 0, 0}, uint64(77)}, added...)
 	heartbeat = append(heartbeat, []any{1, 2})
 	set := append(append([]byte(nil), fromID[:]...), toID[:]...)
 	founded := FoundingID([]election.ID{fromID, toID}, 9)
@@ -56,7 +56,7 @@ func TestLaterMinorVersionIsUnderstood(t *testing.T) {
 	want := Frame{FlockID: flockID, From: fromID, To: toID, Start: 3, Life: 1 << 60, Seq: 99, ToLife: 1 << 61, Skipped: 2,
 		Messages: []Message{
 			{Message: election.Message{
-				Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{1}, Ages: [7]uint8{0, 9}, RTT: time.Millisecond,
+				Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{1}, Ages: [7]uint8{0, 9}, Mark: 77, RTT: time.Millisecond,
 				Header: election.Header{Generation: election.Generation{Number: 1, Tag: 0xFEED}, Term: 7, ConfigID: election.ConfigID{Term: 6, Version: 2}},
 				Config: election.Config{ConfigID: election.ConfigID{Term: 6, Version: 2}}.With(election.Voter{ID: fromID, Priority: 100}).With(election.Voter{ID: toID}),
 			}},
@@ -109,6 +109,41 @@ func TestAgesAreAddedBehindTheRestOfAHeartbeat(t *testing.T) {
 	require.True(t, packable(m))
 	m.Ages[2] = 1
 	require.False(t, packable(m), "a packed one has no place for them")
+}
+
+// So are marks: an agent of before skips them behind the fields that it knows, and
+// messages without one are the bytes of before.
+func TestMarksAreAddedBehindTheRest(t *testing.T) {
+	golden := readGolden(t)
+	for _, c := range []struct {
+		without, with string
+		added         []byte
+		fields        byte
+	}{
+		{"heartbeat", "heartbeat-mark", []byte{0xC4, 7, 0, 0, 0, 0, 0, 0, 0, 0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 2},
+		{"heartbeat-ack", "heartbeat-ack-mark", []byte{0, 0, 0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 3},
+		{"vote-reply", "vote-reply-mark", []byte{0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 1},
+	} {
+		without, with := golden[c.without], golden[c.with]
+		i := 0
+		for without[i] == with[i] {
+			i++
+		}
+		end := len(without) - 1 // nil: no founding
+		grown := append(append(append([]byte(nil), without[:end]...), c.added...), without[end])
+		grown[i] += c.fields
+		require.Equal(t, grown, with, c.with)
+	}
+	for _, kind := range []election.Kind{election.Heartbeat, election.HeartbeatAck} {
+		m := &Message{Message: election.Message{Kind: kind}}
+		require.True(t, packable(m))
+		m.Mark = 1
+		require.False(t, packable(m), "a packed one has no place for it")
+	}
+	f := goldenFrames()[0].frame
+	f.Messages = []Message{{Message: election.Message{Kind: election.Heartbeat, Mark: election.MaxMark + 1}}}
+	_, err := AppendFrame(nil, f)
+	require.Error(t, err)
 }
 
 func TestUnknownFoundingIsSkipped(t *testing.T) {
