@@ -9,7 +9,7 @@ import (
 	"duckduckgoose/agent/election"
 )
 
-// The payload of format 2, big-endian, without gaps:
+// The payload of format 3, big-endian, without gaps:
 //
 //	id 16, start 8, left 1 (0 or 1), bound 16
 //	founding: flock id 16, coordinator 16, attempt 8, aborted 8, set: count 2, ids of 16
@@ -18,13 +18,15 @@ import (
 //	  config: term 8, version 8, count 1, voters: id 16, priority 1
 //	  longest promise, in nanoseconds 8
 //	  config: table 16; created 8, started 1 (0 or 1), name: length 1, bytes
+//	  mark 8
 //
-// Another set of fields needs a new format version. Format 1 lacks the last line.
+// Another set of fields needs a new format version. Format 2 lacks the last line, and
+// format 1 the last two.
 const (
 	idBytes       = 16
 	fixedBytes    = 16 + 8 + 1 + 16 + 16 + 16 + 8 + 8 + 2 + 2
 	electionBytes = 8 + 16 + 8 + 8 + 8 + 16 + 8 + 8 + 1 + election.MaxVoters*(idBytes+1) + 8 +
-		16 + 8 + 1 + 1 + MaxName
+		16 + 8 + 1 + 1 + MaxName + 8
 	maxPayload = fixedBytes + MaxFounders*idBytes + MaxElections*electionBytes
 )
 
@@ -49,7 +51,7 @@ func appendState(b []byte, s *State) []byte {
 			b = put(b, v.ID[:], v.Priority)
 		}
 		b = put(b, uint64(r.PromiseMax), r.Config.Table[:], e.Created, e.Started, byte(len(e.Name)))
-		b = append(b, e.Name...)
+		b = put(append(b, e.Name...), r.Mark)
 	}
 	return b
 }
@@ -159,6 +161,9 @@ func (d *decoder) election(e *Election) {
 	name := make([]byte, n)
 	d.read(name)
 	e.Name = string(name)
+	if d.version >= 3 {
+		d.read(&r.Mark)
+	}
 }
 
 const (
@@ -169,18 +174,21 @@ const (
 	slotA = 0 // Save writes this one
 	slotB = 1 // Settle writes this one
 
-	formatVersion = 2 // version 1 can still be read
+	formatVersion = 3 // and 1 and 2 are read still
 	magic         = "DDGSTATE"
 )
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
 // seal returns the bytes of a slot: header, payload, and zeros up to a whole sector.
-func seal(seq uint64, payload []byte) []byte {
+func seal(seq uint64, payload []byte) []byte { return sealAs(formatVersion, seq, payload) }
+
+// sealAs is seal for the payload of an earlier format.
+func sealAs(version uint32, seq uint64, payload []byte) []byte {
 	n := headerBytes + len(payload)
 	b := make([]byte, headerBytes, (n+sectorBytes-1)/sectorBytes*sectorBytes)
 	copy(b, magic)
-	binary.BigEndian.PutUint32(b[8:], formatVersion)
+	binary.BigEndian.PutUint32(b[8:], version)
 	binary.BigEndian.PutUint32(b[12:], uint32(len(payload)))
 	binary.BigEndian.PutUint64(b[16:], seq)
 	binary.BigEndian.PutUint64(b[24:], checksum(b, payload))

@@ -31,7 +31,7 @@ func full(large bool) State {
 	for i := range n {
 		r := election.Record{
 			FlockID: election.FlockID{0xF1}, Generation: election.Generation{Number: 6, Tag: 7}, Term: 8, Vote: election.ID{0xB1},
-			Config: election.Config{ConfigID: election.ConfigID{Term: 8, Version: 9}}, PromiseMax: time.Second,
+			Config: election.Config{ConfigID: election.ConfigID{Term: 8, Version: 9}}, PromiseMax: time.Second, Mark: 10,
 		}
 		for v := range voters {
 			r.Config = r.Config.With(election.Voter{ID: election.ID{byte(1 + v)}, Priority: uint8(100 * v)})
@@ -59,17 +59,53 @@ var SlotOne = strings.Join([]string{
 	"000000003b9aca00",
 }, "")
 
-func TestFormatOneIsReadAndBecomesTheNewest(t *testing.T) {
-	old, err := hex.DecodeString(SlotOne)
+// slotTwo is the same of format 2.
+var slotTwo = strings.Join([]string{
+	"4444475354415445", "00000002", "00000114", "000000000000002a", "b7e6d97f8eea42ed",
+	"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
+	"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
+	"0002", "a1000000000000000000000000000000", "c1000000000000000000000000000000",
+	"0001", "0000000000000001", "f1000000000000000000000000000000", "0000000000000006", "0000000000000007",
+	"0000000000000008", "b1000000000000000000000000000000", "0000000000000008", "0000000000000009",
+	"02", "01000000000000000000000000000000", "00", "02000000000000000000000000000000", "64",
+	"000000003b9aca00", "00000000000000000000000000000000", "0000000000000004", "01", "02", hex.EncodeToString([]byte("x1")),
+}, "")
+
+// FormatTwo makes a slot of format 2 with elections that fill many sectors.
+func FormatTwo(seq, start uint64) []byte {
+	s := full(true)
+	elections := s.Elections
+	s.Start, s.Elections = start, nil
+	b := appendState(nil, &s)
+	b = put(b[:len(b)-2], uint16(len(elections)))
+	empty := len(appendState(nil, &State{}))
+	for _, e := range elections {
+		one := appendState(nil, &State{Elections: []Election{e}})
+		b = append(b, one[empty:len(one)-8]...) // it ends with the mark
+	}
+	slot := make([]byte, slotBytes)
+	copy(slot, sealAs(2, seq, b))
+	return slot
+}
+
+func TestEarlierFormatsAreReadAndBecomeTheNewest(t *testing.T) {
+	want := full(false)
+	want.Elections = want.Elections[1:]
+	e := &want.Elections[0]
+	e.Name, e.Record.Mark = "x1", 0
+	becomesTheNewest(t, slotTwo, want)
+	e.Name, e.Created, e.Started = "", 0, false
+	becomesTheNewest(t, SlotOne, want)
+}
+
+func becomesTheNewest(t *testing.T, text string, want State) {
+	old, err := hex.DecodeString(text)
 	require.NoError(t, err)
 	old = append(old, make([]byte, slotBytes-len(old))...)
 	d := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(d, StateFile), append(old, old...), 0o600))
 	st, err := Open(d, nil)
 	require.NoError(t, err)
-	want := full(false)
-	want.Elections = want.Elections[1:]
-	want.Elections[0].Name, want.Elections[0].Created, want.Elections[0].Started = "", 0, false
 	require.Equal(t, want, st.State())
 	require.NoError(t, st.Close())
 
@@ -89,13 +125,13 @@ func TestFormatOneIsReadAndBecomesTheNewest(t *testing.T) {
 	require.NoError(t, st.Close())
 }
 
-// The bytes of format 2. A change here makes every disk unreadable.
+// The bytes of format 3. A change here makes every disk unreadable.
 func TestSlotBytes(t *testing.T) {
 	s := full(false)
 	s.Elections = s.Elections[1:]
-	s.Elections[0].Name = "x1"
+	s.Elections[0].Name, s.Elections[0].Record.Mark = "x1", 11
 	want := strings.Join([]string{
-		"4444475354415445", "00000002", "00000114", "000000000000002a", "b7e6d97f8eea42ed",
+		"4444475354415445", "00000003", "0000011c", "000000000000002a", "a1064966ad026010",
 		"a1000000000000000000000000000000", "0000000000000003", "01", "f1000000000000000000000000000000",
 		"f2000000000000000000000000000000", "c1000000000000000000000000000000", "0000000000000005", "0000000000000004",
 		"0002", "a1000000000000000000000000000000", "c1000000000000000000000000000000",
@@ -103,6 +139,7 @@ func TestSlotBytes(t *testing.T) {
 		"0000000000000008", "b1000000000000000000000000000000", "0000000000000008", "0000000000000009",
 		"02", "01000000000000000000000000000000", "00", "02000000000000000000000000000000", "64",
 		"000000003b9aca00", "00000000000000000000000000000000", "0000000000000004", "01", "02", hex.EncodeToString([]byte("x1")),
+		"000000000000000b",
 	}, "")
 	got := seal(42, appendState(nil, &s))
 	require.Len(t, got, sectorBytes)
@@ -169,11 +206,11 @@ func TestForeignAndImpossibleFilesAreRefused(t *testing.T) {
 	require.NoError(t, withSlots(t, seal(2, other), seal(3, payload)))
 
 	later := seal(1, payload)
-	binary.BigEndian.PutUint32(later[8:], 3)
+	binary.BigEndian.PutUint32(later[8:], 4)
 	binary.BigEndian.PutUint64(later[24:], checksum(later, payload))
 	err := withSlots(t, seal(9, payload), later) // even in the older slot
 	require.ErrorIs(t, err, ErrVersion)
-	require.ErrorContains(t, err, "is of format 3, and this ddgoose reads format 2: start the ddgoose that wrote it, or a later one")
+	require.ErrorContains(t, err, "is of format 4, and this ddgoose reads format 3: start the ddgoose that wrote it, or a later one")
 
 	err = withSlots(t, seal(3, other), seal(3, payload))
 	require.ErrorIs(t, err, ErrCorrupt)

@@ -40,6 +40,7 @@
 //	Settle  writes n+1 to B, fdatasync. From now on, damage to either slot loses nothing.
 //	Open    takes the valid slot of the higher number, writes it once more where
 //	        it was, fdatasync, then to the other slot, fdatasync.
+//	        One of an earlier format is then written in this one, to both likewise.
 //
 // Only one slot is ever being written, while the other one is durable. If a power
 // cut tears the write of A, B still has n, and n+1 was not acknowledged; if it tears

@@ -37,14 +37,14 @@ func formatOne(t *testing.T, seq, start uint64) []byte {
 	return append(b, make([]byte, slotBytes-len(b))...)
 }
 
-// diskOfFormatOne is one on which a power cut struck between the two slots: A
+// diskOfOldFormat is one on which a power cut struck between the two slots: A
 // holds what was acknowledged last, B what was before.
-func diskOfFormatOne(t *testing.T, seed uint64) *memfs.FS {
+func diskOfOldFormat(t *testing.T, seed uint64, slot func(seq, start uint64) []byte) *memfs.FS {
 	disk := memfs.New(seed)
 	require.NoError(t, disk.MkdirAll(dir, 0o700))
 	f, err := disk.OpenFile(stateFile, os.O_RDWR|os.O_CREATE, 0o600)
 	require.NoError(t, err)
-	_, err = f.WriteAt(append(formatOne(t, 43, 4), formatOne(t, 42, 3)...), 0)
+	_, err = f.WriteAt(append(slot(43, 4), slot(42, 3)...), 0)
 	require.NoError(t, err)
 	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
@@ -55,10 +55,15 @@ func diskOfFormatOne(t *testing.T, seed uint64) *memfs.FS {
 // A power cut at any operation of the start that brings another format, with
 // whatever it tears, loses nothing that was acknowledged.
 func TestPowerCutsWhileTheFormatChangesLoseNothing(t *testing.T) {
-	for seed := range uint64(20) {
+	one := func(seq, start uint64) []byte { return formatOne(t, seq, start) }
+	for seed := range uint64(40) {
+		format := one
+		if seed%2 == 1 {
+			format = store.FormatTwo
+		}
 		cut := true
 		for op := 1; cut; op++ {
-			disk := diskOfFormatOne(t, seed)
+			disk := diskOfOldFormat(t, seed, format)
 			disk.CutAt(disk.Ops() + op)
 			st, err := store.Open(dir, disk)
 			if cut = err != nil; !cut {

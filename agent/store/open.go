@@ -139,15 +139,16 @@ func (s *Store) load() error {
 		return corruptError(s.dir, fmt.Errorf("record %d: %w", slots[i].seq, err))
 	}
 	seq := slots[i].seq
-	if slots[i].version < formatVersion {
-		// A crash meanwhile leaves two slots that differ: the new one counts. A torn
-		// write of the old slot does no harm: all that format 2 adds are zeros (format
-		// 1 has only the default election), so only the first sector changes.
-		seq++
+	record := sealAs(slots[i].version, seq, slots[i].payload)
+	if err := s.writeBoth(i, record); err != nil {
+		return err
 	}
-	record := seal(seq, appendState(nil, &st))
-	for _, at := range [...]int{i, 1 - i} {
-		if err := s.write(at, record); err != nil {
+	if slots[i].version < formatVersion {
+		// Only now: the new format is longer, so a power cut can tear the slot that it
+		// overwrites, and the other one must hold the same record by then.
+		seq++
+		record = seal(seq, appendState(nil, &st))
+		if err := s.writeBoth(i, record); err != nil {
 			return err
 		}
 	}
@@ -159,6 +160,14 @@ func (s *Store) load() error {
 	s.state.Store(&st)
 	s.fresh.Store(st.blank())
 	return nil
+}
+
+// writeBoth writes a record to both slots, one after the other.
+func (s *Store) writeBoth(first int, record []byte) error {
+	if err := s.write(first, record); err != nil {
+		return err
+	}
+	return s.write(1-first, record)
 }
 
 // loadSlot reads a slot. If that fails twice, the slot counts as damaged: worn disks

@@ -187,6 +187,8 @@ func validRecord(r *election.Record) error {
 		return fmt.Errorf("term %d: at most %d", r.Term, uint64(election.MaxTerm))
 	case r.Generation.Number > election.MaxGeneration:
 		return fmt.Errorf("generation %d: at most %d", r.Generation.Number, uint64(election.MaxGeneration))
+	case r.Mark > election.MaxMark:
+		return fmt.Errorf("mark %d: at most %d", r.Mark, uint64(election.MaxMark))
 	case r.PromiseMax < 0:
 		return fmt.Errorf("longest promise %s: at least 0s", r.PromiseMax)
 	}

@@ -59,7 +59,7 @@ func TestOneDamagedSlotAtRestLosesNothing(t *testing.T) {
 			return d.Damage(stateFile, slot+12, []byte{255, 255, 255, 255})
 		},
 		"higher number": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+16, []byte{255}) },
-		"other version": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+11, []byte{3}) },
+		"other version": func(d *memfs.FS, slot int64) error { return d.Damage(stateFile, slot+11, []byte{4}) },
 	}
 	for name, damage := range damages {
 		for _, slot := range []int64{0, slotBytes} {
