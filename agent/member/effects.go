@@ -32,6 +32,7 @@ func (m *Member) act() error {
 	for _, e := range m.touched {
 		e.grant(e.node.Lease())
 		e.publish(now)
+		e.tellAdvances(now)
 		m.restAt = e.restUntil(now, m.restAt)
 		e.touched = false
 	}

@@ -46,6 +46,7 @@ type Election struct {
 	viewed        viewed    // what keepInView last looked at
 	acked         lastAck   // the last ack sent
 	handover      *handover // a planned end under way
+	advances      []advance // wait for their majority
 	ended         bool      // this election no longer delays the end of this life
 	busy          bool      // the node was told that it may not campaign
 
@@ -132,9 +133,9 @@ func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 }
 
 // mayWait reports whether an ack tells its leader nothing new: then it may wait to share
-// a datagram. The first ack of a leader or a config must not wait.
+// a datagram. The first ack of a leader or a config must not wait, nor that of a mark.
 func (e *Election) mayWait(msg *election.Message) bool {
-	if msg.Kind != election.HeartbeatAck || msg.Promise == 0 {
+	if msg.Kind != election.HeartbeatAck || msg.Promise == 0 || msg.Mark != 0 {
 		return false
 	}
 	was := e.acked

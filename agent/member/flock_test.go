@@ -384,6 +384,7 @@ func (a *testAgent) checkShown(msg *wire.Message) {
 			require.Equal(t, msg.To, rec.Vote, "%s gives a vote that is not saved", a.name)
 		}
 	}
+	require.LessOrEqual(t, msg.Mark, rec.Mark, "%s shows a mark that is not saved", a.name)
 	require.LessOrEqual(t, msg.Promise, rec.PromiseMax, "%s promises what is not saved", a.name)
 }
 

@@ -28,15 +28,18 @@ const (
 	LeavingAlready   Code = "leaving"
 	LastAgent        Code = "last-agent"
 	NoGoose          Code = "no-goose"
-	NoOtherLeader    Code = "no-other-leader" // no other agent may be the goose
-	CostsMajority    Code = "costs-majority"  // Have of the Need voters left would be alive
-	IsSelf           Code = "is-self"         // Agent
-	IsAlive          Code = "is-alive"        // Agent
-	IsAliveAgain     Code = "is-alive-again"  // Agent
-	ForcedAgain      Code = "forced-again"    // Agent
-	VotersSilent     Code = "voters-silent"   // without Agent
-	NoFlock          Code = "no-flock"        // bound to none yet
-	StampTooLarge    Code = "stamp-too-large" // of a freeze: a clock is wrong
+	NoOtherLeader    Code = "no-other-leader"  // no other agent may be the goose
+	CostsMajority    Code = "costs-majority"   // Have of the Need voters left would be alive
+	IsSelf           Code = "is-self"          // Agent
+	IsAlive          Code = "is-alive"         // Agent
+	IsAliveAgain     Code = "is-alive-again"   // Agent
+	ForcedAgain      Code = "forced-again"     // Agent
+	VotersSilent     Code = "voters-silent"    // without Agent
+	NoFlock          Code = "no-flock"         // bound to none yet
+	MarkTaken        Code = "mark-taken"       // Mark: it is as high already
+	MarkUncommitted  Code = "mark-uncommitted" // nobody knows whether it will be committed
+	NoLease          Code = "no-lease"         // this agent leads, without a majority
+	StampTooLarge    Code = "stamp-too-large"  // of a freeze: a clock is wrong
 )
 
 // Refusal is the error of a command that the rules refuse. It has values and no advice:
@@ -49,6 +52,7 @@ type Refusal struct {
 	Have     int
 	Need     int
 	For      time.Duration
+	Mark     uint64
 }
 
 // Error returns the code, and the agent that it is about.

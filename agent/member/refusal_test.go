@@ -20,7 +20,7 @@ func TestTheNamesOfTheCodesAreDistinctAndStay(t *testing.T) {
 		FlockFrozen: "frozen", NoContestant: "no-contestant", LeavingAlready: "leaving", LastAgent: "last-agent", NoGoose: "no-goose",
 		NoOtherLeader: "no-other-leader", CostsMajority: "costs-majority", IsSelf: "is-self", IsAlive: "is-alive",
 		IsAliveAgain: "is-alive-again", ForcedAgain: "forced-again", VotersSilent: "voters-silent", NoFlock: "no-flock",
-		StampTooLarge: "stamp-too-large",
+		StampTooLarge: "stamp-too-large", MarkTaken: "mark-taken", MarkUncommitted: "mark-uncommitted", NoLease: "no-lease",
 	}
 	for code, word := range words {
 		require.Equal(t, word, string(code))

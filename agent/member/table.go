@@ -353,6 +353,9 @@ func (m *Member) dropElections(above uint64) {
 		if h := gone.dropHandover(); h != nil {
 			h.done(election.ID{}, refused(ElectionEnded))
 		}
+		for _, a := range gone.advances {
+			a.done(refused(ElectionEnded))
+		}
 		gone.local.Close()
 	}
 	m.touched = slices.DeleteFunc(m.touched, func(e *Election) bool { return e.number > above })

@@ -36,13 +36,16 @@ var refused = map[member.Code]struct {
 	member.CostsMajority: {
 		api.ErrNoMajority, "only {have} of the {need} voters that would remain are alive: leaving would cost the flock its majority",
 	},
-	member.IsSelf:        {nil, "{agent} is this agent, the goose"},
-	member.IsAlive:       {nil, "{agent} is alive"},
-	member.IsAliveAgain:  {nil, "{agent} is alive again"},
-	member.ForcedAgain:   {nil, "another force-leave of {agent} has begun"},
-	member.VotersSilent:  {api.ErrNoMajority, "too few of the voters that would remain without {agent} answer: a majority of them must"},
-	member.NoFlock:       {nil, "this agent has joined no flock yet: there is nothing to freeze"},
-	member.StampTooLarge: {api.ErrInternal, "this machine's clock is too far off to freeze the flock: correct it"},
+	member.IsSelf:          {nil, "{agent} is this agent, the goose"},
+	member.IsAlive:         {nil, "{agent} is alive"},
+	member.IsAliveAgain:    {nil, "{agent} is alive again"},
+	member.ForcedAgain:     {nil, "another force-leave of {agent} has begun"},
+	member.VotersSilent:    {api.ErrNoMajority, "too few of the voters that would remain without {agent} answer: a majority of them must"},
+	member.NoFlock:         {nil, "this agent has joined no flock yet: there is nothing to freeze"},
+	member.MarkTaken:       {nil, "the mark is {mark} already: only a larger number can follow"},
+	member.MarkUncommitted: {api.ErrNoMajority, "no majority of the voters has confirmed the mark in time; it may still become known, so do not act on it"},
+	member.NoLease:         {api.ErrNoMajority, "{self} leads and hears no majority of the voters"},
+	member.StampTooLarge:   {api.ErrInternal, "this machine's clock is too far off to freeze the flock: correct it"},
 }
 
 // Refused turns the error of a command into one for people. self is this agent's
@@ -57,7 +60,7 @@ func Refused(err error, self string, nameOf func(election.ID) string) error {
 		is.text = "{self} is not the goose; run this on {agent} ({addr})"
 	}
 	values := strings.NewReplacer("{self}", self, "{agent}", nameOf(r.Agent), "{addr}", r.Addr.String(), "{for}", r.For.String(), "{thaws}", ThawsIn(r.For),
-		"{election}", r.Election, "{have}", strconv.Itoa(r.Have), "{need}", strconv.Itoa(r.Need))
+		"{election}", r.Election, "{mark}", strconv.FormatUint(r.Mark, 10), "{have}", strconv.Itoa(r.Have), "{need}", strconv.Itoa(r.Need))
 	return &api.Failure{Kind: cmp.Or(is.kind, api.ErrConflict), Code: string(r.Code), Text: values.Replace(is.text)}
 }
 
