@@ -65,6 +65,17 @@ func (b electionBackend) StepDown(ctx context.Context, to string, force bool) (s
 	return b.e.stepDown(ctx, to, force, api.CallerName(ctx))
 }
 
+func (b electionBackend) Mark(ctx context.Context) (api.Mark, error) { return b.e.mark(ctx) }
+
+func (b electionBackend) Advance(ctx context.Context, to, token uint64, slot time.Duration) error {
+	if slot > 0 {
+		if err := b.e.checkSlot(ctx, to, slot); err != nil {
+			return err
+		}
+	}
+	return b.e.advance(ctx, to, token)
+}
+
 func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	h := b.e.newHolder(fmt.Sprintf("process %d", peer.PID))
 	h.pid, h.grace, h.alone, h.acks = peer.PID, min(peer.Grace, api.MaxGrace), peer.Alone, peer.Acks

@@ -144,7 +144,7 @@ func (hs *holders) late() (who []string) {
 
 // renew hands out a lease. During a planned end only holders that still work get it:
 // no work begins. Of the holders of one kind (alone) only one gets it.
-func (hs *holders) renew(lease election.Lease, ending bool) {
+func (hs *holders) renew(lease election.Lease, mark uint64, ending bool) {
 	at := hs.atWork()
 	hs.each(func(h *holder) {
 		h.count()
@@ -162,7 +162,7 @@ func (hs *holders) renew(lease election.Lease, ending bool) {
 			at[h.alone] = h
 		}
 		h.mu.token, h.mu.waiting, h.mu.waits = lease.Token, nil, nil
-		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease)}
+		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease), Mark: mark}
 		h.wake()
 	})
 }
@@ -279,6 +279,11 @@ func (h *holder) Drained(token uint64, then api.Then) {
 		}
 	})
 	h.look()
+}
+
+// Advance raises the election's mark in the goose period of token.
+func (h *holder) Advance(ctx context.Context, token, to uint64) error {
+	return (&Election{h.agent, h.at}).advance(ctx, to, token)
 }
 
 // Late says that work continues past its deadline.

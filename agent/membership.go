@@ -46,7 +46,7 @@ func (l *life) handlers() map[string]gossip.Handler {
 	all := l.keyChanger.Handlers()
 	maps.Copy(all, l.examiner.Handlers())
 	maps.Copy(all, map[string]gossip.Handler{
-		why.Question: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, historyQuestion: l.Agent.answerHistory, tablesQuestion: l.Agent.answerTable,
+		why.Question: l.Agent.answerWhy, freezeQuestion: l.Agent.answerFreeze, historyQuestion: l.Agent.answerHistory, tablesQuestion: l.Agent.answerTable, clockQuestion: l.Agent.answerClock,
 	})
 	return all
 }

@@ -49,6 +49,12 @@ type ElectionBackend interface {
 	// StepDown hands over to the voter named to ("": the first in rank) and returns
 	// when another is goose. A frozen flock refuses it without force.
 	StepDown(ctx context.Context, to string, force bool) (goose string, err error)
+	// Mark returns the election's mark as this agent has saved it.
+	Mark(ctx context.Context) (Mark, error)
+	// Advance raises the mark and returns once it is committed. A token that is not 0 must
+	// be that of this agent's goose period. slot, if not 0, is the length of the slots that
+	// the mark counts: one too far ahead of the voters' clocks is refused.
+	Advance(ctx context.Context, to, token uint64, slot time.Duration) error
 	// Lead registers a holder until its Close; ctx bounds the registration only.
 	Lead(ctx context.Context, peer LeadPeer) (Holder, error)
 }
@@ -96,6 +102,9 @@ type Holder interface {
 	// Late says that work under token runs past its deadline: the agent does not campaign
 	// until Drained. The token may be from an earlier session of the same program.
 	Late(token uint64)
+	// Advance raises the election's mark, in the goose period of token only, and returns
+	// once it is committed.
+	Advance(ctx context.Context, token, to uint64) error
 	// Answered says that the holder has read a deadline. A holder that promised this and
 	// is silent for a whole lease counts as stopped: another agent with work becomes the
 	// goose.

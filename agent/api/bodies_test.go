@@ -15,6 +15,7 @@ import (
 // commands are all that take a body, and are not a stream.
 var commands = []struct{ method, path string }{
 	{"POST", "/v1/step-down"},
+	{"POST", "/v1/mark"},
 	{"POST", "/v1/freeze"},
 	{"POST", "/v1/thaw"},
 	{"POST", "/v1/leave"},
@@ -39,6 +40,10 @@ func TestBadBodiesAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		{"POST", "/v1/step-down", `["c"]`, `the body is a JSON array: want an object`},
 		{"POST", "/v1/step-down", `null`, `the body is a JSON null: want an object`},
 		{"POST", "/v1/step-down", `c`, `invalid character 'c' looking for beginning of value`},
+		{"POST", "/v1/mark", ``, `field "advance": 0: want a mark from 1 to 9007199254740991`},
+		{"POST", "/v1/mark", `{"advance": 9007199254740992}`, `field "advance": 9007199254740992: want a mark from 1 to 9007199254740991`},
+		{"POST", "/v1/mark", `{"advance": -1}`, `field "advance" has the wrong type: a JSON number -1`},
+		{"POST", "/v1/mark", `{"advance": 1, "slot": "1d"}`, `field "slot": "1d": want a duration above 0, such as 10s or 250ms`},
 		{"POST", "/v1/freeze", `{"for": "1d"}`, `field "for": "1d": want a duration above 0, such as 10s or 250ms`},
 		{"POST", "/v1/freeze", `{"for": "25h"}`, `field "for": 25h0m0s: want 24h0m0s at the most`},
 		{"POST", "/v1/thaw", `{"for": "1h"}`, `unknown field "for"`},

@@ -49,6 +49,10 @@ var routes = map[string]route{
 	"/v1/lead":      {on: post(byDefault((*handler).lead))},
 	"/v1/step-down": {on: post(byDefault((*handler).stepDown))},
 
+	"/v1/mark": {on: methods{
+		http.MethodGet: byDefault((*handler).mark), http.MethodPost: byDefault((*handler).advance),
+	}},
+
 	"/v1/elections": {on: get((*handler).elections), public: true},
 	"/v1/elections/" + electionName + "/status":    {on: get(byPath((*handler).status)), public: true},
 	"/v1/elections/" + electionName + "/watch":     {on: get(byPath((*handler).watch))},
@@ -56,6 +60,10 @@ var routes = map[string]route{
 	"/v1/elections/" + electionName + "/history":   {on: get(byPath((*handler).history))},
 	"/v1/elections/" + electionName + "/lead":      {on: post(byPath((*handler).lead))},
 	"/v1/elections/" + electionName + "/step-down": {on: post(byPath((*handler).stepDown))},
+
+	"/v1/elections/" + electionName + "/mark": {on: methods{
+		http.MethodGet: byPath((*handler).mark), http.MethodPost: byPath((*handler).advance),
+	}},
 
 	"/v1/members":            {on: get((*handler).members), public: true},
 	"/v1/freeze":             {on: post(command((*handler).freeze))},

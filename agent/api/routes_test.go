@@ -14,6 +14,8 @@ import (
 
 func TestCommandsReachTheAgentAndAnswerAsTheContractSays(t *testing.T) {
 	for _, c := range []struct{ method, path, body, heard, answer string }{
+		{"POST", "/v1/mark", `{"advance": 5}`, `advance to 5, token 0, slot 0s`, `{"mark": 5, "committed": true}`},
+		{"POST", "/v1/mark", `{"advance": 6, "token": 7, "slot": "1m"}`, `advance to 6, token 7, slot 1m0s`, `{"mark": 6, "committed": true}`},
 		{"POST", "/v1/step-down", `{"to": "c"}`, `step down to "c"`, `{"goose": "c"}`},
 		{"POST", "/v1/step-down", `{}`, `step down to ""`, `{"goose": "b"}`},
 		{"POST", "/v1/step-down", ``, `step down to ""`, `{"goose": "b"}`},
@@ -95,7 +97,7 @@ func TestCodesThatAreNoneOfOursAreInternal(t *testing.T) {
 func TestUnknownPathNamesTheKnown(t *testing.T) {
 	got := ask(apitest.New(), api.Local, "GET", "/v1/stauts", "")
 	require.Equal(t, http.StatusNotFound, got.code)
-	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /debug/pprof/allocs /debug/pprof/goroutine /debug/pprof/heap /debug/pprof/profile /duck /goose /healthz /leader /metrics /primary /readyz /replica /v1/doctor /v1/elections /v1/elections/NAME/history /v1/elections/NAME/lead /v1/elections/NAME/status /v1/elections/NAME/step-down /v1/elections/NAME/watch /v1/elections/NAME/why /v1/force-leave /v1/freeze /v1/history /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
+	require.JSONEq(t, `{"error": "no such path \"/v1/stauts\": there are /debug/pprof/allocs /debug/pprof/goroutine /debug/pprof/heap /debug/pprof/profile /duck /goose /healthz /leader /metrics /primary /readyz /replica /v1/doctor /v1/elections /v1/elections/NAME/history /v1/elections/NAME/lead /v1/elections/NAME/mark /v1/elections/NAME/status /v1/elections/NAME/step-down /v1/elections/NAME/watch /v1/elections/NAME/why /v1/force-leave /v1/freeze /v1/history /v1/join /v1/keys /v1/keys/install /v1/keys/remove /v1/keys/use /v1/lead /v1/leave /v1/mark /v1/members /v1/netem /v1/simulate/death /v1/simulate/revive /v1/status /v1/step-down /v1/thaw /v1/watch /v1/why"}`, got.body)
 
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/status/", "//v1/status", "/V1/status"} {
 		got := ask(apitest.New(), api.Local, "GET", path, "")

@@ -228,6 +228,8 @@ type LeadEvent struct {
 	// Lease is the length of a whole lease in nanoseconds: unrenewed work stops
 	// when 40 % of it are left.
 	Lease int64 `json:"lease_ns,omitempty"`
+	// Mark is the election's committed mark when the deadline was handed out.
+	Mark uint64 `json:"mark,omitempty"`
 	// Stop tells the holder to stop its work, and why: StopLost, StopSteppedDown or
 	// StopStopped. After a planned stop (the last two) renewals go on until the holder has
 	// drained, or for the agent's grace.

@@ -11,7 +11,7 @@ import (
 )
 
 // Election returns a client of the same agent for the election of this name: its Status,
-// Watch, Why, Lead, Hold, StepDown, and Probe of a goose or a duck. Its other methods
+// Watch, Why, Lead, Hold, StepDown, Mark, Advance, and Probe of a goose or a duck. Its other methods
 // are about the agent or the flock, as before. "" is the default election. Every call
 // fails with api.ErrNotFound if the flock has no election of this name.
 func (c *Client) Election(name string) *Client {
@@ -43,6 +43,19 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 // History returns the goose periods that the agent knows, newest first.
 func (c *Client) History(ctx context.Context) (api.History, error) {
 	return fetch[api.History](ctx, c, http.MethodGet, c.path("/history"), nil)
+}
+
+// Mark returns the election's mark as the agent has saved it (rule 29). Only the goose
+// knows whether it is committed.
+func (c *Client) Mark(ctx context.Context) (api.Mark, error) {
+	return fetch[api.Mark](ctx, c, http.MethodGet, c.path("/mark"), nil)
+}
+
+// Advance raises the mark of the election if the agent is its goose, and returns once
+// that is committed. An error of [api.CodeMarkTaken] says that the mark is as high already; any other
+// one leaves open whether it was raised.
+func (c *Client) Advance(ctx context.Context, in api.MarkRequest) (api.Mark, error) {
+	return fetch[api.Mark](ctx, c, http.MethodPost, c.path("/mark"), in)
 }
 
 // Members lists the agents of the flock.

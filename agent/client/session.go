@@ -278,6 +278,12 @@ func (s *Session) sayDrained(token uint64, then api.Then) *conversation {
 	return conn
 }
 
+// Advance has the agent raise the election's mark, in the goose period of token.
+func (s *Session) Advance(ctx context.Context, token, to uint64) error {
+	_, err := s.c.Advance(ctx, api.MarkRequest{Advance: to, Token: token})
+	return err
+}
+
 // Late tells the agent that work under token runs past its deadline.
 func (s *Session) Late(token uint64) {
 	s.speaking.Lock()

@@ -115,7 +115,9 @@ type Config struct {
 	// Clock counts leases and must keep running while the machine sleeps; nil: the boot
 	// clock. MonotonicClock stops while the machine sleeps; nil: the monotonic clock.
 	Clock, MonotonicClock func() time.Duration
-	FS                    store.FS // nil: the real file system
+	// WallClock is the time of day that other agents are told when a slot is to be taken; nil: time.Now.
+	WallClock func() time.Time
+	FS        store.FS // nil: the real file system
 	// Machine returns names of the machine and of its boot, for doctor; nil: this
 	// machine's.
 	Machine func() (host, boot string)
@@ -162,6 +164,9 @@ func (c Config) Default() Config {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Clock == nil {
 		c.Clock = boottime.Now
+	}
+	if c.WallClock == nil {
+		c.WallClock = time.Now
 	}
 	if c.MonotonicClock == nil {
 		c.MonotonicClock = boottime.Monotonic

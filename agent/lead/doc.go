@@ -14,6 +14,7 @@
 package lead
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -48,7 +49,19 @@ type Lease interface {
 	// Until returns the time left, by the boot clock. 0 or less: the lease is over, for
 	// good.
 	Until() time.Duration
+	// Mark returns the election's mark as it was last known to be committed: a number
+	// that only grows, whoever is the goose (rule 29).
+	Mark() uint64
+	// Advance raises the mark to a larger number, at most 2^53-1, and returns nil once a
+	// majority of the voters has saved it: then no goose, now or later, can raise it to that
+	// number again. It fails with ErrTaken if the mark is as high already, and with
+	// another error if this goose period has ended or no majority answers within two leases:
+	// then the mark may or may not be raised, and nothing may be done that it stands for.
+	Advance(ctx context.Context, to uint64) error
 }
+
+// ErrTaken: the mark is as high already.
+var ErrTaken = errors.New("the mark is taken")
 
 // Session is the agent's end of a Lead: see [api.Holder], which is one.
 type Session interface {
@@ -56,6 +69,7 @@ type Session interface {
 	Next() (api.LeadEvent, bool)
 	Drained(token uint64, then api.Then)
 	Late(token uint64)
+	Advance(ctx context.Context, token, to uint64) error
 	Done() <-chan struct{}
 }
 

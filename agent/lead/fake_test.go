@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -21,9 +22,10 @@ type fake struct {
 	ready chan struct{}
 	done  chan struct{}
 
-	mu    sync.Mutex // guards queue and heard
+	mu    sync.Mutex // guards queue, heard and mark
 	queue []api.LeadEvent
 	heard []string
+	mark  uint64
 }
 
 func newFake() *fake {
@@ -63,6 +65,20 @@ func (f *fake) Drained(token uint64, then api.Then) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queue = nil
+}
+
+func (f *fake) Advance(_ context.Context, token, to uint64) error {
+	f.mu.Lock()
+	taken := to <= f.mark
+	if !taken {
+		f.mark = to
+	}
+	f.mu.Unlock()
+	if taken {
+		return api.WithCode(api.CodeMarkTaken, api.Conflict("the mark is %d already", to))
+	}
+	f.note("advance %d to %d", token, to)
+	return nil
 }
 
 func (f *fake) Late(token uint64) { f.note("late %d", token) }

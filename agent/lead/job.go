@@ -2,19 +2,24 @@ package lead
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"duckduckgoose/agent/api"
 )
 
 // lease is the Lease of one call of work.
 type lease struct {
 	token uint64
 	clock func() time.Duration
+	s     Session
 
 	mu struct { // guards what follows
 		sync.Mutex
 		until time.Duration
 		over  bool
+		mark  uint64
 	}
 }
 
@@ -31,6 +36,30 @@ func (l *lease) Until() time.Duration {
 		return min(left, 0)
 	}
 	return left
+}
+
+func (l *lease) Mark() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.mark
+}
+
+func (l *lease) Advance(ctx context.Context, to uint64) error {
+	err := l.s.Advance(ctx, l.token, to)
+	if err == nil {
+		l.know(to)
+	}
+	if api.CodeOf(err) == api.CodeMarkTaken {
+		return fmt.Errorf("%w: %w", ErrTaken, err)
+	}
+	return err
+}
+
+// know takes a mark that is committed.
+func (l *lease) know(mark uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.mark = max(l.mu.mark, mark)
 }
 
 // renew takes a newer deadline. Once a caller has seen that the lease is over, it stays

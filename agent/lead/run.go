@@ -63,6 +63,7 @@ type offer struct {
 	token  uint64
 	until  time.Duration
 	length time.Duration
+	mark   uint64
 }
 
 func (r *runner) call(j *job, work func(context.Context, Lease) error) {
@@ -126,7 +127,7 @@ func (r *runner) supervise() error {
 }
 
 func (r *runner) hearDeadline(e api.LeadEvent) {
-	o := offer{token: e.Token, until: time.Duration(e.Until), length: time.Duration(e.Lease)}
+	o := offer{token: e.Token, until: time.Duration(e.Until), length: time.Duration(e.Lease), mark: e.Mark}
 	if o.length == 0 {
 		// The agent sends no length: its first deadline is closest to a whole lease.
 		o.length = o.until - r.clock()
@@ -139,6 +140,7 @@ func (r *runner) hearDeadline(e api.LeadEvent) {
 	case j == nil:
 	case j.lease.token == o.token:
 		j.lease.renew(o.until)
+		j.lease.know(o.mark)
 		j.length = o.length
 	default: // a new period: the job's own is over
 		j.lease.end()
@@ -196,8 +198,9 @@ func (r *runner) startIfMay() bool {
 	if o.token == 0 || o.until-r.clock() <= threshold(o.length) {
 		return false
 	}
-	l := &lease{token: o.token, clock: r.clock}
+	l := &lease{token: o.token, clock: r.clock, s: r.s}
 	l.renew(o.until)
+	l.know(o.mark)
 	j := &job{lease: l, length: o.length}
 	j.ctx, j.end = context.WithCancelCause(r.ctx)
 	r.job = j

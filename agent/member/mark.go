@@ -54,7 +54,7 @@ func (e *Election) Mark(now time.Duration) (mark uint64, committed bool) {
 	}
 	mark, held := e.node.Mark()
 	lease := e.node.Lease()
-	return mark, held == mark && lease.Token != 0 && lease.Until > now
+	return mark, !e.dirty && held == mark && lease.Token != 0 && lease.Until > now
 }
 
 // tellAdvances answers those whose mark is committed, or may never be. It runs when the

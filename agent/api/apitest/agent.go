@@ -37,6 +37,7 @@ type Agent struct {
 		doctor    api.Doctor
 		elections map[string]*Agent
 		missed    int
+		mark      uint64
 	}
 }
 
@@ -257,6 +258,25 @@ func (a *Agent) Metrics() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		_, _ = io.WriteString(w, "ddgoose_goose 1\n")
 	})
+}
+
+// Mark is what Advance has made of it.
+func (a *Agent) Mark(context.Context) (api.Mark, error) {
+	return api.Mark{Mark: get(a, &a.mu.mark), Committed: true}, nil
+}
+
+// Advance raises the mark.
+func (a *Agent) Advance(ctx context.Context, to, token uint64, slot time.Duration) error {
+	if err := a.command(ctx, "advance to %d, token %d, slot %v", to, token, slot); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if to <= a.mu.mark {
+		return api.WithCode(api.CodeMarkTaken, api.Conflict("the mark is %d already: only a larger number can follow", a.mu.mark))
+	}
+	a.mu.mark = to
+	return nil
 }
 
 // Lead registers a [Holder], and sends it to Holders.

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -94,6 +95,14 @@ func (h *Holder) Late(token uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mu.heard = append(h.mu.heard, fmt.Sprintf("late %d", token))
+}
+
+// Advance notes it.
+func (h *Holder) Advance(_ context.Context, token, to uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.heard = append(h.mu.heard, fmt.Sprintf("advance %d to %d", token, to))
+	return nil
 }
 
 // Answered counts it.

@@ -49,7 +49,10 @@ func (a *fakeActor) burial(func(int) time.Duration) time.Duration { return 0 }
 func (a *fakeActor) describe(*client.HoldOptions)                 {}
 
 // endingLease ends a lease's length after it began.
-type endingLease struct{ began time.Time }
+type endingLease struct {
+	lead.Lease
+	began time.Time
+}
 
 var _ lead.Lease = endingLease{}
 
@@ -67,7 +70,7 @@ func endLease(t *testing.T, a *fakeActor, grace time.Duration) (code int) {
 	g := &guard{hello: hello{Work: Work{Grace: grace}}, actor: a, link: l, late: &lateness{clock: boottime.Now}, hurry: make(chan struct{}, 1)}
 	ctx, cancel := context.WithTimeout(t.Context(), share(leaseLength, 1-termLeft))
 	defer cancel()
-	return g.once(ctx, endingLease{a.began}, leaseLength, nil)
+	return g.once(ctx, endingLease{began: a.began}, leaseLength, nil)
 }
 
 func TestKillComesWhenTheLeaseSaysThoughStopIsBusy(t *testing.T) {
