@@ -66,6 +66,10 @@ func (c *Checker) take(e *Event) *Violation {
 		return cmp.Or(c.record(e), c.flock(e).config(e))
 	case Agreed:
 		return c.flock(e).agree(e)
+	case Began:
+		return c.flock(e).marks.begin(e)
+	case Raised:
+		return c.flock(e).marks.commit(e)
 	case Due:
 		c.goose.due(e.At, e.Bound)
 	case Excused:

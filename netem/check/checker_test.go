@@ -60,6 +60,14 @@ func excused(at int) check.Event {
 	return check.Event{At: time.Duration(at) * ms, Kind: check.Excused}
 }
 
+func began(at int, agent string, token, mark uint64) check.Event {
+	return check.Event{At: time.Duration(at) * ms, Kind: check.Began, Agent: agent, Flock: "f", Token: token, Mark: mark}
+}
+
+func raised(at int, agent string, token, mark uint64) check.Event {
+	return check.Event{At: time.Duration(at) * ms, Kind: check.Raised, Agent: agent, Flock: "f", Token: token, Mark: mark}
+}
+
 func record(term uint64, vote string, configTerm, version uint64, voters string) check.Record {
 	return check.Record{Term: term, Vote: vote, Config: check.Config{Term: configTerm, Version: version, Voters: voters}}
 }
@@ -125,6 +133,19 @@ func TestEachPromiseCanBeBroken(t *testing.T) {
 		{"an answer with an older token, asked before", "", []check.Event{
 			answered(0, 10, "a", 1), answered(20, 30, "b", 2), answered(29, 40, "a", 1)}},
 		{"tokens of two flocks are apart", "", []check.Event{published(0, "a", 2, 500), inFlock("g", published(600, "b", 1, 900))}},
+
+		{"a mark is kept by the next goose", "", []check.Event{
+			began(0, "a", 1, 0), raised(1, "a", 1, 5), began(2, "b", 2, 5), raised(3, "b", 2, 6), began(4, "a", 3, 7)}},
+		{"a mark is lost", "P9", []check.Event{began(0, "a", 1, 0), raised(1, "a", 1, 5), began(2, "b", 2, 4)}},
+		{"a mark is reported after another goose began without it", "P9", []check.Event{began(0, "a", 1, 0), began(1, "b", 2, 0), raised(2, "a", 1, 5)}},
+		{"a mark is given twice", "P9", []check.Event{
+			began(0, "a", 1, 0), began(1, "b", 2, 5), raised(2, "b", 2, 6), began(3, "c", 3, 6), raised(4, "c", 3, 6)}},
+		{"a recovery may lower a mark", "", []check.Event{
+			began(0, "a", 1, 0), raised(1, "a", 1, 5), began(2, "b", 1<<40+1, 0), raised(3, "b", 1<<40+1, 5)}},
+		{"marks of two elections are apart", "", []check.Event{
+			began(0, "a", 1, 0), raised(1, "a", 1, 5), inElection("x", began(2, "b", 2, 0)), inElection("x", raised(3, "b", 2, 5))}},
+		{"a disk forgets a mark", "P6", []check.Event{
+			recorded(0, "a", check.Record{Term: 1, Mark: 5}), recorded(1, "a", check.Record{Term: 1, Mark: 4})}},
 
 		{"two votes in a term", "P1", []check.Event{
 			recorded(0, "a", record(1, "a", 0, 1, "a b")), recorded(1, "a", record(1, "b", 0, 1, "a b"))}},

@@ -15,12 +15,17 @@ func (c *Checker) record(e *Event) *Violation {
 	if r.Vote == "" && same {
 		r.Vote = old.Vote // not seen, or cleared: the next one tells
 	}
+	if r.Mark == 0 && r.Generation == old.Generation {
+		r.Mark = old.Mark // not seen
+	}
 	c.disks[k] = r
 	switch {
 	case r.Generation < old.Generation:
 		return broken("P6", e, "%s shows generation %d after %d", e.Agent, r.Generation, old.Generation)
 	case r.Generation == old.Generation && r.Term < old.Term: // an election that a recovery founds anew begins at term 0
 		return broken("P6", e, "%s shows term %d after %d", e.Agent, r.Term, old.Term)
+	case r.Generation == old.Generation && r.Mark < old.Mark:
+		return broken("P6", e, "%s shows mark %d after %d", e.Agent, r.Mark, old.Mark)
 	case same && old.Vote != "" && r.Vote != old.Vote:
 		return broken("P1", e, "%s voted for %s and for %s in term %d", e.Agent, old.Vote, r.Vote, r.Term)
 	case r.Config.Voters == "" && old.Config.Voters == "":

@@ -28,6 +28,11 @@ const (
 	Recorded
 	// Agreed: the agent, as the goose, says that a majority has taken the config of Record.
 	Agreed
+	// Began: the agent, as the goose of Token, began with Mark as committed.
+	Began
+	// Raised: the agent, as the goose of Token, reported that Mark, which it was asked to
+	// raise, is committed.
+	Raised
 	// Due: from now on there must be a goose within Bound, and again whenever it is lost.
 	Due
 	// Excused: from now on there need be no goose.
@@ -36,7 +41,7 @@ const (
 
 var kindNames = [...]string{
 	Led: "led", Published: "published", Retracted: "retracted", Answered: "answered", HandedOut: "handed out",
-	Drained: "drained", Recorded: "recorded", Agreed: "agreed", Due: "due", Excused: "excused",
+	Drained: "drained", Recorded: "recorded", Agreed: "agreed", Began: "began", Raised: "raised", Due: "due", Excused: "excused",
 }
 
 // String names the kind.
@@ -57,6 +62,7 @@ type Event struct {
 	Since  time.Duration
 	Holder string
 	Record Record
+	Mark   uint64
 	Bound  time.Duration
 }
 
@@ -65,6 +71,7 @@ type Record struct {
 	Generation uint64
 	Term       uint64
 	Vote       string // "": none, or not seen
+	Mark       uint64 // 0: none, or not seen
 	Config     Config
 }
 
@@ -100,6 +107,8 @@ func (e Event) String() string {
 		if r.Config.Table != "" {
 			s += " table " + r.Config.Table
 		}
+	case Began, Raised:
+		s += fmt.Sprintf(" token %d mark %d", e.Token, e.Mark)
 	case Due:
 		s += fmt.Sprintf(" within %v", e.Bound)
 	}

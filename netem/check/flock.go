@@ -18,6 +18,7 @@ type flock struct {
 	periods int
 	configs map[configKey]Config
 	agreed  agreed
+	marks   marks
 }
 
 // act is a right to act as the goose, or to be seen as the goose.

@@ -21,7 +21,7 @@ var Promises = []Promise{
 	{"P6", "nothing that was saved is forgotten", true},
 	{"P7", "nothing received crashes an agent", true},
 	{"P8", "a stop changes no voters", false},
-	{"P9", "no committed mark is lost", false},
+	{"P9", "no committed mark is lost", true},
 }
 
 // Verdict says how often one promise was broken.

@@ -51,6 +51,8 @@ var verbs = []Verb{
 		Does: "its work ends by itself, and it steps down"},
 	{Name: "step-down", Takes: "WHO [TO [ELECTION]]", Drawn: true, Who: true, goose: true, check: anyWord,
 		Does: "ddgoose step-down, if it is the goose"},
+	{Name: "mark", Takes: "WHO", Who: true,
+		Does: "its marks are raised by one, if it is the goose; somebody does that every few seconds anyway"},
 	{Name: "leave", Takes: "WHO [for D]", Drawn: true, Who: true,
 		Does: "ddgoose leave; unless that is refused, it comes back after D as an observer"},
 	{Name: "force-leave", Takes: "WHO", Drawn: true, wave: 2, Who: true,

@@ -31,6 +31,8 @@ type bugs struct {
 	drift int64
 	// disk wraps an agent's disk.
 	disk func(store.FS) store.FS
+	// unraised: nobody raises the mark.
+	unraised bool
 	// late delays the save of a turn.
 	late lateness
 }

@@ -26,6 +26,7 @@ var crashScripts = []struct {
 	{name: "a voter is added", text: "agents 4\ntogether 3\nvoters 5\nholders 1", from: 1900 * time.Millisecond, to: 2600 * time.Millisecond},
 	{name: "an election after a crash", text: "agents 3\nholders 1\nat 3s crash goose for 1s", from: 3 * time.Second, to: 3800 * time.Millisecond},
 	{name: "hand-over", text: "agents 3\nholders 1\nat 3s step-down goose", from: 3 * time.Second, to: 3600 * time.Millisecond},
+	{name: "a mark is raised", text: "agents 3\nholders 1\nelection blue\nat 3s mark goose\nat 3050ms mark goose", from: 3 * time.Second, to: 3100 * time.Millisecond},
 	{name: "a stop of the goose", text: "agents 3\nat 3s stop goose for 1s", from: 3 * time.Second, to: 3300 * time.Millisecond},
 	{name: "a change of the table", text: "agents 3\nholders 1\nelection blue\nelection green a,b", from: 500 * time.Millisecond, to: 1500 * time.Millisecond},
 	{name: "hand-over of several elections", text: "agents 3\nholders 1\nelection blue\nelection green\nat 5s hand-over 1s for 500ms", from: 5 * time.Second, to: 5400 * time.Millisecond},

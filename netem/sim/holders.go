@@ -18,6 +18,7 @@ type local struct {
 	lease   election.Lease // as readers see it
 	seen    member.View    // as last published, without what always changes
 	holders []*holder
+	begun   uint64 // the last token that it was the goose of
 }
 
 var _ member.Local = (*local)(nil)
@@ -53,6 +54,7 @@ func (at *local) Grant(lease election.Lease, ending bool) {
 	if grants := at.sim.bugs.grants; grants != nil {
 		lease = grants(at, lease)
 	}
+	at.begins(lease)
 	at.lease = lease
 	number := slices.IndexFunc(at.member.Elections(), func(e *member.Election) bool { return e.Name() == at.name })
 	at.shows(uint64(number), lease.Token&election.MaxTerm, election.ID{})

@@ -99,6 +99,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		bugs   bugs
 		only   string   // the scenario that is run, "": random schedules
 		faults []string // of random schedules; nil: any
+		marks  bool     // marks are raised; without, what seeds find does not hang on it
 		others bool     // there are elections besides the default one
 		from   uint64   // a seed shortly before the one that finds it; -sim.long begins at 0
 	}{
@@ -118,6 +119,18 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 				next.Elections = append(slices.Clone(next.Elections[:1]), old.Elections[1:]...)
 			}
 			return next
+		}}},
+		{name: "mark not persisted", class: Safety, marks: true, faults: []string{"crash", "crash-at", "partition"}, bugs: bugs{saves: writes(func(old, rec *election.Record) { rec.Mark = old.Mark })}},
+		{name: "marks not told with votes", class: Safety, marks: true, bugs: bugs{hears: func(_ *life, _ uint64, m *election.Message) {
+			if m.Kind == election.VoteReply {
+				m.Mark = 0
+			}
+		}}},
+		{name: "any ack counted for the mark", class: Safety, marks: true, from: 150, bugs: bugs{hears: func(l *life, number uint64, m *election.Message) {
+			if m.Kind == election.HeartbeatAck && number < uint64(len(l.member.Elections())) && node(l, number) != nil {
+				rec := node(l, number).Record()
+				m.Mark = rec.Mark
+			}
 		}}},
 		{name: "sent before saved", class: Safety, bugs: bugs{late: afterSends}},
 		{name: "granted before saved", class: Safety, bugs: bugs{late: afterGrants}},
@@ -212,6 +225,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			tt.bugs.unraised = !tt.marks
 			r, seeds := hunt(tt.only, tt.others, tt.bugs, tt.class, tt.from, schedule.Plan{Every: time.Second, For: 2 * time.Minute, Faults: tt.faults})
 			require.NotNil(t, r, "not found in %d seeds", seeds)
 			t.Logf("%s: found with %d seeds: %v", tt.name, seeds, r.Err)

@@ -102,6 +102,9 @@ func (s *Sim) setUp() {
 		s.net.records = s.net.records || s.set.Ops[i].Verb == "replay"
 		s.after(s.set.Ops[i].At, func() { s.apply(&s.set.Ops[i]) })
 	}
+	if !s.bugs.unraised {
+		s.raiseMarks(new(s.dice("marks")))
+	}
 }
 
 // foundTogether writes to each disk what a founding by all agents writes.
@@ -165,7 +168,7 @@ func (s *Sim) emit(e check.Event) {
 	case check.HandedOut:
 		s.stats.HandedOut++
 	}
-	s.trace.mix(uint64(e.Kind), e.Token, uint64(e.Until))
+	s.trace.mix(uint64(e.Kind), e.Token, uint64(e.Until), e.Mark)
 	s.trace.event(&e)
 	if v := s.checker.See(e); v != nil {
 		s.broke(v)
@@ -175,7 +178,7 @@ func (s *Sim) emit(e check.Event) {
 // seen makes an event of an election's record.
 func (s *Sim) seen(kind check.Kind, l *life, name string, rec *election.Record) check.Event {
 	e := check.Event{Kind: kind, Agent: l.ident, Flock: s.flockName(rec.FlockID), Election: name}
-	e.Record = check.Record{Generation: rec.Generation.Number, Term: rec.Term}
+	e.Record = check.Record{Generation: rec.Generation.Number, Term: rec.Term, Mark: rec.Mark}
 	if !rec.Vote.IsZero() {
 		e.Record.Vote = s.nameOf(rec.Vote)
 	}

@@ -20,6 +20,7 @@ type Stats struct {
 	Periods      int // terms in which an agent was the goose for some reader
 	Leases       int // granted or renewed
 	HandedOut    int // deadlines handed to holders
+	Marks        int // raised and committed
 	VoterChanges int
 	DiskFailures int
 	Lost         map[string]int // datagrams, by cause
@@ -50,6 +51,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Periods += o.Periods
 	s.Leases += o.Leases
 	s.HandedOut += o.HandedOut
+	s.Marks += o.Marks
 	s.VoterChanges += o.VoterChanges
 	s.DiskFailures += o.DiskFailures
 	s.Gooseless += o.Gooseless
@@ -81,8 +83,8 @@ func (s *Stats) String() string {
 		share = 100 * float64(s.Gooseless) / float64(s.Virtual)
 	}
 	fmt.Fprintf(&b, "virtual time    %v in %d runs, %d events, %d datagrams\n", s.Virtual.Round(time.Second), s.Runs, s.Events, s.Datagrams)
-	fmt.Fprintf(&b, "goose periods   %d in %d elections and %d campaigns; %d leases granted or renewed, %d deadlines handed out\n",
-		s.Periods, s.Elections, s.Campaigns, s.Leases, s.HandedOut)
+	fmt.Fprintf(&b, "goose periods   %d in %d elections and %d campaigns; %d leases granted or renewed, %d deadlines handed out, %d marks raised\n",
+		s.Periods, s.Elections, s.Campaigns, s.Leases, s.HandedOut, s.Marks)
 	fmt.Fprintf(&b, "without a goose %v (%.3f %%) in %d gaps: median %v, 90 %% within %v, 99 %% within %v, longest %v\n",
 		s.Gooseless.Round(time.Millisecond), share, len(s.Gaps), s.Quantile(0.5).Round(time.Millisecond),
 		s.Quantile(0.9).Round(time.Millisecond), s.Quantile(0.99).Round(time.Millisecond), s.Quantile(1).Round(time.Millisecond))

@@ -35,6 +35,7 @@ var acts = map[string]func(*Sim, *schedule.Op, *agent) bool{
 	"well":        (*Sim).opHealth,
 	"finish":      (*Sim).opFinish,
 	"step-down":   (*Sim).opStepDown,
+	"mark":        func(s *Sim, _ *schedule.Op, a *agent) bool { return s.command(a, (*life).raiseMarks) },
 	"leave":       (*Sim).opLeave,
 	"force-leave": (*Sim).opForceLeave,
 	"wipe":        (*Sim).opWipe,

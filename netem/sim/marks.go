@@ -1,0 +1,48 @@
+package sim
+
+import (
+	"time"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/netem"
+	"duckduckgoose/netem/check"
+)
+
+// raiseMarks has whoever is the goose raise the mark by one, again and again (P9).
+func (s *Sim) raiseMarks(dice *netem.Dice) {
+	s.after(dice.Between(100*time.Millisecond, 3*time.Second), func() {
+		for _, a := range s.agents {
+			s.command(a, (*life).raiseMarks)
+		}
+		s.raiseMarks(dice)
+	})
+}
+
+func (l *life) raiseMarks() (raised bool) {
+	for _, e := range l.member.Elections() {
+		if _, self := e.Goose(l.Now()); !self {
+			continue
+		}
+		at, token := l.localOf(e.Name()), e.Node().Lease().Token
+		mark, _ := e.Mark(l.Now())
+		mark++
+		l.member.AdvanceMark(e, mark, token, func(err error) {
+			if err == nil && !at.struck {
+				at.sim.stats.Marks++
+				at.emit(check.Event{Kind: check.Raised, Token: token, Mark: mark})
+			}
+		})
+		raised = true
+	}
+	return raised
+}
+
+// begins tells with what mark this agent begins to be the goose of another token.
+func (at *local) begins(lease election.Lease) {
+	if lease.Token == at.begun || at.member.Named(at.name) == nil {
+		return
+	}
+	at.begun = lease.Token
+	_, mark := at.member.Named(at.name).Node().Mark()
+	at.emit(check.Event{Kind: check.Began, Token: lease.Token, Mark: mark})
+}
