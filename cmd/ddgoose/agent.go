@@ -122,6 +122,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 	}
 	c.hooks = newAgentHooks(c.settings, cfg.Socket, c.log)
 	cfg.Listen, cfg.Logger, cfg.Version, cfg.Counters = c.network.listen, c.log, c.env.version, c.hooks.runner.Counters
+	cfg.WallClock = runner.Now
 	a, err := agent.New(cfg)
 	if err != nil {
 		return c.taken(err, cfg)

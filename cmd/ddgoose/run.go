@@ -89,6 +89,8 @@ election), 2 wrong usage.`,
 	cmd.Flags().BoolVar(&w.Share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")
 	flagVar(cmd.Flags(), &w.Try, "try", "", "D", "give up (exit 75) when CMD cannot run within `D`; 0s: run it only if this agent is the goose now; default: never", parseTry)
 	cmd.Flags().BoolVar(&w.Keep, "keep", false, "leave the goose where it is when CMD ends: do not step down")
+	cmd.Flags().DurationVar(&w.Slot, "slot", 0, "run CMD at most once in the flock per slot of UTC time `D` long (exit 75: the slot is taken); default: no slots")
+	cmd.Flags().DurationVar(&w.Jitter, "jitter", 0, "with --slot: wait a random time up to `D` first, within the slot")
 	cmd.Flags().BoolVarP(&w.Quiet, "quiet", "q", false, "say nothing about waiting or giving up")
 	cmd.Flags().StringVar(&w.Container, "container", "", "run the container `NAME` of Docker or Podman in CMD's place")
 	cmd.Flags().StringVar(&w.Unit, "unit", "", "run systemd's service `NAME.service` in CMD's place")
@@ -137,9 +139,27 @@ func betterForm(command string) string {
 	return ""
 }
 
+// slotFault tells what is wrong with --slot and what belongs to it; nil: nothing.
+func slotFault(w runner.Work) error {
+	switch {
+	case w.Slot < 0 || w.Slot > 0 && w.Slot < time.Second:
+		return usage("slot %v: want 1s or more, as 1m", w.Slot)
+	case w.Jitter < 0 || w.Jitter > 0 && w.Slot == 0:
+		return usage("jitter %v: want 0s or more, and --slot", w.Jitter)
+	case w.Jitter > w.Slot:
+		return usage("jitter %v: want at most the slot, %v", w.Jitter, w.Slot)
+	case w.Slot > 0 && w.Restart:
+		return usage("run: want one of --slot and --restart: a slot is for one run")
+	}
+	return nil
+}
+
 func runWork(ctx context.Context, env *environment, w runner.Work, args []string) error {
 	if w.Grace < 0 {
 		return usage("grace %v: want 0s or more", w.Grace)
+	}
+	if err := slotFault(w); err != nil {
+		return err
 	}
 	command, err := commandOf(w, args)
 	if err != nil {

@@ -38,6 +38,7 @@ type Agent struct {
 		elections map[string]*Agent
 		missed    int
 		mark      uint64
+		stuck     error
 	}
 }
 
@@ -265,6 +266,9 @@ func (a *Agent) Mark(context.Context) (api.Mark, error) {
 	return api.Mark{Mark: get(a, &a.mu.mark), Committed: true}, nil
 }
 
+// Stick makes Advance fail with err; nil: no more.
+func (a *Agent) Stick(err error) { set(a, &a.mu.stuck, err) }
+
 // Advance raises the mark.
 func (a *Agent) Advance(ctx context.Context, to, token uint64, slot time.Duration) error {
 	if err := a.command(ctx, "advance to %d, token %d, slot %v", to, token, slot); err != nil {
@@ -272,6 +276,9 @@ func (a *Agent) Advance(ctx context.Context, to, token uint64, slot time.Duratio
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.mu.stuck != nil {
+		return a.mu.stuck
+	}
 	if to <= a.mu.mark {
 		return api.WithCode(api.CodeMarkTaken, api.Conflict("the mark is %d already: only a larger number can follow", a.mu.mark))
 	}

@@ -13,6 +13,8 @@ import (
 // Binary is ddgoose itself, made once for all tests of a test program. Its version
 // is v-test.
 type Binary struct {
+	Tags string // to build it with, comma-separated; "": none
+
 	once sync.Once
 	dir  string
 	err  error
@@ -33,7 +35,7 @@ func (b *Binary) make() (err error) {
 		return err
 	}
 	// go build links each time, which takes seconds; what go run has linked it keeps for the next test program.
-	run := exec.Command("go", "run", "-ldflags", "-X main.version=v-test", "-exec", "cp", "duckduckgoose/cmd/ddgoose", filepath.Join(b.dir, "ddgoose"))
+	run := exec.Command("go", "run", "-tags", b.Tags, "-ldflags", "-X main.version=v-test", "-exec", "cp", "duckduckgoose/cmd/ddgoose", filepath.Join(b.dir, "ddgoose"))
 	if out, err := run.CombinedOutput(); err != nil {
 		return fmt.Errorf("link ddgoose: %w: %s", err, out)
 	}

@@ -17,6 +17,7 @@ type echoed struct {
 	lead.Session
 	say   func(deadline) // to run
 	keep  bool           // never step down
+	spare func() bool    // no work has begun: no step-down either; nil: never so
 	clock func() time.Duration
 	late  *lateness
 	ready chan struct{} // capacity 1
@@ -174,6 +175,9 @@ func (e *echoed) Drained(token uint64, then api.Then) {
 	unable := silent || e.late.hopeless()
 	if unable && !e.keep {
 		then = api.ThenStepDown
+	}
+	if then == api.ThenStepDown && !unable && e.spare != nil && e.spare() {
+		then = api.ThenLeave // another run at this goose may work in the next slot
 	}
 	e.Session.Drained(token, then)
 	if unable {

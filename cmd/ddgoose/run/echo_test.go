@@ -80,6 +80,8 @@ func (a *fakeAgent) Ready() <-chan struct{} { return a.ready }
 func (a *fakeAgent) Done() <-chan struct{}  { return a.done }
 func (a *fakeAgent) Late(token uint64)      { a.note("late %d", token) }
 
+func (a *fakeAgent) Advance(context.Context, uint64, uint64) error { return nil }
+
 func (a *fakeAgent) Next() (api.LeadEvent, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

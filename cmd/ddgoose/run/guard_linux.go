@@ -48,6 +48,9 @@ type guard struct {
 	kill  string // when the last one was, for people
 	code  *int   // of CMD, which ended by itself
 	begun bool   // CMD has, or will have
+	// last is what ends this guard though CMD has not ended by itself; nil: nothing yet.
+	last *report
+	over context.CancelFunc // ends the session: CMD does not begin any more
 }
 
 // Guard is the main function of a guard process: it serves the run at the other
@@ -169,10 +172,16 @@ func (g *guard) serve(ctx context.Context) {
 		opts := client.HoldOptions{Heirs: true, Share: g.Share, Kind: g.Kind, Grace: min(g.Grace+buryTime, api.MaxGrace), Patient: true}
 		g.actor.describe(&opts)
 		s := g.client.Hold(opts)
-		err := g.lead(ctx, s)
+		var session context.Context
+		session, g.over = context.WithCancel(ctx)
+		err := g.lead(session, s)
+		g.over()
 		switch {
 		case g.code != nil:
 			g.link.sayLast(report{Code: g.code})
+			return
+		case g.last != nil:
+			g.link.sayLast(*g.last)
 			return
 		case ctx.Err() != nil:
 			return
@@ -203,7 +212,7 @@ func (g *guard) serve(ctx context.Context) {
 func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	defer s.Close()
 	e := newEchoed(s, g.late, func(d deadline) { g.link.say(report{Deadline: &d}) })
-	e.keep = g.Keep
+	e.keep, e.spare = g.Keep, func() bool { return g.last != nil }
 	defer e.close()
 	g.mu.Lock()
 	g.mu.session = e

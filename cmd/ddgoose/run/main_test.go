@@ -26,15 +26,20 @@ func TestMain(m *testing.M) {
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	code := m.Run()
-	if err := built.Remove(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	for _, b := range []*apitest.Binary{&built, &shifted} {
+		if err := b.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
 
-// built is the real binary.
-var built apitest.Binary
+// built is the real binary, and shifted one whose clock SHIFT_CLOCK moves.
+var (
+	built   apitest.Binary
+	shifted = apitest.Binary{Tags: "shiftclock"}
+)
 
 // binaryEnv names a ddgoose that another test program has built.
 const binaryEnv = "DDGOOSE_TEST_BINARY"

@@ -32,6 +32,10 @@ type Work struct {
 	Try *time.Duration
 	// Keep leaves the goose where it is when CMD or this run ends.
 	Keep bool
+	// Slot has CMD begin at most once, and at most one CMD of the flock in each slot of
+	// UTC time of this length, counted from 1970; 0: no slots. Jitter waits a random time up
+	// to this long before, within the slot.
+	Slot, Jitter time.Duration
 	// Quiet says nothing about waiting.
 	Quiet bool
 	// EnvFile is written before each goose period's start: CMD's variables of ours,
@@ -40,7 +44,7 @@ type Work struct {
 }
 
 // onlyOnce tells that CMD is not started again after it was stopped.
-func (w *Work) onlyOnce() bool { return w.Try != nil && *w.Try == 0 }
+func (w *Work) onlyOnce() bool { return w.Try != nil && *w.Try == 0 || w.Slot > 0 }
 
 // Options say how to run the work.
 type Options struct {
@@ -62,7 +66,7 @@ const LinkFD = 3
 // What Run and Guard give, beside CMD's own code.
 const (
 	CodeStopped    = 0   // stopped by a signal
-	CodeNotGoose   = 75  // not the goose within Try (EX_TEMPFAIL of sysexits.h)
+	CodeNotGoose   = 75  // not the goose within Try, or the slot is taken (EX_TEMPFAIL of sysexits.h)
 	CodeNotRunable = 126 // CMD is there and cannot be started
 	CodeNotFound   = 127 // there is no CMD
 )

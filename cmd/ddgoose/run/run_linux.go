@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
@@ -81,6 +82,10 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 		}
 		defer release()
 	}
+	if wait := r.jitter(); wait > 0 && !r.rest(ctx, wait) {
+		return CodeStopped, nil
+	}
+	r.idle = boottime.Now()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		began := time.Now()
 		w, err := r.startGuard()
@@ -115,6 +120,18 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return CodeStopped, nil
 		}
 	}
+}
+
+// jitter is how long to wait before the slot is asked for: a random time, within the slot.
+func (r *runner) jitter() time.Duration {
+	most := r.opts.Jitter
+	if slot := r.opts.Slot; slot > 0 {
+		most = min(most, slot-time.Duration(Now().UnixNano()%int64(slot)))
+	}
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most)
 }
 
 // rest waits; false: told to stop.

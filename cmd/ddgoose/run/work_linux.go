@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,6 +25,13 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 		return nil
 	}
 	ours := g.variables(status, lease.Token())
+	if g.Slot > 0 {
+		slot, ok := g.takeSlot(ctx, lease.Token())
+		if !ok {
+			return errNoSlot
+		}
+		ours["DDGOOSE_SLOT"] = strconv.FormatUint(slot, 10)
+	}
 	if err := writeEnvironment(g.EnvFile, ours); err != nil {
 		g.note("token %d: %v", lease.Token(), err)
 		code := CodeNotRunable
@@ -43,6 +51,9 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 		code := g.once(ctx, lease, length, env)
 		if ctx.Err() != nil || lease.Until() <= 0 { // a guard that was stopped itself hears of its end last
 			left := (time.Duration(g.until.Load()) - boottime.Now()).Round(time.Millisecond)
+			if g.Slot > 0 { // the next time is another run's
+				g.over()
+			}
 			g.note("token %d: stopped: %v%s; all was gone with %v of the lease left", lease.Token(), cmp.Or(context.Cause(ctx), lead.ErrLeaseLost), g.kill, left)
 			return nil
 		}

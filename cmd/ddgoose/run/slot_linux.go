@@ -1,0 +1,43 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"duckduckgoose/agent/api"
+)
+
+// slotPause is the pause before a slot is asked for again: the agent may be about to
+// lose its goose, or its majority.
+const slotPause = 50 * time.Millisecond
+
+// errNoSlot: CMD must not begin in this slot, or at all.
+var errNoSlot = errors.New("no slot")
+
+// takeSlot commits the number of the present slot with a majority of the voters, so that no
+// other run of the flock begins in it. A slot whose goose dies after that is left out. ok is
+// false if CMD must not begin; then g.last says why, or ctx has ended.
+func (g *guard) takeSlot(ctx context.Context, token uint64) (slot uint64, ok bool) {
+	for ctx.Err() == nil {
+		slot = api.SlotOf(Now(), g.Slot)
+		_, err := g.client.Advance(ctx, api.MarkRequest{Advance: slot, Token: token, Slot: g.Slot.String()})
+		switch {
+		case err == nil:
+			return slot, true
+		case api.CodeOf(err) == api.CodeMarkTaken:
+			at := time.Unix(0, int64(slot)*int64(g.Slot)).UTC()
+			g.last = &report{NotGoose: fmt.Sprintf("the slot of %v from %s is taken", g.Slot, at.Format("2006-01-02T15:04:05.999Z07:00"))}
+			return 0, false
+		case errors.Is(err, api.ErrNotFound):
+			g.last = &report{Failed: "this agent is of a version without slots: upgrade it"}
+			return 0, false
+		case api.CodeOf(err) == api.CodeClockAhead, errors.Is(err, api.ErrInput), errors.Is(err, api.ErrForbidden):
+			g.last = new(failure(err))
+			return 0, false
+		}
+		pause(ctx, slotPause)
+	}
+	return 0, false
+}

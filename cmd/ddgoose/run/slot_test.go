@@ -1,0 +1,271 @@
+//go:build linux
+
+package run
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
+	"duckduckgoose/agent/boottime"
+	"duckduckgoose/cmd/ddgoose/flock"
+)
+
+// slotAgent is an agent that answers as a test tells it to.
+func slotAgent(t *testing.T) (a *apitest.Agent, socket string) {
+	a, socket = apitest.New(), filepath.Join(shortDir(t), "a.sock")
+	ln, err := api.ListenSocket(socket, 0o600)
+	require.NoError(t, err)
+	s, served := api.NewServer(a, api.Local, nil), make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	t.Cleanup(func() {
+		_ = s.Close() // a holder may still be there
+		require.NoError(t, <-served)
+	})
+	return a, socket
+}
+
+// runSlot runs a command in a slot, while the agent is the goose.
+func runSlot(t *testing.T, a *apitest.Agent, socket string, flags ...string) (code int, out string, h *apitest.Holder) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	args := append([]string{"run", "--socket", socket}, flags...)
+	p := exec.CommandContext(ctx, binary(t), append(args, "--", "sh", "-c", "echo ran in $DDGOOSE_SLOT")...)
+	p.Env = cleanEnviron()
+	var text bytes.Buffer
+	p.Stdout, p.Stderr = &text, &text
+	require.NoError(t, p.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.Wait() // the code is looked at
+	}()
+	select {
+	case h = <-a.Holders:
+	case <-ended:
+		return p.ProcessState.ExitCode(), text.String(), nil
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		h.Renew(a.Status().Token, boottime.Now(), time.Minute)
+		select {
+		case <-ended:
+			return p.ProcessState.ExitCode(), text.String(), h
+		case <-tick.C:
+		}
+	}
+}
+
+const century = 400_000 * time.Hour // this slot ends in 2061
+
+func TestASlotIsTakenBeforeTheCommandBeginsAndOnce(t *testing.T) {
+	t.Parallel()
+	a, socket := slotAgent(t)
+	token, slot := a.Status().Token, api.SlotOf(time.Now(), century)
+	code, out, h := runSlot(t, a, socket, "--slot", century.String())
+	require.Zero(t, code, out)
+	require.Equal(t, fmt.Sprintf("ran in %d\n", slot), out)
+	require.Equal(t, []string{fmt.Sprintf("advance to %d, token %d, slot %v", slot, token, century)}, a.Heard())
+	require.Equal(t, []string{fmt.Sprintf("drained %d, step down", token)}, h.Heard())
+
+	at := time.Unix(0, int64(slot)*int64(century)).UTC().Format(time.RFC3339)
+	code, out, h = runSlot(t, a, socket, "--slot", century.String())
+	require.Equal(t, CodeNotGoose, code)
+	require.Equal(t, fmt.Sprintf("ddgoose: the slot of %v from %s is taken\n", century, at), out)
+	require.Equal(t, []string{fmt.Sprintf("drained %d, leave", token)}, h.Heard(), "the goose stays: nothing has run")
+
+	code, out, _ = runSlot(t, a, socket, "--slot", century.String(), "--try", "0s", "--keep", "-q", "--jitter", "1ms")
+	require.Equal(t, CodeNotGoose, code)
+	require.Empty(t, out)
+}
+
+func TestAWrongClockIsTold(t *testing.T) {
+	t.Parallel()
+	a, socket := slotAgent(t)
+	a.Stick(api.WithCode(api.CodeClockAhead, api.Conflict("slot 7 is ahead: the clock of a is 24h0m0s ahead of that of b")))
+	code, out, _ := runSlot(t, a, socket, "--slot", "1m", "--try", "0s", "--keep", "-q")
+	require.Equal(t, 1, code)
+	require.Equal(t, "ddgoose: slot 7 is ahead: the clock of a is 24h0m0s ahead of that of b\n", out, "-q or not")
+
+	a.Stick(api.NotFound("no such path"))
+	code, out, _ = runSlot(t, a, socket, "--slot", "1m")
+	require.Equal(t, 1, code)
+	require.Equal(t, "ddgoose: this agent is of a version without slots: upgrade it\n", out)
+}
+
+func TestJitterStaysWithinTheSlot(t *testing.T) {
+	r := &runner{}
+	require.Zero(t, r.jitter())
+	r.opts.Slot = time.Hour
+	require.Zero(t, r.jitter())
+	for range 1000 {
+		r.opts.Jitter = time.Minute
+		require.Less(t, r.jitter(), time.Minute)
+		r.opts.Slot, r.opts.Jitter = time.Second, time.Second
+		left := time.Second - time.Duration(time.Now().UnixNano()%int64(time.Second))
+		require.Less(t, r.jitter(), left)
+	}
+}
+
+// crowded is a machine whose clock is wrong, with a crontab that tries the job often.
+type crowded struct {
+	name   string
+	shift  time.Duration
+	socket string
+	log    bytes.Buffer
+	odd    []string // exits that no attempt may have
+}
+
+// attempts runs the job again and again until ctx ends.
+func (m *crowded) attempts(ctx context.Context, binary, out string, slot time.Duration) {
+	tick := time.NewTicker(slot / 8)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		p := exec.Command(binary, "run", "--socket", m.socket, "--try", "0s", "--keep", "--slot", slot.String(), "--",
+			"sh", "-c", `echo "$DDGOOSE_SLOT $DDGOOSE_NAME $DDGOOSE_TOKEN" >> "$0"`, out)
+		p.Env = cleanEnviron("SHIFT_CLOCK=" + m.shift.String())
+		p.Stdout, p.Stderr = &m.log, &m.log
+		_ = p.Run() // the code is looked at
+		if code := p.ProcessState.ExitCode(); code != 0 && code != CodeNotGoose {
+			m.odd = append(m.odd, fmt.Sprintf("%s: exit code %d", m.name, code))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// TestProcessesOfASlot kills the goose again and again, while machines whose clocks are
+// up to 3 s apart try to run one job in each slot. Never do two run in a slot; a slot is
+// left out only around a kill.
+func TestProcessesOfASlot(t *testing.T) {
+	const slot = 4 * time.Second
+	kills := 3
+	if os.Getenv("DDGOOSE_TEST_EXTRA") != "" {
+		kills = 200
+	}
+	shifts := map[string]time.Duration{"a": 0, "b": 3 * time.Second, "c": 1500 * time.Millisecond}
+	dir := shortDir(t)
+	real := shifted.Path(t)
+	wrapper := filepath.Join(dir, "ddgoose") // gives each agent its machine's clock
+	script := "#!/bin/sh\ncase \" $* \" in\n"
+	for name, shift := range shifts {
+		script += fmt.Sprintf("*\" --name %[1]s \"*|*\" --name=%[1]s \"*) SHIFT_CLOCK=%[2]v;;\n", name, shift)
+	}
+	script += "esac\nexport SHIFT_CLOCK\nexec " + real + " \"$@\"\n"
+	require.NoError(t, os.WriteFile(wrapper, []byte(script), 0o700))
+	t.Setenv(binaryEnv, wrapper)
+	f := newFarm(t, flock.Options{Agents: len(shifts), Lease: time.Second, Heartbeat: 100 * time.Millisecond})
+
+	out := filepath.Join(dir, "out")
+	require.NoError(t, os.WriteFile(out, nil, 0o600))
+	ran := func() (slots map[uint64][]string) {
+		text, err := os.ReadFile(out)
+		require.NoError(t, err)
+		slots = map[uint64][]string{}
+		for line := range strings.Lines(string(text)) {
+			number, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			n, err := strconv.ParseUint(number, 10, 64)
+			require.NoError(t, err, line)
+			slots[n] = append(slots[n], rest)
+		}
+		return slots
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var crowd sync.WaitGroup
+	var machines []*crowded
+	for _, name := range f.flock.Names() {
+		a, err := f.flock.Agent(name)
+		require.NoError(t, err)
+		m := &crowded{name: name, shift: shifts[name], socket: a.Socket}
+		machines = append(machines, m)
+		crowd.Go(func() { m.attempts(ctx, real, out, slot) })
+	}
+	defer crowd.Wait()
+	defer stop()
+	dice := rand.New(rand.NewPCG(1, 2))
+	var killed [][2]time.Time // from each kill until another is the goose
+	for range kills {
+		before, more := len(ran()), dice.IntN(3)
+		f.until("jobs", func() bool { return len(ran()) >= before+more })
+		f.until("a goose", func() bool { return f.goose() != "" })
+		goose := f.goose()
+		if goose == "" {
+			continue
+		}
+		a, err := f.flock.Agent(goose)
+		require.NoError(t, err)
+		from := time.Now()
+		f.agent(goose, unix.SIGKILL)
+		<-a.Gone()
+		f.until("another goose", func() bool { g := f.goose(); return g != "" && g != goose })
+		require.NoError(t, f.flock.Start(goose))
+		killed = append(killed, [2]time.Time{from, time.Now()})
+	}
+	before := len(ran())
+	f.until("jobs after the last kill", func() bool { return len(ran()) > before+1 })
+
+	// A program whose clock is a day ahead must not take tomorrow's slots.
+	goose := f.goose()
+	if goose != "" {
+		a, err := f.flock.Agent(goose)
+		require.NoError(t, err)
+		p := exec.Command(real, "run", "--socket", a.Socket, "--try", "0s", "--keep", "--slot", slot.String(), "--", "true")
+		p.Env = cleanEnviron("SHIFT_CLOCK=24h")
+		text, err := p.CombinedOutput()
+		require.Error(t, err)
+		if p.ProcessState.ExitCode() != CodeNotGoose { // the goose may have changed
+			require.Contains(t, string(text), "the clock of the program that asks is ahead")
+			require.Equal(t, 1, p.ProcessState.ExitCode(), "%s", text)
+		}
+	}
+	stop()
+	crowd.Wait()
+
+	slots := ran()
+	first, last, empty := uint64(1<<63), uint64(0), 0
+	for n, who := range slots {
+		first, last = min(first, n), max(last, n)
+		require.Len(t, who, 1, "two ran in slot %d", n)
+	}
+	const slack = 4 * time.Second // clocks apart, and the lease of a goose that hears nobody
+	for n := first; n <= last; n++ {
+		if len(slots[n]) > 0 {
+			continue
+		}
+		empty++
+		from := time.Unix(0, int64(n)*int64(slot)).Add(-slack)
+		excused := false
+		for _, k := range killed {
+			excused = excused || k[0].Before(from.Add(slot+2*slack)) && k[1].After(from)
+		}
+		if !excused {
+			for _, m := range machines {
+				t.Logf("%s:\n%s", m.name, m.log.String())
+			}
+		}
+		require.True(t, excused, "slot %d is empty, and no goose died then", n)
+	}
+	for _, m := range machines {
+		require.Empty(t, m.odd, "%s", m.log.String())
+	}
+	t.Logf("%d kills, %d slots with one run each, %d empty", len(killed), len(slots), empty)
+	require.Greater(t, len(slots), kills)
+}
