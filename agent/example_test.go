@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/lead"
 )
 
 // dataDir stands for a directory that must never be lost.
@@ -171,4 +172,38 @@ func ExampleAgent_Lead() {
 	// act 3 with token 1
 	// lead: <nil>
 	// run: <nil>
+}
+
+// Advance makes something happen once, however often the goose changes: here, what
+// belongs to each minute. Whoever gets nil may do it; a minute whose goose dies
+// before it has done it is left out.
+func ExampleLease_advance() {
+	dir := dataDir()
+	defer os.RemoveAll(dir)
+	a, err := agent.New(agent.Config{Name: "a", Bind: "127.0.0.1:0", DataDir: dir, Socket: agent.NoSocket})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go a.Lead(ctx, func(ctx context.Context, lease agent.Lease) error {
+		defer stop()
+		minute := uint64(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix() / 60)
+		for range 2 {
+			switch err := lease.Advance(ctx, minute); {
+			case err == nil:
+				fmt.Println("doing what belongs to minute", lease.Mark())
+			case errors.Is(err, lead.ErrTaken):
+				fmt.Println("it was done, or left out")
+			default:
+				return err // nobody knows whether it is taken
+			}
+		}
+		return nil
+	})
+	if err := a.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// doing what belongs to minute 29455384
+	// it was done, or left out
 }

@@ -32,6 +32,12 @@ once. If CMD was started and then stopped because the goose changed, D starts ag
 and a line on stderr says so, even with -q. --keep leaves the goose where it is when this command ends, so that no
 other machine runs the same job.
 
+--slot D runs CMD at most once per slot of D in the whole flock, however often the goose changes and however the clocks
+differ: before CMD starts, the goose commits the slot's number (since 1970, UTC; DDGOOSE_SLOT) with a majority of the
+voters. Exit code 75 says that the slot is taken. A slot whose goose dies after that is left out, and CMD is not
+started again. A clock more than two slots ahead of most voters' takes no slot: exit code 1. --jitter D first waits a
+random time, at most until the slot ends. Use one --election for each job with --slot.
+
 A service, to run as long as this agent is the goose: use --restart. It starts CMD again after 1 to 30 s when CMD ends
 by itself. Without --restart and --keep the agent then steps down, this command ends with CMD's exit code, and the
 next agent whose run waits starts its CMD. When this agent is no longer the goose, CMD is stopped, and this command
@@ -69,10 +75,11 @@ Nothing else may start the service: no Restart=, not enabled, no timer, no unit 
 file of --env-file.
 
 Exit codes: CMD's own (128 + N when signal N ended it), 126 CMD cannot be started, 127 there is no CMD,
-0 stopped by a signal, 75 not the goose within --try, 1 the agent refuses (only root and the agent's user may, and the flock must have the
-election), 2 wrong usage.`,
+0 stopped by a signal, 75 not the goose within --try or the slot is taken, 1 the agent refuses (only root and the agent's user may, the
+flock must have the election, and the clock must be right for --slot), 2 wrong usage.`,
 		Example: `  ddgoose run --restart --grace 20s -- /usr/local/bin/the-one-that-acts   # a service
   17 3 * * * ddgoose run --try 0s --keep -q -- /usr/local/bin/backup      # a job, in the crontab of every machine
+  * * * * * ddgoose run --try 0s --keep --slot 1m -q -- /usr/local/bin/report   # a job, at most once a minute
   ddgoose run --restart --container web --env-file /run/web/goose.env     # docker create --name web -v /run/web:/run/web:ro IMAGE
   ddgoose run --restart --unit web.service --env-file /run/web.env        # EnvironmentFile=/run/web.env in the unit
   ddgoose run --election reports --try 10s --keep -- /usr/local/bin/nightly-report

@@ -16,6 +16,16 @@ const slotPause = 50 * time.Millisecond
 // errNoSlot: CMD must not begin in this slot, or at all.
 var errNoSlot = errors.New("no slot")
 
+// taken says that a slot is taken. A mark far beyond it is no other run of this job.
+func (g *guard) taken(ctx context.Context, slot uint64) string {
+	at := time.Unix(0, int64(slot)*int64(g.Slot)).UTC()
+	text := fmt.Sprintf("the slot of %v from %s is taken", g.Slot, at.Format("2006-01-02T15:04:05.999Z07:00"))
+	if m, err := g.client.Mark(ctx); err == nil && m.Mark > slot+api.SlotLead {
+		text += fmt.Sprintf(": the mark is %d slots ahead, so this machine's clock is behind, or another job uses this election's mark (give each job its own --election)", m.Mark-slot)
+	}
+	return text
+}
+
 // takeSlot commits the number of the present slot with a majority of the voters, so that no
 // other run of the flock begins in it. A slot whose goose dies after that is left out. ok is
 // false if CMD must not begin; then g.last says why, or ctx has ended.
@@ -27,8 +37,7 @@ func (g *guard) takeSlot(ctx context.Context, token uint64) (slot uint64, ok boo
 		case err == nil:
 			return slot, true
 		case api.CodeOf(err) == api.CodeMarkTaken:
-			at := time.Unix(0, int64(slot)*int64(g.Slot)).UTC()
-			g.last = &report{NotGoose: fmt.Sprintf("the slot of %v from %s is taken", g.Slot, at.Format("2006-01-02T15:04:05.999Z07:00"))}
+			g.last = &report{NotGoose: g.taken(ctx, slot)}
 			return 0, false
 		case errors.Is(err, api.ErrNotFound):
 			g.last = &report{Failed: "this agent is of a version without slots: upgrade it"}

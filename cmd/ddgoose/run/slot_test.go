@@ -90,6 +90,12 @@ func TestASlotIsTakenBeforeTheCommandBeginsAndOnce(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("ddgoose: the slot of %v from %s is taken\n", century, at), out)
 	require.Equal(t, []string{fmt.Sprintf("drained %d, leave", token)}, h.Heard(), "the goose stays: nothing has run")
 
+	_, out, _ = runSlot(t, a, socket, "--slot", (2 * century).String())
+	require.NotContains(t, out, "ahead", "one slot is no wrong clock: %s", out)
+	require.NoError(t, a.Advance(t.Context(), slot+3, 0, 0))
+	_, out, _ = runSlot(t, a, socket, "--slot", century.String())
+	require.Contains(t, out, " is taken: the mark is 3 slots ahead, so this machine's clock is behind, or another job uses this election's mark")
+
 	code, out, _ = runSlot(t, a, socket, "--slot", century.String(), "--try", "0s", "--keep", "-q", "--jitter", "1ms")
 	require.Equal(t, CodeNotGoose, code)
 	require.Empty(t, out)
