@@ -52,7 +52,7 @@ replays it.
 Without --agents, --heartbeat and --lease or --profile each seed draws its own.
 
 ` + simFaults() + `
-Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6),
+Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6, P9),
 4 liveness missed (P4, P5, or what a scenario expects), 5 a crash. If several: the gravest, in the order 3, 5, 4.`,
 		Example: `  ddgoose sim --seed 1 --agents 7 --for 24h
   ddgoose sim --profile wan --latency 80ms --faults netem,partition --for 10h

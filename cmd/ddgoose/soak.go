@@ -48,14 +48,14 @@ write for the goose are stopped between check and act. Everything that agents sa
 deadline that they hand out, is checked against the promises:
 
   P1 one goose a term   P2 one goose at a time   P3 tokens only grow   P6 nothing shown is forgotten
-  P4 a goose in time whenever a voter reaches a majority   P5 the flock heals
+  P4 a goose in time whenever a voter reaches a majority   P5 the flock heals   P9 no committed mark is lost
 
 The report is one page (report.html) and JSON (report.json), with the agents' logs
 beside them. The same seed plans the same faults; which agents they hit depends on who is the
 goose then. Time in which this machine itself stands still is noted and does not count as time
 without a goose.
 
-Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6),
+Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety broken (P1, P2, P3, P6, P9),
 4 liveness missed (P4, P5), 5 an agent crashed, 6 a process grew. If several: the gravest, in the order 3, 5, 4, 6.`,
 		Example: `  ddgoose soak --agents 7 --for 10m --seed 1
   ddgoose soak --print-scenario > mine.yaml && ddgoose soak --scenario mine.yaml`,

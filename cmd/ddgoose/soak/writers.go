@@ -105,11 +105,9 @@ func (ws *writers) hear(w *writer, from io.Reader) {
 		if dead {
 			continue
 		}
-		e := check.Event{At: line.At, Kind: check.HandedOut, Flock: ws.flockID(), Token: line.Token, Until: line.Until, Holder: w.holder}
-		if line.Kind == drained {
-			e.Kind = check.Drained
-		}
-		ws.seq.push(e)
+		ws.seq.push(check.Event{
+			At: line.At, Kind: kinds[line.Kind], Flock: ws.flockID(), Token: line.Token, Until: line.Until, Mark: line.Mark, Holder: w.holder,
+		})
 	}
 }
 
@@ -183,12 +181,18 @@ type word struct {
 	At    time.Duration `json:"at"`
 	Token uint64        `json:"token"`
 	Until time.Duration `json:"until,omitempty"`
+	Mark  uint64        `json:"mark,omitempty"`
 }
 
 const (
 	handed  = "handed"  // it may act until Until
 	drained = "drained" // it acts no more
+	began   = "began"   // it begins to act, and knows Mark as committed
+	raised  = "raised"  // it has raised the mark to Mark
 )
+
+// kinds are what the checker sees of what writers tell.
+var kinds = map[string]check.Kind{handed: check.HandedOut, drained: check.Drained, began: check.Began, raised: check.Raised}
 
 // Write works for one agent whenever that is the goose, until ctx ends: it writes to
 // the fenced file, and reports its deadlines. It runs in a process of its own, so that
@@ -212,10 +216,19 @@ func Write(ctx context.Context, o WriterOptions, out io.Writer) error {
 type writing struct {
 	o      WriterOptions
 	fenced *fenced
+	saying sync.Mutex // guards out
 	out    *json.Encoder
 }
 
 func (w *writing) work(ctx context.Context, lease lead.Lease) error {
+	if err := w.say(word{Kind: began, At: boottime.Now(), Token: lease.Token(), Mark: lease.Mark()}); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	var raising sync.WaitGroup
+	defer raising.Wait()
+	defer end()
+	raising.Go(func() { w.raise(ctx, lease) })
 	tick := time.NewTicker(w.o.Every)
 	defer tick.Stop()
 	var told time.Duration
@@ -228,7 +241,7 @@ func (w *writing) work(ctx context.Context, lease lead.Lease) error {
 			// handed out.
 			if until := before + left; until > told+time.Millisecond {
 				told = until
-				if err := w.say(word{handed, now, lease.Token(), until}); err != nil {
+				if err := w.say(word{Kind: handed, At: now, Token: lease.Token(), Until: until}); err != nil {
 					return err
 				}
 			}
@@ -240,8 +253,23 @@ func (w *writing) work(ctx context.Context, lease lead.Lease) error {
 		case <-ctx.Done():
 			// This comes before the agent hears of it: from then on another may be the
 			// goose.
-			return w.say(word{drained, boottime.Now(), lease.Token(), 0})
+			return w.say(word{Kind: drained, At: boottime.Now(), Token: lease.Token()})
 		case <-tick.C:
+		}
+	}
+}
+
+// raise raises the mark by one, again and again, until ctx ends.
+func (w *writing) raise(ctx context.Context, lease lead.Lease) {
+	for next := lease.Mark() + 1; flock.Sleep(ctx, w.o.Every) == nil; {
+		switch err := lease.Advance(ctx, next); {
+		case err == nil:
+			if w.say(word{Kind: raised, At: boottime.Now(), Token: lease.Token(), Mark: next}) != nil {
+				return // the soak is gone
+			}
+			next++
+		case errors.Is(err, lead.ErrTaken):
+			next++
 		}
 	}
 }
@@ -260,6 +288,8 @@ func (w *writing) act(ctx context.Context, token uint64, checked time.Duration) 
 }
 
 func (w *writing) say(line word) error {
+	w.saying.Lock()
+	defer w.saying.Unlock()
 	if err := w.out.Encode(line); err != nil {
 		return fmt.Errorf("tell the soak: %w", err)
 	}
