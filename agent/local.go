@@ -92,11 +92,7 @@ func (at *local) Retract(cause member.Cause) {
 
 func (at *local) Grant(lease election.Lease, ending bool) {
 	at.snapshots.SetLease(lease)
-	mark, committed := at.l.member.Named(at.name).Mark(at.l.now())
-	if !committed {
-		mark = 0 // it waits for its majority: holders keep what they know
-	}
-	at.holders.renew(lease, mark, ending)
+	at.holders.renew(lease, at.l.member.Named(at.name).Committed(), ending)
 }
 
 func (at *local) Stop(cause member.Cause) { at.holders.stopAll(causes[cause]) }

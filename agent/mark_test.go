@@ -89,6 +89,34 @@ func TestLeadRaisesTheMark(t *testing.T) {
 	})
 }
 
+// A holder that comes while a mark waits for its majority is told the one before.
+func TestALeaseTellsTheLastCommittedMark(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.settle(3)
+		g := f.goose()
+		require.NoError(t, f.raise(g, 7, 0, 0))
+		f.cut([]string{g}, f.ducks())
+		raised := make(chan error, 1)
+		go func() { raised <- newBackend(f.agents[g].Agent).Advance(t.Context(), 8, 0, 0) }()
+		marks := make(chan uint64, 1)
+		ctx, end := context.WithCancel(t.Context())
+		led := make(chan error, 1)
+		go func() {
+			led <- f.agents[g].Lead(ctx, func(_ context.Context, l Lease) error {
+				marks <- l.Mark()
+				return nil
+			}, lead.Keep())
+		}()
+		require.EqualValues(t, 7, <-marks)
+		require.ErrorIs(t, <-raised, api.ErrNoMajority)
+		end()
+		<-led
+		f.heal()
+		f.until(20*time.Second, "a goose", func() bool { return f.agreed(f.live()...) })
+	})
+}
+
 // A clock that is a day ahead must not take the slots of the next day.
 func TestASlotOfAClockThatIsAheadIsRefused(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	goflag "flag"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/lead"
 	"duckduckgoose/netem/schedule"
 	"duckduckgoose/netem/shape"
 )
@@ -33,8 +35,9 @@ func TestVirtualSoak(t *testing.T) {
 			inFlock(t, func(t *testing.T, f *testFlock) {
 				s := newSoak(f, seed, 0)
 				s.run(long(*soakFor))
-				t.Logf("struck %v, %d goose periods, %d works; again with: go test ./agent -run VirtualSoak -soak.seed %d -soak.for %v",
-					s.struck, s.periods(), s.begun(), seed, *soakFor)
+				t.Logf("struck %v, %d goose periods, %d works, mark %d; again with: go test ./agent -run VirtualSoak -soak.seed %d -soak.for %v",
+					s.struck, s.periods(), s.begun(), s.works[""].mark, seed, *soakFor)
+				require.NotZero(t, s.works[""].mark)
 			})
 		})
 	}
@@ -331,6 +334,8 @@ type works struct {
 	last  string
 	going []going
 	fault string
+	marks map[uint64]string // reported as committed, and to whom
+	mark  uint64            // the largest of them
 }
 
 type going struct {
@@ -344,15 +349,46 @@ func (w *works) work(ctx context.Context, name string, l Lease) error {
 	if l.Token() < w.token || l.Token() == w.token && name != w.last { // a lease that lapsed may be earned again in its period
 		w.fault = fmt.Sprintf("%s begins work with token %d after %s with %d", name, l.Token(), w.last, w.token)
 	}
+	if l.Mark() < w.mark {
+		w.fault = fmt.Sprintf("P9: %s begins work with token %d and mark %d, after mark %d", name, l.Token(), l.Mark(), w.mark)
+	}
 	w.token, w.last = l.Token(), name
 	w.going = append(w.going, going{name, l})
 	w.mu.Unlock()
-	<-ctx.Done()
+	w.raise(ctx, name, l)
 	time.Sleep(3 * time.Millisecond)
 	w.mu.Lock()
 	w.going = slices.DeleteFunc(w.going, func(g going) bool { return g.lease == l })
 	w.mu.Unlock()
 	return ctx.Err()
+}
+
+// raise raises the mark by one, again and again, until ctx ends: each once (P9).
+func (w *works) raise(ctx context.Context, name string, l Lease) {
+	pause := time.NewTicker(200 * time.Millisecond)
+	defer pause.Stop()
+	for next := l.Mark() + 1; ; {
+		switch err := l.Advance(ctx, next); {
+		case err == nil:
+			w.mu.Lock()
+			if by, twice := w.marks[next]; twice {
+				w.fault = fmt.Sprintf("P9: mark %d is given to %s, and then to %s with token %d", next, by, name, l.Token())
+			}
+			if w.marks == nil {
+				w.marks = map[uint64]string{}
+			}
+			w.marks[next], w.mark = name, max(w.mark, next)
+			w.mu.Unlock()
+			next++
+		case errors.Is(err, lead.ErrTaken):
+			next++
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // judge returns what is wrong: two works inside their leases, or a token that fell.

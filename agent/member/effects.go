@@ -30,6 +30,7 @@ func (m *Member) act() error {
 	now := m.sendQueued()
 	m.host.Flush()
 	for _, e := range m.touched {
+		_, e.committed = e.node.Mark()
 		e.grant(e.node.Lease())
 		e.publish(now)
 		e.tellAdvances(now)

@@ -47,6 +47,7 @@ type Election struct {
 	acked         lastAck   // the last ack sent
 	handover      *handover // a planned end under way
 	advances      []advance // wait for their majority
+	committed     uint64    // the largest mark that a majority has saved, this agent included; 0 unless it leads
 	ended         bool      // this election no longer delays the end of this life
 	busy          bool      // the node was told that it may not campaign
 

@@ -52,10 +52,14 @@ func (e *Election) Mark(now time.Duration) (mark uint64, committed bool) {
 	if e.node == nil {
 		return 0, false
 	}
-	mark, held := e.node.Mark()
+	mark, _ = e.node.Mark()
 	lease := e.node.Lease()
-	return mark, !e.dirty && held == mark && lease.Token != 0 && lease.Until > now
+	return mark, e.committed == mark && lease.Token != 0 && lease.Until > now
 }
+
+// Committed returns the largest mark that this agent, as the leader, knows to be
+// committed; 0: none, or it does not lead.
+func (e *Election) Committed() uint64 { return e.committed }
 
 // tellAdvances answers those whose mark is committed, or may never be. It runs when the
 // record is saved: a lone voter is its own majority.
@@ -66,11 +70,10 @@ func (e *Election) tellAdvances(now time.Duration) {
 	all := e.advances
 	e.advances = nil
 	for _, a := range all {
-		_, committed := e.node.Mark()
 		switch {
 		case e.node.Role() != election.Leader || e.node.Record().Term != a.term, now >= a.until:
 			a.done(refused(MarkUncommitted))
-		case committed >= a.to:
+		case e.committed >= a.to:
 			a.done(nil)
 		default:
 			e.advances = append(e.advances, a)

@@ -43,6 +43,5 @@ func (at *local) begins(lease election.Lease) {
 		return
 	}
 	at.begun = lease.Token
-	_, mark := at.member.Named(at.name).Node().Mark()
-	at.emit(check.Event{Kind: check.Began, Token: lease.Token, Mark: mark})
+	at.emit(check.Event{Kind: check.Began, Token: lease.Token, Mark: at.member.Named(at.name).Committed()})
 }
