@@ -71,7 +71,7 @@ func (n *Node) hear(now time.Duration, m *Message) {
 // promiseTo grants what a fresh heartbeat asks for, and returns the promise; 0: none.
 func (n *Node) promiseTo(now time.Duration, m *Message) time.Duration {
 	d := min(n.asked(m), MaxPromise)
-	if d <= 0 || n.resigned.To == m.From && n.resigned.Term == m.Term || now < n.handedTo {
+	if d <= 0 || now < n.handedTo {
 		return 0 // this node is promised to itself while its holders act (rule 12)
 	}
 	n.keepPromiseMax(now, d)
@@ -111,13 +111,16 @@ func (n *Node) handleTimeoutNow(now time.Duration, m *Message, fx *Effects) {
 	}
 }
 
-// handleResign ends the promise to a leader that gave up in that promise's term. From
-// then on its heartbeats of that term promise nothing (rule 12).
+// handleResign ends the promise to a leader that gave up in that promise's term, or whose
+// process has died. From then on its heartbeats of that term ask for nothing (rule 12);
+// those of lower terms are refused anyway.
 func (n *Node) handleResign(now time.Duration, m *Message) {
 	if n.leader == m.From && n.leaderTerm == m.Term {
 		n.leader = ID{}
 	}
-	n.resigned = Promise{To: m.From, Term: m.Term}
+	if m.Term == n.rec.Term {
+		n.resigned = Promise{To: m.From, Term: m.Term}
+	}
 	if n.promise.To != m.From || n.promise.Term != m.Term || now >= n.promise.End {
 		return
 	}

@@ -47,6 +47,11 @@ func TestModelCheckCatches(t *testing.T) {
 	forgery := mcTimed{terms: 3, versions: 1, led: true, quiet: true, holders: true}
 	alone := held
 	alone.configs = []Config{a}
+	wills := mcTimed{terms: 2, versions: 1, quiet: true, led: true, crashes: 1, wills: true}
+	joins := wills
+	joins.holders, joins.joins = true, true
+	older := wills
+	older.terms = 3
 	for _, c := range []struct {
 		breaks string // the invariant
 		rules  mcRules
@@ -85,6 +90,10 @@ func TestModelCheckCatches(t *testing.T) {
 		{"P2", timed(loneVoterExempt, alone)},
 		{"P2", timed(resignOfAnotherTerm, again)},
 		{"P2", timed(publishAfterSend, moved)},
+		{"P2", timed(willOfTheLiving, wills)},
+		{"P2", timed(holderUnlisted, joins)},
+		{"P2", timed(resignOfAnotherTerm, older)},
+		{"will", timed(beatBehindTheWill, wills)},
 		{"life", timed(beatOfAnyLife, lived)},
 		{"life", timed(voteOfAnyLife, lived)},
 		{"forged", timed(lastTermHeeded, quiet)},
@@ -248,6 +257,15 @@ var (
 		return in
 	}}
 	publishAfterSend = mcFault{name: "publish after send", lags: true}
+
+	willOfTheLiving   = mcFault{name: "a will read before the agent is gone", early: true}
+	holderUnlisted    = mcFault{name: "a holder attached after the will was written", unlisted: true}
+	beatBehindTheWill = mcFault{name: "a heartbeat still in a queue after the will", before: func(n *Node, in Input) Input {
+		if m, ok := in.(*Message); ok && m.Kind == Heartbeat {
+			n.resigned = Promise{}
+		}
+		return in
+	}}
 
 	beatOfAnyLife = mcFault{name: "a heartbeat honoured whatever life it is for", before: toAnyLife(Heartbeat)}
 	voteOfAnyLife = mcFault{name: "a vote given whatever life is asked", before: toAnyLife(VoteRequest)}

@@ -29,6 +29,10 @@ type mcFault struct {
 	unraised bool
 	// forges are the kinds of message that somebody with the key may make up, one a run.
 	forges []Kind
+	// early: a last will is sent while the agent still lives.
+	early bool
+	// unlisted: a last will waits only for the holders that were attached when it was written.
+	unlisted bool
 }
 
 // mcHarness drives real nodes, with or without a fault.

@@ -11,6 +11,8 @@ func (a *mcAgent) remember() string {
 	switch {
 	case g.heeds:
 		return "life: bound by what a former life was told"
+	case g.wills.revived:
+		return "will: promised to a leader whose last will it has heard"
 	case r.Term < g.term:
 		return fmt.Sprintf("term: goes back from %d to %d", g.term, r.Term)
 	case r.Config.Compare(g.config) < 0:

@@ -32,6 +32,7 @@ type mcGhost struct {
 	heeds  bool     // a message for a former life
 	shown  Lease    // what readers are shown, when that differs from the node's lease
 	lags   bool
+	wills  mcWills
 }
 
 // mcBegun is the newest table by which an agent has, as the leader, let elections begin.

@@ -37,6 +37,8 @@ type mcTimed struct {
 	still    bool     // time does not pass
 	crashes  int      // as in mcLimits
 	lives    bool     // a restart is another life, so what is in flight is a recording
+	wills    bool     // a goose leaves a last will: see mcWills
+	joins    bool     // with holders: they attach later, at any time
 }
 
 func (m *mcTimed) limits() mcLimits {
@@ -113,7 +115,7 @@ func (m *mcTimed) elect(st *mcStart) {
 }
 
 func (m *mcTimed) attach(a *mcAgent) {
-	if m.holders {
+	if m.holders && !m.joins {
 		m.do(a, Holders{Attached: true}, nil)
 	}
 }
@@ -127,6 +129,7 @@ func (m *mcTimed) moves(a *mcAgent) []mcMove {
 	if n.handedTo > mcNow && (n.role != Leader || n.gaveUp) {
 		mvs = append(mvs, mcMove{what: "has drained"})
 	}
+	mvs = append(mvs, m.willMoves(a)...)
 	switch n.role {
 	case Follower:
 		if n.mayCampaign() && n.rec.Term < m.terms {
@@ -189,7 +192,9 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		in, was := *mv.msg, *n
 		sent = m.do(a, &in, nil)
 		g.heeds = mcHeeds(&was, n, mv.msg)
+		g.wills.revived = mcRevived(&was, n, mv.msg)
 	case "restarts":
+		g.wills.dies()
 		set := n.set
 		if m.lives {
 			set.Life++
@@ -239,6 +244,12 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		sent = m.do(a, Change{Voter: Voter{mcID(mv.arg), 100}, Remove: mv.what == "removes"}, nil)
 		n.pendingRound = 0 // every ack counts as an answer: it is no matter of safety
 		sent = m.do(a, Busy{}, sent)
+	case "has a holder attach":
+		sent = m.do(a, Holders{Attached: true}, nil)
+	case "has lost its holders":
+		g.handed = [2]Lease{}
+	case "leaves its will":
+		sent = a.will()
 	case "raises the term above":
 		sent = m.do(a, RaiseTerm{Term: uint64(mv.arg)}, nil)
 	}
@@ -249,6 +260,7 @@ func (m *mcTimed) step(a *mcAgent, mv mcMove) (sent []Message, ok bool) {
 		g.lags, g.shown = true, shown
 	}
 	a.handOut()
+	m.write(a)
 	m.settle(a)
 	return m.plain(sent), true
 }

@@ -86,9 +86,10 @@ func (n *Node) seen(in Seen, fx *Effects) {
 func (n *Node) named(m *Message) bool { return m.ToLife == n.set.Life }
 
 // asked returns the promise that a heartbeat asks of this process. The ack tells the
-// leader which life to name.
+// leader which life to name. A leader that has resigned asks for nothing, though its
+// heartbeats may come late (rule 12).
 func (n *Node) asked(m *Message) time.Duration {
-	if !n.named(m) {
+	if !n.named(m) || n.resigned.To == m.From && n.resigned.Term == m.Term {
 		return 0
 	}
 	return m.Promise

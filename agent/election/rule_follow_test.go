@@ -258,3 +258,38 @@ func TestRule11PromiseMaxCoversTheLongestPromiseThatMayRun(t *testing.T) {
 	}
 	require.Equal(t, n.set.Lease, n.rec.PromiseMax, "this agent's own lease, if it leads")
 }
+
+// The Resign of a goose that died may overtake its last heartbeats, and a copy of an older
+// one may come after it.
+func TestRule12HeartbeatBehindALastWillAsksForNothing(t *testing.T) {
+	own := at(1, 1, "a", "b", "c")
+	c, n := lone(t, "a", Record{Term: 3, Vote: idOf("b"), Config: own})
+	c.tell("a", "b", beat(1, 500*time.Millisecond, 3, own))
+	c.tell("a", "b", Message{Kind: Resign, Header: header(3, own)})
+	c.tell("a", "b", Message{Kind: Resign, Header: header(2, own)})
+	heardAt, electAt := n.heardAt, n.electAt
+	c.now += time.Millisecond
+	require.Zero(t, only(t, c.tell("a", "b", beat(2, 500*time.Millisecond, 3, own))).Promise)
+	require.LessOrEqual(t, n.promise.End, c.now)
+	require.Equal(t, heardAt, n.heardAt, "no goose was heard")
+	require.Equal(t, electAt, n.electAt, "it elects as soon as without that heartbeat")
+	c.now = n.electAt
+	c.step("a", Tick{})
+	require.Equal(t, PreCandidate, n.role)
+	c.tell("a", "b", beat(3, 500*time.Millisecond, 3, own))
+	require.Equal(t, PreCandidate, n.role)
+}
+
+func TestRule12LastWillNamesTheFirstSuccessorLast(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	g := c.awaitGoose(time.Second)
+	c.run(time.Second)
+	n := &c.nodes[g].node
+	will := n.Will(c.now, nil)
+	require.Len(t, will, 2)
+	for _, m := range will {
+		require.Equal(t, Message{Kind: Resign, Header: Header{FlockID: testFlock, Generation: n.rec.Generation, From: n.set.ID, To: m.To, Term: n.rec.Term, ConfigID: n.rec.Config.ConfigID}}, m)
+	}
+	require.Equal(t, n.Successor(c.now), will[1].To)
+	require.Empty(t, c.nodes[otherThan(g)].node.Will(c.now, nil), "a follower leaves none")
+}
