@@ -14,8 +14,8 @@ import (
 //	   itself, in [Election.retract]
 //	1  save the records; if that fails, be no goose, send nothing, stop
 //	2  send
-//	3  grant whatever gives or lengthens the goose's right, publish, and settle
-//	   the disk's second copy
+//	3  leave a last will, grant whatever gives or lengthens the goose's right,
+//	   publish, and settle the disk's second copy
 //
 // So no datagram and no lease shows anything that the disk could still lose.
 // All elections share one save, and one datagram to each other agent.
@@ -29,6 +29,7 @@ func (m *Member) act() error {
 	}
 	now := m.sendQueued()
 	m.host.Flush()
+	m.leaveWills()
 	for _, e := range m.touched {
 		_, e.committed = e.node.Mark()
 		e.grant(e.node.Lease())

@@ -50,6 +50,7 @@ type Election struct {
 	committed     uint64    // the largest mark that a majority has saved, this agent included; 0 unless it leads
 	ended         bool      // this election no longer delays the end of this life
 	busy          bool      // the node was told that it may not campaign
+	will          will      // as the host keeps it
 
 	fitness  election.Fitness // as the node was told
 	health   Health

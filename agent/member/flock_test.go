@@ -55,6 +55,7 @@ type testAgent struct {
 	saved  store.State // what a crash leaves
 	behind bool        // the second copy lacks the last save
 	locals map[string]*testLocal
+	wills  map[string][]Letter
 	meta   Meta
 	state  PeerState
 	up     bool
@@ -119,7 +120,7 @@ func (a *testAgent) begin() {
 	a.saved.Start++
 	a.set.Life++
 	a.up, a.state, a.err, a.log, a.events = true, Alive, nil, nil, nil
-	a.locals, a.counts = map[string]*testLocal{}, map[string]int{}
+	a.locals, a.counts, a.wills = map[string]*testLocal{}, map[string]int{}, map[string][]Letter{}
 	a.Member = New(a.set, a, a.saved)
 	a.set.Fresh = false
 	require.NoError(a.f.t, a.Begin())
@@ -329,7 +330,7 @@ func (a *testAgent) turn() {
 // checkOrder checks a turn's effects against effects.go.
 func (a *testAgent) checkOrder(log []effect, err error) {
 	t := a.f.t
-	ranks := map[string]int{"retract": 0, "save": 1, "send": 2, "grant": 3, "publish": 3, "settle": 4}
+	ranks := map[string]int{"retract": 0, "save": 1, "send": 2, "will": 3, "grant": 3, "publish": 3, "settle": 4}
 	rank, saves, settles := 0, 0, 0
 	sent := map[election.ID]int{}
 	for _, e := range log {
@@ -404,6 +405,16 @@ func (a *testAgent) Save(st store.State) error {
 	st.Elections = slices.Clone(st.Elections)
 	a.saved, a.behind = st, true
 	return nil
+}
+
+func (a *testAgent) LeaveWill(election string, letters []Letter) {
+	a.record(effect{kind: "will", election: election, count: len(letters)})
+	a.wills[election] = slices.Clone(letters)
+	for i := range letters {
+		m := letters[i].Frame.Messages[0]
+		m.To = letters[i].Frame.To
+		a.checkShown(&m)
+	}
 }
 
 func (a *testAgent) Settle() error {

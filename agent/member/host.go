@@ -28,6 +28,11 @@ type Host interface {
 	// Flush sends all that waits. It is called at the end of each turn's sends.
 	Flush()
 
+	// LeaveWill keeps what is to be sent, in this order, once this process has died and all
+	// holders of the election have ended their work; no letters: nothing. It replaces what
+	// was kept for that election. The letters are valid during the call.
+	LeaveWill(election string, letters []Letter)
+
 	// Local returns the programs on this machine that follow an election; "": the default
 	// election.
 	Local(name string) Local

@@ -31,6 +31,7 @@ type Settings struct {
 	Tags         map[string]string
 	Version      string
 	PreemptAfter time.Duration // 0: it does not preempt
+	Wills        bool          // the host keeps a last will of each lead
 
 	Freeze Freeze // known to this process from a former life
 }
@@ -83,6 +84,8 @@ type Member struct {
 	handovers  int  // under way
 	gone       bool // has left the flock
 	told       told
+	letters    []Letter // of the will that is written now
+	willsDue   bool     // the ways to the voters may have changed
 }
 
 // told is what gossip last said of this agent, as far as it changes at run time.

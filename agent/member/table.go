@@ -356,6 +356,9 @@ func (m *Member) dropElections(above uint64) {
 		for _, a := range gone.advances {
 			a.done(refused(ElectionEnded))
 		}
+		if gone.will.term != 0 {
+			m.host.LeaveWill(gone.name, nil)
+		}
 		gone.local.Close()
 	}
 	m.touched = slices.DeleteFunc(m.touched, func(e *Election) bool { return e.number > above })

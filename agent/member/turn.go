@@ -111,6 +111,7 @@ func (m *Member) look(now time.Duration) error {
 		}
 		e.yieldToFitter(now)
 	}
+	m.willsDue = true
 	m.spreadElections(now)
 	if err := m.progressLeave(now); err != nil {
 		return err

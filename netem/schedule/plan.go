@@ -93,6 +93,8 @@ func Drawn(seed uint64, p Plan) Settings {
 	}
 	keys := netem.NewDice(seed, netem.Out, "keys")
 	set.Keyless = keys.OneIn(4)
+	wills := netem.NewDice(seed, netem.Out, "wills")
+	set.Wills = wills.OneIn(3)
 	late, later, latest := netem.NewDice(seed, netem.Out, "late verbs"), netem.NewDice(seed, netem.Out, "later verbs"), netem.NewDice(seed, netem.Out, "latest verbs")
 	ops := Draw(Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults}, &d, &late, &later, &latest)
 	for i, o := range ops {

@@ -103,7 +103,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 	return s, nil
 }
 
-const headerWords = "agents voters together expect heartbeat lease latency for holders steady keyless seed timing priority preempt election observer absent alone gap gooseless elections"
+const headerWords = "agents voters together expect heartbeat lease latency for holders steady keyless wills seed timing priority preempt election observer absent alone gap gooseless elections"
 
 // set takes one line of the header.
 func (s *Scenario) set(word, value string) (err error) {
@@ -144,6 +144,8 @@ func (s *Scenario) set(word, value string) (err error) {
 		set.Steady = true
 	case word == "keyless":
 		set.Keyless = true
+	case word == "wills":
+		set.Wills = true
 	case word == "timing": // a 25ms 250ms
 		f := strings.Fields(value)
 		if len(f) != 3 {
@@ -195,6 +197,9 @@ func (s *Settings) header() []string {
 	}
 	if s.Keyless {
 		lines = append(lines, "keyless")
+	}
+	if s.Wills {
+		lines = append(lines, "wills")
 	}
 	return slices.Concat(lines,
 		ofEach("timing", s.Timings, func(t Timing) string { return fmt.Sprintf("%v %v", t.Heartbeat, t.Lease) }),

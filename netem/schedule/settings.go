@@ -33,6 +33,7 @@ type Settings struct {
 	Holders    int  // sessions that wait at each agent, in each election it contests
 	Steady     bool // all clocks run true
 	Keyless    bool // the flock has no key: agents send nothing to unknown ids
+	Wills      bool // agents leave last wills
 	Ops        []Op
 	For        time.Duration // how long the schedule runs
 	Heal       bool          // then heal a majority, later all, and check that there is a goose

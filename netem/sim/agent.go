@@ -123,11 +123,17 @@ func (s *Sim) start(a *agent) {
 func (s *Sim) crash(a *agent, power bool) {
 	if l := a.life; l != nil {
 		a.life = nil
+		var acting []*holder
 		for _, at := range l.locals {
 			at.emit(check.Event{Kind: check.Retracted})
 			for _, h := range at.holders {
-				s.orphan(h, power)
+				if s.orphan(h, power) {
+					acting = append(acting, h)
+				}
 			}
+		}
+		if !power {
+			s.leaveWills(l, acting)
 		}
 		for _, f := range l.inbox {
 			s.net.done(f)
@@ -182,6 +188,9 @@ func (s *Sim) stopFor(a *agent, d time.Duration, asleep bool) bool {
 	}
 	a.stopped, a.asleep, a.stoppedAt = true, asleep, s.now
 	s.net.changed()
+	if s.bugs.wakeWill && !asleep {
+		s.leaveWills(a.life, nil)
+	}
 	a.life.after(d, func() { s.resume(a, d) })
 	return true
 }

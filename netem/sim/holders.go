@@ -277,9 +277,11 @@ func (s *Sim) drainNow(h *holder) {
 
 // orphan decides what a holder does whose agent has crashed: it dies with the machine,
 // or at once, or works until its deadline.
-func (s *Sim) orphan(h *holder, power bool) {
+func (s *Sim) orphan(h *holder, power bool) (acts bool) {
 	if power || h.at.dice.OneIn(3) {
 		s.drainNow(h)
 	}
+	acts = h.token != 0
 	h.token = 0
+	return acts
 }

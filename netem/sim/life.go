@@ -44,9 +44,11 @@ type life struct {
 	backIn    time.Duration // how long after its end it starts again; 0: it does not
 	leaving   bool
 
-	struck bool         // it crashes when the loop returns: nothing has an effect any longer
-	late   *store.State // planted: saved only after its effects
-	held   []*flight    // planted: sent only after that
+	struck bool                       // it crashes when the loop returns: nothing has an effect any longer
+	wills  map[string][]member.Letter // by election
+
+	late *store.State // planted: saved only after its effects
+	held []*flight    // planted: sent only after that
 }
 
 // begin starts a life on an open disk.
@@ -60,7 +62,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if s.disks[st.ID] == "" {
 		s.disks[st.ID] = a.ident
 	}
-	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell}
+	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell, wills: map[string][]member.Letter{}}
 	set := a.set
 	set.Life, set.Fresh = a.dice.Uint64()|1, disk.Fresh()
 	_, _ = a.dice.Read(set.FlockID[:])

@@ -89,8 +89,14 @@ func (n *network) done(f *flight) {
 	n.free = append(n.free, f)
 }
 
-// launch sends a datagram from a machine.
+// launch sends a datagram of an agent.
 func (s *Sim) launch(f *flight) {
+	f.fromAddr = f.from.addr
+	s.route(f)
+}
+
+// route sends a datagram from a machine.
+func (s *Sim) route(f *flight) {
 	n := &s.net
 	to := n.at[f.to]
 	if to == nil {
@@ -98,7 +104,6 @@ func (s *Sim) launch(f *flight) {
 		n.done(f)
 		return
 	}
-	f.fromAddr = f.from.addr
 	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
 	if n.cut[f.from.index][to.index] {
 		n.lost["cut"]++
