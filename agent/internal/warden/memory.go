@@ -1,0 +1,156 @@
+package warden
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"net/netip"
+)
+
+// The layout of the shared memory. Words are in the machine's byte order: both sides run on it.
+const (
+	magicAt   = 0  // magic
+	activeAt  = 8  // the copy in force: 1 or 2; 0: no will stands
+	waitAt    = 16 // nanoseconds that holders may take after the agent's death
+	crowdAt   = 24 // holders for which the list had no room
+	slotsAt   = 4 << 10
+	slotSize  = 16 // election, proof
+	maxSlots  = 256
+	copiesAt  = slotsAt + maxSlots*slotSize
+	copySize  = 256 << 10
+	size      = copiesAt + 2*copySize
+	magic     = 0x31_4c_4c_49_57_47_44_44 // DDGWILL1
+	maxLetter = 1200
+)
+
+// Proofs of a holder that works.
+const (
+	free    = 0 // no holder
+	NoProof = 1 // it cannot tell that its work is gone
+)
+
+// Letter is a sealed datagram for one voter.
+type Letter struct {
+	To       netip.AddrPort
+	Datagram []byte
+}
+
+// keyOf is an election in the memory; never 0.
+func keyOf(election string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(election))
+	return max(h.Sum64(), 1)
+}
+
+// appendLetter appends one letter of an election.
+func appendLetter(b []byte, election uint64, l *Letter) []byte {
+	ip := l.To.Addr().Unmap().AsSlice()
+	b = binary.NativeEndian.AppendUint64(b, election)
+	b = append(b, byte(len(ip)))
+	b = append(b, ip...)
+	b = binary.NativeEndian.AppendUint16(b, l.To.Port())
+	b = binary.NativeEndian.AppendUint16(b, uint16(len(l.Datagram)))
+	return append(b, l.Datagram...)
+}
+
+// kept is a letter as the warden reads it.
+type kept struct {
+	election uint64
+	Letter
+}
+
+var errDamaged = errors.New("the shared memory is damaged")
+
+// parseLetters reads what appendLetter has written.
+func parseLetters(b []byte) (letters []kept, err error) {
+	for len(b) > 0 {
+		if len(b) < 9 {
+			return nil, errDamaged
+		}
+		k, n := kept{election: binary.NativeEndian.Uint64(b)}, int(b[8])
+		if b = b[9:]; len(b) < n+4 {
+			return nil, errDamaged
+		}
+		ip, ok := netip.AddrFromSlice(b[:n])
+		length := int(binary.NativeEndian.Uint16(b[n+2:]))
+		if !ok || len(b) < n+4+length || length > maxLetter {
+			return nil, errDamaged
+		}
+		k.To = netip.AddrPortFrom(ip, binary.NativeEndian.Uint16(b[n:]))
+		k.Datagram = b[n+4 : n+4+length]
+		letters, b = append(letters, k), b[n+4+length:]
+	}
+	return letters, nil
+}
+
+// holder is a slot of the list.
+type holder struct{ election, proof uint64 }
+
+// testament is what the memory says at the agent's death.
+type testament struct {
+	letters []kept
+	holders []holder
+	wait    int64 // nanoseconds
+}
+
+// parse reads the whole memory. Nothing is to be sent if there are no letters.
+func parse(mem []byte) (t testament, err error) {
+	word := func(at int) uint64 { return binary.NativeEndian.Uint64(mem[at:]) }
+	if len(mem) != size || word(magicAt) != magic || word(activeAt) > 2 {
+		return t, errDamaged
+	}
+	active := int(word(activeAt))
+	if active == 0 || word(crowdAt) != 0 {
+		return t, nil
+	}
+	for i := range maxSlots {
+		if h := (holder{word(slotsAt + i*slotSize), word(slotsAt + i*slotSize + 8)}); h.proof != free {
+			t.holders = append(t.holders, h)
+		}
+	}
+	t.wait = int64(word(waitAt))
+	b := mem[copiesAt+(active-1)*copySize:][:copySize]
+	n := int(binary.NativeEndian.Uint32(b))
+	if n > copySize-4 {
+		return t, errDamaged
+	}
+	t.letters, err = parseLetters(b[4 : 4+n])
+	return t, err
+}
+
+// ready takes the letters of elections whose holders are all gone out of t.
+func (t *testament) ready(gone map[uint64]bool) (letters []kept) {
+	waits := map[uint64]bool{}
+	for _, h := range t.holders {
+		if !gone[h.proof] {
+			waits[h.election] = true
+		}
+	}
+	rest := t.letters[:0:0]
+	for _, l := range t.letters {
+		if waits[l.election] {
+			rest = append(rest, l)
+		} else {
+			letters = append(letters, l)
+		}
+	}
+	t.letters = rest
+	return letters
+}
+
+// hopeless drops the letters that wait for holders that can give no proof.
+func (t *testament) hopeless() {
+	never := map[uint64]bool{}
+	for _, h := range t.holders {
+		if h.proof == NoProof {
+			never[h.election] = true
+		}
+	}
+	rest := t.letters[:0:0]
+	for _, l := range t.letters {
+		if !never[l.election] {
+			rest = append(rest, l)
+		}
+	}
+	t.letters = rest
+}

@@ -1,0 +1,72 @@
+package warden
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func letterTo(addr, text string) Letter {
+	return Letter{netip.MustParseAddrPort(addr), []byte(text)}
+}
+
+func TestLettersAreReadAsTheyWereWritten(t *testing.T) {
+	var b []byte
+	want := []kept{{7, letterTo("10.0.0.1:3825", "one")}, {7, letterTo("[fd00::2]:1", "")}, {1 << 63, letterTo("127.0.0.1:65535", "three")}}
+	for i := range want {
+		b = appendLetter(b, want[i].election, &want[i].Letter)
+	}
+	got, err := parseLetters(b)
+	require.NoError(t, err)
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.Equal(t, want[i].election, got[i].election)
+		require.Equal(t, want[i].To, got[i].To)
+		require.Equal(t, string(want[i].Datagram), string(got[i].Datagram))
+	}
+	for n := range len(b) {
+		if _, err := parseLetters(b[:n]); err == nil {
+			rest, _ := parseLetters(b[:n])
+			require.Less(t, len(rest), len(want), "only whole letters are read")
+		}
+	}
+}
+
+func TestDamagedMemoryIsRefused(t *testing.T) {
+	_, err := parse(make([]byte, size))
+	require.Error(t, err, "no magic")
+	_, err = parse(nil)
+	require.Error(t, err)
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(appendLetter(nil, 1, &Letter{netip.MustParseAddrPort("10.0.0.1:3825"), []byte("one")}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		letters, err := parseLetters(b)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for i := range letters {
+			again = appendLetter(again, letters[i].election, &letters[i].Letter)
+		}
+		if len(again) > len(b) {
+			t.Fatal("more than was there")
+		}
+	})
+}
+
+// Each election waits for its own holders, and one that can give no proof is waited for in vain.
+func TestAnElectionWaitsForItsOwnHolders(t *testing.T) {
+	one := func(election uint64) kept { return kept{election: election} }
+	will := testament{letters: []kept{one(1), one(2), one(3)}, holders: []holder{{1, 77}, {1, 78}, {2, 79}, {3, NoProof}}}
+	will.hopeless()
+	require.Equal(t, []kept{one(1), one(2)}, will.letters)
+	gone := map[uint64]bool{77: true, 79: true}
+	require.Equal(t, []kept{one(2)}, will.ready(gone))
+	require.Empty(t, will.ready(gone))
+	gone[78] = true
+	require.Equal(t, []kept{one(1)}, will.ready(gone))
+	require.Empty(t, will.letters)
+}

@@ -1,0 +1,5 @@
+//go:build !race && linux
+
+package warden
+
+const raceFactor = 1
