@@ -13,6 +13,7 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/internal/checkup"
 	"duckduckgoose/agent/internal/meters"
+	"duckduckgoose/agent/internal/warden"
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/agent/lead"
 	"duckduckgoose/agent/member"
@@ -45,7 +46,8 @@ type Agent struct {
 	aborted    chan struct{} // closed by Abort
 	abort      sync.Once
 	started    atomic.Bool
-	lastTurn   atomic.Int64 // boot clock of the loop's last turn
+	warden     *warden.Keeper // set when Run begins; nil: there is none
+	lastTurn   atomic.Int64   // boot clock of the loop's last turn
 
 	death   death
 	faults  atomic.Pointer[Faults]
@@ -138,12 +140,19 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return errors.New("run agent: Run was called before: make a new Agent")
 	}
 	defer func() { err = errors.Join(err, a.disk.Close()) }()
-	servers, err := a.openServers()
+	endWarden, err := a.startWarden()
 	if err != nil {
 		close(a.closed)
 		return err
 	}
+	servers, err := a.openServers()
+	if err != nil {
+		endWarden()
+		close(a.closed)
+		return err
+	}
 	defer servers.close()
+	defer endWarden() // while all that it knows of is there
 	defer a.lookAfter(servers)()
 	defer a.check()()
 	defer a.keepHistory()()

@@ -126,6 +126,8 @@ func (at *local) guessEnd(next uint64) string {
 		return s.endedAs
 	case s.handedOver == s.term:
 		return api.EndedStepDown
+	case s.died != 0 && s.died == s.term:
+		return api.EndedDied
 	case next&^election.MaxTerm > s.token&^election.MaxTerm:
 		return api.EndedRecovered
 	}

@@ -10,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/warden"
 	"duckduckgoose/agent/member"
 )
 
@@ -33,13 +34,18 @@ type holder struct {
 	pid   int           // 0: unknown
 	grace time.Duration // how long its work may take to end before a planned hand-over; 0: not set
 	acks  bool          // it answers deadlines
-	kill  func() error  // kills its work if the holder does not answer; nil: this agent cannot
-	shown api.WorkHolder
-	alone string // only one holder of this kind works at a time; "": no such limit
+	// outside: its work is in another process, so it can outlive this one. proof is what its
+	// guard says once the work is gone.
+	outside bool
+	proof   uint64
+	kill    func() error // kills its work if the holder does not answer; nil: this agent cannot
+	shown   api.WorkHolder
+	alone   string // only one holder of this kind works at a time; "": no such limit
 
 	mu struct { // guards what follows
 		sync.Mutex
-		token   uint64 // handed out and not drained; 0: none
+		token   uint64       // handed out and not drained; 0: none. See bind
+		slot    *warden.Slot // in the warden's list; nil: not there
 		late    bool
 		quiet   time.Duration // how long it has answered no deadline, without pauses of this agent
 		asked   time.Duration // when that was last counted
@@ -161,7 +167,8 @@ func (hs *holders) renew(lease election.Lease, mark uint64, ending bool) {
 			}
 			at[h.alone] = h
 		}
-		h.mu.token, h.mu.waiting, h.mu.waits = lease.Token, nil, nil
+		h.bind(lease.Token)
+		h.mu.waiting, h.mu.waits = nil, nil
 		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease), Mark: mark}
 		h.wake()
 	})
@@ -251,7 +258,7 @@ func (h *holder) drained(token uint64) bool {
 	if h.mu.token != token {
 		return false
 	}
-	h.mu.token = 0
+	h.bind(0)
 	h.mu.renewal, h.mu.stop = nil, nil
 	return true
 }
@@ -298,7 +305,8 @@ func (h *holder) Late(uint64) {
 // Close ends the session: its work has ended.
 func (h *holder) Close() {
 	h.mu.Lock()
-	h.mu.closed, h.mu.token, h.mu.late = true, 0, false
+	h.bind(0)
+	h.mu.closed, h.mu.late = true, false
 	h.answered()
 	h.mu.Unlock()
 	h.at.holders.remove(h)

@@ -78,9 +78,6 @@ func (l *life) notSent(to netip.AddrPort, err error) {
 	l.quiet.Warn("send "+to.String(), "datagram not sent", "to", to, "error", err)
 }
 
-// LeaveWill is never called: no life has set Settings.Wills.
-func (h host) LeaveWill(string, []member.Letter) {}
-
 // Local returns the programs that follow an election, tied to this life.
 func (h host) Local(name string) member.Local {
 	at := h.l.localOf(name)

@@ -31,6 +31,7 @@ func (l *life) setKeys(keys [][]byte) error {
 		return api.Conflict("sealing begins or ends at a start only, on all agents of a flock: restart them")
 	}
 	l.keys.Store(ring)
+	l.member.RenewWills()
 	l.Agent.cfg.Keys = keys // only the loop reads it, for the next life
 	return nil
 }

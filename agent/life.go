@@ -119,7 +119,7 @@ func (l *life) settings() member.Settings {
 	return member.Settings{
 		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, Expect: c.Expect, Elections: c.Elections,
 		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.OwnPriority(), Observer: c.Observer, Tags: c.Tags, Version: c.Version,
-		PreemptAfter: c.PreemptsAfter(), Keyless: len(c.Keys) == 0,
+		PreemptAfter: c.PreemptsAfter(), Keyless: len(c.Keys) == 0, Wills: l.warden != nil,
 	}
 }
 
@@ -139,6 +139,7 @@ func (l *life) fallSilent() {
 
 // close ends the life. It says no goodbye by gossip, which would look like a leave.
 func (l *life) close() {
+	l.voidWills()
 	for _, e := range l.member.Elections() {
 		l.localOf(e.Name()).chronicleClose()
 	}

@@ -91,6 +91,7 @@ func (l *life) turn() (done bool, err error) {
 // tend checks the agent's name and address, and refreshes the warnings and what readers
 // see.
 func (l *life) tend(now time.Duration) {
+	l.mindWill()
 	l.checkName(now)
 	l.checkAddress(now)
 	l.survey(now)

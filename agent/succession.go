@@ -22,8 +22,9 @@ type succession struct {
 	// history; deposed: another agent showed a higher term.
 	cause, endedAs string
 	deposed        bool
-	// handedOver and resigned are the last terms whose goose handed over, and resigned.
-	handedOver, resigned uint64
+	// handedOver, resigned and died are the last terms whose goose handed over, resigned, and
+	// left a last will.
+	handedOver, resigned, died uint64
 }
 
 // begin starts a life: no goose is known.
@@ -36,6 +37,8 @@ func (s *succession) heard(msg *election.Message) {
 		s.handedOver = msg.TransferTerm
 	case msg.Kind == election.TimeoutNow:
 		s.handedOver = msg.Term
+	case msg.Kind == election.Resign && msg.Seq == member.WillSeq:
+		s.died = msg.Term
 	case msg.Kind == election.Resign:
 		s.resigned = msg.Term
 	}
@@ -120,6 +123,8 @@ func (at *local) whyChanged(next election.ID) string {
 		return last + " handed over"
 	case s.resigned == s.term:
 		return last + " resigned"
+	case s.died == s.term:
+		return last + " died"
 	case s.goose.IsZero():
 		return last + " was not heard for a lease"
 	}

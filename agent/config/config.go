@@ -100,6 +100,11 @@ type Config struct {
 	// the goose. Checks holds the checks of Elections, by name. The zero Check: none.
 	Check  health.Check
 	Checks map[string]health.Check
+	// Warden starts a small process, this program once more, that lets the others elect at
+	// once when this process dies, unless work outside it may go on: see package
+	// agent/internal/warden. Work in this process must not leave its acts to other processes,
+	// which would outlive it. Linux 5.3 or later.
+	Warden bool
 	Tags   map[string]string // shown in members; name and tags share about 425 bytes
 	Grace  time.Duration     // how long running work may take to finish before a planned hand-over, unless the work names a time; at most MaxGrace; default DefaultGrace
 
@@ -258,6 +263,7 @@ func (c *Config) Fixed(other *Config) (flags []string) {
 		{"flock", c.Flock != other.Flock},
 		{"heartbeat", c.Heartbeat != other.Heartbeat},
 		{"lease", c.Lease != other.Lease},
+		{"warden", c.Warden != other.Warden},
 		{"check", c.Check != other.Check},
 		{"checks", !maps.Equal(c.Checks, other.Checks)},
 	} {

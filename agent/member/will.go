@@ -82,11 +82,13 @@ func (e *Election) writeWill() {
 	m.host.LeaveWill(e.name, m.letters)
 }
 
-// lastFrame makes a frame whose seq is below those of all others: nobody takes the address
-// that it comes from, which is not this agent's, for news (rule 10).
+// WillSeq is the seq of a last will's frames, below those of all others: nobody takes the
+// address that they come from, which is not their agent's, for news (rule 10).
+const WillSeq = 0
+
 func (m *Member) lastFrame(e *Election, msg election.Message) wire.Frame {
 	return wire.Frame{
-		FlockID: msg.FlockID, From: m.id, To: msg.To, Start: m.state.Start, Life: m.set.Life, ToLife: m.addresses.Life(msg.To),
+		FlockID: msg.FlockID, From: m.id, To: msg.To, Start: m.state.Start, Life: m.set.Life, Seq: WillSeq, ToLife: m.addresses.Life(msg.To),
 		Messages: []wire.Message{{Election: e.number, Message: msg}},
 	}
 }

@@ -77,7 +77,7 @@ func TestEveryFlagCanBeSetByEnvironmentAndFile(t *testing.T) {
 	words := map[string]string{
 		"name": "n", "bind": "127.0.0.1:1", "advertise": "10.0.0.9", "join": "x,y", "expect": "3", "data-dir": "/d", "socket": "/s",
 		"socket-mode": "0660", "http": "h:1", "flock": "f", "key-file": "/k", "insecure": "true", "profile": "wan", "heartbeat": "7ms",
-		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "election": "backup, reports", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
+		"lease": "70ms", "grace": "8s", "voters": "3", "priority": "0", "preempt": "true", "preempt-after": "7m", "observer": "true", "warden": "true", "election": "backup, reports", "tag": "rack=7", "on": "goose=a=b, c", "hook-timeout": "9s", "log-level": "warn", "log-format": "json",
 		"check": "tcp://h:1", "check-interval": "4s", "check-timeout": "3s", "check-rise": "6", "check-fall": "5", "checks": "{backup: {check: df, check-rise: 4}}",
 		"netem": "*: cut", "netem-seed": "18446744073709551615",
 	}

@@ -187,10 +187,16 @@ func call(t *testing.T, args ...string) outcome {
 // newFlock starts agents that found a flock together, and waits until all vote.
 func newFlock(t *testing.T, names ...string) (flock []*process) {
 	t.Helper()
+	return newFlockWith(t, nil, names...)
+}
+
+// newFlockWith is newFlock with further flags for all.
+func newFlockWith(t *testing.T, more []string, names ...string) (flock []*process) {
+	t.Helper()
 	dir := shortDir(t)
 	port := "127.0.0.1:0"
 	for i, name := range names {
-		flags := []string{"--expect", string(rune('0' + len(names)))}
+		flags := append([]string{"--expect", string(rune('0' + len(names)))}, more...)
 		if i > 0 {
 			flags = append(flags, "--join", port)
 		}

@@ -67,6 +67,7 @@ func (s *agentSettings) flags() {
 	numberFlag(f, s.Priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")
 	boolFlag(f, &s.Preempt, "preempt", "take over from a goose of lower --priority; without it, priority matters in elections only")
 	durationFlag(f, &s.PreemptAfter, "preempt-after", config.DefaultPreemptAfter.String(), "how long this agent must first have been a steady voter, 1s to 24h")
+	boolFlag(f, &s.Warden, "warden", "start a small process that lets the others elect at once when this one dies (Linux)")
 	boolFlag(f, &s.Observer, "observer", "never be a voter")
 	electionListFlag(f, &s.Elections, "a further election that this agent may lead (ddgoose elections); repeatable, comma lists")
 	f.Var(&listFlag{kind: "K=V", add: s.addTag}, "tag", "shown in members; repeatable")

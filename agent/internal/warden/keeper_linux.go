@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -111,7 +110,7 @@ func listen(path string) (*os.File, error) {
 	return f, nil
 }
 
-// spawn starts a warden.
+// spawn starts a warden. It stays in this process group: who kills all of it means all.
 func (k *Keeper) spawn() (*os.Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -121,7 +120,6 @@ func (k *Keeper) spawn() (*os.Process, error) {
 	return os.StartProcess("/proc/self/exe", []string{processName}, &os.ProcAttr{
 		Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"},
 		Files: []*os.File{null, null, null, k.file, k.self, k.reads},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 }
 

@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"duckduckgoose/agent/internal/warden"
+	"duckduckgoose/agent/member"
+	"duckduckgoose/wire"
+)
+
+// startWarden starts the process that sends this agent's last will, if the configuration
+// asks for it. stop ends it: it sends nothing.
+func (a *Agent) startWarden() (stop func(), err error) {
+	if !a.cfg.Warden {
+		return func() {}, nil
+	}
+	opts := warden.Options{Wait: a.cfg.Lease, Failed: func(err error) {
+		if a.quiet.Due("warden") {
+			a.cfg.Logger.Warn("no last will while the warden does not run: a failover takes a lease", "error", err)
+		}
+	}}
+	if a.cfg.Socket != NoSocket {
+		opts.Socket = a.cfg.Socket + ".warden"
+	}
+	if a.warden, err = warden.Start(opts); err != nil {
+		return nil, err
+	}
+	return a.warden.Close, nil
+}
+
+// LeaveWill seals the letters and puts them where the warden finds them.
+func (h host) LeaveWill(election string, letters []member.Letter) {
+	l := h.l
+	var sealed []warden.Letter
+	for i := range letters {
+		body, err := wire.AppendFrame(l.body[:0], &letters[i].Frame)
+		if err != nil {
+			l.notSent(letters[i].To, err)
+			continue
+		}
+		datagram, err := l.keys.Load().Seal(nil, body)
+		if err != nil {
+			l.notSent(letters[i].To, err)
+			continue
+		}
+		sealed = append(sealed, warden.Letter{To: letters[i].To, Datagram: datagram})
+	}
+	l.warden.Write(election, sealed)
+}
+
+// mindWill voids all wills while fault rules are in force: the network of this agent is
+// pretended, and its warden does not know the rules.
+func (l *life) mindWill() {
+	if l.warden != nil {
+		l.warden.Hush(l.netemRules() != "")
+	}
+}
+
+// voidWills ends all wills of a life that ends.
+func (l *life) voidWills() {
+	if l.warden == nil {
+		return
+	}
+	l.warden.Hush(true)
+	for _, e := range l.member.Elections() {
+		l.warden.Write(e.Name(), nil)
+	}
+}
+
+// bind records the token that h works by; 0: none. mu is held. The warden knows of a holder
+// outside this process before the holder gets its deadline: its work outlives the agent.
+func (h *holder) bind(token uint64) {
+	if w := h.agent.warden; w != nil && h.outside {
+		switch {
+		case token != 0 && h.mu.slot == nil:
+			h.mu.slot = new(w.Hold(h.at.name, h.proof))
+		case token == 0 && h.mu.slot != nil:
+			w.Drop(*h.mu.slot)
+			h.mu.slot = nil
+		}
+	}
+	h.mu.token = token
+}

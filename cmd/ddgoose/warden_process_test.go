@@ -1,0 +1,117 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/client"
+)
+
+// patient are the flags of agents whose lease ends long after a will has been read, however
+// busy the machine is.
+var patient = []string{"--warden", "--heartbeat", "2s", "--lease", "10s"}
+
+// warden waits until an agent's warden has begun, and gives its process.
+func (p *process) warden() (pid int) {
+	p.t.Helper()
+	eventually(p.t, func() bool {
+		names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+		for _, name := range names {
+			children, _ := os.ReadFile(name)
+			for _, word := range strings.Fields(string(children)) {
+				line, _ := os.ReadFile("/proc/" + word + "/cmdline")
+				if strings.HasPrefix(string(line), "ddgoose-warden") {
+					fmt.Sscan(word, &pid)
+				}
+			}
+		}
+		return pid != 0
+	}, "%s has a warden", p.name)
+	return pid
+}
+
+// follows waits for the next goose, and gives why its log says that the last one ended.
+func follows(t *testing.T, flock []*process, goose *process, token uint64) (next *process, reason string) {
+	t.Helper()
+	next, _ = gooseOf(t, token, without(flock, goose)...)
+	eventually(t, func() bool {
+		for line := range strings.Lines(next.log.String()) {
+			if strings.Contains(line, `msg="new goose"`) && strings.Contains(line, "previous="+goose.name) {
+				_, reason, _ = strings.Cut(line, "reason=")
+			}
+		}
+		return reason != ""
+	}, "%s tells why %s ended", next.name, goose.name)
+	return next, strings.Trim(strings.TrimSpace(reason), `"`)
+}
+
+func TestProcessLastWillOfAGooseThatDies(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGABRT} { // of a kill, and of a panic
+		flock := newFlockWith(t, patient, "a", "b", "c")
+		goose, token := gooseOf(t, 0, flock...)
+		goose.warden()
+		goose.signal(sig)
+		goose.exit()
+		next, reason := follows(t, flock, goose, token)
+		require.Equal(t, goose.name+" died", reason)
+		h, err := client.New(next.socket).History(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprintf("%+v", h), "Ended:died")
+	}
+}
+
+func TestProcessNoLastWillOfAGooseThat(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]func(*process){
+		"is stopped": func(p *process) { p.signal(syscall.SIGSTOP) },
+		"dies with its warden": func(p *process) {
+			require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL))
+		},
+		"pretends to be in a bad network": func(p *process) {
+			require.Zero(t, call(t, "netem", "set", "*: delay 1ms", "--socket", p.socket).code)
+			p.signal(syscall.SIGKILL)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			flock := newFlockWith(t, []string{"--warden"}, "a", "b", "c")
+			goose, token := gooseOf(t, 0, flock...)
+			goose.warden()
+			end(goose)
+			_, reason := follows(t, flock, goose, token)
+			require.NotContains(t, reason, "died")
+		})
+	}
+}
+
+func TestProcessWardenEndsWithAnAgentThatStops(t *testing.T) {
+	t.Parallel()
+	flock := newFlockWith(t, []string{"--warden"}, "a", "b", "c")
+	goose, token := gooseOf(t, 0, flock...)
+	warden := goose.warden()
+	goose.signal(syscall.SIGTERM)
+	require.Zero(t, goose.exit(), goose.log)
+	require.ErrorIs(t, syscall.Kill(warden, 0), syscall.ESRCH, "it was reaped")
+	_, reason := follows(t, flock, goose, token)
+	require.Equal(t, goose.name+" handed over", reason)
+	require.NoFileExists(t, goose.socket+".warden")
+}
+
+func TestProcessWardenThatDiesIsReplacedAndTold(t *testing.T) {
+	t.Parallel()
+	a := startAgent(t, shortDir(t), "a", "--warden")
+	a.until("goose", isGoose)
+	first := a.warden()
+	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
+	eventually(t, func() bool { return strings.Contains(a.log.String(), "no last will while the warden does not run") }, "it is told")
+	eventually(t, func() bool { return a.warden() != first }, "another runs")
+}
