@@ -230,7 +230,7 @@ func (w *watch) fanOut(ctx context.Context, steps *plan, n, changes int) (*FanOu
 			return nil, err
 		}
 		s := w.latest(old)
-		w.judge.handsOver(&s)
+		w.judge.ends(&s)
 		if _, err := goose.Client().StepDown(ctx, ""); err != nil {
 			return nil, fmt.Errorf("step-down of %s: %w", old, err)
 		}

@@ -54,7 +54,7 @@ func TestJudgeSeesTwoGeeseOfOneTerm(t *testing.T) {
 	j := newJudge()
 	j.hear(says("a", 1, time.Nanosecond))
 	j.hear(says("a", 1, time.Hour))
-	j.handsOver(says("a", 1, 0))
+	j.ends(says("a", 1, 0))
 	j.hear(says("b", 1, time.Hour))
 	require.Len(t, j.verdict(), 1)
 	require.Contains(t, j.verdict()[0], "P1")
@@ -64,7 +64,7 @@ func TestJudgeKnowsWhatIsOver(t *testing.T) {
 	j := newJudge()
 	j.hear(says("a", 1, -time.Nanosecond)) // a paused agent's answer, which came too late to act by
 	j.hear(says("b", 2, time.Hour))
-	j.handsOver(says("b", 2, 0))
+	j.ends(says("b", 2, 0))
 	j.hear(says("c", 3, time.Hour))
 	j.hear(says("b", 2, time.Hour)) // was on its way
 	require.Empty(t, j.verdict())

@@ -51,7 +51,7 @@ func (w *watch) kills(ctx context.Context, o *Options, r *Report, steps *plan) (
 		}
 	}
 	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, func(ctx context.Context) (time.Duration, error) {
-		return w.kill(ctx, r.How, o.Successor)
+		return w.kill(ctx, r.How, o)
 	})
 	return err
 }
@@ -71,14 +71,14 @@ func (o *Options) rules() string {
 // kill ends the goose, and the one that would follow it when asked, and measures
 // until a majority names another. It brings back what it ended, and returns when
 // the flock has settled.
-func (w *watch) kill(ctx context.Context, how string, successor bool) (time.Duration, error) {
+func (w *watch) kill(ctx context.Context, how string, o *Options) (time.Duration, error) {
 	old, token := w.goose()
 	a, err := w.f.Agent(old)
 	if err != nil {
 		return 0, err
 	}
 	victims := []*flock.Agent{a}
-	if successor {
+	if o.Successor {
 		next, err := w.successor(ctx, a)
 		if err != nil {
 			return 0, err
@@ -90,6 +90,9 @@ func (w *watch) kill(ctx context.Context, how string, successor bool) (time.Dura
 	}
 	if s, err := a.Client().Status(ctx); err == nil {
 		w.judge.hear(&s) // nobody may be the goose before this one's lease ends
+		if o.Warden && how == "kill" {
+			w.judge.ends(&s) // but by its last will: what it has answered binds nobody
+		}
 	}
 	at := time.Now()
 	for _, v := range victims {
@@ -101,10 +104,26 @@ func (w *watch) kill(ctx context.Context, how string, successor bool) (time.Dura
 	for _, v := range victims {
 		err = errors.Join(err, w.bringBack(ctx, v, how))
 	}
-	if err != nil {
-		return 0, err
+	if err == nil {
+		err = w.settled(ctx)
 	}
-	return d, w.settled(ctx)
+	if err == nil && o.Warden {
+		err = w.rested(ctx)
+	}
+	return d, err
+}
+
+// rested waits until every voter may vote again: for a lease after its start it grants nothing
+// (rule 13), and with a last will that wait would be most of what is measured.
+func (w *watch) rested(ctx context.Context) error {
+	var wait time.Duration
+	w.m.Look(func(up map[string]api.Status) {
+		for _, a := range w.f.Agents() {
+			lease := time.Duration(up[a.Name].LeaseMS * float64(time.Millisecond))
+			wait = max(wait, lease+lease/20-a.Age())
+		}
+	})
+	return flock.Sleep(ctx, wait)
 }
 
 // successor returns the agent that is the most likely to follow the goose if it dies.
@@ -182,7 +201,7 @@ func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 		return 0, err
 	}
 	s := w.latest(old)
-	w.judge.handsOver(&s)
+	w.judge.ends(&s)
 	if _, err := a.Client().StepDown(ctx, ""); err != nil {
 		return 0, fmt.Errorf("step-down of %s: %w", old, err)
 	}

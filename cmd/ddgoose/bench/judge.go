@@ -17,7 +17,7 @@ import (
 type judge struct {
 	mu       sync.Mutex // guards what follows, and orders the events
 	check    *check.Checker
-	given    map[string]uint64 // agent -> the last token it was asked to hand over
+	given    map[string]uint64 // agent -> the last token whose end was asked for
 	breaches []string
 }
 
@@ -48,9 +48,9 @@ func (j *judge) hear(s *api.Status) {
 	}
 }
 
-// handsOver says that a goose was asked to hand over: its earlier answers do not count
-// any more.
-func (j *judge) handsOver(s *api.Status) {
+// ends says that a goose was asked to hand over, or leaves a last will: its earlier answers do
+// not count any more.
+func (j *judge) ends(s *api.Status) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.given[s.Name] = s.Token
