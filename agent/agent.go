@@ -47,7 +47,9 @@ type Agent struct {
 	abort      sync.Once
 	started    atomic.Bool
 	warden     *warden.Keeper // set when Run begins; nil: there is none
-	lastTurn   atomic.Int64   // boot clock of the loop's last turn
+	// wardenSocket is where guards report that their work is gone; "": nowhere.
+	wardenSocket string
+	lastTurn     atomic.Int64 // boot clock of the loop's last turn
 
 	death   death
 	faults  atomic.Pointer[Faults]

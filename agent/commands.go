@@ -13,7 +13,6 @@ import (
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/internal/gossip"
-	"duckduckgoose/agent/internal/warden"
 	"duckduckgoose/agent/member"
 )
 
@@ -80,7 +79,7 @@ func (b electionBackend) Advance(ctx context.Context, to, token uint64, slot tim
 func (b electionBackend) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error) {
 	h := b.e.newHolder(fmt.Sprintf("process %d", peer.PID))
 	h.pid, h.grace, h.alone, h.acks = peer.PID, min(peer.Grace, api.MaxGrace), peer.Alone, peer.Acks
-	h.outside, h.proof = true, warden.NoProof
+	h.outside, h.proof = true, b.e.a.newProof()
 	h.shown.Kind, h.shown.Ends = cmp.Or(peer.Work, h.shown.Kind), peer.Ends
 	if peer.Cgroup != "" {
 		h.kill = killerOf(peer.PID, peer.Cgroup)

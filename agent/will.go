@@ -1,6 +1,10 @@
 package agent
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/internal/warden"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/wire"
@@ -17,12 +21,13 @@ func (a *Agent) startWarden() (stop func(), err error) {
 			a.cfg.Logger.Warn("no last will while the warden does not run: a failover takes a lease", "error", err)
 		}
 	}}
-	if a.cfg.Socket != NoSocket {
-		opts.Socket = a.cfg.Socket + ".warden"
+	if path := a.cfg.Socket + ".warden"; a.cfg.Socket != NoSocket && api.CheckSocketPath(path) == nil {
+		opts.Socket = path
 	}
 	if a.warden, err = warden.Start(opts); err != nil {
 		return nil, err
 	}
+	a.wardenSocket = opts.Socket
 	return a.warden.Close, nil
 }
 
@@ -78,4 +83,18 @@ func (h *holder) bind(token uint64) {
 		}
 	}
 	h.mu.token = token
+}
+
+// Warden returns where the guard of h reports that its work is gone; "": nowhere, so the
+// lease runs to its end.
+func (h *holder) Warden() (path string, proof uint64) { return h.agent.wardenSocket, h.proof }
+
+// newProof draws what a guard says when its work is gone. Nobody else knows it.
+func (a *Agent) newProof() uint64 {
+	if a.wardenSocket == "" {
+		return warden.NoProof
+	}
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return max(binary.NativeEndian.Uint64(b[:]), warden.NoProof+1)
 }

@@ -109,6 +109,9 @@ type Holder interface {
 	// is silent for a whole lease counts as stopped: another agent with work becomes the
 	// goose.
 	Answered()
+	// Warden returns where the holder reports that its work is gone once the agent has died,
+	// and the proof that it gives; "": nowhere.
+	Warden() (path string, proof uint64)
 	// Done is closed when the agent will never send a deadline again.
 	Done() <-chan struct{}
 	// Died says, before Close, that the process has ended and the time of its heirs is

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -17,6 +18,11 @@ const (
 	// moment, in nanoseconds. A holder with another clock (another time namespace, no
 	// CLOCK_BOOTTIME) counts from it.
 	ClockHeader = "Ddgoose-Boottime-Ns"
+	// WardenHeader of the answer to POST /v1/lead is there if the agent has a warden: "PROOF
+	// PATH". When the agent has died and nothing acts any more by what came over this
+	// connection, the holder sends the datagram PROOF, 16 hexadecimal digits, to the unix
+	// socket PATH. Then the others elect at once.
+	WardenHeader = "Ddgoose-Warden"
 	// maxLine bounds one line of a holder.
 	maxLine = 4 << 10
 	// maxEchoes bounds how many drains a holder may send without reading their echoes.
@@ -106,6 +112,9 @@ func (s *session) converse(r *http.Request) {
 	s.w.Header().Set("Content-Type", "application/x-ndjson")
 	s.w.Header().Set("Connection", "close")
 	s.w.Header().Set(ClockHeader, strconv.FormatInt(int64(s.h.clock()), 10))
+	if path, proof := s.holder.Warden(); path != "" {
+		s.w.Header().Set(WardenHeader, fmt.Sprintf("%016x %s", proof, path))
+	}
 	if s.rc.Flush() != nil {
 		return
 	}

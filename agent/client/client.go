@@ -65,7 +65,7 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		ended, _ := ctx.Value(endKey{}).(func(error))
 		return &answering{Conn: conn, gone: c.gone(), ended: ended}, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, &unreachable{text: fmt.Sprintf("no agent answers at %s: is it running? start one with ddgoose agent", c.socket)}
+		return nil, &unreachable{absent: true, text: fmt.Sprintf("no agent answers at %s: is it running? start one with ddgoose agent", c.socket)}
 	case errors.Is(err, syscall.EAGAIN): // its queue is full
 		return nil, &unreachable{text: fmt.Sprintf("the agent at %s takes no more connections: it may hang", c.socket)}
 	case errors.Is(err, fs.ErrPermission):
@@ -109,6 +109,7 @@ func (e *undialled) Unwrap() error { return e.error }
 type unreachable struct {
 	text     string
 	answered bool // something was listening
+	absent   bool // nothing is
 }
 
 func (e *unreachable) Error() string        { return e.text }

@@ -42,6 +42,8 @@ type Session struct {
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
 		waiting *api.LeadEvent
+		token   uint64 // of the newest deadline, unless that was drained; 0: none
+		proofs  []proof
 		late    uint64 // reported, and not drained: a new connection starts with it
 		drained uint64 // last one sent: until its echo, the agent may still send deadlines that do not bind it
 		refused error
@@ -67,13 +69,16 @@ func newSession(c *Client) *Session {
 // stay reconnects for ever, unless the agent refuses.
 func (s *Session) stay(patient bool) {
 	defer close(s.done)
-	pause, first := firstRetry, true
+	pause, first, lost := firstRetry, true, false
 	for {
 		conn, err := s.connect(first && !patient)
 		switch {
 		case err == nil:
 			pause, first = firstRetry, false
 			s.converse(conn) // ends at once if the session has ended
+			if lost = conn.proof.path != ""; lost {
+				pause = lostRetry
+			}
 		case s.ctx.Err() != nil:
 			return
 		case errors.Is(err, api.ErrInput), errors.Is(err, api.ErrForbidden), errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrMethod),
@@ -83,6 +88,10 @@ func (s *Session) stay(patient bool) {
 			s.mu.Unlock()
 			return
 		default:
+			if lost && isAbsent(err) {
+				lost = false
+				s.lose()
+			}
 			s.mu.Lock()
 			s.mu.waiting = &api.LeadEvent{Waiting: &api.Waiting{Here: err.Error()}}
 			s.mu.Unlock()
@@ -133,7 +142,7 @@ func (s *Session) openAs(opts HoldOptions) (*conversation, error) {
 	}
 	return &conversation{
 		resp: resp, lines: w, cancel: cancel, acks: opts.Acks, shift: shift(resp.Header.Get(api.ClockHeader), before, boottime.Now()),
-		echoed: make(chan struct{}, 1), over: make(chan struct{}),
+		echoed: make(chan struct{}, 1), over: make(chan struct{}), proof: proofOf(resp.Header.Get(api.WardenHeader)),
 	}, nil
 }
 
@@ -169,6 +178,7 @@ func (s *Session) attach(conn *conversation) {
 	defer s.speaking.Unlock()
 	s.mu.Lock()
 	s.mu.conn = conn
+	s.keep(conn.proof)
 	late := s.mu.late
 	s.mu.Unlock()
 	if late != 0 {
@@ -182,6 +192,8 @@ func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case conn.dead:
+		return
 	case e.Drained != 0:
 		conn.drains--
 		select {
@@ -195,7 +207,7 @@ func (s *Session) hear(conn *conversation, e api.LeadEvent) {
 		s.mu.stop = &e
 	case e.Token != 0:
 		e.Until += int64(conn.shift)
-		s.mu.renewal, s.mu.waiting = &e, nil
+		s.mu.renewal, s.mu.waiting, s.mu.token = &e, nil, e.Token
 	case e.Waiting != nil:
 		s.mu.waiting = &e
 	}
@@ -231,11 +243,20 @@ func (s *Session) Next() (api.LeadEvent, bool) {
 
 // Drained tells the agent that all work under token has ended, and waits until the agent
 // has recorded it. Without a connection it returns at once: the agent waits for the
-// deadline or the end of this process.
+// deadline or the end of this process. If the agent has a warden, that one is told instead.
 func (s *Session) Drained(token uint64, then api.Then) {
+	if s.isBooked(token, then) {
+		s.forgetProofs()
+	} else {
+		s.reportGone()
+	}
+}
+
+// isBooked tells the agent of a drain, and reports whether the agent has recorded it.
+func (s *Session) isBooked(token uint64, then api.Then) bool {
 	conn := s.sayDrained(token, then)
 	if conn == nil {
-		return
+		return false
 	}
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
@@ -244,14 +265,14 @@ func (s *Session) Drained(token uint64, then api.Then) {
 		booked := conn.drains == 0
 		s.mu.Unlock()
 		if booked {
-			return
+			return true
 		}
 		select {
 		case <-conn.echoed:
 		case <-conn.over:
-			return
+			return false
 		case <-timer.C:
-			return
+			return false
 		}
 	}
 }
@@ -262,6 +283,9 @@ func (s *Session) sayDrained(token uint64, then api.Then) *conversation {
 	defer s.speaking.Unlock()
 	s.mu.Lock()
 	s.mu.drained, s.mu.late = token, 0
+	if s.mu.token <= token {
+		s.mu.token = 0
+	}
 	for _, slot := range []**api.LeadEvent{&s.mu.renewal, &s.mu.stop} {
 		if e := *slot; e != nil && e.Token <= token {
 			*slot = nil // a later period's stays

@@ -64,8 +64,8 @@ passes. If all fail, there is no goose. The first result counts at once, later o
 checks: {nightly-backup: {check: /usr/local/bin/disk-free, check-interval: 10s}}.
 
 --warden starts a small process that waits for the end of this one. If the goose's process dies (kill -9, a crash, out
-of memory), the warden tells the others, and they elect at once, not when its lease has ended. While work outside the
-agent could still act by the lease, the lease runs to its end.
+of memory), the warden tells the others, and they elect at once, not when its lease has ended. It first waits until run,
+vip and Go clients on this machine have ended their work, which they do at once. Any other holder keeps the whole lease.
 
 SIGTERM and SIGINT stop the work for the goose, hand over, and end the agent without changing the voters; a second one
 ends it at once. SIGHUP reads --config and --key-file again. It changes log level, keys, hooks, tags, priority, preempt,

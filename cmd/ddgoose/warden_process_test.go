@@ -3,8 +3,12 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -67,6 +71,54 @@ func TestProcessLastWillOfAGooseThatDies(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, fmt.Sprintf("%+v", h), "Ended:died")
 	}
+}
+
+// The will waits until the guard of the work has killed it.
+func TestProcessLastWillWaitsForTheWork(t *testing.T) {
+	t.Parallel()
+	flock := newFlockWith(t, patient, "a", "b", "c")
+	goose, token := gooseOf(t, 0, flock...)
+	goose.warden()
+	file := filepath.Join(filepath.Dir(goose.socket), "pid")
+	work := exec.Command(binary(t), "run", "--socket", goose.socket, "--", "sh", "-c", "echo $$ > "+file+".new; mv "+file+".new "+file+"; exec sleep 1000")
+	work.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, work.Start())
+	t.Cleanup(func() {
+		_ = work.Process.Signal(syscall.SIGTERM) // its guard ends the rest
+		_ = work.Wait()
+	})
+	var pid int
+	eventually(t, func() bool {
+		b, _ := os.ReadFile(file)
+		_, err := fmt.Sscan(string(b), &pid)
+		return err == nil
+	}, "the work runs")
+	goose.signal(syscall.SIGKILL)
+	goose.exit()
+	_, reason := follows(t, flock, goose, token)
+	require.Equal(t, goose.name+" died", reason)
+	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "the work was gone before")
+}
+
+// A holder that reports nothing keeps the whole lease.
+func TestProcessNoLastWillWhileAHolderIsSilent(t *testing.T) {
+	t.Parallel()
+	flock := newFlockWith(t, []string{"--warden"}, "a", "b", "c")
+	goose, token := gooseOf(t, 0, flock...)
+	goose.warden()
+	conn, err := net.Dial("unix", goose.socket)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/lead HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	require.NoError(t, err)
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() && !strings.Contains(lines.Text(), "until_boottime_ns") {
+	}
+	require.NoError(t, lines.Err())
+	goose.signal(syscall.SIGKILL)
+	goose.exit()
+	_, reason := follows(t, flock, goose, token)
+	require.NotContains(t, reason, "died")
 }
 
 func TestProcessNoLastWillOfAGooseThat(t *testing.T) {

@@ -21,6 +21,8 @@ import (
 type Agent struct {
 	// Holders gets every session that Lead has registered.
 	Holders chan *Holder
+	// Warden is where holders report that their work is gone; "": nowhere.
+	Warden string
 
 	mu struct { // guards what follows
 		sync.Mutex
@@ -295,7 +297,7 @@ func (a *Agent) Lead(ctx context.Context, peer api.LeadPeer) (api.Holder, error)
 	if err != nil {
 		return nil, err
 	}
-	h := &Holder{Peer: peer, ready: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{})}
+	h := &Holder{Peer: peer, warden: a.Warden, ready: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{})}
 	a.Holders <- h
 	return h, nil
 }

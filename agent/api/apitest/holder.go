@@ -13,7 +13,8 @@ import (
 // Holder is one session of Lead. It hands out what the test tells it to, and
 // notes what it is told.
 type Holder struct {
-	Peer api.LeadPeer
+	Peer   api.LeadPeer
+	warden string
 
 	answers atomic.Int64
 
@@ -117,6 +118,12 @@ func (h *Holder) Died() {
 	defer h.mu.Unlock()
 	h.mu.heard = append(h.mu.heard, "died")
 }
+
+// WardenProof is the proof of every holder.
+const WardenProof = 0x77
+
+// Warden gives the agent's Warden, and WardenProof.
+func (h *Holder) Warden() (path string, proof uint64) { return h.warden, WardenProof }
 
 // Done is closed by End.
 func (h *Holder) Done() <-chan struct{} { return h.done }

@@ -35,6 +35,36 @@ type Letter struct {
 	Datagram []byte
 }
 
+// proofSize is the length of a proof as a holder sends it: hexadecimal digits.
+const proofSize = 16
+
+const digits = "0123456789abcdef"
+
+func appendProof(b []byte, proof uint64) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[proof>>shift&15])
+	}
+	return b
+}
+
+// parseProof reads what a holder has sent. ok: it can be a proof.
+func parseProof(b []byte) (proof uint64, ok bool) {
+	if len(b) != proofSize {
+		return 0, false
+	}
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			proof = proof<<4 | uint64(c-'0')
+		case c >= 'a' && c <= 'f':
+			proof = proof<<4 | uint64(c-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return proof, proof > NoProof
+}
+
 // keyOf is an election in the memory; never 0.
 func keyOf(election string) uint64 {
 	h := fnv.New64a()

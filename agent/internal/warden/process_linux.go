@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"encoding/binary"
 	"os"
 	"os/signal"
 	"time"
@@ -70,13 +69,13 @@ func (w *warden) poll() (died bool) {
 
 // hear reads the proofs that wait.
 func (w *warden) hear() {
-	var b [9]byte
+	var b [proofSize + 1]byte
 	for {
 		n, _, err := unix.Recvfrom(goneFD, b[:], unix.MSG_DONTWAIT)
 		if err != nil {
 			return
 		}
-		if proof := binary.NativeEndian.Uint64(b[:8]); n == 8 && proof > NoProof {
+		if proof, ok := parseProof(b[:n]); ok {
 			if len(w.gone) >= goneMost {
 				clear(w.gone)
 			}

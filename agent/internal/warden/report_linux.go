@@ -1,10 +1,6 @@
 package warden
 
-import (
-	"encoding/binary"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // ReportGone tells the warden at path that all work of the holder with this proof is gone.
 // It waits for nothing: a warden that does not hear it sends no will.
@@ -14,6 +10,5 @@ func ReportGone(path string, proof uint64) {
 		return
 	}
 	defer unix.Close(fd)
-	word := binary.NativeEndian.AppendUint64(nil, proof)
-	_ = unix.Sendto(fd, word, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
+	_ = unix.Sendto(fd, appendProof(nil, proof), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
 }
