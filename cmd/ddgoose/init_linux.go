@@ -6,11 +6,29 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
+
+// wardenTime bounds how long a command's children may outlive it.
+const wardenTime = time.Second
+
+// reapWarden gives the warden of an agent that has died the time to send a last will: the
+// end of the first process ends all others.
+func reapWarden() {
+	for end := time.Now().Add(wardenTime); time.Now().Before(end); {
+		ended, err := syscall.Wait4(-1, nil, syscall.WNOHANG|unix.WALL, nil)
+		switch {
+		case err != nil && err != syscall.EINTR:
+			return // no child is left
+		case ended == 0:
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
 
 // beInit makes the first process of a container its init: processes that lose their
 // parent become its children and must be reaped, or the process table fills up. The
@@ -40,8 +58,12 @@ func beInit(stderr io.Writer) (code int, is bool) {
 		ended, err := syscall.Wait4(-1, &status, unix.WALL, nil)
 		switch {
 		case err == nil && ended == pid && status.Signaled():
+			reapWarden()
 			return exitSignalled + int(status.Signal()), true
 		case err == nil && ended == pid:
+			if status.ExitStatus() != 0 {
+				reapWarden()
+			}
 			return status.ExitStatus(), true
 		case err != nil && err != syscall.EINTR:
 			fmt.Fprintf(stderr, "ddgoose: wait for the child of an init process: %v\n", err)

@@ -167,3 +167,36 @@ func TestProcessWardenThatDiesIsReplacedAndTold(t *testing.T) {
 	eventually(t, func() bool { return strings.Contains(a.log.String(), "no last will while the warden does not run") }, "it is told")
 	eventually(t, func() bool { return a.warden() != first }, "another runs")
 }
+
+// The end of a container's first process ends all others in it: it waits for the warden.
+func TestProcessLastWillOfAContainersGoose(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	a := newProcess(t, dir, "a")
+	cmd := exec.Command(binary(t), append([]string{"agent", "--name", "a", "--bind", "127.0.0.1:0", "--data-dir", a.data, "--socket", a.socket, "--expect", "3", "--priority", "200"}, patient...)...)
+	firstProcess(t, cmd)
+	a.spawn(cmd)
+	flock := []*process{a}
+	for _, name := range []string{"b", "c"} {
+		flock = append(flock, startAgent(t, dir, name, append([]string{"--expect", "3", "--join", a.addr()}, patient...)...))
+	}
+	goose, token := gooseOf(t, 0, flock...)
+	if goose != a {
+		require.Zero(t, call(t, "step-down", "--to", "a", "--socket", goose.socket, "--timeout", soon.String()).code)
+		goose, token = gooseOf(t, token, flock...)
+	}
+	require.Equal(t, a, goose)
+	eventually(t, func() bool { return descendantsOf(cmd.Process.Pid) == 2 }, "the agent and its warden")
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
+	require.NoError(t, err)
+	for _, file := range children {
+		var pid int
+		text, _ := os.ReadFile(file) // the thread may have ended
+		if _, err := fmt.Sscan(string(text), &pid); err == nil {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	require.Equal(t, exitSignalled+int(syscall.SIGKILL), a.exit())
+	_, reason := follows(t, flock, a, token)
+	require.Equal(t, "a died", reason)
+}
