@@ -7,4 +7,10 @@ import (
 	"duckduckgoose/agent/api/apitest"
 )
 
-func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(embeddedEnv); addr != "" {
+		embedded(addr)
+		return
+	}
+	os.Exit(apitest.Main(m))
+}
