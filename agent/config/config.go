@@ -103,7 +103,7 @@ type Config struct {
 	// Warden starts a small process, this program once more, that lets the others elect at
 	// once when this process dies, unless work outside it may go on: see package
 	// agent/internal/warden. Work in this process must not leave its acts to other processes,
-	// which would outlive it. Linux 5.3 or later.
+	// which would outlive it. The others must be reachable by plain UDP. Linux 5.3 or later.
 	Warden bool
 	Tags   map[string]string // shown in members; name and tags share about 425 bytes
 	Grace  time.Duration     // how long running work may take to finish before a planned hand-over, unless the work names a time; at most MaxGrace; default DefaultGrace

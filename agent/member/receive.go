@@ -46,10 +46,11 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 // 10).
 func (m *Member) admit(f *wire.Frame, from netip.AddrPort) bool {
 	v, before := m.addresses.Admit(f.From, f.Start, f.Life, f.Seq, from)
-	switch v {
-	case isStale:
+	switch {
+	case v == isStale && f.Seq == WillSeq: // a will that comes after its agent's restart
+	case v == isStale:
 		m.host.Tell(Event{Kind: EventStale, Peer: f.From, Addr: from, Start: f.Start, Known: before.start})
-	case isClone:
+	case v == isClone:
 		m.host.Tell(Event{Kind: EventClone, Peer: f.From, Addr: from, Other: before.from})
 	}
 	return v == believed

@@ -16,6 +16,10 @@ func leavesWills(s *Settings) { s.Wills = true }
 // dies ends a process at once and delivers its last wills, as its warden does.
 func (a *testAgent) dies() {
 	a.crash()
+	a.deliverWills()
+}
+
+func (a *testAgent) deliverWills() {
 	warden := netip.AddrPortFrom(a.addr().Addr(), 9)
 	for _, letters := range a.wills {
 		for _, l := range letters {
@@ -76,6 +80,28 @@ func TestALastWillTellsNoAddress(t *testing.T) {
 		if a.up {
 			addr, _ := a.Addr(g.me)
 			require.Equal(t, g.addr(), addr)
+		}
+	}
+}
+
+// An agent may start again before its warden has sent all copies of its will.
+func TestALastWillBehindARestartIsNoStaleDisk(t *testing.T) {
+	f := willingFlock(t)
+	g := f.goose("")
+	left := g.wills
+	g.crash()
+	f.run(50 * time.Millisecond)
+	g.begin()
+	f.run(2 * time.Second)
+	f.goose("")
+	term := g.node().Record().Term
+	g.wills = left
+	g.deliverWills()
+	f.run(time.Second)
+	require.Equal(t, term, f.goose("").node().Record().Term, "nobody heeds it")
+	for _, a := range f.agents {
+		for _, e := range a.events {
+			require.NotContains(t, []EventKind{EventStale, EventClone}, e.Kind)
 		}
 	}
 }
