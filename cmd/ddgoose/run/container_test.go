@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/cmd/ddgoose/flock"
 )
 
 // fakeEngine knows one container, "web", without processes.
@@ -521,4 +524,31 @@ func TestTheLastWordsOfAGuardCount(t *testing.T) {
 	e.set(func() { e.immortal = false })
 	<-buried
 	require.False(t, e.runs())
+}
+
+// TestAPlannedEndWaitsForWhatDiesSlowly: the lease is renewed until all is gone.
+func TestAPlannedEndWaitsForWhatDiesSlowly(t *testing.T) {
+	t.Parallel()
+	e := newFakeEngine(t) // it ends after the runs
+	f := newFarm(t, flock.Options{Agents: 3})
+	e.set(func() { e.deaf, e.immortal = true, true })
+	t.Cleanup(func() { e.set(func() { e.immortal = false }) })
+	f.env = []string{"DOCKER_HOST=unix://" + e.socket}
+	goose := f.goose()
+	f.start(goose, []string{"--container", "web", "--grace", "100ms"})
+	f.until("it runs", e.runs)
+	a, err := f.flock.Agent(goose)
+	require.NoError(t, err)
+	down := make(chan struct{})
+	go func() {
+		for err := errors.ErrUnsupported; err != nil && e.count("POST kill") == 0; { // none can take over at first
+			_, err = a.Client().StepDown(t.Context(), "")
+		}
+		close(down)
+	}()
+	f.until("many kills", func() bool { return e.count("POST kill") > 45 }) // two seconds at least
+	require.Equal(t, goose, f.goose(), f.log())
+	e.set(func() { e.immortal = false })
+	<-down
+	f.until("its end", func() bool { return !e.runs() })
 }

@@ -79,9 +79,9 @@ const (
 	killLeft  = 0.20 // SIGKILL
 	heirsLeft = 0.10 // run takes over from a guard that says nothing
 
-	// buryTime is what a guard asks the agent for beyond CMD's grace: what is
-	// killed then needs a moment to be gone.
-	buryTime = time.Second
+	// buryTime is what a guard asks the agent for beyond CMD's grace: what is killed
+	// then needs a moment to be gone, and a thousand processes need seconds.
+	buryTime = 10 * time.Second
 
 	firstBackoff = time.Second
 	lastBackoff  = 30 * time.Second
