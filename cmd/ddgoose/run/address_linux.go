@@ -239,7 +239,8 @@ func (a *addresses) describe(o *client.HoldOptions) {
 	o.Work, o.Ends, o.Acks = "vip", "removal of the address, or the kernel (lifetime: the lease, rounded up to 1 s)", true
 }
 
-func (a *addresses) burial(func(int) time.Duration) time.Duration { return 0 }
+// burial is that of the guard, which vip ends if it does not answer.
+func (a *addresses) burial(guess func(int) time.Duration) time.Duration { return guess(1) }
 
 // remains is what a guard of vip leaves behind: first it must be dead itself.
 type remains struct {

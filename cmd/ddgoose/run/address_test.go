@@ -237,3 +237,22 @@ func TestNeighboursLearnFromAnnouncements(t *testing.T) {
 	bury(a, func() {})
 	require.Zero(t, <-outcomes)
 }
+
+// TestTheGuardOfAnAddressTakesTimeToEnd, too: vip must be able to end a stopped one in time.
+func TestTheGuardOfAnAddressTakesTimeToEnd(t *testing.T) {
+	require.Equal(t, 7*time.Second, (&addresses{}).burial(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
+}
+
+func TestAddressesNeedTheRightToChangeThem(t *testing.T) {
+	refused := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends, and with it what it gave up
+		header, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+		err := unix.Capset(&header, &none[0])
+		if err == nil {
+			_, err = newAddresses("end0", virtual)
+		}
+		refused <- err
+	}()
+	require.EqualError(t, <-refused, "a virtual address needs CAP_NET_ADMIN and CAP_NET_RAW: run ddgoose vip as root, or with AmbientCapabilities= in its unit")
+}
