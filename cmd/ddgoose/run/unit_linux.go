@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -115,8 +116,35 @@ func (u *unitManager) look(ctx context.Context) (managedState, error) {
 	if path := p.text("ControlGroup"); path != "" {
 		s.procs = findProcesses("0::"+path, "1:name=systemd:"+path)
 	}
+	s.whole = s.refusal == "" && state == "active" && !waits && p.startsNothing()
 	s.code = p.code(u)
 	return s, nil
+}
+
+// startsNothing tells that systemd starts no process in an active unit, whatever ends.
+func (p properties) startsNothing() bool {
+	for _, name := range []string{"ExecStop", "ExecStopPost", "ExecReload", "RestartForceExitStatus"} {
+		if !isEmpty(reflect.ValueOf(p[name])) {
+			return false
+		}
+	}
+	return true
+}
+
+// isEmpty tells that a property is a list of nothing, or of such lists.
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Slice {
+		return false // this systemd may not have it
+	}
+	for i := range v.Len() {
+		if !isEmpty(v.Index(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Values of ExecMainCode: CLD_EXITED of siginfo; others are of signals.

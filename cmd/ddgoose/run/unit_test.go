@@ -29,6 +29,7 @@ type fakeSystemd struct {
 
 	mu       sync.Mutex
 	deaf     bool // to a stop
+	immortal bool // it never ends a unit
 	starts   int
 	kills    int
 	unit     map[string]any
@@ -67,6 +68,7 @@ func newFakeSystemd(t *testing.T) *fakeSystemd {
 	f.unit = map[string]any{
 		"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "static", "Restart": "no", "ControlGroup": "",
 		"Job": job{0, "/"}, "TriggeredBy": []string{}, "WantedBy": []string{}, "RequiredBy": []string{}, "BoundBy": []string{}, "UpheldBy": []string{},
+		"ExecStop": []startable{}, "ExecStopPost": []startable{}, "ExecReload": []startable{}, "RestartForceExitStatus": exitStatus{},
 		"ExecMainCode": int32(0), "ExecMainStatus": int32(0), "ExecMainStartTimestampMonotonic": uint64(0),
 	}
 	require.NoError(t, conn.Export(fakeManager{f}, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"))
@@ -75,6 +77,15 @@ func newFakeSystemd(t *testing.T) *fakeSystemd {
 	require.NoError(t, err)
 	return f
 }
+
+// startable is what systemd says of one command of a unit, in part.
+type startable struct {
+	Path string
+	Argv []string
+}
+
+// exitStatus is the type of the property RestartForceExitStatus.
+type exitStatus struct{ Codes, Signals []int32 }
 
 // job is the type of the property Job.
 type job struct {
@@ -103,6 +114,9 @@ func (m fakeManager) StopUnit(string, string) (dbus.ObjectPath, *dbus.Error) {
 		if u["ActiveState"] != "active" {
 			return
 		}
+		if m.f.immortal {
+			return
+		}
 		u["ActiveState"] = "deactivating"
 		if !m.f.deaf {
 			m.f.over(unix.SIGTERM)
@@ -115,7 +129,9 @@ func (m fakeManager) KillUnit(_, who string, signal int32) *dbus.Error {
 	m.f.set(func(u map[string]any) {
 		if who == "all" && signal == int32(unix.SIGKILL) && u["ActiveState"] != "inactive" {
 			m.f.kills++
-			m.f.over(unix.SIGKILL)
+			if !m.f.immortal {
+				m.f.over(unix.SIGKILL)
+			}
 		}
 	})
 	return nil
@@ -240,18 +256,58 @@ func TestUnitThatSystemdStartsByItselfIsRefused(t *testing.T) {
 	require.False(t, f.runs())
 }
 
+// process starts a process in the unit's own cgroup.
+func (f *fakeSystemd) process() *exec.Cmd {
+	f.t.Helper()
+	parent := needCgroup(f.t)
+	group := &cgroup{filepath.Join(parent, "ddgoose-test-"+strconv.Itoa(os.Getpid()))}
+	require.NoError(f.t, group.make())
+	f.t.Cleanup(group.remove)
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(f.t, cmd.Start())
+	require.NoError(f.t, os.WriteFile(group.file("procs"), fmt.Append(nil, cmd.Process.Pid), 0))
+	f.set(func(u map[string]any) { u["ControlGroup"] = strings.TrimPrefix(group.dir, mountOf(f.t, parent)) })
+	return cmd
+}
+
+// TestUnitIsGoneWhenItsProcessesAre, before systemd finds that, unless it starts others then.
+func TestUnitIsGoneWhenItsProcessesAre(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		value any
+		gone  bool
+	}{
+		{"ActiveState", "active", true}, {"ActiveState", "activating", false},
+		{"ExecStop", []startable{{"/bin/stop", nil}}, false}, {"ExecStopPost", []startable{{"/bin/tidy", nil}}, false},
+		{"ExecReload", []startable{{"/bin/kill", nil}}, false},
+		{"RestartForceExitStatus", exitStatus{Signals: []int32{int32(unix.SIGKILL)}}, false}, {"Job", job{5, "/job/5"}, false},
+	} {
+		t.Run(fmt.Sprintf("%s=%v", c.name, c.value), func(t *testing.T) {
+			f := newFakeSystemd(t)
+			f.set(func(map[string]any) { f.immortal, f.onActive = true, func() { f.unit[c.name] = c.value } })
+			process := f.process()
+			m := f.web(&notes{})
+			outcomes := m.start(nil)
+			soon(t, "its processes are seen", func() bool { return m.procs().populated() })
+			require.False(t, m.gone())
+			m.kill()
+			require.Error(t, process.Wait(), "it was killed")
+			soon(t, "systemd was asked", func() bool { return m.asked.Load() == 0 })
+			require.True(t, f.runs(), "says systemd")
+			require.Equal(t, c.gone, m.gone())
+			f.set(func(u map[string]any) { f.immortal, u["Job"] = false, job{0, "/"}; f.over(unix.SIGKILL) })
+			require.Equal(t, 137, (<-outcomes).code)
+			soon(t, "it is gone", m.gone)
+		})
+	}
+}
+
 // TestWhatAUnitLeavesBehindIsKilled: with KillMode=process systemd takes a unit for
 // inactive whose processes live on.
 func TestWhatAUnitLeavesBehindIsKilled(t *testing.T) {
-	parent := needCgroup(t)
-	group := &cgroup{filepath.Join(parent, "ddgoose-test-"+strconv.Itoa(os.Getpid()))}
-	require.NoError(t, group.make())
-	defer group.remove()
-	left := exec.Command("sleep", "1000")
-	require.NoError(t, left.Start())
-	require.NoError(t, os.WriteFile(group.file("procs"), fmt.Append(nil, left.Process.Pid), 0))
 	f := newFakeSystemd(t)
-	f.set(func(u map[string]any) { u["ControlGroup"] = strings.TrimPrefix(group.dir, mountOf(t, parent)) })
+	left := f.process()
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
 	soon(t, "it runs, and its processes are seen", func() bool { return f.runs() && m.procs().populated() })
