@@ -112,7 +112,6 @@ func TestProcessesOfAnotherUserDoNotGetAway(t *testing.T) {
 	if _, err := exec.LookPath("setpriv"); err != nil {
 		t.Skipf("SKIPPED: nothing here becomes another user: %v", err)
 	}
-	const nobody = 65534
 	for _, ends := range []string{"cgroup.kill", "SIGKILL to each process (no writable cgroup)"} {
 		t.Run(ends, func(t *testing.T) {
 			if ends == "cgroup.kill" {
@@ -140,4 +139,18 @@ func TestProcessesOfAnotherUserDoNotGetAway(t *testing.T) {
 			require.Empty(t, withEnvironment(t, childEnv+"="+f.dir), "left behind")
 		})
 	}
+}
+
+// TestAPlainUsersCommandGainsNoPrivileges: run could not kill what sudo starts.
+func TestAPlainUsersCommandGainsNoPrivileges(t *testing.T) {
+	if os.Geteuid() == 0 {
+		asUser(t, nobody, t.Name())
+		return
+	}
+	if c, err := newCgroup(); err == nil {
+		c.remove()
+		t.Skip("SKIPPED: this user may make a cgroup, which kills whatever it becomes")
+	}
+	f := alone(t)
+	require.Equal(t, 0, f.ended(f.start("a", nil, "grep", "-x", "NoNewPrivs:\t1", "/proc/self/status")), f.log())
 }
