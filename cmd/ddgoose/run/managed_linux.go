@@ -24,7 +24,8 @@ const (
 	lookPause = 100 * time.Millisecond
 	// killPause does so for what is killed, until it has no process.
 	killPause = 5 * time.Millisecond
-	// policyPause spaces the questions whether the manager will start again what ends.
+	// policyPause spaces the questions whether the manager will start again what ends; the
+	// first ones come sooner, because much is started in steps.
 	policyPause = 2 * time.Second
 )
 
@@ -250,12 +251,12 @@ func (m *managed) watch(st *stint) (int, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	said := false // who can kill it
-	policy := time.Now()
+	policy, next := time.Now(), lookPause
 	for pause := time.Millisecond; ; pause *= 2 {
 		procs, barred := m.procsOf(st)
 		runs := procs.populated()
-		if !runs || !barred && time.Since(policy) > policyPause {
-			policy = time.Now()
+		if !runs || !barred && time.Since(policy) > next {
+			policy, next = time.Now(), min(2*next, policyPause)
 			tell(m.news)
 			s, err := m.see(st)
 			switch {
