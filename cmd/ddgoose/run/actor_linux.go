@@ -45,11 +45,16 @@ type outcome struct {
 
 // bury kills until nothing acts. pass is called before each attempt, and when
 // something has ended. Not each of a thousand ends is followed by another attempt:
-// those would take the processors that the dying need.
+// those would take the processors that the dying need. What is out of reach for long, such
+// as a container whose engine has stopped, is tried for once a second.
 func bury(a mortal, pass func()) {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
-	for pause := time.Millisecond; !a.gone(); pause = min(2*pause, 50*time.Millisecond) { // ever less often
+	began, most := time.Now(), 50*time.Millisecond
+	for pause := time.Millisecond; !a.gone(); pause = min(2*pause, most) { // ever less often
+		if time.Since(began) > 10*time.Second {
+			most = time.Second
+		}
 		pass()
 		a.kill()
 		wait.Reset(pause)
