@@ -1,13 +1,6 @@
-//go:build !race
-
 package election
 
-import (
-	"fmt"
-	"testing"
-
-	"github.com/stretchr/testify/require"
-)
+import "fmt"
 
 // mcMarks is what P9 must remember of an agent: the highest mark that it reported as
 // committed, in which term, and with what mark it won the last term that it won.
@@ -44,30 +37,6 @@ func (u *mcUntimed) advance(a *mcAgent) []Message {
 	a.promised()
 	sent := u.do(a, Busy{}, nil)
 	return u.do(a, Advance{To: a.node.rec.Mark + 1}, sent)
-}
-
-// TestModelCheckMarks walks every state in which geese also raise the mark: one that was
-// reported as committed is known to whoever wins a later term, through crashes at any
-// time, changes of voters and transfers (P9).
-func TestModelCheckMarks(t *testing.T) {
-	type bounds struct {
-		names                  []string
-		terms, versions, marks uint64
-		fixed                  bool
-	}
-	one, two, three := []string{"a"}, []string{"a", "b"}, []string{"a", "b", "c"}
-	for _, b := range mcBounds(
-		[]bounds{{three, 3, 1, 1, true}, {three, 2, 2, 1, false}, {one, 2, 3, 1, false}, {three, 2, 1, 2, true}},
-		[]bounds{{three, 3, 1, 2, true}, {three, 2, 3, 1, false}, {three, 3, 2, 1, false}, {two, 2, 3, 1, false}, {two, 3, 3, 1, false}, {one, 3, 3, 1, false}},
-	) {
-		t.Run(fmt.Sprintf("%d voters, %d terms, %d versions, %d marks", len(b.names), b.terms, b.versions, b.marks), func(t *testing.T) {
-			u := &mcUntimed{configs: []Config{configOf(b.names...)}, terms: b.terms, versions: b.versions, marks: b.marks, fixed: b.fixed}
-			r := mcRun(t, u, 100_000_000)
-			t.Log(r)
-			require.Empty(t, r.violation)
-			require.True(t, r.complete)
-		})
-	}
 }
 
 // The planted faults of marks, for [TestModelCheckCatches].

@@ -142,3 +142,27 @@ func TestModelCheckForged(t *testing.T) {
 	require.Empty(t, r.violation)
 	require.True(t, r.complete)
 }
+
+// TestModelCheckMarks walks every state in which geese also raise the mark: one that was
+// reported as committed is known to whoever wins a later term, through crashes at any
+// time, changes of voters and transfers (P9).
+func TestModelCheckMarks(t *testing.T) {
+	type bounds struct {
+		names                  []string
+		terms, versions, marks uint64
+		fixed                  bool
+	}
+	one, two, three := []string{"a"}, []string{"a", "b"}, []string{"a", "b", "c"}
+	for _, b := range mcBounds(
+		[]bounds{{three, 3, 1, 1, true}, {three, 2, 2, 1, false}, {one, 2, 3, 1, false}, {three, 2, 1, 2, true}},
+		[]bounds{{three, 3, 1, 2, true}, {three, 2, 3, 1, false}, {three, 3, 2, 1, false}, {two, 2, 3, 1, false}, {two, 3, 3, 1, false}, {one, 3, 3, 1, false}},
+	) {
+		t.Run(fmt.Sprintf("%d voters, %d terms, %d versions, %d marks", len(b.names), b.terms, b.versions, b.marks), func(t *testing.T) {
+			u := &mcUntimed{configs: []Config{configOf(b.names...)}, terms: b.terms, versions: b.versions, marks: b.marks, fixed: b.fixed}
+			r := mcRun(t, u, 100_000_000)
+			t.Log(r)
+			require.Empty(t, r.violation)
+			require.True(t, r.complete)
+		})
+	}
+}
