@@ -282,3 +282,22 @@ func TestProcessesOfASlot(t *testing.T) {
 	t.Logf("%d kills, %d slots with one run each, %d taken by a goose that died, %d in which no attempt found a goose", len(killed), len(slots), lost, unasked)
 	require.Greater(t, len(slots), kills)
 }
+
+// TestACommandOfASlotIsNotStartedAgain: the goose is lost while it runs, without --try.
+func TestACommandOfASlotIsNotStartedAgain(t *testing.T) {
+	f := alone(t)
+	out := filepath.Join(f.dir, "out")
+	p := f.start("a", []string{"--slot", century.String()}, "sh", "-c", `echo $$ >> "$0"; exec sleep 1000`, out)
+	command := f.text(out)
+	a, err := f.flock.Agent("a")
+	require.NoError(t, err)
+	f.agent("a", unix.SIGKILL)
+	<-a.Gone()
+	require.Equal(t, CodeNotGoose, f.ended(p), f.log())
+	require.Contains(t, f.log(), "ddgoose: work was stopped before its end, and is not started again\n")
+	require.NoError(t, f.flock.Start("a"))
+	f.until("a goose", func() bool { return f.goose() != "" })
+	require.Equal(t, CodeNotGoose, f.ended(f.start("a", []string{"--slot", century.String(), "--try", "30s", "--keep"}, "true")), f.log())
+	require.Contains(t, f.log(), " is taken\n", "after a restart, too")
+	require.Equal(t, command, f.text(out))
+}
