@@ -17,9 +17,13 @@ const slotPause = 50 * time.Millisecond
 var errNoSlot = errors.New("no slot")
 
 // taken says that a slot is taken. A mark far beyond it is no other run of this job.
-func (g *guard) taken(ctx context.Context, slot uint64) string {
+// unsure is the answer to an earlier request of this run for it; nil: there was none.
+func (g *guard) taken(ctx context.Context, slot uint64, unsure error) string {
 	at := time.Unix(0, int64(slot)*int64(g.Slot)).UTC()
 	text := fmt.Sprintf("the slot of %v from %s is taken", g.Slot, at.Format("2006-01-02T15:04:05.999Z07:00"))
+	if unsure != nil {
+		return text + fmt.Sprintf(", perhaps by this run, which had no certain answer (%v)", unsure)
+	}
 	if m, err := g.client.Mark(ctx); err == nil && m.Mark > slot+api.SlotLead {
 		text += fmt.Sprintf(": the mark is %d slots ahead, so this machine's clock is behind, or another job uses this election's mark (give each job its own --election)", m.Mark-slot)
 	}
@@ -30,14 +34,17 @@ func (g *guard) taken(ctx context.Context, slot uint64) string {
 // other run of the flock begins in it. A slot whose goose dies after that is left out. ok is
 // false if CMD must not begin; then g.last says why, or ctx has ended.
 func (g *guard) takeSlot(ctx context.Context, token uint64) (slot uint64, ok bool) {
+	asked, unsure := uint64(0), error(nil)
 	for ctx.Err() == nil {
-		slot = api.SlotOf(Now(), g.Slot)
+		if slot = api.SlotOf(Now(), g.Slot); slot != asked {
+			asked, unsure = slot, nil
+		}
 		_, err := g.client.Advance(ctx, api.MarkRequest{Advance: slot, Token: token, Slot: g.Slot.String()})
 		switch {
 		case err == nil:
 			return slot, true
 		case api.CodeOf(err) == api.CodeMarkTaken:
-			g.last = &report{NotGoose: g.taken(ctx, slot)}
+			g.last = &report{NotGoose: g.taken(ctx, slot, unsure)}
 			return 0, false
 		case errors.Is(err, api.ErrNotFound):
 			g.last = &report{Failed: "this agent is of a version without slots: upgrade it"}
@@ -46,6 +53,7 @@ func (g *guard) takeSlot(ctx context.Context, token uint64) (slot uint64, ok boo
 			g.last = new(failure(err))
 			return 0, false
 		}
+		unsure = err
 		pause(ctx, slotPause)
 	}
 	return 0, false

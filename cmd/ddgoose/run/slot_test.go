@@ -111,6 +111,22 @@ func TestAWrongClockIsTold(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Equal(t, "ddgoose: slot 7 is ahead: the clock of a is 24h0m0s ahead of that of b\n", out, "-q or not")
 
+	// The first answer is lost, and the second says that somebody has the slot.
+	b, socketB := slotAgent(t)
+	lost := api.SlotOf(time.Now(), century)
+	b.Stick(&api.Failure{Kind: api.ErrNoMajority, Code: "mark-uncommitted", Text: "no majority in time"})
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for len(b.Heard()) < 2 && t.Context().Err() == nil { // then the first was answered
+			<-tick.C
+		}
+		b.Stick(api.WithCode(api.CodeMarkTaken, api.Conflict("the mark is %d already", lost)))
+	}()
+	code, out, _ = runSlot(t, b, socketB, "--slot", century.String())
+	require.Equal(t, CodeNotGoose, code)
+	require.Contains(t, out, " is taken, perhaps by this run, which had no certain answer (no majority in time)\n")
+
 	a.Stick(api.NotFound("no such path"))
 	code, out, _ = runSlot(t, a, socket, "--slot", "1m")
 	require.Equal(t, 1, code)
@@ -162,7 +178,7 @@ func (m *crowded) attempts(ctx context.Context, binary, out string, slot time.Du
 
 // TestProcessesOfASlot kills the goose again and again, while machines whose clocks are
 // up to 3 s apart try to run one job in each slot. Never do two run in a slot. One is
-// left out only where its goose was killed after the commit, or none was found.
+// left out only where its goose was lost after the commit, or none was found.
 func TestProcessesOfASlot(t *testing.T) {
 	const slot = 4 * time.Second
 	kills := 3
@@ -253,13 +269,15 @@ func TestProcessesOfASlot(t *testing.T) {
 		first, last = min(first, n), max(last, n)
 		require.Len(t, who, 1, "two ran in slot %d", n)
 	}
-	taken := map[uint64]bool{}
+	taken, unsure, stopped := map[uint64]bool{}, map[uint64]bool{}, 0
 	for _, m := range machines {
-		for _, line := range regexp.MustCompile(`from (\S+) is taken`).FindAllStringSubmatch(m.log.String(), -1) {
+		for _, line := range regexp.MustCompile(`from (\S+) is taken(, perhaps by this run)?`).FindAllStringSubmatch(m.log.String(), -1) {
 			at, err := time.Parse(time.RFC3339, line[1])
 			require.NoError(t, err)
-			taken[api.SlotOf(at, slot)] = true
+			n := api.SlotOf(at, slot)
+			taken[n], unsure[n] = true, unsure[n] || line[2] != ""
 		}
+		stopped += strings.Count(m.log.String(), "work was stopped before its end")
 	}
 	for n := first; n <= last; n++ {
 		switch {
@@ -274,7 +292,10 @@ func TestProcessesOfASlot(t *testing.T) {
 		died := slices.ContainsFunc(killed, func(k [2]time.Time) bool {
 			return k[0].Before(from.Add(slot+6*time.Second)) && k[1].After(from)
 		})
-		require.True(t, died, "slot %d was taken, nobody ran in it, and no goose died then", n)
+		if !died && !unsure[n] { // a goose that loses its majority for a moment has no certain answer, or stops its work
+			stopped--
+			require.GreaterOrEqual(t, stopped, 0, "slot %d was taken, nobody ran in it, and no goose was lost then", n)
+		}
 	}
 	for _, m := range machines {
 		require.Empty(t, m.odd, "%s", m.log.String())
