@@ -31,7 +31,10 @@ type leaving struct {
 	// not yet. The other elections follow, and have their time.
 	outAt time.Duration
 	tries int // hand-overs so far
-	done  func(error)
+	// fewSince is since when too few of the others answer; 0: enough do. A new goose, or one
+	// whose network has just healed, may not know better for a moment.
+	fewSince time.Duration
+	done     func(error)
 }
 
 // Leave begins to leave the flock; done is called once. With force the agent leaves at
@@ -44,7 +47,7 @@ func (m *Member) Leave(force bool, done func(error)) error {
 	if force || m.node() == nil || m.node().Record().Config.N == 0 {
 		return m.depart(done)
 	}
-	if err := m.mayLeave(); err != nil {
+	if err := m.mayLeave(); err != nil && !costsMajority(err) {
 		done(err)
 		return nil
 	}
@@ -74,14 +77,24 @@ func (m *Member) mayLeave() error {
 	return nil
 }
 
-// answering counts the other voters that are alive by gossip, which takes seconds to
-// notice a death, and by the acks that the goose gets or reports.
+func costsMajority(err error) bool {
+	refusal, is := err.(*Refusal)
+	return is && refusal.Code == CostsMajority
+}
+
+// answering counts the other voters that answer the goose, or, while this agent knows of
+// no goose that tells, are alive by gossip: that takes seconds to notice a death, and
+// longer to notice that an agent is back.
 func (m *Member) answering(c *election.Config) (live int) {
 	now, n := m.host.Now(), m.node()
 	silent := n.Silent(now)
 	knows := n.Role() == election.Leader || n.HeardOfVoters(now)
 	for i, v := range c.Members() {
-		if v.ID != m.id && m.IsAlive(v.ID) && !(knows && silent[i] > leaveSilent*m.set.Lease) {
+		answers := silent[i] <= leaveSilent*m.set.Lease
+		if !knows {
+			answers = m.IsAlive(v.ID)
+		}
+		if v.ID != m.id && answers {
 			live++
 		}
 	}
@@ -113,12 +126,19 @@ func (m *Member) progressLeave(now time.Duration) error {
 	if l == nil || now < l.askAt {
 		return nil
 	}
-	if lost, is := m.mayLeave().(*Refusal); is && lost.Code == CostsMajority { // a voter has died meanwhile
-		m.leaving = nil
-		l.done(lost)
+	l.askAt = now + leaveEvery
+	if err := m.mayLeave(); !costsMajority(err) {
+		l.fewSince = 0
+	} else {
+		if l.fewSince == 0 {
+			l.fewSince = now
+		}
+		if now-l.fewSince >= leaveSilent*m.set.Lease {
+			m.leaving = nil
+			l.done(err)
+		}
 		return nil
 	}
-	l.askAt = now + leaveEvery
 	e := m.Default()
 	goose, self := e.goose()
 	switch {

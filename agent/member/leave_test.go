@@ -84,11 +84,12 @@ func TestALeaveThatWouldEndTheFlockIsRefused(t *testing.T) {
 		}
 	}
 	f.run(2 * time.Second)
-	err, _ = d.leaves(false)
+	err, done := d.leaves(false)
+	f.until(2*time.Second, "refused", func() bool { return *done })
 	refusedBy(t, CostsMajority, *err)
 	g.crash()
 	f.run(3 * time.Second)
-	err, done := d.leaves(true)
+	err, done = d.leaves(true)
 	require.True(t, *done)
 	require.NoError(t, *err, "by force")
 }
@@ -108,9 +109,36 @@ func TestALeaveIsRefusedSoonAfterADeath(t *testing.T) {
 		leaver := map[string]*testAgent{"goose": g, "duck": duck}[who]
 		f.run(leaveSilent*testLease + 2*election.AgeUnit)
 		err, done := leaver.leaves(false)
-		require.True(t, *done, who)
+		f.until(2*time.Second, who, func() bool { return *done })
 		refusedBy(t, CostsMajority, *err)
 	}
+}
+
+// Gossip takes seconds to notice that agents are back, and a new goose may not have heard
+// of all voters yet.
+func TestALeaveIsNotRefusedForWhatHasJustHealed(t *testing.T) {
+	f := flockOf(t, 5)
+	g, d := f.goose(""), f.duck()
+	for _, a := range f.agents {
+		if a != g && a != d {
+			a.state = Failed
+		}
+	}
+	f.gossip()
+	err, done := d.leaves(false)
+	f.until(5*time.Second, "left: the voters answer, whatever gossip says", func() bool { return *done })
+	require.NoError(t, *err)
+
+	f = flockOf(t, 5)
+	g, d = f.goose(""), f.duck()
+	cut := true
+	f.lost = func(from, to *testAgent, _ *wire.Message) bool { return cut && (from == g) != (to == g) }
+	f.run(3 * testLease / 2)
+	cut = false
+	f.until(5*time.Second, "the leaver knows of a goose", func() bool { goose, _ := d.Default().Goose(f.now); return !goose.IsZero() })
+	err, done = d.leaves(false)
+	f.until(5*time.Second, "left", func() bool { return *done })
+	require.NoError(t, *err)
 }
 
 func TestALeaveUnderWayIsRefusedWhenAVoterDies(t *testing.T) {
