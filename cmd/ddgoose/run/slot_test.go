@@ -5,6 +5,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -176,15 +177,14 @@ func (m *crowded) attempts(ctx context.Context, binary, out string, slot time.Du
 	}
 }
 
+var slotKills = flag.Int("slot.kills", 3, "how often TestProcessesOfASlot kills the goose, about every 4 s")
+
 // TestProcessesOfASlot kills the goose again and again, while machines whose clocks are
 // up to 3 s apart try to run one job in each slot. Never do two run in a slot. One is
 // left out only where its goose was lost after the commit, or none was found.
 func TestProcessesOfASlot(t *testing.T) {
 	const slot = 4 * time.Second
-	kills := 3
-	if os.Getenv("DDGOOSE_TEST_EXTRA") != "" {
-		kills = 200
-	}
+	kills := *slotKills
 	shifts := map[string]time.Duration{"a": 0, "b": 3 * time.Second, "c": 1500 * time.Millisecond}
 	dir := shortDir(t)
 	real := shifted.Path(t)
