@@ -127,7 +127,7 @@ func judgeSlot(slot uint64, length time.Duration, now time.Time, clocks []clockA
 		return nil
 	}
 	fault := fmt.Sprintf("the clock of %s is %v ahead of that of %s", own, (-judge.ahead).Round(time.Millisecond), judge.name)
-	if judge.ahead >= 0 {
+	if slot > api.SlotOf(now, length)+api.SlotLead || judge.ahead >= 0 {
 		fault = fmt.Sprintf("the clock of the program that asks is ahead of that of %s", own)
 	}
 	return api.WithCode(api.CodeClockAhead, api.Conflict(

@@ -161,6 +161,7 @@ func TestHalfOfTheClocksMakeNoSlotNear(t *testing.T) {
 	}{
 		{at(0), slot + 2, ""},
 		{at(0), slot + 3, "the clock of the program that asks is ahead of that of a"},
+		{at(-3*time.Second, -time.Second, 0), slot + 1440, "the clock of the program that asks is ahead of that of c"},
 		{at(-day, 0), slot, "the clock of b is 24h0m0s ahead of that of a"},
 		{at(day, 0), slot, ""},
 		{at(-day, -day, 0), slot, "the clock of c is 24h0m0s ahead of that of "},
