@@ -13,7 +13,7 @@ const MaxMark = 1<<53 - 1
 // majority of the current voters has acknowledged at least that mark in this node's term
 // as the leader (rule 29). Nobody else knows what is committed: then committed is 0.
 func (n *Node) Mark() (mark, committed uint64) {
-	if n.role != Leader {
+	if n.role != Leader || n.rec.Mark == 0 {
 		return n.rec.Mark, 0
 	}
 	return n.rec.Mark, min(n.rec.Mark, n.markOf(&n.rec.Config, func(p *peer) uint64 { return p.mark }))

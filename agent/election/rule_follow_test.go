@@ -285,11 +285,11 @@ func TestRule12LastWillNamesTheFirstSuccessorLast(t *testing.T) {
 	g := c.awaitGoose(time.Second)
 	c.run(time.Second)
 	n := &c.nodes[g].node
-	will := n.Will(c.now, nil)
+	will := n.Will(c.now)
 	require.Len(t, will, 2)
 	for _, m := range will {
 		require.Equal(t, Message{Kind: Resign, Header: Header{FlockID: testFlock, Generation: n.rec.Generation, From: n.set.ID, To: m.To, Term: n.rec.Term, ConfigID: n.rec.Config.ConfigID}}, m)
 	}
 	require.Equal(t, n.Successor(c.now), will[1].To)
-	require.Empty(t, c.nodes[otherThan(g)].node.Will(c.now, nil), "a follower leaves none")
+	require.Empty(t, c.nodes[otherThan(g)].node.Will(c.now), "a follower leaves none")
 }

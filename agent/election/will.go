@@ -9,9 +9,9 @@ import (
 // dies: a Resign of its term for each (rule 12). A will may be sent only once the process
 // has ended, and all work by deadlines that it handed out as well. The first successor
 // comes last: before it asks the others for their votes, they know too.
-func (n *Node) Will(now time.Duration, will []Message) []Message {
+func (n *Node) Will(now time.Duration) (will []Message) {
 	if n.role != Leader {
-		return will
+		return nil
 	}
 	ranks := n.rank24(now)
 	var byRank [MaxVoters]ID

@@ -73,7 +73,7 @@ func (e *Election) writeWill() {
 	m := e.m
 	m.letters = m.letters[:0]
 	if e.will.term != 0 {
-		for _, msg := range e.node.Will(m.host.Now(), nil) {
+		for _, msg := range e.node.Will(m.host.Now()) {
 			if addr, ok := m.addresses.Addr(msg.To); ok {
 				m.letters = append(m.letters, Letter{addr, m.lastFrame(e, msg)})
 			}
