@@ -46,7 +46,7 @@ type Agent struct {
 	aborted    chan struct{} // closed by Abort
 	abort      sync.Once
 	started    atomic.Bool
-	warden     *warden.Keeper // set when Run begins; nil: there is none
+	warden     *warden.Keeper // set when Run begins; nil without Config.Warden
 	// wardenSocket is where guards report that their work is gone; "": nowhere.
 	wardenSocket string
 	lastTurn     atomic.Int64 // boot clock of the loop's last turn

@@ -118,7 +118,7 @@ func (at *local) chronicleEnd(now, last time.Duration, ended, reason string, sur
 }
 
 // guessEnd returns the reason why the last goose's period ended, as another agent can
-// see it. next is the token of the next goose; 0: there is none yet.
+// see it. next is the token of the next goose; 0 until there is one.
 func (at *local) guessEnd(next uint64) string {
 	s := &at.succession
 	switch {

@@ -58,7 +58,7 @@ type View struct {
 	Members   []Member                          // all that have not left, this one included, sorted by ID
 }
 
-// Decide returns the one change to make now; ok is false when there is none.
+// Decide returns the one change to make now; ok is false if none is due.
 func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	p.observe(now, v)
 	if !v.Committed {

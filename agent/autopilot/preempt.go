@@ -13,8 +13,8 @@ import (
 const TriedLately = 5 * time.Minute
 
 // Preemption decides when the goose hands over to an agent of a higher priority that
-// asks for it. It remembers from term to term whom it has asked, but not how steady
-// agents are.
+// asks for it. A new term forgets how steady agents are, but not whom this agent has
+// asked.
 type Preemption struct {
 	term   uint64
 	steady map[election.ID]time.Duration // since when one lives, acks and is a voter, by this goose's own eyes

@@ -78,7 +78,7 @@ func mcVoters(c *Config) (mask uint8) {
 //	table     every config above one by which elections have begun has them still
 //	overlap   any two active configs' majorities overlap (Schultz et al. 2021,
 //	          ActiveConfigsOverlap); active: some majority knows no newer one
-//	P9        whoever wins a term knows what was reported as committed in earlier ones
+//	P9        the winner of a term knows every mark reported as committed in an earlier term
 //	elected   every majority of an active config knows of every term that won
 //	          (ActiveConfigsSafeAtTerms)
 func (v *mcView) broken(g *mcState) string {

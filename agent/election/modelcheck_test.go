@@ -143,9 +143,9 @@ func TestModelCheckForged(t *testing.T) {
 	require.True(t, r.complete)
 }
 
-// TestModelCheckMarks walks every state in which geese also raise the mark: one that was
-// reported as committed is known to whoever wins a later term, through crashes at any
-// time, changes of voters and transfers (P9).
+// TestModelCheckMarks walks every state in which geese also raise the mark: the winner
+// of a later term knows every mark that was reported as committed, through crashes at
+// any time, changes of voters and transfers (P9).
 func TestModelCheckMarks(t *testing.T) {
 	type bounds struct {
 		names                  []string
