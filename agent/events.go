@@ -85,6 +85,9 @@ func (h host) Tell(ev member.Event) {
 		} else {
 			log.Warn("the check fails: handing over", "to", l.nameOf(ev.Peer))
 		}
+	case member.EventWellAgain:
+		l.localOf(ev.Election).succession.goesOn()
+		log.Info("the check passes again: not handing over")
 	case member.EventFollowsWork:
 		l.ends(ev.Election, api.EndedNoWork, "no work waits here, and some waits at "+l.nameOf(ev.Peer))
 		log.Info("no work waits here: handing over to an agent with work", "to", l.nameOf(ev.Peer))

@@ -23,7 +23,7 @@ func (n *Node) stepDown(now time.Duration, in StepDown, fx *Effects) error {
 			return ErrUnwell
 		}
 	}
-	n.gaveUp, n.gaveUpTo = true, to
+	n.gaveUp, n.gaveUpAt, n.gaveUpTo = true, now, to
 	n.handOver(now, fx)
 	return nil
 }
@@ -48,7 +48,7 @@ func (n *Node) raiseTerm(now time.Duration, term uint64, fx *Effects) error {
 	if term < n.rec.Term || term >= MaxTerm {
 		return ErrInvalid
 	}
-	n.gaveUp, n.raiseTo = true, term+1
+	n.gaveUp, n.gaveUpAt, n.raiseTo = true, now, term+1
 	n.handOver(now, fx)
 	return nil
 }
@@ -89,7 +89,7 @@ func (n *Node) handOver(now time.Duration, fx *Effects) {
 	case n.gaveUpTo.IsZero() || n.timeoutAt != 0 && now >= n.timeoutAt+n.set.Lease/2:
 		n.eachVoter(func(p *peer) { n.send(p.id, Message{Kind: Resign}, fx) })
 		fx.event(EventResigned, n.rec.Term, ID{})
-		n.retire(now)
+		n.retire(now, n.gaveUpAt)
 	default:
 		if n.timeoutAt == 0 {
 			n.timeoutAt, n.timeoutNext = now, now

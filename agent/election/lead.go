@@ -43,19 +43,20 @@ func (n *Node) lead(now time.Duration, fx *Effects) {
 		n.handOver(now, fx)
 	} else if !n.quorate(now) && now >= n.quorateAt+n.set.Lease {
 		fx.event(EventNotQuorate, n.rec.Term, ID{})
-		n.retire(now)
+		n.retire(now, now)
 	}
 	if n.role == Leader && now >= n.nextRound {
 		n.sendRound(now, fx)
 	}
 }
 
-// retire stands down without a successor, and stays silent for a while (rules 16, 20).
-func (n *Node) retire(now time.Duration) {
+// retire stands down without a successor, and stays silent until two leases after from
+// (rules 16, 20).
+func (n *Node) retire(now, from time.Duration) {
 	n.leaveLead()
 	n.role = Follower
 	n.leader = ID{}
-	n.quietUntil = now + 2*n.set.Lease
+	n.quietUntil = from + 2*n.set.Lease
 	n.schedule(now)
 }
 

@@ -136,6 +136,7 @@ type Node struct {
 	quorateAt    time.Duration // until when a majority is believed to answer (rule 20)
 	marked       bool          // the mark that it began with is held by a majority (rule 29)
 	gaveUp       bool
+	gaveUpAt     time.Duration
 	gaveUpTo     ID            // zero: to nobody, or by rank
 	timeoutAt    time.Duration // when the first TimeoutNow left; 0: not yet
 	timeoutNext  time.Duration

@@ -103,6 +103,25 @@ func TestRule28UnwellVoterIsNotHandedTheLead(t *testing.T) {
 	require.NotEqual(t, other, c.goose())
 }
 
+// A goose that nobody can replace, and that is well just after it gave up, is the goose
+// again within two leases (P4), though a deadline of its holders runs first.
+func TestRule16SilenceCountsFromGivingUp(t *testing.T) {
+	c := newCluster(t, "a")
+	c.awaitGoose(time.Second)
+	n := &c.nodes["a"].node
+	require.NoError(t, c.step("a", Holders{Attached: true}))
+	c.step("a", Fit{Unwell})
+	require.NoError(t, c.step("a", StepDown{Stop: true}))
+	gaveUp := c.now
+	require.Greater(t, n.HandedTo(), gaveUp+n.set.Lease/2)
+	c.step("a", Fit{})
+	c.until(time.Second, "it resigns", func() bool { return n.role == Follower })
+	require.GreaterOrEqual(t, c.now, n.HandedTo())
+	require.Equal(t, gaveUp+2*n.set.Lease, n.QuietUntil())
+	c.until(time.Second, "the goose again", func() bool { return c.goose() == "a" })
+	require.LessOrEqual(t, c.now, gaveUp+2*n.set.Lease+n.set.Heartbeat)
+}
+
 func TestRule28UnwellGooseResignsInsteadOfRaisingItsTerm(t *testing.T) {
 	c, m := newLeader(t)
 	c.step(m.name, Fit{Unwell})

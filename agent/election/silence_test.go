@@ -100,7 +100,7 @@ func TestAGooseDoesNotCountSilenceOfATimeInWhichItHeardNothing(t *testing.T) {
 	silent = n.Silent(c.now)
 	require.Equal(t, time.Second, silent[1])
 	require.Equal(t, 11*time.Second, silent[2])
-	n.retire(c.now)
+	n.retire(c.now, c.now)
 	c.now += time.Minute
 	lead()
 	silent = n.Silent(c.now)

@@ -35,6 +35,7 @@ const (
 	EventNotMoved                              // it did not move: Err
 	EventUnwell                                // the goose's check fails: it hands over to Peer (zero: the first in rank), or resigns
 	EventFollowsWork                           // a goose without work hands over to Peer, which has some
+	EventWellAgain                             // the goose's check passes again in time: it stays the goose
 	EventNotYielded                            // nobody took over from such a goose: Err
 )
 

@@ -21,8 +21,8 @@ const (
 	// over to it, and how long that goose must have had no work (rule 28).
 	workFor = time.Second
 	// fitterEvery is the pause between two attempts to hand over to a fitter agent: a
-	// failed one interrupts the goose's work for a moment. An unwell goose that gave up
-	// the lead and was elected again does not wait. Work that does not answer is more
+	// failed one interrupts the goose's work for a moment. An unwell goose that was well
+	// again in time, or gave up the lead and was elected again, does not wait. Work that does not answer is more
 	// urgent: there the pause starts at zero and doubles from a lease, and starts again if
 	// there was none for this long.
 	fitterEvery = 10 * time.Second
@@ -92,11 +92,15 @@ func (e *Election) yieldToFitter(now time.Duration) {
 		e.silentPause = min(max(m.set.Lease, 2*e.silentPause), fitterEvery)
 	}
 	m.host.Tell(Event{Kind: cause, Election: e.name, Peer: to})
-	e.beginHandover(handover{cause: SteppedDown, to: to, stop: cause == EventUnwell, done: func(goose election.ID, err error) {
-		if cause == EventUnwell && e.node.Role() != election.Leader {
+	unwell := cause == EventUnwell
+	e.beginHandover(handover{cause: SteppedDown, to: to, stop: unwell, unwell: unwell, done: func(goose election.ID, err error) {
+		if unwell && (goose == m.id || e.node.Role() != election.Leader) {
 			e.fitterAt = 0
 		}
-		if err != nil {
+		switch {
+		case goose == m.id:
+			m.host.Tell(Event{Kind: EventWellAgain, Election: e.name})
+		case err != nil:
 			m.host.Tell(Event{Kind: EventNotYielded, Election: e.name, Err: err})
 		}
 	}})

@@ -99,6 +99,50 @@ func TestRule28UnwellGooseHandsOverAtOnceOrResigns(t *testing.T) {
 	}
 }
 
+// A goose whose check passes again before it has given up the lead stays the goose, and its
+// work begins again under the same token.
+func TestRule28GooseThatIsWellAgainInTimeStaysTheGoose(t *testing.T) {
+	for _, agents := range []int{1, 3} {
+		f := flockOf(t, agents)
+		g := f.goose("")
+		l := g.attach("")
+		l.keeps, l.holders.Grace = true, 3*time.Second
+		f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+		lease := l.lease
+		for range 2 { // each time at once
+			g.sets("", Unwell)
+			f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+			f.run(time.Second)
+			g.sets("", Well)
+			require.Nil(t, g.Default().handover)
+			require.Zero(t, g.handovers)
+			f.run(l.holders.Grace)
+			l.drain()
+			f.until(time.Second, "it works again", func() bool { return l.holders.Working > 0 })
+		}
+		require.Equal(t, []Cause{SteppedDown, SteppedDown}, l.stops)
+		require.Empty(t, l.causes, "the lease was never lost")
+		require.Equal(t, lease.Token, l.lease.Token)
+		require.Len(t, g.told(EventWellAgain), 2)
+	}
+}
+
+// What a person asks for meanwhile is done, however well the goose is.
+func TestRule28StopOfAnUnwellGooseIsNotCancelled(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	l := g.attach("")
+	l.keeps, l.holders.Grace = true, time.Second
+	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+	g.sets("", Unwell)
+	f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+	g.Stop(Stopped)
+	g.sets("", Well)
+	require.NotNil(t, g.Default().handover)
+	f.until(5*time.Second, "the life ends", func() bool { return !g.up })
+	require.NotEqual(t, g, f.goose(""))
+}
+
 func TestRule28FrozenFlockKeepsItsGoose(t *testing.T) {
 	f := flockOf(t, 3)
 	g := f.goose("")

@@ -235,7 +235,7 @@ func (l *life) Tell(e member.Event) {
 var told = map[member.EventKind]string{
 	member.EventFounded: "founded", member.EventStale: "stale", member.EventClone: "clone", member.EventPreempted: "preempted",
 	member.EventUnfit: "unfit", member.EventFrozen: "frozen", member.EventThawed: "thawed", member.EventElectionBegins: "begins",
-	member.EventUnwell: "unwell", member.EventFollowsWork: "follows-work", member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
+	member.EventUnwell: "unwell", member.EventWellAgain: "well-again", member.EventFollowsWork: "follows-work", member.EventElectionEnds: "ends", member.EventMoves: "moves", member.EventForeignFlock: "foreign",
 }
 
 // record shows the checker the state that an agent shows from now on.
