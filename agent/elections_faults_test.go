@@ -199,7 +199,7 @@ func TestRecoveryKeepsThePromisesOfAllElections(t *testing.T) {
 		st := disk.State()
 		st.Elections[1].Record.PromiseMax = 5 * time.Second
 		require.NoError(t, disk.Save(st))
-		r, err := recovery.Plan(disk, []string{"a"})
+		r, err := recovery.Plan(disk, []string{"a"}, nil)
 		require.NoError(t, err)
 		rec, _ := r.Next.Record()
 		require.Equal(t, 5*time.Second, rec.PromiseMax)

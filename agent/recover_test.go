@@ -17,7 +17,7 @@ func (f *testFlock) recover(name string, keep ...string) (*recovery.Recovery, er
 	f.t.Helper()
 	disk, err := store.Open("/data", f.agents[name].disk)
 	require.NoError(f.t, err)
-	r, err := recovery.Plan(disk, keep)
+	r, err := recovery.Plan(disk, keep, nil)
 	if err == nil {
 		require.NoError(f.t, r.Commit())
 	}
@@ -156,7 +156,7 @@ func TestRecoveryRefusesWhatCannotBeMeant(t *testing.T) {
 			_, err := f.recover("a", keep...)
 			require.ErrorContains(t, err, want)
 		}
-		_, err := recovery.Open(t.TempDir(), []string{"a"})
+		_, err := recovery.Open(t.TempDir(), []string{"a"}, nil)
 		require.ErrorContains(t, err, "no agent has kept its state here")
 	})
 }

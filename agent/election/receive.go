@@ -154,7 +154,10 @@ func (n *Node) takeGeneration(now time.Duration, m *Message, fx *Effects) bool {
 	n.follow(now, ID{}, fx)
 	n.rec.Generation = m.Generation
 	n.rec.Term, n.rec.Vote = max(m.Term, m.Config.Term), ID{} // terms restart at 0 in each generation
-	n.heard, n.resigned = heard{}, Promise{}                  // they name terms of the old one
+	if !m.Config.Has(n.set.ID) {
+		n.rec.Mark = 0 // the recovery did not keep this agent: its mark may be what the recovery undid (rule 29)
+	}
+	n.heard, n.resigned = heard{}, Promise{} // they name terms of the old one
 	n.enter(now, m, fx)
 	return true
 }

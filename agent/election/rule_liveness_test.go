@@ -180,7 +180,7 @@ func TestRule26RecoveryIsMadeOfItsListAlone(t *testing.T) {
 	one := Record{FlockID: testFlock, Term: 7, Vote: idOf("b"), Config: at(6, 2, "a", "b", "c", "w"), PromiseMax: time.Second}
 	other := Record{FlockID: testFlock, Term: 9, Config: at(5, 1, "a", "b").With(Voter{ID: idOf("b"), Priority: 0})}
 	other.Config.Table = Digest{1}
-	a, b := one.Recovered(list), other.Recovered(list)
+	a, b := one.Recovered(list, nil), other.Recovered(list, nil)
 	require.Equal(t, a.Config, b.Config, "whatever the survivors' own configs are")
 	require.Equal(t, a.Generation, b.Generation)
 	require.Equal(t, ConfigID{Version: 1}, a.Config.ConfigID)
@@ -189,16 +189,16 @@ func TestRule26RecoveryIsMadeOfItsListAlone(t *testing.T) {
 	require.Equal(t, uint64(1), a.Generation.Number)
 	require.Equal(t, []any{uint64(0), ID{}, time.Second}, []any{a.Term, a.Vote, a.PromiseMax})
 
-	require.True(t, a.RecoveredWith(list))
-	require.False(t, one.RecoveredWith(list))
+	require.True(t, a.RecoveredWith(list, nil))
+	require.False(t, one.RecoveredWith(list, nil))
 	priorities := list.With(Voter{ID: idOf("b"), Priority: 1})
-	require.NotEqual(t, a.Generation.Tag, one.Recovered(priorities).Generation.Tag, "another flock")
-	require.False(t, a.RecoveredWith(priorities))
-	require.NotEqual(t, a.Generation.Tag, one.Recovered(list.Without(idOf("w"))).Generation.Tag)
-	require.NotEqual(t, a.Generation.Tag, a.Recovered(list).Generation.Tag)
+	require.NotEqual(t, a.Generation.Tag, one.Recovered(priorities, nil).Generation.Tag, "another flock")
+	require.False(t, a.RecoveredWith(priorities, nil))
+	require.NotEqual(t, a.Generation.Tag, one.Recovered(list.Without(idOf("w")), nil).Generation.Tag)
+	require.NotEqual(t, a.Generation.Tag, a.Recovered(list, nil).Generation.Tag)
 	grown := a
 	grown.Config = grown.Config.With(Voter{ID: idOf("c"), Priority: 100})
-	require.False(t, grown.RecoveredWith(list), "another disaster")
+	require.False(t, grown.RecoveredWith(list, nil), "another disaster")
 }
 
 // One forged message must not use up the terms, versions or generations of a flock.

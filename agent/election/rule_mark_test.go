@@ -217,5 +217,31 @@ func TestRule29RefusedVotesTellNoMark(t *testing.T) {
 
 func TestRule29RecoveryKeepsTheMark(t *testing.T) {
 	r := Record{FlockID: testFlock, Term: 9, Config: configOf("a", "b", "c"), Mark: 12}
-	require.EqualValues(t, 12, r.Recovered(configOf("a")).Mark)
+	require.EqualValues(t, 12, r.Recovered(configOf("a"), nil).Mark)
+}
+
+func TestRule29RecoverySetsTheMarkThatItIsTold(t *testing.T) {
+	list, low, none := configOf("a", "b"), uint64(7), uint64(0)
+	r := Record{FlockID: testFlock, Term: 9, Config: configOf("a", "b", "c"), Mark: MaxMark}
+	set := r.Recovered(list, &low)
+	require.Equal(t, low, set.Mark)
+	require.True(t, set.RecoveredWith(list, &low))
+	require.False(t, set.RecoveredWith(list, nil))
+	require.False(t, set.RecoveredWith(list, &none))
+	for _, other := range []*uint64{nil, &none} {
+		require.NotEqual(t, set.Generation.Tag, r.Recovered(list, other).Generation.Tag, "survivors with other marks are another flock")
+	}
+}
+
+// Whom a recovery keeps brings its mark into the new generation, and nobody else does.
+func TestRule29MarkOfAnAgentThatARecoveryLeftOutIsForgotten(t *testing.T) {
+	for _, keep := range [][]string{{"a", "c"}, {"c"}} {
+		c, n := lone(t, "a", Record{Term: 9, Config: at(8, 3, "a", "b", "c"), Mark: MaxMark})
+		config := at(0, 1, keep...)
+		h := Header{Generation: Generation{Number: 1, Tag: 42}, ConfigID: config.ConfigID}
+		c.tell("a", "c", Message{Kind: Reject, Header: h, Config: config})
+		require.Equal(t, h.Generation, n.rec.Generation)
+		require.Equal(t, len(keep) == 2, n.rec.Mark == MaxMark)
+		require.Equal(t, n.rec, c.nodes["a"].disk)
+	}
 }

@@ -23,6 +23,8 @@ type Recovery struct {
 	Voters     []string // before, as --keep names them
 	Keep       []string // after
 	Generation uint64   // after
+	Mark       uint64   // of the default election, before
+	NextMark   uint64   // after
 	// Done: this disk was already recovered with this list, and stays as it is.
 	Done bool
 
@@ -31,10 +33,19 @@ type Recovery struct {
 	disk *store.Store
 }
 
+// MarkSpent says that the mark is past half its range, and that nobody has said what it
+// shall be.
+type MarkSpent struct{ Mark uint64 }
+
+// Error names the mark.
+func (e *MarkSpent) Error() string {
+	return fmt.Sprintf("the mark is %d, of at most %d", e.Mark, uint64(election.MaxMark))
+}
+
 // Open reads the data directory of a stopped agent and plans what keeping only the named
-// voters means. keep has names or ids, with ":PRIORITY" unless it is the default. Open
-// changes nothing; the caller closes the result.
-func Open(dir string, keep []string) (*Recovery, error) {
+// voters means. keep has names or ids, with ":PRIORITY" unless it is the default. mark is
+// the mark from then on; nil keeps it. Open changes nothing; the caller closes the result.
+func Open(dir string, keep []string, mark *uint64) (*Recovery, error) {
 	if _, err := os.Stat(filepath.Join(dir, store.StateFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("data directory %s: no agent has kept its state here: name the right directory with --data-dir", dir)
 	}
@@ -42,7 +53,7 @@ func Open(dir string, keep []string) (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := Plan(disk, keep)
+	r, err := Plan(disk, keep, mark)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), disk.Close())
 	}
@@ -50,7 +61,7 @@ func Open(dir string, keep []string) (*Recovery, error) {
 }
 
 // Plan is Open for a data directory that is already open.
-func Plan(disk *store.Store, keep []string) (*Recovery, error) {
+func Plan(disk *store.Store, keep []string, mark *uint64) (*Recovery, error) {
 	st := disk.State()
 	rec, ok := st.Record()
 	switch {
@@ -70,13 +81,19 @@ func Plan(disk *store.Store, keep []string) (*Recovery, error) {
 		return nil, fmt.Errorf("this agent, %s, is not in the --keep list: add it, or do not run recover on it (it will follow the others as an observer)", nameIn(names, st.ID))
 	}
 	r := &Recovery{
-		Name: names[st.ID], Voters: votersIn(names, rec.Config), Keep: votersIn(names, config), Generation: rec.Generation.Number + 1, disk: disk,
+		Name: names[st.ID], Voters: votersIn(names, rec.Config), Keep: votersIn(names, config), Generation: rec.Generation.Number + 1,
+		Mark: rec.Mark, NextMark: rec.Mark, disk: disk,
 	}
-	if rec.RecoveredWith(config) {
+	switch {
+	case rec.RecoveredWith(config, mark):
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
+	case mark != nil:
+		r.NextMark = *mark
+	case rec.Mark > election.MaxMark/2: // somebody with the key may have used it up
+		return nil, &MarkSpent{rec.Mark}
 	}
-	r.Next = st.Recovered(config)
+	r.Next = st.Recovered(config, mark)
 	return r, nil
 }
 

@@ -113,10 +113,10 @@ func (s State) WithRecord(rec election.Record) State {
 // Recovered returns the state after a manual recovery with the voters of c (rule 26).
 // Survivors may know different tables, so all other elections are founded anew in the
 // new generation, and their tokens grow. Promises made in elections that end here are
-// kept.
-func (s State) Recovered(c election.Config) State {
+// kept. mark sets the mark of the default election; nil keeps it.
+func (s State) Recovered(c election.Config, mark *uint64) State {
 	rec, _ := s.Record()
-	rec = rec.Recovered(c)
+	rec = rec.Recovered(c, mark)
 	for _, e := range s.Elections {
 		rec.PromiseMax = max(rec.PromiseMax, e.Record.PromiseMax)
 	}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
 )
 
 // founded returns the data directory of a stopped agent that was the goose of its own flock.
@@ -54,6 +57,61 @@ func TestRecoverAsksExplainsAndRepeatsNothing(t *testing.T) {
 	require.True(t, strings.HasPrefix(got.stdout, "recovered "+data+": generation 2 with voters a:7;"), got.stdout)
 }
 
+// raise sets the mark on the disk of a stopped agent.
+func raise(t *testing.T, data string, mark uint64) {
+	t.Helper()
+	disk, err := store.Open(data, nil)
+	require.NoError(t, err)
+	st := disk.State()
+	rec, _ := st.Record()
+	rec.Mark = mark
+	require.NoError(t, disk.Save(st.WithRecord(rec)))
+	require.NoError(t, disk.Settle())
+	require.NoError(t, disk.Close())
+}
+
+func markOn(t *testing.T, data string) uint64 {
+	t.Helper()
+	disk, err := store.Open(data, nil)
+	require.NoError(t, err)
+	st := disk.State()
+	rec, _ := st.Record()
+	require.NoError(t, disk.Close())
+	return rec.Mark
+}
+
+func TestRecoverSetsAMarkOnlyIfTold(t *testing.T) {
+	data := founded(t, "a")
+	raise(t, data, 41)
+	got := run(t, "recover", "--keep", "a", "--data-dir", data, "--yes")
+	require.Zero(t, got.code, got.stderr)
+	require.EqualValues(t, 41, markOn(t, data))
+
+	raise(t, data, election.MaxMark) // as a forged message can
+	for _, yes := range []string{"--yes", "--json"} {
+		got = run(t, "recover", "--keep", "a:50", "--data-dir", data, yes)
+		require.Equal(t, 1, got.code)
+		require.Contains(t, got.stderr, "the mark is 9007199254740991, of at most 9007199254740991: if your programs raised it so far, keep it with --mark 9007199254740991; else")
+		require.EqualValues(t, election.MaxMark, markOn(t, data))
+	}
+	for _, bad := range []string{"-1", "9007199254740992", "x"} {
+		got = run(t, "recover", "--keep", "a", "--data-dir", data, "--mark", bad)
+		require.Equal(t, 2, got.code)
+		require.Contains(t, got.stderr, "want a number from 0 to 9007199254740991")
+	}
+	got = runWith(t, "yes\n", "recover", "--keep", "a", "--data-dir", data, "--mark", "12")
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stderr, "  mark now:      9007199254740991\n  mark after:    12\n")
+	require.Contains(t, got.stdout, "generation 2 with voters a;")
+	require.EqualValues(t, 12, markOn(t, data))
+
+	raise(t, data, 13)
+	got = run(t, "recover", "--keep", "a", "--data-dir", data, "--mark", "12", "--json")
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, `{"data_dir":"`+data+`","generation":2,"voters":["a"],"mark":13,"changed":false}`+"\n", got.stdout, "the same again changes nothing")
+	require.EqualValues(t, 13, markOn(t, data))
+}
+
 func TestRecoverRefusesWhatCannotBe(t *testing.T) {
 	data := founded(t, "a")
 	got := run(t, "recover", "--keep", "a,nobody", "--data-dir", data, "--yes")
@@ -72,6 +130,6 @@ func TestRecoverRefusesWhatCannotBe(t *testing.T) {
 		}
 		got = run(t, "recover", "--keep", "a", "--data-dir", data, "--yes", "--json")
 		require.Zero(t, got.code, got.stderr)
-		require.Equal(t, `{"data_dir":"`+data+`","generation":1,"voters":["a"],"changed":`+changed+"}\n", got.stdout)
+		require.Equal(t, `{"data_dir":"`+data+`","generation":1,"voters":["a"],"mark":0,"changed":`+changed+"}\n", got.stdout)
 	}
 }

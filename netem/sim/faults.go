@@ -232,7 +232,7 @@ func (s *Sim) opRecover(o *schedule.Op, _ *agent) bool {
 		}
 	}
 	for _, a := range kept {
-		s.onDisk(a, func(st *store.State) { *st = st.Recovered(config) })
+		s.onDisk(a, func(st *store.State) { *st = st.Recovered(config, nil) })
 		s.start(a)
 	}
 	return true
