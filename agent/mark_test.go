@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/lead"
 )
 
@@ -49,6 +50,43 @@ func TestAMarkOutlivesItsGoose(t *testing.T) {
 		require.Equal(t, api.CodeMarkTaken, api.CodeOf(err))
 		require.ErrorIs(t, err, api.ErrConflict)
 		require.NoError(t, f.raise(next, 8, f.agents[next].state().Token, 0))
+	})
+}
+
+// A mark that was used up is set back by a recovery, and an agent that comes later from
+// its old disk does not bring it back.
+func TestARecoverySetsAMarkBack(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.settle(3)
+		g := f.goose()
+		require.NoError(t, f.raise(g, election.MaxMark, 0, 0))
+		f.sleep(time.Second) // all have it
+		for _, name := range f.live() {
+			f.crash(name)
+		}
+		low := uint64(12)
+		for _, name := range []string{"a", "b"} {
+			_, err := f.recover(name, "a", "b")
+			require.ErrorContains(t, err, "the mark is 9007199254740991")
+			r, err := f.recoverTo(name, &low, "a", "b")
+			require.NoError(t, err)
+			require.EqualValues(t, low, r.NextMark)
+			f.start(name)
+		}
+		f.settle(2)
+		f.start("c")
+		f.until(time.Minute, "c follows", func() bool { return f.agreed(f.live()...) })
+		f.settle(3)
+		for range 2 { // the second time c votes for the goose, or is it
+			g = f.goose()
+			require.EqualValues(t, low, f.markOf(g).Mark)
+			f.crash(g)
+			f.until(10*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != g })
+			f.start(g)
+			f.settle(3)
+		}
+		require.NoError(t, f.raise(f.goose(), low+1, 0, 0))
 	})
 }
 

@@ -15,9 +15,15 @@ import (
 // recover does on an agent's disk what ddgoose recover does.
 func (f *testFlock) recover(name string, keep ...string) (*recovery.Recovery, error) {
 	f.t.Helper()
+	return f.recoverTo(name, nil, keep...)
+}
+
+// recoverTo is recover with a mark.
+func (f *testFlock) recoverTo(name string, mark *uint64, keep ...string) (*recovery.Recovery, error) {
+	f.t.Helper()
 	disk, err := store.Open("/data", f.agents[name].disk)
 	require.NoError(f.t, err)
-	r, err := recovery.Plan(disk, keep, nil)
+	r, err := recovery.Plan(disk, keep, mark)
 	if err == nil {
 		require.NoError(f.t, r.Commit())
 	}
