@@ -77,7 +77,7 @@ func (a *mcAgent) remind(dice *chance) {
 	n.electAt, n.heardAt, n.wonAt, n.rejectAt, n.agesAt = past(), past(), past(), past(), past()
 	n.rank, n.ranked = uint8(dice.next()%3), dice.next()%2 == 0
 	n.leaderRTT = dice.upTo(n.set.Lease)
-	n.quietUntil = past()
+	n.quietUntil, n.gaveUpAt = past(), past()
 	n.nonce, n.failures = dice.next(), uint8(dice.next()%4)
 	if n.promise.End == 0 {
 		n.promise = Promise{someone(), dice.next() % 3, past()}
