@@ -50,7 +50,7 @@ func TestNoTwoHostsHaveTheAddressAtOnce(t *testing.T) {
 		b.handOver()
 	}
 	b.judge(fmt.Sprintf("%d changes at load %d", changes, *vipLoad), 0)
-	b.logSpare()
+	b.spare()
 }
 
 // handOver asks the goose to step down until another host has the address.
@@ -66,9 +66,10 @@ func (b *bridge) handOver() {
 	b.reached(lost + 1)
 }
 
-// logSpare logs how much of the lease was left when the address was gone, as vip says:
-// removed by the guard, or by vip because its guard did not.
-func (b *bridge) logSpare() {
+// spare demands that the address was gone before the lease's end, each time, as vip says. It
+// logs how much of the lease was left: removed by the guard, or by vip because its guard did not.
+func (b *bridge) spare() {
+	b.t.Helper()
 	spare := map[string][]time.Duration{}
 	for _, g := range b.guests {
 		for _, found := range regexp.MustCompile(`(?m)^(?:.*(token \d+: stopped))?.*all was gone with (\S+) of the lease left`).FindAllStringSubmatch(read(b.t, g.log.Name()), -1) {
@@ -86,5 +87,6 @@ func (b *bridge) logSpare() {
 		slices.Sort(all)
 		b.t.Logf("of the lease were left at %d ends by %s: least %v, 10 %% %v, median %v, most %v", len(all), by,
 			all[0], all[len(all)/10], all[len(all)/2], all[len(all)-1])
+		require.GreaterOrEqual(b.t, all[0], time.Duration(0), "removed only after the lease's end")
 	}
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -18,6 +19,7 @@ type echoed struct {
 	say   func(deadline) // to run
 	keep  bool           // never step down
 	spare func() bool    // no work has begun: no step-down either; nil: never so
+	bound *atomic.Int64  // told until when the agent is bound, echoed or not; nil: nobody asks
 	clock func() time.Duration
 	late  *lateness
 	ready chan struct{} // capacity 1
@@ -99,6 +101,9 @@ func (e *echoed) Next() (api.LeadEvent, bool) {
 		} else if ev.Token != 0 {
 			length := time.Duration(ev.Lease)
 			e.latest = deadline{ev.Token, time.Duration(ev.Until), length, e.late.sooner(length)}
+			if e.bound != nil {
+				e.bound.Store(ev.Until)
+			}
 		}
 	}
 	if d := e.take(); d.Token != 0 {

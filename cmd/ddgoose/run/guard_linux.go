@@ -33,7 +33,7 @@ type guard struct {
 	link   *link
 	client *client.Client
 	late   *lateness
-	until  atomic.Int64 // the end of the lease by the boot clock
+	until  atomic.Int64 // the end of the agent's lease by the boot clock
 	graves burials
 	voice  chan struct{} // capacity 1: run has said something
 	hurry  chan struct{} // capacity 1: the grace may be over
@@ -212,7 +212,7 @@ func (g *guard) serve(ctx context.Context) {
 func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	defer s.Close()
 	e := newEchoed(s, g.late, func(d deadline) { g.link.say(report{Deadline: &d}) })
-	e.keep, e.spare = g.Keep, func() bool { return g.last != nil }
+	e.keep, e.spare, e.bound = g.Keep, func() bool { return g.last != nil }, &g.until
 	defer e.close()
 	g.mu.Lock()
 	g.mu.session = e

@@ -158,7 +158,7 @@ func (f *farm) force(changes int) {
 		now = f.working(was.token+1, 0)
 	}
 	f.noOverlap()
-	f.logSpare()
+	f.spare()
 }
 
 // TestNoTwoCommandsAreAliveAtOnceOnABusyMachine does it beside 4, 8 and 16 other
@@ -218,10 +218,12 @@ func (f *farm) burn(processes int) {
 	}
 }
 
-// logSpare logs how much of the lease was left when all was gone, as the runs say: ended
-// by the guard, or by run because its guard did not. It also logs how long kills took.
-func (f *farm) logSpare() {
-	times := map[string][]time.Duration{}
+// spare demands that all was gone before the lease's end, each time, as the runs say. It logs how
+// much of the lease was left: ended by the guard, or by run because its guard did not. It also
+// logs how long kills took.
+func (f *farm) spare() {
+	f.t.Helper()
+	times, late := map[string][]time.Duration{}, []string(nil)
 	duration := func(text string) time.Duration {
 		d, err := time.ParseDuration(text)
 		require.NoError(f.t, err)
@@ -234,7 +236,7 @@ func (f *farm) logSpare() {
 		}
 		times[by] = append(times[by], left)
 		if left < 0 {
-			f.t.Logf("late: %s", found[0])
+			late = append(late, found[0])
 		}
 		if found[2] != "" {
 			times["a kill took"] = append(times["a kill took"], duration(found[2])-left)
@@ -246,6 +248,7 @@ func (f *farm) logSpare() {
 		at := func(percent int) time.Duration { return all[(len(all)-1)*percent/100] }
 		f.t.Logf("%s: %d times, least %v, 1 %% %v, 10 %% %v, median %v, 90 %% %v, 99 %% %v, most %v", what, len(all), at(0), at(1), at(10), at(50), at(90), at(99), at(100))
 	}
+	require.Empty(f.t, late, "gone only after the lease's end")
 }
 
 // TestFullStderrDelaysNoKill: a run has something to say when its guard is stopped, and must kill first.

@@ -35,7 +35,6 @@ func (h hasty) Next() (api.LeadEvent, bool) {
 	}
 	if e.Until != 0 {
 		length := time.Duration(e.Lease)
-		h.guard.until.Store(e.Until)
 		h.guard.graves.look()
 		e.Until -= int64(h.guard.late.shift(length))
 		if r, ok := h.guard.actor.(renewer); ok {
