@@ -85,7 +85,8 @@ func cgroupDir(mounts, line string) string {
 	if len(parts) < 3 || strings.HasPrefix(parts[2], "/..") { // outside of this cgroup namespace
 		return ""
 	}
-	system, controller := "cgroup", parts[1]
+	system := "cgroup"
+	controller, _, _ := strings.Cut(parts[1], ",") // all of a line are in one hierarchy
 	if controller == "" {
 		system = "cgroup2"
 	}

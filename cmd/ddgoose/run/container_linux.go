@@ -145,7 +145,7 @@ func (c *container) underWay(id string) *processes {
 		return nil
 	}
 	var lines []string
-	for _, hierarchy := range []string{"0::", "1:freezer:"} {
+	for _, hierarchy := range []string{"0::", "1:freezer:", "1:cpu:"} {
 		root := cgroupDir(string(mounts), hierarchy+"/")
 		if root == "" {
 			continue

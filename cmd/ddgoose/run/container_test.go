@@ -339,7 +339,7 @@ func TestWhatForksAwayIsFrozenAndKilled(t *testing.T) {
 	}
 	t.Cleanup(func() { soon(t, "its end", func() bool { return unix.Rmdir(dir) == nil }) })
 	p := findProcesses("6:freezer:/" + filepath.Base(dir))
-	require.Equal(t, &processes{cgroup{dir}, dir}, p)
+	require.Equal(t, &processes{cgroup: cgroup{dir}, freezer: dir}, p)
 	for range 30 { // one look is lucky often
 		cmd := exec.Command("sh", "-c", `echo $$ > "$0"/cgroup.procs; f() { (f &) ; exit; }; f & f & f & f & wait`, dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -192,6 +192,22 @@ func TestAContainerIsGoneBeforeTheLeaseCanEnd(t *testing.T) {
 	})
 }
 
+// TestAContainerWithASmallShareIsGoneBeforeTheLeaseCanEnd: it may use the processors hardly at
+// all, beside a load. Its end needs them.
+func TestAContainerWithASmallShareIsGoneBeforeTheLeaseCanEnd(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *realEngine) {
+		f := e.farm(flock.Options{Agents: 1, Lease: time.Second, Heartbeat: 100 * time.Millisecond})
+		name, env := e.container(f, "a", "stubborn")
+		f.start("a", []string{"--grace", "1m", "--container", name, "--env-file", env})
+		f.working(0, 0)
+		e.run("update", "--cpu-shares", "2", "--cpu-quota", "1000", name) // it would take minutes to begin
+		f.burn(8)
+		f.agent("a", unix.SIGKILL)
+		f.until("its end", func() bool { return strings.Contains(f.log(), "all was gone") })
+		f.spare()
+	})
+}
+
 func TestAContainersPolicyAndCodeAreTheEngines(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e *realEngine) {
 		f := e.farm(flock.Options{Agents: 1})

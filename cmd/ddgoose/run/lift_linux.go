@@ -55,3 +55,47 @@ func liftAll(threads []string) bool {
 	}
 	return true
 }
+
+// The cgroup of a container or unit may have a small share of the processors, or a quota. What
+// is killed in it might then take longer to end than a lease lasts. So the kill gives it the usual
+// share and no quota. Its manager makes the cgroup anew at the next start, with its own settings.
+var (
+	usualShares = map[string]int{"cpu.weight": 100, "cpu.shares": 1024}                          // of version 2, and 1
+	noBounds    = map[string]string{"cpu.idle": "0", "cpu.max": "max", "cpu.cfs_quota_us": "-1"} // cpu.idle leaves no share
+)
+
+// hasShare tells whether a cgroup has a share of the processors.
+func hasShare(dir string) bool {
+	for name := range usualShares {
+		if unix.Access(filepath.Join(dir, name), unix.F_OK) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// unboundFolders gives cgroups the usual share of the processors, or leaves them more.
+func unboundFolders(dirs []string) {
+	for _, dir := range dirs {
+		for name, none := range noBounds {
+			writeBound(filepath.Join(dir, name), none)
+		}
+		for name, usual := range usualShares {
+			path := filepath.Join(dir, name)
+			text, _ := readProc(path)
+			if share, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && share < usual {
+				writeBound(path, strconv.Itoa(usual))
+			}
+		}
+	}
+}
+
+// writeBound writes a file of a cgroup, if that has it and this process may.
+func writeBound(path, text string) {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = unix.Write(fd, []byte(text)) // refused
+	_ = unix.Close(fd)
+}

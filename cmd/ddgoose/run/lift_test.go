@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -69,5 +70,52 @@ func TestWhatIsKilledByItsCgroupIsLifted(t *testing.T) {
 			kill(&cgroup{filepath.Join(needCgroup(t), e.id())})
 			require.Equal(t, uint32(unix.SCHED_NORMAL), attrOf(t, pid).Policy)
 		})
+	}
+}
+
+// TestWhatIsKilledGetsTheUsualShareOfTheProcessors: its cgroup, and those below it, of each version.
+func TestWhatIsKilledGetsTheUsualShareOfTheProcessors(t *testing.T) {
+	bounds := map[string][]string{ // name: as it was made, as it is after the kill
+		"cpu.idle": {"1", "0"}, "cpu.weight": {"1", "100"}, "cpu.max": {"1000 100000", "max"},
+		"cpu.shares": {"2", "1024"}, "cpu.cfs_quota_us": {"1000", "-1"},
+	}
+	text := func(path string) string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return strings.TrimSpace(string(text))
+	}
+	fake := t.TempDir() // not every machine has version 2 for this
+	below := filepath.Join(fake, "below")
+	require.NoError(t, os.Mkdir(below, 0o700))
+	for _, dir := range []string{fake, below} {
+		for name, is := range bounds {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(is[0]), 0o600))
+		}
+	}
+	require.True(t, hasShare(fake))
+	(&processes{cpu: fake}).kill()
+	for name, is := range bounds {
+		require.Equal(t, []string{is[1], is[1]}, []string{text(filepath.Join(fake, name)), text(filepath.Join(below, name))}, name)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(fake, "cpu.weight"), []byte("500"), 0o600))
+	require.NoError(t, os.Remove(filepath.Join(fake, "cpu.shares")))
+	(&processes{cpu: fake}).kill()
+	require.Equal(t, "500", text(filepath.Join(fake, "cpu.weight")), "none is taken away")
+	require.NoFileExists(t, filepath.Join(fake, "cpu.shares"))
+
+	name := fmt.Sprintf("ddgoose-share-%d", os.Getpid())
+	real := filepath.Join("/sys/fs/cgroup/cpu", name)
+	if err := os.Mkdir(real, 0o755); err != nil {
+		t.Skipf("SKIPPED: no cgroups of version 1 can be made here: %v", err)
+	}
+	defer func() { require.NoError(t, unix.Rmdir(real)) }()
+	for _, name := range []string{"cpu.shares", "cpu.cfs_quota_us"} {
+		require.NoError(t, os.WriteFile(filepath.Join(real, name), []byte(bounds[name][0]), 0))
+	}
+	p := findProcesses("3:cpu,cpuacct:/" + name)
+	require.Equal(t, &processes{cgroup: cgroup{real}, cpu: real}, p)
+	p.kill()
+	for _, name := range []string{"cpu.shares", "cpu.cfs_quota_us"} {
+		require.Equal(t, bounds[name][1], text(filepath.Join(real, name)), name)
 	}
 }

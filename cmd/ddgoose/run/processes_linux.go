@@ -17,14 +17,17 @@ import (
 type processes struct {
 	cgroup
 	freezer string // the folder in which version 1 stops them all; "": version 2, or there is none
+	cpu     string // the folder with their share of the processors; "": it has none
 }
 
-func (p *processes) MarshalJSON() ([]byte, error) { return json.Marshal([]string{p.dir, p.freezer}) }
+func (p *processes) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]string{p.dir, p.freezer, p.cpu})
+}
 
 func (p *processes) UnmarshalJSON(text []byte) error {
-	var dirs [2]string
+	var dirs [3]string
 	err := json.Unmarshal(text, &dirs)
-	p.dir, p.freezer = dirs[0], dirs[1]
+	p.dir, p.freezer, p.cpu = dirs[0], dirs[1], dirs[2]
 	return err
 }
 
@@ -46,6 +49,9 @@ func findProcesses(lines ...string) *processes {
 		if strings.Contains(line, ":freezer:") {
 			p.freezer = dir
 		}
+		if hasShare(dir) {
+			p.cpu = dir
+		}
 	}
 	if p.dir == "" {
 		return nil
@@ -65,7 +71,10 @@ func (p *processes) kill() {
 	if p == nil {
 		return
 	}
-	defer func() { liftFolders(p.folders()) }()
+	defer func() {
+		liftFolders(p.folders())
+		unboundFolders((&cgroup{p.cpu}).folders())
+	}()
 	if p.cgroup.kill() {
 		return
 	}

@@ -114,7 +114,7 @@ func (u *unitManager) look(ctx context.Context) (managedState, error) {
 	state := p.text("ActiveState")
 	s.running = waits || state != "inactive" && state != "failed"
 	if path := p.text("ControlGroup"); path != "" {
-		s.procs = findProcesses("0::"+path, "1:name=systemd:"+path)
+		s.procs = findProcesses("0::"+path, "1:name=systemd:"+path, "1:cpu:"+path)
 	}
 	s.whole = s.refusal == "" && state == "active" && !waits && p.startsNothing()
 	s.code = p.code(u)
