@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,11 +36,21 @@ type brood struct {
 	kills    atomic.Int32 // since the last start
 	starting atomic.Bool  // a start has not been done or refused
 	barred   atomic.Bool  // kill was called since the last start: no start may follow it
+	ending   atomic.Bool  // stop or kill was: no status counts any more
 }
 
-// reapKills is how many kills by the cgroup pass before what may have left it is
-// looked for. It is rare, and a look into /proc makes the kernel take longer to drop
-// the dead.
+// Once all must end, SIGCHLD is ignored, so the kernel drops each dead process in that one's own
+// time. wait4(2) does it in this process's time, at the highest priority, and in a busy loop while
+// anybody else looks at what is dead: with a thousand dead, both processors were lost to the dying,
+// the looker and the agent for five seconds.
+const (
+	// lookSoon is when to look then whether a child is left, after each kill. The pauses double.
+	lookSoon = 2 * time.Millisecond
+	lookMost = 20 * time.Millisecond
+)
+
+// reapKills is how many kills by the cgroup pass before what has left it is looked for: when the
+// cgroup is empty and a child lives. A look at the dead in /proc delays their end.
 const reapKills = 3
 
 // newBrood makes this process a child subreaper. There is one brood in a process.
@@ -64,14 +75,27 @@ func (b *brood) serve(ready chan<- struct{}) {
 	b.own, _ = unix.SchedGetAttr(0, 0) // a kernel before 3.14
 	close(ready)
 	died := make(chan os.Signal, 1)
-	signal.Notify(died, unix.SIGCHLD)
 	defer signal.Stop(died)
-	for {
+	look := time.NewTimer(0)
+	defer look.Stop()
+	signal.Notify(died, unix.SIGCHLD)
+	for pause := lookSoon; ; {
 		b.reap()
 		select {
 		case <-died:
+		case <-look.C:
+			if b.ending.Load() && !b.empty.Load() {
+				pause = min(2*pause, lookMost)
+				look.Reset(pause)
+			}
 		case <-b.poke:
+			if b.ending.Load() {
+				signal.Ignore(unix.SIGCHLD)
+				pause = lookSoon
+				look.Reset(pause)
+			}
 		case job := <-b.jobs:
+			signal.Notify(died, unix.SIGCHLD)
 			job()
 		case <-b.done:
 			return
@@ -99,6 +123,7 @@ var errBarred = errors.New("killed before it started")
 // prepare makes a start possible; from here on something may be left.
 func (b *brood) prepare() error {
 	b.barred.Store(false)
+	b.ending.Store(false)
 	b.kills.Store(0)
 	b.starting.Store(true)
 	if b.into == nil {
@@ -154,15 +179,32 @@ func (b *brood) startNow(path string, args []string, attr *syscall.ProcAttr) (pi
 	return b.start(path, args, attr)
 }
 
-// stop asks all that is left to end.
-func (b *brood) stop() {
-	b.signal(unix.SIGTERM)
-	b.signal(unix.SIGCONT) // what is stopped must hear it too
+// end prepares for the end of all that is left.
+func (b *brood) end() {
+	b.ending.Store(true)
+	tell(b.poke)
 }
 
-// signal signals all that is left.
-func (b *brood) signal(sig unix.Signal) {
-	b.size.Store(int64(signalAll(sig, int(b.group.Load()), b.led.Load())))
+// leads tells whether the number of the group that was started is still its own. Once SIGCHLD is
+// ignored, the first process's end is not seen, and its number may pass to another one.
+func (b *brood) leads() bool {
+	if !b.led.Load() || !b.ending.Load() {
+		return b.led.Load()
+	}
+	first, ok := look(int(b.group.Load()))
+	return ok && first.parent == os.Getpid()
+}
+
+// stop asks all that is left to end, what is stopped too.
+func (b *brood) stop() {
+	led := b.leads()
+	b.end()
+	b.signal(led, unix.SIGTERM, unix.SIGCONT)
+}
+
+// signal signals all that is left, in one walk.
+func (b *brood) signal(led bool, sigs ...unix.Signal) {
+	b.size.Store(int64(signalAll(int(b.group.Load()), led, sigs...)))
 }
 
 // count counts all descendants, or what is in the cgroup.
@@ -178,18 +220,18 @@ func (b *brood) count() {
 // it, it kills what it finds; what is born meanwhile the next call finds.
 func (b *brood) kill() {
 	b.barred.Store(true)
-	if b.led.Load() {
+	if b.leads() {
 		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // takes no lock that others hold for long
 	}
+	b.end()
 	killed := b.cgroup.kill()
 	if b.into != nil && b.starting.Load() {
 		b.into.remove() // the kernel starts nothing in it from here on
 	}
 	liftFolders(b.cgroup.folders())
-	if kills := b.kills.Add(1); !killed || kills > reapKills && !b.cgroup.populated() {
-		b.signal(unix.SIGKILL)
+	if kills := b.kills.Add(1); !killed || kills > reapKills && b.alive.Load() && !b.cgroup.populated() {
+		b.signal(b.leads(), unix.SIGKILL)
 	}
-	tell(b.poke) // the signal of an end may be late
 }
 
 // gone reads empty after starting: a start that is done has cleared it before.

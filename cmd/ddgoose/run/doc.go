@@ -32,6 +32,9 @@
 // While the guard is dead and run kills, the agent stays bound: the session
 // names run as its heir.
 //
+// While all must end, run and guard ignore SIGCHLD. Then the kernel drops each dead process in
+// that one's own time and at its priority, not in theirs.
+//
 // Run and guard take the highest priority (nice -20) and lock their memory where
 // they may, so that load delays the kill less. CMD runs as if they had none. Both
 // are sessions of their own, among which Linux may share processors out first.

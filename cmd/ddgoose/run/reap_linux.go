@@ -23,6 +23,7 @@ const (
 type reaper struct {
 	news  chan struct{} // capacity 1: something has ended
 	empty atomic.Bool   // no child is left, so no descendant is
+	alive atomic.Bool   // a child lives, said wait4 last; false: some had ended
 	group atomic.Int64  // of what was started last
 	led   atomic.Bool   // its first process has not been reaped
 
@@ -81,10 +82,16 @@ func (r *reaper) answered(starts, pid int, status syscall.WaitStatus, err error)
 	case err == syscall.EINTR:
 		return false
 	case pid > 0:
+		r.alive.Store(false)
 		r.died(pid, status)
 		return false
+	case err == nil:
+		r.alive.Store(true)
 	case err == syscall.ECHILD && starts == r.mu.starts && r.mu.early == nil:
 		r.empty.Store(true)
+		if r.mu.waits == 1 { // no other thread has a status
+			r.missed()
+		}
 	}
 	if r.mu.again {
 		return false
@@ -103,6 +110,13 @@ func (r *reaper) died(pid int, status syscall.WaitStatus) {
 		delete(r.mu.exits, pid)
 	} else if r.mu.early != nil {
 		r.mu.early[pid] = status
+	}
+}
+
+// missed takes for killed what the kernel has dropped without a status. It needs the lock.
+func (r *reaper) missed() {
+	for pid := range r.mu.exits {
+		r.died(pid, syscall.WaitStatus(unix.SIGKILL))
 	}
 }
 

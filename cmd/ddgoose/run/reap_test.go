@@ -3,6 +3,11 @@
 package run
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -59,4 +64,63 @@ func TestNoAnswerOfBeforeAForkSaysThatNothingIsAlive(t *testing.T) {
 	require.False(t, r.empty.Load())
 	require.True(t, r.answered(starts, 0, 0, syscall.ECHILD), "the other one gets its answer late")
 	require.False(t, r.empty.Load())
+}
+
+// TestTheDeadAreNotLookedAt: a walk over a thousand dead processes delays their reaping by seconds.
+// Only a child that lives, though the cgroup is empty, has left that.
+func TestTheDeadAreNotLookedAt(t *testing.T) {
+	needCgroup(t)
+	group, err := newCgroup()
+	require.NoError(t, err)
+	defer group.remove()
+	b := &brood{reaper: newReaper(), poke: make(chan struct{}, 1), cgroup: group.work()}
+	b.size.Store(-1)
+	for range reapKills {
+		b.kill()
+	}
+	b.mu.waits = 1
+	require.False(t, b.answered(0, 7, 0, nil), "one was dead")
+	b.kill()
+	require.EqualValues(t, -1, b.size.Load(), "nobody has looked")
+	require.True(t, b.answered(0, 0, 0, nil), "another one lives")
+	b.kill()
+	require.Zero(t, b.size.Load(), "it has ended since")
+}
+
+// TestTheDeadAreReapedInTheirOwnTime while all must end. The next start has a status again.
+func TestTheDeadAreReapedInTheirOwnTime(t *testing.T) {
+	f := slow(t)
+	began := filepath.Join(f.dir, "began")
+	p := f.start("a", nil, "sh", "-c", `grep SigIgn /proc/self/status >> "$0"; [ $(wc -l < "$0") = 1 ] || exit 7; trap "" TERM; exec sleep 1000`, began)
+	first := f.text(began)
+	require.False(t, ignoresChildren(t, first))
+	guard := fmt.Sprintf("/proc/%d/status", f.guard("a"))
+	require.False(t, ignoresChildren(t, readFile(t, guard)))
+	f.agent("a", unix.SIGKILL)
+	f.until("its end", func() bool { return strings.Contains(f.log(), "all was gone") })
+	require.FileExists(t, guard, f.log())
+	require.True(t, ignoresChildren(t, readFile(t, guard)))
+	a, err := f.flock.Agent("a")
+	require.NoError(t, err)
+	<-a.Gone()
+	require.NoError(t, f.flock.Start("a"))
+	require.Equal(t, 7, f.ended(p), f.log())
+	require.Equal(t, first+"\n"+first, f.text(began))
+}
+
+// ignoresChildren tells whether a status in /proc says that SIGCHLD is ignored.
+func ignoresChildren(t *testing.T, status string) bool {
+	t.Helper()
+	_, after, found := strings.Cut(status, "SigIgn:")
+	require.True(t, found, status)
+	mask, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
+	require.NoError(t, err)
+	return mask&(1<<(unix.SIGCHLD-1)) != 0
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
 }

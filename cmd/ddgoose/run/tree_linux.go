@@ -119,14 +119,16 @@ func look(pid int) (process, bool) {
 	return process{pid, parent, group, threads, dead}, errors.Join(err1, err2, err3) == nil
 }
 
-// signalAll signals everything below this process, each once, and tells how much it
-// found. Groups that were made down there, and the one started, go as a whole: what
+// signalAll sends signals to everything below this process, each once, and tells how much
+// it found. Groups that were made down there, and the one started, go as a whole: what
 // forks in a group cannot get away. led: the group's first process has not been
 // reaped, so its number is still its own.
-func signalAll(sig unix.Signal, started int, led bool) (found int) {
+func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 	reached := map[int]bool{}
 	group := func(g int) {
-		reached[g] = unix.Kill(-g, sig) == nil // else it has ended by itself
+		for _, sig := range sigs {
+			reached[g] = unix.Kill(-g, sig) == nil // else it has ended by itself
+		}
 	}
 	if led {
 		group(started) // at once: finding the others takes a while
@@ -141,9 +143,9 @@ func signalAll(sig unix.Signal, started int, led bool) (found int) {
 			group(p.group)
 		}
 		if !reached[p.group] {
-			signalOne(p, self, sig)
+			signalOne(p, self, sigs)
 		}
-		if sig == unix.SIGKILL {
+		if sigs[0] == unix.SIGKILL {
 			liftProcess(p)
 		}
 	})
@@ -151,10 +153,12 @@ func signalAll(sig unix.Signal, started int, led bool) (found int) {
 }
 
 // signalOne signals a process unless its number has passed to another one.
-func signalOne(p process, self int, sig unix.Signal) {
+func signalOne(p process, self int, sigs []unix.Signal) {
 	fd, err := unix.PidfdOpen(p.pid, 0)
-	if errors.Is(err, unix.ENOSYS) {
-		_ = unix.Kill(p.pid, sig) // an old kernel
+	if errors.Is(err, unix.ENOSYS) { // an old kernel
+		for _, sig := range sigs {
+			_ = unix.Kill(p.pid, sig)
+		}
 		return
 	}
 	if err != nil {
@@ -162,6 +166,8 @@ func signalOne(p process, self int, sig unix.Signal) {
 	}
 	defer unix.Close(fd)
 	if now, ok := look(p.pid); ok && (now.parent == p.parent || now.parent == self) {
-		_ = unix.PidfdSendSignal(fd, sig, nil, 0) // gone, or another user's: seen by who waits
+		for _, sig := range sigs {
+			_ = unix.PidfdSendSignal(fd, sig, nil, 0) // gone, or another user's: seen by who waits
+		}
 	}
 }
