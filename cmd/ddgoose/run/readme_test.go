@@ -52,7 +52,9 @@ var shownBy = map[string][]string{
 	"the agent, its machine or its network": {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestNoTwoCommandsAreAliveAtOnce", "TestOneHostHasTheVirtualAddress"},
 	"`run` or `vip` is killed or hangs":     {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestOneHostHasTheVirtualAddress"},
 	"its guard is killed, too":              {"TestKilledRunAndGuardLeaveNothing", "TestOneHostHasTheVirtualAddress"},
-	"all of them and the agent hang":        {"TestOneHostHasTheVirtualAddress", "TestTheKernelRemovesWhatNoLeaseRenews"},
+	"all of them and the agent hang": {
+		"TestRule18LowerTokensAreRefusedAndEqualOnesPass", "TestOneHostHasTheVirtualAddress", "TestTheKernelRemovesWhatNoLeaseRenews",
+	},
 }
 
 func TestEveryRowOfWhatHappensHasATest(t *testing.T) {
