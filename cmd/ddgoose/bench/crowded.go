@@ -125,29 +125,14 @@ func (w *crowdedFlock) hear(a *crowdedAgent, s *api.Status) {
 	}
 }
 
-// until waits for a condition, judged at every change.
+// until waits for a condition, judged at every change. It fails if an agent ends by itself.
 func (w *crowdedFlock) until(ctx context.Context, what string, ok func() bool) error {
-	timer, look := time.NewTimer(w.o.Wait), time.NewTicker(lookEvery)
-	defer timer.Stop()
-	defer look.Stop()
-	for !ok() {
+	return wait(ctx, what, w.o.Wait, func() (bool, <-chan struct{}, error) {
+		_ = flock.Sleep(ctx, time.Millisecond) // many changes come together
 		w.mu.Lock()
-		err := w.err
-		w.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		select {
-		case <-w.changed:
-			_ = flock.Sleep(ctx, time.Millisecond) // many changes come together
-		case <-look.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return fmt.Errorf("waited %v for %s", w.o.Wait, what)
-		}
-	}
-	return nil
+		defer w.mu.Unlock()
+		return ok(), w.changed, w.err
+	})
 }
 
 // whole waits until all know the same goose and count all agents.

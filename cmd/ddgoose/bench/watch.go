@@ -2,7 +2,7 @@ package bench
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -62,35 +62,16 @@ func (w *watch) latest(name string) (s api.Status) {
 	return s
 }
 
-// lookEvery is how often until checks whether an agent has ended by itself.
-const lookEvery = 100 * time.Millisecond
-
 // until waits for a condition, which it checks at every change. It fails if an agent
 // ends by itself.
 func (w *watch) until(ctx context.Context, what string, limit time.Duration, ok func(up map[string]api.Status) bool) error {
-	timer, look := time.NewTimer(limit), time.NewTicker(lookEvery)
-	defer timer.Stop()
-	defer look.Stop()
-	for {
-		done := false
-		changed := w.m.Look(func(up map[string]api.Status) { done = ok(up) })
-		if done {
-			return nil
+	return wait(ctx, what, limit, func() (done bool, changed <-chan struct{}, err error) {
+		changed = w.m.Look(func(up map[string]api.Status) { done = ok(up) })
+		for _, a := range w.f.Agents() {
+			err = errors.Join(err, a.Exit())
 		}
-		select {
-		case <-changed:
-		case <-look.C:
-			for _, a := range w.f.Agents() {
-				if err := a.Exit(); err != nil {
-					return err
-				}
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return fmt.Errorf("waited %v for %s", limit, what)
-		}
-	}
+		return done, changed, err
+	})
 }
 
 // named returns the goose that at least n agents name with the same token.
