@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -31,12 +32,10 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 		Example: `  ddgoose flock                        # five agents on this machine, shown live
   ddgoose agent --join 10.0.0.1        # one agent, as a service runs it
   ddgoose status                       # who is the goose, and for how long`,
-		Version: env.version,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			env.running = true
 		},
 	}
-	root.SetVersionTemplate(versionLine(env))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})
@@ -70,8 +69,14 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 	}
 	root.AddCommand(newRunGuardCommand(env), newCompletionCommand(env), newManCommand(env), newVersionCommand(env))
 	fallBack(root)
+	// Cobra's own flag takes a template, and templates keep every exported method in the program.
+	asked := root.Flags().BoolP("version", "v", false, "version for ddgoose")
 	refuse := root.RunE
 	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *asked {
+			_, err := fmt.Fprint(env.stdout, versionLine(env))
+			return err
+		}
 		if len(args) == 0 {
 			return cmd.Help()
 		}

@@ -1,9 +1,7 @@
 package bench
 
 import (
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"math"
 	"strings"
@@ -33,7 +31,7 @@ type table struct {
 // plot is a drawing of what a table sums up, for a page.
 type plot struct {
 	Title string
-	SVG   template.HTML
+	SVG   page.HTML
 }
 
 // row writes a row of a table: numbers with as many digits as their column has.
@@ -90,29 +88,62 @@ func Markdown(w io.Writer, r Result) error {
 	return err
 }
 
-//go:embed report.html.tmpl
-var pageText string
-
-var report = template.Must(template.New("bench").Funcs(template.FuncMap{"style": page.Style}).Parse(pageText))
-
-// section is a table as the page's template reads it.
-type section struct {
-	Title   string
-	Columns []string
-	Rows    [][]string
-	Notes   []string
-	Plots   []plot
-}
-
 // Page writes a result as one page that needs nothing beside it. What: the command.
 func Page(w io.Writer, r Result, what, version string, at time.Time) error {
-	var sections []section
-	for _, t := range r.tables() {
-		sections = append(sections, section{t.title, t.columns, t.rows, t.notes, t.plots})
+	var p page.Builder
+	p.Begin(what)
+	class, word := "verdict good", "never two geese"
+	if len(r.Breaches()) > 0 {
+		class, word = "verdict", "a promise was broken"
 	}
-	return report.Execute(w, map[string]any{
-		"What": what, "Heading": r.heading(), "Version": version, "At": at.UTC(), "Broken": r.Breaches(), "Sections": sections,
-	})
+	p.Printf("<header>\n  <h1>%s</h1>\n  <span class=\"%s\" id=\"verdict\">%s</span>\n", what, class, word)
+	p.Printf("  <span class=\"soft\">%s · %s · version %s</span>\n</header>\n", r.heading(), at.UTC().Format("2 January 2006, 15:04 UTC"), version)
+	if len(r.Breaches()) > 0 {
+		p.Printf("<section class=\"broken\"><h2>Broken promises</h2><ul>")
+		for _, text := range r.Breaches() {
+			p.Printf("<li>%s</li>", text)
+		}
+		p.Printf("</ul></section>\n")
+	}
+	for _, t := range r.tables() {
+		t.section(&p)
+	}
+	return p.End(w)
+}
+
+// section writes a table, its notes and its plots.
+func (t *table) section(p *page.Builder) {
+	p.Printf("<section><h2>%s</h2>\n", t.title)
+	if t.columns != nil {
+		p.Printf("<div class=\"scroll\"><table>")
+		for i, cells := range append([][]string{t.columns}, t.rows...) {
+			tag := page.HTML("td")
+			if i == 0 {
+				tag = "th"
+			}
+			p.Printf("<tr>")
+			for k, cell := range cells {
+				class := page.HTML(` class="n"`)
+				if k == 0 {
+					class = ""
+				}
+				p.Printf("<%s%s>%s", tag, class, cell)
+			}
+			p.Printf("</tr>\n")
+		}
+		p.Printf("</table></div>")
+	}
+	for _, n := range t.notes {
+		p.Printf("<p class=\"soft\">%s</p>\n", n)
+	}
+	if len(t.plots) > 0 {
+		p.Printf("<div class=\"two\">")
+		for _, plot := range t.plots {
+			p.Printf("<figure><figcaption class=\"soft\">%s</figcaption>%s</figure>\n", plot.Title, plot.SVG)
+		}
+		p.Printf("</div>")
+	}
+	p.Printf("</section>\n")
 }
 
 // binsOf is how many bars a histogram has.

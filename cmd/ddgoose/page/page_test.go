@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -21,4 +22,11 @@ func TestBarsAreDrawnAsHighAsTheyAre(t *testing.T) {
 		}
 	}
 	require.NotContains(t, string(Bars("", "", nil)), "<rect")
+}
+
+func TestWhatIsNoMarkupIsEscaped(t *testing.T) {
+	type name string
+	var b Builder
+	b.Printf(`<p title="%s">%5.1f%%%v %d %s`, name(`"a" & <b>`), 2.25, errors.New("<i>"), 3, HTML("<br>"))
+	require.Equal(t, HTML(`<p title="&#34;a&#34; &amp; &lt;b&gt;">  2.2%&lt;i&gt; 3 <br>`), b.HTML())
 }

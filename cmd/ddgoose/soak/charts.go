@@ -2,7 +2,6 @@ package soak
 
 import (
 	"fmt"
-	"html/template"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ var bucketEnds = []time.Duration{
 }
 
 // Histogram draws the distribution of the times without a goose.
-func (r *Report) Histogram() template.HTML {
+func (r *Report) Histogram() page.HTML {
 	bars := make([]page.Bar, len(bucketEnds)+1)
 	for i := range bars {
 		from, to := "0ms", "longer"
@@ -42,7 +41,7 @@ func (r *Report) Histogram() template.HTML {
 // Chart is one small chart and its caption.
 type Chart struct {
 	Title, Range string
-	SVG          template.HTML
+	SVG          page.HTML
 }
 
 // Memory draws the resident memory of every agent.
@@ -78,12 +77,12 @@ func (r *Report) charts(unit string, of func(Sample) float64) (all []Chart) {
 }
 
 // lines draws a line for each life of an agent's process.
-func (r *Report) lines(samples []Sample, top float64, of func(Sample) float64) template.HTML {
+func (r *Report) lines(samples []Sample, top float64, of func(Sample) float64) page.HTML {
 	const width, height = 260.0, 70.0
 	// Points closer than a pixel would not be visible.
 	every := max(len(samples)/int(width), 1)
-	var svg strings.Builder
-	fmt.Fprintf(&svg, `<svg class="spark" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img">`, width, height)
+	var svg page.Builder
+	svg.Printf(`<svg class="spark" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img">`, width, height)
 	for _, life := range lives(samples) {
 		var points []string
 		for i, s := range life {
@@ -94,8 +93,8 @@ func (r *Report) lines(samples []Sample, top float64, of func(Sample) float64) t
 		if len(points) == 1 {
 			points = append(points, points[0])
 		}
-		fmt.Fprintf(&svg, `<polyline points="%s"/>`, strings.Join(points, " "))
+		svg.Printf(`<polyline points="%s"/>`, strings.Join(points, " "))
 	}
-	svg.WriteString("</svg>")
-	return template.HTML(svg.String())
+	svg.Printf("</svg>")
+	return svg.HTML()
 }

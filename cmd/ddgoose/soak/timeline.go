@@ -3,10 +3,10 @@ package soak
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"slices"
-	"strings"
 	"time"
+
+	"duckduckgoose/cmd/ddgoose/page"
 )
 
 // The sizes of a strip of the timeline, in units of its view box.
@@ -24,7 +24,7 @@ const (
 type strip struct {
 	r        *Report
 	from, to time.Duration
-	svg      strings.Builder
+	svg      page.Builder
 }
 
 // maxStrips bounds the strips of the details.
@@ -36,10 +36,10 @@ var stripLengths = []time.Duration{
 }
 
 // Overview draws the whole run.
-func (r *Report) Overview() template.HTML { return r.draw(0, r.Until) }
+func (r *Report) Overview() page.HTML { return r.draw(0, r.Until) }
 
 // Strips draws the run in pieces; none if the overview has the same scale.
-func (r *Report) Strips() (all []template.HTML) {
+func (r *Report) Strips() (all []page.HTML) {
 	length := fitting(stripLengths, r.Until, maxStrips)
 	if r.Until <= length {
 		return nil
@@ -56,11 +56,11 @@ func fitting(lengths []time.Duration, all, n time.Duration) time.Duration {
 	return lengths[(i+len(lengths))%len(lengths)]
 }
 
-func (r *Report) draw(from, to time.Duration) template.HTML {
+func (r *Report) draw(from, to time.Duration) page.HTML {
 	s := &strip{r: r, from: from, to: to}
 	rows := float64(len(r.Agents) + 2)
 	height := rows*stripRow + stripAxis + 4
-	fmt.Fprintf(&s.svg, `<svg class="strip" viewBox="0 0 %g %g" role="img" aria-label="timeline from %s to %s">`, stripWidth, height, clock(from), clock(to))
+	s.svg.Printf(`<svg class="strip" viewBox="0 0 %g %g" role="img" aria-label="timeline from %s to %s">`, stripWidth, height, clock(from), clock(to))
 	s.axis(rows * stripRow)
 	s.network(0)
 	s.gaps(1)
@@ -72,8 +72,8 @@ func (r *Report) draw(from, to time.Duration) template.HTML {
 			s.rect(0, rows, v.At, v.At, "violation", v.Promise+" "+v.Text)
 		}
 	}
-	s.svg.WriteString("</svg>")
-	return template.HTML(s.svg.String()) // all text in it is escaped
+	s.svg.Printf("</svg>")
+	return s.svg.HTML()
 }
 
 func (s *strip) x(at time.Duration) float64 {
@@ -87,12 +87,12 @@ func (s *strip) rect(row, rows float64, from, to time.Duration, class, title str
 		return
 	}
 	x, w := s.x(from), s.x(to)-s.x(from)
-	fmt.Fprintf(&s.svg, `<rect class="%s" x="%.2f" y="%g" width="%.2f" height="%g" rx="2"><title>%s</title></rect>`,
-		class, x, row*stripRow+2, max(w, leastWidth), rows*stripRow-4, template.HTMLEscapeString(title))
+	s.svg.Printf(`<rect class="%s" x="%.2f" y="%g" width="%.2f" height="%g" rx="2"><title>%s</title></rect>`,
+		class, x, row*stripRow+2, max(w, leastWidth), rows*stripRow-4, title)
 }
 
 func (s *strip) text(x, y float64, class, text string) {
-	fmt.Fprintf(&s.svg, `<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, template.HTMLEscapeString(text))
+	s.svg.Printf(`<text class="%s" x="%.1f" y="%.1f">%s</text>`, class, x, y, text)
 }
 
 func (s *strip) label(row float64, text string) {
@@ -111,7 +111,7 @@ const maxTicks = 12
 func (s *strip) axis(bottom float64) {
 	step := fitting(ticks, s.to-s.from, maxTicks)
 	for at := (s.from + step - 1) / step * step; at <= s.to; at += step {
-		fmt.Fprintf(&s.svg, `<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%g"/>`, s.x(at), s.x(at), bottom+4)
+		s.svg.Printf(`<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%g"/>`, s.x(at), s.x(at), bottom+4)
 		class := "tick"
 		switch at {
 		case s.from:
