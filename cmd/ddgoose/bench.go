@@ -74,7 +74,7 @@ one's first; and measures what each agent costs while nothing happens: CPU, memo
 	}
 	flags := cmd.Flags()
 	choiceFlag(flags, &o.How, "how", bench.Hows[0], "how the goose ends", bench.Hows...)
-	boolFlag(flags, &o.Warden, "warden", "agents run with --warden: a goose that is killed leaves a last will")
+	wardenFlag(flags, &o.Flock.Warden)
 	boolFlag(flags, &o.Successor, "successor", "the agent that is likely to follow ends at the same moment")
 	flagVar(flags, &o.Loss, "loss", "", "P", "the share of all packets that is lost, as 20%", parseLoss)
 	durationFlag(flags, &o.Delay, "delay", "", "how long each packet takes, one way")

@@ -49,6 +49,7 @@ Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage
 	flagVar(flags, &o.Lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
 	numberFlag(flags, &o.HTTPBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
 	electionListFlag(flags, &o.Elections, "a further election that all agents may lead; repeatable, comma lists")
+	wardenFlag(flags, &o.Warden)
 	cmd.AddCommand(
 		newFlockVerb(flockVerb{
 			use: "partition SHAPE", short: "Cut the flock's network",
@@ -109,6 +110,10 @@ func flockDirFlag(flags *pflag.FlagSet, to *string) {
 
 func profileFlag(flags *pflag.FlagSet, to *string) {
 	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease of 10ms/100ms, 50ms/500ms or 150ms/1.5s", "local", "lan", "wan")
+}
+
+func wardenFlag(flags *pflag.FlagSet, to *bool) {
+	boolFlag(flags, to, "warden", "agents run with --warden: a goose that is killed leaves a last will")
 }
 
 func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err error) {

@@ -88,7 +88,9 @@ func All(ctx context.Context, o AllOptions, version string) (*AllReport, error) 
 			if runtime.GOOS != "linux" {
 				return nil // there are no wardens
 			}
-			r.Will, err = Run(ctx, Options{Flock: in("w"), Kills: n.kills, Warden: true, Load: o.Load, Seed: o.Seed, Progress: show})
+			f := in("w")
+			f.Warden = true
+			r.Will, err = Run(ctx, Options{Flock: f, Kills: n.kills, Load: o.Load, Seed: o.Seed, Progress: show})
 			return err
 		}},
 		{"api", 3*n.asked + time.Duration(n.changes*len(n.watchers))*2*time.Second, func(show func(Progress)) (err error) {

@@ -21,7 +21,6 @@ type Options struct {
 	StepDowns int           // hand-overs
 	Kills     int           // ends of the goose by How
 	How       string        // one of Hows; "" is kill
-	Warden    bool          // each agent has a warden, which sends its last will
 	Successor bool          // the agent that would follow the goose ends with it
 	Loss      float64       // the share of datagrams that are lost, 0 to 1
 	Delay     time.Duration // of every datagram, one way
@@ -75,9 +74,6 @@ func (v *Verdict) Breaches() []string { return v.Impossible }
 // Run starts a flock, measures it and stops it.
 func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	opts.Flock.Extra = append(opts.Flock.Extra, seeded(opts.Seed)...)
-	if opts.Warden {
-		opts.Flock.Extra = append(opts.Flock.Extra, "--warden")
-	}
 	f, err := flock.Prepare(opts.Flock)
 	if err != nil {
 		return nil, err
@@ -95,7 +91,7 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		return nil, err
 	}
 	st := w.latest(f.Names()[0])
-	r = &Report{Warden: opts.Warden, Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: opts.Load, Seed: opts.Seed}}
+	r = &Report{Warden: opts.Flock.Warden, Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: opts.Load, Seed: opts.Seed}}
 	spinning, err := spin(opts.Load)
 	if err != nil {
 		return nil, err

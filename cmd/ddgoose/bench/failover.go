@@ -90,7 +90,7 @@ func (w *watch) kill(ctx context.Context, how string, o *Options) (time.Duration
 	}
 	if s, err := a.Client().Status(ctx); err == nil {
 		w.judge.hear(&s) // nobody may be the goose before this one's lease ends
-		if o.Warden && how == "kill" {
+		if o.Flock.Warden && how == "kill" {
 			w.judge.ends(&s) // but by its last will: what it has answered binds nobody
 		}
 	}
@@ -107,7 +107,7 @@ func (w *watch) kill(ctx context.Context, how string, o *Options) (time.Duration
 	if err == nil {
 		err = w.settled(ctx)
 	}
-	if err == nil && o.Warden {
+	if err == nil && o.Flock.Warden {
 		err = w.rested(ctx)
 	}
 	return d, err

@@ -37,6 +37,7 @@ type Options struct {
 	HTTPBase         int      // the first agent's --http port, the others follow; 0: none
 	Elections        []string // that every agent contests beside the default one
 	LogLevel         string
+	Warden           bool     // each agent has a warden, which sends its last will
 	Extra            []string // further agent flags
 }
 
@@ -187,6 +188,9 @@ func (f *Flock) args(a *Agent) []string {
 	}
 	if rules := f.rules(a.Name); rules != "" {
 		args = append(args, "--netem", rules)
+	}
+	if f.opts.Warden {
+		args = append(args, "--warden")
 	}
 	return append(args, f.opts.Extra...)
 }
