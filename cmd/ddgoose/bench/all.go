@@ -59,6 +59,10 @@ var (
 	}
 )
 
+var startSizes = []int{1, 3, 5, 7}
+
+const allElections = 100
+
 // All measures everything, one after the other.
 func All(ctx context.Context, o AllOptions, version string) (*AllReport, error) {
 	n := thoroughly
@@ -77,7 +81,7 @@ func All(ctx context.Context, o AllOptions, version string) (*AllReport, error) 
 		bench func(show func(Progress)) error
 	}{
 		{"start", time.Duration(n.starts) * 2 * time.Second, func(show func(Progress)) (err error) {
-			r.Start, err = Start(ctx, StartOptions{Flock: in("s"), Sizes: []int{1, 3, 5, 7}, Starts: n.starts, Load: o.Load, Seed: o.Seed, Progress: show})
+			r.Start, err = Start(ctx, StartOptions{Flock: in("s"), Sizes: startSizes, Starts: n.starts, Load: o.Load, Seed: o.Seed, Progress: show})
 			return err
 		}},
 		{"failover", n.idle + time.Duration(4*n.kills+n.stepDowns)*time.Second, func(show func(Progress)) (err error) {
@@ -104,7 +108,7 @@ func All(ctx context.Context, o AllOptions, version string) (*AllReport, error) 
 			return err
 		}},
 		{"elections", 3 * (n.elections + settling), func(show func(Progress)) (err error) {
-			r.Elections, err = Elections(ctx, ElectionsOptions{Flock: in("e"), Elections: 100, For: n.elections, Load: o.Load, Seed: o.Seed, Progress: show})
+			r.Elections, err = Elections(ctx, ElectionsOptions{Flock: in("e"), Elections: allElections, For: n.elections, Load: o.Load, Seed: o.Seed, Progress: show})
 			return err
 		}},
 	}
@@ -172,7 +176,7 @@ func (r *AllReport) tables() []table {
 		}
 	}
 	for _, s := range r.Start.Flocks {
-		times(fmt.Sprintf("%d agents from nothing until a majority names a goose", s.Agents), s.Time)
+		times(fmt.Sprintf("a flock of %d from nothing until a majority names a goose", s.Agents), s.Time)
 	}
 	times("kill -9 of the goose until a majority names another", r.Flock.Failover)
 	if r.Will != nil {
