@@ -65,6 +65,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("how many agents, 3 to %d", flock.MaxAgents))
 	durationFlag(flags, &o.For, "for", "10m", "how long faults are injected; the time to heal comes on top")
 	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "seed of the plan of faults (default: random, and printed)")
+	wardenFlag(flags, &o.Warden)
 	stringFlag(flags, &o.scenario, "scenario", "", "FILE", "which faults, how often and for how long (default: built in)")
 	boolFlag(flags, &o.print, "print-scenario", "print the scenario and exit")
 	stringFlag(flags, &o.out, "out", "", "DIR", "where the report goes (default: ddgoose-soak-SEED)")

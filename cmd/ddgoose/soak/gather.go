@@ -14,7 +14,7 @@ import (
 // report gathers the results. Times count from the start of the run.
 func (r *run) report(ctx context.Context) (*Report, error) {
 	rep := &Report{
-		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Agents: r.f.Names(),
+		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Warden: r.o.Warden, Agents: r.f.Names(),
 		Asked: r.o.For, Lasted: r.until - r.from, Settled: r.settled - r.start, Until: boottime.Now() - r.start,
 		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.world.bound,
 		Counts: map[string]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},

@@ -19,6 +19,10 @@ func (r *Report) HTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	warden := ""
+	if r.Warden {
+		warden = " --warden"
+	}
 	p := &pageOf{Report: r}
 	p.Begin(fmt.Sprintf("Soak, seed %d: %s", r.Seed, r.Headline()))
 	p.header()
@@ -31,8 +35,8 @@ func (r *Report) HTML(w io.Writer) error {
 	p.fencedFile()
 	p.faults()
 	p.Printf("<section><details><summary>The scenario</summary><pre>%s</pre></details></section>\n", scenario)
-	p.Printf(`<p class="soft" style="margin-top:18px">Run the same plan again: <code>ddgoose soak --agents %d --for %s --seed %d</code>. Whom a fault strikes depends on who is the goose then.</p>
-`, len(r.Agents), r.Asked, r.Seed)
+	p.Printf(`<p class="soft" style="margin-top:18px">Run the same plan again: <code>ddgoose soak --agents %d --for %s --seed %d%s</code>. Whom a fault strikes depends on who is the goose then.</p>
+`, len(r.Agents), r.Asked, r.Seed, warden)
 	return p.End(w)
 }
 

@@ -21,6 +21,7 @@ type Report struct {
 	Until    time.Duration `json:"until_ns"`  // the end of the observation
 	Settled  time.Duration `json:"settled_ns"`
 	Stopped  bool          `json:"stopped"` // by the user, before the end
+	Warden   bool          `json:"warden,omitempty"`
 	Scenario *Scenario     `json:"scenario"`
 	Lease    time.Duration `json:"lease_ns"`
 	Bound    time.Duration `json:"bound_ns"` // a goose is due within it

@@ -21,6 +21,7 @@ type Options struct {
 	Agents   int
 	For      time.Duration
 	Seed     uint64
+	Warden   bool // each agent has a warden, which sends its last will
 	Scenario *Scenario
 	Dir      string // of this soak, with a short path: sockets, disks and logs
 	Version  string
@@ -109,7 +110,7 @@ const (
 )
 
 func prepare(o Options) (*run, error) {
-	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile})
+	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile, Warden: o.Warden})
 	if err != nil {
 		return nil, err
 	}
