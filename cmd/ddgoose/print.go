@@ -27,19 +27,4 @@ func yesNo(b bool) string {
 }
 
 // millis shows milliseconds as a person reads them.
-func millis(ms float64) string {
-	d := time.Duration(ms * float64(time.Millisecond))
-	switch {
-	case d >= time.Minute:
-		d = d.Round(time.Second)
-	case d >= time.Second:
-		d = d.Round(10 * time.Millisecond)
-	case d >= 10*time.Millisecond:
-		d = d.Round(time.Millisecond)
-	case d >= time.Millisecond:
-		d = d.Round(10 * time.Microsecond)
-	default:
-		d = d.Round(time.Microsecond)
-	}
-	return d.String()
-}
+func millis(ms float64) string { return api.Span(time.Duration(ms * float64(time.Millisecond))) }

@@ -130,7 +130,7 @@ b     127.0.0.1:3826  failed  duck   no     0         no    -      -        -   
 
 func TestMillisAreReadable(t *testing.T) {
 	for ms, want := range map[float64]string{
-		0: "0s", 0.0251: "25µs", 1.2345: "1.23ms", 0.25: "250µs", 9.999: "10ms", 455.2: "455ms", 1234.5: "1.23s", 61500: "1m2s", 86400_000: "24h0m0s",
+		0: "0s", 0.0251: "25µs", 1.2345: "1.23ms", 0.25: "250µs", 9.999: "10ms", 455.2: "455ms", 1234.5: "1.23s", 45_130: "45.1s", 61500: "1m2s", 86400_000: "24h0m0s",
 	} {
 		require.Equal(t, want, millis(ms))
 	}

@@ -42,7 +42,7 @@ func (e *examination) configuration() {
 			e.trouble(fmt.Sprintf("%s may open %d files only", a.Name, r.Files), "raise it to 1024 or more: ulimit -n, or LimitNOFILE= of its service")
 		}
 		if r.Waits > 0 {
-			e.note(api.FindingNote, fmt.Sprintf("%s has just started: for %s more it votes for nobody", a.Name, short(r.Waits)), "")
+			e.note(api.FindingNote, fmt.Sprintf("%s has just started: for %s more it votes for nobody", a.Name, api.Span(r.Waits)), "")
 		}
 		if len(r.Keys) == 0 && !r.Loopback {
 			keyless = append(keyless, a.Name)
@@ -82,7 +82,7 @@ func (e *examination) size(told []*Agent) {
 
 // differing finds timings and versions that are not the same everywhere.
 func (e *examination) differing(told []*Agent) {
-	timing := byValue(told, func(r *Report) string { return short(r.Heartbeat) + " / " + short(r.Lease) })
+	timing := byValue(told, func(r *Report) string { return r.Heartbeat.String() + " / " + r.Lease.String() })
 	if len(timing) > 1 {
 		e.trouble("agents have different timings (heartbeat / lease): "+timing.String()+": how long failover takes depends on which agent was the goose", "start all with the same --profile, or --heartbeat and --lease")
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"duckduckgoose/agent/api"
 )
@@ -267,5 +266,3 @@ func list(names []string, word string) string {
 func andList(names []string) string { return list(names, "and") }
 
 func percent(part float64) string { return fmt.Sprintf("%.0f%%", 100*part) }
-
-func short(d time.Duration) string { return d.Round(time.Millisecond).String() }

@@ -117,7 +117,7 @@ func (e *examination) trips() {
 		}
 	}
 	if worst > troubleTrip*float64(lease)/1e6 {
-		e.trouble(fmt.Sprintf("a round trip from %s to %s takes %s, a lease is %s", from, to, short(time.Duration(worst*1e6)), short(lease)),
+		e.trouble(fmt.Sprintf("a round trip from %s to %s takes %s, a lease is %s", from, to, api.Span(time.Duration(worst*1e6)), api.Span(lease)),
 			"start all agents with a longer --lease or --profile wan; or find out why these machines answer so slowly")
 	}
 }

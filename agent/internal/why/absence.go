@@ -41,7 +41,7 @@ func (e *explanation) absence(v *Voter) (text, remedy string) {
 	case duck && v.Silent:
 		does += " " + e.Goose + "'s heartbeats"
 	case v.Heard >= 0:
-		last = fmt.Sprintf(": its last datagram came %s ago", span(v.Heard))
+		last = fmt.Sprintf(": its last datagram came %s ago", api.Span(v.Heard))
 	case !duck: // ducks send each other nothing
 		last = ": nothing was heard from it since this agent started"
 	}
@@ -76,5 +76,5 @@ func (e *explanation) distances() {
 
 // TooFar says that the way to an agent is too long for the lease.
 func TooFar(name string, roundTrip, lease time.Duration) string {
-	return fmt.Sprintf("a round trip to %s takes %s or more, longer than a lease of %s: neither of the two can lead with the vote of the other", name, span(roundTrip), span(lease))
+	return fmt.Sprintf("a round trip to %s takes %s or more, longer than a lease of %s: neither of the two can lead with the vote of the other", name, api.Span(roundTrip), api.Span(lease))
 }

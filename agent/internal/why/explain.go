@@ -39,7 +39,7 @@ func (e *explanation) explain() {
 		e.reason(api.WhyDead, "a simulated death keeps it from sending and hearing anything", "ddgoose simulate revive")
 		return
 	case f.Stale > 0:
-		e.reason(api.WhyLoop, fmt.Sprintf("the agent's loop has not run for %s: its disk hangs, or the machine is overloaded or was paused; what follows is what it last published", span(f.Stale)),
+		e.reason(api.WhyLoop, fmt.Sprintf("the agent's loop has not run for %s: its disk hangs, or the machine is overloaded or was paused; what follows is what it last published", api.Span(f.Stale)),
 			"check the disk of the data directory and the load of the machine")
 	}
 	if f.Spent != "" {
@@ -140,13 +140,13 @@ func answer(a *Answer) string {
 	case a.Granted:
 		return "yes"
 	case a.Until > 0:
-		return fmt.Sprintf("no: %s, for %s more", a.Reason, span(a.Until))
+		return fmt.Sprintf("no: %s, for %s more", a.Reason, api.Span(a.Until))
 	}
 	return "no: " + a.Reason
 }
 
 func (e *explanation) goose() {
-	left := span(e.LeaseLeft)
+	left := api.Span(e.LeaseLeft)
 	if len(e.Voters) == 1 {
 		e.found.Summary = fmt.Sprintf("%s is the goose: it is the only voter, and its lease runs for %s more", e.Name, left)
 	} else {
@@ -165,10 +165,10 @@ func (e *explanation) goose() {
 }
 
 func (e *explanation) duck() {
-	e.found.Summary = fmt.Sprintf("%s is a duck: %s is the goose, heard %s ago", e.Name, e.Goose, span(e.Heard))
+	e.found.Summary = fmt.Sprintf("%s is a duck: %s is the goose, heard %s ago", e.Name, e.Goose, api.Span(e.Heard))
 	follows := fmt.Sprintf("it hears %s's heartbeats", e.Goose)
 	if e.Promised > 0 {
-		follows = fmt.Sprintf("it has promised %s to elect nobody else for %s more, and renews that with each heartbeat", e.PromisedTo, span(e.Promised))
+		follows = fmt.Sprintf("it has promised %s to elect nobody else for %s more, and renews that with each heartbeat", e.PromisedTo, api.Span(e.Promised))
 	}
 	stepDown := "ddgoose step-down"
 	if e.Election != "" {
@@ -200,7 +200,7 @@ func (e *explanation) standing() {
 // obstacles says what keeps this agent from voting or campaigning now.
 func (e *explanation) obstacles() {
 	if e.Waits > 0 {
-		e.reason(api.WhyRestarted, fmt.Sprintf("it has restarted, and neither votes nor campaigns for %s more: promises that it made before may still hold", span(e.Waits)), "wait")
+		e.reason(api.WhyRestarted, fmt.Sprintf("it has restarted, and neither votes nor campaigns for %s more: promises that it made before may still hold", api.Span(e.Waits)), "wait")
 	}
 	if len(e.Late) > 0 {
 		e.reason(api.WhyLateWork, fmt.Sprintf("work of %s still runs after its lease ended: it does not campaign until that work ends", strings.Join(e.Late, ", ")), "end that work, and find out why it did not stop in time")
@@ -228,16 +228,3 @@ const SpentRemedy = "stop all agents, give them a new --key-file, and run ddgoos
 
 // KeysRemedy is the remedy for keys that differ.
 const KeysRemedy = "give both the same --key-file"
-
-// span shows a duration as a person reads it.
-func span(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		d = d.Round(time.Second)
-	case d >= time.Second:
-		d = d.Round(100 * time.Millisecond)
-	default:
-		d = d.Round(time.Millisecond)
-	}
-	return d.String()
-}

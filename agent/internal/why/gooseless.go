@@ -55,7 +55,7 @@ func (e *explanation) gooseless() {
 		}
 		e.absent(api.WhyNoMajority, "")
 		if e.Gooseless >= RecoverAfter {
-			e.reason(api.WhyNoMajority, fmt.Sprintf("there has been no majority for %s", span(e.Gooseless)), "only if the missing voters are lost for good: ddgoose recover")
+			e.reason(api.WhyNoMajority, fmt.Sprintf("there has been no majority for %s", api.Span(e.Gooseless)), "only if the missing voters are lost for good: ddgoose recover")
 		}
 	default:
 		e.found.Summary = fmt.Sprintf("there is no goose: %d of %d voters answer, which is enough, and none is elected yet", e.found.Reachable, n)
@@ -96,13 +96,13 @@ func (e *explanation) allUnwell() bool {
 // waiting says which of its own promises this agent waits for.
 func (e *explanation) waiting() {
 	if e.Promised > 0 {
-		e.reason(api.WhyPromised, fmt.Sprintf("it has promised %s to elect nobody else for %s more", e.PromisedTo, span(e.Promised)), "wait")
+		e.reason(api.WhyPromised, fmt.Sprintf("it has promised %s to elect nobody else for %s more", e.PromisedTo, api.Span(e.Promised)), "wait")
 	}
 	if e.HandedOut > 0 {
-		e.reason(api.WhyHandedOut, fmt.Sprintf("work here may run for %s more, until the deadline that it was given", span(e.HandedOut)), "wait")
+		e.reason(api.WhyHandedOut, fmt.Sprintf("work here may run for %s more, until the deadline that it was given", api.Span(e.HandedOut)), "wait")
 	}
 	if e.Silent > 0 {
-		e.reason(api.WhyStoodDown, fmt.Sprintf("it lost its majority and stood down: it does not campaign for %s more, so that others can", span(e.Silent)), "wait")
+		e.reason(api.WhyStoodDown, fmt.Sprintf("it lost its majority and stood down: it does not campaign for %s more, so that others can", api.Span(e.Silent)), "wait")
 	}
 }
 
@@ -124,10 +124,10 @@ func (e *explanation) others() {
 			continue
 		}
 		if t.Waits > 0 {
-			e.reason(api.WhyRestarted, fmt.Sprintf("%s has restarted, and neither votes nor campaigns for %s more", v.Name, span(t.Waits)), "wait")
+			e.reason(api.WhyRestarted, fmt.Sprintf("%s has restarted, and neither votes nor campaigns for %s more", v.Name, api.Span(t.Waits)), "wait")
 		}
 		if t.Promised > 0 {
-			e.reason(api.WhyPromised, fmt.Sprintf("%s has promised %s to elect nobody else for %s more", v.Name, t.PromisedTo, span(t.Promised)), "wait")
+			e.reason(api.WhyPromised, fmt.Sprintf("%s has promised %s to elect nobody else for %s more", v.Name, t.PromisedTo, api.Span(t.Promised)), "wait")
 		}
 		if t.Late {
 			e.reason(api.WhyLateWork, fmt.Sprintf("work at %s still runs after its lease ended: it does not campaign until that work ends", v.Name), "end that work")

@@ -14,7 +14,7 @@ type News struct {
 	known  bool
 	goose  Goose // of the last period that was told
 	voters int
-	note   string // the last one told: what all say need not be told for each
+	note   string // the last one told; a note that all agents have is told once
 	notes  map[string]noted
 	lost   time.Time // since when there is no goose; zero: there is one, or never was
 }
@@ -115,7 +115,7 @@ func (n *News) tellNotes(p *Picture, say func(string, ...any)) {
 
 func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 	goose := p.Goose()
-	gap := took(p.At.Sub(n.lost))
+	gap := api.Span(p.At.Sub(n.lost))
 	switch {
 	case goose.Token == 0:
 		if n.goose.Token != 0 && n.lost.IsZero() {

@@ -198,17 +198,6 @@ func (m *model) timeline(width int) []line {
 	return []line{who, bar, says(faint, strings.Repeat(" ", len(left))+h.axis(room))}
 }
 
-// took writes a duration with about three digits.
-func took(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Millisecond).String()
-}
-
 // brief writes a whole number of minutes or hours.
 func brief(d time.Duration) string {
 	if d >= time.Hour {
