@@ -48,7 +48,7 @@ func TestCommandsAskTheElectionThatIsNamed(t *testing.T) {
   term      9
   token     9
   voters    a (1 of 1 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
 `}, ask("status"))
 	require.Contains(t, ask("status", "--json").stdout, `"election":"backup"`)

@@ -20,7 +20,8 @@ func newStatusCommand(env *environment) *cobra.Command {
 		Use:   "status",
 		Short: "Show who is the goose, and what this agent knows",
 		Long: `Shows what one agent knows: who is the goose, under which term and token, how much
-of its lease is left, who votes, and warnings with what to do about them.
+of its lease is left, who votes, and warnings with what to do about them. Voters count as
+alive while they answer; observers until gossip misses them, which takes some seconds.
 
 ` + clientCodes,
 		Example: "  ddgoose status\n  ddgoose status --socket a --json\n  ddgoose status --election nightly-backup",
@@ -52,7 +53,11 @@ func printStatus(out io.Writer, s api.Status) error {
 		row("token", "%d", s.Token)
 	}
 	row("voters", "%s", voters(s))
-	row("agents", "%d alive", s.Alive)
+	if n := len(s.Config.Voters); n > 0 && s.Alive > n {
+		row("agents", "%d alive (observers: by gossip)", s.Alive)
+	} else {
+		row("agents", "%d alive", s.Alive)
+	}
 	row("this one", "%s at %s, %s, up %s", api.Printable(s.Name), s.Addr, standing(s), millis(s.Uptime*1000))
 	for _, h := range s.Holders {
 		row("work", "%s", heldBy(h))

@@ -30,7 +30,7 @@ func TestStatusAnswersFirstAndWarnsLast(t *testing.T) {
   term      7
   token     7
   voters    a, b, c (2 of 3 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
 warning: ...
 `},
@@ -44,7 +44,7 @@ warning: ...
   term      7
   token     1099511627783 (generation 1)
   voters    9f (witness), a (2 of 2 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  b at 127.0.0.1:3825, a witness, up 12.5s
 `},
 		"no goose": {func(s *api.Status) {
@@ -57,7 +57,7 @@ warning: ...
   term      7
   token     none
   voters    a, b (2 of 2 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  b at 127.0.0.1:3825, an observer, up 12.5s
 warning: no goose: start a again
 warning: "agent x\x1b[2J is of another flock"
@@ -80,7 +80,7 @@ warning: "agent x\x1b[2J is of another flock"
   term      7
   token     7
   voters    a (1 of 1 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
   work      container web, ended by the engine and its cgroup
   work      mine (it does not say what ends it)
@@ -90,7 +90,7 @@ warning: "agent x\x1b[2J is of another flock"
   term      7
   token     none
   voters    a (1 of 1 are a majority)
-  agents    5 alive
+  agents    5 alive (observers: by gossip)
   this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
 `},
 	} {
