@@ -43,7 +43,7 @@ func (k linkKey) String() string {
 // only the rate: a dial or a write must not change the verdicts of packets.
 type link struct {
 	packets, streams chain
-	free             time.Duration // when all that was let in will have gone at the link's rate
+	free             time.Duration // when all that was accepted will have been sent at the link's rate
 }
 
 func newLink(seed uint64, k linkKey) *link {
@@ -64,7 +64,7 @@ type chain struct {
 	dice   Dice
 	bad    bool          // Gilbert-Elliott's state
 	jitter time.Duration // of the packet before
-	of     *delay        // whose jitter that is; nil: there was none
+	of     *delay        // the delay that the jitter belongs to; nil: none
 }
 
 // lost draws whether a packet is lost, by the present state, then the next state.

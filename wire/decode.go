@@ -108,8 +108,8 @@ func (d *decoder) entry(f *Frame) {
 	}
 }
 
-// added reads the fields that earlier versions did not have, as far as they are there, and
-// gives how many fields are left.
+// added reads the fields that earlier versions did not have, if they are present, and
+// returns how many fields are left.
 func (d *decoder) added(m *election.Message, more int) (left int) {
 	next := func() bool {
 		more--

@@ -18,7 +18,7 @@ const (
 	DropSeal         = "seal"          // forged, damaged, or of another label
 	DropMalformed    = "malformed"     // not msgpack, or not the fields we know
 	DropTrailing     = "trailing"      // bytes behind the frame
-	DropRange        = "range"         // a field has a value that nothing of ours can have
+	DropRange        = "range"         // a field has a value that no agent sends
 	DropUnknownKind  = "unknown_kind"  // entries that Frame.Skipped counts, which is no error; and gossip of a type that agents do not send
 	DropOldGossip    = "old_gossip"    // gossip of a former version
 )
@@ -68,7 +68,7 @@ func (e *DropError) Error() string {
 	if e.own {
 		return fmt.Sprintf("cannot be sent: %s: %s", e.Reason, e.Detail)
 	}
-	return fmt.Sprintf("sent what we do not take: %s: %s", e.Reason, e.Detail)
+	return fmt.Sprintf("sent something that we refuse: %s: %s", e.Reason, e.Detail)
 }
 
 func drop(reason, detail string) *DropError { return &DropError{Reason: reason, Detail: detail} }

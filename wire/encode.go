@@ -182,8 +182,8 @@ func (e *encoder) entry(m *Message) {
 	e.fields(&m.Message)
 }
 
-// addedFields counts the fields behind those that a kind always has: as few as say
-// what is to be said, so that older agents get the bytes they know.
+// addedFields counts the optional fields after those that a kind always has. It is the
+// smallest number that includes all set fields, so that older agents get bytes they know.
 func addedFields(m *election.Message) int {
 	switch m.Kind {
 	case election.VoteReply:

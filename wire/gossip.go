@@ -42,7 +42,7 @@ func (k *Keyring) SealGossip(dst, packet []byte) []byte {
 	return e.seal(e.appendHead(dst), body)
 }
 
-// bare removes what need not travel: memberlist's checksum, because each datagram has a
+// bare removes what need not be sent: memberlist's checksum, because each datagram has a
 // better one, and the news after a probe. A suspicion after a ping stays, so that the
 // pinged agent can refute it.
 func bare(packet []byte) []byte {

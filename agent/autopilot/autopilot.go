@@ -53,7 +53,7 @@ type View struct {
 	Config    election.Config
 	Committed bool
 	Limit     int                               // --voters: 1, 3, 5 or 7
-	Frozen    bool                              // for maintenance: only what heals, or what one agent was asked for, is done
+	Frozen    bool                              // for maintenance: only repairs, and what somebody asked of one agent, are done
 	Silent    [election.MaxVoters]time.Duration // how long each voter of Config has acked no goose, former ones included
 	Members   []Member                          // all that have not left, this one included, sorted by ID
 }
@@ -81,12 +81,12 @@ func (p *Pilot) Decide(now time.Duration, v View) (c election.Change, ok bool) {
 	}
 	if int(v.Config.N) < target {
 		if m, n := p.best(now, v, target); n > 0 && (v.Config.N%2 == 0 || n > 1) {
-			return add(m), true // an even set stands no more deaths than the odd one below: never stop there
+			return add(m), true // an even number of voters survives no more failures than one voter less: do not stop there
 		}
 	}
 	if v.Config.N >= 3 && v.Config.N < election.MaxVoters && leaders(v.Config) < 2 {
 		if m, n := p.best(now, v, target); n > 0 && m.Priority > 0 {
-			return add(m), true // witnesses alone cannot follow the goose: it takes the place of one
+			return add(m), true // witnesses cannot succeed the goose: m replaces one of them
 		}
 	}
 	if id, ok := p.absent(now, v, target); ok {
@@ -176,7 +176,7 @@ func (p *Pilot) shrink(v View, target int) (id election.ID, ok bool) {
 		return id, false
 	}
 	if int(v.Config.N) <= target && (v.Config.N > 2 || slices.ContainsFunc(v.Members, func(m Member) bool { return m.Alive && mayJoin(v, m) })) {
-		return id, false // of two either death ends the flock: they stay two only while a third is at hand
+		return id, false // two voters need both: keep two only while a third agent can become a voter
 	}
 	var worst election.Voter
 	for _, voter := range v.Config.Members() {

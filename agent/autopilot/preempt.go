@@ -17,8 +17,8 @@ const TriedLately = 5 * time.Minute
 // asked.
 type Preemption struct {
 	term   uint64
-	steady map[election.ID]time.Duration // since when one lives, acks and is a voter, by this goose's own eyes
-	asked  map[election.ID]time.Duration // when one was last asked to take over
+	steady map[election.ID]time.Duration // since when this goose has seen an agent alive, acking and a voter
+	asked  map[election.ID]time.Duration // when an agent was last asked to take over
 }
 
 // Heir is the agent that takes over for its priority; zero ID: nobody.
@@ -26,7 +26,7 @@ type Heir struct {
 	ID       election.ID
 	Priority uint8
 	After    time.Duration // how long it wants to be steady before
-	At       time.Duration // when it has been, and may be asked
+	At       time.Duration // when it has been steady that long, and may be asked
 	Asked    bool          // it was asked lately, which is what At waits for
 }
 
@@ -48,7 +48,7 @@ func (p *Preemption) Decide(now time.Duration, v View) (next Heir, due bool) {
 		i := v.Config.Index(m.ID)
 		if !steady || m.ID == v.Self || m.PreemptAfter <= 0 || m.Leaving || m.Forced || m.Observer ||
 			m.Fitness&election.Unwell != 0 || m.Fitness&election.HasWork < fitness&election.HasWork || // rule 28
-			m.Priority <= own || m.Priority != v.Config.Voters[i].Priority { // what the config says rules; it follows soon
+			m.Priority <= own || m.Priority != v.Config.Voters[i].Priority { // the config's priority counts; it is updated soon
 			continue
 		}
 		h := Heir{ID: m.ID, Priority: m.Priority, After: m.PreemptAfter, At: since + m.PreemptAfter}

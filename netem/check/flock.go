@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// readers stands for the holder's name where agents only show that they are goose.
+// readers is used as the holder's name where agents only show that they are the goose.
 const readers = ""
 
 // flock is what was observed of the geese of one election of a flock.
@@ -28,7 +28,7 @@ type act struct {
 	since, until  time.Duration
 }
 
-// high says that from at on everybody could know token.
+// high is a token that everybody could know from a moment on.
 type high struct {
 	at    time.Duration
 	token uint64
@@ -120,7 +120,7 @@ func (f *flock) answer(e *Event) *Violation {
 	return cmp.Or(v, f.order(e, e.Since))
 }
 
-// order checks P3: what begins at since or later has no lower token than what was
+// order checks P3: a period that begins at since or later has no lower token than those
 // known before.
 func (f *flock) order(e *Event, since time.Duration) *Violation {
 	i, _ := slices.BinarySearchFunc(f.highs, since, func(h high, t time.Duration) int { return cmp.Compare(h.at, t) })

@@ -39,7 +39,7 @@ func (m *marks) begin(e *Event) *Violation {
 	return m.ordered(e)
 }
 
-// commit takes a mark that was raised and reported: it is nobody else's.
+// commit records a mark that was reported as raised. No other goose may have raised it.
 func (m *marks) commit(e *Event) *Violation {
 	p := m.period(e.Token)
 	p.committed = max(p.committed, e.Mark)
@@ -51,8 +51,8 @@ func (m *marks) commit(e *Event) *Violation {
 	return m.ordered(e)
 }
 
-// ordered checks the period of e against the others: whoever begins a later one knows
-// what is reported in an earlier one, whichever was seen first.
+// ordered checks the period of e against the others: the goose of a later period knows
+// what was reported in an earlier one, in whichever order the two were observed.
 func (m *marks) ordered(e *Event) *Violation {
 	own := m.periods[e.Token]
 	for token, other := range m.periods {

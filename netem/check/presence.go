@@ -25,7 +25,7 @@ type told struct {
 	until time.Duration
 }
 
-// end returns until when somebody sees a goose.
+// end returns the time until which somebody sees a goose.
 func (p *presence) end() (end time.Duration) {
 	for _, t := range p.told {
 		end = max(end, t.until)

@@ -52,7 +52,7 @@ func (e *Endpoint) Dropped() uint64 { return e.dropped.Load() }
 
 // Receive starts delivery: packet is called from one goroutine, in the order
 // of arrival, and stream from another. b is valid until packet returns; stream
-// owns the conn. What came before Receive waited, within bounds. Called once.
+// owns the conn. What arrives before Receive waits, within bounds. Call it once.
 func (e *Endpoint) Receive(packet func(b []byte, from netip.AddrPort), stream func(net.Conn)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -189,7 +189,7 @@ func (e *Endpoint) wait(ctx context.Context, d time.Duration, changed <-chan str
 			return net.ErrClosed
 		}
 	}
-	err := ctx.Err() // read once: it may come between two looks
+	err := ctx.Err() // read once: it may change between two reads
 	if errors.Is(err, context.DeadlineExceeded) {
 		return os.ErrDeadlineExceeded
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	// MaxDatagram is the largest datagram, in bytes: what UDP over IPv4 carries.
 	MaxDatagram = 65507
-	// Latency is how long everything is on its way, one way.
+	// Latency is how long everything takes, one way.
 	Latency = 100 * time.Microsecond
 
 	firstPort = 32768 // of the ports that are given out
@@ -113,15 +113,15 @@ func (n *Network) cut(a, b netip.AddrPort) bool {
 	return !named || !alsoNamed || ga != gb
 }
 
-// look returns the endpoint that listens at to, nil when there is none, whether
-// the way there is cut, and a channel that is closed when that may have changed.
+// look returns the endpoint that listens at to (nil: none), whether the path to it is
+// cut, and a channel that is closed when that may have changed.
 func (n *Network) look(from, to netip.AddrPort) (e *Endpoint, cut bool, changed <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.endpoints[to], n.cut(from, to), n.changed
 }
 
-// connect makes a stream between two endpoints, nil when the way was cut meanwhile.
+// connect makes a stream between two endpoints; nil if the path was cut meanwhile.
 func (n *Network) connect(from, to netip.AddrPort) *stream {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // writer waits for room.
 const window = 256 << 10
 
-// stream is the two sides of a connection. Whoever waits for anything waits
-// for changed, and then looks again.
+// stream is the two sides of a connection. All waits wait for changed, and then check
+// again.
 type stream struct {
 	net  *Network
 	ends [2]netip.AddrPort // the endpoints, for partitions
@@ -44,13 +44,13 @@ type segment struct {
 	due time.Time
 }
 
-// conn returns the dialer's side (0) or the other (1).
+// conn returns the dialer's side (0) or the other side (1).
 func (s *stream) conn(me int) *Conn {
 	addrs := [2]netip.AddrPort{s.port, s.ends[1]}
 	return &Conn{s: s, me: me, local: addrs[me], remote: addrs[1-me], writing: make(chan struct{}, 1)}
 }
 
-// wake lets all that wait look again; mu is held.
+// wake makes all waits check again; mu is held.
 func (s *stream) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -79,8 +79,8 @@ func (s *stream) tear() {
 	s.wake()
 }
 
-// close ends one side. It is false when that had ended before, and tells
-// whether now both have.
+// close ends one side. It returns false if that side had ended before, and whether both
+// have ended now.
 func (s *stream) close(me int) (closed, gone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,8 +97,8 @@ func (s *stream) close(me int) (closed, gone bool) {
 	return true, other.closed
 }
 
-// read moves what has arrived into b. Without anything to read it gives the
-// moment at which there may be (zero: when something changes).
+// read moves what has arrived into b. If there is nothing to read, it returns when there
+// may be (zero: when something changes).
 func (s *stream) read(me int, b []byte, now time.Time) (n int, again time.Time, err error) {
 	my := &s.sides[me]
 	switch {
@@ -129,7 +129,7 @@ func (s *stream) read(me int, b []byte, now time.Time) (n int, again time.Time, 
 	return n, again, nil
 }
 
-// write puts as much of b on its way as there is room for.
+// write sends as much of b as there is room for.
 func (s *stream) write(me int, b []byte, now time.Time) (n int, again time.Time, err error) {
 	my, other := &s.sides[me], &s.sides[1-me]
 	switch {

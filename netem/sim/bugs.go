@@ -33,8 +33,8 @@ type bugs struct {
 	disk func(store.FS) store.FS
 	// unraised: nobody raises the mark.
 	unraised bool
-	// hastyWill sends a last will whoever still acts, and wakeWill that of a process that is
-	// only stopped.
+	// hastyWill sends a last will although holders still act; wakeWill sends the will of a
+	// process that is only stopped.
 	hastyWill, wakeWill bool
 	// late delays the save of a turn.
 	late lateness

@@ -8,7 +8,7 @@ import (
 	"duckduckgoose/netem/check"
 )
 
-// raiseMarks has whoever is the goose raise the mark by one, again and again (P9).
+// raiseMarks makes the goose raise the mark by one, again and again (P9).
 func (s *Sim) raiseMarks(dice *netem.Dice) {
 	s.after(dice.Between(100*time.Millisecond, 3*time.Second), func() {
 		for _, a := range s.agents {
@@ -37,7 +37,7 @@ func (l *life) raiseMarks() (raised bool) {
 	return raised
 }
 
-// begins tells with what mark this agent begins to be the goose of another token.
+// begins shows the checker the mark with which this agent begins another goose period.
 func (at *local) begins(lease election.Lease) {
 	if lease.Token == at.begun || at.member.Named(at.name) == nil {
 		return

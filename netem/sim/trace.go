@@ -60,7 +60,7 @@ func (t *trace) event(e *check.Event) {
 		}
 		t.token = e.Token
 	case check.HandedOut, check.Led:
-		return // readers see the one, and the election reports the other
+		return // readers show leases, and the election reports wins
 	}
 	seen := *e
 	t.add(line{at: e.At, text: func() string { return seen.String() }})

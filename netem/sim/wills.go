@@ -34,7 +34,7 @@ var willTries = []time.Duration{50 * time.Microsecond, 5 * time.Millisecond, 25 
 func (s *Sim) leaveWills(l *life, acting []*holder) {
 	a := l.agent
 	if a.ruled {
-		return // its network is pretended
+		return // its fault rules are in force
 	}
 	for _, at := range l.locals {
 		letters := l.wills[at.name]

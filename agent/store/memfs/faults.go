@@ -10,7 +10,7 @@ import (
 // Every call on the FS and its files but Close is an operation. They are
 // counted from 1; a call after a crash counts too.
 
-// Ops tells how many operations there have been.
+// Ops returns the number of operations so far.
 func (d *FS) Ops() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -44,38 +44,38 @@ func (d *FS) FailFrom(n int, err error) {
 	})
 }
 
-// Fail asks rule at each operation for the error it shall fail with; nil rule:
-// none fails. A write that fails may have been made in part, a sync too.
+// Fail makes each operation fail with the error that rule returns for it; a nil rule fails
+// none. A write or sync that fails may have been done in part.
 func (d *FS) Fail(rule func(op int) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = rule
 }
 
-// PowerCut forgets what was not durable, as the seed decides, and stops
-// everything until PowerOn.
+// PowerCut loses what was not durable, as the seed decides. All operations fail until
+// PowerOn.
 func (d *FS) PowerCut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.powerCut()
 }
 
-// PowerOn makes the disk work again, after PowerCut, CutAt or Kill. Files opened before stay dead.
+// PowerOn makes the disk work again, after PowerCut, CutAt or Kill. Files opened before stay unusable.
 func (d *FS) PowerOn() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dead = nil
 }
 
-// Kill ends the process without a power cut: open files and their locks are
-// gone, and everything stops until PowerOn.
+// Kill ends the process without a power cut: it closes open files and releases their
+// locks. All operations fail until PowerOn.
 func (d *FS) Kill() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stop(ErrKilled)
 }
 
-// Size gives a file's size, -1 when there is none.
+// Size returns a file's size, -1 if there is no such file.
 func (d *FS) Size(name string) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,7 +85,7 @@ func (d *FS) Size(name string) int64 {
 	return -1
 }
 
-// Damage overwrites part of a file, durably and behind everyone's back.
+// Damage overwrites part of a file, durably. It is no operation.
 func (d *FS) Damage(name string, off int64, b []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -101,7 +101,7 @@ func (d *FS) Damage(name string, off int64, b []byte) error {
 	return nil
 }
 
-// FlipBit turns one bit of a file around, durably; bit 0 is the lowest of byte 0.
+// FlipBit flips one bit of a file, durably; bit 0 is the lowest of byte 0.
 func (d *FS) FlipBit(name string, bit int64) error {
 	d.mu.Lock()
 	var b [1]byte
@@ -113,7 +113,7 @@ func (d *FS) FlipBit(name string, bit int64) error {
 	return d.Damage(name, bit/8, b[:])
 }
 
-// operation counts one, and tells whether it fails, or is to be cut in its middle.
+// operation counts one, and returns whether it fails, and whether power fails during it.
 func (d *FS) operation(life int) (cut bool, err error) {
 	d.ops++
 	switch {
@@ -129,7 +129,7 @@ func (d *FS) operation(life int) (cut bool, err error) {
 	return false, nil
 }
 
-// done ends an operation: it cuts the power when that is due, and gives the error.
+// done ends an operation: it cuts the power if that is due, and returns the error.
 func (d *FS) done(op, path string, cut bool, err error) error {
 	if cut {
 		d.powerCut()
@@ -148,7 +148,7 @@ func (d *FS) powerCut() {
 	d.stop(ErrPowerCut)
 }
 
-// lose brings the machine's view back to what the disk has kept.
+// lose resets what the machine sees to what the disk has kept.
 func (d *FS) lose() {
 	for _, f := range d.files() {
 		f.flush(choose(d.rng, f.changes))
@@ -161,8 +161,8 @@ func (d *FS) lose() {
 	d.live = maps.Clone(d.disk)
 }
 
-// files gives every file that has a name or may get one back, in an order that
-// is alike in every run.
+// files returns every file that has a name or may get one back, in the same order in
+// every run.
 func (d *FS) files() []*inode {
 	var all []*inode
 	for _, n := range [...]names{d.disk, d.live} {

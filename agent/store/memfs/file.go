@@ -38,7 +38,7 @@ func (f *file) ReadAt(b []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt writes part of b when it fails.
+// WriteAt writes a part of b if it fails.
 func (f *file) WriteAt(b []byte, off int64) (n int, err error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
@@ -68,7 +68,7 @@ func (f *file) Sync() error {
 	return f.done("sync", cut, err)
 }
 
-// flush brings changes to the disk; all others are forgotten by everyone.
+// flush writes the kept changes to the disk, and forgets all others.
 func (i *inode) flush(kept []change) {
 	for _, c := range kept {
 		i.disk.apply(c)
@@ -90,7 +90,7 @@ func (f *file) Lock() error {
 	return nil
 }
 
-// Close gives the lock up. It never fails, and is no operation.
+// Close releases the lock. It never fails, and is no operation.
 func (f *file) Close() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
@@ -98,7 +98,7 @@ func (f *file) Close() error {
 	return nil
 }
 
-// usable tells whether the file is open in the present life.
+// usable reports whether the file is open, and was opened after the last crash.
 func (f *file) usable() bool { return !f.closed && f.life == f.fs.life && f.fs.dead == nil }
 
 func (f *file) done(op string, cut bool, err error) error { return f.fs.done(op, f.name, cut, err) }

@@ -6,15 +6,14 @@ const sectorBytes = 512
 
 type sector [sectorBytes]byte
 
-// image is the content of a file. A nil sector is all zeros; others never
-// change once they stand here, so that images share them.
+// image is the content of a file. A nil sector is all zeros. Sectors never change, so
+// that images can share them.
 type image struct {
 	size    int64
 	sectors []*sector
 }
 
-// change is a step from one image to another that a disk makes whole or not at
-// all: one sector, or the size.
+// change is one atomic step from one image to another: of one sector, or of the size.
 type change struct {
 	index int     // of the sector; -1: the size
 	data  *sector // nil: all zeros
@@ -49,7 +48,7 @@ func (m *image) resize(size int64) {
 	m.size = size
 }
 
-// writes gives the changes that writing b at off is made of.
+// writes returns the changes by which b is written at off.
 func (m *image) writes(b []byte, off int64) []change {
 	var cs []change
 	for len(b) > 0 {
@@ -85,7 +84,7 @@ func (m *image) readAt(b []byte, off int64) int {
 	return n
 }
 
-// choose picks which of the changes under way a disk has made.
+// choose draws which of the unsynced changes the disk has made.
 func choose(rng *rand.Rand, cs []change) []change {
 	switch rng.IntN(4) {
 	case 0:

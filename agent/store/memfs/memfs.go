@@ -12,14 +12,14 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// What operations fail with after a crash.
+// The errors of all operations after a crash.
 var (
 	ErrPowerCut = errors.New("power cut")
 	ErrKilled   = errors.New("process was killed")
 )
 
-// FS is a disk, and the machine around it. It is safe for concurrent use, but
-// the same run again needs the same order of calls.
+// FS is a disk and its machine. It is safe for concurrent use, but only the same order of
+// calls gives the same run.
 type FS struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
@@ -27,8 +27,8 @@ type FS struct {
 	disk  names    // as they are durable
 	moves []naming // from disk to live, in order
 	dirs  map[string]bool
-	life  int   // grows with every crash: files opened before are dead
-	dead  error // why nothing works; nil: all does
+	life  int   // grows with every crash: files opened before are unusable
+	dead  error // the error of all operations; nil: they work
 	ops   int
 	cutAt int
 	fault func(op int) error
@@ -36,7 +36,7 @@ type FS struct {
 
 type names map[string]*inode
 
-// naming puts a file under a name, after taking it from another one.
+// naming gives a file a name, and removes its former one.
 type naming struct {
 	from, to string
 	file     *inode
@@ -56,7 +56,7 @@ type inode struct {
 
 var _ store.FS = (*FS)(nil)
 
-// New gives an empty disk.
+// New returns an empty disk.
 func New(seed uint64) *FS {
 	return &FS{rng: rand.New(rand.NewPCG(seed, 0)), live: names{}, disk: names{}, dirs: map[string]bool{}}
 }

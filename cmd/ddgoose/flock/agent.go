@@ -134,7 +134,7 @@ func (a *Agent) start(s *Spawner, binary string, args []string) error {
 	a.mu.Lock()
 	a.proc, a.gone, a.born, a.exit = cmd.Process, gone, time.Now(), nil
 	a.killed = false
-	if a.held { // since start was asked
+	if a.held { // since start was called
 		_ = a.signal(os.Kill)
 	}
 	a.mu.Unlock()

@@ -79,7 +79,7 @@ func Run(ctx context.Context, opts RunOptions) error {
 	return err
 }
 
-// hopeless returns an error if every agent has ended by itself: how the first one did.
+// hopeless returns an error if every agent has ended by itself. It says how the first one ended.
 func hopeless(p *top.Picture) error {
 	for i := range p.Agents {
 		if p.Agents[i].State != top.StateEnded {

@@ -83,7 +83,7 @@ func (s *steady) measure(c column, cells [][]string, i int) int {
 		most, used = max(most, displaywidth.String(row[i])), used || row[i] != ""
 	}
 	if c.name == "" {
-		return most // at the end nothing stands in its way
+		return most // the last column may use the rest
 	}
 	before, known := s.widths[c.name]
 	if !used && !known {

@@ -13,7 +13,7 @@ type style byte
 
 const (
 	plain  style = iota
-	faint        // of little weight, or out of it
+	faint        // unimportant, or not taking part
 	strong       // a heading, a key
 	good         // the goose
 	second       // the goose in every other period
