@@ -15,7 +15,7 @@ import (
 )
 
 // former is the commit of the build that users upgrade from.
-const former = "7c8b090d5a78e524fab186b6e3f1f8aa948b7a97"
+const former = "dc3672bf262166a952f24a11c89839e17b66465c"
 
 // formerBinary builds the former program out of the repository's history.
 func formerBinary(t *testing.T) string {
@@ -33,8 +33,8 @@ func formerBinary(t *testing.T) string {
 	return filepath.Join(dir, "former")
 }
 
-// TestAgentsAreUpgradedOneByOne restarts the agents of a flock of the former build with
-// this one, in every order. At each step all agree on one goose, and nobody warns.
+// TestAgentsAreUpgradedOneByOne restarts the agents of a flock of the former build with this one and then with the
+// former again, in every order. At each step all agree on one goose, and nobody warns.
 func TestAgentsAreUpgradedOneByOne(t *testing.T) {
 	extra(t)
 	now, old := binary(t), formerBinary(t) // in this order: it gives both the same key
@@ -56,24 +56,26 @@ func TestAgentsAreUpgradedOneByOne(t *testing.T) {
 				return gooseOf(t, f, above)
 			}
 			goose, token := calm(0)
-			require.NoError(t, os.Remove(program))
-			require.NoError(t, os.Symlink(now, program))
-			for _, letter := range strings.Split(order, "") {
-				a := agent(t, f, letter)
-				gone := a.Gone()
-				require.NoError(t, a.Signal(syscall.SIGTERM))
-				<-gone
-				require.NoError(t, a.ExitError())
-				least := token
-				if letter != goose { // a duck's stop changes no goose
-					least--
+			for _, build := range []string{now, old} {
+				require.NoError(t, os.Remove(program))
+				require.NoError(t, os.Symlink(build, program))
+				for _, letter := range strings.Split(order, "") {
+					a := agent(t, f, letter)
+					gone := a.Gone()
+					require.NoError(t, a.Signal(syscall.SIGTERM))
+					<-gone
+					require.NoError(t, a.ExitError())
+					least := token
+					if letter != goose { // a duck's stop changes no goose
+						least--
+					}
+					_, token = gooseOf(t, f, least)
+					require.NoError(t, f.Start(letter))
+					var again uint64
+					goose, again = calm(least)
+					require.GreaterOrEqual(t, again, token)
+					token = again
 				}
-				_, token = gooseOf(t, f, least)
-				require.NoError(t, f.Start(letter))
-				var again uint64
-				goose, again = calm(least)
-				require.GreaterOrEqual(t, again, token)
-				token = again
 			}
 		})
 	}
