@@ -15,7 +15,7 @@ import (
 // TestProcessesOfTheReadmesScreen holds the README's picture against what top shows of a flock whose goose was killed: the
 // same words at the same places, whatever the names and numbers. `make screen` takes it anew.
 func TestProcessesOfTheReadmesScreen(t *testing.T) {
-	const begin, end, width, height = "<!-- screen -->\n```\n", "```\n<!-- end -->", 100, 18
+	const begin, end, width, height = "```screen\n", "```\n", 100, 15
 	dir := shortDir(t)
 	driver := startConsole(t, width, height, nil, binary(t), "flock", "--dir", dir)
 	head := regexp.MustCompile(`^ ([a-e]) is the goose  for (\d+)s`)

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shownBy names the tests that show each row of the tables "what happens" in the handbook of
-// the commands, and "what fails" in the README, by the row's first cell.
+// shownBy names the tests that show each row of the tables "what happens" in the handbook, by the row's first cell.
+// The README's table "what fails" names them itself.
 var shownBy = map[string][]string{
 	"the lease is not renewed (the agent is dead, stopped or cut off; its socket is gone)": {
 		"TestAllIsGoneBeforeTheLeaseCanEnd", "TestNoTwoCommandsAreAliveAtOnce", "TestKillComesWhenTheLeaseSaysThoughStopIsBusy",
@@ -47,44 +47,48 @@ var shownBy = map[string][]string{
 	"the machine sleeps, or its virtual machine is paused, and wakes later": {"TestTheBootClockJudgesTheLease", "TestOneHostHasTheVirtualAddress"},
 	"keepalived: the process is killed or hangs, or both sides are cut off": {"TestKeepalivedThatIsKilledLeavesItsAddress"},
 	"vip-manager: the process is killed or hangs":                           {"TestVIPManagerThatIsKilledLeavesItsAddress"},
-
-	"nothing (a planned change)":            {"TestNoTwoCommandsAreAliveAtOnce", "TestOneHostHasTheVirtualAddress"},
-	"the agent, its machine or its network": {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestNoTwoCommandsAreAliveAtOnce", "TestOneHostHasTheVirtualAddress"},
-	"`run` or `vip` is killed or hangs":     {"TestAllIsGoneBeforeTheLeaseCanEnd", "TestOneHostHasTheVirtualAddress"},
-	"its guard is killed, too":              {"TestKilledRunAndGuardLeaveNothing", "TestOneHostHasTheVirtualAddress"},
-	"all of them and the agent hang": {
-		"TestRule18LowerTokensAreRefusedAndEqualOnesPass", "TestOneHostHasTheVirtualAddress", "TestTheKernelRemovesWhatNoLeaseRenews",
-	},
 }
 
 func TestEveryRowOfWhatHappensHasATest(t *testing.T) {
-	handbook, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	readme, err := os.ReadFile("../../../README.md")
-	require.NoError(t, err)
-	text := string(handbook) + string(readme)
-	rows, inTable := map[string]bool{}, false
-	for line := range strings.Lines(text) {
-		cells := strings.Split(line, "|")
-		switch {
-		case len(cells) < 3:
-			inTable = false
-		case strings.TrimSpace(cells[1]) == "what happens" || strings.TrimSpace(cells[1]) == "what fails":
-			inTable = true
-		case inTable && !strings.HasPrefix(cells[1], "---"):
-			rows[strings.TrimSpace(cells[1])] = true
-		}
-	}
 	tests := testNames(t, ".", "../../../agent", "../../../netem/lab")
-	for row := range rows {
+	handbook := rowsOf(t, "../README.md", "what happens")
+	for row := range handbook {
 		require.NotEmpty(t, shownBy[row], "no test is named for the row %q", row)
 	}
 	for row, names := range shownBy {
-		require.True(t, rows[row], "no table has the row %q", row)
+		require.Contains(t, handbook, row, "no table has this row")
 		for _, name := range names {
 			require.True(t, tests[name], "row %q names %s, which is no test", row, name)
 		}
 	}
+	for row, line := range rowsOf(t, "../../../README.md", "what fails") {
+		names := regexp.MustCompile(`Test\w+`).FindAllString(line, -1)
+		require.NotEmpty(t, names, "the row %q names no test", row)
+		for _, name := range names {
+			require.True(t, tests[name], "row %q names %s, which is no test", row, name)
+		}
+	}
+}
+
+// rowsOf returns the rows of the tables of a text whose first column is called so, by their first cell.
+func rowsOf(t *testing.T, path, first string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	rows, inTable := map[string]string{}, false
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		switch {
+		case len(cells) < 3:
+			inTable = false
+		case strings.TrimSpace(cells[1]) == first:
+			inTable = true
+		case inTable && !strings.HasPrefix(cells[1], "---"):
+			rows[strings.TrimSpace(cells[1])] = line
+		}
+	}
+	require.NotEmpty(t, rows, "%s has no table %q", path, first)
+	return rows
 }
 
 // testNames gives the tests in and below some folders.
