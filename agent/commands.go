@@ -30,9 +30,9 @@ func newBackend(a *Agent) backend { return backend{electionBackend{a.byDefault()
 
 var _ api.Backend = backend{}
 
-// Clinic returns the part of the API that doctor.go and keys.go implement.
-func (b backend) Clinic() api.Clinic    { return b.Agent }
-func (b backend) Metrics() http.Handler { return b.metrics }
+// FlockCommands returns the part of the API that doctor.go and keys.go implement.
+func (b backend) FlockCommands() api.FlockCommands { return b.Agent }
+func (b backend) Metrics() http.Handler            { return b.metrics }
 
 func (b backend) Elections() []api.ElectionInfo {
 	s := b.Status()

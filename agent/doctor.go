@@ -11,7 +11,7 @@ import (
 	"duckduckgoose/agent/internal/doctor"
 )
 
-var _ api.Clinic = (*Agent)(nil)
+var _ api.FlockCommands = (*Agent)(nil)
 
 // Doctor examines the flock: every live agent measures its paths to the others for d
 // and reports. It takes d and some seconds, more if agents do not answer.

@@ -31,8 +31,8 @@ type Backend interface {
 	Healthy() error
 	// Faults is nil when this agent has no netem.
 	Faults() Faults
-	// Clinic asks all agents of the flock.
-	Clinic() Clinic
+	// FlockCommands asks all agents of the flock.
+	FlockCommands() FlockCommands
 	// Metrics serves Prometheus text.
 	Metrics() http.Handler
 }

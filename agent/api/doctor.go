@@ -131,8 +131,8 @@ const (
 	DoctorForMost = 20 * time.Second
 )
 
-// Clinic examines the flock and changes its keys, by asking all agents.
-type Clinic interface {
+// FlockCommands examines the flock and changes its keys, by asking all agents.
+type FlockCommands interface {
 	// Doctor measures for d.
 	Doctor(ctx context.Context, d time.Duration) (Doctor, error)
 	// Keys returns which agents have which keys.
@@ -156,5 +156,5 @@ func (h *handler) doctor(ctx context.Context, in DoctorRequest) (Doctor, error) 
 	if d < time.Second || d > DoctorForMost {
 		return Doctor{}, Input("field \"for\": %v: want 1s to %v", d, DoctorForMost)
 	}
-	return h.b.Clinic().Doctor(ctx, d)
+	return h.b.FlockCommands().Doctor(ctx, d)
 }

@@ -78,7 +78,7 @@ const keySize = 32
 var keyID = regexp.MustCompile(`^[0-9a-f]{8}$`)
 
 func (h *handler) keysList(w http.ResponseWriter, r *http.Request) error {
-	keys, err := h.b.Clinic().Keys(r.Context())
+	keys, err := h.b.FlockCommands().Keys(r.Context())
 	return reply(w, keys, err)
 }
 
@@ -87,21 +87,21 @@ func (h *handler) keyInstall(ctx context.Context, in KeyRequest) (Keys, error) {
 	if err != nil || len(key) != keySize || in.KeyID != "" {
 		return Keys{}, Input("field \"key\": want the base64 of %d bytes, and no other field", keySize)
 	}
-	return h.b.Clinic().InstallKey(ctx, key)
+	return h.b.FlockCommands().InstallKey(ctx, key)
 }
 
 func (h *handler) keyUse(ctx context.Context, in KeyRequest) (Keys, error) {
 	if err := in.checkID(); err != nil {
 		return Keys{}, err
 	}
-	return h.b.Clinic().UseKey(ctx, in.KeyID)
+	return h.b.FlockCommands().UseKey(ctx, in.KeyID)
 }
 
 func (h *handler) keyRemove(ctx context.Context, in KeyRequest) (Keys, error) {
 	if err := in.checkID(); err != nil {
 		return Keys{}, err
 	}
-	return h.b.Clinic().RemoveKey(ctx, in.KeyID)
+	return h.b.FlockCommands().RemoveKey(ctx, in.KeyID)
 }
 
 func (in *KeyRequest) checkID() error {

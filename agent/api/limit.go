@@ -31,9 +31,9 @@ const (
 type limitedListener struct {
 	net.Listener
 	quiet *quietlog.Log // logs why no connection can be accepted
-	mu    struct {      // guards what follows, and the fields of all guests
+	mu    struct {      // guards what follows, and the fields of all connections
 		sync.Mutex
-		open []*guest // those that changed longest ago first
+		open []*serverConn // those that changed longest ago first
 	}
 }
 
@@ -51,8 +51,8 @@ var (
 	strangers = &class{most: strangerConns}
 )
 
-// guest is an accepted connection.
-type guest struct {
+// serverConn is an accepted connection.
+type serverConn struct {
 	net.Conn
 	listener *limitedListener
 	peer     peer // of a unix socket
@@ -75,7 +75,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		return nil, err
 	}
-	g := &guest{Conn: c, listener: l}
+	g := &serverConn{Conn: c, listener: l}
 	if u, ok := c.(*net.UnixConn); ok {
 		g.peer = peerOf(u)
 		g.class, g.source = strangers, fmt.Sprint("user ", g.peer.uid)
@@ -100,7 +100,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 
 // surplus returns the connection to close in a class that has too many; nil: none. The
 // caller holds mu.
-func (l *limitedListener) surplus(of *class) (victim *guest) {
+func (l *limitedListener) surplus(of *class) (victim *serverConn) {
 	count, all, most := map[string]int{}, 0, 0
 	for _, g := range l.mu.open {
 		if g.class == of {
@@ -127,15 +127,15 @@ func (l *limitedListener) surplus(of *class) (victim *guest) {
 }
 
 // remove forgets a connection. The caller holds mu.
-func (l *limitedListener) remove(g *guest) {
+func (l *limitedListener) remove(g *serverConn) {
 	if !g.gone {
 		g.gone = true
-		l.mu.open = slices.DeleteFunc(l.mu.open, func(o *guest) bool { return o == g })
+		l.mu.open = slices.DeleteFunc(l.mu.open, func(o *serverConn) bool { return o == g })
 	}
 }
 
 // answers records whether a request is being answered.
-func (g *guest) answers(now bool) {
+func (g *serverConn) answers(now bool) {
 	l := g.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,32 +143,32 @@ func (g *guest) answers(now bool) {
 		return
 	}
 	g.answering = now
-	l.mu.open = append(slices.DeleteFunc(l.mu.open, func(o *guest) bool { return o == g }), g)
+	l.mu.open = append(slices.DeleteFunc(l.mu.open, func(o *serverConn) bool { return o == g }), g)
 }
 
 // answered is the server's ConnState: an answer is over when it is written.
 func answered(c net.Conn, state http.ConnState) {
-	if g, ok := c.(*guest); ok && state == http.StateIdle {
+	if g, ok := c.(*serverConn); ok && state == http.StateIdle {
 		g.answers(false)
 	}
 }
 
-func (g *guest) Close() error {
+func (g *serverConn) Close() error {
 	g.listener.mu.Lock()
 	g.listener.remove(g)
 	g.listener.mu.Unlock()
 	return g.Conn.Close()
 }
 
-type guestKey struct{}
+type serverConnKey struct{}
 
 // withGuest is the server's ConnContext.
 func withGuest(ctx context.Context, c net.Conn) context.Context {
-	g, ok := c.(*guest)
+	g, ok := c.(*serverConn)
 	if !ok {
 		return ctx
 	}
-	ctx = context.WithValue(ctx, guestKey{}, g)
+	ctx = context.WithValue(ctx, serverConnKey{}, g)
 	if g.peer.conn != nil {
 		ctx = context.WithValue(ctx, peerKey{}, g.peer)
 	}

@@ -157,7 +157,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.requests.Done()
-	if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+	if g, ok := r.Context().Value(serverConnKey{}).(*serverConn); ok {
 		g.answers(true)
 	}
 	w.Header().Set("Cache-Control", "no-store") // true at the moment of the answer only

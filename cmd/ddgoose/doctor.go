@@ -80,7 +80,7 @@ func printDoctor(out io.Writer, d *api.Doctor) error {
 	}
 	printDeaths(out, d)
 	printPaths(out, d)
-	return printPatients(out, d)
+	return printAgents(out, d)
 }
 
 func printDeaths(out io.Writer, d *api.Doctor) {
@@ -173,7 +173,7 @@ func cell(p *api.Path) string {
 	return cmp.Or(strings.Join(words, " "), "ok")
 }
 
-func printPatients(out io.Writer, d *api.Doctor) error {
+func printAgents(out io.Writer, d *api.Doctor) error {
 	var worst, unsure float64 // of the rates of two clocks
 	for _, c := range d.Clocks {
 		worst, unsure = max(worst, math.Abs(c.Faster)), max(unsure, c.Unsure)

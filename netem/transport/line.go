@@ -10,14 +10,14 @@ import (
 // line keeps the delayed datagrams of one direction. Guarded by Transport.mu.
 type line struct {
 	dir     netem.Direction
-	waiting netem.Queue[parcel]
+	waiting netem.Queue[delayed]
 	bytes   int           // of what waits
 	running bool          // a goroutine sends them; it ends when none is left
 	sending bool          // it is sending one
 	sooner  chan struct{} // signals that a new one is due before all others
 }
 
-type parcel struct {
+type delayed struct {
 	addr netip.AddrPort
 	b    []byte
 	cut  bool // meanwhile
@@ -43,7 +43,7 @@ func (l *line) isDue(now time.Duration) bool {
 	return l.sending || l.waiting.Len() > 0 && l.waiting.Next() <= now
 }
 
-func (l *line) push(due time.Duration, p parcel) {
+func (l *line) push(due time.Duration, p delayed) {
 	l.bytes += len(p.b)
 	first := l.waiting.Len() == 0 || due < l.waiting.Next()
 	l.waiting.Push(due, p)
@@ -85,12 +85,12 @@ func (t *Transport) run(l *line) {
 }
 
 // next removes the datagram that is due, or returns the time until one is.
-func (t *Transport) next(l *line) (p parcel, wait time.Duration, more bool) {
+func (t *Transport) next(l *line) (p delayed, wait time.Duration, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.sending = false
 	if t.closed {
-		l.waiting, l.bytes = netem.Queue[parcel]{}, 0
+		l.waiting, l.bytes = netem.Queue[delayed]{}, 0
 	}
 	if l.waiting.Len() == 0 {
 		l.running = false

@@ -182,7 +182,7 @@ func (t *Transport) sendAfter(l *line, now, delay time.Duration, b []byte, addr 
 		t.count.overflow++
 		return 0
 	}
-	l.push(now+delay, parcel{addr: addr, b: append([]byte(nil), b...)})
+	l.push(now+delay, delayed{addr: addr, b: append([]byte(nil), b...)})
 	if !l.running {
 		l.running = true
 		t.wg.Go(func() { t.run(l) })

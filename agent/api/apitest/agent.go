@@ -309,28 +309,28 @@ func (a *Agent) Diagnose(change func(*api.Doctor)) {
 	change(&a.mu.doctor)
 }
 
-// Clinic notes what it was asked, and answers with [Doctor] and [Keys].
-func (a *Agent) Clinic() api.Clinic { return clinic{a} }
+// FlockCommands notes what it was asked, and answers with [Doctor] and [Keys].
+func (a *Agent) FlockCommands() api.FlockCommands { return flockCommands{a} }
 
-type clinic struct{ a *Agent }
+type flockCommands struct{ a *Agent }
 
-func (c clinic) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
+func (c flockCommands) Doctor(ctx context.Context, d time.Duration) (api.Doctor, error) {
 	err := c.a.command(ctx, "doctor for %v", d)
 	return get(c.a, &c.a.mu.doctor), err
 }
 
-func (c clinic) Keys(ctx context.Context) (api.Keys, error) {
+func (c flockCommands) Keys(ctx context.Context) (api.Keys, error) {
 	return Keys(), c.a.command(ctx, "keys")
 }
 
-func (c clinic) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
+func (c flockCommands) InstallKey(ctx context.Context, key []byte) (api.Keys, error) {
 	return Keys(), c.a.command(ctx, "install key %x", key)
 }
 
-func (c clinic) UseKey(ctx context.Context, id string) (api.Keys, error) {
+func (c flockCommands) UseKey(ctx context.Context, id string) (api.Keys, error) {
 	return Keys(), c.a.command(ctx, "use key %s", id)
 }
 
-func (c clinic) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
+func (c flockCommands) RemoveKey(ctx context.Context, id string) (api.Keys, error) {
 	return Keys(), c.a.command(ctx, "remove key %s", id)
 }

@@ -90,7 +90,7 @@ func (e *Examiner) Examine(ctx context.Context, d time.Duration) (api.Doctor, er
 	case <-ctx.Done():
 		return api.Doctor{}, ctx.Err()
 	}
-	patient := doctor.Patient{Measured: d}
+	flock := doctor.Flock{Measured: d}
 	for _, reply := range r.Gossip.Gather(ctx, r.Live, checkupQuestion, same) {
 		p := doctor.Agent{ID: reply.ID.String(), Name: reply.Meta.Name, Addr: reply.Addr.String(), State: reply.State.String(), Via: reply.Via}
 		var report doctor.Report
@@ -100,17 +100,17 @@ func (e *Examiner) Examine(ctx context.Context, d time.Duration) (api.Doctor, er
 			p.Report = &report
 		}
 		if reply.ID == r.Self {
-			patient.Self = p.ID
+			flock.Self = p.ID
 		}
-		patient.Agents = append(patient.Agents, p)
+		flock.Agents = append(flock.Agents, p)
 	}
 	for _, p := range r.Absent {
-		patient.Agents = append(patient.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: p.AddrText(), State: p.State.String()})
+		flock.Agents = append(flock.Agents, doctor.Agent{ID: p.ID.String(), Name: p.Meta.Name, Addr: p.AddrText(), State: p.State.String()})
 	}
-	slices.SortFunc(patient.Agents, func(a, b doctor.Agent) int {
+	slices.SortFunc(flock.Agents, func(a, b doctor.Agent) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
-	return doctor.Examine(patient), nil
+	return doctor.Examine(flock), nil
 }
 
 // answerMeasure starts a measurement and returns before it ends.

@@ -11,7 +11,7 @@ import (
 
 // examination is one run of Examine.
 type examination struct {
-	*Patient
+	*Flock
 	byID   map[string]*Agent
 	alive  map[string]bool
 	all    map[pair]*direction
@@ -20,8 +20,8 @@ type examination struct {
 }
 
 // Examine judges a flock.
-func Examine(p Patient) api.Doctor {
-	e := &examination{Patient: &p, byID: map[string]*Agent{}, alive: map[string]bool{}, all: links(&p)}
+func Examine(p Flock) api.Doctor {
+	e := &examination{Flock: &p, byID: map[string]*Agent{}, alive: map[string]bool{}, all: links(&p)}
 	for i := range p.Agents {
 		a := &p.Agents[i]
 		e.byID[a.ID] = a

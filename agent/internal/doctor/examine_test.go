@@ -13,8 +13,8 @@ import (
 const allProbes = 1<<24 - 1
 
 // healthy returns a flock of n voters a, b, ... in good health, the first one the goose.
-func healthy(n int) Patient {
-	var p Patient
+func healthy(n int) Flock {
+	var p Flock
 	var c Config
 	for i := range n {
 		id := string(rune('a'+i)) + "0000000"
@@ -44,7 +44,7 @@ func healthy(n int) Patient {
 	return p
 }
 
-func (p *Patient) agent(name string) *Agent {
+func (p *Flock) agent(name string) *Agent {
 	for i := range p.Agents {
 		if p.Agents[i].Name == name {
 			return &p.Agents[i]
@@ -54,7 +54,7 @@ func (p *Patient) agent(name string) *Agent {
 }
 
 // lose makes so many of the probes from one to another vanish, and the answers with them.
-func (p *Patient) lose(from, to string, left uint64) {
+func (p *Flock) lose(from, to string, left uint64) {
 	a, b := p.agent(from), p.agent(to)
 	for i := range a.Report.Paths {
 		if path := &a.Report.Paths[i]; path.To == b.ID {
@@ -77,14 +77,14 @@ func (p *Patient) lose(from, to string, left uint64) {
 	}
 }
 
-func (p *Patient) kill(names ...string) {
+func (p *Flock) kill(names ...string) {
 	for _, name := range names {
 		a := p.agent(name)
 		a.State, a.Report = api.StateFailed, nil
 	}
 }
 
-func (p *Patient) silence(name string) {
+func (p *Flock) silence(name string) {
 	a := p.agent(name)
 	a.Report, a.Error = nil, "it does not answer"
 }
@@ -103,42 +103,42 @@ func TestTheHealthyAreHealthy(t *testing.T) {
 
 // sicknesses are each given to a healthy flock of five; the finding and the verdict follow.
 var sicknesses = map[string]struct {
-	give    func(p *Patient)
+	give    func(p *Flock)
 	verdict string
 	finding string
 	elect   string
 }{
-	"a dead voter": {func(p *Patient) { p.kill("e") }, api.VerdictTrouble, "voter e at 10.0.0.1:3825 does not answer; gossip counts it as failed", api.Yes},
-	"two dead":     {func(p *Patient) { p.kill("d", "e") }, api.VerdictTrouble, "nobody could be elected after the death of a, b or c", api.Yes},
-	"three dead":   {func(p *Patient) { p.kill("c", "d", "e") }, api.VerdictTrouble, "no goose can be elected: 2 of 5 voters are alive and 3 are needed; missing: c d e", api.No},
-	"one silent":   {func(p *Patient) { p.silence("e") }, api.VerdictCannotTell, "e at 10.0.0.1:3825 is alive, but does not report: it does not answer", api.Yes},
-	"three silent": {func(p *Patient) {
+	"a dead voter": {func(p *Flock) { p.kill("e") }, api.VerdictTrouble, "voter e at 10.0.0.1:3825 does not answer; gossip counts it as failed", api.Yes},
+	"two dead":     {func(p *Flock) { p.kill("d", "e") }, api.VerdictTrouble, "nobody could be elected after the death of a, b or c", api.Yes},
+	"three dead":   {func(p *Flock) { p.kill("c", "d", "e") }, api.VerdictTrouble, "no goose can be elected: 2 of 5 voters are alive and 3 are needed; missing: c d e", api.No},
+	"one silent":   {func(p *Flock) { p.silence("e") }, api.VerdictCannotTell, "e at 10.0.0.1:3825 is alive, but does not report: it does not answer", api.Yes},
+	"three silent": {func(p *Flock) {
 		for _, name := range []string{"c", "d", "e"} {
 			p.silence(name)
 		}
 	}, api.VerdictCannotTell, "whether a goose could be elected depends on agents that have not answered", api.Unknown},
-	"nobody can connect to it": {func(p *Patient) { p.silence("e"); p.agent("e").Unreached = true }, api.VerdictTrouble, "e at 10.0.0.1:3825 is alive, but does not answer questions of any agent", api.Yes},
-	"asked through another":    {func(p *Patient) { p.agent("e").Via = "b" }, api.VerdictTrouble, "e could not be asked directly, only through b", api.Yes},
-	"only witnesses": {func(p *Patient) {
+	"nobody can connect to it": {func(p *Flock) { p.silence("e"); p.agent("e").Unreached = true }, api.VerdictTrouble, "e at 10.0.0.1:3825 is alive, but does not answer questions of any agent", api.Yes},
+	"asked through another":    {func(p *Flock) { p.agent("e").Via = "b" }, api.VerdictTrouble, "e could not be asked directly, only through b", api.Yes},
+	"only witnesses": {func(p *Flock) {
 		for i := range p.Agents {
 			for j := range p.Agents[i].Report.Config.Voters {
 				p.Agents[i].Report.Config.Voters[j].Priority = 0
 			}
 		}
 	}, api.VerdictTrouble, "no goose can be elected: all live voters have priority 0: a b c d e", api.No},
-	"one heir": {func(p *Patient) {
+	"one heir": {func(p *Flock) {
 		for i := range p.Agents {
 			for j := range p.Agents[i].Report.Config.Voters {
 				p.Agents[i].Report.Config.Voters[j].Priority = uint8(1 - min(j, 1))
 			}
 		}
 	}, api.VerdictTrouble, "only one voter has a priority above 0", api.Yes},
-	"UDP blocked": {func(p *Patient) { p.lose("a", "b", 0) }, api.VerdictTrouble, "nothing passes by UDP from a to b, while TCP does", api.Yes},
-	"one-way cut": {func(p *Patient) {
+	"UDP blocked": {func(p *Flock) { p.lose("a", "b", 0) }, api.VerdictTrouble, "nothing passes by UDP from a to b, while TCP does", api.Yes},
+	"one-way cut": {func(p *Flock) {
 		p.lose("a", "b", 0)
 		p.agent("a").Report.Streams["b0000000"] = api.StreamFailed
 	}, api.VerdictTrouble, "nothing passes from a to b, while the way back is open", api.Yes},
-	"no one-way paths out of a star": {func(p *Patient) {
+	"no one-way paths out of a star": {func(p *Flock) {
 		for _, from := range "abcde" {
 			for _, to := range "abcde" {
 				if from != to && from != 'a' && to != 'a' {
@@ -147,7 +147,7 @@ var sicknesses = map[string]struct {
 			}
 		}
 	}, api.VerdictTrouble, "nobody could be elected after the death of a", api.Yes},
-	"all paths one-way": {func(p *Patient) {
+	"all paths one-way": {func(p *Flock) {
 		for _, from := range "abcde" {
 			for _, to := range "abcde" {
 				if from < to {
@@ -156,36 +156,36 @@ var sicknesses = map[string]struct {
 			}
 		}
 	}, api.VerdictTrouble, "no live voter with a priority above 0 talks both ways with a majority (3 of 5)", api.No},
-	"loss":      {func(p *Patient) { p.lose("a", "b", allProbes>>6) }, api.VerdictTrouble, "25% of the datagrams from a to b are lost", api.Yes},
-	"some loss": {func(p *Patient) { p.lose("a", "b", allProbes<<1&allProbes) }, api.VerdictHealthy, "4% of the datagrams from a to b are lost", api.Yes},
-	"MTU":       {func(p *Patient) { p.lose("a", "b", allProbes&^(1<<4)) }, api.VerdictTrouble, "datagrams of 1150 bytes from a to b are lost, small ones pass", api.Yes},
-	"small MTU": {func(p *Patient) { p.agent("a").Report.Streams["b0000000"] = api.StreamSmall }, api.VerdictHealthy, "packets of full size from a to b are lost, and nothing tells the sender", api.Yes},
-	"no TCP":    {func(p *Patient) { p.agent("a").Report.Streams["b0000000"] = api.StreamFailed }, api.VerdictTrouble, "UDP passes from a to b, but no TCP connection can be made", api.Yes},
-	"far away":  {func(p *Patient) { p.agent("a").Report.Paths[0].RTT = 200 * time.Millisecond }, api.VerdictTrouble, "a round trip from a to b takes 200ms, a lease is 500ms", api.Yes},
-	"fast clock": {func(p *Patient) {
+	"loss":      {func(p *Flock) { p.lose("a", "b", allProbes>>6) }, api.VerdictTrouble, "25% of the datagrams from a to b are lost", api.Yes},
+	"some loss": {func(p *Flock) { p.lose("a", "b", allProbes<<1&allProbes) }, api.VerdictHealthy, "4% of the datagrams from a to b are lost", api.Yes},
+	"MTU":       {func(p *Flock) { p.lose("a", "b", allProbes&^(1<<4)) }, api.VerdictTrouble, "datagrams of 1150 bytes from a to b are lost, small ones pass", api.Yes},
+	"small MTU": {func(p *Flock) { p.agent("a").Report.Streams["b0000000"] = api.StreamSmall }, api.VerdictHealthy, "packets of full size from a to b are lost, and nothing tells the sender", api.Yes},
+	"no TCP":    {func(p *Flock) { p.agent("a").Report.Streams["b0000000"] = api.StreamFailed }, api.VerdictTrouble, "UDP passes from a to b, but no TCP connection can be made", api.Yes},
+	"far away":  {func(p *Flock) { p.agent("a").Report.Paths[0].RTT = 200 * time.Millisecond }, api.VerdictTrouble, "a round trip from a to b takes 200ms, a lease is 500ms", api.Yes},
+	"fast clock": {func(p *Flock) {
 		p.agent("a").Report.Paths[0].Clock = &Clock{Faster: -0.05, Unsure: 0.0001}
 	}, api.VerdictTrouble, "the clock of b runs 5.00% slower than that of a (measured to 0.01%)", api.Yes},
-	"unsure clock": {func(p *Patient) {
+	"unsure clock": {func(p *Flock) {
 		p.agent("a").Report.Paths[0].Clock = &Clock{Faster: 0.03, Unsure: 0.04}
 		p.agent("b").Report.Paths[0].Clock = nil
 	}, api.VerdictHealthy, "clock rates were measured to 4.0% only", api.Yes},
-	"timings":     {func(p *Patient) { p.agent("d").Report.Lease *= 3 }, api.VerdictTrouble, "agents have different timings (heartbeat / lease): 50ms / 500ms at a b c e; 50ms / 1.5s at d", api.Yes},
-	"versions":    {func(p *Patient) { p.agent("d").Report.Version = "2" }, api.VerdictHealthy, "agents are of different versions: 1 at a b c e; 2 at d", api.Yes},
-	"voters":      {func(p *Patient) { p.agent("d").Report.Voters = 3 }, api.VerdictHealthy, "agents want different numbers of voters (5, 3)", api.Yes},
-	"two geese":   {func(p *Patient) { p.agent("d").Report.Goose = "d0000000" }, api.VerdictTrouble, "agents name different geese: a at a b c e; d at d", api.Yes},
-	"no key":      {func(p *Patient) { p.agent("d").Report.Keys = nil }, api.VerdictTrouble, "d listens beyond this machine without a key", api.Yes},
-	"other key":   {func(p *Patient) { p.agent("d").Report.Keys = []string{"3f000000", "9c0a41f2"} }, api.VerdictTrouble, "d seals with key 3f000000, which a, b, c and e cannot open", api.Yes},
-	"loopback":    {func(p *Patient) { p.agent("d").Report.Loopback = true }, api.VerdictTrouble, "d listens on loopback: agents on other machines cannot reach it", api.Yes},
-	"one machine": {func(p *Patient) { p.agent("b").Report.Boot = "boot-a"; p.agent("c").Report.Boot = "boot-a" }, api.VerdictTrouble, "voters a, b and c run on one machine (a.example)", api.Yes},
-	"few files":   {func(p *Patient) { p.agent("d").Report.Files = 256 }, api.VerdictTrouble, "d may open 256 files only", api.Yes},
-	"netem":       {func(p *Patient) { p.agent("d").Report.Netem = "*: loss 1%" }, api.VerdictTrouble, "fault rules are in force at d: *: loss 1%", api.Yes},
-	"just begun":  {func(p *Patient) { p.agent("d").Report.Waits = 400 * time.Millisecond }, api.VerdictHealthy, "d has just started: for 400ms more it votes for nobody", api.Yes},
-	"no flock": {func(p *Patient) {
+	"timings":     {func(p *Flock) { p.agent("d").Report.Lease *= 3 }, api.VerdictTrouble, "agents have different timings (heartbeat / lease): 50ms / 500ms at a b c e; 50ms / 1.5s at d", api.Yes},
+	"versions":    {func(p *Flock) { p.agent("d").Report.Version = "2" }, api.VerdictHealthy, "agents are of different versions: 1 at a b c e; 2 at d", api.Yes},
+	"voters":      {func(p *Flock) { p.agent("d").Report.Voters = 3 }, api.VerdictHealthy, "agents want different numbers of voters (5, 3)", api.Yes},
+	"two geese":   {func(p *Flock) { p.agent("d").Report.Goose = "d0000000" }, api.VerdictTrouble, "agents name different geese: a at a b c e; d at d", api.Yes},
+	"no key":      {func(p *Flock) { p.agent("d").Report.Keys = nil }, api.VerdictTrouble, "d listens beyond this machine without a key", api.Yes},
+	"other key":   {func(p *Flock) { p.agent("d").Report.Keys = []string{"3f000000", "9c0a41f2"} }, api.VerdictTrouble, "d seals with key 3f000000, which a, b, c and e cannot open", api.Yes},
+	"loopback":    {func(p *Flock) { p.agent("d").Report.Loopback = true }, api.VerdictTrouble, "d listens on loopback: agents on other machines cannot reach it", api.Yes},
+	"one machine": {func(p *Flock) { p.agent("b").Report.Boot = "boot-a"; p.agent("c").Report.Boot = "boot-a" }, api.VerdictTrouble, "voters a, b and c run on one machine (a.example)", api.Yes},
+	"few files":   {func(p *Flock) { p.agent("d").Report.Files = 256 }, api.VerdictTrouble, "d may open 256 files only", api.Yes},
+	"netem":       {func(p *Flock) { p.agent("d").Report.Netem = "*: loss 1%" }, api.VerdictTrouble, "fault rules are in force at d: *: loss 1%", api.Yes},
+	"just begun":  {func(p *Flock) { p.agent("d").Report.Waits = 400 * time.Millisecond }, api.VerdictHealthy, "d has just started: for 400ms more it votes for nobody", api.Yes},
+	"no flock": {func(p *Flock) {
 		for i := range p.Agents {
 			p.Agents[i].Report.Config, p.Agents[i].Report.Goose = Config{}, ""
 		}
 	}, api.VerdictCannotTell, "no flock is founded yet", api.Unknown},
-	"no goose": {func(p *Patient) {
+	"no goose": {func(p *Flock) {
 		for i := range p.Agents {
 			p.Agents[i].Report.Goose = ""
 		}
@@ -286,5 +286,5 @@ func TestWhateverIsToldIsJudged(t *testing.T) {
 	r.Streams = map[string]string{"": "{from}", p.Agents[0].ID: "%s%n"}
 	r.Netem = "{to} %d"
 	require.Equal(t, api.VerdictTrouble, Examine(p).Verdict)
-	require.Equal(t, api.VerdictCannotTell, Examine(Patient{}).Verdict)
+	require.Equal(t, api.VerdictCannotTell, Examine(Flock{}).Verdict)
 }

@@ -58,7 +58,7 @@ type pair struct{ from, to string }
 
 // links returns every direction between live agents. It takes the receiver's own
 // counts; if that agent did not report, the answers that it sent to probes.
-func links(p *Patient) map[pair]*direction {
+func links(p *Flock) map[pair]*direction {
 	all := map[pair]*direction{}
 	for _, a := range p.Agents {
 		for _, b := range p.Agents {

@@ -1,8 +1,8 @@
 // Package doctor judges the health of a flock by the reports of its agents. It
 // does no I/O, and no agent acts on its findings.
 //
-//	patient.Agents = append(patient.Agents, doctor.Agent{ID: id, Report: report, ...})
-//	found := doctor.Examine(patient)
+//	flock.Agents = append(flock.Agents, doctor.Agent{ID: id, Report: report, ...})
+//	found := doctor.Examine(flock)
 package doctor
 
 import (
@@ -82,8 +82,8 @@ type Agent struct {
 	Unreached      bool    // the question could not be sent to it
 }
 
-// Patient is a flock to be examined.
-type Patient struct {
+// Flock is a flock to be examined.
+type Flock struct {
 	Self     string  // the id of the agent that asks
 	Agents   []Agent // by name, this one included
 	Measured time.Duration

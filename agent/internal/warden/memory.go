@@ -116,15 +116,15 @@ func parseLetters(b []byte) (letters []kept, err error) {
 // holder is a slot of the list.
 type holder struct{ election, proof uint64 }
 
-// testament is what the memory says at the agent's death.
-type testament struct {
+// lastWill is what the memory says at the agent's death.
+type lastWill struct {
 	letters []kept
 	holders []holder
 	wait    int64 // nanoseconds
 }
 
 // parse reads the whole memory. Nothing is to be sent if there are no letters.
-func parse(mem []byte) (t testament, err error) {
+func parse(mem []byte) (t lastWill, err error) {
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(mem[at:]) }
 	if len(mem) != size || word(magicAt) != magic || word(activeAt) > 2 {
 		return t, errDamaged
@@ -149,7 +149,7 @@ func parse(mem []byte) (t testament, err error) {
 }
 
 // ready takes the letters of elections whose holders are all gone out of t.
-func (t *testament) ready(gone map[uint64]bool) (letters []kept) {
+func (t *lastWill) ready(gone map[uint64]bool) (letters []kept) {
 	waits := map[uint64]bool{}
 	for _, h := range t.holders {
 		if !gone[h.proof] {
@@ -169,7 +169,7 @@ func (t *testament) ready(gone map[uint64]bool) (letters []kept) {
 }
 
 // hopeless drops the letters that wait for holders that can give no proof.
-func (t *testament) hopeless() {
+func (t *lastWill) hopeless() {
 	never := map[uint64]bool{}
 	for _, h := range t.holders {
 		if h.proof == NoProof {

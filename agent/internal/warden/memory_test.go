@@ -60,7 +60,7 @@ func FuzzParse(f *testing.F) {
 // Each election waits for its own holders, and one that can give no proof is waited for in vain.
 func TestAnElectionWaitsForItsOwnHolders(t *testing.T) {
 	one := func(election uint64) kept { return kept{election: election} }
-	will := testament{letters: []kept{one(1), one(2), one(3)}, holders: []holder{{1, 77}, {1, 78}, {2, 79}, {3, NoProof}}}
+	will := lastWill{letters: []kept{one(1), one(2), one(3)}, holders: []holder{{1, 77}, {1, 78}, {2, 79}, {3, NoProof}}}
 	will.hopeless()
 	require.Equal(t, []kept{one(1), one(2)}, will.letters)
 	gone := map[uint64]bool{77: true, 79: true}

@@ -86,7 +86,7 @@ func (w *warden) hear() {
 }
 
 // send sends the letters of each election once its holders are gone, while that may take.
-func (w *warden) send(t testament) {
+func (w *warden) send(t lastWill) {
 	t.hopeless()
 	until := time.Now().Add(time.Duration(t.wait))
 	var sent []kept

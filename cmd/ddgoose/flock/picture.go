@@ -14,8 +14,8 @@ import (
 	"duckduckgoose/cmd/ddgoose/top"
 )
 
-// gallery makes pictures of a flock. Only one goroutine may use it.
-type gallery struct {
+// pictures makes pictures of a flock. Only one goroutine may use it.
+type pictures struct {
 	f     *Flock
 	m     *Monitor
 	pulse *monitor.Pulse
@@ -26,34 +26,34 @@ type gallery struct {
 // oddAfter is how long an agent may take to show new rules.
 const oddAfter = time.Second
 
-func newGallery(f *Flock, m *Monitor) *gallery {
-	return &gallery{f: f, m: m, pulse: monitor.NewPulse(m), odd: map[string]time.Time{}}
+func newPictures(f *Flock, m *Monitor) *pictures {
+	return &pictures{f: f, m: m, pulse: monitor.NewPulse(m), odd: map[string]time.Time{}}
 }
 
 // follow asks agents for what a watch does not report, until the monitor is closed.
-func (g *gallery) follow() {
+func (g *pictures) follow() {
 	g.m.Go(g.pulse.Follow)
 	g.m.Go(func(ctx context.Context) { g.views.Follow(ctx, g.pulse, "") })
 }
 
 // Take returns the flock as it is now, and a channel that is closed when it
 // changes.
-func (g *gallery) Take() (top.Picture, <-chan struct{}) {
+func (g *pictures) Take() (top.Picture, <-chan struct{}) {
 	var up map[string]api.Status
 	changed := g.m.Look(func(latest map[string]api.Status) { up = maps.Clone(latest) })
 	p := top.Picture{At: time.Now(), Title: fmt.Sprintf("a flock of %d in %s", len(g.f.names), g.f.opts.Dir), Faults: g.f.Faults()}
 	for _, name := range g.f.names {
 		s, ok := up[name]
-		p.Agents = append(p.Agents, g.portrait(g.f.agents[name], s, ok))
+		p.Agents = append(p.Agents, g.pictureOf(g.f.agents[name], s, ok))
 	}
 	p.See(g.views.Now())
 	return p, changed
 }
 
 // Client talks to an agent.
-func (g *gallery) Client(name string) *client.Client { return g.m.Client(name) }
+func (g *pictures) Client(name string) *client.Client { return g.m.Client(name) }
 
-func (g *gallery) portrait(a *Agent, s api.Status, up bool) top.Agent {
+func (g *pictures) pictureOf(a *Agent, s api.Status, up bool) top.Agent {
 	p := top.Agent{Name: a.Name, State: top.StateUp, Local: true, Status: s, Log: a.Log}
 	a.mu.Lock()
 	runs, killed, born, ended := a.proc != nil, a.killed || a.held, a.born, a.ended
@@ -85,7 +85,7 @@ func (g *gallery) portrait(a *Agent, s api.Status, up bool) top.Agent {
 }
 
 // note returns the rules of this agent alone, or its first warning.
-func (g *gallery) note(p *top.Agent) string {
+func (g *pictures) note(p *top.Agent) string {
 	rules := p.Status.Netem
 	if rules == g.f.Rules(p.Name) {
 		delete(g.odd, p.Name)

@@ -68,7 +68,7 @@ func Run(ctx context.Context, opts RunOptions) error {
 			m.Go(func(ctx context.Context) { f.lives(ctx, name, opts.Lifetime) })
 		}
 	}
-	g := newGallery(f, m)
+	g := newPictures(f, m)
 	if top.IsTerminal(opts.Out) {
 		g.follow()
 		err = opts.showScreen(ctx, g)
@@ -90,7 +90,7 @@ func hopeless(p *top.Picture) error {
 }
 
 // showScreen shows the live screen until somebody quits it, or ctx ends.
-func (o *RunOptions) showScreen(ctx context.Context, g *gallery) error {
+func (o *RunOptions) showScreen(ctx context.Context, g *pictures) error {
 	return top.Run(ctx, top.Options{
 		Source: g, Colour: o.Colour, Ends: "stop all", Hints: o.hints, Over: hopeless, Status: o.Status, Why: o.Why, Actions: Actions(o.Dir),
 	})
@@ -98,7 +98,7 @@ func (o *RunOptions) showScreen(ctx context.Context, g *gallery) error {
 
 // showLines writes a line for each change until ctx ends, and hints once there is a
 // goose.
-func (o *RunOptions) showLines(ctx context.Context, g *gallery) error {
+func (o *RunOptions) showLines(ctx context.Context, g *pictures) error {
 	n := &top.News{}
 	hinted := false
 	for {

@@ -39,11 +39,11 @@ type model struct {
 
 // scene is the flock as it is shown.
 type scene struct {
-	picture Picture
-	history history
-	trails  trails
-	recent  []string  // the latest lines of news, oldest first
-	noted   time.Time // when an agent last had a note
+	picture    Picture
+	history    history
+	roundTrips roundTrips
+	recent     []string  // the latest lines of news, oldest first
+	noted      time.Time // when an agent last had a note
 }
 
 // recentKept bounds the lines of news.
@@ -58,7 +58,7 @@ func (m *model) see(p Picture) (urgent bool) {
 	for _, text := range m.news.Tell(p) {
 		m.tell(p.At, text)
 	}
-	m.now.trails = m.now.trails.add(&p)
+	m.now.roundTrips = m.now.roundTrips.add(&p)
 	m.now.picture = p
 	if slices.ContainsFunc(p.Agents, func(a Agent) bool { return a.Note != "" }) {
 		m.now.noted = p.At

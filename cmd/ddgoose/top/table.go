@@ -81,7 +81,7 @@ const wide = 120
 // lastMinute draws an agent's round trips in a wide window.
 func lastMinute(m *model, a *Agent, _ Goose) string {
 	s := m.shown()
-	t := s.trails[a.Name]
+	t := s.roundTrips[a.Name]
 	if m.steady.width < wide || !t.measured() {
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTrailHasTheLongestOfEachSecond(t *testing.T) {
-	var tr trail
+	var tr sparkline
 	require.False(t, tr.measured())
 	at := func(s float64) time.Time { return noon.Add(time.Duration(s * float64(time.Second))) }
 	tr.add(at(0), 5*time.Millisecond)
@@ -32,7 +32,7 @@ func TestTrailHasTheLongestOfEachSecond(t *testing.T) {
 func TestTrailsAreOfThePicturesAgents(t *testing.T) {
 	d := time.Millisecond
 	p := Picture{At: noon, From: "a", Agents: []Agent{{Name: "a"}, {Name: "b", RTT: &d}, {Name: "c"}}}
-	all := trails{}.add(&p)
+	all := roundTrips{}.add(&p)
 	draw := func(name string) string {
 		tr := all[name]
 		return tr.draw(noon, 60, &asciiGlyphs)[58:]

@@ -12,7 +12,7 @@ import (
 	"duckduckgoose/agent/api/apitest"
 )
 
-func TestClinicIsForTheSocketOnly(t *testing.T) {
+func TestFlockCommandsAreForTheSocketOnly(t *testing.T) {
 	for _, c := range []struct{ method, path string }{
 		{"POST", "/v1/doctor"}, {"GET", "/v1/keys"}, {"POST", "/v1/keys/install"}, {"POST", "/v1/keys/use"}, {"POST", "/v1/keys/remove"},
 	} {

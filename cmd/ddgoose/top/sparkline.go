@@ -6,44 +6,44 @@ import (
 	"time"
 )
 
-// trailSeconds is how many seconds of round trips are kept.
-const trailSeconds = 60
+// sparklineSeconds is how many seconds of round trips are kept.
+const sparklineSeconds = 60
 
-// trail keeps an agent's round trips: the longest of each second.
-type trail struct {
+// sparkline keeps an agent's round trips: the longest of each second.
+type sparkline struct {
 	newest int64 // a Unix second
-	rtt    [trailSeconds]time.Duration
+	rtt    [sparklineSeconds]time.Duration
 }
 
 // unmeasured is a second without a round trip; 0 is a second without a picture.
 const unmeasured = time.Duration(-1)
 
 // add records a round trip, or unmeasured, at a moment that is later than all before.
-func (t *trail) add(at time.Time, d time.Duration) {
+func (t *sparkline) add(at time.Time, d time.Duration) {
 	second := at.Unix()
-	for t.newest = max(t.newest, second-trailSeconds); t.newest < second; {
+	for t.newest = max(t.newest, second-sparklineSeconds); t.newest < second; {
 		t.newest++
-		t.rtt[t.newest%trailSeconds] = 0
+		t.rtt[t.newest%sparklineSeconds] = 0
 	}
-	if now := &t.rtt[second%trailSeconds]; *now == 0 || d > *now {
+	if now := &t.rtt[second%sparklineSeconds]; *now == 0 || d > *now {
 		*now = d
 	}
 }
 
 // measured reports whether any round trip is known.
-func (t *trail) measured() bool { return slices.Max(t.rtt[:]) > 0 }
+func (t *sparkline) measured() bool { return slices.Max(t.rtt[:]) > 0 }
 
 // draw returns width signs up to a moment, each for the longest round trip of its seconds.
 // Each sign keeps its seconds until all signs move by one.
-func (t *trail) draw(at time.Time, width int, g *glyphs) string {
-	step := int64(max(1, trailSeconds/width))
+func (t *sparkline) draw(at time.Time, width int, g *glyphs) string {
+	step := int64(max(1, sparklineSeconds/width))
 	from := (at.Unix()/step + 1 - int64(width)) * step
 	var b strings.Builder
 	for range width {
 		longest := time.Duration(0)
 		for s := from; s < from+step; s++ {
-			if s > t.newest-trailSeconds && s <= t.newest {
-				if d := t.rtt[s%trailSeconds]; d > longest || d != 0 && longest == 0 {
+			if s > t.newest-sparklineSeconds && s <= t.newest {
+				if d := t.rtt[s%sparklineSeconds]; d > longest || d != 0 && longest == 0 {
 					longest = d
 				}
 			}
@@ -76,12 +76,12 @@ func rung(d time.Duration) int {
 	return i
 }
 
-// trails are the trails of all agents, by name.
-type trails map[string]trail
+// roundTrips are the roundTrips of all agents, by name.
+type roundTrips map[string]sparkline
 
 // add records the round trips of a picture, and drops agents that are not in it.
-func (all trails) add(p *Picture) trails {
-	next := make(trails, len(p.Agents)) // what a paused screen shows stays as it is
+func (all roundTrips) add(p *Picture) roundTrips {
+	next := make(roundTrips, len(p.Agents)) // what a paused screen shows stays as it is
 	for i := range p.Agents {
 		a := &p.Agents[i]
 		t := all[a.Name]
