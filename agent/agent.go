@@ -136,7 +136,7 @@ func (a *Agent) Close() error { return a.disk.Close() }
 // called once. The end of ctx is a SIGTERM: Run stops the work for the goose, hands
 // over and closes everything, which takes at most Config.Grace and a few leases. It
 // returns nil after a leave or the end of ctx. No goroutine of the agent outlives
-// Run, but for a probe of memberlist's, for up to a second and without a socket.
+// Run, except a probe of memberlist's, for up to a second and without a socket.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
 		return errors.New("run agent: Run was called before: make a new Agent")
@@ -154,7 +154,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer servers.close()
-	defer endWarden() // while all that it knows of is there
+	defer endWarden() // before the connections of holders end
 	defer a.lookAfter(servers)()
 	defer a.check()()
 	defer a.keepHistory()()

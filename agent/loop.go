@@ -49,7 +49,7 @@ func (l *life) loop(ctx context.Context) error {
 			}
 		case run := <-l.commands:
 			select {
-			case <-l.gossip.Updates(): // whoever gives the command may have seen it in the list of members
+			case <-l.gossip.Updates(): // the sender of the next command may have seen the change in the list of members
 				l.membersChanged()
 			default:
 			}

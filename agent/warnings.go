@@ -130,7 +130,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("leases are measured by a clock that stops while the machine sleeps: %s", boottime.Name)
 	}
 	if w := l.warden; w != nil && w.Problem() != "" {
-		warn("no last will while the warden does not run: a failover takes a lease: %s", w.Problem())
+		warn("the warden does not run: if this agent dies, the others wait until its lease ends: %s", w.Problem())
 	}
 	if err := l.disk.PeersErr(); err != nil {
 		warn("last known addresses: %v", err)

@@ -100,7 +100,7 @@ func (l *life) facts(at *local, now time.Duration) why.Facts {
 		f.Gooseless = now - at.succession.seenAt
 	}
 	s := why.Source{Member: l.member, Part: l.member.Named(at.name), Self: l.id, Addr: l.port.Advertised(), Peers: l.peers(), NameOf: l.nameOf}
-	if at.succession.goose == l.main.succession.goose { // of another goose they may be heard
+	if at.succession.goose == l.main.succession.goose { // another goose may hear those voters
 		s.Silent = l.warnings.silent
 	}
 	s.Gather(&f, now)
@@ -111,7 +111,7 @@ func (l *life) facts(at *local, now time.Duration) why.Facts {
 func (a *Agent) answerWhy(ctx context.Context, _ election.ID, question json.RawMessage) (any, error) {
 	var asked why.Asked
 	if err := json.Unmarshal(question, &asked); err != nil {
-		return nil, fmt.Errorf("read of which election to tell: %w", err)
+		return nil, fmt.Errorf("read the question: %w", err)
 	}
 	e, err := a.Election(asked.Election)
 	if err != nil {
@@ -122,7 +122,7 @@ func (a *Agent) answerWhy(ctx context.Context, _ election.ID, question json.RawM
 		return f.Told(), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("tell what was promised: %w", err)
+		return nil, fmt.Errorf("write the answer: %w", err)
 	}
 	return t, nil
 }

@@ -18,7 +18,7 @@ func (a *Agent) startWarden() (stop func(), err error) {
 	}
 	opts := warden.Options{Wait: a.cfg.Lease, Failed: func(err error) {
 		if a.quiet.Due("warden") {
-			a.cfg.Logger.Warn("no last will while the warden does not run: a failover takes a lease", "error", err)
+			a.cfg.Logger.Warn("the warden does not run: if this process dies, the others wait until its lease ends", "error", err)
 		}
 	}}
 	if path := a.cfg.Socket + ".warden"; a.cfg.Socket != NoSocket && api.CheckSocketPath(path) == nil {
@@ -31,7 +31,7 @@ func (a *Agent) startWarden() (stop func(), err error) {
 	return a.warden.Close, nil
 }
 
-// LeaveWill seals the letters and puts them where the warden finds them.
+// LeaveWill seals the letters and writes them to the memory that the warden reads.
 func (h host) LeaveWill(election string, letters []member.Letter) {
 	l := h.l
 	var sealed []warden.Letter
@@ -51,8 +51,8 @@ func (h host) LeaveWill(election string, letters []member.Letter) {
 	l.warden.Write(election, sealed)
 }
 
-// mindWill voids all wills while fault rules are in force: the network of this agent is
-// pretended, and its warden does not know the rules.
+// mindWill voids all wills while fault rules are in force: the warden does not know the
+// rules, and would send what they drop.
 func (l *life) mindWill() {
 	if l.warden != nil {
 		l.warden.Hush(l.netemRules() != "")
@@ -70,8 +70,8 @@ func (l *life) voidWills() {
 	}
 }
 
-// bind records the token that h works by; 0: none. mu is held. The warden knows of a holder
-// outside this process before the holder gets its deadline: its work outlives the agent.
+// bind records the token that h works by; 0: none. mu is held. A holder outside this process
+// outlives the agent, so the warden's list has it before it gets its deadline.
 func (h *holder) bind(token uint64) {
 	if w := h.agent.warden; w != nil && h.outside {
 		switch {

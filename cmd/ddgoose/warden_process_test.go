@@ -164,7 +164,7 @@ func TestProcessWardenThatDiesIsReplacedAndTold(t *testing.T) {
 	a.until("goose", isGoose)
 	first := a.warden()
 	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
-	eventually(t, func() bool { return strings.Contains(a.log.String(), "no last will while the warden does not run") }, "it is told")
+	eventually(t, func() bool { return strings.Contains(a.log.String(), "the warden does not run") }, "it is told")
 	eventually(t, func() bool { return a.warden() != first }, "another runs")
 }
 

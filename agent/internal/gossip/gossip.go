@@ -126,7 +126,7 @@ func Start(opts Options) (*Gossip, error) {
 // Updates signals that Changes has something to give.
 func (g *Gossip) Updates() <-chan struct{} { return g.updates }
 
-// signal wakes who waits for a channel of capacity 1.
+// signal wakes the goroutine that waits for a channel of capacity 1.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

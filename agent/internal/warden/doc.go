@@ -7,25 +7,25 @@
 //	  └──────────── pidfd: "it is gone" ─────────────────────┘ │ "gone", from a guard
 //	                                                        datagram socket
 //
-// The agent starts the warden: its own program once more, with another name, small because
-// package init of this package never lets it begin. While it leads, the agent keeps in memory
-// that both share the sealed datagrams that resign from each lead, one for each voter, and a
-// list of the holders that could outlive the agent. A write is a store to memory: no message,
-// no system call, and the warden sleeps in one poll.
+// The agent starts the warden: its own program, under another name. It stays small, because
+// init of this package turns the process into a warden before the program itself begins. The
+// two share memory. While the agent leads, it keeps a will of each lead there: sealed
+// datagrams that resign, one for each voter. It also lists the holders that could outlive it.
+// A write needs no message and no system call, and the warden sleeps in one poll.
 //
 // Why a will is safe:
 //
 //   - The warden reads the memory only after the pidfd has said that the whole process is gone,
-//     with all its threads. So it reads what stood at the death, and nobody acts by a lease in
-//     that process any more. An agent that is stopped, traced or hangs is alive.
+//     with all its threads. So it reads the state at the death, and no work in that process
+//     acts any longer. An agent that is stopped, traced or hangs is alive.
 //   - A deadline is handed to a holder outside the process only after the holder is in the list.
 //     The warden sends the will of an election when every holder in the list has said that its
-//     work is gone. One that cannot say so means that nothing is sent.
-//   - A write goes to the copy that is not in force, and one store puts it in force. So a death
-//     in the middle of a write leaves the will before it, which is as true as the lease was.
-//   - A Resign names a term and the lives of sender and receiver, and a voter heeds that of the
-//     term that its promise is for (rules 11, 12). So an old will, a late one or a copy releases
-//     no other promise, and heartbeats that come behind it ask for nothing.
+//     work is gone. If one cannot say so, nothing is sent.
+//   - A write goes to the copy that is not in force, and one store then puts that copy in
+//     force. So an agent that dies during a write leaves its former will, which is still right.
+//   - A Resign names a term and the lives of sender and receiver. A voter obeys it only for
+//     the term of its promise (rules 11, 12). So an old, late or copied will ends no other
+//     promise, and heartbeats that arrive after it ask for nothing.
 //
-// The warden gone, or never started: nothing is sent, and the lease ends as it always does.
+// If the warden is dead or was never started, nothing is sent, and the lease ends as usual.
 package warden

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keeper is an agent's end: it writes wills and keeps a warden running.
+// Keeper is the agent's side: it writes wills and keeps a warden running.
 type Keeper struct {
 	opts   Options
 	file   *os.File // the memory
@@ -26,7 +26,7 @@ type Keeper struct {
 	closed chan struct{}
 	ended  chan struct{} // closed when no warden runs any more
 
-	mu struct { // guards the memory, but for the words of slots in use
+	mu struct { // guards the memory, except the slots in use
 		sync.Mutex
 		letters map[string][]Letter
 		hushed  bool
@@ -41,11 +41,11 @@ type Options struct {
 	Socket string
 	// Wait is how long the warden waits for them: no deadline may be later than that.
 	Wait time.Duration
-	// Failed is told, for a log, why the warden does not run. It is started again.
+	// Failed is called with why the warden does not run, for a log. It is started again.
 	Failed func(error)
 }
 
-// Start makes the shared memory and starts a warden. No will stands before Hush(false).
+// Start makes the shared memory and starts a warden. No will is in force before Hush(false).
 func Start(opts Options) (k *Keeper, err error) {
 	k = &Keeper{opts: opts, closed: make(chan struct{}), ended: make(chan struct{})}
 	k.mu.letters, k.mu.hushed = map[string][]Letter{}, true
@@ -110,7 +110,8 @@ func listen(path string) (*os.File, error) {
 	return f, nil
 }
 
-// spawn starts a warden. It stays in this process group: who kills all of it means all.
+// spawn starts a warden. It stays in this process group: a kill of the group is
+// meant for it as well.
 func (k *Keeper) spawn() (*os.Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -176,7 +177,7 @@ func (k *Keeper) Problem() string {
 	return ""
 }
 
-// Close ends the warden: it sends nothing. Use k no more.
+// Close ends the warden, which sends nothing. k cannot be used afterwards.
 func (k *Keeper) Close() {
 	k.Hush(true)
 	close(k.closed)
@@ -202,8 +203,8 @@ func (k *Keeper) word(at int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&k.mem[at]))
 }
 
-// Write replaces the will of an election; no letters: it has none. Letters beyond the room
-// that there is are left out: those voters wait for the lease.
+// Write replaces the will of an election; without letters it has none. Letters for which
+// there is no room are left out: their voters wait for the lease's end.
 func (k *Keeper) Write(election string, letters []Letter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -227,7 +228,7 @@ func (k *Keeper) Write(election string, letters []Letter) {
 	k.enforce()
 }
 
-// Hush says whether all wills are void for now.
+// Hush makes all wills void, or ends that.
 func (k *Keeper) Hush(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -237,7 +238,7 @@ func (k *Keeper) Hush(on bool) {
 	}
 }
 
-// enforce puts the newest copy in force, if wills stand.
+// enforce puts the newest copy in force, unless wills are void.
 func (k *Keeper) enforce() {
 	if active := uint64(k.mu.active); !k.mu.hushed {
 		k.word(activeAt).Store(active)
@@ -249,8 +250,8 @@ func (k *Keeper) enforce() {
 // Slot is a place in the list of holders.
 type Slot int
 
-// crowded is the slot of a holder for which there is no room: while there is one, no will
-// stands.
+// crowded is the slot of a holder for which there is no room. While there is one, no will
+// is in force.
 const crowded Slot = -1
 
 // Hold puts a holder into the list, before it gets a deadline. proof is what it will say

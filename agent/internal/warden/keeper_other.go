@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Keeper is an agent's end. Only Linux has a warden.
+// Keeper is the agent's side. Only Linux has a warden.
 type Keeper struct{}
 
 // Options are an agent's: see the Linux file.
@@ -20,7 +20,7 @@ type Options struct {
 // Slot is a place in the list of holders.
 type Slot int
 
-// Start refuses: only Linux tells by a pidfd that a process is gone.
+// Start fails: only Linux has pidfds, which tell that a process is gone.
 func Start(Options) (*Keeper, error) { return nil, errors.New("a warden needs Linux") }
 
 // There is no Keeper, so nobody calls these.
@@ -34,7 +34,7 @@ func (*Keeper) Close() {}
 // Write replaces the will of an election.
 func (*Keeper) Write(string, []Letter) {}
 
-// Hush says whether all wills are void for now.
+// Hush makes all wills void, or ends that.
 func (*Keeper) Hush(bool) {}
 
 // Hold puts a holder into the list.

@@ -10,7 +10,7 @@ import (
 // The layout of the shared memory. Words are in the machine's byte order: both sides run on it.
 const (
 	magicAt   = 0  // magic
-	activeAt  = 8  // the copy in force: 1 or 2; 0: no will stands
+	activeAt  = 8  // the copy in force: 1 or 2; 0: no will is in force
 	waitAt    = 16 // nanoseconds that holders may take after the agent's death
 	crowdAt   = 24 // holders for which the list had no room
 	slotsAt   = 4 << 10
@@ -65,7 +65,7 @@ func parseProof(b []byte) (proof uint64, ok bool) {
 	return proof, proof > NoProof
 }
 
-// keyOf is an election in the memory; never 0.
+// keyOf returns an election's key in the memory; never 0.
 func keyOf(election string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(election))
@@ -116,7 +116,7 @@ func parseLetters(b []byte) (letters []kept, err error) {
 // holder is a slot of the list.
 type holder struct{ election, proof uint64 }
 
-// lastWill is what the memory says at the agent's death.
+// lastWill is the content of the memory at the agent's death.
 type lastWill struct {
 	letters []kept
 	holders []holder
@@ -148,7 +148,7 @@ func parse(mem []byte) (t lastWill, err error) {
 	return t, err
 }
 
-// ready takes the letters of elections whose holders are all gone out of t.
+// ready removes from t, and returns, the letters of elections whose holders are all gone.
 func (t *lastWill) ready(gone map[uint64]bool) (letters []kept) {
 	waits := map[uint64]bool{}
 	for _, h := range t.holders {

@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processName is how a program knows that it is a warden: its argv[0].
+// processName is argv[0] of a warden.
 const processName = "ddgoose-warden"
 
-// What the agent hands its warden.
+// The files that the agent passes to its warden.
 const (
 	memoryFD = 3 + iota
 	agentFD
 	goneFD
 )
 
-// A program that has this package is a warden when its agent has started it as one. It
-// becomes one here, before most packages of the program have taken memory.
+// init turns a process with that name into a warden, before most packages of the program
+// have allocated memory.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == processName {
 		os.Exit(serve())
@@ -31,9 +31,9 @@ var repeats = []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 75 * 
 
 // serve is the process: it sleeps until the agent is gone.
 func serve() (code int) {
-	// A terminal's and a service manager's: they mean the agent, and its end is ours.
+	// Signals from a terminal or a service manager are for the agent. The warden ends after it.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2)
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20) // where it may: it works for a moment, once
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20) // if permitted: it works once, for a moment
 	mem, err := unix.Mmap(memoryFD, 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return 1
@@ -55,7 +55,7 @@ type warden struct {
 	udp4, udp6 int             // -1: not opened
 }
 
-// goneMost bounds gone: proofs of one agent's life that nobody needs any more.
+// goneMost bounds gone, which also has proofs that are no longer needed.
 const goneMost = 4096
 
 // poll waits until something happens, and reports whether the agent is gone.
@@ -85,7 +85,8 @@ func (w *warden) hear() {
 	}
 }
 
-// send sends the letters of each election once its holders are gone, while that may take.
+// send sends the letters of each election once its holders are gone. It waits for them for
+// as long as the memory says.
 func (w *warden) send(t lastWill) {
 	t.hopeless()
 	until := time.Now().Add(time.Duration(t.wait))

@@ -65,7 +65,7 @@ type Voter struct {
 	Silent         bool          // it does not answer, as far as the goose or this agent knows
 	Heard          time.Duration // since its last datagram; below 0: none has come
 	Unanswered     time.Duration // for how long it has said nothing although it was asked
-	TooFar         time.Duration // its round trip, if that is longer than the lease is worth; 0: it is not
+	TooFar         time.Duration // its round trip, if that is longer than the lease; 0: it is not
 	// Promise is for how long its promise to this agent, the leader, counts; 0: not.
 	Promise time.Duration
 	// Answer is its answer to the last campaign; nil: none lately.
