@@ -87,7 +87,13 @@ func (e *examination) agents() {
 			}
 		}
 		e.found.Agents = append(e.found.Agents, d)
+		voter := ""
+		if d.Voter {
+			voter = "voter "
+		}
 		switch {
+		case a.State == api.StateAlive && a.Report == nil && a.Unreached && e.isMute(a.ID):
+			e.trouble(fmt.Sprintf("%s%s at %s does not answer; gossip still counts it as alive: %s", voter, a.Name, a.Addr, a.Error), "start it again, or repair the network to it")
 		case a.State == api.StateAlive && a.Report == nil && a.Unreached:
 			e.trouble(fmt.Sprintf("%s at %s is alive, but does not answer questions of any agent: %s", a.Name, a.Addr, a.Error), "open TCP to its port, besides UDP")
 		case a.State == api.StateAlive && a.Report == nil:
@@ -98,6 +104,23 @@ func (e *examination) agents() {
 			e.trouble(fmt.Sprintf("voter %s at %s does not answer; gossip counts it as %s", a.Name, a.Addr, a.State), "start it again; if it is gone for good: ddgoose force-leave "+a.Name+" on the goose")
 		}
 	}
+}
+
+// isMute reports whether no agent had an answer to any of its probes of this one.
+func (e *examination) isMute(id string) bool {
+	asked := false
+	for _, a := range e.Agents {
+		if a.Report == nil {
+			continue
+		}
+		for _, path := range a.Report.Paths {
+			if path.To == id && path.Answered != 0 {
+				return false
+			}
+			asked = asked || path.To == id && path.Sent != 0
+		}
+	}
+	return asked
 }
 
 // election finds out whether a goose can be elected now, and after each voter's death.

@@ -118,7 +118,14 @@ var sicknesses = map[string]struct {
 		}
 	}, api.VerdictCannotTell, "whether a goose could be elected depends on agents that have not answered", api.Unknown},
 	"nobody can connect to it": {func(p *Flock) { p.silence("e"); p.agent("e").Unreached = true }, api.VerdictTrouble, "e at 10.0.0.1:3825 is alive, but does not answer questions of any agent", api.Yes},
-	"asked through another":    {func(p *Flock) { p.agent("e").Via = "b" }, api.VerdictTrouble, "e could not be asked directly, only through b", api.Yes},
+	"dead, and gossip does not know yet": {func(p *Flock) {
+		p.silence("e")
+		p.agent("e").Unreached = true
+		for _, from := range []string{"a", "b", "c", "d"} {
+			p.lose(from, "e", 0)
+		}
+	}, api.VerdictTrouble, "voter e at 10.0.0.1:3825 does not answer; gossip still counts it as alive: it does not answer", api.Yes},
+	"asked through another": {func(p *Flock) { p.agent("e").Via = "b" }, api.VerdictTrouble, "e could not be asked directly, only through b", api.Yes},
 	"only witnesses": {func(p *Flock) {
 		for i := range p.Agents {
 			for j := range p.Agents[i].Report.Config.Voters {
