@@ -86,21 +86,21 @@ func heldBy(h api.WorkHolder) string {
 
 // headline is the one line that answers "who is the goose?".
 func headline(s api.Status) string {
-	name, flock := api.Printable(s.Name), fmt.Sprintf("of flock %q", s.Flock)
+	name, where := api.Printable(s.Name), fmt.Sprintf("flock %q", s.Flock)
 	if s.Election != "" {
-		flock = fmt.Sprintf("of election %q in flock %q", s.Election, s.Flock)
+		where = fmt.Sprintf("election %q in flock %q", s.Election, s.Flock)
 	}
 	switch {
 	case s.Role == api.RoleDead:
-		return fmt.Sprintf("%s %s is dead by simulation (ddgoose simulate revive)", name, flock)
+		return fmt.Sprintf("%s of %s is dead by simulation (ddgoose simulate revive)", name, where)
 	case s.Role == api.RoleGoose:
-		return fmt.Sprintf("%s is the goose %s", name, flock)
+		return fmt.Sprintf("%s is the goose of %s", name, where)
 	case s.Goose != nil:
-		return fmt.Sprintf("%s is the goose %s; %s is a %s", api.Printable(s.Goose.Name), flock, name, s.Role)
+		return fmt.Sprintf("%s is the goose of %s; %s is a %s", api.Printable(s.Goose.Name), where, name, s.Role)
 	case s.FlockID == "":
 		return fmt.Sprintf("NO GOOSE: %s waits for its flock, %q", name, s.Flock)
 	}
-	return fmt.Sprintf("NO GOOSE known %s; %s is a %s", flock, name, s.Role)
+	return fmt.Sprintf("NO GOOSE known in %s; %s is a %s", where, name, s.Role)
 }
 
 func voters(s api.Status) string {

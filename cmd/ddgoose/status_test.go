@@ -52,7 +52,7 @@ warning: ...
 			s.Role, s.Goose, s.Token, s.Voter = api.RoleCandidate, nil, 0, false
 			s.Config.Voters = names("a", "b")
 			s.Warnings = []string{"no goose: start a again", "agent x\x1b[2J is of another flock"}
-		}, `NO GOOSE known of flock "default"; b is a candidate
+		}, `NO GOOSE known in flock "default"; b is a candidate
   goose     none heard for a lease (500ms)
   term      7
   token     none
