@@ -91,7 +91,7 @@ func TestKillComesWhenTheGraceIsOver(t *testing.T) {
 }
 
 func TestNoCommandStartsAfterItWasKilled(t *testing.T) {
-	b := &brood{reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1)}
+	b := &subtree{reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1)}
 	c := &command{b, []string{self(t)}}
 	outcomes := c.start(nil)
 	require.False(t, c.gone(), "a start is under way")

@@ -244,14 +244,14 @@ func (a *addresses) burial(guess func(int) time.Duration) time.Duration { return
 
 // remains is what a guard of vip leaves behind: first it must be dead itself.
 type remains struct {
-	*brood
+	*subtree
 	*addresses
 }
 
 func (r remains) kill() {
-	r.brood.kill()
+	r.subtree.kill()
 	r.addresses.kill()
 }
 
-func (r remains) gone() bool               { return r.brood.gone() && r.addresses.gone() }
-func (r remains) changed() <-chan struct{} { return r.brood.changed() }
+func (r remains) gone() bool               { return r.subtree.gone() && r.addresses.gone() }
+func (r remains) changed() <-chan struct{} { return r.subtree.changed() }

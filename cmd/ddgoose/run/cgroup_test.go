@@ -98,7 +98,7 @@ func TestNothingStartsInACgroupThatWasRemovedMeanwhile(t *testing.T) {
 	group, err := newCgroup()
 	require.NoError(t, err)
 	defer group.remove()
-	b := &brood{reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1), cgroup: group.work(), into: group.work()}
+	b := &subtree{reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1), cgroup: group.work(), into: group.work()}
 	c := &command{b, []string{"true"}}
 	outcomes := c.start(nil)
 	job := <-b.jobs

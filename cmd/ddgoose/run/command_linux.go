@@ -19,7 +19,7 @@ const (
 
 // command is CMD with all its descendants.
 type command struct {
-	*brood
+	*subtree
 	argv []string
 }
 
@@ -62,7 +62,7 @@ func (c *command) run(env []string, err error) (int, error) {
 	// The thread that forks counts as running Go code until the kernel has loaded
 	// CMD; a collection would wait for it, and everything else for that.
 	percent := debug.SetGCPercent(-1)
-	_, exit, err := c.brood.start(path, c.argv, &syscall.ProcAttr{
+	_, exit, err := c.subtree.start(path, c.argv, &syscall.ProcAttr{
 		Env:   env,
 		Files: []uintptr{0, 1, 2},
 		// Should the guard be killed, CMD is without waiting for run to do it.

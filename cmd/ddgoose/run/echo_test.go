@@ -29,11 +29,11 @@ func TestDeadlinesComeSoonerForManyProcessesAndOnABusyMachine(t *testing.T) {
 			{100, 150 * time.Millisecond, 100*time.Millisecond + burialOf(100)}, {0, time.Minute, share(leaseLength, mostSooner)},
 		} {
 			a := newFakeAgent()
-			b := &brood{reaper: newReaper()}
+			b := &subtree{reaper: newReaper()}
 			b.empty.Store(false)
 			b.size.Store(c.processes)
 			late := &lateness{clock: a.clock, wakes: fading{c.late, a.clock() + 4*time.Millisecond}}
-			late.guess = func() time.Duration { return (&command{brood: b}).burial((&burials{}).guess) }
+			late.guess = func() time.Duration { return (&command{subtree: b}).burial((&burials{}).guess) }
 			g := &guard{late: late}
 			s, sooner := hasty{a.echo, g}, c.sooner
 			until := a.clock() + leaseLength

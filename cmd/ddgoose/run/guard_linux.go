@@ -35,7 +35,7 @@ type guard struct {
 	late   *lateness
 	until  atomic.Int64 // the end of the agent's lease by the boot clock
 	graves burials
-	voice  chan struct{} // capacity 1: run has said something
+	heard  chan struct{} // capacity 1: run has said something
 	hurry  chan struct{} // capacity 1: the grace may be over
 
 	mu struct { // guards what follows
@@ -64,7 +64,7 @@ func Guard(argv []string, stderr io.Writer) int {
 		return 1
 	}
 	defer l.close()
-	g := &guard{stderr: stderr, link: l, late: &lateness{clock: boottime.Now}, voice: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	g := &guard{stderr: stderr, link: l, late: &lateness{clock: boottime.Now}, heard: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	g.late.seen = g.graves.seen
 	g.late.guess = func() time.Duration { return g.actor.burial(g.graves.guess) }
 	var first order
@@ -108,7 +108,7 @@ func (g *guard) newActor(argv []string) (actor, error) {
 		}
 		return m, err
 	}
-	b, err := newBrood()
+	b, err := newSubtree()
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (g *guard) listen(cancel context.CancelCauseFunc) {
 			cancel(errStop)
 			tell(g.hurry)
 		}
-		tell(g.voice)
+		tell(g.heard)
 	}
 }
 
@@ -201,7 +201,7 @@ func (g *guard) serve(ctx context.Context) {
 			}
 		case errors.Is(err, lead.ErrStopped): // run has fallen silent
 			select {
-			case <-g.voice:
+			case <-g.heard:
 			case <-ctx.Done():
 			}
 		}
@@ -218,7 +218,7 @@ func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	g.mu.session = e
 	g.mu.Unlock()
 	select {
-	case <-g.voice: // said before
+	case <-g.heard: // said before
 	default:
 	}
 	return lead.Run(ctx, hasty{e, g}, boottime.Now, func(ctx context.Context, l lead.Lease) error {

@@ -53,7 +53,7 @@ func TestWhatIsKilledByItsCgroupIsLifted(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(frozen, file), []byte(text), 0))
 	}
 	for name, kill := range map[string]func(*cgroup){
-		"a command":   func(c *cgroup) { (&brood{reaper: newReaper(), poke: make(chan struct{}, 1), cgroup: c}).kill() },
+		"a command":   func(c *cgroup) { (&subtree{reaper: newReaper(), poke: make(chan struct{}, 1), cgroup: c}).kill() },
 		"a container": func(c *cgroup) { (&processes{cgroup: *c}).kill() },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func TestTheDeadAreNotLookedAt(t *testing.T) {
 	group, err := newCgroup()
 	require.NoError(t, err)
 	defer group.remove()
-	b := &brood{reaper: newReaper(), poke: make(chan struct{}, 1), cgroup: group.work()}
+	b := &subtree{reaper: newReaper(), poke: make(chan struct{}, 1), cgroup: group.work()}
 	b.size.Store(-1)
 	for range reapKills {
 		b.kill()

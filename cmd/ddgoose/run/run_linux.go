@@ -19,9 +19,9 @@ import (
 // runner is the process that a person or a service manager started.
 type runner struct {
 	opts    Options
-	brood   *brood
+	subtree *subtree
 	managed *managed // what is run by its manager; nil: CMD is
-	left    mortal   // all that a dead guard may leave: brood, and the addresses
+	left    mortal   // all that a dead guard may leave: subtree, and the addresses
 	asked   int      // to stop, how often
 	repeat  Repeat
 	idle    time.Duration // since when nothing works
@@ -52,13 +52,13 @@ type warden struct {
 // itself, a signal comes or ctx ends. It gives the exit code; an error when the
 // agent is not the goose within Try, refuses, or no guard can be started.
 func Run(ctx context.Context, opts Options) (code int, err error) {
-	b, err := newBrood()
+	b, err := newSubtree()
 	if err != nil {
 		return 1, err
 	}
 	defer b.close()
 	hasten(b.thread)
-	r := &runner{opts: opts, brood: b, left: b, idle: boottime.Now()}
+	r := &runner{opts: opts, subtree: b, left: b, idle: boottime.Now()}
 	if opts.Device != "" {
 		a, err := newAddresses(opts.Device, opts.Addresses)
 		if err != nil {
@@ -160,26 +160,26 @@ func (r *runner) startGuard() (*warden, error) {
 		// shares processors out among sessions first.
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	}
-	pid, exit, err := r.brood.startNow("/proc/self/exe", r.opts.Guard, attr)
-	if err != nil && r.brood.cgroup != nil { // its folder can be made, and nothing be started in it
+	pid, exit, err := r.subtree.startNow("/proc/self/exe", r.opts.Guard, attr)
+	if err != nil && r.subtree.cgroup != nil { // its folder can be made, and nothing be started in it
 		r.leaveCgroup()
 		attr.Sys.UseCgroupFD = false
-		pid, exit, err = r.brood.startNow("/proc/self/exe", r.opts.Guard, attr)
+		pid, exit, err = r.subtree.startNow("/proc/self/exe", r.opts.Guard, attr)
 	}
 	if err != nil {
 		l.close()
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	w := &warden{pid: pid, link: l, exit: exit, reports: make(chan report, 16), heard: boottime.Now()}
-	l.say(order{Hello: &hello{Work: r.opts.Work, Cgroup: r.brood.cgroup.path()}})
+	l.say(order{Hello: &hello{Work: r.opts.Work, Cgroup: r.subtree.cgroup.path()}})
 	go w.listen()
 	return w, nil
 }
 
 // leaveCgroup makes this run do without its cgroup.
 func (r *runner) leaveCgroup() {
-	r.brood.cgroup.remove()
-	r.brood.cgroup, r.brood.into = nil, nil
+	r.subtree.cgroup.remove()
+	r.subtree.cgroup, r.subtree.into = nil, nil
 }
 
 // listen passes on what the guard says until it is gone.

@@ -55,7 +55,7 @@ func descendants(of int) (found []process) {
 }
 
 // TestNothingGetsAway kills what forks as fast as it can, in sessions of its
-// own, through a brood in another process: this one would adopt the test's own.
+// own, through a subtree in another process: this one would adopt the test's own.
 func TestNothingGetsAway(t *testing.T) {
 	for name, script := range map[string]string{
 		"sessions": `while :; do (setsid sleep 1000 &) ; done`,

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// brood is all descendants of this process, which takes in those that lose
+// subtree is all descendants of this process, which takes in those that lose
 // their parent. One goroutine, bound to one thread for good, starts them: the
 // kernel's parent-death signal watches the thread that forked.
-type brood struct {
+type subtree struct {
 	*reaper
 	thread int             // of that goroutine
 	own    *unix.SchedAttr // its priority at first; nil: not known
@@ -53,12 +53,12 @@ const (
 // cgroup is empty and a child lives. A look at the dead in /proc delays their end.
 const reapKills = 3
 
-// newBrood makes this process a child subreaper. There is one brood in a process.
-func newBrood() (*brood, error) {
+// newSubtree makes this process a child subreaper. There is one subtree in a process.
+func newSubtree() (*subtree, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a child subreaper: %w", err)
 	}
-	b := &brood{
+	b := &subtree{
 		reaper: newReaper(), jobs: make(chan func()), poke: make(chan struct{}, 1),
 		done: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -68,7 +68,7 @@ func newBrood() (*brood, error) {
 	return b, nil
 }
 
-func (b *brood) serve(ready chan<- struct{}) {
+func (b *subtree) serve(ready chan<- struct{}) {
 	defer close(b.ended)
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	b.thread = unix.Gettid()
@@ -113,7 +113,7 @@ func tell(c chan<- struct{}) {
 
 // keepUser starts children that cannot become another user's, whom this process
 // could not kill.
-func (b *brood) keepUser() {
+func (b *subtree) keepUser() {
 	b.jobs <- func() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } // a kernel older than 3.5
 }
 
@@ -121,7 +121,7 @@ func (b *brood) keepUser() {
 var errBarred = errors.New("killed before it started")
 
 // prepare makes a start possible; from here on something may be left.
-func (b *brood) prepare() error {
+func (b *subtree) prepare() error {
 	b.barred.Store(false)
 	b.ending.Store(false)
 	b.kills.Store(0)
@@ -138,7 +138,7 @@ func (b *brood) prepare() error {
 }
 
 // started ends what prepare began.
-func (b *brood) started() {
+func (b *subtree) started() {
 	if b.door != nil {
 		_ = b.door.Close() // only for reading
 		b.door = nil
@@ -149,7 +149,7 @@ func (b *brood) started() {
 
 // start starts a child and gives the channel on which its status will come. It
 // returns when the kernel has loaded the child, which a starved machine delays.
-func (b *brood) start(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
+func (b *subtree) start(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	done := make(chan struct{})
 	b.jobs <- func() {
 		defer close(done)
@@ -171,7 +171,7 @@ func (b *brood) start(path string, args []string, attr *syscall.ProcAttr) (pid i
 }
 
 // startNow prepares a start and makes it.
-func (b *brood) startNow(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
+func (b *subtree) startNow(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	if err := b.prepare(); err != nil {
 		b.started()
 		return 0, nil, err
@@ -180,14 +180,14 @@ func (b *brood) startNow(path string, args []string, attr *syscall.ProcAttr) (pi
 }
 
 // end prepares for the end of all that is left.
-func (b *brood) end() {
+func (b *subtree) end() {
 	b.ending.Store(true)
 	tell(b.poke)
 }
 
 // leads tells whether the number of the group that was started is still its own. Once SIGCHLD is
 // ignored, the first process's end is not seen, and its number may pass to another one.
-func (b *brood) leads() bool {
+func (b *subtree) leads() bool {
 	if !b.led.Load() || !b.ending.Load() {
 		return b.led.Load()
 	}
@@ -196,19 +196,19 @@ func (b *brood) leads() bool {
 }
 
 // stop asks all that is left to end, what is stopped too.
-func (b *brood) stop() {
+func (b *subtree) stop() {
 	led := b.leads()
 	b.end()
 	b.signal(led, unix.SIGTERM, unix.SIGCONT)
 }
 
 // signal signals all that is left, in one walk.
-func (b *brood) signal(led bool, sigs ...unix.Signal) {
+func (b *subtree) signal(led bool, sigs ...unix.Signal) {
 	b.size.Store(int64(signalAll(int(b.group.Load()), led, sigs...)))
 }
 
 // count counts all descendants, or what is in the cgroup.
-func (b *brood) count() {
+func (b *subtree) count() {
 	n, counted := b.cgroup.count()
 	if !counted {
 		walk(os.Getpid(), func(process) { n++ })
@@ -218,7 +218,7 @@ func (b *brood) count() {
 
 // kill kills all at once by the cgroup. Without one, and when something has left
 // it, it kills what it finds; what is born meanwhile the next call finds.
-func (b *brood) kill() {
+func (b *subtree) kill() {
 	b.barred.Store(true)
 	if b.leads() {
 		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // takes no lock that others hold for long
@@ -235,13 +235,13 @@ func (b *brood) kill() {
 }
 
 // gone reads empty after starting: a start that is done has cleared it before.
-func (b *brood) gone() bool {
+func (b *subtree) gone() bool {
 	return !b.starting.Load() && b.empty.Load() && !b.cgroup.populated()
 }
 
-func (b *brood) changed() <-chan struct{} { return b.news }
+func (b *subtree) changed() <-chan struct{} { return b.news }
 
-func (b *brood) close() {
+func (b *subtree) close() {
 	close(b.done)
 	<-b.ended
 }
