@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,6 +35,8 @@ type subtree struct {
 	size atomic.Int64 // descendants when last counted
 
 	kills    atomic.Int32 // since the last start
+	hunts    atomic.Int32 // since the last start: kills of what no cgroup ends
+	walking  sync.Mutex   // a walk that kills is under way
 	starting atomic.Bool  // a start has not been done or refused
 	barred   atomic.Bool  // kill was called since the last start: no start may follow it
 	ending   atomic.Bool  // stop or kill was: no status counts any more
@@ -47,6 +50,13 @@ const (
 	// lookSoon is when to look then whether a child is left, after each kill. The pauses double.
 	lookSoon = 2 * time.Millisecond
 	lookMost = 20 * time.Millisecond
+)
+
+const (
+	// huntFirst is how long a walk may keep the children from being killed.
+	huntFirst = 10 * time.Millisecond
+	// huntEvery is how many hunts pass from one walk to the next.
+	huntEvery = 8
 )
 
 // reapKills is how many kills by the cgroup pass before what has left it is looked for: when the
@@ -125,6 +135,9 @@ func (b *subtree) prepare() error {
 	b.barred.Store(false)
 	b.ending.Store(false)
 	b.kills.Store(0)
+	b.walking.Lock() // a walk of before would find what starts now
+	b.hunts.Store(0)
+	b.walking.Unlock()
 	b.starting.Store(true)
 	if b.into == nil {
 		return nil
@@ -191,8 +204,7 @@ func (b *subtree) leads() bool {
 	if !b.led.Load() || !b.ending.Load() {
 		return b.led.Load()
 	}
-	first, ok := look(int(b.group.Load()))
-	return ok && first.parent == os.Getpid()
+	return isChild(int(b.group.Load()))
 }
 
 // stop asks all that is left to end, what is stopped too.
@@ -205,6 +217,27 @@ func (b *subtree) stop() {
 // signal signals all that is left, in one walk.
 func (b *subtree) signal(led bool, sigs ...unix.Signal) {
 	b.size.Store(int64(signalAll(int(b.group.Load()), led, sigs...)))
+}
+
+// hunt kills what is left where no cgroup does. One walk at a time finds all. It may wait for
+// what dies (see signalAll), so each call kills the children meanwhile: the first after huntFirst,
+// by which a walk is done if nothing dies yet.
+func (b *subtree) hunt() {
+	first := b.hunts.Add(1)%huntEvery == 1
+	if first && b.walking.TryLock() {
+		done := make(chan struct{})
+		led := b.leads()
+		go func() {
+			defer b.walking.Unlock()
+			b.signal(led, unix.SIGKILL)
+			close(done)
+		}()
+		select {
+		case <-done:
+		case <-time.After(huntFirst):
+		}
+	}
+	killChildren()
 }
 
 // count counts all descendants, or what is in the cgroup.
@@ -220,17 +253,17 @@ func (b *subtree) count() {
 // it, it kills what it finds; what is born meanwhile the next call finds.
 func (b *subtree) kill() {
 	b.barred.Store(true)
-	if b.leads() {
+	b.end()
+	if b.cgroup != nil && b.leads() {
 		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // takes no lock that others hold for long
 	}
-	b.end()
 	killed := b.cgroup.kill()
 	if b.into != nil && b.starting.Load() {
 		b.into.remove() // the kernel starts nothing in it from here on
 	}
 	liftFolders(b.cgroup.folders())
 	if kills := b.kills.Add(1); !killed || kills > reapKills && b.alive.Load() && !b.cgroup.populated() {
-		b.signal(b.leads(), unix.SIGKILL)
+		b.hunt()
 	}
 }
 

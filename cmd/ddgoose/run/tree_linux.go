@@ -119,10 +119,50 @@ func look(pid int) (process, bool) {
 	return process{pid, parent, group, threads, dead}, errors.Join(err1, err2, err3) == nil
 }
 
+// target is a descendant that was found alive, to be signalled. The descriptor is its own: its
+// number may pass to another process.
+type target struct {
+	process
+	fd int // -1: a kernel without pidfd_open(2), or too many files are open
+}
+
+// findAll finds everything alive below this process.
+func findAll() (found []target) {
+	self := os.Getpid()
+	walk(self, func(p process) {
+		if p.dead {
+			return
+		}
+		fd, err := unix.PidfdOpen(p.pid, unix.O_CLOEXEC)
+		switch now, ok := look(p.pid); {
+		case errors.Is(err, unix.ESRCH) || !ok || now.parent != p.parent && now.parent != self: // gone
+			if err == nil {
+				_ = unix.Close(fd)
+			}
+		case err != nil:
+			found = append(found, target{p, -1})
+		default:
+			found = append(found, target{p, fd})
+		}
+	})
+	return found
+}
+
+// signal signals a process that may be gone, or another user's: whoever waits sees that.
+func (t *target) signal(sig unix.Signal) error {
+	if t.fd < 0 {
+		return unix.Kill(t.pid, sig)
+	}
+	return unix.PidfdSendSignal(t.fd, sig, nil, 0)
+}
+
 // signalAll sends signals to everything below this process, each once, and tells how much
 // it found. Groups that were made down there, and the one started, go as a whole: what
 // forks in a group cannot get away. led: the group's first process has not been
 // reaped, so its number is still its own.
+//
+// It finds all before it signals any. A look into /proc at what dies waits until that has ended,
+// and so for its turn at the processors: at a low priority, on a busy machine, half a second.
 func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 	reached := map[int]bool{}
 	group := func(g int) {
@@ -130,44 +170,52 @@ func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 			reached[g] = unix.Kill(-g, sig) == nil // else it has ended by itself
 		}
 	}
-	if led {
-		group(started) // at once: finding the others takes a while
+	targets := findAll()
+	if sigs[0] == unix.SIGKILL {
+		for _, t := range targets {
+			liftProcess(t.process)
+		}
 	}
-	self := os.Getpid()
-	walk(self, func(p process) {
-		if p.dead {
-			return
+	if led {
+		group(started)
+	}
+	for _, t := range targets {
+		if !reached[t.group] && (t.group == t.pid && t.signal(0) == nil || t.group == started && led) {
+			group(t.group)
 		}
-		found++
-		if !reached[p.group] && (p.group == p.pid || p.group == started) {
-			group(p.group)
+		if !reached[t.group] {
+			for _, sig := range sigs {
+				_ = t.signal(sig)
+			}
 		}
-		if !reached[p.group] {
-			signalOne(p, self, sigs)
+		if t.fd >= 0 {
+			_ = unix.Close(t.fd)
 		}
-		if sigs[0] == unix.SIGKILL {
-			liftProcess(p)
-		}
-	})
-	return found
+	}
+	return len(targets)
 }
 
-// signalOne signals a process unless its number has passed to another one.
-func signalOne(p process, self int, sigs []unix.Signal) {
-	fd, err := unix.PidfdOpen(p.pid, 0)
-	if errors.Is(err, unix.ENOSYS) { // an old kernel
-		for _, sig := range sigs {
-			_ = unix.Kill(p.pid, sig)
+// killChildren kills the children of this process and their groups, and looks at none of them
+// in /proc. What they leave behind becomes a child of this process.
+func killChildren() {
+	for _, pid := range childrenByTask(process{pid: os.Getpid()}) {
+		t := target{process{pid: pid}, -1}
+		if fd, err := unix.PidfdOpen(pid, unix.O_CLOEXEC); err == nil {
+			t.fd = fd
 		}
-		return
-	}
-	if err != nil {
-		return // gone
-	}
-	defer unix.Close(fd)
-	if now, ok := look(p.pid); ok && (now.parent == p.parent || now.parent == self) {
-		for _, sig := range sigs {
-			_ = unix.PidfdSendSignal(fd, sig, nil, 0) // gone, or another user's: seen by who waits
+		if isChild(pid) {
+			if group, err := unix.Getpgid(pid); err == nil && group == pid {
+				_ = unix.Kill(-pid, unix.SIGKILL)
+			}
+			_ = t.signal(unix.SIGKILL)
+		}
+		if t.fd >= 0 {
+			_ = unix.Close(t.fd)
 		}
 	}
+}
+
+// isChild tells whether a number is that of a child of this process. It may be dead.
+func isChild(pid int) bool {
+	return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil) == nil
 }

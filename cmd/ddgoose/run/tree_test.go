@@ -3,6 +3,7 @@
 package run
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,17 +64,22 @@ func TestNothingGetsAway(t *testing.T) {
 		"group":    `f() { if [ $1 -gt 7 ]; then exec sleep 1000; fi; f $(($1+1)) & f $(($1+1)) & wait; }; f 0`,
 		"stopped":  `sleep 1000 & kill -STOP $!; (setsid sh -c 'kill -STOP $$' &); kill -STOP $$`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := alone(t)
-			p := f.start("a", []string{"--grace", "0s"}, "sh", "-c", script)
-			f.until("its children", func() bool { return len(descendants(p.cmd.Process.Pid)) > 3 })
-			require.NotEmpty(t, withEnvironment(t, childEnv+"="+f.dir))
-			started := time.Now()
-			require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
-			require.Equal(t, CodeStopped, f.ended(p), f.log())
-			t.Logf("all gone %v after SIGTERM", time.Since(started).Round(time.Millisecond))
-			require.Empty(t, withEnvironment(t, childEnv+"="+f.dir), "left behind")
-		})
+		for _, cgroups := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, cgroups %v", name, cgroups), func(t *testing.T) {
+				f := alone(t)
+				if !cgroups {
+					f.withoutCgroups()
+				}
+				p := f.start("a", []string{"--grace", "0s"}, "sh", "-c", script)
+				f.until("its children", func() bool { return len(descendants(p.cmd.Process.Pid)) > 3 })
+				require.NotEmpty(t, withEnvironment(t, childEnv+"="+f.dir))
+				started := time.Now()
+				require.NoError(t, p.cmd.Process.Signal(unix.SIGTERM))
+				require.Equal(t, CodeStopped, f.ended(p), f.log())
+				t.Logf("all gone %v after SIGTERM", time.Since(started).Round(time.Millisecond))
+				require.Empty(t, withEnvironment(t, childEnv+"="+f.dir), "left behind")
+			})
+		}
 	}
 }
 
