@@ -83,8 +83,10 @@ func TestTheDeadAreNotLookedAt(t *testing.T) {
 	b.kill()
 	require.EqualValues(t, -1, b.size.Load(), "nobody has looked")
 	require.True(t, b.answered(0, 0, 0, nil), "another one lives")
-	b.kill()
-	soon(t, "a walk", func() bool { return b.size.Load() == 0 }) // it has ended since
+	soon(t, "a walk", func() bool {
+		b.kill()
+		return b.size.Load() == 0 // it has ended since
+	})
 }
 
 // TestTheDeadAreReapedInTheirOwnTime while all must end. The next start has a status again.

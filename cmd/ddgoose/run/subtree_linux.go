@@ -221,12 +221,12 @@ func (b *subtree) signal(led bool, sigs ...unix.Signal) {
 
 // hunt kills what is left where no cgroup does. One walk at a time finds all. It may wait for
 // what dies (see signalAll), so each call kills the children meanwhile: the first after huntFirst,
-// by which a walk is done if nothing dies yet.
+// by which a walk is done if nothing dies yet. Where what was started is dead, its own are dying
+// or are children already: then the first walk comes later.
 func (b *subtree) hunt() {
-	first := b.hunts.Add(1)%huntEvery == 1
-	if first && b.walking.TryLock() {
+	hunts, led := b.hunts.Add(1), b.leads()
+	if hunts%huntEvery == 1 && (led || hunts > 1) && b.walking.TryLock() {
 		done := make(chan struct{})
-		led := b.leads()
 		go func() {
 			defer b.walking.Unlock()
 			b.signal(led, unix.SIGKILL)
