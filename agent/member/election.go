@@ -225,7 +225,11 @@ func (m *Member) HolderAttached(e *Election) {
 // WorkEnded says that all work under a token has ended by itself: this agent
 // steps down, if it is still the goose of that token.
 func (m *Member) WorkEnded(e *Election, token uint64) {
-	if e.node == nil || e.node.Lease().Token != token || e.handover != nil {
+	if e.node == nil || e.node.Lease().Token != token {
+		return
+	}
+	if e.handover != nil {
+		e.handover.unwell = false // this agent steps down, however well it is
 		return
 	}
 	e.stepDown(election.ID{}, func(_ election.ID, err error) {

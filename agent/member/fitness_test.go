@@ -248,3 +248,30 @@ func TestRule28WorkThatStopsAgainAndAgainKeepsTheGooseEverLonger(t *testing.T) {
 	changes := f.goose("").Default().Node().Record().Term - term
 	require.LessOrEqual(t, changes, uint64(2*during/fitterEvery+10))
 }
+
+// Who asks for the goose's end while an unwell one hands over is refused, as that ends it; so
+// it must, even if the check passes again.
+func TestRule28WhatWasAskedForMeanwhileIsDoneHoweverWellTheGooseIs(t *testing.T) {
+	for name, ask := range map[string]func(t *testing.T, g *testAgent){
+		"a step-down": func(t *testing.T, g *testAgent) {
+			g.StepDown(g.Default(), election.ID{}, false, func(_ election.ID, err error) { refusedBy(t, HandoverUnderWay, err) })
+		},
+		"the end of one of two works": func(_ *testing.T, g *testAgent) { g.WorkEnded(g.Default(), g.locals[""].lease.Token) },
+		"a leave":                     func(_ *testing.T, g *testAgent) { g.leaves(false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := flockOf(t, 3)
+			g := f.goose("")
+			l := g.attach("")
+			l.keeps, l.holders.Grace = true, time.Second
+			f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+			g.sets("", Unwell)
+			f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+			ask(t, g)
+			g.sets("", Well)
+			require.NotNil(t, g.Default().handover)
+			f.until(5*time.Second, "another goose", func() bool { now := f.goose(""); return now != nil && now != g })
+			require.Empty(t, g.told(EventWellAgain))
+		})
+	}
+}

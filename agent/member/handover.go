@@ -58,6 +58,7 @@ func (e *Election) stepDown(to election.ID, done func(goose election.ID, err err
 // beginHandover starts a planned end. Its done is called once.
 func (e *Election) beginHandover(h handover) {
 	if e.handover != nil {
+		e.handover.unwell = false // now somebody wants it, however well this agent is
 		h.done(election.ID{}, refused(HandoverUnderWay))
 		return
 	}

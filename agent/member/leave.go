@@ -146,6 +146,8 @@ func (m *Member) progressLeave(now time.Duration) error {
 		l.askAt = now + leaveRetry<<min(l.tries, 4) // failed attempts must not change the goose again and again
 		l.tries++
 		e.beginHandover(handover{cause: SteppedDown, done: func(election.ID, error) {}})
+	case self && e.handover != nil:
+		e.handover.unwell = false // it is needed, however well this agent is
 	case self:
 		m.leaveAsked[m.id] = now // a sole voter: the autopilot adds a successor first
 	case !goose.IsZero():
