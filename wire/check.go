@@ -50,6 +50,8 @@ func (m *Message) check() *DropError {
 		return drop(DropRange, fmt.Sprintf("remaining promise of %v: want 0 to %v", m.Remaining, maxDuration))
 	case m.Held < 0 || m.Held > maxDuration:
 		return drop(DropRange, fmt.Sprintf("ack held for %v: want 0 to %v", m.Held, maxDuration))
+	case m.Pause < 0 || m.Pause > maxDuration:
+		return drop(DropRange, fmt.Sprintf("pause of %v: want 0 to %v", m.Pause, maxDuration))
 	case m.Promise < 0 || m.Promise > maxDuration:
 		return drop(DropRange, fmt.Sprintf("promise of %v: want 0 to %v", m.Promise, maxDuration))
 	}

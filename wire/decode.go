@@ -137,6 +137,9 @@ func (d *decoder) added(m *election.Message, more int) (left int) {
 		if next() {
 			m.Mark = d.mark()
 		}
+		if next() {
+			m.Pause = d.duration("pause")
+		}
 	}
 	return max(more, 0)
 }

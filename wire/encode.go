@@ -87,6 +87,7 @@ func carried(m *election.Message) election.Message {
 		out.Ages, out.Mark = m.Ages, m.Mark
 	case election.HeartbeatAck:
 		out.Round, out.Promise, out.Held, out.Fitness, out.Mark = m.Round, m.Promise, m.Held, m.Fitness&election.AllFitness, m.Mark
+		out.Pause = m.Pause
 	case election.Reject:
 		out.Config = m.Config
 	case election.LeaveReply:
@@ -199,6 +200,8 @@ func addedFields(m *election.Message) int {
 		}
 	case election.HeartbeatAck:
 		switch {
+		case m.Pause != 0:
+			return 4
 		case m.Mark != 0:
 			return 3
 		case m.Fitness != 0:
@@ -275,6 +278,9 @@ func (e *encoder) fields(m *election.Message) {
 		}
 		if added > 2 {
 			e.uint(m.Mark)
+		}
+		if added > 3 {
+			e.duration(m.Pause)
 		}
 	case election.Reject:
 		e.config(&m.Config)

@@ -74,7 +74,7 @@ func (g generator) message(f *Frame, kind election.Kind) (m Message) {
 	m.Term = g.number(election.MaxTerm)
 	m.ConfigID = election.ConfigID{Term: g.number(election.MaxTerm), Version: g.number(maxVersion)}
 	m.NextTerm, m.Nonce = g.number(election.MaxTerm), g.Uint64()
-	m.Held = g.duration()
+	m.Held, m.Pause = g.duration(), g.duration()
 	m.Mark = g.number(election.MaxMark)
 	m.Fitness = election.Fitness(g.IntN(4))
 	m.Granted, m.Reason, m.Remaining = g.IntN(2) == 0, election.Reason(g.IntN(256)), g.duration()

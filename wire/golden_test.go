@@ -66,6 +66,8 @@ func goldenFrames() []struct {
 	ack := election.Message{Kind: election.HeartbeatAck, Round: 41, Promise: 500 * time.Millisecond}
 	held := ack
 	held.Held = 20 * time.Millisecond
+	paused := ack
+	paused.Pause = 20 * time.Millisecond
 	markedBeat, markedAck := heartbeat, ack
 	markedBeat.Mark, markedAck.Mark = 29_406_960, 29_406_960
 	return []struct {
@@ -88,6 +90,7 @@ func goldenFrames() []struct {
 		{"heartbeat-ack", frame(ack)},
 		{"heartbeat-ack-held", frame(held)},
 		{"heartbeat-ack-mark", frame(markedAck)},
+		{"heartbeat-ack-pause", frame(paused)},
 		{"vote-reply-mark", frame(election.Message{Kind: election.VoteReply, Granted: true, Mark: 29_406_960})},
 		{"reject", frame(election.Message{Kind: election.Reject, Config: config})},
 		{"timeout-now", frame(election.Message{Kind: election.TimeoutNow})},

@@ -44,7 +44,7 @@ func packable(m *Message) bool {
 	case election.Heartbeat:
 		return m.Config.N == 0 && addedFields(&m.Message) == 0 && m.ConfigID.Term == m.Term
 	case election.HeartbeatAck:
-		return m.Mark == 0 && m.ConfigID.Term == m.Term
+		return m.Mark == 0 && m.Pause == 0 && m.ConfigID.Term == m.Term
 	}
 	return false
 }

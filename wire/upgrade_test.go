@@ -111,9 +111,9 @@ func TestAgesAreAddedBehindTheRestOfAHeartbeat(t *testing.T) {
 	require.False(t, packable(m), "a packed one has no place for them")
 }
 
-// So are marks: an agent of before skips them behind the fields that it knows, and
+// So are marks and pauses: an agent of before skips them behind the fields that it knows, and
 // messages without one are the bytes of before.
-func TestMarksAreAddedBehindTheRest(t *testing.T) {
+func TestMarksAndPausesAreAddedBehindTheRest(t *testing.T) {
 	golden := readGolden(t)
 	for _, c := range []struct {
 		without, with string
@@ -122,6 +122,7 @@ func TestMarksAreAddedBehindTheRest(t *testing.T) {
 	}{
 		{"heartbeat", "heartbeat-mark", []byte{0xC4, 7, 0, 0, 0, 0, 0, 0, 0, 0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 2},
 		{"heartbeat-ack", "heartbeat-ack-mark", []byte{0, 0, 0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 3},
+		{"heartbeat-ack", "heartbeat-ack-pause", []byte{0, 0, 0, 0xCE, 0x01, 0x31, 0x2D, 0x00}, 4},
 		{"vote-reply", "vote-reply-mark", []byte{0xCE, 0x01, 0xC0, 0xB6, 0xF0}, 1},
 	} {
 		without, with := golden[c.without], golden[c.with]
@@ -139,6 +140,8 @@ func TestMarksAreAddedBehindTheRest(t *testing.T) {
 		require.True(t, packable(m))
 		m.Mark = 1
 		require.False(t, packable(m), "a packed one has no place for it")
+		m.Mark, m.Pause = 0, time.Millisecond
+		require.Equal(t, kind == election.Heartbeat, packable(m), "only an ack tells a pause")
 	}
 	f := goldenFrames()[0].frame
 	f.Messages = []Message{{Message: election.Message{Kind: election.Heartbeat, Mark: election.MaxMark + 1}}}

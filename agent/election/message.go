@@ -83,6 +83,8 @@ type Message struct {
 	// HeartbeatAck: how long it waited at its sender for company, by the sender's clock. The
 	// leader's estimate of the round trip leaves it out; the lease does not know it.
 	Held time.Duration
+	// HeartbeatAck: the longest pause of its sender's loop since its last ack; 0: none worth telling.
+	Pause time.Duration
 	// HeartbeatAck: how fit its sender is to lead (rule 28).
 	Fitness Fitness
 	// Heartbeat: Ranks[i] is the place in the line of succession of voter i of
