@@ -67,7 +67,7 @@ func (n *Node) place(i int) uint64 {
 // trips. Pauses grow while round trips are unknown, and for a voter that has been silent
 // for long.
 func (n *Node) pause(p *peer) time.Duration {
-	longest := max(resendFloor, n.set.Lease/8)
+	longest := max(resendFloor, n.longest()/8)
 	switch {
 	case p.rtt == 0:
 		return min(resendFloor<<(p.asks-1), longest)
@@ -81,11 +81,11 @@ func (n *Node) pause(p *peer) time.Duration {
 // trip is short, half a lease if it is long or unknown, and at least three round trips,
 // as far as the lease allows.
 func (n *Node) pathTime(p *peer) time.Duration {
-	half := max((maxResends+1)*resendFloor, n.set.Lease/2)
+	half := max((maxResends+1)*resendFloor, n.longest()/2)
 	if p.rtt == 0 {
 		return half
 	}
-	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.set.Bears())))
+	return min((maxResends+1)*max(resendFloor, 2*p.rtt), max(half, 3*min(p.rtt, n.longest()/4)))
 }
 
 // campaign starts a round of PreVote (rule 19), which costs no term.
@@ -145,7 +145,7 @@ func (n *Node) patience(d time.Duration) time.Duration {
 	if answered {
 		return d
 	}
-	return max(d, min(d<<n.failures, 2*n.set.Lease))
+	return max(d, min(d<<n.failures, 2*n.longest()))
 }
 
 // askingEnds returns when every voter has had its time to answer (rule 21).
@@ -214,7 +214,7 @@ func (n *Node) standDown(now time.Duration, fx *Effects) {
 	fx.event(EventSplit, n.rec.Term, ID{})
 	n.seekConfig(now, fx)
 	n.role = Follower
-	pause := n.set.Lease / 16 << min(n.failures, 3)
+	pause := n.longest() / 16 << min(n.failures, 3)
 	n.failures = min(n.failures+1, 3)
 	from := now + pause/2 + n.dice.upTo(pause)
 	free := n.earliest(n.rec.Config.Quorum()-n.grants(), func(p *peer) time.Duration {
@@ -235,7 +235,7 @@ func (n *Node) seekConfig(now time.Duration, fx *Effects) {
 	if now < n.seekAt {
 		return
 	}
-	n.seekAt = now + n.set.Lease
+	n.seekAt = now + n.longest()
 	m := Message{Kind: PreVoteRequest, NextTerm: n.rec.Term + 1}
 	for i := range n.peers[:n.npeers] {
 		if id := n.peers[i].id; !n.rec.Config.Has(id) {

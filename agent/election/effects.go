@@ -6,7 +6,7 @@ import (
 )
 
 // Input is what a node can be told: [Tick], [*Message], [Change], [StepDown],
-// [RaiseTerm], [Advance], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Observe], [Forget] or [Seen].
+// [RaiseTerm], [Advance], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Pace], [Observe], [Forget] or [Seen].
 type Input interface{ input() }
 
 // Tick says that time has passed. Only a Tick judges timeouts: a loop that woke late
@@ -139,10 +139,13 @@ type Effects struct {
 	// Err tells why the command was refused; nil otherwise.
 	Err    error
 	Events []Event
+	// Sampled: Sample tells of an ack to this leader.
+	Sampled bool
+	Sample  Sample
 }
 
 func (fx *Effects) reset() {
-	fx.Save, fx.Announce, fx.Err, fx.WakeAt = false, false, nil, 0
+	fx.Save, fx.Announce, fx.Sampled, fx.Err, fx.WakeAt = false, false, false, nil, 0
 	fx.Send, fx.Events = fx.Send[:0], fx.Events[:0]
 }
 

@@ -61,10 +61,10 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 func (n *Node) hear(now time.Duration, m *Message) {
 	n.leader, n.leaderTerm = m.From, m.Term
 	if n.asked(m) > 0 {
-		n.heardAt = now
+		n.heardAt, n.heardLease = now, min(n.asked(m), MaxPromise)
 	}
 	if m.RTT > 0 {
-		n.leaderRTT = min(m.RTT, n.set.Lease)
+		n.leaderRTT = min(m.RTT, n.longest())
 	}
 }
 

@@ -71,7 +71,7 @@ func (n *Node) Successor(now time.Duration) (best ID) {
 // answers reports whether a peer has acknowledged a heartbeat of this term within a
 // lease.
 func (n *Node) answers(now time.Duration, p *peer) bool {
-	return p.round > 0 && now-p.ackAt < n.set.Lease
+	return p.round > 0 && now-p.ackAt < n.longest()
 }
 
 // handOver continues a hand-over: once drained, ask the successor until the term rises;
@@ -86,7 +86,7 @@ func (n *Node) handOver(now time.Duration, fx *Effects) {
 		term := n.raiseTo
 		n.leaveLead()
 		n.becomeCandidate(now, term, ID{}, 0, fx)
-	case n.gaveUpTo.IsZero() || n.timeoutAt != 0 && now >= n.timeoutAt+n.set.Lease/2:
+	case n.gaveUpTo.IsZero() || n.timeoutAt != 0 && now >= n.timeoutAt+n.longest()/2:
 		n.eachVoter(func(p *peer) { n.send(p.id, Message{Kind: Resign}, fx) })
 		fx.event(EventResigned, n.rec.Term, ID{})
 		n.retire(now, n.gaveUpAt)

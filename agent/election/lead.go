@@ -13,10 +13,11 @@ func (n *Node) becomeLeader(now time.Duration, fx *Effects) {
 	n.rec.Config.Term = n.rec.Term
 	n.wonAt, n.quorateAt = now, now+n.set.Lease
 	n.failures, n.marked = 0, false
+	n.pace = Pace{n.set.Lease, n.set.Heartbeat}
 	n.dropLease()
 	n.former, n.formerUntil = n.transferFrom, 0
 	if !n.former.IsZero() {
-		n.formerUntil = now + 2*n.set.Lease
+		n.formerUntil = now + 2*n.longest()
 	}
 	for i := range n.peers[:n.npeers] {
 		p := &n.peers[i]
@@ -35,13 +36,14 @@ func (n *Node) leaveLead() {
 	n.gaveUp, n.raiseTo, n.timeoutAt = false, 0, 0
 	n.hasPending, n.pending = false, Change{}
 	n.lease = Lease{}
+	n.heardLease = n.pace.Lease
 }
 
 // lead is the leader's tick.
 func (n *Node) lead(now time.Duration, fx *Effects) {
 	if n.gaveUp {
 		n.handOver(now, fx)
-	} else if !n.quorate(now) && now >= n.quorateAt+n.set.Lease {
+	} else if !n.quorate(now) && now >= n.quorateAt+n.longest() {
 		fx.event(EventNotQuorate, n.rec.Term, ID{})
 		n.retire(now, now)
 	}
@@ -56,7 +58,7 @@ func (n *Node) retire(now, from time.Duration) {
 	n.leaveLead()
 	n.role = Follower
 	n.leader = ID{}
-	n.quietUntil = from + 2*n.set.Lease
+	n.quietUntil = from + 2*n.longest()
 	n.schedule(now)
 }
 
@@ -65,7 +67,7 @@ func (n *Node) retire(now, from time.Duration) {
 // must not hold promises. A new leader has the time of one lease.
 func (n *Node) quorate(now time.Duration) bool {
 	if whole := n.wholeAt(now); whole > 0 {
-		n.quorateAt = max(n.quorateAt, whole+n.worth(n.set.Lease))
+		n.quorateAt = max(n.quorateAt, whole+n.worth(n.pace.Lease))
 	}
 	return now < n.quorateAt
 }
@@ -88,7 +90,8 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 	n.round++
 	asked := time.Duration(0)
 	if !n.gaveUp && n.quorate(now) {
-		asked = n.set.Lease
+		asked = n.pace.Lease
+		n.keepPromiseMax(now, asked) // the leader is bound by its own promise, too (rule 11)
 		n.selfExpiry = now + n.worth(asked)
 	}
 	n.rounds[n.round%maxRounds] = round{now, asked, n.rec.Mark}
@@ -109,7 +112,7 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 
 // roundAfter returns when the next round is due. A late round does not move it.
 func (n *Node) roundAfter(now time.Duration) time.Duration {
-	h := n.set.Heartbeat
+	h := n.pace.Heartbeat
 	if n.set.Grid > 0 {
 		return now + h/4 + h - (now+h/4-n.set.Grid)%h
 	}
@@ -133,10 +136,13 @@ func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {
 		p.round, p.path, p.acked = m.Round, r.sentAt, m.ConfigID
 		n.bookMark(p, &r, m.Mark)
 		p.bookFitness(now, m.Fitness)
-		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.set.Lease)) // a paused voter must not look far away
+		p.rtt = smooth(p.rtt, min(now-r.sentAt-max(m.Held, 0), n.longest())) // a paused voter must not look far away
+		fx.Sampled, fx.Sample = true, Sample{Peer: p.id, Round: m.Round, Took: now - r.sentAt, Pause: m.Pause}
 	}
 	if d := min(r.asked, m.Promise); d > 0 {
-		p.expiry = max(p.expiry, r.sentAt+n.worth(d))
+		if until := r.sentAt + n.worth(d); until > p.expiry {
+			p.expiry, p.length = until, d
+		}
 	}
 }
 
@@ -175,9 +181,10 @@ func (n *Node) publish() {
 		next := n.changed(n.pending)
 		end = min(end, n.leaseEnd(&next))
 	}
-	n.lease = Lease{n.rec.Token(), max(n.lease.Until, end)}
+	if end > n.lease.Until {
+		n.lease = Lease{n.rec.Token(), end, n.lengthOf(end)}
+	}
 	if n.lease.Until == 0 {
-		n.lease = Lease{}
 		return
 	}
 	if n.holders {

@@ -229,7 +229,7 @@ var (
 	}}
 	underOldMembers = mcFault{name: "lease counted under old members", after: func(_, n *Node, _ Input, _ *Effects) {
 		if n.role == Leader && n.selfExpiry > mcNow {
-			n.lease = Lease{n.rec.Token(), n.selfExpiry} // as when it was the only voter
+			n.lease = Lease{Token: n.rec.Token(), Until: n.selfExpiry} // as when it was the only voter
 		}
 	}}
 	noLeaseClause = mcFault{
@@ -243,8 +243,12 @@ var (
 		after: func(was, n *Node, _ Input, _ *Effects) { n.handedTo = max(n.handedTo, was.handedTo) },
 	}
 	unboundByHolders = mcFault{name: "a goose unbound to its own handed-out deadline", after: func(_, n *Node, _ Input, _ *Effects) { n.handedTo = 0 }}
-	raisedByAcksOnly = mcFault{name: "promise_max raised by acks only", unraised: true}
-	loneVoterExempt  = mcFault{name: "an exemption in rule 13", before: func(n *Node, in Input) Input {
+	raisedByAcksOnly = mcFault{name: "promise_max raised by acks only", unraised: true, counted: func(was, n *Node, _ Input, fx *Effects) {
+		if n.role == Leader { // as if it did not count itself
+			n.rec.PromiseMax, fx.Record.PromiseMax = was.rec.PromiseMax, was.rec.PromiseMax
+		}
+	}}
+	loneVoterExempt = mcFault{name: "an exemption in rule 13", before: func(n *Node, in Input) Input {
 		if n.rec.Config.N == 1 {
 			n.waitUntil = 0
 		}

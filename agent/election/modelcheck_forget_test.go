@@ -96,7 +96,7 @@ func (a *mcAgent) remind(dice *chance) {
 	}
 	if n.role == Leader {
 		if n.lease.Until == 0 {
-			n.lease = Lease{n.rec.Token(), past()}
+			n.lease = Lease{Token: n.rec.Token(), Until: past()}
 		}
 	} else {
 		n.round, n.firstRound, n.quorateAt = dice.next()%9, dice.next()%9, past()

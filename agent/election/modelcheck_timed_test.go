@@ -289,7 +289,7 @@ func (a *mcAgent) handOut() {
 	for i := range a.ghost.handed {
 		h := &a.ghost.handed[i]
 		if h.Until <= mcNow || h.Token == l.Token {
-			*h = Lease{l.Token, max(h.Until, l.Until)}
+			*h = Lease{Token: l.Token, Until: max(h.Until, l.Until)}
 			return
 		}
 	}
@@ -325,7 +325,7 @@ func (m *mcTimed) settle(a *mcAgent) {
 		set: n.set, rec: n.rec, role: n.role, leader: n.leader, leaderTerm: n.leaderTerm,
 		promise: n.promise, resigned: n.resigned, waitUntil: ahead(n.waitUntil),
 		lease: n.lease, holders: n.holders, handedTo: ahead(n.handedTo),
-		target: n.set.Lease, targetSince: mcNow,
+		target: n.set.Lease, targetSince: mcNow, pace: n.pace, heardLease: n.heardLease,
 	}
 	if n.leaderTerm != n.rec.Term || n.leader.IsZero() {
 		out.leader, out.leaderTerm = ID{}, 0 // no TimeoutNow of it counts
@@ -363,7 +363,9 @@ func (m *mcTimed) settle(a *mcAgent) {
 			q.granted = p.granted && n.rec.Config.Has(p.id)
 		}
 		if n.role == Leader {
-			q.expiry = ahead(p.expiry)
+			if q.expiry = ahead(p.expiry); q.expiry > 0 {
+				q.length = p.length
+			}
 			if p.acked == n.rec.Config.ConfigID {
 				q.acked = p.acked
 			}

@@ -177,7 +177,7 @@ func (a *mcAgent) promised() {
 // settle forgets what only time, chance and counters tell apart.
 func (u *mcUntimed) settle(a *mcAgent) {
 	n := &a.node
-	out := Node{set: n.set, rec: n.rec, role: n.role, leader: n.leader, leaderTerm: n.leaderTerm}
+	out := Node{set: n.set, pace: n.pace, heardLease: n.heardLease, rec: n.rec, role: n.role, leader: n.leader, leaderTerm: n.leaderTerm}
 	out.target = n.rec.PromiseMax
 	if n.leaderTerm != n.rec.Term || n.leader.IsZero() {
 		out.leader, out.leaderTerm = ID{}, 0 // no TimeoutNow of it counts

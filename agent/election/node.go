@@ -54,10 +54,6 @@ type Settings struct {
 	Salt uint64
 }
 
-// Bears returns the longest round trip with which elections certainly work in P4's time
-// (see [Node.TooFar]).
-func (s *Settings) Bears() time.Duration { return s.Lease / 4 }
-
 // Promise is what a voter has promised: to elect nobody else until End (rule 11).
 type Promise struct {
 	To   ID
@@ -67,8 +63,9 @@ type Promise struct {
 
 // Lease is a goose's right to act with Token, until Until on its boot clock; zero: none.
 type Lease struct {
-	Token uint64
-	Until time.Duration
+	Token  uint64
+	Until  time.Duration
+	Length time.Duration // of the promises that it is made of
 }
 
 // round remembers when a heartbeat round left and what it asked for.
@@ -98,8 +95,9 @@ type Node struct {
 	leaderTerm uint64        // differs from rec.Term only at non-members (rule 7)
 	heardAt    time.Duration // of its last heartbeat that asked for a promise
 	leaderRTT  time.Duration
-	rank       uint8 // own place in the line of succession
-	ranked     bool  // false: none heard yet, the config's order holds
+	heardLease time.Duration // the promise that it asked for; or this node, if it led later
+	rank       uint8         // own place in the line of succession
+	ranked     bool          // false: none heard yet, the config's order holds
 	heard      heard
 	agesAt     time.Duration // when it last knew how long each voter had been silent
 
@@ -127,6 +125,7 @@ type Node struct {
 	transferTerm uint64
 
 	// As leader.
+	pace         Pace
 	wonAt        time.Duration
 	round        uint64
 	firstRound   uint64 // acks of earlier rounds count for nothing (rule 17)
@@ -162,7 +161,10 @@ type Node struct {
 // to at least set.Lease and saved. fresh: the disk is new and has promised nothing,
 // so the node need not wait (rule 13).
 func New(set Settings, rec Record, now time.Duration, fresh bool) Node {
-	n := Node{set: set, rec: rec, dice: chance(set.Seed), target: rec.PromiseMax, targetSince: now}
+	n := Node{
+		set: set, rec: rec, dice: chance(set.Seed), target: rec.PromiseMax, targetSince: now,
+		pace: Pace{set.Lease, set.Heartbeat}, heardLease: set.Lease,
+	}
 	if !fresh {
 		n.waitUntil = now + stretch(rec.PromiseMax)
 	}
@@ -175,8 +177,14 @@ func New(set Settings, rec Record, now time.Duration, fresh bool) Node {
 func stretch(d time.Duration) time.Duration { return d + (d+99)/100 }
 
 // worth returns how long a promise of d certainly binds, from when it was asked for, by
-// the asker's clock: d(1-rho)/(1+rho) - eps (rule 14).
-func (n *Node) worth(d time.Duration) time.Duration { return d*99/101 - n.set.Eps }
+// the asker's clock: d(1-rho)/(1+rho) - eps (rule 14). Eps grows with d.
+func (n *Node) worth(d time.Duration) time.Duration {
+	eps := n.set.Eps
+	if d != n.set.Lease {
+		eps = time.Duration(int64(eps) * int64(d/time.Microsecond) / int64(max(n.set.Lease, time.Microsecond)/time.Microsecond))
+	}
+	return d*99/101 - eps
+}
 
 // Step tells the node the time and one input, and fills fx.
 func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
@@ -209,6 +217,8 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 		n.takeFitness(now, in.Fitness, fx)
 	case ClockJump:
 		n.dropLease()
+	case Pace:
+		n.setPace(now, in, fx)
 	case Observe:
 		n.observe(in.ID)
 	case Forget:
@@ -258,7 +268,7 @@ func (n *Node) wakeAt(now time.Duration) time.Duration {
 			if n.handedTo > now {
 				at = min(at, n.handedTo)
 			} else if n.timeoutAt != 0 {
-				at = min(at, n.timeoutNext, n.timeoutAt+n.set.Lease/2)
+				at = min(at, n.timeoutNext, n.timeoutAt+n.longest()/2)
 			}
 		}
 		return at

@@ -16,6 +16,7 @@ type peer struct {
 	round  uint64        // the newest round acknowledged
 	path   time.Duration // when that round was sent: the path to it and back was whole then
 	expiry time.Duration // until when it has promised, by our clock (rule 14)
+	length time.Duration // of that promise
 	acked  ConfigID      // the config it showed in that ack
 	term   uint64        // a term above ours that it showed while no voter (rule 7)
 	mark   uint64        // the largest mark it acknowledged (rule 29)

@@ -73,7 +73,7 @@ func (n *Node) tryPending(now time.Duration, fx *Effects) {
 	next := n.changed(n.pending)
 	end := n.leaseEnd(&next)
 	switch {
-	case n.gaveUp || now-n.pendingAt > n.set.Lease/2:
+	case n.gaveUp || now-n.pendingAt > n.pace.Lease/2:
 		n.hasPending, n.pending = false, Change{}
 	case end <= now || end < max(n.lease.Until, n.handedTo) || !n.answered(&next, n.pendingRound) || !n.markHeld():
 		return

@@ -151,12 +151,12 @@ func TestRule11CandidateThatKnowsNoLivesLosesNoTerm(t *testing.T) {
 func TestRule11VoterWithAShorterLeaseKeepsTheGoosesPromise(t *testing.T) {
 	c := newCluster(t, "a", "b", "c")
 	for _, m := range c.nodes {
-		m.node.set.Lease = 100 * time.Millisecond
+		m.node.set.Lease, m.node.set.Eps = 100*time.Millisecond, 2*time.Millisecond
 	}
 	g := c.awaitGoose(2 * time.Second)
 	c.run(time.Second)
 	n := &c.nodes[g].node
-	n.set.Lease = 500 * time.Millisecond
+	require.NoError(t, c.step(g, Pace{500 * time.Millisecond, 50 * time.Millisecond}))
 	c.run(200 * time.Millisecond)
 	term := n.rec.Term
 	for _, other := range c.order {

@@ -95,7 +95,7 @@ func (s *search) act() {
 		switch m := s.nodes[name]; {
 		case m.down && s.dice.next()%3 == 0:
 			s.restart(name)
-			s.acts[name] = Lease{s.acts[name].Token, max(s.acts[name].Until, s.now)} // a guard of its own may act on
+			s.acts[name] = Lease{Token: s.acts[name].Token, Until: max(s.acts[name].Until, s.now)} // a guard of its own may act on
 		case !m.down && m.node.npeers < 4:
 			for _, o := range s.order {
 				s.tellNode(m, Observe{ID: idOf(o)})
@@ -152,7 +152,7 @@ func (s *search) judge() {
 			require.GreaterOrEqual(s.t, l.Token, s.token, "P3: a token of %s goes down, seed %d at %v\n%s", name, s.seed, s.now-time.Hour, s)
 			s.token = l.Token
 			if m.node.holders {
-				s.acts[name] = Lease{l.Token, max(l.Until, s.acts[name].Until)}
+				s.acts[name] = Lease{Token: l.Token, Until: max(l.Until, s.acts[name].Until)}
 			}
 		}
 		if s.acts[name].Until > s.now || !m.down && m.node.lease.Until > s.now {

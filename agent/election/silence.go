@@ -27,7 +27,7 @@ func (n *Node) Silent(now time.Duration) (silent [MaxVoters]time.Duration) {
 // HeardOfVoters reports whether the leader has said within a lease which voters it
 // hears: only then is a follower's Silent valid.
 func (n *Node) HeardOfVoters(now time.Duration) bool {
-	return n.agesAt != 0 && now-n.agesAt < n.set.Lease
+	return n.agesAt != 0 && now-n.agesAt < n.longest()
 }
 
 // resumeAges excludes the time since agesAt from all silence, when this node begins to

@@ -63,10 +63,10 @@ type Contact struct {
 // Answers reports whether it has acknowledged a heartbeat of this term within a lease.
 func (c *Contact) Answers(now, lease time.Duration) bool { return c.InTerm && now-c.AckAt < lease }
 
-// TooFar reports whether its answers take longer than this node's lease is worth: then
+// TooFar reports whether its answers take longer than the lease is worth: then
 // neither can lead with the other's promise (rule 20). A voter that was paused looks so
 // for a moment.
-func (n *Node) TooFar(c *Contact) bool { return c.RTT >= n.worth(n.set.Lease) }
+func (n *Node) TooFar(c *Contact) bool { return c.RTT >= n.worth(n.longest()) }
 
 // Contacts appends what this node knows of the agents in view to dst.
 func (n *Node) Contacts(dst []Contact) []Contact {

@@ -95,7 +95,7 @@ func (n *Node) deferTo(now time.Duration, m *Message, fx *Effects) {
 	n.follow(now, ID{}, fx)
 	// The candidate gets time to win or fail; more after a failed election, because disks
 	// may be slow.
-	n.schedule(now + n.set.Lease/2<<min(n.failures, 1))
+	n.schedule(now + n.longest()/2<<min(n.failures, 1))
 	n.failures = min(n.failures+1, 3)
 }
 
@@ -119,7 +119,7 @@ func (n *Node) measure(now time.Duration, from ID, took time.Duration) {
 		return
 	}
 	p.measured = now - took
-	p.rtt = smooth(p.rtt, min(took, n.set.Lease))
+	p.rtt = smooth(p.rtt, min(took, n.longest()))
 }
 
 func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
@@ -127,7 +127,7 @@ func (n *Node) handleVoteReply(now time.Duration, m *Message, fx *Effects) {
 		return
 	}
 	if p := n.peerOf(m.From); p != nil && p.rtt == 0 && p.silent() {
-		p.rtt = smooth(0, min(now-p.firstAt, n.set.Lease)) // at most: it may have answered a later request, and it saved
+		p.rtt = smooth(0, min(now-p.firstAt, n.longest())) // at most: it may have answered a later request, and it saved
 	}
 	if m.Granted {
 		n.takeMark(m.Mark)

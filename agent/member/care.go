@@ -20,7 +20,7 @@ func (e *Election) takeCare(now time.Duration) {
 		return
 	}
 	care := e.node.Role() == election.Leader
-	if !care && now-e.goosedAt >= careAfter*e.m.set.Lease {
+	if !care && now-e.goosedAt >= careAfter*e.span() {
 		care = e.mayCare()
 	}
 	if care != e.cares {

@@ -24,6 +24,9 @@ func (m *Member) act() error {
 		m.retractAll(LeaseLost)
 		return m.broken
 	}
+	for _, e := range m.touched {
+		e.keepPace(m.host.Now())
+	}
 	if err := m.saveRecords(); err != nil {
 		return err
 	}
@@ -129,10 +132,13 @@ func (e *Election) publish(now time.Duration) {
 			v.Leased, v.Lapses = true, e.lease.Until
 		}
 		id, term, heardAt := e.node.Heard()
-		v.HeardAt = heardAt
-		if v.Role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+e.m.set.Lease {
+		v.HeardAt, v.Heard, v.Pace = heardAt, e.node.HeardLease(), e.node.Pace()
+		if e.pacer != nil {
+			v.PaceWhy = e.pacer.why
+		}
+		if v.Role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+v.Heard {
 			v.Goose, v.GooseTerm, v.GooseToken = id, term, e.record.Generation.Number<<40+term
-			v.Lapses = heardAt + e.m.set.Lease
+			v.Lapses = heardAt + v.Heard
 		}
 	}
 	e.lapseAt = v.Lapses

@@ -43,14 +43,16 @@ type Election struct {
 	audienceStale bool
 	roomy         bool // the node may have room for more in view
 	contacts      []election.Contact
-	viewed        viewed    // what keepInView last looked at
-	acked         lastAck   // the last ack sent
-	handover      *handover // a planned end under way
-	advances      []advance // wait for their majority
-	committed     uint64    // the largest mark that a majority has saved, this agent included; 0 unless it leads
-	ended         bool      // this election no longer delays the end of this life
-	busy          bool      // the node was told that it may not campaign
-	will          will      // as the host keeps it
+	viewed        viewed        // what keepInView last looked at
+	acked         lastAck       // the last ack sent
+	handover      *handover     // a planned end under way
+	advances      []advance     // wait for their majority
+	committed     uint64        // the largest mark that a majority has saved, this agent included; 0 unless it leads
+	ended         bool          // this election no longer delays the end of this life
+	busy          bool          // the node was told that it may not campaign
+	will          will          // as the host keeps it
+	pacer         *pacer        // chooses the pace of this lead; nil: it is fixed, or this agent does not lead
+	pause         time.Duration // the longest of the loop that no ack has told of
 
 	fitness  election.Fitness // as the node was told
 	health   Health
@@ -90,12 +92,17 @@ func (e *Election) step(in election.Input) { e.stepAt(e.m.host.Now(), in) }
 
 // stepAt is step for a caller that has just read the clock.
 func (e *Election) stepAt(now time.Duration, in election.Input) {
+	was := e.node.Lease()
 	e.node.Step(now, in, &e.fx)
+	if e.pacer != nil {
+		e.pacer.measure(now, &e.fx, was, e.node.Lease())
+	}
 	if e.number == 0 && e.fx.Save {
 		e.m.takeTable()
 	}
 	e.retract(e.node.Lease())
 	for i := range e.fx.Send {
+		e.tellPause(&e.fx.Send[i])
 		e.sendAt(now, &e.fx.Send[i])
 	}
 	if e.fx.Announce {
@@ -135,9 +142,14 @@ func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 }
 
 // mayWait reports whether an ack tells its leader nothing new: then it may wait to share
-// a datagram. The first ack of a leader or a config must not wait, nor that of a mark.
+// a datagram. The first ack of a leader or a config must not wait, nor that of a mark or of
+// a promise that is short for the wait.
 func (e *Election) mayWait(msg *election.Message) bool {
-	if msg.Kind != election.HeartbeatAck || msg.Promise == 0 || msg.Mark != 0 {
+	short := 4 * e.m.set.Heartbeat
+	if e.m.set.AutoLease {
+		short = 10 * e.m.set.Heartbeat // else the wait would keep the lease from getting shorter
+	}
+	if msg.Kind != election.HeartbeatAck || msg.Promise < short || msg.Mark != 0 {
 		return false
 	}
 	was := e.acked
@@ -200,7 +212,7 @@ func (e *Election) Goose(now time.Duration) (id election.ID, self bool) {
 		return e.m.id, true
 	}
 	id, _, heardAt := e.node.Heard()
-	if heardAt != 0 && now < heardAt+e.m.set.Lease && id != e.m.id {
+	if heardAt != 0 && now < heardAt+e.node.HeardLease() && id != e.m.id {
 		return id, false
 	}
 	return election.ID{}, false

@@ -37,6 +37,7 @@ const (
 	EventFollowsWork                           // a goose without work hands over to Peer, which has some
 	EventWellAgain                             // the goose's check passes again in time: it stays the goose
 	EventNotYielded                            // nobody took over from such a goose: Err
+	EventLease                                 // --lease auto chose another Pace: Was, Why
 )
 
 // Event is something that happened, for logs and warnings.
@@ -55,6 +56,8 @@ type Event struct {
 	Priority    uint8
 	Name        string
 	For         time.Duration
+	Was, Pace   election.Pace
+	Why         string
 	Back        bool // it belonged to the flock before
 	Err         error
 }

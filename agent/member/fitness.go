@@ -129,5 +129,5 @@ func (e *Election) canTakeOver(now time.Duration, config *election.Config, c *el
 			return false
 		}
 	}
-	return mayLead(config, c.ID) && c.Answers(now, e.m.set.Lease) && c.Fitness&election.Unwell == 0
+	return mayLead(config, c.ID) && c.Answers(now, e.span()) && c.Fitness&election.Unwell == 0
 }

@@ -576,7 +576,7 @@ func (l *testLocal) Stop(cause Cause) {
 func (l *testLocal) Publish(_ time.Duration, v *View) {
 	e := effect{kind: "publish", election: l.name}
 	if v.Leased {
-		e.lease = election.Lease{Token: v.Token, Until: v.Lapses}
+		e.lease = election.Lease{Token: v.Token, Until: v.Lapses, Length: l.lease.Length}
 		require.Equal(l.a.f.t, l.lease, e.lease, "%s shows a lease that was not granted", l.a.name)
 	}
 	l.a.record(e)

@@ -34,7 +34,7 @@ func (e *Election) followVoters(now time.Duration) {
 		case contact.Term > own.Term: // it is ahead: be elected above its term first (rule 7)
 			e.raiseTerm(contact.Term)
 			return
-		case contact.Answers(now, m.set.Lease):
+		case contact.Answers(now, e.span()):
 			e.change(election.Change{Voter: target.Voters[i]})
 			return
 		}
@@ -91,7 +91,7 @@ func (e *Election) surplus(now time.Duration, own, target *election.Config) (nex
 // answers reports whether an agent has acknowledged a heartbeat within a lease.
 func (e *Election) answers(now time.Duration, id election.ID) bool {
 	return slices.ContainsFunc(e.contacts, func(k election.Contact) bool {
-		return k.ID == id && k.Answers(now, e.m.set.Lease)
+		return k.ID == id && k.Answers(now, e.span())
 	})
 }
 

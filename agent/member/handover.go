@@ -97,7 +97,7 @@ func (e *Election) progressHandover(now time.Duration) {
 			return
 		}
 	}
-	if wait := 2 * e.m.set.Lease; now >= max(h.given, e.node.HandedTo())+wait {
+	if wait := 2 * e.span(); now >= max(h.given, e.node.HandedTo())+wait {
 		e.endHandover(election.ID{}, &Refusal{Code: NobodyTookOver, For: wait})
 	}
 }
@@ -167,7 +167,7 @@ func (m *Member) Stop(cause Cause) {
 	for _, e := range m.elections {
 		grace = max(grace, e.local.Holders().Grace)
 	}
-	m.stop = stopping{started: true, until: m.host.Now() + grace + 4*m.set.Lease}
+	m.stop = stopping{started: true, until: m.host.Now() + grace + 4*m.span()}
 	for _, e := range m.elections {
 		e.end(cause)
 	}

@@ -108,6 +108,11 @@ type View struct {
 	GooseTerm  uint64
 	GooseToken uint64
 	HeardAt    time.Duration // when a heartbeat last named a goose
+	Heard      time.Duration // the lease that it asked for: how long it names a goose
+	// Pace is this agent's own, by which it leads. PaceWhy says why it was chosen; "": it is
+	// fixed, or this agent does not lead.
+	Pace    election.Pace
+	PaceWhy string
 	// Lapses is when time alone changes the view; 0: never.
 	Lapses time.Duration
 	// Record is what this agent knows of the election, without vote and promises.

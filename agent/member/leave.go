@@ -90,7 +90,7 @@ func (m *Member) answering(c *election.Config) (live int) {
 	silent := n.Silent(now)
 	knows := n.Role() == election.Leader || n.HeardOfVoters(now)
 	for i, v := range c.Members() {
-		answers := silent[i] <= leaveSilent*m.set.Lease
+		answers := silent[i] <= leaveSilent*m.span()
 		if !knows {
 			answers = m.IsAlive(v.ID)
 		}
@@ -133,7 +133,7 @@ func (m *Member) progressLeave(now time.Duration) error {
 		if l.fewSince == 0 {
 			l.fewSince = now
 		}
-		if now-l.fewSince >= leaveSilent*m.set.Lease {
+		if now-l.fewSince >= leaveSilent*m.span() {
 			m.leaving = nil
 			l.done(err)
 		}

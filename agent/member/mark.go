@@ -43,7 +43,7 @@ func (m *Member) AdvanceMark(e *Election, to, token uint64, done func(error)) {
 		done(err)
 		return
 	}
-	e.advances = append(e.advances, advance{to, e.node.Record().Term, now + 2*m.set.Lease, done})
+	e.advances = append(e.advances, advance{to, e.node.Record().Term, now + 2*e.span(), done})
 }
 
 // Mark returns the mark on this agent's disk, and whether it is known to be committed:

@@ -21,6 +21,7 @@ type Settings struct {
 	Keyless   bool             // senders can be forged: send nothing to unknown ids
 	Heartbeat time.Duration
 	Lease     time.Duration
+	AutoLease bool     // Heartbeat and Lease are where a lead begins; then this agent chooses
 	Expect    int      // found a flock together with Expect-1 others; 0: no
 	Elections []string // contested besides the default one
 
@@ -54,6 +55,8 @@ type Member struct {
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
+	turnedAt  time.Duration // when the last turn began
+	dueAt     time.Duration // when the host was told to wake up; 0: it was not, or time has jumped
 	looks     uint64        // how often look ran
 
 	addresses  addressBook

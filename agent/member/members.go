@@ -294,7 +294,7 @@ const seenEvery = 2 * time.Second
 func (m *Member) showNewerConfig(now time.Duration) {
 	e := m.Default()
 	rec := e.node.Record()
-	if now < m.seenAt+max(seenEvery, 2*m.set.Lease) || !rec.Config.Has(m.id) {
+	if now < m.seenAt+max(seenEvery, 2*m.span()) || !rec.Config.Has(m.id) {
 		return
 	}
 	m.seenAt = now

@@ -93,7 +93,7 @@ func (e *Election) notGoose() error {
 		return r
 	}
 	id, _, heardAt := e.node.Heard()
-	if addr, ok := e.m.addresses.Addr(id); ok && id != e.m.id && e.m.host.Now() < heardAt+e.m.set.Lease {
+	if addr, ok := e.m.addresses.Addr(id); ok && id != e.m.id && e.m.host.Now() < heardAt+e.node.HeardLease() {
 		r.Agent, r.Addr = id, addr
 	}
 	return r

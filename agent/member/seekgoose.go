@@ -25,9 +25,9 @@ func (e *Election) seekGoose(now time.Duration) {
 	if goose, _ := e.Goose(now); !goose.IsZero() || e.goosedAt == 0 {
 		e.goosedAt, e.asks = now, 0
 	}
-	pause := gooselessFor * e.m.set.Lease << max(e.asks-1, 0) // the first may only bring the config
+	pause := gooselessFor * e.span() << max(e.asks-1, 0) // the first may only bring the config
 	if e.number != 0 {
-		pause = max(careAfter*e.m.set.Lease, contestsEvery) // the default election's question serves all
+		pause = max(careAfter*e.span(), contestsEvery) // the default election's question serves all
 	}
 	rec := e.node.Record()
 	if now < max(e.goosedAt, e.askedAt)+pause || rec.Config.N > 0 && (e.number != 0 || rec.Config.Has(e.m.id)) {

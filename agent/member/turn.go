@@ -13,6 +13,8 @@ const lookEvery = 200 * time.Millisecond
 // all inputs since the last turn. The host first passes on every waiting datagram (rule
 // 17). done: this life has ended.
 func (m *Member) Turn(now time.Duration) (done bool, err error) {
+	m.notePause(now)
+	m.turnedAt = now
 	late := now >= m.restAt
 	if late {
 		for _, e := range m.elections {
@@ -54,12 +56,16 @@ func (m *Member) WakeAt(patience time.Duration) time.Duration {
 	if m.stop.started {
 		at = min(at, m.stop.until)
 	}
+	if m.turnedAt > 0 {
+		m.dueAt = max(at, m.turnedAt)
+	}
 	return at
 }
 
 // Slept reports that the machine slept: leases are dropped and must be earned again
 // (rule 17).
 func (m *Member) Slept() {
+	m.dueAt = 0
 	for _, e := range m.elections {
 		if e.node != nil {
 			e.step(election.ClockJump{})

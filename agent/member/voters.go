@@ -83,7 +83,7 @@ func (m *Member) pilotMembers(now time.Duration) []autopilot.Member {
 			ID: p.ID, Alive: p.State == Alive,
 			// An agent with a higher term acks nothing, but answers (rule 7); adding it needs
 			// a higher term.
-			Acks:    c.Answers(now, m.set.Lease) || c.Term > term && !frozen,
+			Acks:    c.Answers(now, m.span()) || c.Term > term && !frozen,
 			Fitness: fitness, Observer: p.Meta.Observer, Priority: p.Meta.Priority, PreemptAfter: p.Meta.PreemptAfter,
 			Leaving: m.wantsOut(p.ID, now), Forced: m.forcedIndex(p.ID) >= 0,
 		})

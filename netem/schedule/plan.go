@@ -14,6 +14,7 @@ import (
 type Plan struct {
 	Agents  int           // 0: drawn, 3 to 9
 	Timing  Timing        // zero: drawn
+	Auto    bool          // all agents choose their leases; else a few runs have such agents
 	Latency time.Duration // 0: drawn to fit the timing
 	For     time.Duration // default 5m
 	Every   time.Duration // a fault about so often; 0: drawn, 1s to 15s
@@ -95,6 +96,18 @@ func Drawn(seed uint64, p Plan) Settings {
 	set.Keyless = keys.OneIn(4)
 	wills := netem.NewDice(seed, netem.Out, "wills")
 	set.Wills = wills.OneIn(3)
+	leases := netem.NewDice(seed, netem.Out, "auto leases")
+	set.Auto = map[string]bool{}
+	switch most := leases.OneIn(3); {
+	case p.Auto:
+		set.Auto["*"] = true
+	case leases.OneIn(4):
+		for i := range set.Agents {
+			if most || leases.OneIn(2) {
+				set.Auto[Name(i)] = true
+			}
+		}
+	}
 	late, later, latest := netem.NewDice(seed, netem.Out, "late verbs"), netem.NewDice(seed, netem.Out, "later verbs"), netem.NewDice(seed, netem.Out, "latest verbs")
 	ops := Draw(Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults}, &d, &late, &later, &latest)
 	for i, o := range ops {

@@ -68,7 +68,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 	s := Scenario{Name: name, MaxGap: -1, MaxGooseless: -1, Elections: -1, Settings: Settings{
 		Agents: 5, Voters: 5, Together: -1, Timing: Timing{50 * time.Millisecond, 500 * time.Millisecond},
 		Latency: 200 * time.Microsecond, For: time.Minute,
-		Timings: map[string]Timing{}, Priorities: map[string]uint8{}, Observers: map[string]bool{}, Absent: map[string]bool{}, Alone: map[string]bool{},
+		Timings: map[string]Timing{}, Auto: map[string]bool{}, Priorities: map[string]uint8{}, Observers: map[string]bool{}, Absent: map[string]bool{}, Alone: map[string]bool{},
 		Elections: map[string][]string{}, Preempts: map[string]time.Duration{},
 	}}
 	n := 0
@@ -103,7 +103,7 @@ func ParseScenario(name, text string) (Scenario, error) {
 	return s, nil
 }
 
-const headerWords = "agents voters together expect heartbeat lease latency for holders steady keyless wills seed timing priority preempt election observer absent alone gap gooseless elections"
+const headerWords = "agents voters together expect heartbeat lease latency for holders steady keyless wills seed timing auto priority preempt election observer absent alone gap gooseless elections"
 
 // set takes one line of the header.
 func (s *Scenario) set(word, value string) (err error) {
@@ -115,7 +115,7 @@ func (s *Scenario) set(word, value string) (err error) {
 	duration := map[string]*time.Duration{
 		"heartbeat": &set.Timing.Heartbeat, "lease": &set.Timing.Lease, "latency": &set.Latency, "for": &set.For, "gap": &s.MaxGap,
 	}[word]
-	mark := map[string]map[string]bool{"observer": set.Observers, "alone": set.Alone, "absent": set.Absent}[word]
+	mark := map[string]map[string]bool{"auto": set.Auto, "observer": set.Observers, "alone": set.Alone, "absent": set.Absent}[word]
 	switch {
 	case number != nil:
 		*number, err = strconv.Atoi(value)
@@ -203,6 +203,7 @@ func (s *Settings) header() []string {
 	}
 	return slices.Concat(lines,
 		ofEach("timing", s.Timings, func(t Timing) string { return fmt.Sprintf("%v %v", t.Heartbeat, t.Lease) }),
+		ofEach("auto", s.Auto, marked),
 		ofEach("priority", s.Priorities, func(p uint8) string { return strconv.Itoa(int(p)) }),
 		ofEach("preempt", s.Preempts, time.Duration.String),
 		ofEach("election", s.Elections, func(by []string) string { return strings.Join(by, ",") }),

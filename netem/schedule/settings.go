@@ -24,6 +24,7 @@ type Settings struct {
 	Latency  time.Duration // one way
 	// Of single agents, by name.
 	Timings    map[string]Timing
+	Auto       map[string]bool  // --lease auto; "*": all
 	Priorities map[string]uint8 // default 100
 	Observers  map[string]bool
 	Absent     map[string]bool     // not started at the beginning
@@ -38,6 +39,9 @@ type Settings struct {
 	For        time.Duration // how long the schedule runs
 	Heal       bool          // then heal a majority, later all, and check that there is a goose
 }
+
+// AutoAt reports whether an agent chooses its lease itself.
+func (s *Settings) AutoAt(who string) bool { return s.Auto["*"] || s.Auto[who] }
 
 // Contests returns the elections besides the default one that an agent contests.
 func (s *Settings) Contests(who string) (names []string) {

@@ -172,6 +172,10 @@ func (s *Sim) bound(m []*agent) time.Duration {
 		if l := a.life; l != nil {
 			b.RTT = max(b.RTT, l.rtt)
 			if l.node() != nil {
+				if a.set.AutoLease { // it may have promised more than its own lease
+					rec := l.node().Record()
+					b.Lease, b.Heartbeat = max(b.Lease, rec.PromiseMax), max(b.Heartbeat, rec.PromiseMax/5)
+				}
 				for _, c := range l.node().Contacts(nil) {
 					b.RTT = max(b.RTT, c.RTT)
 				}

@@ -63,7 +63,7 @@ func (at *local) Grant(lease election.Lease, ending bool) {
 		if ending && h.token != lease.Token || h.token != 0 && h.token != lease.Token {
 			continue // it gets no deadline before it has drained its last period
 		}
-		h.token, h.until = lease.Token, lease.Until
+		h.token, h.until, h.stopAt = lease.Token, lease.Until, lease.Until-lease.Length*2/5
 		at.sim.later(at, h, check.Event{
 			Kind: check.HandedOut, Holder: h.name, Token: lease.Token, Until: at.deadline(lease.Until),
 		})
@@ -149,6 +149,7 @@ type holder struct {
 	at     *local
 	token  uint64 // handed out and not drained; 0: none
 	until  time.Duration
+	stopAt time.Duration // it is told to stop then, unless the lease is renewed
 	doneAt time.Duration // true time at which its work ends; 0: it continues
 	late   bool
 	finish bool // its work ends by itself
@@ -214,7 +215,7 @@ func (s *Sim) stopHolder(h *holder) {
 // watch sets the holder's timer. A later one is set when it fires.
 func (s *Sim) watch(h *holder) {
 	l := h.at.life
-	at := l.deadline(h.until - l.timing.Lease*2/5)
+	at := l.deadline(h.stopAt)
 	if h.doneAt != 0 {
 		at = h.doneAt
 		if end := l.deadline(h.until); !h.late && end > s.now {
@@ -244,7 +245,7 @@ func (s *Sim) ring(h *holder) {
 		s.drainNow(h)
 		l.input(func() { h.at.drained(ended, token) })
 		return
-	case h.doneAt == 0 && s.now >= l.deadline(h.until-l.timing.Lease*2/5):
+	case h.doneAt == 0 && s.now >= l.deadline(h.stopAt):
 		s.stopHolder(h)
 	case h.doneAt != 0 && !h.late && s.now >= l.deadline(h.until):
 		h.late = true

@@ -62,7 +62,7 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 			a.timing = t
 		}
 		a.set = member.Settings{
-			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, Expect: set.Expect, Elections: set.Contests(name),
+			Name: name, Heartbeat: a.timing.Heartbeat, Lease: a.timing.Lease, AutoLease: set.AutoAt(name), Expect: set.Expect, Elections: set.Contests(name),
 			Joins:  (i > 0 || set.Together > 0 || set.Expect > 0) && !set.Alone[name],
 			Voters: set.Voters, Priority: 100, Observer: set.Observers[name], PreemptAfter: set.Preempts[name], Keyless: set.Keyless, Wills: set.Wills,
 		}
