@@ -91,6 +91,8 @@ func (h host) Tell(ev member.Event) {
 	case member.EventFollowsWork:
 		l.ends(ev.Election, api.EndedNoWork, "no work waits here, and some waits at "+l.nameOf(ev.Peer))
 		log.Info("no work waits here: handing over to an agent with work", "to", l.nameOf(ev.Peer))
+	case member.EventLease:
+		log.Info("the lease is another one", "lease", ev.Pace.Lease, "heartbeat", ev.Pace.Heartbeat, "before", ev.Was.Lease, "reason", ev.Why)
 	case member.EventNotYielded:
 		log.Info("nobody took over", "reason", l.explained(ev.Err))
 	case member.EventNotMoved:

@@ -49,6 +49,7 @@ type holder struct {
 		late    bool
 		quiet   time.Duration // how long it has answered no deadline, without pauses of this agent
 		asked   time.Duration // when that was last counted
+		length  time.Duration // of the lease that was last handed out
 		renewal *api.LeadEvent
 		stop    *api.LeadEvent
 		waiting *api.LeadEvent
@@ -169,7 +170,8 @@ func (hs *holders) renew(lease election.Lease, mark uint64, ending bool) {
 		}
 		h.bind(lease.Token)
 		h.mu.waiting, h.mu.waits = nil, nil
-		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(h.agent.cfg.Lease), Mark: mark}
+		h.mu.renewal = &api.LeadEvent{Token: lease.Token, Until: int64(lease.Until), Lease: int64(lease.Length), Mark: mark}
+		h.mu.length = lease.Length
 		h.wake()
 	})
 }

@@ -117,7 +117,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 func (l *life) settings() member.Settings {
 	c := &l.cfg
 	return member.Settings{
-		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, Expect: c.Expect, Elections: c.Elections,
+		Name: c.Name, Heartbeat: c.Heartbeat, Lease: c.Lease, AutoLease: c.AutoLease, Expect: c.Expect, Elections: c.Elections,
 		Joins: len(c.Join) > 0, Voters: c.Voters, Priority: c.OwnPriority(), Observer: c.Observer, Tags: c.Tags, Version: c.Version,
 		PreemptAfter: c.PreemptsAfter(), Keyless: len(c.Keys) == 0, Wills: l.warden != nil,
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"strings"
@@ -131,7 +132,7 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 	if at.name == "" {
 		l.showMembers() // before those whom the snapshot wakes look at them
 	}
-	at.post(at.status(v), v.Token, l.cfg.Lease)
+	at.post(at.status(v), v.Token, cmp.Or(v.Heard, l.cfg.Lease))
 }
 
 // status builds the status of v as if nothing had run out yet.
@@ -159,7 +160,21 @@ func (at *local) status(v *member.View) Status {
 		s.Token = v.GooseToken
 	}
 	s.Since = at.since()
+	if l.cfg.AutoLease {
+		at.showPace(&s, v)
+	}
 	return s
+}
+
+// showPace shows the lease and the heartbeat that are in force (--lease auto).
+func (at *local) showPace(s *Status, v *member.View) {
+	switch {
+	case v.Role == election.Leader:
+		s.LeaseMS, s.Heartbeat = api.Millis(v.Pace.Lease), api.Millis(v.Pace.Heartbeat)
+	case v.Heard > 0:
+		s.LeaseMS = api.Millis(v.Heard)
+	}
+	s.AutoLease = &api.AutoLease{Why: v.PaceWhy}
 }
 
 // isWell returns the result of a check as the API shows it; nil: there is no check.

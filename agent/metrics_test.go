@@ -45,6 +45,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 		}
 		for series, want := range map[string]float64{
 			"ddgoose_is_goose": 1, "ddgoose_has_goose": 1, "ddgoose_is_voter": 1, "ddgoose_voters": 3, "ddgoose_gossip_health_score": 0,
+			"ddgoose_lease_length_seconds":   0.5,
 			`ddgoose_members{state="alive"}`: 3, `ddgoose_members{state="failed"}`: 0,
 			`ddgoose_elections_total{outcome="won"}`: 1, `ddgoose_leads_ended_total{cause="deposed"}`: 0,
 			`ddgoose_dropped_total{reason="checksum"}`:                0,

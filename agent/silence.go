@@ -11,14 +11,17 @@ import (
 func (h *holder) count() {
 	now := h.agent.cfg.Clock()
 	if h.acks && h.mu.token != 0 && !h.mu.late {
-		h.mu.quiet += min(now-h.mu.asked, h.agent.cfg.Lease/4)
+		h.mu.quiet += min(now-h.mu.asked, h.lease()/4)
 	}
 	h.mu.asked = now
 }
 
 // silent reports whether h has answered no deadline for a whole lease, because it is
 // stopped or hangs; mu is held.
-func (h *holder) silent() bool { return h.mu.quiet >= h.agent.cfg.Lease }
+func (h *holder) silent() bool { return h.mu.quiet >= h.lease() }
+
+// lease returns the length of a lease by which h's silence counts; mu is held.
+func (h *holder) lease() time.Duration { return max(h.agent.cfg.Lease, h.mu.length) }
 
 // end kills the work of a holder that does not answer, because it would not read a stop
 // either; mu is held. A kill that fails is repeated until the work has ended. Until then

@@ -57,12 +57,19 @@ type Status struct {
 	Config     Config            `json:"config"`
 	Heartbeat  float64           `json:"heartbeat_ms"`
 	LeaseMS    float64           `json:"lease_ms"`
+	AutoLease  *AutoLease        `json:"auto_lease,omitempty"` // nil: the lease is fixed
 	Alive      int               `json:"members_alive"`
 	Netem      string            `json:"netem"` // the fault rules in force, "" when none
 	Warnings   []string          `json:"warnings"`
 	Counters   map[string]uint64 `json:"counters"`
 	Uptime     float64           `json:"uptime_s"`
 	Version    string            `json:"version"`
+}
+
+// AutoLease says that the agent chooses its lease itself: then heartbeat_ms and lease_ms
+// are what it chose, and at a duck lease_ms is what its goose asks for.
+type AutoLease struct {
+	Why string `json:"why"` // why the goose chose it; "" at a duck
 }
 
 // MarshalJSON writes empty lists as [], so that readers need not handle null.

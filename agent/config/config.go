@@ -83,6 +83,7 @@ type Config struct {
 	Profile    string        // lan (default), local or wan
 	Heartbeat  time.Duration // default: the profile's
 	Lease      time.Duration // default: the profile's; 4 to 50 heartbeats, at most 10 s
+	AutoLease  bool          // while it is the goose, this agent chooses Lease and Heartbeat itself; these are where it begins
 	Voters     int           // how many voters this agent keeps when it is the goose: 1, 3, 5 or 7; default 5
 	// Priority ranks successors, 0 to 255; nil: 100; 0: a witness, which votes and never leads.
 	Priority *uint8
@@ -262,7 +263,7 @@ func (c *Config) Fixed(other *Config) (flags []string) {
 		{"http", c.HTTP != other.HTTP},
 		{"flock", c.Flock != other.Flock},
 		{"heartbeat", c.Heartbeat != other.Heartbeat},
-		{"lease", c.Lease != other.Lease},
+		{"lease", c.Lease != other.Lease || c.AutoLease != other.AutoLease},
 		{"warden", c.Warden != other.Warden},
 		{"check", c.Check != other.Check},
 		{"checks", !maps.Equal(c.Checks, other.Checks)},

@@ -132,7 +132,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 		return c.taken(err, cfg)
 	}
 	c.log.Info("starting", "name", cfg.Name, "version", cfg.Version, "bind", cfg.Bind, "socket", cfg.Socket, "data_dir", cfg.DataDir,
-		"flock", cfg.Flock, "keys", len(cfg.Keys), "key_file", cfg.KeyFile, "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "pid", os.Getpid())
+		"flock", cfg.Flock, "keys", len(cfg.Keys), "key_file", cfg.KeyFile, "heartbeat", cfg.Heartbeat, "lease", cfg.Lease, "auto_lease", cfg.AutoLease, "pid", os.Getpid())
 	if err := c.serve(ctx, a, client.New(cfg.Socket)); err != nil {
 		return c.taken(err, cfg)
 	}

@@ -103,6 +103,19 @@ func durationFlag(flags *pflag.FlagSet, to *time.Duration, name, fallback, help 
 	})
 }
 
+// leaseFlag takes the length of a lease, or auto.
+func leaseFlag(flags *pflag.FlagSet, to *time.Duration, auto *bool, help string) {
+	flagVar(flags, to, "lease", "", "duration|auto", help, func(s string) (d time.Duration, err error) {
+		if *auto = s == "auto"; *auto {
+			return 0, nil
+		}
+		if d, err = time.ParseDuration(s); err != nil || d <= 0 {
+			err = fmt.Errorf("want a time above 0 with its unit, as 250ms or 5s, or auto")
+		}
+		return d, err
+	})
+}
+
 func numberFlag[N int | uint8 | uint64](flags *pflag.FlagSet, to *N, name, fallback string, most uint64, help string) {
 	flagVar(flags, to, name, fallback, "N", help, func(s string) (N, error) {
 		n, err := strconv.ParseUint(s, 10, 64)

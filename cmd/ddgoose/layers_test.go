@@ -35,6 +35,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 		name             string
 		flag, env, file  string
 		want             time.Duration
+		auto             bool
 		wantJoin         []string
 		fJoin, eJoin, yJ string
 	}{
@@ -43,6 +44,9 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 		{name: "environment", env: "200ms", file: "300ms", eJoin: "e1,e2", yJ: "[f1]", want: 200 * time.Millisecond, wantJoin: []string{"e1", "e2"}},
 		{name: "flag", flag: "100ms", env: "200ms", file: "300ms", fJoin: "l1", eJoin: "e1", yJ: "f1", want: 100 * time.Millisecond, wantJoin: []string{"l1"}},
 		{name: "flag over file", flag: "100ms", file: "300ms", want: 100 * time.Millisecond},
+		{name: "auto", file: "auto", auto: true},
+		{name: "flag over auto", flag: "100ms", file: "auto", want: 100 * time.Millisecond},
+		{name: "auto over file", flag: "auto", file: "300ms", auto: true},
 	} {
 		var line []string
 		env := map[string]string{"DDGOOSE_NO_FLAG": "x", "DDGOOSE_PORT_3825_TCP": "tcp://10.0.0.1:3825", "DDGOOSE_NAME": ""}
@@ -68,6 +72,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
 		s, err := settingsOf(t, append(line, "--config", writeFile(t, file)), env)
 		require.NoError(t, err, c.name)
 		require.Equal(t, c.want, s.Lease, c.name)
+		require.Equal(t, c.auto, s.AutoLease, c.name)
 		require.Equal(t, c.wantJoin, s.Join, c.name)
 		require.Equal(t, "from-file", s.Name, "%s: an empty variable is not set", c.name)
 	}

@@ -61,7 +61,7 @@ func (s *agentSettings) flags() {
 	boolFlag(f, &s.Insecure, "insecure", "run without a key, on loopback or on a trusted network")
 	choiceFlag(f, &s.Profile, "profile", "lan", "timing: heartbeat/lease of 50ms/500ms, 10ms/100ms or 150ms/1.5s", "lan", "local", "wan")
 	durationFlag(f, &s.Heartbeat, "heartbeat", "", "time between the goose's heartbeats (default the profile's)")
-	durationFlag(f, &s.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats (default the profile's)")
+	leaseFlag(f, &s.Lease, &s.AutoLease, "how long a majority's promise lasts, at least 4 heartbeats (default the profile's); auto: as the goose measures its network")
 	durationFlag(f, &s.Grace, "grace", config.DefaultGrace.String(), "how long running work may take to finish before a planned hand-over, unless it names a time; the lease is renewed meanwhile")
 	numberFlag(f, &s.Voters, "voters", "5", 7, "how many voters this agent keeps when it is the goose: 1, 3, 5 or 7")
 	numberFlag(f, s.Priority, "priority", "100", 255, "higher leads first; 0 makes a witness, which votes and never leads")

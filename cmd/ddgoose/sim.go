@@ -70,7 +70,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	durationFlag(flags, &o.Latency, "latency", "", "delay of the network, one way (default: drawn to fit the timing)")
 	choiceFlag(flags, &o.profile, "profile", "", "timing: heartbeat/lease of 50ms/500ms, 10ms/100ms or 150ms/1.5s", "lan", "local", "wan")
 	durationFlag(flags, &o.Timing.Heartbeat, "heartbeat", "", "time between the goose's heartbeats")
-	durationFlag(flags, &o.Timing.Lease, "lease", "", "how long a majority's promise lasts, at least 4 heartbeats")
+	leaseFlag(flags, &o.Timing.Lease, &o.Auto, "how long a majority's promise lasts, at least 4 heartbeats; auto: the agents choose")
 	stringFlag(flags, &o.only, "only", "", "N,N", "inject only these faults of the schedule, counted from 0; none: no fault")
 	stringFlag(flags, &o.scenario, "scenario", "", "NAME", "a schedule written by hand: a name of --list, or a file")
 	boolFlag(flags, &o.list, "list", "list the scenarios and exit")
@@ -279,6 +279,7 @@ func (o *simOptions) command(seed uint64) string {
 	add("profile", o.profile, o.profile != "")
 	add("heartbeat", o.Timing.Heartbeat.String(), o.Timing.Heartbeat > 0)
 	add("lease", o.Timing.Lease.String(), o.Timing.Lease > 0)
+	add("lease", "auto", o.Auto)
 	return strings.Join(words, " ")
 }
 

@@ -29,6 +29,14 @@ alive while they answer; observers until gossip misses them, which takes some se
 	}, 5*time.Second, o.electionFlag, o.jsonFlag)
 }
 
+// chosen says why the goose chose its lease, if it did.
+func chosen(auto *api.AutoLease) string {
+	if auto == nil || auto.Why == "" {
+		return ""
+	}
+	return " (auto: " + api.Printable(auto.Why) + ")"
+}
+
 // printStatus writes a status for a person: the answer first, the warnings last,
 // where the eye is.
 func printStatus(out io.Writer, s api.Status) error {
@@ -37,7 +45,7 @@ func printStatus(out io.Writer, s api.Status) error {
 	fmt.Fprintln(w, headline(s))
 	switch {
 	case s.Role == api.RoleGoose:
-		row("lease", "%s left of %s", millis(s.Lease.RemainingMS), millis(s.LeaseMS))
+		row("lease", "%s left of %s%s", millis(s.Lease.RemainingMS), millis(s.LeaseMS), chosen(s.AutoLease))
 	case s.Goose != nil && s.Role != api.RoleDead:
 		row("goose", "%s at %s, heard %s ago", api.Printable(s.Goose.Name), s.Goose.Addr, millis(s.Goose.HeardMS))
 	case s.Role != api.RoleDead:

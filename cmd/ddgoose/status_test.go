@@ -34,6 +34,16 @@ func TestStatusAnswersFirstAndWarnsLast(t *testing.T) {
   this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
 warning: ...
 `},
+		"goose that chose its lease": {func(s *api.Status) {
+			s.Warnings, s.AutoLease = nil, &api.AutoLease{Why: "a majority answers within 1ms"}
+		}, `a is the goose of flock "default"
+  lease     455ms left of 500ms (auto: a majority answers within 1ms)
+  term      7
+  token     7
+  voters    a (1 of 1 are a majority)
+  agents    5 alive (observers: by gossip)
+  this one  a at 127.0.0.1:3825, a voter of priority 100, up 12.5s
+`},
 		"duck": {func(s *api.Status) {
 			duck(s)
 			s.Config.Voters = append(names("a"), api.Voter{ID: "9f", Priority: 0})

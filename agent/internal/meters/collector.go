@@ -50,6 +50,7 @@ func (e *exposition) gauges(c *Collector, s *api.Status, now time.Duration) {
 	e.gauge("term", "this agent's term", float64(s.Term))
 	e.gauge("token", "fencing token of the goose this agent knows, 0 for none", float64(s.Token))
 	e.gauge("lease_remaining_seconds", "what is left of this agent's own lease", s.Lease.RemainingMS/1000)
+	e.gauge("lease_length_seconds", "the length of a whole lease now", s.LeaseMS/1000)
 	e.gauge("promise_remaining_seconds", "for how long this agent has promised to elect nobody but the goose it heard",
 		max(0, c.meters.PromiseEnd()-now).Seconds())
 	if at := cmp.Or(time.Duration(c.meters.promisedAt.Load()), c.source.HeardAt()); at != 0 {
