@@ -42,6 +42,10 @@ func (e *MarkSpent) Error() string {
 	return fmt.Sprintf("the mark is %d, of at most %d", e.Mark, uint64(election.MaxMark))
 }
 
+// spent tells whether somebody with the key may have used the mark up: also once more
+// since a recovery that set it back, or because a voter was left out of that by mistake.
+func spent(mark uint64) bool { return mark > election.MaxMark/2 }
+
 // Open reads the data directory of a stopped agent and plans what keeping only the named
 // voters means. keep has names or ids, with ":PRIORITY" unless it is the default. mark is
 // the mark from then on; nil keeps it. Open changes nothing; the caller closes the result.
@@ -85,12 +89,12 @@ func Plan(disk *store.Store, keep []string, mark *uint64) (*Recovery, error) {
 		Mark: rec.Mark, NextMark: rec.Mark, disk: disk,
 	}
 	switch {
-	case rec.RecoveredWith(config, mark):
+	case rec.RecoveredWith(config, mark) && (mark == nil || !spent(rec.Mark) || spent(*mark)):
 		r.Done, r.Generation = true, rec.Generation.Number
 		return r, nil
 	case mark != nil:
 		r.NextMark = *mark
-	case rec.Mark > election.MaxMark/2: // somebody with the key may have used it up
+	case spent(rec.Mark):
 		return nil, &MarkSpent{rec.Mark}
 	}
 	r.Next = st.Recovered(config, mark)

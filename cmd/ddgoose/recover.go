@@ -54,7 +54,7 @@ The mark stays as it is unless --mark sets it, to the same number on each of the
 lets what it guards happen again, as a slot of run --slot: set it only if somebody who has the key
 used it up, and no lower than the highest number that was really used.
 
-Running it again with the same list and mark changes nothing.
+Running it again with the same list and mark changes nothing, unless the mark is used up again.
 
 Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 		Example: `  ddgoose recover --keep a,b --data-dir /var/lib/ddgoose/a

@@ -110,6 +110,14 @@ func TestRecoverSetsAMarkOnlyIfTold(t *testing.T) {
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, `{"data_dir":"`+data+`","generation":2,"voters":["a"],"mark":13,"changed":false}`+"\n", got.stdout, "the same again changes nothing")
 	require.EqualValues(t, 13, markOn(t, data))
+
+	raise(t, data, election.MaxMark) // once more
+	for range 2 {
+		got = run(t, "recover", "--keep", "a", "--data-dir", data, "--mark", "12", "--yes", "--json")
+		require.Zero(t, got.code, got.stderr)
+		require.Contains(t, got.stdout, `"generation":3,"voters":["a"],"mark":12,`, "what was used up again is set back again")
+		require.EqualValues(t, 12, markOn(t, data))
+	}
 }
 
 func TestRecoverRefusesWhatCannotBe(t *testing.T) {
