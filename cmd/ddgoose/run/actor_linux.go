@@ -6,32 +6,32 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// actor is what acts for the goose: something that the guard starts, and that
-// must be gone before another agent can be the goose. It knows no deadline: the
-// guard does. Methods are called one at a time, but kill also while stop is busy.
+// actor acts for the goose. The guard starts it, and it must be gone before another
+// agent can be the goose. The guard keeps the deadline, the actor does not know it.
+// Methods are called one at a time, except that kill may be called while stop runs.
 type actor interface {
-	// describe says in a session's options what acts and what ends it.
+	// describe writes into a session's options what acts and what ends it.
 	describe(*client.HoldOptions)
-	// start begins to act and waits for nothing. It gives a channel for one outcome.
+	// start begins to act and does not wait. The channel gets one outcome.
 	start(env []string) <-chan outcome
 	// stop asks what acts to end.
 	stop()
-	// burial estimates how long all takes to be gone once it is killed. guess does
-	// so for a number of processes.
-	burial(guess func(processes int) time.Duration) time.Duration
-	mortal
+	// killTime estimates the time from a kill until everything is gone. guess estimates
+	// it for a number of processes.
+	killTime(guess func(processes int) time.Duration) time.Duration
+	killable
 }
 
-// renewer is an actor that wants to know until when each lease lasts, by the boot
-// clock: at first before it starts. It waits for nothing.
+// renewer is an actor that is told the end of each lease by the boot clock, for the
+// first time before it starts. The call does not wait.
 type renewer interface{ renew(until time.Duration) }
 
-// mortal is what can be killed.
-type mortal interface {
-	// kill ends what acts, as far as one attempt can, and waits for nothing that
-	// may hang. A start that is under way ends, or never begins.
+// killable is what can be killed.
+type killable interface {
+	// kill makes one attempt to end what acts, and does not wait for anything that may
+	// hang. A start that is under way ends, or never begins.
 	kill()
-	// gone tells whether nothing acts, nor will before the next start.
+	// gone reports whether nothing acts and nothing will act before the next start.
 	gone() bool
 	// changed gets a value when gone may have changed.
 	changed() <-chan struct{}
@@ -43,15 +43,15 @@ type outcome struct {
 	err  error // why it did not start
 }
 
-// bury kills until nothing acts. pass is called before each attempt, and when
-// something has ended. Not each of a thousand ends is followed by another attempt:
-// those would take the processors that the dying need. What is out of reach for long, such
-// as a container whose engine has stopped, is tried for once a second.
-func bury(a mortal, pass func()) {
+// killUntilGone kills until nothing acts. pass is called before each attempt, and when
+// something has ended. The pause between attempts grows: a thousand ending processes need
+// the processors themselves. Something that cannot be reached, such as a container whose
+// engine has stopped, is tried once a second.
+func killUntilGone(a killable, pass func()) {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	began, most := time.Now(), 50*time.Millisecond
-	for pause := time.Millisecond; !a.gone(); pause = min(2*pause, most) { // ever less often
+	for pause := time.Millisecond; !a.gone(); pause = min(2*pause, most) { // with growing pauses
 		if time.Since(began) > 10*time.Second {
 			most = time.Second
 		}

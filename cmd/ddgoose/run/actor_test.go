@@ -43,10 +43,10 @@ func (a *fakeActor) kill() {
 	}
 }
 
-func (a *fakeActor) gone() bool                                   { return len(a.kills) >= a.dies }
-func (a *fakeActor) changed() <-chan struct{}                     { return a.news }
-func (a *fakeActor) burial(func(int) time.Duration) time.Duration { return 0 }
-func (a *fakeActor) describe(*client.HoldOptions)                 {}
+func (a *fakeActor) gone() bool                                     { return len(a.kills) >= a.dies }
+func (a *fakeActor) changed() <-chan struct{}                       { return a.news }
+func (a *fakeActor) killTime(func(int) time.Duration) time.Duration { return 0 }
+func (a *fakeActor) describe(*client.HoldOptions)                   {}
 
 // endingLease ends a lease's length after it began.
 type endingLease struct {
@@ -118,7 +118,7 @@ func TestThoseWhoEndOneByOneAreNotKilledAgainEachTime(t *testing.T) {
 		c := &crowd{left: 1000, news: make(chan struct{})}
 		close(c.news) // there is always news
 		passes := 0
-		bury(c, func() { passes++ })
+		killUntilGone(c, func() { passes++ })
 		require.Equal(t, 1, c.kills)
 		require.Greater(t, passes, 900, "whoever watches hears each time that it goes on")
 	})

@@ -19,16 +19,16 @@ import (
 const (
 	// addressLabel marks IPv4 addresses that vip has added.
 	addressLabel = "ddgoose"
-	// addressFlags, a lifetime and being deprecated mark those of IPv6. Without
-	// duplicate address detection an address is there at once.
+	// IPv6 addresses that vip has added have addressFlags, a lifetime, and are deprecated.
+	// Without duplicate address detection, an address works at once.
 	addressFlags = unix.IFA_F_NODAD
-	// renewPause spaces the renewals in the kernel, which tells of each to whoever
-	// watches addresses. It counts in whole seconds anyway.
+	// renewPause spaces the renewals in the kernel: it reports each one to all programs
+	// that watch addresses, and counts in whole seconds anyway.
 	renewPause = 200 * time.Millisecond
 )
 
 // addresses are virtual addresses of one device. Each has a lifetime in the kernel,
-// which removes it soon after the lease even if nobody else is left to do that.
+// which removes it soon after the lease even if no process is left to do so.
 type addresses struct {
 	device   string
 	prefixes []netip.Prefix
@@ -78,7 +78,7 @@ func (a *addresses) close() {
 	a.netlink.Close()
 }
 
-// check refuses what cannot be added, or is there and was not added by vip.
+// check refuses an address that cannot be added, or that another program has added.
 func (a *addresses) check() error {
 	if _, err := a.link(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (a *addresses) link() (netlink.Link, error) {
 	return link, nil
 }
 
-// present lists the addresses as this machine has them, on whatever device.
+// present lists which of the addresses this machine has, on any device.
 func (a *addresses) present() ([]netlink.Addr, error) {
 	all, err := a.netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
@@ -114,7 +114,7 @@ func (a *addresses) present() ([]netlink.Addr, error) {
 	}), nil
 }
 
-// ours tells whether vip has added an address, in this or an earlier life.
+// ours reports whether vip has added an address, in this process or an earlier one.
 func ours(x netlink.Addr) bool {
 	if x.IP.To4() != nil {
 		return x.Label == addressLabel
@@ -199,7 +199,7 @@ func (a *addresses) add(left time.Duration) error {
 	return nil
 }
 
-// announceAll tells the neighbours, as far as the device has any.
+// announceAll tells the neighbours, if the device has any.
 func (a *addresses) announceAll() {
 	link, err := a.link()
 	if err != nil {
@@ -234,15 +234,17 @@ func (a *addresses) gone() bool {
 
 func (a *addresses) changed() <-chan struct{} { return a.news }
 
-// describe promises answers: the kernel removes the address of a guard that gives none.
+// describe promises to answer deadlines: if the guard stops answering, the kernel removes
+// the address.
 func (a *addresses) describe(o *client.HoldOptions) {
 	o.Work, o.Ends, o.Acks = "vip", "removal of the address, or the kernel (lifetime: the lease, rounded up to 1 s)", true
 }
 
-// burial is that of the guard, which vip ends if it does not answer.
-func (a *addresses) burial(guess func(int) time.Duration) time.Duration { return guess(1) }
+// killTime is the time to kill the guard, which vip kills if it does not answer.
+func (a *addresses) killTime(guess func(int) time.Duration) time.Duration { return guess(1) }
 
-// remains is what a guard of vip leaves behind: first it must be dead itself.
+// remains is what a guard of vip leaves: its processes, which must end first, and the
+// addresses.
 type remains struct {
 	*subtree
 	*addresses

@@ -104,7 +104,7 @@ func TestAddressesLastAsLongAsTheLease(t *testing.T) {
 	a.renew(boottime.Now() + 1000*time.Second)
 	held(t, 1000)
 	a.stop()
-	bury(a, func() {})
+	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
 	require.Empty(t, has(t))
 
@@ -112,7 +112,7 @@ func TestAddressesLastAsLongAsTheLease(t *testing.T) {
 	require.True(t, a.gone())
 	outcomes = a.start(nil)
 	held(t, 100)
-	bury(a, func() {})
+	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
 	require.True(t, a.gone())
 }
@@ -138,7 +138,7 @@ func TestTheKernelRemovesWhatNoLeaseRenews(t *testing.T) {
 		}
 	}
 	require.Equal(t, both(2), seen, "added once, removed once")
-	bury(a, func() {})
+	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
 }
 
@@ -149,7 +149,7 @@ func TestAddressesOfAnEarlierLifeAreTakenOver(t *testing.T) {
 	next.renew(boottime.Now() + 1000*time.Second)
 	outcomes := next.start(nil)
 	held(t, 1000)
-	bury(next, func() {})
+	killUntilGone(next, func() {})
 	require.Zero(t, <-outcomes)
 }
 
@@ -197,7 +197,7 @@ func TestAddressesAreAnnounced(t *testing.T) {
 			delete(want, frame)
 		}
 	}
-	bury(a, func() {})
+	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
 }
 
@@ -234,13 +234,13 @@ func TestNeighboursLearnFromAnnouncements(t *testing.T) {
 			})
 		}, time.Minute, 10*time.Millisecond, p)
 	}
-	bury(a, func() {})
+	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
 }
 
 // TestTheGuardOfAnAddressTakesTimeToEnd, too: vip must be able to end a stopped one in time.
 func TestTheGuardOfAnAddressTakesTimeToEnd(t *testing.T) {
-	require.Equal(t, 7*time.Second, (&addresses{}).burial(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
+	require.Equal(t, 7*time.Second, (&addresses{}).killTime(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
 }
 
 func TestAddressesNeedTheRightToChangeThem(t *testing.T) {

@@ -25,7 +25,7 @@ func announcePause(n int) time.Duration {
 	return announceSlow
 }
 
-// announcer tells the machines on a wire where an address is now.
+// announcer tells the machines of a network which machine has an address now.
 type announcer struct{ socket int }
 
 func newAnnouncer() (announcer, error) {
@@ -38,7 +38,7 @@ func newAnnouncer() (announcer, error) {
 
 func (a announcer) close() { _ = unix.Close(a.socket) } // nothing is buffered
 
-// announce sends one frame. One that is lost is followed by others.
+// announce sends one frame. A lost frame does no harm: more follow.
 func (a announcer) announce(link int, from net.HardwareAddr, addr netip.Addr) {
 	if len(from) != 6 {
 		return // no Ethernet

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroup is a control group (version 2): one write kills all processes in it and
-// below it, double forks, sessions and other users' included. nil: there is none.
+// cgroup is a control group (version 2). One write kills all processes in it and below
+// it, whatever their session, parent or user. nil: there is none.
 //
 //	the cgroup that run was started in
 //	└── ddgoose-run-PID     run kills this one
@@ -52,8 +52,8 @@ func newCgroup() (*cgroup, error) {
 	return c, nil
 }
 
-// ownCgroup finds the folder of the cgroup that this process is in. A hybrid
-// system has version 2 somewhere beside version 1.
+// ownCgroup finds the folder of this process's cgroup. A hybrid system mounts version 2
+// beside version 1.
 func ownCgroup() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -78,8 +78,8 @@ func findCgroup(mounts, own string) (string, error) {
 	return "", errors.New("no cgroup v2 hierarchy is mounted that this process is in")
 }
 
-// cgroupDir finds the folder that a line of /proc/PID/cgroup means, of version 1
-// or 2; "": none that is mounted here.
+// cgroupDir finds the folder of a line of /proc/PID/cgroup, of version 1 or 2; "": it is
+// not mounted here.
 func cgroupDir(mounts, line string) string {
 	parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
 	if len(parts) < 3 || strings.HasPrefix(parts[2], "/..") { // outside of this cgroup namespace
@@ -120,7 +120,7 @@ func (c *cgroup) path() string {
 
 func (c *cgroup) file(name string) string { return filepath.Join(c.dir, "cgroup."+name) }
 
-// make makes the folder, which may be there.
+// make makes the folder, if it does not exist.
 func (c *cgroup) make() error {
 	if err := os.Mkdir(c.dir, 0o755); !errors.Is(err, fs.ErrExist) {
 		return err
@@ -128,11 +128,11 @@ func (c *cgroup) make() error {
 	return nil
 }
 
-// open gives a file by which the kernel starts a process in the cgroup, for as
-// long as that is not removed: one made anew at its place is another one.
+// open returns a file by which the kernel starts a process in the cgroup. After the cgroup
+// is removed, the file is useless, even if a new cgroup has the same path.
 func (c *cgroup) open() (*os.File, error) { return os.Open(c.dir) }
 
-// kill kills all in the cgroup at once, and tells whether the kernel did.
+// kill kills everything in the cgroup at once, and reports whether the kernel did so.
 func (c *cgroup) kill() bool {
 	if c == nil {
 		return false
@@ -146,7 +146,7 @@ func (c *cgroup) kill() bool {
 	return err == nil
 }
 
-// populated tells whether a process may live in the cgroup or below it.
+// populated reports whether a process may be in the cgroup or below it.
 func (c *cgroup) populated() bool {
 	if c == nil {
 		return false

@@ -45,8 +45,8 @@ func (c *command) start(env []string) <-chan outcome {
 	return ended
 }
 
-// run starts CMD, waits for its end, and counts its descendants meanwhile. err is
-// why nothing can be started.
+// run starts CMD, waits for its end, and counts its descendants meanwhile. err says why
+// CMD cannot be started.
 func (c *command) run(env []string, err error) (int, error) {
 	var path string
 	if err == nil {
@@ -59,13 +59,13 @@ func (c *command) run(env []string, err error) (int, error) {
 		c.started()
 		return codeOfStart(err), err
 	}
-	// The thread that forks counts as running Go code until the kernel has loaded
-	// CMD; a collection would wait for it, and everything else for that.
+	// The forking thread counts as running Go code until the kernel has loaded CMD. A
+	// garbage collection would wait for it, and all other goroutines for the collection.
 	percent := debug.SetGCPercent(-1)
 	_, exit, err := c.subtree.start(path, c.argv, &syscall.ProcAttr{
 		Env:   env,
 		Files: []uintptr{0, 1, 2},
-		// Should the guard be killed, CMD is without waiting for run to do it.
+		// If the guard is killed, the kernel kills CMD, without waiting for run.
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	debug.SetGCPercent(percent)
@@ -85,7 +85,8 @@ func (c *command) run(env []string, err error) (int, error) {
 	}
 }
 
-// describe promises answers only where the agent can kill CMD when no guard answers.
+// describe promises to answer deadlines only if the agent can kill CMD when no guard
+// answers.
 func (c *command) describe(o *client.HoldOptions) {
 	o.Work, o.Ends = "run", "SIGKILL to each process (no writable cgroup)"
 	if c.cgroup != nil {
@@ -93,7 +94,7 @@ func (c *command) describe(o *client.HoldOptions) {
 	}
 }
 
-func (c *command) burial(guess func(int) time.Duration) time.Duration {
+func (c *command) killTime(guess func(int) time.Duration) time.Duration {
 	if c.empty.Load() {
 		return guess(0)
 	}

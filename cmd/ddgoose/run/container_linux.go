@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// container is one of Docker's or Podman's, asked for by the engine's HTTP API.
+// container is a container of Docker or Podman, controlled by the engine's HTTP API.
 type container struct {
 	name   string
 	client *http.Client
@@ -39,7 +39,7 @@ func newContainer(name string) (*container, error) {
 	}}}, nil
 }
 
-// engineSocket is Docker's, else Podman's; DOCKER_HOST says it better.
+// engineSocket returns the socket of DOCKER_HOST, else Docker's, else Podman's.
 func engineSocket() (string, error) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		socket, local := strings.CutPrefix(host, "unix://")
@@ -57,7 +57,7 @@ func engineSocket() (string, error) {
 	return "", fmt.Errorf("no container engine's socket is at %s; set DOCKER_HOST=unix://PATH", strings.Join(sockets, " or "))
 }
 
-// noContainerError is the engine's word that there is no such container.
+// noContainerError: the engine says that there is no such container.
 type noContainerError struct{ error }
 
 func (c *container) String() string { return "container " + c.name }
@@ -73,14 +73,14 @@ func (c *container) ask(ctx context.Context, method, what string, into any) erro
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {
-			err = failed.Err // the URL is an invention of ours
+			err = failed.Err // without the URL, which means nothing to people
 		}
 		return fmt.Errorf("ask the engine: %w", err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode >= http.StatusBadRequest {
 		var said struct{ Message string }
-		text, _ := io.ReadAll(io.LimitReader(answer.Body, maxPacket)) // a part says something too
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, maxPacket)) // part of the text is better than none
 		if json.Unmarshal(text, &said) != nil || said.Message == "" {
 			said.Message = fmt.Sprintf("%s: %.200q", answer.Status, text)
 		}
@@ -137,8 +137,8 @@ func (c *container) look(ctx context.Context) (managedState, error) {
 	return s, nil
 }
 
-// underWay looks for a folder of that name where engines make them: they put the first
-// process into it, and then make it what the image says.
+// underWay looks for the container's cgroup where engines make cgroups: an engine first puts
+// a process into it, and then executes the image's program in that process.
 func (c *container) underWay(id string) *processes {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || id == "" {
@@ -161,8 +161,8 @@ func (c *container) underWay(id string) *processes {
 	return findProcesses(lines...)
 }
 
-// containerProcesses finds the cgroup of a container by its first process. The id
-// in its path proves that the process number has not passed to another one.
+// containerProcesses finds the cgroup of a container by its first process. The
+// id in its path proves that the process number is not reused.
 func containerProcesses(pid int, id string) *processes {
 	text, ok := readProc("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if !ok || id == "" {

@@ -31,17 +31,17 @@ type fakeEngine struct {
 	socket string
 	hold   chan struct{} // a start waits until it is closed; nil: it does not
 
-	mu       sync.Mutex
-	cond     *sync.Cond
-	pid      int // of its first process; 0: it has none
-	running  bool
-	code     int
-	deaf     bool // to SIGTERM
-	immortal bool // even to SIGKILL
-	policy   string
-	removes  bool
-	removed  bool
-	asked    []string
+	mu         sync.Mutex
+	cond       *sync.Cond
+	pid        int // of its first process; 0: it has none
+	running    bool
+	code       int
+	deaf       bool // to SIGTERM
+	unkillable bool // even to SIGKILL
+	policy     string
+	removes    bool
+	removed    bool
+	asked      []string
 }
 
 func newFakeEngine(t *testing.T) *fakeEngine {
@@ -103,7 +103,7 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case what == "kill" && !e.running:
 		answer(409, map[string]any{"message": "Container is not running"})
 	case what == "kill":
-		if !e.immortal {
+		if !e.unkillable {
 			e.running, e.code = false, 137
 			e.cond.Broadcast()
 		}
@@ -210,7 +210,7 @@ func TestContainersEndIsTheCommands(t *testing.T) {
 func TestContainerIsKilledThoughItsStopIsBusy(t *testing.T) {
 	e := newFakeEngine(t)
 	m := e.web(&notes{})
-	e.set(func() { e.deaf, e.immortal = true, true })
+	e.set(func() { e.deaf, e.unkillable = true, true })
 	outcomes := m.start(nil)
 	soon(t, "it runs", e.runs)
 	m.stop()
@@ -220,8 +220,8 @@ func TestContainerIsKilledThoughItsStopIsBusy(t *testing.T) {
 		soon(t, "a kill", func() bool { return e.count("POST kill") > n && !m.killing.Load() })
 	}
 	require.False(t, m.gone())
-	e.set(func() { e.immortal = false })
-	bury(m, func() {})
+	e.set(func() { e.unkillable = false })
+	killUntilGone(m, func() {})
 	require.Equal(t, outcome{code: 137}, <-outcomes)
 	require.False(t, e.runs())
 }
@@ -237,7 +237,7 @@ func TestContainerThatStartsLateDoesNotOutliveItsKill(t *testing.T) {
 	require.False(t, m.gone(), "the engine may still start it")
 	close(e.hold)
 	soon(t, "it runs", e.runs)
-	bury(m, func() {})
+	killUntilGone(m, func() {})
 	require.False(t, e.runs())
 	require.Equal(t, outcome{code: 137}, <-outcomes)
 }
@@ -248,7 +248,7 @@ func TestContainerIsGoneWhenItsProcessesAre(t *testing.T) {
 	for _, policy := range []string{"no", "always"} {
 		e := newFakeEngine(t)
 		process := e.process()
-		e.set(func() { e.pid, e.immortal = process.Process.Pid, true })
+		e.set(func() { e.pid, e.unkillable = process.Process.Pid, true })
 		m := e.web(&notes{})
 		outcomes := m.start(nil)
 		soon(t, "its processes are seen", func() bool { return m.procs().populated() })
@@ -294,7 +294,7 @@ func TestContainerIsKilledWhileItsEngineStartsIt(t *testing.T) {
 	require.Error(t, process.Wait(), "it was killed")
 	require.False(t, m.gone(), "the engine may start another one")
 	late := e.process()
-	e.set(func() { e.pid, e.immortal = late.Process.Pid, true }) // only its cgroup ends it
+	e.set(func() { e.pid, e.unkillable = late.Process.Pid, true }) // only its cgroup ends it
 	close(e.hold)
 	require.Error(t, late.Wait(), "killed when it was seen")
 	soon(t, "it is gone", m.gone)
@@ -314,7 +314,7 @@ func TestHeirNeedsNoEngineToKnowThatAContainerIsGone(t *testing.T) {
 		heir.learn(*m.Traces)
 	}
 	process := e.process()
-	e.set(func() { e.pid, e.immortal = process.Process.Pid, true })
+	e.set(func() { e.pid, e.unkillable = process.Process.Pid, true })
 	outcomes := guards.start(nil)
 	heir.doubt()
 	require.False(t, heir.gone(), "a start is under way")
@@ -411,7 +411,7 @@ func TestHeirEndsTheContainerOfADeadGuard(t *testing.T) {
 	e.set(func() { e.running = true })
 	m.doubt()
 	require.False(t, m.gone())
-	bury(m, func() {})
+	killUntilGone(m, func() {})
 	require.False(t, e.runs())
 }
 
@@ -502,18 +502,18 @@ func TestTheLastWordsOfAGuardCount(t *testing.T) {
 	ended := &processes{cgroup: cgroup{filepath.Join(t.TempDir(), "removed")}}
 	heir.learn(traces{Procs: ended, Whole: true}) // of the start before
 	r := &runner{managed: heir, left: &crowd{left: 1}}
-	w := &warden{reports: make(chan report, 1)}
+	w := &guardState{reports: make(chan report, 1)}
 	w.reports <- report{Traces: &traces{Starting: true}}
 	close(w.reports)
-	e.set(func() { e.running, e.immortal = true, true })
-	buried := make(chan struct{})
+	e.set(func() { e.running, e.unkillable = true, true })
+	killed := make(chan struct{})
 	go func() {
-		defer close(buried)
-		r.bury(w)
+		defer close(killed)
+		r.killAll(w)
 	}()
 	soon(t, "more than one kill, or an end of that", func() bool {
 		select {
-		case <-buried:
+		case <-killed:
 			return true
 		default:
 			return e.count("POST kill") > 1
@@ -521,8 +521,8 @@ func TestTheLastWordsOfAGuardCount(t *testing.T) {
 	})
 	require.True(t, e.runs())
 	require.Greater(t, e.count("POST kill"), 1, "it runs, so it is not gone")
-	e.set(func() { e.immortal = false })
-	<-buried
+	e.set(func() { e.unkillable = false })
+	<-killed
 	require.False(t, e.runs())
 }
 
@@ -531,8 +531,8 @@ func TestAPlannedEndWaitsForWhatDiesSlowly(t *testing.T) {
 	t.Parallel()
 	e := newFakeEngine(t) // it ends after the runs
 	f := newFarm(t, flock.Options{Agents: 3})
-	e.set(func() { e.deaf, e.immortal = true, true })
-	t.Cleanup(func() { e.set(func() { e.immortal = false }) })
+	e.set(func() { e.deaf, e.unkillable = true, true })
+	t.Cleanup(func() { e.set(func() { e.unkillable = false }) })
 	f.env = []string{"DOCKER_HOST=unix://" + e.socket}
 	goose := f.goose()
 	f.start(goose, []string{"--container", "web", "--grace", "100ms"})
@@ -548,7 +548,7 @@ func TestAPlannedEndWaitsForWhatDiesSlowly(t *testing.T) {
 	}()
 	f.until("many kills", func() bool { return e.count("POST kill") > 45 }) // two seconds at least
 	require.Equal(t, goose, f.goose(), f.log())
-	e.set(func() { e.immortal = false })
+	e.set(func() { e.unkillable = false })
 	<-down
 	f.until("its end", func() bool { return !e.runs() })
 }

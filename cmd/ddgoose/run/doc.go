@@ -1,6 +1,5 @@
-// Package run runs a command for as long as the agent on this machine is the
-// goose, and sees to it that the command and all its descendants are gone
-// before another agent can be.
+// Package run runs a command while the agent on this machine is the goose. It makes sure that
+// the command and all its descendants are gone before another agent can be the goose.
 //
 //	agent <── session ── guard ── CMD ── its descendants
 //	                      │ ^
@@ -8,43 +7,41 @@
 //	                      v │
 //	                      run
 //
-// The guard, a process of its own, holds the session: the agent is bound by the
-// deadlines that it handed out until the guard says that all work has ended. A
-// deadline counts for the guard once run has echoed it, so silence of the
-// agent, of run or of the socket all look alike: a lease that is not renewed.
+// The guard, a process of its own, holds the session: the agent keeps each deadline that it
+// handed out until the guard says that all work has ended. The guard uses a deadline only
+// after run has echoed it. So if the agent, run or the socket is silent, the guard always
+// sees the same: a lease that is not renewed.
 //
 //	40 % of the lease left: SIGTERM    20 % left: SIGKILL    10 % left: run kills the guard
 //
-// All come sooner when there are many processes, each of which takes a moment to be
-// gone, when the machine wakes processes late, and when killed ones took long before.
-// Where that needs more than half of the lease, the work is given up.
+// All three come earlier if there are many processes, if the machine wakes processes late, or
+// if earlier kills took long. If that needs more than half of the lease, run gives the
+// work up.
 //
-// Where run may make a cgroup (version 2) below its own, CMD and guard live in
-// it: one write kills all at once, however many, whoever's they are, and the
-// kernel says when nothing is left.
+// If run may make a cgroup (version 2) below its own, guard and CMD live in it: one write kills
+// all processes of all users at once, and the kernel says when none is left.
 //
-// Everywhere both processes are child subreapers (prctl(2)): what loses its
-// parent below the guard becomes the guard's child, and run's when the guard is
-// gone, setsid and double forks or not. So each can kill what is left when the
-// other one is dead or stopped, and "no child is left" (ECHILD) proves that no
-// descendant is. That needs no privileges, but it takes a walk over all
-// descendants, and CMD of a plain user may not become another user (sudo).
-// While the guard is dead and run kills, the agent stays bound: the session
+// In any case both processes are child subreapers (prctl(2)): a process that loses its parent
+// becomes the guard's child, or run's if the guard is gone, even after setsid and double
+// forks. So each of the two can kill what is left if the other is dead or stopped, and "no
+// child is left" (ECHILD) proves that no descendant is left. That needs no privileges, but a
+// walk over all descendants, and the CMD of a plain user may not become another user (sudo).
+// While the guard is dead and run kills, the agent still keeps the deadline: the session
 // names run as its heir.
 //
-// While all must end, run and guard ignore SIGCHLD. Then the kernel drops each dead process in
-// that one's own time and at its priority, not in theirs.
+// When everything must end, run and guard ignore SIGCHLD. Then each dead process frees itself at
+// its own priority, and run and guard need no time for it.
 //
-// Run and guard take the highest priority (nice -20) and lock their memory where
-// they may, so that load delays the kill less. CMD runs as if they had none. Both
-// are sessions of their own, among which Linux may share processors out first.
+// Run and guard take the highest priority (nice -20) and lock their memory if they may, so that
+// load delays a kill less. CMD keeps the usual priority. Each of the two has a session of its
+// own, because Linux may share the processors among sessions first.
 //
-// In place of CMD the guard may hold virtual addresses. Those the kernel removes by
-// itself when no lease is renewed any more, so run and guard may both be dead.
+// Instead of running CMD the guard may hold virtual addresses. The kernel removes them by itself
+// when the lease is no longer renewed, even if run and guard are both dead.
 //
-// While run and guard are both stopped or killed, the agent kills what is in the
-// cgroup of the work, if it may: before it hands over, or at the deadline. Without a
-// cgroup nobody can; fencing tokens are for that. Nor is what another program starts
-// on CMD's behalf (a container engine, systemd-run, at) a descendant: a managed
-// container or unit is ended by who runs it, and by its cgroup.
+// If run and guard are both stopped or killed, the agent kills the cgroup of the work, if it may:
+// before it hands over, or at the deadline. Without a cgroup nothing can kill the work; fencing
+// tokens protect against it. A process that another program starts for CMD (a container engine,
+// systemd-run, at) is not a descendant. A container or unit is ended by its manager and its
+// cgroup.
 package run

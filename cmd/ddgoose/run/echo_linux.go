@@ -12,33 +12,33 @@ import (
 // silence is the part of a lease after which an echo is overdue: 40 % are left then.
 const silence = 1 - termLeft
 
-// echoed is a session whose deadlines count once run has echoed them. At most
-// one is on its way, so a run that is stopped finds one packet and not a thousand.
+// echoed is a session whose deadlines count only after run has echoed them. At most one
+// is on its way, so a run that was stopped finds one packet and not a thousand.
 type echoed struct {
 	lead.Session
 	say   func(deadline) // to run
 	keep  bool           // never step down
-	spare func() bool    // no work has begun: no step-down either; nil: never so
-	bound *atomic.Int64  // told until when the agent is bound, echoed or not; nil: nobody asks
+	spare func() bool    // reports that no work has begun, so that no step-down is needed; nil: always false
+	bound *atomic.Int64  // gets the end of the agent's lease, echoed or not; nil: not needed
 	clock func() time.Duration
 	late  *lateness
 	ready chan struct{} // capacity 1
-	done  chan struct{} // closed when the session is, or run has fallen silent
+	done  chan struct{} // closed when the session is closed, or run has become silent
 	over  chan struct{} // closed by close
 	wg    sync.WaitGroup
 
 	// Only the goroutine that calls Next and Drained touches these.
-	latest deadline       // of the agent, and not sent to run
-	stop   *api.LeadEvent // to be told after it
-	told   uint64         // the token of what was given last; 0: drained since
+	latest deadline       // from the agent, not yet sent to run
+	stop   *api.LeadEvent // comes after latest
+	told   uint64         // the token of the last deadline that Next returned; 0: it was drained
 	timer  *time.Timer    // wakes when an echo is overdue
 
 	mu struct { // guards what follows
 		sync.Mutex
 		asked   deadline // on its way; zero: none
 		askedAt time.Duration
-		echo    deadline // come back, and not taken
-		overdue bool     // the stop for an echo that is owed, or was late, has been told
+		echo    deadline // from run, not yet taken
+		overdue bool     // Next has returned the stop for a missing or late echo
 		length  time.Duration
 	}
 }
@@ -55,7 +55,7 @@ func newEchoed(s lead.Session, late *lateness, say func(deadline)) *echoed {
 
 var _ lead.Session = (*echoed)(nil)
 
-// forward joins what the agent has with what run has.
+// forward merges what comes from the agent and from run.
 func (e *echoed) forward() {
 	for {
 		select {
@@ -86,7 +86,8 @@ func (e *echoed) finish() {
 func (e *echoed) Ready() <-chan struct{} { return e.ready }
 func (e *echoed) Done() <-chan struct{}  { return e.done }
 
-// Next gives what run has echoed, then a stop, after the deadline that it ends.
+// Next returns a deadline that run has echoed, then a stop: the stop comes after the
+// deadline that it ends.
 func (e *echoed) Next() (api.LeadEvent, bool) {
 	for e.stop == nil {
 		ev, ok := e.Session.Next()
@@ -116,7 +117,7 @@ func (e *echoed) Next() (api.LeadEvent, bool) {
 	return api.LeadEvent{}, false
 }
 
-// take gives the deadline to be told next, and sends run another one.
+// take returns the deadline that Next must return, and sends run the following one.
 func (e *echoed) take() (d deadline) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -125,7 +126,7 @@ func (e *echoed) take() (d deadline) {
 		e.stop = &api.LeadEvent{Token: e.mu.asked.Token, Stop: api.StopLost}
 	}
 	d, e.mu.echo = e.mu.echo, deadline{}
-	if e.stop != nil { // who hears it must know of what
+	if e.stop != nil { // the reader must know the deadline that it ends
 		switch {
 		case e.latest.Token != 0:
 			d = e.latest
@@ -148,16 +149,17 @@ func (e *echoed) take() (d deadline) {
 	return d
 }
 
-// waited tells whether run owes an echo for this part of a lease. The lock is held.
+// waited reports whether run has owed an echo for this part of a lease. The caller holds
+// the lock.
 func (e *echoed) waited(part float64) bool {
 	return e.mu.asked.Token != 0 && e.clock()-e.mu.askedAt >= share(e.mu.asked.Length, part)
 }
 
-// hear takes what run has echoed.
+// hear takes an echo from run.
 func (e *echoed) hear(d deadline) {
 	e.mu.Lock()
 	if d == e.mu.asked {
-		if took := e.clock() - e.mu.askedAt; took < share(d.Length, silence) { // else run was silent: stopped, perhaps
+		if took := e.clock() - e.mu.askedAt; took < share(d.Length, silence) { // else run was silent, perhaps stopped
 			e.late.saw(took, d.Length)
 		}
 		e.mu.echo, e.mu.asked, e.mu.overdue = d, deadline{}, false
@@ -166,15 +168,15 @@ func (e *echoed) hear(d deadline) {
 	e.wake()
 }
 
-// Drained forgets what was handed out before. When run is silent or this machine
-// too slow the agent had better hand over: nothing can work here.
+// Drained forgets earlier deadlines. If run is silent or this machine is too slow, the
+// agent must hand over, because no work can run here.
 func (e *echoed) Drained(token uint64, then api.Then) {
 	e.latest, e.stop, e.told = deadline{}, nil, 0
 	e.mu.Lock()
 	e.mu.echo = deadline{}
 	silent := e.waited(silence / 2)
 	if !silent {
-		e.mu.asked = deadline{} // its echo would be of what no longer binds
+		e.mu.asked = deadline{} // its echo would be about an old deadline
 	}
 	e.mu.Unlock()
 	unable := silent || e.late.hopeless()

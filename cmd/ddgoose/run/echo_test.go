@@ -24,16 +24,16 @@ func TestDeadlinesComeSoonerForManyProcessesAndOnABusyMachine(t *testing.T) {
 			processes    int64
 			late, sooner time.Duration
 		}{
-			{}, {100, 0, 0}, {1000, 0, min(max(0, burialOf(1000)-leaseLength/10), share(leaseLength, mostSooner))}, {5000, 0, share(leaseLength, mostSooner)},
+			{}, {100, 0, 0}, {1000, 0, min(max(0, killTimeOf(1000)-leaseLength/10), share(leaseLength, mostSooner))}, {5000, 0, share(leaseLength, mostSooner)},
 			{0, 99 * time.Millisecond, 0}, {0, 150 * time.Millisecond, 100 * time.Millisecond},
-			{100, 150 * time.Millisecond, 100*time.Millisecond + burialOf(100)}, {0, time.Minute, share(leaseLength, mostSooner)},
+			{100, 150 * time.Millisecond, 100*time.Millisecond + killTimeOf(100)}, {0, time.Minute, share(leaseLength, mostSooner)},
 		} {
 			a := newFakeAgent()
 			b := &subtree{reaper: newReaper()}
 			b.empty.Store(false)
 			b.size.Store(c.processes)
 			late := &lateness{clock: a.clock, wakes: fading{c.late, a.clock() + 4*time.Millisecond}}
-			late.guess = func() time.Duration { return (&command{subtree: b}).burial((&burials{}).guess) }
+			late.guess = func() time.Duration { return (&command{subtree: b}).killTime((&killTimes{}).guess) }
 			g := &guard{late: late}
 			s, sooner := hasty{a.echo, g}, c.sooner
 			until := a.clock() + leaseLength

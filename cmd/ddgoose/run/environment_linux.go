@@ -16,7 +16,7 @@ import (
 // termBits is the width of the term in a token.
 const termBits = 40
 
-// variables are what CMD is told about a goose period.
+// variables describe a goose period to CMD.
 func (g *guard) variables(s api.Status, token uint64) map[string]string {
 	return map[string]string{
 		"DDGOOSE_TOKEN":    strconv.FormatUint(token, 10),
@@ -28,7 +28,7 @@ func (g *guard) variables(s api.Status, token uint64) map[string]string {
 	}
 }
 
-// environment is that of this process with ours instead of its own of these names.
+// environment returns this process's environment, with these variables replaced.
 func environment(ours map[string]string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -48,9 +48,9 @@ func lines(vars map[string]string) (all []string) {
 	return all
 }
 
-// writeEnvironment replaces the file at path, so that a reader finds one period's
-// variables or another's, never a mixture. It needs no sync: after a crash the
-// next start writes it again.
+// writeEnvironment replaces the file at path in one step: a reader finds the variables of
+// one goose period, never a mixture. It needs no sync, because the next start after a
+// crash writes the file again.
 func writeEnvironment(path string, vars map[string]string) error {
 	if path == "" {
 		return nil

@@ -19,7 +19,7 @@ import (
 	"duckduckgoose/agent/lead"
 )
 
-// Why a guard stops its work, beside the reasons of package lead.
+// The reasons why a guard stops its work, besides those of package lead.
 var (
 	errStop    = errors.New("run was told to stop")
 	errRunGone = errors.New("run is gone")
@@ -34,7 +34,7 @@ type guard struct {
 	client *client.Client
 	late   *lateness
 	until  atomic.Int64 // the end of the agent's lease by the boot clock
-	graves burials
+	kills  killTimes
 	heard  chan struct{} // capacity 1: run has said something
 	hurry  chan struct{} // capacity 1: the grace may be over
 
@@ -53,9 +53,9 @@ type guard struct {
 	over context.CancelFunc // ends the session: CMD does not begin any more
 }
 
-// Guard is the main function of a guard process: it serves the run at the other
-// end of LinkFD, and gives the exit code. What must be known goes over the link;
-// stderr, which must never block, is for people.
+// Guard is the main function of a guard process: it serves the run at the other end of
+// LinkFD, and returns the exit code. Everything that run must know goes over the link.
+// stderr is for people, and must never block.
 func Guard(argv []string, stderr io.Writer) int {
 	unix.CloseOnExec(LinkFD)
 	l, err := newLink(os.NewFile(LinkFD, "link"))
@@ -65,8 +65,8 @@ func Guard(argv []string, stderr io.Writer) int {
 	}
 	defer l.close()
 	g := &guard{stderr: stderr, link: l, late: &lateness{clock: boottime.Now}, heard: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
-	g.late.seen = g.graves.seen
-	g.late.guess = func() time.Duration { return g.actor.burial(g.graves.guess) }
+	g.late.seen = g.kills.seen
+	g.late.guess = func() time.Duration { return g.actor.killTime(g.kills.guess) }
 	var first order
 	if err := l.hear(&first); err != nil || first.Hello == nil {
 		return 1 // run is gone
@@ -95,7 +95,7 @@ func Guard(argv []string, stderr io.Writer) int {
 	return 0
 }
 
-// newActor makes what the goose acts by. It lives as long as this process.
+// newActor makes the actor. It lives as long as this process.
 func (g *guard) newActor(argv []string) (actor, error) {
 	if g.Device != "" {
 		hasten(0)
@@ -122,8 +122,8 @@ func (g *guard) newActor(argv []string) (actor, error) {
 	return &command{b, argv}, nil
 }
 
-// heed takes a signal for an order to stop. Others, which a terminal sends, are
-// caught so that they do nothing; CMD would inherit ignored ones.
+// heed treats a signal as an order to stop. Other signals, which a terminal sends, are
+// caught and have no effect. To ignore them would be wrong: CMD would inherit that.
 func (g *guard) heed(cancel context.CancelCauseFunc) (stop func()) {
 	ends, dull := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(ends, StopSignals()...)
@@ -143,7 +143,7 @@ func (g *guard) heed(cancel context.CancelCauseFunc) (stop func()) {
 	}
 }
 
-// listen hears run until it is gone, or this process ends.
+// listen reads from run until run is gone or this process ends.
 func (g *guard) listen(cancel context.CancelCauseFunc) {
 	for {
 		var o order
@@ -195,11 +195,11 @@ func (g *guard) serve(ctx context.Context) {
 			g.link.sayLast(failure(s.Refusal()))
 			return
 		case g.late.hopeless():
-			g.note("work here took up to %v to end, too long for the lease (--lease): waiting until that is better", (g.late.needs() + g.late.seen()).Round(time.Millisecond))
+			g.note("work here took up to %v to end, too long for the lease (--lease): waiting until this machine is faster", (g.late.needs() + g.late.seen()).Round(time.Millisecond))
 			for ctx.Err() == nil && g.late.hopeless() {
 				pause(ctx, 200*time.Millisecond)
 			}
-		case errors.Is(err, lead.ErrStopped): // run has fallen silent
+		case errors.Is(err, lead.ErrStopped): // run has become silent
 			select {
 			case <-g.heard:
 			case <-ctx.Done():
@@ -218,7 +218,7 @@ func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	g.mu.session = e
 	g.mu.Unlock()
 	select {
-	case <-g.heard: // said before
+	case <-g.heard: // listen has read it before
 	default:
 	}
 	return lead.Run(ctx, hasty{e, g}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
@@ -239,7 +239,7 @@ func (g *guard) options() (opts []lead.Option) {
 	return opts
 }
 
-// note tells people something.
+// note writes a message for people.
 func (g *guard) note(format string, args ...any) {
 	fmt.Fprintf(g.stderr, "ddgoose: "+g.Name+": "+format+"\n", args...)
 }

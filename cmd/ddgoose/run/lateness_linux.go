@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// latenessFactor times the worst delay that was seen is kept free for the kill.
+	// latenessFactor times the worst delay seen is the time kept free for a kill.
 	latenessFactor = 2
-	// latenessHalves is the time in which what was seen counts half.
+	// latenessHalves is the time after which a measured delay counts half.
 	latenessHalves = 10 * time.Second
 )
 
-// fading is the longest time that was seen, which counts less and less.
+// fading keeps the longest time seen, and lets it shrink as it gets old.
 type fading struct{ worst, at time.Duration }
 
 func (f *fading) saw(d, now time.Duration) {
@@ -29,18 +29,18 @@ func (f *fading) left(now time.Duration) time.Duration {
 	return share(f.worst, math.Exp2(-float64(now-f.at)/float64(latenessHalves)))
 }
 
-// lateness is how late this machine lets processes wake, and end.
+// lateness measures how late processes wake and end on this machine.
 type lateness struct {
 	clock func() time.Duration
-	// How long all that runs takes to be gone once it is killed: as was seen of late, and
-	// as many as there are at this machine's load. nil: no time. Work is given up for what
-	// was seen alone: a guess that is too high would keep it from ever running.
+	// The time from a kill until everything is gone: seen is that of recent kills, guess
+	// an estimate for the present processes and load. nil: 0. Only seen makes run give up
+	// work: a wrong guess could keep work from ever running.
 	seen, guess func() time.Duration
 
 	mu     sync.Mutex // guards what follows
 	wakes  fading
 	length time.Duration // of the lease; 0: not known
-	over   bool          // the limit was passed, and what was seen does not yet count less than half of it
+	over   bool          // the limit was exceeded, and the value has not yet shrunk to half of the limit
 }
 
 // saw takes how late a process woke, under a lease of this length.
@@ -51,15 +51,15 @@ func (l *lateness) saw(delay, length time.Duration) {
 	l.length = length
 }
 
-// needs is how much of a lease must be left for the decision to kill.
+// needs returns how much of a lease must be left when a kill is decided.
 func (l *lateness) needs() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return latenessFactor * l.wakes.left(l.clock())
 }
 
-// sooner is how much earlier than usual work must end, so that all is gone before
-// the lease can end: many processes take long, and so does a busy machine.
+// sooner returns how much earlier than usual work must end, so that everything is gone
+// before the lease can end: many processes or a busy machine need longer.
 func (l *lateness) sooner(length time.Duration) time.Duration {
 	sooner := max(0, l.needs()-share(length, heirsLeft))
 	if l.guess != nil {
@@ -68,9 +68,9 @@ func (l *lateness) sooner(length time.Duration) time.Duration {
 	return min(sooner, share(length, termLeft+mostSooner-killLeft))
 }
 
-// hopeless tells whether kills may come too late whatever is kept free for them.
-// It ends at half of the limit: a machine near the limit would start and stop
-// work all the time, and move the goose each time.
+// hopeless reports whether kills may come too late however much time is kept free. It
+// becomes false again at half of the limit: otherwise a machine near the limit would start
+// and stop work all the time, and move the goose each time.
 func (l *lateness) hopeless() bool {
 	need := l.needs()
 	if l.seen != nil {

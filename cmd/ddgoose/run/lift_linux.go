@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A killed process ends by its own work in the kernel. At a low priority (nice(1),
-// SCHED_IDLE) that waits for all others on a busy machine, for longer than a lease. So
-// what was killed gets the usual priority, where this process may give it.
+// A killed process ends itself: it needs processor time in the kernel. At a low priority
+// (nice(1), SCHED_IDLE) on a busy machine that can take longer than a lease. So killed
+// processes get the usual priority, where this process may set it.
 
-// liftFolders lifts all threads of cgroups, of version 1 or 2.
+// liftFolders gives all threads of cgroups, of version 1 or 2, the usual priority.
 func liftFolders(dirs []string) {
 	for _, dir := range dirs {
 		text, ok := readProc(filepath.Join(dir, "cgroup.threads"))
@@ -25,7 +25,7 @@ func liftFolders(dirs []string) {
 	}
 }
 
-// liftProcess lifts all threads of a process.
+// liftProcess gives all threads of a process the usual priority.
 func liftProcess(p process) {
 	threads := []string{strconv.Itoa(p.pid)}
 	if p.threads != 1 {
@@ -38,7 +38,7 @@ func liftProcess(p process) {
 	liftAll(threads)
 }
 
-// liftAll lifts threads; false: this process may not.
+// liftAll gives threads the usual priority; false: this process may not.
 func liftAll(threads []string) bool {
 	for _, text := range threads {
 		thread, err := strconv.Atoi(text)
@@ -56,15 +56,15 @@ func liftAll(threads []string) bool {
 	return true
 }
 
-// The cgroup of a container or unit may have a small share of the processors, or a quota. What
-// is killed in it might then take longer to end than a lease lasts. So the kill gives it the usual
-// share and no quota. Its manager makes the cgroup anew at the next start, with its own settings.
+// The cgroup of a container or unit may have a small share of the processors, or a quota. Killed
+// processes in it could then take longer than a lease to end. So a kill gives the cgroup the
+// usual share and no quota. At the next start its manager makes a new cgroup, with its settings.
 var (
 	usualShares = map[string]int{"cpu.weight": 100, "cpu.shares": 1024}                          // of version 2, and 1
 	noBounds    = map[string]string{"cpu.idle": "0", "cpu.max": "max", "cpu.cfs_quota_us": "-1"} // cpu.idle leaves no share
 )
 
-// hasShare tells whether a cgroup has a share of the processors.
+// hasShare reports whether a cgroup has a share of the processors.
 func hasShare(dir string) bool {
 	for name := range usualShares {
 		if unix.Access(filepath.Join(dir, name), unix.F_OK) == nil {
@@ -74,7 +74,7 @@ func hasShare(dir string) bool {
 	return false
 }
 
-// unboundFolders gives cgroups the usual share of the processors, or leaves them more.
+// unboundFolders gives cgroups at least the usual share of the processors.
 func unboundFolders(dirs []string) {
 	for _, dir := range dirs {
 		for name, none := range noBounds {
@@ -90,7 +90,7 @@ func unboundFolders(dirs []string) {
 	}
 }
 
-// writeBound writes a file of a cgroup, if that has it and this process may.
+// writeBound writes a file of a cgroup, if the file exists and this process may.
 func writeBound(path, text string) {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -32,7 +32,7 @@ type report struct {
 	Deadline *deadline `json:"deadline,omitempty"` // to be echoed
 	Working  *bool     `json:"working,omitempty"`  // whether anything runs
 	Traces   *traces   `json:"traces,omitempty"`   // of what a manager runs
-	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something does not die
+	Killing  bool      `json:"killing,omitempty"`  // the guard is alive, and something is not dead yet
 	Code     *int      `json:"code,omitempty"`     // CMD has ended by itself: the end
 	NotGoose string    `json:"notGoose,omitempty"` // not within Try, and why: the end
 	Failed   string    `json:"failed,omitempty"`   // the agent refuses: the end
@@ -57,7 +57,7 @@ const maxPacket = 16 << 10
 // so that one is sent as a whole or not at all.
 type link struct{ conn *net.UnixConn }
 
-// newPair makes run's end of a link, and the guard's as a file to be inherited.
+// newPair makes a link: run's end, and the guard's end as a file to inherit.
 func newPair() (*link, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -72,7 +72,7 @@ func newPair() (*link, *os.File, error) {
 	return l, theirs, nil
 }
 
-// newLink takes a file over.
+// newLink makes a link of an inherited file.
 func newLink(f *os.File) (*link, error) {
 	defer f.Close()
 	conn, err := net.FileConn(f)
@@ -87,23 +87,23 @@ func newLink(f *os.File) (*link, error) {
 	return &link{u}, nil
 }
 
-// say sends a message, and waits for nothing. When the other end takes nothing, because
-// it is stopped and many wait for it, the message is dropped: what must be known will be
-// asked for again, or the silence itself speaks. A deadline for the write would drop
-// messages on a busy machine: it may have passed before the write begins.
+// say sends a message and does not wait. If the other end is stopped and its queue is
+// full, the message is dropped: the other end asks again for what it must know, or its
+// silence is noticed. A write with a deadline would not do: on a busy machine the deadline
+// may pass before the write begins.
 func (l *link) say(m any) {
 	raw, err := l.conn.SyscallConn()
 	if err != nil {
 		return // closed
 	}
 	_ = raw.Write(func(fd uintptr) bool {
-		_ = unix.Send(int(fd), pack(m), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) // its end is seen by hear
+		_ = unix.Send(int(fd), pack(m), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) // hear notices if the other process is gone
 		return true
 	})
 }
 
-// beat sends a sign of life, unless the other end has something to read still: it may be
-// stopped, and what must be known needs the room.
+// beat sends a sign of life, unless the other end has not read earlier messages: it may be
+// stopped, and important messages need the room.
 func (l *link) beat(m any) {
 	raw, err := l.conn.SyscallConn()
 	if err != nil {
@@ -115,8 +115,7 @@ func (l *link) beat(m any) {
 	}
 }
 
-// sayLast sends the message that says how all ended, and waits until the other end takes
-// it or is gone.
+// sayLast sends the last message, and waits until the other end has taken it or is gone.
 func (l *link) sayLast(m any) { _, _ = l.conn.Write(pack(m)) }
 
 func pack(m any) []byte {
@@ -140,4 +139,4 @@ func (l *link) hear(m any) error {
 	return nil
 }
 
-func (l *link) close() { _ = l.conn.Close() } // nothing is left to be sent
+func (l *link) close() { _ = l.conn.Close() } // everything was sent

@@ -15,31 +15,31 @@ import (
 )
 
 const (
-	// managerTimeout bounds a question to a manager; a start has no bound, because
-	// one that was given up might still be carried out.
+	// managerTimeout bounds a request to a manager. A start has no limit: the manager may
+	// still do what was requested after the time-out.
 	managerTimeout = 2 * time.Second
-	// managerBurial is how long a manager takes to kill where this process cannot.
-	managerBurial = 100 * time.Millisecond
-	// lookPause spaces the looks at what runs; the first ones come sooner.
+	// managerKillTime is how long a manager takes to kill what this process cannot kill.
+	managerKillTime = 100 * time.Millisecond
+	// lookPause is the pause between two looks at what runs; the first pauses are shorter.
 	lookPause = 100 * time.Millisecond
-	// killPause does so for what is killed, until it has no process.
+	// killPause is that pause after a kill, until no process is left.
 	killPause = 5 * time.Millisecond
-	// policyPause spaces the questions whether the manager will start again what ends; the
-	// first ones come sooner, because much is started in steps.
+	// policyPause is the pause between two questions whether the manager restarts what ends;
+	// the first pauses are shorter, because many services start in steps.
 	policyPause = 2 * time.Second
 )
 
-// manager runs processes on behalf of others: a container engine, systemd. They
-// are nobody's descendants here.
+// manager is a container engine or systemd. It runs processes for others, so they are not
+// descendants of this process.
 type manager interface {
 	fmt.Stringer // what is run, for people
 	self() string
-	// start returns when what is run was started or will be by itself.
+	// start returns when the manager has started it, or will do so without a further request.
 	start(context.Context) error
-	// underWay finds the processes of a start that is under way, by the id that look gives;
-	// nil: there are none, or nobody can know.
+	// underWay finds the processes of a start that is under way, by the id of managedState;
+	// nil: there are none, or they cannot be found.
 	underWay(id string) *processes
-	// stop asks what runs to end, and ends it itself after the grace if it can.
+	// stop asks what runs to end. A manager that can ends it after the grace.
 	stop(context.Context, time.Duration) error
 	// kill ends what runs, and a start that is under way.
 	kill(context.Context) error
@@ -53,12 +53,12 @@ type managedState struct {
 	code    int        // of the last run
 	refusal string     // why it must not be run; "": it may
 	procs   *processes // nil: none are seen
-	whole   bool       // once it is started: without a process nothing runs, nor will
+	whole   bool       // once it has started: no process means that it has ended and will not restart
 }
 
-// managed is the actor that a manager runs. That it is gone, its cgroup says as soon as
-// its processes have ended, where that is the whole truth: a manager takes longer, on a
-// busy machine too long. Elsewhere the manager must say so, and the cgroup too.
+// managed is an actor that a manager runs. If the manager never restarts it, an empty cgroup
+// is proof that it is gone: the manager itself would take too long to say so on a busy
+// machine. Otherwise both the manager and the cgroup must say so.
 type managed struct {
 	manager
 	grace   time.Duration
@@ -66,41 +66,41 @@ type managed struct {
 	news    chan struct{}
 	kick    chan struct{} // capacity 1: look now
 	killing atomic.Bool   // a kill by the manager is under way
-	asked   atomic.Int64  // stops and kills under way, which must not meet the next start
+	asked   atomic.Int64  // stops and kills under way; the next start waits for them
 	turn    sync.Mutex    // held while something is run here
-	found   func(traces)  // told where the processes are; nil: nobody wants to know
+	found   func(traces)  // is told where the processes are; nil: not needed
 
 	mu struct { // guards what follows
 		sync.Mutex
-		stint  *stint // nil: nothing was ever run
-		barred bool   // kill was called since the last start
-		id     string // by the manager
-		heard  traces // of the guard's start
-		unstop func() // gives up a stop that is under way
+		latest *startedRun // nil: nothing has run yet
+		barred bool        // kill was called since the last start
+		id     string      // by the manager
+		heard  traces      // from the guard, about its start
+		unstop func()      // cancels a stop that is under way
 	}
 }
 
-// stint is one start of what is run, until its end. The lock of managed guards it.
-type stint struct {
+// startedRun is one start of the container or unit, until its end. managed.mu guards it.
+type startedRun struct {
 	traces
-	over bool // the manager says so
+	over bool // the manager has said that it ended
 }
 
 // traces tell where the processes of a start are. The guard reports them to run.
 type traces struct {
-	Starting bool       `json:"starting,omitempty"` // the manager has not said what came of the start
-	Procs    *processes `json:"procs,omitempty"`    // the last that were seen since then
-	Whole    bool       `json:"whole,omitempty"`    // Procs tell of the end, the manager need not
+	Starting bool       `json:"starting,omitempty"` // the manager has not said whether the start succeeded
+	Procs    *processes `json:"procs,omitempty"`    // the last processes seen since then
+	Whole    bool       `json:"whole,omitempty"`    // an end of Procs is proof, without the manager
 }
 
-// ended needs the lock.
-func (st *stint) ended() bool {
+// ended reports whether it has ended. The caller holds the lock.
+func (st *startedRun) ended() bool {
 	return !st.Procs.populated() && (st.over || !st.Starting && st.Whole && st.Procs != nil)
 }
 
 var _ actor = (*managed)(nil)
 
-// newManaged gives nil when CMD is a command.
+// newManaged returns nil if CMD is a command.
 func newManaged(container, unit string, grace time.Duration, note func(string, ...any)) (*managed, error) {
 	m := &managed{grace: grace, note: note, news: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
 	var err error
@@ -115,14 +115,14 @@ func newManaged(container, unit string, grace time.Duration, note func(string, .
 	return m, err
 }
 
-// claim refuses what must not be run or another run has, and ends what runs already.
-// release is called when this run ends.
+// claim refuses a container or unit that must not be run or that another run has claimed, and
+// stops it if it runs already. release is called when this run ends.
 func (m *managed) claim() (release func(), err error) {
 	s, err := m.ask(nil)
 	if err != nil {
 		return nil, err
 	}
-	// The kernel drops an abstract socket with the process, however that ends.
+	// The kernel removes an abstract socket when the process ends, even if it was killed.
 	lock, err := net.Listen("unix", fmt.Sprintf("@ddgoose/run/%x", sha256.Sum256([]byte(s.id))))
 	if err != nil {
 		return nil, fmt.Errorf("%v: another ddgoose run has it", m)
@@ -133,8 +133,8 @@ func (m *managed) claim() (release func(), err error) {
 	return func() { _ = lock.Close() }, nil // it holds nothing
 }
 
-// ask looks once, and knows a reason not to run as an error.
-func (m *managed) ask(st *stint) (managedState, error) {
+// ask looks once. A reason not to run is an error.
+func (m *managed) ask(st *startedRun) (managedState, error) {
 	s, err := m.see(st)
 	if err == nil && s.refusal != "" {
 		err = errors.New(s.refusal)
@@ -145,12 +145,12 @@ func (m *managed) ask(st *stint) (managedState, error) {
 	return s, err
 }
 
-// clear ends what somebody else started: it has not this period's token.
-func (m *managed) clear(st *stint, s managedState) {
+// clear stops what another program has started: it does not have this period's token.
+func (m *managed) clear(st *startedRun, s managedState) {
 	if s.running {
 		m.note("%v runs already, and not for this goose: stopping it", m)
 		m.askStop()
-		m.watch(st) // its code is not ours
+		m.watch(st) // its exit code does not matter
 	}
 }
 
@@ -167,29 +167,29 @@ func (m *managed) start([]string) <-chan outcome {
 	return ended
 }
 
-func (m *managed) began(t traces) *stint {
+func (m *managed) began(t traces) *startedRun {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mu.stint, m.mu.barred = &stint{traces: t}, false
+	m.mu.latest, m.mu.barred = &startedRun{traces: t}, false
 	m.tellTraces()
-	return m.mu.stint
+	return m.mu.latest
 }
 
-// tellTraces needs the lock.
+// tellTraces reports the traces. The caller holds the lock.
 func (m *managed) tellTraces() {
 	if m.found != nil {
-		m.found(m.mu.stint.traces)
+		m.found(m.mu.latest.traces)
 	}
 }
 
-func (m *managed) over(st *stint) {
+func (m *managed) over(st *startedRun) {
 	m.mu.Lock()
 	st.over = true
 	m.mu.Unlock()
 	tell(m.news)
 }
 
-func (m *managed) run(st *stint) (int, error) {
+func (m *managed) run(st *startedRun) (int, error) {
 	s, err := m.ask(st)
 	if err != nil {
 		return CodeNotRunable, err
@@ -199,7 +199,7 @@ func (m *managed) run(st *stint) (int, error) {
 		return CodeNotRunable, errBarred
 	}
 	if err := m.manager.start(context.Background()); err != nil {
-		m.kill() // it may have started all the same
+		m.kill() // it may have started nevertheless
 		m.watch(st)
 		return CodeNotRunable, fmt.Errorf("%v: %w", m, err)
 	}
@@ -209,7 +209,7 @@ func (m *managed) run(st *stint) (int, error) {
 	return m.watch(st)
 }
 
-// settled waits until no former stop or kill is under way; false: kill was called.
+// settled waits until no earlier stop or kill is under way; false: kill was called.
 func (m *managed) settled() bool {
 	for {
 		m.mu.Lock()
@@ -225,15 +225,15 @@ func (m *managed) settled() bool {
 	}
 }
 
-// learn takes what the guard's actor has found.
+// learn takes the traces that the guard has reported.
 func (m *managed) learn(t traces) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.heard = t
 }
 
-// doubt takes over from a dead guard, which may have started something. What is not
-// known from it, the manager must say.
+// doubt takes over from a dead guard, which may have started something. Where its traces
+// are not enough, the manager must answer.
 func (m *managed) doubt() {
 	m.mu.Lock()
 	heard := m.mu.heard
@@ -241,16 +241,16 @@ func (m *managed) doubt() {
 	st := m.began(heard)
 	go func() {
 		defer m.over(st)
-		m.watch(st) // its code went with who started it
+		m.watch(st) // its exit code is lost with the guard
 	}()
 }
 
-// watch waits for the end of what runs and gives its exit code. A manager is asked
-// when no process is seen: it costs more.
-func (m *managed) watch(st *stint) (int, error) {
+// watch waits for the end of what runs and returns its exit code. It asks the manager, which
+// is slower, only when it sees no process.
+func (m *managed) watch(st *startedRun) (int, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	said := false // who can kill it
+	said := false // that only the manager can kill it
 	policy, next := time.Now(), lookPause
 	for pause := time.Millisecond; ; pause *= 2 {
 		procs, barred := m.procsOf(st)
@@ -263,7 +263,7 @@ func (m *managed) watch(st *stint) (int, error) {
 			case runs:
 			case err == nil && !s.running:
 				return s.code, nil
-			case err != nil && procs != nil: // it ended, and so did its manager
+			case err != nil && procs != nil: // it has ended, and the manager does not answer
 				return 1, fmt.Errorf("%v: %w", m, err)
 			}
 		}
@@ -283,9 +283,9 @@ func (m *managed) watch(st *stint) (int, error) {
 	}
 }
 
-// see looks, and keeps in st, unless it is nil, which processes there are. Those that
-// come after the kill are killed.
-func (m *managed) see(st *stint) (managedState, error) {
+// see looks, and keeps the processes in st, unless st is nil. It kills processes that appear
+// after a kill.
+func (m *managed) see(st *startedRun) (managedState, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), managerTimeout)
 	defer cancel()
 	s, err := m.look(ctx)
@@ -299,7 +299,7 @@ func (m *managed) see(st *stint) (managedState, error) {
 		return s, nil
 	}
 	st.Procs, st.Whole = s.procs, s.whole
-	if st == m.mu.stint {
+	if st == m.mu.latest {
 		m.tellTraces()
 		if m.mu.barred {
 			st.Procs.kill()
@@ -308,17 +308,17 @@ func (m *managed) see(st *stint) (managedState, error) {
 	return s, nil
 }
 
-// procs are those of the present start.
+// procs returns the processes of the latest start.
 func (m *managed) procs() *processes {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mu.stint == nil {
+	if m.mu.latest == nil {
 		return nil
 	}
-	return m.mu.stint.Procs
+	return m.mu.latest.Procs
 }
 
-func (m *managed) procsOf(st *stint) (procs *processes, barred bool) {
+func (m *managed) procsOf(st *startedRun) (procs *processes, barred bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return st.Procs, m.mu.barred
@@ -332,7 +332,7 @@ func (m *managed) stop() {
 	}()
 }
 
-// askStop returns when what runs has ended, or kill was called.
+// askStop asks what runs to end. It returns when that has ended or kill was called.
 func (m *managed) askStop() {
 	ctx, cancel := context.WithTimeout(context.Background(), m.grace+managerTimeout)
 	defer cancel()
@@ -348,7 +348,7 @@ func (m *managed) askStop() {
 	}
 }
 
-// asking counts a stop or a kill until done is called.
+// asking counts a stop or kill as under way until done is called.
 func (m *managed) asking() (done func()) {
 	m.asked.Add(1)
 	return func() {
@@ -362,14 +362,14 @@ func (m *managed) kill() {
 	m.mu.Lock()
 	m.mu.barred = true
 	unstop, id := m.mu.unstop, m.mu.id
-	starting := m.mu.stint != nil && m.mu.stint.Starting
+	starting := m.mu.latest != nil && m.mu.latest.Starting
 	m.mu.Unlock()
 	if unstop != nil {
 		unstop()
 	}
 	m.procs().kill()
 	if starting {
-		m.underWay(id).kill() // the manager finds that the start failed, or ends what it has started
+		m.underWay(id).kill() // then the manager sees a failed start, or ends what it has started
 	}
 	tell(m.kick)
 	if !m.killing.CompareAndSwap(false, true) {
@@ -381,8 +381,8 @@ func (m *managed) kill() {
 		defer m.killing.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), managerTimeout)
 		defer cancel()
-		if m.manager.kill(ctx) != nil { // what still runs is seen, and killed again
-			time.Sleep(lookPause / 10) // a manager that is not there is not asked all the time
+		if m.manager.kill(ctx) != nil { // watch sees what still runs, and kills it again
+			time.Sleep(lookPause / 10) // do not ask a manager that is gone in a busy loop
 		}
 	}()
 }
@@ -390,12 +390,12 @@ func (m *managed) kill() {
 func (m *managed) gone() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.mu.stint == nil || m.mu.stint.ended()
+	return m.mu.latest == nil || m.mu.latest.ended()
 }
 
 func (m *managed) changed() <-chan struct{} { return m.news }
 
-// describe cannot know whether the cgroup has cgroup.kill: it is made at the start.
+// describe cannot know whether the cgroup has cgroup.kill: the start makes the cgroup.
 func (m *managed) describe(o *client.HoldOptions) {
 	o.Work, o.Ends = m.String(), m.self()+" and its cgroup"
 	if os.Geteuid() != 0 {
@@ -403,10 +403,10 @@ func (m *managed) describe(o *client.HoldOptions) {
 	}
 }
 
-func (m *managed) burial(guess func(int) time.Duration) time.Duration {
+func (m *managed) killTime(guess func(int) time.Duration) time.Duration {
 	procs := m.procs()
 	if !procs.killable() {
-		return managerBurial + guess(0)
+		return managerKillTime + guess(0)
 	}
 	n, _ := procs.count()
 	return guess(n)

@@ -45,7 +45,7 @@ func TestWhatHasJustBegunIsLookedAtSoonAgain(t *testing.T) {
 		outcomes := m.start(nil)
 		time.Sleep(policyPause / 2) // in virtual time
 		m.mu.Lock()
-		whole := m.mu.stint.Whole
+		whole := m.mu.latest.Whole
 		m.mu.Unlock()
 		require.NoError(t, os.Remove(procs))
 		s.ended.Store(true)

@@ -10,10 +10,10 @@ import (
 // Work says what acts for the goose, and how it ends.
 type Work struct {
 	Name     string // of the command that people started, for messages
-	Kind     string // of those that work one at a time beside one agent and election, unless Share; "": api.DefaultKind
+	Kind     string // runs of one kind, agent and election work one at a time, unless Share; "": api.DefaultKind
 	Socket   string // the agent's
-	Election string // whose goose the agent must be; "": the default one's
-	// Device gets Addresses in place of CMD; "": CMD runs.
+	Election string // the election whose goose the agent must be; "": the default one
+	// Device gets Addresses, and no CMD runs; "": CMD runs.
 	Device    string
 	Addresses []netip.Prefix
 	// Container is run in CMD's place by its engine, Docker or Podman, or Unit by systemd.
@@ -36,14 +36,14 @@ type Work struct {
 	// UTC time of this length, counted from 1970; 0: no slots. Jitter waits a random time up
 	// to this long before, within the slot.
 	Slot, Jitter time.Duration
-	// Quiet says nothing about waiting.
+	// Quiet suppresses messages about waiting.
 	Quiet bool
-	// EnvFile is written before each goose period's start: CMD's variables of ours,
-	// for what inherits no environment; "": none.
+	// EnvFile gets CMD's DDGOOSE_ variables before each start, for containers and units, which
+	// inherit no environment; "": none.
 	EnvFile string
 }
 
-// onlyOnce tells that CMD is not started again after it was stopped.
+// onlyOnce reports whether CMD is not started again after it was stopped.
 func (w *Work) onlyOnce() bool { return w.Try != nil && *w.Try == 0 || w.Slot > 0 }
 
 // Options say how to run the work.
@@ -53,29 +53,29 @@ type Options struct {
 	Guard []string
 	// Stdin, Stdout and Stderr are passed to CMD as they are.
 	Stdin, Stdout, Stderr *os.File
-	// Messages gets what run says to people. It must never block.
+	// Messages gets messages for people. It must never block.
 	Messages io.Writer
 	// Signals end the run: the first as planned, the second without grace, the
-	// third without even telling the agent. One that Repeat knows does not count.
+	// third without telling the agent. A signal that Repeat recognizes does not count.
 	Signals <-chan os.Signal
 }
 
-// LinkFD is the file descriptor that a guard finds its link to run at.
+// LinkFD is the file descriptor of a guard's link to run.
 const LinkFD = 3
 
-// What Run and Guard give, beside CMD's own code.
+// The exit codes of Run and Guard, besides CMD's own.
 const (
 	CodeStopped    = 0   // stopped by a signal
 	CodeNotGoose   = 75  // not the goose within Try, or the slot is taken (EX_TEMPFAIL of sysexits.h)
-	CodeNotRunable = 126 // CMD is there and cannot be started
+	CodeNotRunable = 126 // CMD exists and cannot be started
 	CodeNotFound   = 127 // there is no CMD
 )
 
-// codeOfSignal is the exit code of a command that a signal ended, as shells have it.
+// codeOfSignal returns the exit code that shells give for a command that a signal ended.
 const codeOfSignal = 128
 
 const (
-	termLeft  = 0.40 // of the lease, unrenewed: SIGTERM (package lead cancels there)
+	termLeft  = 0.40 // of a lease that is not renewed: SIGTERM (package lead cancels there)
 	killLeft  = 0.20 // SIGKILL
 	heirsLeft = 0.10 // run takes over from a guard that says nothing
 
@@ -87,7 +87,7 @@ const (
 	lastBackoff  = 30 * time.Second
 )
 
-// share gives a part of a lease.
+// share returns a part of a lease.
 func share(length time.Duration, part float64) time.Duration {
 	return time.Duration(float64(length) * part)
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// patrolPause spaces the looks for what runs while nothing should.
+// patrolPause is the pause between two looks for a container or unit that must not run.
 const patrolPause = time.Second
 
-// patrol kills, at a tick, what runs out of turn: somebody started it by hand, or
-// its manager read the request of a guard that had died since.
+// patrol kills, at each tick, a container or unit that runs while it must not: a person
+// started it, or its manager executed the request of a guard that is dead by now.
 func (m *managed) patrol(ctx context.Context, tick <-chan time.Time) {
 	for {
 		select {
@@ -33,5 +33,5 @@ func (m *managed) expel(ctx context.Context) {
 	s.procs.kill()
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
-	_ = m.manager.kill(ctx) // what still runs is seen at the next tick
+	_ = m.manager.kill(ctx) // the next tick sees what still runs
 }

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes are those of a cgroup that another program made, of version 1 where it
-// is nowhere else. nil: none are known.
+// processes are the processes of a cgroup that another program made, of version 2 if
+// possible, else of version 1. nil: none are known.
 type processes struct {
 	cgroup
-	freezer string // the folder in which version 1 stops them all; "": version 2, or there is none
+	freezer string // the folder by which version 1 freezes them all; "": version 2, or there is none
 	cpu     string // the folder with their share of the processors; "": it has none
 }
 
@@ -31,7 +31,7 @@ func (p *processes) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// findProcesses takes lines as those of /proc/PID/cgroup, the best first.
+// findProcesses takes lines of /proc/PID/cgroup, the preferred first.
 func findProcesses(lines ...string) *processes {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -59,14 +59,14 @@ func findProcesses(lines ...string) *processes {
 	return p
 }
 
-// killable tells whether kill can work.
+// killable reports whether kill can work.
 func (p *processes) killable() bool {
 	return p != nil && (os.Geteuid() == 0 || unix.Access(p.file("kill"), unix.W_OK) == nil)
 }
 
-// kill kills all at once. Without cgroup.kill, which is of version 2 and Linux 5.14,
-// it stops all, so that nothing is born meanwhile, and kills what it finds. What has
-// been born all the same the next call finds.
+// kill kills all processes at once. Without cgroup.kill (version 2, Linux 5.14), it freezes
+// them, so that they start no others, and kills each. The next call finds any that were
+// missed.
 func (p *processes) kill() {
 	if p == nil {
 		return
@@ -85,20 +85,20 @@ func (p *processes) kill() {
 		for _, pid := range p.list() {
 			if !killed[pid] {
 				killed[pid], more = true, true
-				_ = unix.Kill(pid, unix.SIGKILL) // gone, or another user's: seen by who waits
+				_ = unix.Kill(pid, unix.SIGKILL) // gone, or another user's: watch notices
 			}
 		}
 	}
 }
 
 const (
-	// freezeTries bounds the wait, by milliseconds, until all have stopped.
+	// freezeTries bounds the milliseconds to wait until all are frozen.
 	freezeTries = 10
-	// maxLooks is how often what was born before it stopped is looked for.
+	// maxLooks is how often kill looks for processes that started before the freeze.
 	maxLooks = 4
 )
 
-// freeze stops all, as far as the kernel can; thaw lets the killed ones die.
+// freeze freezes all processes, as far as the kernel can; thaw lets the killed ones end.
 func (p *processes) freeze() (thaw func()) {
 	file, stop, start, state, stopped := p.file("freeze"), "1", "0", p.file("events"), "frozen 1"
 	if _, err := os.Stat(file); err != nil {
@@ -120,13 +120,13 @@ func (p *processes) freeze() (thaw func()) {
 	return func() { _ = os.WriteFile(file, []byte(start), 0) } // it may be gone
 }
 
-// populated tells whether a process may live in the cgroup or below it.
+// populated reports whether a process may be in the cgroup or below it.
 func (p *processes) populated() bool {
 	return p != nil && (p.cgroup.populated() || len(p.list()) > 0)
 }
 
 func (p *processes) list() (pids []int) {
-	_ = filepath.WalkDir(p.dir, func(path string, _ fs.DirEntry, err error) error { // what is gone holds nothing
+	_ = filepath.WalkDir(p.dir, func(path string, _ fs.DirEntry, err error) error { // a removed folder has no processes
 		if err != nil || filepath.Base(path) != "cgroup.procs" {
 			return nil
 		}

@@ -10,29 +10,29 @@ import (
 )
 
 const (
-	// stuckWait is how long wait4(2) takes before another thread asks, too.
+	// stuckWait is how long a call of wait4(2) may take before another thread also calls it.
 	stuckWait = 2 * time.Millisecond
-	// maxWaits bounds how many threads ask.
+	// maxWaits bounds the threads that call it.
 	maxWaits = 4
 )
 
-// reaper takes the status of dead children. wait4(2) was seen to take a quarter of a
-// second: the kernel drops what /proc has of the dead process, in a busy loop for as
-// long as somebody looks at it, who may get no processor. What else is dead, and that
-// nothing is alive, another thread learns meanwhile.
+// reaper takes the status of dead children. wait4(2) was seen to take a quarter of a second:
+// while another process reads the dead process's files in /proc, the kernel waits for it in a
+// busy loop, and that process may get no processor. Meanwhile another thread finds out which
+// other children are dead, and whether one is alive.
 type reaper struct {
 	news  chan struct{} // capacity 1: something has ended
 	empty atomic.Bool   // no child is left, so no descendant is
-	alive atomic.Bool   // a child lives, said wait4 last; false: some had ended
+	alive atomic.Bool   // the last wait4 found a live child; false: it found dead ones
 	group atomic.Int64  // of what was started last
 	led   atomic.Bool   // its first process has not been reaped
 
 	mu struct { // guards what follows
 		sync.Mutex
-		waits  int                             // threads that ask
-		moved  time.Time                       // when one of them last began or got an answer
-		again  bool                            // something may have ended since they asked
-		starts int                             // that have returned: who asked before knows nothing of the newest
+		waits  int                             // threads in wait4
+		moved  time.Time                       // when one of them last called or returned
+		again  bool                            // something may have ended since they called
+		starts int                             // finished starts: an earlier call of wait4 does not know the newest child
 		early  map[int]syscall.WaitStatus      // ends during a start; nil: none is under way
 		exits  map[int]chan syscall.WaitStatus // of what was started
 	}
@@ -45,7 +45,7 @@ func newReaper() *reaper {
 	return r
 }
 
-// reap takes the status of whatever has ended, and waits for nothing.
+// reap takes the status of all children that have ended, and does not wait.
 func (r *reaper) reap() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *reaper) wait() {
 	}
 }
 
-// answered takes an answer of wait4, and tells whether to ask no more.
+// answered handles a result of wait4, and reports whether to stop calling it.
 func (r *reaper) answered(starts, pid int, status syscall.WaitStatus, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,7 +100,7 @@ func (r *reaper) answered(starts, pid int, status syscall.WaitStatus, err error)
 	return true
 }
 
-// died needs the lock.
+// died records the end of a child. The caller holds the lock.
 func (r *reaper) died(pid int, status syscall.WaitStatus) {
 	if int64(pid) == r.group.Load() {
 		r.led.Store(false)
@@ -113,15 +113,15 @@ func (r *reaper) died(pid int, status syscall.WaitStatus) {
 	}
 }
 
-// missed takes for killed what the kernel has dropped without a status. It needs the lock.
+// missed counts children that the kernel dropped without a status as killed. The caller holds
+// the lock.
 func (r *reaper) missed() {
 	for pid := range r.mu.exits {
 		r.died(pid, syscall.WaitStatus(unix.SIGKILL))
 	}
 }
 
-// bear calls fork, and gives the channel on which the child's status will come. Two
-// calls do not overlap.
+// bear calls fork, and returns the channel for the child's status. Calls must not overlap.
 func (r *reaper) bear(fork func() (pid int, err error)) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	r.mu.Lock()
 	r.mu.early = map[int]syscall.WaitStatus{}

@@ -20,37 +20,37 @@ import (
 type runner struct {
 	opts    Options
 	subtree *subtree
-	managed *managed // what is run by its manager; nil: CMD is
-	left    mortal   // all that a dead guard may leave: subtree, and the addresses
-	asked   int      // to stop, how often
+	managed *managed // the container or unit; nil: CMD runs
+	left    killable // what a dead guard may leave: the subtree, and the addresses
+	asked   int      // how often run was told to stop
 	repeat  Repeat
 	idle    time.Duration // since when nothing works
 }
 
-// warden is run's view of one guard.
-type warden struct {
+// guardState is what run knows of one guard.
+type guardState struct {
 	pid     int
 	link    *link
 	exit    <-chan syscall.WaitStatus
 	reports chan report // closed when the guard has closed the link
 
-	buried   bool // nothing is left of it
+	allGone  bool // nothing is left of it
 	working  bool
 	begun    bool          // CMD has, or will have
 	deadline deadline      // the newest
 	heard    time.Duration // when the guard last said anything
 	spoke    bool
-	looked   time.Duration // when that was last judged
+	looked   time.Duration // when hung was last called
 	code     *int          // CMD has ended by itself
-	notGoose string        // why; "": it was, or is waited for
+	notGoose string        // the reason; "": the agent was the goose, or run still waits
 	gaveUp   bool          // the guard was told that Try is over
 	failed   error
-	spare    string // for people, when it ended during its work; "": unknown
+	spare    string // for people, after an end during its work: the time left; "": unknown
 }
 
-// Run runs the command whenever the agent is the goose, until it ends by
-// itself, a signal comes or ctx ends. It gives the exit code; an error when the
-// agent is not the goose within Try, refuses, or no guard can be started.
+// Run runs the command whenever the agent is the goose, until the command ends by itself, a
+// signal arrives or ctx ends. It returns the exit code, and an error if the agent refuses or
+// is not the goose within Try, or if no guard can be started.
 func Run(ctx context.Context, opts Options) (code int, err error) {
 	b, err := newSubtree()
 	if err != nil {
@@ -98,7 +98,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return CodeStopped, nil
 		case w.code != nil:
 			return *w.code, nil
-		case w.gaveUp && w.begun && opts.onlyOnce(): // it began when Try was over
+		case w.gaveUp && w.begun && opts.onlyOnce(): // CMD began just as Try was over
 			return CodeNotGoose, errors.New(lead.StoppedEarly)
 		case w.notGoose != "":
 			return CodeNotGoose, errors.New(w.notGoose)
@@ -106,7 +106,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 			return 1, w.failed
 		}
 		if !w.spoke && b.cgroup != nil {
-			r.leaveCgroup() // Linux 6.14 and later kill what a process starts elsewhere once its own cgroup was killed
+			r.leaveCgroup() // Linux 6.14 and later kill everything that a process of a killed cgroup starts, wherever
 		}
 		if w.begun && opts.onlyOnce() {
 			r.note("the guard has ended (%s): its work was ended%s", end, w.spare)
@@ -122,7 +122,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 	}
 }
 
-// jitter is how long to wait before the slot is asked for: a random time, within the slot.
+// jitter returns how long to wait before run asks for the slot: a random time within it.
 func (r *runner) jitter() time.Duration {
 	most := r.opts.Jitter
 	if slot := r.opts.Slot; slot > 0 {
@@ -147,7 +147,7 @@ func (r *runner) rest(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-func (r *runner) startGuard() (*warden, error) {
+func (r *runner) startGuard() (*guardState, error) {
 	l, theirs, err := newPair()
 	if err != nil {
 		return nil, err
@@ -156,12 +156,12 @@ func (r *runner) startGuard() (*warden, error) {
 	attr := &syscall.ProcAttr{
 		Env:   os.Environ(),
 		Files: []uintptr{r.opts.Stdin.Fd(), r.opts.Stdout.Fd(), r.opts.Stderr.Fd(), theirs.Fd()},
-		// A session of its own: what a terminal sends is for run alone, and the kernel
-		// shares processors out among sessions first.
+		// A session of its own: a terminal's signals go to run alone, and the kernel shares
+		// the processors among sessions first.
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	}
 	pid, exit, err := r.subtree.startNow("/proc/self/exe", r.opts.Guard, attr)
-	if err != nil && r.subtree.cgroup != nil { // its folder can be made, and nothing be started in it
+	if err != nil && r.subtree.cgroup != nil { // the cgroup exists, but processes cannot start in it
 		r.leaveCgroup()
 		attr.Sys.UseCgroupFD = false
 		pid, exit, err = r.subtree.startNow("/proc/self/exe", r.opts.Guard, attr)
@@ -170,20 +170,20 @@ func (r *runner) startGuard() (*warden, error) {
 		l.close()
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
-	w := &warden{pid: pid, link: l, exit: exit, reports: make(chan report, 16), heard: boottime.Now()}
+	w := &guardState{pid: pid, link: l, exit: exit, reports: make(chan report, 16), heard: boottime.Now()}
 	l.say(order{Hello: &hello{Work: r.opts.Work, Cgroup: r.subtree.cgroup.path()}})
 	go w.listen()
 	return w, nil
 }
 
-// leaveCgroup makes this run do without its cgroup.
+// leaveCgroup gives up this run's cgroup.
 func (r *runner) leaveCgroup() {
 	r.subtree.cgroup.remove()
 	r.subtree.cgroup, r.subtree.into = nil, nil
 }
 
-// listen passes on what the guard says until it is gone.
-func (w *warden) listen() {
+// listen passes on the guard's messages until the guard is gone.
+func (w *guardState) listen() {
 	defer close(w.reports)
 	for {
 		var m report
@@ -197,8 +197,8 @@ func (w *warden) listen() {
 	}
 }
 
-// watch serves one guard until it and all below it are gone, and says how it ended.
-func (r *runner) watch(ctx context.Context, w *warden) string {
+// watch serves one guard until it and all its descendants are gone, and says how it ended.
+func (r *runner) watch(ctx context.Context, w *guardState) string {
 	defer w.link.close()
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
@@ -207,9 +207,9 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 		tick.Reset(min(w.next(), max(r.patience(w), time.Millisecond)))
 		select {
 		case m, ok := <-reports:
-			if !ok { // the guard is gone, though nobody may have told of its end yet
+			if !ok { // the guard is gone; its status may not have arrived yet
 				reports = nil
-				r.bury(w)
+				r.killAll(w)
 				break
 			}
 			r.hear(w, m)
@@ -221,18 +221,18 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 			done = nil
 			r.stop(w)
 		case <-tick.C:
-			for range len(reports) { // what it has said goes before what it has not
+			for range len(reports) { // its messages come before any verdict on its silence
 				r.hear(w, <-reports)
 			}
 			if r.patience(w) <= 0 {
 				r.giveUp(w)
 			}
 			if left := w.left(); w.hung() {
-				r.bury(w)
+				r.killAll(w)
 				r.note("the guard did not answer; killed with %v left", left)
 			}
 		case status := <-w.exit:
-			r.bury(w)
+			r.killAll(w)
 			if status.Signaled() {
 				return status.Signal().String()
 			}
@@ -241,20 +241,20 @@ func (r *runner) watch(ctx context.Context, w *warden) string {
 	}
 }
 
-// bury kills the guard and all that it ran, and hears the guard's last words: of a start of
-// what a manager runs, perhaps.
-func (r *runner) bury(w *warden) {
-	if w.buried {
+// killAll kills the guard and everything that it ran, and reads the guard's last messages: one
+// may report that a manager is starting something.
+func (r *runner) killAll(w *guardState) {
+	if w.allGone {
 		return
 	}
-	w.buried = true
+	w.allGone = true
 	if r.managed != nil {
-		r.managed.doubt() // a dead guard kills nothing
+		r.managed.doubt() // a dead guard cannot kill it
 		r.managed.kill()
 	}
-	bury(r.left, func() {})
+	killUntilGone(r.left, func() {})
 	started := false
-	for m := range w.reports { // nobody is left who could hold the link open
+	for m := range w.reports { // this ends: no process is left that holds the link open
 		started = started || m.Traces != nil
 		r.hear(w, m)
 	}
@@ -262,7 +262,7 @@ func (r *runner) bury(w *warden) {
 		if started {
 			r.managed.doubt()
 		}
-		bury(r.managed, func() {})
+		killUntilGone(r.managed, func() {})
 	}
 	if w.working {
 		w.working, r.idle = false, boottime.Now()
@@ -270,32 +270,32 @@ func (r *runner) bury(w *warden) {
 	}
 }
 
-// note tells people something.
+// note writes a message for people.
 func (r *runner) note(format string, args ...any) {
 	fmt.Fprintf(r.opts.Messages, "ddgoose: "+r.opts.Name+": "+format+"\n", args...)
 }
 
-// stop tells the guard to end; the third time it does not ask.
-func (r *runner) stop(w *warden) {
+// stop tells the guard to end; the third call kills it.
+func (r *runner) stop(w *guardState) {
 	if r.asked++; r.asked > 2 {
-		r.bury(w)
+		r.killAll(w)
 		return
 	}
 	w.link.say(order{Stop: true, Now: r.asked > 1})
 }
 
-// overtime is what Try may take beyond its own time or [lead.SilentTry]. Before that, the
-// guard gives up, and knows why.
+// overtime is how long after the time of Try, or [lead.SilentTry], run gives up. Normally the
+// guard gives up before that, and knows the reason.
 const overtime = 3 * time.Second
 
-// limit is how long nothing may work before this run gives up, whatever agent and guard
-// say or do not say.
+// limit returns how long run waits for work to begin before it gives up, even if agent and
+// guard are silent.
 func (r *runner) limit() time.Duration { return max(*r.opts.Try, lead.SilentTry) + overtime }
 
-// patience is how long until this run gives up.
-func (r *runner) patience(w *warden) time.Duration {
+// patience returns how long until this run gives up.
+func (r *runner) patience(w *guardState) time.Duration {
 	switch {
-	case r.opts.Try == nil || w.working || w.buried:
+	case r.opts.Try == nil || w.working || w.allGone:
 		return math.MaxInt64
 	case w.gaveUp:
 		return r.idle + r.limit() + overtime - boottime.Now()
@@ -304,9 +304,9 @@ func (r *runner) patience(w *warden) time.Duration {
 }
 
 // giveUp tells the guard that Try is over. A guard that does not end then is killed.
-func (r *runner) giveUp(w *warden) {
+func (r *runner) giveUp(w *guardState) {
 	if w.gaveUp {
-		r.bury(w)
+		r.killAll(w)
 		return
 	}
 	w.gaveUp = true
@@ -314,7 +314,7 @@ func (r *runner) giveUp(w *warden) {
 	w.link.say(order{Stop: true, Now: true})
 }
 
-func (r *runner) hear(w *warden, m report) {
+func (r *runner) hear(w *guardState, m report) {
 	w.hear(m)
 	if m.Working != nil {
 		r.idle = boottime.Now()
@@ -324,7 +324,7 @@ func (r *runner) hear(w *warden, m report) {
 	}
 }
 
-func (w *warden) hear(m report) {
+func (w *guardState) hear(m report) {
 	w.heard, w.spoke = boottime.Now(), true
 	switch {
 	case m.Deadline != nil:
@@ -341,31 +341,31 @@ func (w *warden) hear(m report) {
 	}
 }
 
-// next is how long until the guard is to be judged.
-func (w *warden) next() time.Duration {
+// next returns how long until hung must be called.
+func (w *guardState) next() time.Duration {
 	if !w.working {
 		return time.Hour
 	}
 	return w.deadline.judged(boottime.Now(), w.heard)
 }
 
-// left is how much of the lease is left.
-func (w *warden) left() time.Duration {
+// left returns how much of the lease is left.
+func (w *guardState) left() time.Duration {
 	return (w.deadline.Until - boottime.Now()).Round(time.Millisecond)
 }
 
-// heirs is when run takes over from a guard that says nothing.
+// heirs returns when run takes over from a silent guard.
 func (d deadline) heirs() time.Duration { return d.Until - share(d.Length, heirsLeft) - d.Sooner }
 
-// judged gives how long until a guard that was last heard at heard may be taken for dead.
+// judged returns how long until a guard whose last message came at heard counts as dead.
 func (d deadline) judged(now, heard time.Duration) time.Duration {
 	return max(min(d.Length/20, max(d.heirs(), heard+d.Length/10)-now), time.Millisecond)
 }
 
-// hung tells whether the guard must be taken for dead: its work should have
-// been killed by now, and it says nothing. Who was paused itself does not
-// judge before it has heard what came meanwhile.
-func (w *warden) hung() bool {
+// hung reports whether the guard counts as dead: its work should have been killed by now, and
+// the guard is silent. A run that was itself paused first reads the messages that arrived
+// meanwhile.
+func (w *guardState) hung() bool {
 	now, d := boottime.Now(), w.deadline
 	late := now-w.looked > d.Length/5
 	w.looked = now

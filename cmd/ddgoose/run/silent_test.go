@@ -134,10 +134,10 @@ func TestAGuardThatWasKilledIsNotMissedAgain(t *testing.T) {
 	now := boottime.Now()
 	try := time.Duration(0)
 	r := &runner{opts: Options{Work: Work{Try: &try}}, left: &crowd{left: 1}}
-	w := &warden{reports: make(chan report), working: true, looked: now, deadline: deadline{Token: 7, Until: now, Length: time.Hour}}
+	w := &guardState{reports: make(chan report), working: true, looked: now, deadline: deadline{Token: 7, Until: now, Length: time.Hour}}
 	close(w.reports)
 	require.True(t, w.hung())
-	r.bury(w)
+	r.killAll(w)
 	require.False(t, w.hung())
 	require.Contains(t, w.spare, "of the lease left")
 	require.GreaterOrEqual(t, r.idle, now, "--try counts from here")

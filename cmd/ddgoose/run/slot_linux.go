@@ -9,15 +9,16 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// slotPause is the pause before a slot is asked for again: the agent may be about to
-// lose its goose, or its majority.
+// slotPause is the pause before the next request for the slot: the agent may be losing its
+// lease or its majority.
 const slotPause = 50 * time.Millisecond
 
 // errNoSlot: CMD must not begin in this slot, or at all.
 var errNoSlot = errors.New("no slot")
 
-// taken says that a slot is taken. A mark far beyond it is no other run of this job.
-// unsure is the answer to an earlier request of this run for it; nil: there was none.
+// taken returns the text for a slot that is taken. A mark far above the slot does not come from
+// this job.
+// unsure is the error of this run's earlier request for the slot; nil: there was none.
 func (g *guard) taken(ctx context.Context, slot uint64, unsure error) string {
 	at := time.Unix(0, int64(slot)*int64(g.Slot)).UTC()
 	text := fmt.Sprintf("the slot of %v from %s is taken", g.Slot, at.Format("2006-01-02T15:04:05.999Z07:00"))

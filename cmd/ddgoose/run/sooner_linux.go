@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// mostSooner bounds the part of a lease by which work is asked to end sooner than
-	// usual: what is left must bear lost heartbeats.
+	// mostSooner bounds how much sooner than usual work is told to end, as a part of a lease:
+	// the rest must be long enough for some lost heartbeats.
 	mostSooner = 0.25
-	// hurryLeft is the part of a lease between SIGTERM and SIGKILL at the least. It
-	// gives way first: a lease that is renewed after all needs the time more.
+	// hurryLeft is the least time between SIGTERM and SIGKILL, as a part of a lease. This time
+	// is shortened before the time until SIGTERM, because the lease may still be renewed.
 	hurryLeft = 0.10
 )
 
-// shift is how much sooner than usual work is asked to end.
+// shift returns how much sooner than usual work is told to end.
 func (l *lateness) shift(length time.Duration) time.Duration {
 	return min(max(0, l.sooner(length)-share(length, termLeft-killLeft-hurryLeft)), share(length, mostSooner))
 }
 
-// hasty is a session whose deadlines come sooner.
+// hasty is a session that moves its deadlines forward.
 type hasty struct {
 	*echoed
 	guard *guard
@@ -29,13 +29,13 @@ type hasty struct {
 func (h hasty) Next() (api.LeadEvent, bool) {
 	e, ok := h.echoed.Next()
 	if w := e.Waiting; w != nil && w.PID != 0 {
-		if guard, ok := look(w.PID); ok { // people know the run that started it
+		if guard, ok := look(w.PID); ok { // people know run's process id, not the guard's
 			e.Waiting = &api.Waiting{Here: w.Here, PID: guard.parent}
 		}
 	}
 	if e.Until != 0 {
 		length := time.Duration(e.Lease)
-		h.guard.graves.look()
+		h.guard.kills.look()
 		e.Until -= int64(h.guard.late.shift(length))
 		if r, ok := h.guard.actor.(renewer); ok {
 			r.renew(time.Duration(e.Until))

@@ -6,13 +6,11 @@ import (
 	"syscall"
 )
 
-// StopSignals are the signals that stop a command in order, without those that
-// the starter made this process ignore: a hang-up below nohup, an interrupt in
-// the background of a script.
+// StopSignals returns the signals that stop a command in order, without those that this process
+// was started to ignore: SIGHUP under nohup, SIGINT in the background of a script.
 func StopSignals() []os.Signal { return NotIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) }
 
-// NotIgnored leaves out the signals that this process ignores. To catch one would
-// end that.
+// NotIgnored leaves out the signals that this process ignores: catching one would end that.
 func NotIgnored(all ...os.Signal) (signals []os.Signal) {
 	for _, s := range all {
 		if !signal.Ignored(s) {
@@ -22,8 +20,8 @@ func NotIgnored(all ...os.Signal) (signals []os.Signal) {
 	return signals
 }
 
-// KeepIgnored ignores a quit signal that the starter ignored. Go's runtime catches
-// it before anybody can look, but shells ignore it together with interrupts.
+// KeepIgnored ignores SIGQUIT if this process was started to ignore it. Go's runtime catches SIGQUIT
+// before the program can see that, but shells ignore it together with SIGINT.
 func KeepIgnored() {
 	if signal.Ignored(syscall.SIGINT) {
 		signal.Ignore(syscall.SIGQUIT)

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// subtree is all descendants of this process, which takes in those that lose
-// their parent. One goroutine, bound to one thread for good, starts them: the
-// kernel's parent-death signal watches the thread that forked.
+// subtree is all descendants of this process, which also becomes the parent of those that lose
+// theirs. One goroutine, locked to one thread, starts them all: the kernel's parent-death
+// signal depends on the thread that forked.
 type subtree struct {
 	*reaper
 	thread int             // of that goroutine
@@ -29,25 +29,25 @@ type subtree struct {
 	ended chan struct{}
 
 	cgroup *cgroup  // of all descendants; nil: none
-	into   *cgroup  // where children start: that one, or one below it
+	into   *cgroup  // where children start: cgroup, or one below it
 	door   *os.File // to into, for the next start
 
-	size atomic.Int64 // descendants when last counted
+	size atomic.Int64 // descendants at the last count
 
 	kills    atomic.Int32 // since the last start
 	hunts    atomic.Int32 // since the last start: kills of what no cgroup ends
 	walking  sync.Mutex   // a walk that kills is under way
-	starting atomic.Bool  // a start has not been done or refused
-	barred   atomic.Bool  // kill was called since the last start: no start may follow it
-	ending   atomic.Bool  // stop or kill was: no status counts any more
+	starting atomic.Bool  // a start is under way
+	barred   atomic.Bool  // kill was called since the last start: a start under way must fail
+	ending   atomic.Bool  // stop or kill was called: exit statuses no longer count
 }
 
-// Once all must end, SIGCHLD is ignored, so the kernel drops each dead process in that one's own
-// time. wait4(2) does it in this process's time, at the highest priority, and in a busy loop while
-// anybody else looks at what is dead: with a thousand dead, both processors were lost to the dying,
-// the looker and the agent for five seconds.
+// When everything must end, this process ignores SIGCHLD, so each dead process frees itself, at its
+// own priority. With wait4(2) this process would do that work, at the highest priority, and in a
+// busy loop while another process reads the dead one's files in /proc: a thousand dead processes
+// then blocked two processors for five seconds.
 const (
-	// lookSoon is when to look then whether a child is left, after each kill. The pauses double.
+	// lookSoon is how long after a kill this process looks whether a child is left. The pauses double.
 	lookSoon = 2 * time.Millisecond
 	lookMost = 20 * time.Millisecond
 )
@@ -59,8 +59,8 @@ const (
 	huntEvery = 8
 )
 
-// reapKills is how many kills by the cgroup pass before what has left it is looked for: when the
-// cgroup is empty and a child lives. A look at the dead in /proc delays their end.
+// reapKills is after how many kills by the cgroup kill also looks for descendants that left it, if
+// the cgroup is empty and a child lives. It waits because reading /proc delays dying processes.
 const reapKills = 3
 
 // newSubtree makes this process a child subreaper. There is one subtree in a process.
@@ -113,7 +113,7 @@ func (b *subtree) serve(ready chan<- struct{}) {
 	}
 }
 
-// tell fills a channel of capacity 1.
+// tell puts a value into a channel of capacity 1, if it is empty.
 func tell(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -121,16 +121,16 @@ func tell(c chan<- struct{}) {
 	}
 }
 
-// keepUser starts children that cannot become another user's, whom this process
-// could not kill.
+// keepUser makes children unable to become another user, whose processes this process could
+// not kill.
 func (b *subtree) keepUser() {
 	b.jobs <- func() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } // a kernel older than 3.5
 }
 
-// errBarred: the lease ran out before the machine came to start anything.
+// errBarred: the lease ended before the start could begin.
 var errBarred = errors.New("killed before it started")
 
-// prepare makes a start possible; from here on something may be left.
+// prepare prepares a start; from here on there may be something to kill.
 func (b *subtree) prepare() error {
 	b.barred.Store(false)
 	b.ending.Store(false)
@@ -142,7 +142,7 @@ func (b *subtree) prepare() error {
 	if b.into == nil {
 		return nil
 	}
-	b.into.remove() // Linux 6.14 and later kill what starts in a cgroup that was killed before
+	b.into.remove() // Linux 6.14 and later kill what starts in a killed cgroup
 	err := b.into.make()
 	if err == nil {
 		b.door, err = b.into.open()
@@ -150,18 +150,18 @@ func (b *subtree) prepare() error {
 	return err
 }
 
-// started ends what prepare began.
+// started ends what prepare has begun.
 func (b *subtree) started() {
 	if b.door != nil {
-		_ = b.door.Close() // only for reading
+		_ = b.door.Close() // it was open for reading only
 		b.door = nil
 	}
 	b.starting.Store(false)
 	tell(b.news)
 }
 
-// start starts a child and gives the channel on which its status will come. It
-// returns when the kernel has loaded the child, which a starved machine delays.
+// start starts a child and returns the channel for its status. It returns when the kernel has
+// loaded the child, which takes long on a busy machine.
 func (b *subtree) start(path string, args []string, attr *syscall.ProcAttr) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	done := make(chan struct{})
 	b.jobs <- func() {
@@ -192,14 +192,14 @@ func (b *subtree) startNow(path string, args []string, attr *syscall.ProcAttr) (
 	return b.start(path, args, attr)
 }
 
-// end prepares for the end of all that is left.
+// end prepares the end of all descendants.
 func (b *subtree) end() {
 	b.ending.Store(true)
 	tell(b.poke)
 }
 
-// leads tells whether the number of the group that was started is still its own. Once SIGCHLD is
-// ignored, the first process's end is not seen, and its number may pass to another one.
+// leads reports whether the id of the started process group is certainly not reused. Once SIGCHLD is
+// ignored, this process does not see the end of the group's first process, so its id may be reused.
 func (b *subtree) leads() bool {
 	if !b.led.Load() || !b.ending.Load() {
 		return b.led.Load()
@@ -207,14 +207,14 @@ func (b *subtree) leads() bool {
 	return isChild(int(b.group.Load()))
 }
 
-// stop asks all that is left to end, what is stopped too.
+// stop asks all descendants to end, and continues stopped ones.
 func (b *subtree) stop() {
 	led := b.leads()
 	b.end()
 	b.signal(led, unix.SIGTERM, unix.SIGCONT)
 }
 
-// signal signals all that is left, in one walk.
+// signal signals all descendants, in one walk.
 func (b *subtree) signal(led bool, sigs ...unix.Signal) {
 	b.size.Store(int64(signalAll(int(b.group.Load()), led, sigs...)))
 }
@@ -240,7 +240,7 @@ func (b *subtree) hunt() {
 	killChildren()
 }
 
-// count counts all descendants, or what is in the cgroup.
+// count counts all descendants, or the processes of the cgroup.
 func (b *subtree) count() {
 	n, counted := b.cgroup.count()
 	if !counted {
@@ -249,17 +249,17 @@ func (b *subtree) count() {
 	b.size.Store(int64(n))
 }
 
-// kill kills all at once by the cgroup. Without one, and when something has left
-// it, it kills what it finds; what is born meanwhile the next call finds.
+// kill kills everything at once by the cgroup. Without a cgroup, or if a descendant has left it,
+// it kills each process that it finds; the next call finds processes that started meanwhile.
 func (b *subtree) kill() {
 	b.barred.Store(true)
 	b.end()
 	if b.cgroup != nil && b.leads() {
-		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // takes no lock that others hold for long
+		_ = unix.Kill(-int(b.group.Load()), unix.SIGKILL) // quick: it takes no lock that is held for long
 	}
 	killed := b.cgroup.kill()
 	if b.into != nil && b.starting.Load() {
-		b.into.remove() // the kernel starts nothing in it from here on
+		b.into.remove() // from here on the kernel starts nothing in it
 	}
 	liftFolders(b.cgroup.folders())
 	if kills := b.kills.Add(1); !killed || kills > reapKills && b.alive.Load() && !b.cgroup.populated() {
@@ -267,7 +267,7 @@ func (b *subtree) kill() {
 	}
 }
 
-// gone reads empty after starting: a start that is done has cleared it before.
+// gone reads starting before empty: a finished start has cleared empty first.
 func (b *subtree) gone() bool {
 	return !b.starting.Load() && b.empty.Load() && !b.cgroup.populated()
 }
@@ -279,7 +279,7 @@ func (b *subtree) close() {
 	<-b.ended
 }
 
-// codeOf gives the exit code that shells give for a status.
+// codeOf returns the exit code that shells give for a status.
 func codeOf(s syscall.WaitStatus) int {
 	if s.Signaled() {
 		return codeOfSignal + int(s.Signal())
@@ -287,7 +287,7 @@ func codeOf(s syscall.WaitStatus) int {
 	return s.ExitStatus()
 }
 
-// codeOfStart gives the exit code for a command that could not be started.
+// codeOfStart returns the exit code for a command that could not be started.
 func codeOfStart(err error) int {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, syscall.ENOENT) {
 		return CodeNotFound

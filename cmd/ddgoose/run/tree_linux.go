@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a descendant as it was last seen.
+// process is what was last seen of a descendant.
 type process struct {
 	pid, parent, group, threads int
 	dead                        bool // but not reaped
 }
 
-// walk visits what lives below self, parents before their children, so that who
-// forks is killed before what it forked. The children are listed before the
-// visit: what is killed loses them. What is born meanwhile may be missed: call again.
+// walk visits all descendants of self, parents before their children, so that a process that
+// forks is killed before its children. It lists the children before the visit, because a
+// killed process loses them. It may miss processes that start meanwhile: call it again.
 func walk(self int, visit func(process)) {
 	children := childrenByTask
 	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
@@ -28,7 +28,7 @@ func walk(self int, visit func(process)) {
 	me, _ := look(self)
 	for next := children(me); len(next) > 0; next = next[1:] {
 		p, ok := look(next[0])
-		if !ok || ours[p.pid] || !ours[p.parent] { // gone, and its number may have passed to another one
+		if !ok || ours[p.pid] || !ours[p.parent] { // gone, and its id may be reused
 			continue
 		}
 		ours[p.pid] = true
@@ -61,8 +61,8 @@ func childrenByTask(p process) (children []int) {
 	return children
 }
 
-// readProc reads a file of /proc with as few system calls as it can be: killing a
-// thousand processes must take moments. false: what it tells of is gone.
+// readProc reads a file of /proc with as few system calls as possible, so that a thousand
+// processes can be killed quickly. false: the process is gone.
 func readProc(path string) (string, bool) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -101,13 +101,13 @@ func childrenByScan() func(process) []int {
 	return func(p process) []int { return byParent[p.pid] }
 }
 
-// look reads who a process is; false: it is gone.
+// look reads what a process is; false: it is gone.
 func look(pid int) (process, bool) {
 	text, ok := readProc("/proc/" + strconv.Itoa(pid) + "/stat")
 	if !ok {
 		return process{}, false
 	}
-	// The name in parentheses may hold anything: the fields begin after the last one.
+	// The name in parentheses may contain anything: the fields begin after the last parenthesis.
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	if len(fields) < 18 {
 		return process{}, false
@@ -115,7 +115,7 @@ func look(pid int) (process, bool) {
 	parent, err1 := strconv.Atoi(fields[1])
 	group, err2 := strconv.Atoi(fields[2])
 	threads, err3 := strconv.Atoi(fields[17])
-	dead := fields[0] == "Z" && threads <= 1 // others of its threads may end later
+	dead := fields[0] == "Z" && threads <= 1 // its other threads may end later
 	return process{pid, parent, group, threads, dead}, errors.Join(err1, err2, err3) == nil
 }
 
@@ -156,18 +156,18 @@ func (t *target) signal(sig unix.Signal) error {
 	return unix.PidfdSendSignal(t.fd, sig, nil, 0)
 }
 
-// signalAll sends signals to everything below this process, each once, and tells how much
-// it found. Groups that were made down there, and the one started, go as a whole: what
-// forks in a group cannot get away. led: the group's first process has not been
-// reaped, so its number is still its own.
+// signalAll signals every descendant once, and returns how many it found. It signals process
+// groups that descendants made, and the started one, as a whole: a process that forks in a
+// group cannot escape. led: the first process of the started group is not reaped yet, so the
+// group's id is not reused.
 //
-// It finds all before it signals any. A look into /proc at what dies waits until that has ended,
-// and so for its turn at the processors: at a low priority, on a busy machine, half a second.
+// It finds all before it signals any. Reading /proc of a dying process waits until that process
+// has ended, which needs processor time: at a low priority, on a busy machine, half a second.
 func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 	reached := map[int]bool{}
 	group := func(g int) {
 		for _, sig := range sigs {
-			reached[g] = unix.Kill(-g, sig) == nil // else it has ended by itself
+			reached[g] = unix.Kill(-g, sig) == nil // false: it has ended by itself
 		}
 	}
 	targets := findAll()

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unitManager is systemd, asked for one service.
+// unitManager controls one service by systemd.
 type unitManager struct {
 	name string
 
 	mu    sync.Mutex // guards what follows
 	conn  *dbus.Conn // nil: none yet
-	begun uint64     // when the service had last begun before it was started here
+	begun uint64     // when the service had last started before this run started it
 }
 
 var _ manager = (*unitManager)(nil)
@@ -26,14 +26,14 @@ var _ manager = (*unitManager)(nil)
 func (u *unitManager) String() string { return "unit " + u.name }
 func (u *unitManager) self() string   { return "systemd" }
 
-// bus connects again when systemd was executed anew.
+// bus connects, and connects again after systemd was re-executed.
 func (u *unitManager) bus() (*dbus.Conn, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.conn != nil && u.conn.Connected() {
 		return u.conn, nil
 	}
-	conn, err := dbus.NewWithContext(context.Background()) // which is the connection's, not the call's
+	conn, err := dbus.NewWithContext(context.Background()) // the context is the connection's, not this call's
 	if err != nil {
 		return nil, fmt.Errorf("ask systemd: %w", err)
 	}
@@ -60,7 +60,8 @@ func (u *unitManager) start(ctx context.Context) error {
 	return err
 }
 
-// underWay: a unit's processes may come and go while it starts, and systemd knows them.
+// underWay finds nothing: a unit's processes may come and go while it starts, and only
+// systemd knows them.
 func (u *unitManager) underWay(string) *processes { return nil }
 
 func (u *unitManager) stop(ctx context.Context, _ time.Duration) error {
@@ -72,7 +73,7 @@ func (u *unitManager) stop(ctx context.Context, _ time.Duration) error {
 	return err
 }
 
-// kill stops too: a start that waits for other units has no process yet.
+// kill also stops the unit: a start that waits for other units has no process yet.
 func (u *unitManager) kill(ctx context.Context) error {
 	if err := u.stop(ctx, 0); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (u *unitManager) kill(ctx context.Context) error {
 	return conn.KillUnitWithTarget(ctx, u.name, dbus.All, int32(unix.SIGKILL))
 }
 
-// properties are what systemd says of a service.
+// properties are systemd's properties of a service.
 type properties map[string]any
 
 func (u *unitManager) properties(ctx context.Context) (properties, error) {
@@ -109,7 +110,7 @@ func (u *unitManager) look(ctx context.Context) (managedState, error) {
 		return managedState{}, err
 	}
 	s := managedState{id: u.name, refusal: p.refusal(u.name)}
-	job, _ := p["Job"].([]any) // number and path; number 0: none
+	job, _ := p["Job"].([]any) // id and path; id 0: none
 	waits := len(job) > 0 && job[0] != uint32(0)
 	state := p.text("ActiveState")
 	s.running = waits || state != "inactive" && state != "failed"
@@ -121,7 +122,7 @@ func (u *unitManager) look(ctx context.Context) (managedState, error) {
 	return s, nil
 }
 
-// startsNothing tells that systemd starts no process in an active unit, whatever ends.
+// startsNothing reports whether systemd never starts a process in the active unit when one ends.
 func (p properties) startsNothing() bool {
 	for _, name := range []string{"ExecStop", "ExecStopPost", "ExecReload", "RestartForceExitStatus"} {
 		if !isEmpty(reflect.ValueOf(p[name])) {
@@ -131,13 +132,13 @@ func (p properties) startsNothing() bool {
 	return true
 }
 
-// isEmpty tells that a property is a list of nothing, or of such lists.
+// isEmpty reports whether a property is an empty list, or a list of empty lists.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Interface {
 		v = v.Elem()
 	}
 	if v.Kind() != reflect.Slice {
-		return false // this systemd may not have it
+		return false // this version of systemd may not have it
 	}
 	for i := range v.Len() {
 		if !isEmpty(v.Index(i)) {
@@ -147,7 +148,7 @@ func isEmpty(v reflect.Value) bool {
 	return true
 }
 
-// Values of ExecMainCode: CLD_EXITED of siginfo; others are of signals.
+// ExecMainCode is CLD_EXITED of siginfo after an exit; all other values are signals.
 const exited = 1
 
 func (p properties) code(u *unitManager) int {
@@ -156,7 +157,7 @@ func (p properties) code(u *unitManager) int {
 	how, _ := p["ExecMainCode"].(int32)
 	status, _ := p["ExecMainStatus"].(int32)
 	switch {
-	case p.begun() == u.begun: // a condition or another unit kept it from starting
+	case p.begun() == u.begun: // a condition or another unit prevented the start
 		return CodeNotRunable
 	case how == exited:
 		return int(status)
@@ -164,7 +165,7 @@ func (p properties) code(u *unitManager) int {
 	return codeOfSignal + int(status)
 }
 
-// refusal tells what starts the unit beside this run.
+// refusal says what could start the unit besides this run; "": nothing.
 func (p properties) refusal(name string) string {
 	switch state := p.text("UnitFileState"); {
 	case p.text("LoadState") != "loaded":

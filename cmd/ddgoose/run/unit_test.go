@@ -27,13 +27,13 @@ type fakeSystemd struct {
 	path dbus.ObjectPath
 	bus  string
 
-	mu       sync.Mutex
-	deaf     bool // to a stop
-	immortal bool // it never ends a unit
-	starts   int
-	kills    int
-	unit     map[string]any
-	onActive func() // may be nil
+	mu         sync.Mutex
+	deaf       bool // to a stop
+	unkillable bool // it never ends a unit
+	starts     int
+	kills      int
+	unit       map[string]any
+	onActive   func() // may be nil
 }
 
 const webUnit = "web.service"
@@ -114,7 +114,7 @@ func (m fakeManager) StopUnit(string, string) (dbus.ObjectPath, *dbus.Error) {
 		if u["ActiveState"] != "active" {
 			return
 		}
-		if m.f.immortal {
+		if m.f.unkillable {
 			return
 		}
 		u["ActiveState"] = "deactivating"
@@ -129,7 +129,7 @@ func (m fakeManager) KillUnit(_, who string, signal int32) *dbus.Error {
 	m.f.set(func(u map[string]any) {
 		if who == "all" && signal == int32(unix.SIGKILL) && u["ActiveState"] != "inactive" {
 			m.f.kills++
-			if !m.f.immortal {
+			if !m.f.unkillable {
 				m.f.over(unix.SIGKILL)
 			}
 		}
@@ -199,7 +199,7 @@ func TestUnitsEndIsTheCommands(t *testing.T) {
 		f.set(func(u map[string]any) { told = u["ActiveState"] == "deactivating" })
 		return told
 	})
-	bury(m, func() {})
+	killUntilGone(m, func() {})
 	require.Equal(t, outcome{code: 137}, <-outcomes)
 }
 
@@ -285,14 +285,14 @@ func TestUnitIsGoneWhenItsProcessesAre(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s=%v", c.name, c.value), func(t *testing.T) {
 			f := newFakeSystemd(t)
-			f.set(func(map[string]any) { f.immortal, f.onActive = true, func() { f.unit[c.name] = c.value } })
+			f.set(func(map[string]any) { f.unkillable, f.onActive = true, func() { f.unit[c.name] = c.value } })
 			process := f.process()
 			m := f.web(&notes{})
 			outcomes := m.start(nil)
 			soon(t, "its processes are seen after its start", func() bool {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				return !m.mu.stint.Starting && m.mu.stint.Procs.populated()
+				return !m.mu.latest.Starting && m.mu.latest.Procs.populated()
 			})
 			require.False(t, m.gone())
 			m.kill()
@@ -300,7 +300,7 @@ func TestUnitIsGoneWhenItsProcessesAre(t *testing.T) {
 			soon(t, "its cgroup is empty, and systemd was asked", func() bool { return !m.procs().populated() && m.asked.Load() == 0 })
 			require.True(t, f.runs(), "says systemd")
 			require.Equal(t, c.gone, m.gone())
-			f.set(func(u map[string]any) { f.immortal, u["Job"] = false, job{0, "/"}; f.over(unix.SIGKILL) })
+			f.set(func(u map[string]any) { f.unkillable, u["Job"] = false, job{0, "/"}; f.over(unix.SIGKILL) })
 			require.Equal(t, 137, (<-outcomes).code)
 			soon(t, "it is gone", m.gone)
 		})
@@ -315,10 +315,10 @@ func TestWhatAUnitLeavesBehindIsKilled(t *testing.T) {
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
 	soon(t, "it runs, and its processes are seen", func() bool { return f.runs() && m.procs().populated() })
-	require.Equal(t, 7*time.Second, m.burial(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
+	require.Equal(t, 7*time.Second, m.killTime(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
 	f.set(func(map[string]any) { f.over(unix.SIGTERM) })
 	require.False(t, m.gone())
-	bury(m, func() {})
+	killUntilGone(m, func() {})
 	require.Equal(t, 143, (<-outcomes).code)
 	require.Error(t, left.Wait())
 	require.True(t, m.gone())

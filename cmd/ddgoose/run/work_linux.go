@@ -17,7 +17,7 @@ import (
 // errEnded: CMD has ended by itself.
 var errEnded = errors.New("the command has ended")
 
-// work runs CMD for one goose period; when it returns, nothing is left of it.
+// work runs CMD for one goose period. When it returns, no process of CMD is left.
 // length is that of a whole lease.
 func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration) error {
 	status, ok := g.period(ctx, lease.Token())
@@ -49,9 +49,9 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		began := time.Now()
 		code := g.once(ctx, lease, length, env)
-		if ctx.Err() != nil || lease.Until() <= 0 { // a guard that was stopped itself hears of its end last
+		if ctx.Err() != nil || lease.Until() <= 0 { // a guard that was stopped may not yet know of the end
 			left := (time.Duration(g.until.Load()) - boottime.Now()).Round(time.Millisecond)
-			if g.Slot > 0 { // the next time is another run's
+			if g.Slot > 0 { // the next start belongs to another run
 				g.over()
 			}
 			g.note("token %d: stopped: %v%s; all was gone with %v of the lease left", lease.Token(), cmp.Or(context.Cause(ctx), lead.ErrLeaseLost), g.kill, left)
@@ -72,7 +72,7 @@ func (g *guard) work(ctx context.Context, lease lead.Lease, length time.Duration
 	}
 }
 
-// period asks the agent for what CMD is told about this goose period; false: it is over.
+// period asks the agent for the facts about this goose period that CMD gets; false: it is over.
 func (g *guard) period(ctx context.Context, token uint64) (api.Status, bool) {
 	for ctx.Err() == nil {
 		s, err := g.client.Status(ctx)
@@ -84,8 +84,8 @@ func (g *guard) period(ctx context.Context, token uint64) (api.Status, bool) {
 	return api.Status{}, false
 }
 
-// once lets the actor act until it has ended by itself or ctx has, and then ends
-// whatever it has left behind. It gives the exit code.
+// once starts the actor and waits until it has ended by itself or ctx has ended. Then it ends
+// everything that the actor has left, and returns the exit code.
 func (g *guard) once(ctx context.Context, lease lead.Lease, length time.Duration, env []string) int {
 	outcomes := g.actor.start(env)
 	var o outcome
@@ -105,19 +105,19 @@ func (g *guard) once(ctx context.Context, lease lead.Lease, length time.Duration
 	return o.code
 }
 
-// end stops the actor, and kills when the grace is over or so little of the lease
-// is left that something might outlive it.
+// end stops the actor. It kills when the grace is over, or when so little of the lease is left
+// that something might outlive the lease.
 func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration) {
 	asked := time.Now()
 	g.kill = ""
 	left := func() time.Duration {
-		more := g.late.sooner(length) - g.late.shift(length) // the lease given here ends sooner by the rest
+		more := g.late.sooner(length) - g.late.shift(length) // the lease seen here ends earlier by the rest
 		return min(g.grace(ctx)-time.Since(asked), lease.Until()-share(length, killLeft)-more)
 	}
 	var stopping sync.WaitGroup
 	defer stopping.Wait()
 	if !g.actor.gone() && left() > 0 {
-		stopping.Go(g.actor.stop) // which may take longer than what is left
+		stopping.Go(g.actor.stop) // may take longer than the rest of the lease
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -126,23 +126,23 @@ func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration)
 		left := left()
 		if left <= 0 {
 			began := boottime.Now()
-			bury(g.actor, func() { g.link.beat(report{Killing: true}) })
-			g.graves.saw(min(boottime.Now()-began, length)) // more says that the machine stood still
+			killUntilGone(g.actor, func() { g.link.beat(report{Killing: true}) })
+			g.kills.saw(min(boottime.Now()-began, length)) // a longer time means that the machine was suspended
 			g.kill = fmt.Sprintf("; killed with %v left", (time.Duration(g.until.Load()) - began).Round(time.Millisecond))
 			return
 		}
-		timer.Reset(min(left, length/10)) // timers stand still in a suspend
+		timer.Reset(min(left, length/10)) // timers stop while the machine is suspended
 		select {
 		case <-g.actor.changed():
 		case <-g.hurry:
 		case <-done:
-			done = nil // the rest of the grace may be gone
+			done = nil // the grace may be shorter now
 		case <-timer.C:
 		}
 	}
 }
 
-// grace is how long CMD may take to end, as things stand.
+// grace returns how long CMD may still take to end.
 func (g *guard) grace(ctx context.Context) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
