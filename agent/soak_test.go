@@ -214,7 +214,7 @@ func (s *soak) stepDown(_ *schedule.Op, name string) bool {
 func (s *soak) partition(o *schedule.Op, _ string) bool {
 	names := slices.Clone(s.f.order[:soakAgents])
 	s.dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	if p, err := shape.Play(o.What, s.f.goose(), names, names); err == nil { // there may be no goose
+	if p, err := shape.ByRole(o.What, s.f.goose(), names, names); err == nil { // there may be no goose
 		s.cut(p)
 		s.sleep(o.For)
 		s.f.heal()

@@ -109,10 +109,10 @@ func TestCronRunsAJobOnceATick(t *testing.T) {
 	runs := map[int]int{} // in a tick: how often
 	for range ticks {
 		goose := c.settled()
-		token, reigns := c.watch.latestOf(goose).Token, len(c.watch.reignsSoFar())
+		token, periods := c.watch.latestOf(goose).Token, len(c.watch.periodsSoFar())
 		at, wrote, story := c.tick()
 		after := c.watch.latestOf(goose)
-		kept := after.Role == api.RoleGoose && after.Token == token && len(c.watch.reignsSoFar()) == reigns
+		kept := after.Role == api.RoleGoose && after.Token == token && len(c.watch.periodsSoFar()) == periods
 		t.Logf("%s: goose %s, token %d, kept: %v; wrote %q%s", at, goose, token, kept, wrote, story)
 		runs[len(wrote)]++
 		require.LessOrEqual(t, len(wrote), 1)

@@ -68,7 +68,7 @@ func TestLossForAMinute(t *testing.T) {
 				l.set("", percent)
 				share := l.sample(time.Minute)
 				l.set("", 0)
-				t.Logf("a goose in %.2f %% of the time, %d reigns", 100*share, len(l.watch.reignsSoFar()))
+				t.Logf("a goose in %.2f %% of the time, %d periods", 100*share, len(l.watch.periodsSoFar()))
 				require.GreaterOrEqual(t, share, least)
 			})
 		})

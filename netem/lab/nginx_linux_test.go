@@ -152,7 +152,7 @@ func (w *webs) twoInTurn() (third string) {
 	w.fail(goose, unix.SIGSTOP)
 	third = w.becomes(w.others(goose), "two of three hang", toFail+calm)
 	require.NotEqual(w.t, other, third)
-	reigns := len(w.watch.reignsSoFar())
+	periods := len(w.watch.periodsSoFar())
 	for range 3 {
 		w.say(false, goose, other)
 		w.mend(other)
@@ -163,7 +163,7 @@ func (w *webs) twoInTurn() (third string) {
 	}
 	w.say(false, goose, other)
 	require.Equal(w.t, third, w.watch.goose(w.names()))
-	require.Len(w.t, w.watch.reignsSoFar(), reigns, "%v", w.watch.reignsSoFar())
+	require.Len(w.t, w.watch.periodsSoFar(), periods, "%v", w.watch.periodsSoFar())
 	return third
 }
 

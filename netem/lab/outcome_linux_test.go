@@ -45,19 +45,19 @@ func TestSameOutcomes(t *testing.T) {
 func (l *lab) try(o outcome) {
 	l.t.Helper()
 	goose := l.settled()
-	cast := map[rune]string{'G': goose}
+	nameOf := map[rune]string{'G': goose}
 	others := l.others(goose)
 	for i, role := range "wxyz" {
-		cast[role] = others[i]
+		nameOf[role] = others[i]
 	}
 	play := func(roles string) (names []string) {
 		for _, r := range roles {
-			names = append(names, cast[r])
+			names = append(names, nameOf[r])
 		}
 		return names
 	}
 	l.set(strings.Map(func(r rune) rune {
-		if name, ok := cast[r]; ok {
+		if name, ok := nameOf[r]; ok {
 			return rune(name[0])
 		}
 		return r

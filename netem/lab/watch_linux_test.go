@@ -22,7 +22,7 @@ type watch struct {
 	mu      sync.Mutex // guards what follows
 	latest  map[string]api.Status
 	geese   map[uint64]string // by token
-	reigns  []string          // every time that somebody became goose, in order
+	periods []string          // every time that somebody became goose, in order
 	changed chan struct{}     // closed and replaced at every change
 }
 
@@ -57,7 +57,7 @@ func (w *watch) see(s api.Status) {
 		}
 		w.geese[s.Token] = s.Name
 		if w.latest[s.Name].Role != api.RoleGoose {
-			w.reigns = append(w.reigns, s.Name)
+			w.periods = append(w.periods, s.Name)
 		}
 	}
 	w.latest[s.Name] = s
@@ -113,10 +113,10 @@ func (w *watch) latestOf(name string) api.Status {
 	return w.latest[name]
 }
 
-func (w *watch) reignsSoFar() []string {
+func (w *watch) periodsSoFar() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.reigns)
+	return slices.Clone(w.periods)
 }
 
 func (w *watch) goose(names []string) string {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// cast is the agents of a partition by roles: the goose, the other voters, and the
+// agentsByRole is the agents of a partition by roles: the goose, the other voters, and the
 // agents without a vote.
-type cast struct {
+type agentsByRole struct {
 	goose  string
 	voters []string
 	rest   []string
@@ -22,9 +22,9 @@ const fewest = 3
 // Roles returns the names of the partitions by roles.
 func Roles() []string { return slices.Sorted(maps.Keys(roles)) }
 
-// Play returns the partition by roles that text names: agents get their roles in
+// ByRole returns the partition by roles that text names: agents get their roles in
 // the order of names. It parses any other text as [Parse] does.
-func Play(text, goose string, voters, names []string) (Shape, error) {
+func ByRole(text, goose string, voters, names []string) (Shape, error) {
 	role, ok := roles[text]
 	switch {
 	case !ok:
@@ -34,7 +34,7 @@ func Play(text, goose string, voters, names []string) (Shape, error) {
 	case len(voters) < fewest:
 		return Shape{}, fmt.Errorf("there are %d voters", len(voters))
 	}
-	c := cast{goose: goose}
+	c := agentsByRole{goose: goose}
 	for _, name := range names {
 		switch {
 		case name == goose:
@@ -62,13 +62,13 @@ func Flap(names []string, chance func() bool) Shape {
 }
 
 // all returns all agents, the goose first.
-func (c *cast) all() []string {
+func (c *agentsByRole) all() []string {
 	return slices.Concat([]string{c.goose}, c.voters, c.rest)
 }
 
 // apart puts the goose and withGoose voters into one group, the next voters into
 // groups of the given sizes, and the rest into a last group.
-func (c *cast) apart(withGoose int, sizes ...int) string {
+func (c *agentsByRole) apart(withGoose int, sizes ...int) string {
 	groups := []string{strings.Join(c.all()[:1+withGoose], ",")}
 	left := c.voters[withGoose:]
 	for _, n := range sizes {
@@ -82,36 +82,36 @@ func (c *cast) apart(withGoose int, sizes ...int) string {
 }
 
 // most is the number of voters that are a majority.
-func (c *cast) most() int { return (len(c.voters)+1)/2 + 1 }
+func (c *agentsByRole) most() int { return (len(c.voters)+1)/2 + 1 }
 
 // roles makes the partitions, by name.
-var roles = map[string]func(*cast) string{
+var roles = map[string]func(*agentsByRole) string{
 	// The goose with one voter less than a majority.
-	"minority": func(c *cast) string { return c.apart(c.most() - 2) },
+	"minority": func(c *agentsByRole) string { return c.apart(c.most() - 2) },
 	// The goose with the smallest majority.
-	"majority": func(c *cast) string { return c.apart(c.most() - 1) },
+	"majority": func(c *agentsByRole) string { return c.apart(c.most() - 1) },
 	// Three groups, none with a majority.
-	"no-majority": func(c *cast) string { return c.apart(c.most()-2, min(c.most()-1, len(c.voters)-c.most()+2)) },
-	"goose-alone": func(c *cast) string { return c.apart(0) },
+	"no-majority": func(c *agentsByRole) string { return c.apart(c.most()-2, min(c.most()-1, len(c.voters)-c.most()+2)) },
+	"goose-alone": func(c *agentsByRole) string { return c.apart(0) },
 	// Nobody hears the goose, or the goose hears nobody.
-	"goose-mute": func(c *cast) string {
+	"goose-mute": func(c *agentsByRole) string {
 		return links(c.all()[1:], func(_ int, x string) string { return c.goose + ">" + x })
 	},
-	"goose-deaf": func(c *cast) string {
+	"goose-deaf": func(c *agentsByRole) string {
 		return links(c.all()[1:], func(_ int, x string) string { return x + ">" + c.goose })
 	},
 	// Each agent is not heard by one other.
-	"one-way": func(c *cast) string {
+	"one-way": func(c *agentsByRole) string {
 		all := c.all()
 		return links(all, func(i int, x string) string { return x + ">" + all[(i+2)%len(all)] })
 	},
 	// One duck alone reaches everybody.
-	"star": func(c *cast) string {
+	"star": func(c *agentsByRole) string {
 		hub := c.voters[0]
 		return links(slices.Concat([]string{c.goose}, c.voters[1:], c.rest), func(_ int, x string) string { return hub + "-" + x })
 	},
 	// Each agent reaches its neighbours only, and the goose is at the end.
-	"chain": func(c *cast) string {
+	"chain": func(c *agentsByRole) string {
 		all := c.all()
 		return links(all[1:], func(i int, x string) string { return all[i] + "-" + x })
 	},

@@ -24,7 +24,7 @@ func majorities(s Shape, voters []string) (able []string) {
 }
 
 func TestRolesAreWhatTheirNamesSay(t *testing.T) {
-	for _, c := range []cast{
+	for _, c := range []agentsByRole{
 		{"a", []string{"b", "c"}, nil},
 		{"a", []string{"b", "c"}, []string{"d"}},
 		{"c", []string{"a", "d", "b", "e"}, nil},
@@ -33,7 +33,7 @@ func TestRolesAreWhatTheirNamesSay(t *testing.T) {
 	} {
 		voters := append([]string{c.goose}, c.voters...)
 		for _, name := range Roles() {
-			s, err := Play(name, c.goose, voters, c.all())
+			s, err := ByRole(name, c.goose, voters, c.all())
 			require.NoError(t, err, name)
 			able := majorities(s, voters)
 			keeps := slices.Contains(able, c.goose)
@@ -61,13 +61,13 @@ func TestRolesAreWhatTheirNamesSay(t *testing.T) {
 
 func TestRolesNeedSomebodyToPlayThem(t *testing.T) {
 	names := []string{"a", "b", "c"}
-	_, err := Play("minority", "", names, names)
+	_, err := ByRole("minority", "", names, names)
 	require.EqualError(t, err, "there is no goose")
-	_, err = Play("minority", "c", names[:2], names)
+	_, err = ByRole("minority", "c", names[:2], names)
 	require.EqualError(t, err, "there is no goose", "one that is no voter is none")
-	_, err = Play("minority", "a", names[:2], names)
+	_, err = ByRole("minority", "a", names[:2], names)
 	require.EqualError(t, err, "there are 2 voters")
-	s, err := Play("a/b", "", nil, nil)
+	s, err := ByRole("a/b", "", nil, nil)
 	require.NoError(t, err)
 	require.False(t, s.Passes("a", "b"))
 }

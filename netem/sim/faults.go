@@ -73,7 +73,7 @@ func (s *Sim) opPartition(o *schedule.Op, _ *agent) bool {
 			leads, voters = goose.name, append(voters, a.name)
 		}
 	}
-	p, err := shape.Play(o.What, leads, voters, names)
+	p, err := shape.ByRole(o.What, leads, voters, names)
 	if err != nil {
 		return false
 	}

@@ -15,7 +15,7 @@ func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r 
 	goose, _ := d.o.goose()
 	names := d.f.Names()
 	rand.New(d.chance(o)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	s, err := shape.Play(o.What, goose, d.w.voters(), names)
+	s, err := shape.ByRole(o.What, goose, d.w.voters(), names)
 	if err != nil {
 		return r.skip(err.Error())
 	}
