@@ -43,7 +43,7 @@ type life struct {
 	address  addressCheck
 	warnings warnings
 	prober   *checkup.Prober
-	comings  comings
+	peerLog  peerLog
 	paths    meters.PathLoss
 	looks    uint64 // of the member, when tend last ran
 	born     time.Duration
@@ -85,7 +85,7 @@ func (a *Agent) bornOn(net Transport) (*life, error) {
 	}
 	l.batch = newBatch(l.notSent)
 	l.born = l.now()
-	l.comings.before = a.disk.Names()
+	l.peerLog.before = a.disk.Names()
 	l.ahead = l.born - l.monotonic() // too small after a pause here, which does no harm: there is no lease to drop yet
 	l.inbox = inbox.New(l.id, &a.keys, a.counts, a.strange, l.otherKeys)
 	set := l.settings()
@@ -158,10 +158,10 @@ func (l *life) membersChanged() {
 	for _, id := range forgotten {
 		if !l.member.IsKnown(id) { // the voters keep their names
 			delete(l.names, id)
-			delete(l.comings.states, id)
+			delete(l.peerLog.states, id)
 		}
 	}
-	l.tellComings(l.now(), changed)
+	l.logPeers(l.now(), changed)
 }
 
 // peers returns gossip's view as of the last change. Callers must not change it.

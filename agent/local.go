@@ -27,7 +27,7 @@ type local struct {
 	// Of this life; used by the loop only.
 	l         *life
 	shown     member.View
-	around    around
+	besides   besides
 	shownOnce bool
 	attached  uint64 // changes of the holders, as shown
 
@@ -35,8 +35,8 @@ type local struct {
 	chronicle  chronicle
 }
 
-// around is what a status shows besides the election.
-type around struct{ netem, warnings string }
+// besides is what a status shows besides the election.
+type besides struct{ netem, warnings string }
 
 var _ member.Local = (*local)(nil)
 
@@ -125,10 +125,10 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 	seen := *v
 	seen.HeardAt, seen.Lapses = 0, 0
 	attached := at.holders.changes()
-	if at.shownOnce && at.shown == seen && at.around == l.warnings.around && at.attached == attached && !at.snapshots.Told.Load() {
+	if at.shownOnce && at.shown == seen && at.besides == l.warnings.besides && at.attached == attached && !at.snapshots.Told.Load() {
 		return
 	}
-	at.shown, at.around, at.attached, at.shownOnce = seen, l.warnings.around, attached, true
+	at.shown, at.besides, at.attached, at.shownOnce = seen, l.warnings.besides, attached, true
 	if at.name == "" {
 		l.showMembers() // before those whom the snapshot wakes look at them
 	}

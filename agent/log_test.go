@@ -132,12 +132,12 @@ func TestAThousandAgentsDoNotFillTheLog(t *testing.T) {
 					p.ID[0], p.ID[1] = byte(i), byte(i>>8)
 					many = append(many, p)
 				}
-				l.tellComings(l.now(), many)
+				l.logPeers(l.now(), many)
 				return nil
 			})
 		}))
-		require.Len(t, log.about(`msg="agent joined"`), comingsMost)
-		f.sleep(2 * comingsWindow)
+		require.Len(t, log.about(`msg="agent joined"`), peerLinesMost)
+		f.sleep(2 * peerLinesWindow)
 		require.Len(t, log.about(`msg="more agents came or went"`, "changes=9"), 1)
 	})
 }

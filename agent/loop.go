@@ -96,7 +96,7 @@ func (l *life) tend(now time.Duration) {
 	l.checkAddress(now)
 	l.survey(now)
 	l.refreshWarnings(now)
-	l.endComings(now)
+	l.endPeerWindow(now)
 	for _, e := range l.member.Elections() {
 		at := l.localOf(e.Name())
 		at.tellGooseless(now)

@@ -29,9 +29,9 @@ const (
 
 // warnings are what people should do something about.
 type warnings struct {
-	around               // as readers see it
-	shown  []string      // the same warnings, one by one
-	silent []election.ID // the voters that do not answer
+	besides               // as readers see it
+	shown   []string      // the same warnings, one by one
+	silent  []election.ID // the voters that do not answer
 	// shortAt is when the voters that answer were last no majority.
 	shortAt time.Duration
 	// members and strangers are warnings about events. They are bounded apart from each
@@ -144,7 +144,7 @@ func (l *life) refreshWarnings(now time.Duration) {
 			}
 		}
 	}
-	w.shown, w.around = ws, around{netem: netem, warnings: strings.Join(ws, "\n")}
+	w.shown, w.besides = ws, besides{netem: netem, warnings: strings.Join(ws, "\n")}
 }
 
 // gooseless returns the elections that have had no goose for longer than an election takes.

@@ -34,7 +34,7 @@ func (a *Agent) startWarden() (stop func(), err error) {
 // LeaveWill seals the letters and writes them to the memory that the warden reads.
 func (h host) LeaveWill(election string, letters []member.Letter) {
 	l := h.l
-	var sealed []warden.Letter
+	var sealed []warden.Message
 	for i := range letters {
 		body, err := wire.AppendFrame(l.body[:0], &letters[i].Frame)
 		if err != nil {
@@ -46,7 +46,7 @@ func (h host) LeaveWill(election string, letters []member.Letter) {
 			l.notSent(letters[i].To, err)
 			continue
 		}
-		sealed = append(sealed, warden.Letter{To: letters[i].To, Datagram: datagram})
+		sealed = append(sealed, warden.Message{To: letters[i].To, Datagram: datagram})
 	}
 	l.warden.Write(election, sealed)
 }

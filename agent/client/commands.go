@@ -52,8 +52,8 @@ func (c *Client) Mark(ctx context.Context) (api.Mark, error) {
 }
 
 // Advance raises the mark of the election if the agent is its goose, and returns once
-// that is committed. An error of [api.CodeMarkTaken] says that the mark is as high already; any other
-// one leaves open whether it was raised.
+// that is committed. An error of [api.CodeMarkTaken] says that the mark already has this value or a higher
+// one; after any other error, the mark may or may not be raised.
 func (c *Client) Advance(ctx context.Context, in api.MarkRequest) (api.Mark, error) {
 	return fetch[api.Mark](ctx, c, http.MethodPost, c.path("/mark"), in)
 }

@@ -22,8 +22,8 @@ type conversation struct {
 	drains int                // sent and not echoed yet; the session's lock guards it
 	echoed chan struct{}      // capacity 1
 	over   chan struct{}      // closed when the agent's lines have ended
-	proof  proof              // what a warden is to be told of it
-	dead   bool               // the warden was told: nothing it says counts; the session's lock guards it
+	proof  proof              // tells a warden that nothing acts on deadlines of this connection
+	dead   bool               // the warden was told, so later lines are ignored; the session's lock guards it
 }
 
 // shift returns what to add to the agent's deadlines to get our clock's. If both read

@@ -7,7 +7,7 @@
 //	c := client.New(path)
 //	return c.Lead(ctx, func(ctx context.Context, lease lead.Lease) error {
 //		for lease.Until() > 0 && ctx.Err() == nil {
-//			act(lease.Token()) // whoever is acted upon refuses a lower token
+//			act(lease.Token()) // the receiver refuses lower tokens
 //		}
 //		return nil
 //	})

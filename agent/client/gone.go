@@ -83,7 +83,7 @@ func (s *Session) reportGone() {
 	proofs, conn := s.mu.proofs, s.mu.conn
 	s.mu.proofs = nil
 	if conn != nil {
-		conn.dead = true // what it still says binds that agent, and nobody acts by it
+		conn.dead = true // nobody acts on deadlines that still arrive
 	}
 	s.mu.Unlock()
 	if conn != nil {

@@ -35,8 +35,8 @@ type HoldOptions struct {
 	// Grace is how long the work may take to end at a planned end, at most [api.MaxGrace];
 	// 0: the agent's own grace.
 	Grace time.Duration
-	// Patient waits for the first agent for ever, as for later ones. Otherwise the session
-	// is refused if no agent answers within the client's Wait.
+	// Patient waits without limit for an agent, from the start. Otherwise the session is
+	// refused if no agent answers within the client's Wait.
 	Patient bool
 }
 
@@ -81,14 +81,14 @@ func (c *Client) holdPath(o HoldOptions) string {
 // When work returns after such a cancel, Lead waits for the next time. When
 // it returns by itself the agent steps down, and Lead returns its error. When
 // ctx ends Lead waits for work, has the agent step down, and returns
-// ctx.Err(). A panic in work goes on after the step-down was asked for.
+// ctx.Err(). A panic in work continues after the agent was asked to step down.
 //
 // [lead.Try] bounds the wait, with [lead.ErrNotGoose], and [lead.Keep] leaves the
 // goose where it is instead of stepping down.
 //
 // Lead fails at once (after c.Wait) when no agent answers, and when the agent
-// refuses. After that it reconnects for ever: while the agent is away work
-// goes on for as long as the clock allows.
+// refuses. Once an agent has answered, it reconnects without limit. While no
+// agent answers, work goes on until 40 % of its lease are left.
 //
 // The agent counts work as ended when Lead has said so or this process is gone.
 func (c *Client) Lead(ctx context.Context, work func(context.Context, lead.Lease) error, opts ...lead.Option) error {

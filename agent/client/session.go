@@ -147,7 +147,7 @@ func (s *Session) openAs(opts HoldOptions) (*conversation, error) {
 }
 
 // converse reads the agent's lines until the connection ends. A lost connection is not
-// reported: the last deadline simply runs on.
+// reported: the last deadline stays valid.
 func (s *Session) converse(conn *conversation) {
 	s.attach(conn)
 	defer func() {
@@ -243,7 +243,7 @@ func (s *Session) Next() (api.LeadEvent, bool) {
 
 // Drained tells the agent that all work under token has ended, and waits until the agent
 // has recorded it. Without a connection it returns at once: the agent waits for the
-// deadline or the end of this process. If the agent has a warden, that one is told instead.
+// deadline or the end of this process. If the agent has a warden, the warden is told instead.
 func (s *Session) Drained(token uint64, then api.Then) {
 	if s.isBooked(token, then) {
 		s.forgetProofs()

@@ -38,12 +38,12 @@ const prefix = "DDGOOSE_"
 // that inherits them could report READY=1, or feed the watchdog.
 var forManager = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 
-// environ is a hook's environment: base without settings of ours and without what
-// is for the agent alone, then the event.
+// environ returns a hook's environment: base without DDGOOSE_ settings and without the
+// service manager's variables, then the event's variables.
 //
 //	DDGOOSE_EVENT                    goose, duck, change or member
 //	DDGOOSE_EVENT_SEQ                number of the event, growing
-//	DDGOOSE_SKIPPED                  older events about the same that no hook saw
+//	DDGOOSE_SKIPPED                  older events about the same subject that no hook saw
 //	DDGOOSE_NAME _ID _ADDR _ROLE     this agent
 //	DDGOOSE_FLOCK _FLOCK_ID          its flock
 //	DDGOOSE_TERM                     its term

@@ -37,7 +37,7 @@ var (
 // goose.
 var ErrNotGoose = errors.New("not the goose in time")
 
-// Ends is what status shows as the end of work that Lead calls.
+// Ends is what status shows for what ends work that Lead calls.
 const Ends = "the program itself"
 
 // Lease is the right to act. No context can stop work in a paused process: check Until
@@ -54,13 +54,13 @@ type Lease interface {
 	Mark() uint64
 	// Advance raises the mark to a larger number, at most 2^53-1, and returns nil once a
 	// majority of the voters has saved it: then no goose, now or later, can raise it to that
-	// number again. It fails with ErrTaken if the mark is as high already, and with
+	// number again. It fails with ErrTaken if the mark has this value or a higher one, and with
 	// another error if this goose period has ended or no majority answers within two leases:
-	// then the mark may or may not be raised, and nothing may be done that it stands for.
+	// then the mark may or may not be raised, so the work that it guards must not be done.
 	Advance(ctx context.Context, to uint64) error
 }
 
-// ErrTaken: the mark is as high already.
+// ErrTaken: the mark already has this value or a higher one.
 var ErrTaken = errors.New("the mark is taken")
 
 // Session is the agent's end of a Lead: see [api.Holder], which is one.

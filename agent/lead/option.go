@@ -37,8 +37,8 @@ func Keep() Option { return func(o *options) { o.then = api.ThenLeave } }
 // own goroutine.
 func OnWait(f func(api.Waiting)) Option { return func(o *options) { o.onWait = f } }
 
-// SilentTry is how long Try waits at least for an agent that has not answered: a busy
-// machine must not miss its job.
+// SilentTry is the least time that Try waits for an agent that has not answered, so that
+// a busy machine does not miss its job.
 const SilentTry = 10 * time.Second
 
 // StoppedEarly is the text of ErrNotGoose with Try(0), after work was stopped.

@@ -16,8 +16,8 @@ import (
 // clock is the clock that the session's deadlines are counted by. The caller
 // closes the session afterwards.
 //
-// Work runs on the caller's goroutine, so a panic in it keeps its stack; the
-// agent has been told to step down before the panic goes on.
+// Work runs on the caller's goroutine, so a panic in it keeps its stack. The agent is
+// told to step down before the panic continues.
 func Run(ctx context.Context, s Session, clock func() time.Duration, work func(context.Context, Lease) error, opts ...Option) error {
 	r := &runner{
 		ctx: ctx, s: s, clock: clock, options: optionsOf(opts), since: clock(),

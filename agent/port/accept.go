@@ -183,7 +183,7 @@ func Host(addr string) string {
 	return host
 }
 
-// held lists our keys.
+// held lists the ids of our keys.
 func held(k *wire.Keyring) string {
 	if ids := k.KeyIDs(); len(ids) > 0 {
 		return "we hold " + strings.Join(ids, ", ")

@@ -156,9 +156,9 @@ func prefers4(bound netip.Addr, toward []netip.Addr) bool {
 	return bound.Is4() || len(toward) == 0 || toward[0].Is4()
 }
 
-// ofRoutes returns the address from which packets to the other agents leave. The first
-// address of a machine will not do: it may be a bridge's that every machine has
-// (docker0), or in another network. Without other agents the default route decides, and
+// ofRoutes returns the address from which packets to the other agents leave. A
+// machine's first address can be wrong: every machine may have it (docker0), or it may be
+// in another network. Without other agents the default route decides, and
 // without that the interfaces.
 func ofRoutes(bound netip.Addr, toward []netip.Addr) (netip.Addr, error) {
 	own, err := ownAddrs()
@@ -227,8 +227,8 @@ type ownAddr struct {
 	inter net.Interface
 }
 
-// loopback reports whether other machines cannot call the address. A router may send a
-// virtual address here, on lo: that one they can.
+// loopback reports whether other machines cannot call the address. They can call a
+// virtual address on lo, if a router sends its packets here.
 func (o *ownAddr) loopback() bool {
 	return o.inter.Flags&net.FlagLoopback != 0 || o.Addr().IsLoopback()
 }

@@ -119,8 +119,8 @@ func (s *stream) waits() int {
 	return 0
 }
 
-// worst finds the host with the highest sum of of, and returns its stream with the
-// highest value; among equal ones the oldest, or the newest. mu is held.
+// worst finds the host whose streams have the highest sum of the value of, and returns
+// its stream with the highest value; among equal ones the oldest, or the newest. mu is held.
 func (in *inflow) worst(of func(*stream) int, newest bool) *stream {
 	sums := make(map[netip.Prefix]int, len(in.mu.open))
 	most := 0

@@ -65,8 +65,8 @@ type Port struct {
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
-	body    []byte    // the reading goroutine's
-	passOn  perSecond // the same
+	body    []byte    // used by the reading goroutine only
+	passOn  perSecond // used by the reading goroutine only
 
 	mu struct { // guards open, and that nothing is added after Shutdown
 		sync.Mutex

@@ -39,7 +39,7 @@ type stream struct {
 	whole bool // all of its request has come; guarded by inflow.mu
 }
 
-// comes says what this agent reads from the stream, and leaves what it writes.
+// comes returns the direction of what this agent reads from the stream.
 func (s *stream) comes() wire.Way { return wire.Way(s.to != "") }
 
 func (s *stream) Read(b []byte) (int, error) {

@@ -90,7 +90,7 @@ func (d *datagrams) writeTo(b []byte, to netip.AddrPort) (err error) {
 func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
 	for i := 0; i < len(b); {
 		sent, err := d.writeSome(b[i:], to[i:])
-		if sent == 0 && err == nil { // rare: it must wait, or gets an error that net words well
+		if sent == 0 && err == nil { // rare: it must wait, or the error text of package net is better
 			_, err = d.conn.WriteToUDPAddrPort(b[i], to[i])
 			sent = 1
 		}

@@ -1,12 +1,12 @@
 // Package seeds finds the addresses behind the words of --join.
 //
-// [Parse] reads one word. A [Book] looks many words up at the same time and
+// [Parse] reads one word. A [List] looks many words up at the same time and
 // keeps what it found, so a name server that is silent delays nothing else:
 //
-//	book := seeds.NewBook(nil, background, wake)
-//	book.Set([]string{"10.0.0.1", "srv+_ddgoose._udp.example.com"})
-//	book.Look()    // again at each try
-//	book.Addrs()   // what is known by now
+//	list := seeds.NewList(nil, background, wake)
+//	list.Set([]string{"10.0.0.1", "srv+_ddgoose._udp.example.com"})
+//	list.Look()    // again at each try
+//	list.Addrs()   // what is known by now
 package seeds
 
 import (

@@ -99,8 +99,8 @@ func nameServer(t *testing.T, silent map[string]bool, zone ...string) *net.Resol
 	}}
 }
 
-// newBook makes a book whose lookups end with the test.
-func newBook(t *testing.T, r *net.Resolver) (b *Book, found chan struct{}) {
+// newTestList makes a list whose lookups end with the test.
+func newTestList(t *testing.T, r *net.Resolver) (b *List, found chan struct{}) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var looks sync.WaitGroup
 	t.Cleanup(func() {
@@ -108,7 +108,7 @@ func newBook(t *testing.T, r *net.Resolver) (b *Book, found chan struct{}) {
 		looks.Wait()
 	})
 	found = make(chan struct{}, 64)
-	return NewBook(r, func(f func(context.Context)) bool {
+	return NewList(r, func(f func(context.Context)) bool {
 		looks.Go(func() { f(ctx) })
 		return true
 	}, func() { found <- struct{}{} }), found
@@ -129,7 +129,7 @@ func TestASilentNameServerDelaysNothingElse(t *testing.T) {
 		silent[name+"."] = true
 		words = append(words, name)
 	}
-	b, found := newBook(t, nameServer(t, silent, "live.test. A 10.0.0.2"))
+	b, found := newTestList(t, nameServer(t, silent, "live.test. A 10.0.0.2"))
 	b.Set(append(words, "live.test:7"))
 	require.Equal(t, addrs("10.0.0.1:3825"), b.Addrs(), "an address needs no lookup")
 	began := time.Now()
@@ -152,7 +152,7 @@ func TestALookupThatFailsLeavesTheLastGoodAddresses(t *testing.T) {
 		}
 		return conn.Dial(ctx, network, address)
 	}}
-	b, found := newBook(t, r)
+	b, found := newTestList(t, r)
 	b.Set([]string{"a.test"})
 	b.Look()
 	<-found

@@ -51,7 +51,7 @@ type joiner struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    sync.WaitGroup
-	book     *seeds.Book
+	seeds    *seeds.List
 	saved    map[election.ID]Known
 	seen     uint64                  // the version of the peers in saved
 	saveAt   time.Time               // when many may be saved next
@@ -71,8 +71,8 @@ func (j *joiner) start(g *Gossip) {
 	j.g = g
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	j.called, j.mu.calling = map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
-	j.book = seeds.NewBook(nil, j.background, j.found)
-	j.book.Set(g.opts.Join)
+	j.seeds = seeds.NewList(nil, j.background, j.found)
+	j.seeds.Set(g.opts.Join)
 	j.saved = map[election.ID]Known{}
 	for _, p := range g.opts.Known {
 		j.saved[p.ID] = p
@@ -120,7 +120,7 @@ func (j *joiner) forever(ctx context.Context) {
 		done = done && !j.takeMore()
 		n := j.gone()
 		if now := time.Now(); done && (n != gone || !now.Before(next)) {
-			j.book.Look()
+			j.seeds.Look()
 			clear(j.called)
 			gone, done = n, false
 			if missing := len(j.missing()); missing != missed {
@@ -263,7 +263,7 @@ func (j *joiner) missing() []netip.AddrPort {
 			missing = append(missing, a)
 		}
 	}
-	for _, a := range j.book.Addrs() {
+	for _, a := range j.seeds.Addrs() {
 		add(a)
 	}
 	for _, k := range j.saved {
@@ -314,16 +314,16 @@ func (j *joiner) answers(a netip.AddrPort) bool {
 
 // Seed replaces the addresses to join.
 func (g *Gossip) Seed(join []string) {
-	g.join.book.Set(join)
-	g.join.book.Look()
+	g.join.seeds.Set(join)
+	g.join.seeds.Look()
 	g.join.found()
 }
 
 // SeedAddrs returns the addresses to join that are known by now.
-func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.book.Addrs() }
+func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.seeds.Addrs() }
 
 // SeedFaults returns which of the addresses to join cannot be called, and why.
-func (g *Gossip) SeedFaults() []string { return g.join.book.Faults() }
+func (g *Gossip) SeedFaults() []string { return g.join.seeds.Faults() }
 
 // Unanswered reports whether no other agent has been met since Start.
 func (g *Gossip) Unanswered() bool { return !g.join.answered.Load() }

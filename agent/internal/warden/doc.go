@@ -2,7 +2,7 @@
 // panic, out of memory. The machine still lives, so the other voters need not wait for the
 // end of a lease.
 //
-//	agent ── maps ──> memory: letters, holders <── reads ── warden
+//	agent ── maps ──> memory: messages, holders <── reads ── warden
 //	  │                                                      │ ^
 //	  └──────────── pidfd: "it is gone" ─────────────────────┘ │ "gone", from a guard
 //	                                                        datagram socket

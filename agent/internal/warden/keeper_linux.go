@@ -28,10 +28,10 @@ type Keeper struct {
 
 	mu struct { // guards the memory, except the slots in use
 		sync.Mutex
-		letters map[string][]Letter
-		hushed  bool
-		active  int
-		slots   [maxSlots]bool
+		messages map[string][]Message
+		hushed   bool
+		active   int
+		slots    [maxSlots]bool
 	}
 }
 
@@ -48,7 +48,7 @@ type Options struct {
 // Start makes the shared memory and starts a warden. No will is in force before Hush(false).
 func Start(opts Options) (k *Keeper, err error) {
 	k = &Keeper{opts: opts, closed: make(chan struct{}), ended: make(chan struct{})}
-	k.mu.letters, k.mu.hushed = map[string][]Letter{}, true
+	k.mu.messages, k.mu.hushed = map[string][]Message{}, true
 	defer func() {
 		if err != nil {
 			k.release()
@@ -203,23 +203,23 @@ func (k *Keeper) word(at int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&k.mem[at]))
 }
 
-// Write replaces the will of an election; without letters it has none. Letters for which
+// Write replaces the will of an election; without messages it has none. Messages for which
 // there is no room are left out: their voters wait for the lease's end.
-func (k *Keeper) Write(election string, letters []Letter) {
+func (k *Keeper) Write(election string, messages []Message) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(letters) == 0 {
-		delete(k.mu.letters, election)
+	if len(messages) == 0 {
+		delete(k.mu.messages, election)
 	} else {
-		k.mu.letters[election] = letters
+		k.mu.messages[election] = messages
 	}
 	other := 3 - max(k.mu.active, 1)
 	b := k.mem[copiesAt+(other-1)*copySize:][:copySize]
 	all := b[4:4]
-	for _, name := range slices.Sorted(maps.Keys(k.mu.letters)) {
-		for i := range k.mu.letters[name] {
-			if l := &k.mu.letters[name][i]; len(all)+40+len(l.Datagram) <= copySize-4 {
-				all = appendLetter(all, keyOf(name), l)
+	for _, name := range slices.Sorted(maps.Keys(k.mu.messages)) {
+		for i := range k.mu.messages[name] {
+			if l := &k.mu.messages[name][i]; len(all)+40+len(l.Datagram) <= copySize-4 {
+				all = appendMessage(all, keyOf(name), l)
 			}
 		}
 	}

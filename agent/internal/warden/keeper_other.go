@@ -32,7 +32,7 @@ func (*Keeper) Problem() string { return "" }
 func (*Keeper) Close() {}
 
 // Write replaces the will of an election.
-func (*Keeper) Write(string, []Letter) {}
+func (*Keeper) Write(string, []Message) {}
 
 // Hush makes all wills void, or ends that.
 func (*Keeper) Hush(bool) {}

@@ -9,18 +9,18 @@ import (
 
 // The layout of the shared memory. Words are in the machine's byte order: both sides run on it.
 const (
-	magicAt   = 0  // magic
-	activeAt  = 8  // the copy in force: 1 or 2; 0: no will is in force
-	waitAt    = 16 // nanoseconds that holders may take after the agent's death
-	crowdAt   = 24 // holders for which the list had no room
-	slotsAt   = 4 << 10
-	slotSize  = 16 // election, proof
-	maxSlots  = 256
-	copiesAt  = slotsAt + maxSlots*slotSize
-	copySize  = 256 << 10
-	size      = copiesAt + 2*copySize
-	magic     = 0x31_4c_4c_49_57_47_44_44 // DDGWILL1
-	maxLetter = 1200
+	magicAt    = 0  // magic
+	activeAt   = 8  // the copy in force: 1 or 2; 0: no will is in force
+	waitAt     = 16 // nanoseconds that holders may take after the agent's death
+	crowdAt    = 24 // holders for which the list had no room
+	slotsAt    = 4 << 10
+	slotSize   = 16 // election, proof
+	maxSlots   = 256
+	copiesAt   = slotsAt + maxSlots*slotSize
+	copySize   = 256 << 10
+	size       = copiesAt + 2*copySize
+	magic      = 0x31_4c_4c_49_57_47_44_44 // DDGWILL1
+	maxMessage = 1200
 )
 
 // Proofs of a holder that works.
@@ -29,8 +29,8 @@ const (
 	NoProof = 1 // it cannot tell that its work is gone
 )
 
-// Letter is a sealed datagram for one voter.
-type Letter struct {
+// Message is a sealed datagram for one voter.
+type Message struct {
 	To       netip.AddrPort
 	Datagram []byte
 }
@@ -72,8 +72,8 @@ func keyOf(election string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// appendLetter appends one letter of an election.
-func appendLetter(b []byte, election uint64, l *Letter) []byte {
+// appendMessage appends one message of an election.
+func appendMessage(b []byte, election uint64, l *Message) []byte {
 	ip := l.To.Addr().Unmap().AsSlice()
 	b = binary.NativeEndian.AppendUint64(b, election)
 	b = append(b, byte(len(ip)))
@@ -83,16 +83,16 @@ func appendLetter(b []byte, election uint64, l *Letter) []byte {
 	return append(b, l.Datagram...)
 }
 
-// kept is a letter as the warden reads it.
+// kept is a message as the warden reads it.
 type kept struct {
 	election uint64
-	Letter
+	Message
 }
 
 var errDamaged = errors.New("the shared memory is damaged")
 
-// parseLetters reads what appendLetter has written.
-func parseLetters(b []byte) (letters []kept, err error) {
+// parseMessages reads what appendMessage has written.
+func parseMessages(b []byte) (messages []kept, err error) {
 	for len(b) > 0 {
 		if len(b) < 9 {
 			return nil, errDamaged
@@ -103,14 +103,14 @@ func parseLetters(b []byte) (letters []kept, err error) {
 		}
 		ip, ok := netip.AddrFromSlice(b[:n])
 		length := int(binary.NativeEndian.Uint16(b[n+2:]))
-		if !ok || len(b) < n+4+length || length > maxLetter {
+		if !ok || len(b) < n+4+length || length > maxMessage {
 			return nil, errDamaged
 		}
 		k.To = netip.AddrPortFrom(ip, binary.NativeEndian.Uint16(b[n:]))
 		k.Datagram = b[n+4 : n+4+length]
-		letters, b = append(letters, k), b[n+4+length:]
+		messages, b = append(messages, k), b[n+4+length:]
 	}
-	return letters, nil
+	return messages, nil
 }
 
 // holder is a slot of the list.
@@ -118,12 +118,12 @@ type holder struct{ election, proof uint64 }
 
 // lastWill is the content of the memory at the agent's death.
 type lastWill struct {
-	letters []kept
-	holders []holder
-	wait    int64 // nanoseconds
+	messages []kept
+	holders  []holder
+	wait     int64 // nanoseconds
 }
 
-// parse reads the whole memory. Nothing is to be sent if there are no letters.
+// parse reads the whole memory. Nothing is to be sent if there are no messages.
 func parse(mem []byte) (t lastWill, err error) {
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(mem[at:]) }
 	if len(mem) != size || word(magicAt) != magic || word(activeAt) > 2 {
@@ -144,31 +144,31 @@ func parse(mem []byte) (t lastWill, err error) {
 	if n > copySize-4 {
 		return t, errDamaged
 	}
-	t.letters, err = parseLetters(b[4 : 4+n])
+	t.messages, err = parseMessages(b[4 : 4+n])
 	return t, err
 }
 
-// ready removes from t, and returns, the letters of elections whose holders are all gone.
-func (t *lastWill) ready(gone map[uint64]bool) (letters []kept) {
+// ready removes from t, and returns, the messages of elections whose holders are all gone.
+func (t *lastWill) ready(gone map[uint64]bool) (messages []kept) {
 	waits := map[uint64]bool{}
 	for _, h := range t.holders {
 		if !gone[h.proof] {
 			waits[h.election] = true
 		}
 	}
-	rest := t.letters[:0:0]
-	for _, l := range t.letters {
+	rest := t.messages[:0:0]
+	for _, l := range t.messages {
 		if waits[l.election] {
 			rest = append(rest, l)
 		} else {
-			letters = append(letters, l)
+			messages = append(messages, l)
 		}
 	}
-	t.letters = rest
-	return letters
+	t.messages = rest
+	return messages
 }
 
-// hopeless drops the letters that wait for holders that can give no proof.
+// hopeless drops the messages that wait for holders that can give no proof.
 func (t *lastWill) hopeless() {
 	never := map[uint64]bool{}
 	for _, h := range t.holders {
@@ -176,11 +176,11 @@ func (t *lastWill) hopeless() {
 			never[h.election] = true
 		}
 	}
-	rest := t.letters[:0:0]
-	for _, l := range t.letters {
+	rest := t.messages[:0:0]
+	for _, l := range t.messages {
 		if !never[l.election] {
 			rest = append(rest, l)
 		}
 	}
-	t.letters = rest
+	t.messages = rest
 }

@@ -7,17 +7,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func letterTo(addr, text string) Letter {
-	return Letter{netip.MustParseAddrPort(addr), []byte(text)}
+func messageTo(addr, text string) Message {
+	return Message{netip.MustParseAddrPort(addr), []byte(text)}
 }
 
-func TestLettersAreReadAsTheyWereWritten(t *testing.T) {
+func TestMessagesAreReadAsTheyWereWritten(t *testing.T) {
 	var b []byte
-	want := []kept{{7, letterTo("10.0.0.1:3825", "one")}, {7, letterTo("[fd00::2]:1", "")}, {1 << 63, letterTo("127.0.0.1:65535", "three")}}
+	want := []kept{{7, messageTo("10.0.0.1:3825", "one")}, {7, messageTo("[fd00::2]:1", "")}, {1 << 63, messageTo("127.0.0.1:65535", "three")}}
 	for i := range want {
-		b = appendLetter(b, want[i].election, &want[i].Letter)
+		b = appendMessage(b, want[i].election, &want[i].Message)
 	}
-	got, err := parseLetters(b)
+	got, err := parseMessages(b)
 	require.NoError(t, err)
 	require.Len(t, got, len(want))
 	for i := range want {
@@ -26,9 +26,9 @@ func TestLettersAreReadAsTheyWereWritten(t *testing.T) {
 		require.Equal(t, string(want[i].Datagram), string(got[i].Datagram))
 	}
 	for n := range len(b) {
-		if _, err := parseLetters(b[:n]); err == nil {
-			rest, _ := parseLetters(b[:n])
-			require.Less(t, len(rest), len(want), "only whole letters are read")
+		if _, err := parseMessages(b[:n]); err == nil {
+			rest, _ := parseMessages(b[:n])
+			require.Less(t, len(rest), len(want), "only whole messages are read")
 		}
 	}
 }
@@ -41,15 +41,15 @@ func TestDamagedMemoryIsRefused(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(appendLetter(nil, 1, &Letter{netip.MustParseAddrPort("10.0.0.1:3825"), []byte("one")}))
+	f.Add(appendMessage(nil, 1, &Message{netip.MustParseAddrPort("10.0.0.1:3825"), []byte("one")}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		letters, err := parseLetters(b)
+		messages, err := parseMessages(b)
 		if err != nil {
 			return
 		}
 		var again []byte
-		for i := range letters {
-			again = appendLetter(again, letters[i].election, &letters[i].Letter)
+		for i := range messages {
+			again = appendMessage(again, messages[i].election, &messages[i].Message)
 		}
 		if len(again) > len(b) {
 			t.Fatal("more than was there")
@@ -60,13 +60,13 @@ func FuzzParse(f *testing.F) {
 // Each election waits for its own holders, and one that can give no proof is waited for in vain.
 func TestAnElectionWaitsForItsOwnHolders(t *testing.T) {
 	one := func(election uint64) kept { return kept{election: election} }
-	will := lastWill{letters: []kept{one(1), one(2), one(3)}, holders: []holder{{1, 77}, {1, 78}, {2, 79}, {3, NoProof}}}
+	will := lastWill{messages: []kept{one(1), one(2), one(3)}, holders: []holder{{1, 77}, {1, 78}, {2, 79}, {3, NoProof}}}
 	will.hopeless()
-	require.Equal(t, []kept{one(1), one(2)}, will.letters)
+	require.Equal(t, []kept{one(1), one(2)}, will.messages)
 	gone := map[uint64]bool{77: true, 79: true}
 	require.Equal(t, []kept{one(2)}, will.ready(gone))
 	require.Empty(t, will.ready(gone))
 	gone[78] = true
 	require.Equal(t, []kept{one(1)}, will.ready(gone))
-	require.Empty(t, will.letters)
+	require.Empty(t, will.messages)
 }

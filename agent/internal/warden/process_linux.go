@@ -85,7 +85,7 @@ func (w *warden) hear() {
 	}
 }
 
-// send sends the letters of each election once its holders are gone. It waits for them for
+// send sends the messages of each election once its holders are gone. It waits for them for
 // as long as the memory says.
 func (w *warden) send(t lastWill) {
 	t.hopeless()
@@ -97,7 +97,7 @@ func (w *warden) send(t lastWill) {
 		w.deliver(now)
 		sent = append(sent, now...)
 		left := time.Until(until)
-		if len(t.letters) == 0 || left <= 0 {
+		if len(t.messages) == 0 || left <= 0 {
 			break
 		}
 		w.wait(left)
@@ -117,10 +117,10 @@ func (w *warden) wait(most time.Duration) {
 	_, _ = unix.Poll(fds, int((most+time.Millisecond-1)/time.Millisecond)) // interrupted: the caller looks again
 }
 
-// deliver sends letters. One that fails is sent again by a repeat.
-func (w *warden) deliver(letters []kept) {
-	for i := range letters {
-		l := &letters[i]
+// deliver sends messages. One that fails is sent again by a repeat.
+func (w *warden) deliver(messages []kept) {
+	for i := range messages {
+		l := &messages[i]
 		if addr := l.To.Addr(); addr.Is4() {
 			_ = unix.Sendto(socket(&w.udp4, unix.AF_INET), l.Datagram, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrInet4{Port: int(l.To.Port()), Addr: addr.As4()})
 		} else {

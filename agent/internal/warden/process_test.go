@@ -48,7 +48,7 @@ func own(socket string) {
 		switch word {
 		case "write":
 			fmt.Sscan(line, &word, &election, &addr, &text)
-			k.Write(election, []Letter{{netip.MustParseAddrPort(addr), []byte(text)}})
+			k.Write(election, []Message{{netip.MustParseAddrPort(addr), []byte(text)}})
 		case "erase":
 			fmt.Sscan(line, &word, &election)
 			k.Write(election, nil)

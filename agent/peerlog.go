@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// comingsMost bounds the log lines about agents that come and go within comingsWindow:
+	// peerLinesMost bounds the log lines about agents that come and go within peerLinesWindow:
 	// thousands of agents may start at once.
-	comingsMost   = 40
-	comingsWindow = time.Minute
+	peerLinesMost   = 40
+	peerLinesWindow = time.Minute
 )
 
-// comings logs who comes and goes.
-type comings struct {
+// peerLog logs who comes and goes.
+type peerLog struct {
 	states map[election.ID]member.PeerState
 	before map[election.ID]string // the agents that an earlier life knew
 	since  time.Duration          // when the window began
 	lines  int                    // in the window
-	untold int                    // changes beyond comingsMost
+	untold int                    // changes beyond peerLinesMost
 }
 
-// tellComings logs what has changed in gossip's view.
-func (l *life) tellComings(now time.Duration, changed []member.Peer) {
-	c := &l.comings
-	l.endComings(now)
+// logPeers logs what has changed in gossip's view.
+func (l *life) logPeers(now time.Duration, changed []member.Peer) {
+	c := &l.peerLog
+	l.endPeerWindow(now)
 	if c.states == nil {
 		c.states = map[election.ID]member.PeerState{}
 	}
@@ -37,7 +37,7 @@ func (l *life) tellComings(now time.Duration, changed []member.Peer) {
 			continue
 		}
 		c.states[p.ID] = p.State
-		if c.lines++; c.lines > comingsMost {
+		if c.lines++; c.lines > peerLinesMost {
 			c.untold++
 			continue
 		}
@@ -56,10 +56,10 @@ func (l *life) tellComings(now time.Duration, changed []member.Peer) {
 	}
 }
 
-// endComings begins the next window, and sums up what the last one left out.
-func (l *life) endComings(now time.Duration) {
-	c := &l.comings
-	if now-c.since < comingsWindow {
+// endPeerWindow begins the next window, and sums up what the last one left out.
+func (l *life) endPeerWindow(now time.Duration) {
+	c := &l.peerLog
+	if now-c.since < peerLinesWindow {
 		return
 	}
 	if c.untold > 0 {

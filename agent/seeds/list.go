@@ -13,9 +13,9 @@ import (
 // so the others get their turn.
 const looksAtOnce = 16
 
-// Book holds the seeds and the last result of each lookup. It is safe for concurrent
+// List holds the seeds and the last result of each lookup. It is safe for concurrent
 // use.
-type Book struct {
+type List struct {
 	resolver *net.Resolver
 	run      func(func(context.Context)) bool
 	found    func()
@@ -23,61 +23,61 @@ type Book struct {
 
 	mu struct { // guards what follows
 		sync.Mutex
-		pages []*page
+		entries []*entry
 	}
 }
 
-// page is one seed. A failed lookup keeps the last good result: an old address may still
+// entry is one seed. A failed lookup keeps the last good result: an old address may still
 // answer.
-type page struct {
+type entry struct {
 	Seed
 	addrs   []netip.AddrPort
 	fault   error
 	looking bool
 }
 
-// NewBook returns an empty book. run starts a lookup on its own goroutine; found is
+// NewList returns an empty list. run starts a lookup on its own goroutine; found is
 // called when a lookup finds other addresses than before. A nil resolver stands for the
 // system's.
-func NewBook(r *net.Resolver, run func(func(context.Context)) bool, found func()) *Book {
-	return &Book{resolver: r, run: run, found: found, slots: make(chan struct{}, looksAtOnce)}
+func NewList(r *net.Resolver, run func(func(context.Context)) bool, found func()) *List {
+	return &List{resolver: r, run: run, found: found, slots: make(chan struct{}, looksAtOnce)}
 }
 
 // Set replaces the seeds. Those that stay keep their addresses.
-func (b *Book) Set(words []string) {
+func (b *List) Set(words []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var pages []*page
+	var entries []*entry
 	for _, w := range words {
-		if i := slices.IndexFunc(b.mu.pages, func(p *page) bool { return p.word == w }); i >= 0 {
-			pages = append(pages, b.mu.pages[i])
+		if i := slices.IndexFunc(b.mu.entries, func(p *entry) bool { return p.word == w }); i >= 0 {
+			entries = append(entries, b.mu.entries[i])
 			continue
 		}
 		s, err := Parse(w)
-		p := &page{Seed: s}
+		p := &entry{Seed: s}
 		if err != nil {
 			p.fault = fmt.Errorf("%s: %w", w, err)
 		}
 		if a, ok := s.Addr(); ok && err == nil {
 			p.addrs = []netip.AddrPort{a}
 		}
-		pages = append(pages, p)
+		entries = append(entries, p)
 	}
-	b.mu.pages = pages
+	b.mu.entries = entries
 }
 
 // Look starts the lookups of all seeds that are not plain addresses.
-func (b *Book) Look() {
+func (b *List) Look() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.mu.pages {
+	for _, p := range b.mu.entries {
 		if p.kind != literal && !p.looking {
 			p.looking = b.run(func(ctx context.Context) { b.look(ctx, p) })
 		}
 	}
 }
 
-func (b *Book) look(ctx context.Context, p *page) {
+func (b *List) look(ctx context.Context, p *entry) {
 	var addrs []netip.AddrPort
 	var err error
 	select {
@@ -100,20 +100,20 @@ func (b *Book) look(ctx context.Context, p *page) {
 }
 
 // Addrs returns the addresses known so far, in the order of the seeds.
-func (b *Book) Addrs() (addrs []netip.AddrPort) {
+func (b *List) Addrs() (addrs []netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.mu.pages {
+	for _, p := range b.mu.entries {
 		addrs = append(addrs, p.addrs...)
 	}
 	return addrs
 }
 
 // Faults returns the errors of the seeds whose last lookup failed.
-func (b *Book) Faults() (texts []string) {
+func (b *List) Faults() (texts []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.mu.pages {
+	for _, p := range b.mu.entries {
 		if p.fault != nil {
 			texts = append(texts, p.fault.Error())
 		}
