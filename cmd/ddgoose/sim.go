@@ -62,8 +62,8 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	}
 	flags := cmd.Flags()
 	numberFlag(flags, &o.seed, "seed", "", 1<<63, "seed of the run, or of the first of several (default: random, and printed)")
-	flags.IntVar(&o.seeds, "seeds", 1, "how many runs, each of the next seed")
-	flags.IntVarP(&o.Agents, "agents", "n", 0, fmt.Sprintf("how many agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
+	flags.IntVar(&o.seeds, "seeds", 1, "make `N` runs, each with the next seed")
+	flags.IntVarP(&o.Agents, "agents", "n", 0, fmt.Sprintf("run `N` agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
 	durationFlag(flags, &o.For, "for", "5m", "virtual time in which faults are injected; the time to heal comes on top")
 	durationFlag(flags, &o.Every, "every", "", "mean time between faults (default: drawn for each seed, 1s to 15s)")
 	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults to inject, a comma list (default: most of them, drawn for each seed)")
@@ -176,7 +176,7 @@ func (o *simOptions) runScenario(ctx context.Context, env *environment) error {
 	if !ok {
 		text, err := os.ReadFile(o.scenario)
 		if err != nil {
-			return usage("scenario %q: it is neither of `ddgoose sim --list` nor a file: %w", o.scenario, err)
+			return usage("scenario %q: it is neither in `ddgoose sim --list` nor a file: %w", o.scenario, err)
 		}
 		if s, err = schedule.ParseScenario(o.scenario, string(text)); err != nil {
 			return usage("%w", err)
@@ -235,7 +235,7 @@ func (o *simOptions) runMany(ctx context.Context, env *environment, p schedule.P
 	var badSeed uint64
 	sim.Many(o.seed, o.seeds, runtime.GOMAXPROCS(0), p, func(seed uint64, r sim.Result) bool {
 		all.Add(&r.Stats)
-		show(float64(all.Runs), float64(o.seeds), "seed %d  %d faults  %d periods", seed, all.Faults(), all.Periods)
+		show(float64(all.Runs), float64(o.seeds), "seed %d  %s  %s", seed, check.Count(all.Faults(), "fault"), check.Count(all.Periods, "period"))
 		if r.Err != nil {
 			bad, badSeed = &r, seed
 		}

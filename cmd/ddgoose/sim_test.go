@@ -59,7 +59,7 @@ func TestSimRefusesWhatCannotBe(t *testing.T) {
 		`fault "plague": want of crash`:               {"--faults", "plague"},
 		`only "one": "one" is not a number from 0 on`: {"--only", "one"},
 		"lease 60ms: want 4 heartbeats or more":       {"--lease", "60ms"},
-		`scenario "nowhere": it is neither of`:        {"--scenario", "nowhere"},
+		`scenario "nowhere": it is neither in`:        {"--scenario", "nowhere"},
 	} {
 		code, _, errs := runSim(t, args...)
 		require.Equal(t, exitUsage, code, args)

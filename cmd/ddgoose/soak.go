@@ -16,6 +16,7 @@ import (
 
 	"duckduckgoose/cmd/ddgoose/flock"
 	"duckduckgoose/cmd/ddgoose/soak"
+	"duckduckgoose/netem/check"
 )
 
 // The exit codes of a soak that found something.
@@ -62,7 +63,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("how many agents, 3 to %d", flock.MaxAgents))
+	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("run `N` agents, 3 to %d", flock.MaxAgents))
 	durationFlag(flags, &o.For, "for", "10m", "how long faults are injected; the time to heal comes on top")
 	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "seed of the plan of faults (default: random, and printed)")
 	wardenFlag(flags, &o.Warden)
@@ -159,7 +160,7 @@ func showSoak(bar *progress, seed uint64, p *soak.Progress) {
 	if p.Goose != "" {
 		goose = fmt.Sprintf("%s is the goose (token %d)", p.Goose, p.Token)
 	}
-	state := fmt.Sprintf("seed %d  %s  %d faults  %d periods", seed, goose, p.Struck, p.Periods)
+	state := fmt.Sprintf("seed %d  %s  %s  %s", seed, goose, check.Count(p.Struck, "fault"), check.Count(p.Periods, "goose period"))
 	if p.Broken > 0 {
 		state += fmt.Sprintf("  %d BROKEN", p.Broken)
 	}

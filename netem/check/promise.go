@@ -42,7 +42,7 @@ func Verdicts(broken map[string]int) (all []Verdict) {
 func (v Verdict) Word() string {
 	switch {
 	case v.Broken > 0:
-		return fmt.Sprintf("BROKEN %d times", v.Broken)
+		return "BROKEN " + Count(v.Broken, "time")
 	case !v.Seen:
 		return "not checked here"
 	}
@@ -56,4 +56,15 @@ func Kept(broken map[string]int) string {
 		fmt.Fprintf(&b, "%s  %-16s %s\n", v.ID, v.Word(), v.Text)
 	}
 	return b.String()
+}
+
+// Count returns a number and its noun for people: "1 gap", "3 gaps".
+func Count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "s"):
+		noun += "e"
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -6,6 +6,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestCountNamesOneOrMore(t *testing.T) {
+	require.Equal(t, "1 gap, 0 gaps, 2 processes", Count(1, "gap")+", "+Count(0, "gap")+", "+Count(2, "process"))
+}
+
 func TestEachPromiseHasItsVerdict(t *testing.T) {
 	for i, v := range Verdicts(map[string]int{"P3": 2}) {
 		want := "kept"

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"duckduckgoose/netem/check"
 )
 
 // Stats counts what happened in one run, or in many.
@@ -82,13 +84,13 @@ func (s *Stats) String() string {
 	if s.Virtual > 0 {
 		share = 100 * float64(s.Gooseless) / float64(s.Virtual)
 	}
-	fmt.Fprintf(&b, "virtual time    %v in %d runs, %d events, %d datagrams\n", s.Virtual.Round(time.Second), s.Runs, s.Events, s.Datagrams)
-	fmt.Fprintf(&b, "goose periods   %d in %d elections and %d campaigns; %d leases granted or renewed, %d deadlines handed out, %d marks raised\n",
-		s.Periods, s.Elections, s.Campaigns, s.Leases, s.HandedOut, s.Marks)
-	fmt.Fprintf(&b, "without a goose %v (%.3f %%) in %d gaps: median %v, 90 %% within %v, 99 %% within %v, longest %v\n",
-		s.Gooseless.Round(time.Millisecond), share, len(s.Gaps), s.Quantile(0.5).Round(time.Millisecond),
+	fmt.Fprintf(&b, "virtual time    %v in %s, %d events, %d datagrams\n", s.Virtual.Round(time.Second), check.Count(s.Runs, "run"), s.Events, s.Datagrams)
+	fmt.Fprintf(&b, "goose periods   %d in %s and %s; %d leases granted or renewed, %s handed out, %s raised\n",
+		s.Periods, check.Count(s.Elections, "election"), check.Count(s.Campaigns, "campaign"), s.Leases, check.Count(s.HandedOut, "deadline"), check.Count(s.Marks, "mark"))
+	fmt.Fprintf(&b, "without a goose %v (%.3f %%) in %s: median %v, 90 %% within %v, 99 %% within %v, longest %v\n",
+		s.Gooseless.Round(time.Millisecond), share, check.Count(len(s.Gaps), "gap"), s.Quantile(0.5).Round(time.Millisecond),
 		s.Quantile(0.9).Round(time.Millisecond), s.Quantile(0.99).Round(time.Millisecond), s.Quantile(1).Round(time.Millisecond))
-	fmt.Fprintf(&b, "voters          %d changes; %d disks failed; agents told: %s\n", s.VoterChanges, s.DiskFailures, counts(s.Told))
+	fmt.Fprintf(&b, "voters          %s; %s; agents told: %s\n", check.Count(s.VoterChanges, "change"), check.Count(s.DiskFailures, "disk failure"), counts(s.Told))
 	fmt.Fprintf(&b, "datagrams lost  %s\n", counts(s.Lost))
 	fmt.Fprintf(&b, "faults          %d: %s\n", s.Faults(), counts(s.Struck))
 	return b.String()

@@ -4,7 +4,7 @@
 //	flock.Monitor ─ every status that an agent publishes ─┐
 //	poll          ─ the goose is asked all the time       ├─> observer ─> sequence ─> netem/check
 //	writers       ─ the deadlines that Lead was handed    ┘      │     in order of time
-//	driver        ─ harms agents and the network by plan ─> world ┘ when a goose is due
+//	driver        ─ harms agents and the network by plan ─> conditions: when a goose is due
 //
 // All times are CLOCK_BOOTTIME of this machine, so events of many processes can be
 // put in order. These are the facts that the checker gets:

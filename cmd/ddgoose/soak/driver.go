@@ -40,7 +40,7 @@ type driver struct {
 	seed    uint64
 	f       *flock.Flock
 	o       *observer
-	w       *world
+	w       *conditions
 	writers *writers
 	ended   sync.WaitGroup
 

@@ -156,7 +156,7 @@ func (b *browser) shows(r *Report) {
 	times := min(strips, 2) // in the overview, and in a strip if there are any
 	require.Equal(b.t, strips, count("svg.strip"))
 	require.Equal(b.t, len(r.Promises()), count("#promises tr"))
-	require.GreaterOrEqual(b.t, count("rect.goose"), times*len(r.Reigns))
+	require.GreaterOrEqual(b.t, count("rect.goose"), times*len(r.GoosePeriods))
 	require.GreaterOrEqual(b.t, count("rect.gap"), times*len(r.Gaps))
 	struck := 0
 	for _, s := range r.Struck {

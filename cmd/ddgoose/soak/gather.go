@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/netem/check"
 )
 
 // report gathers the results. Times count from the start of the run.
@@ -16,14 +17,14 @@ func (r *run) report(ctx context.Context) (*Report, error) {
 	rep := &Report{
 		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Warden: r.o.Warden, Agents: r.f.Names(),
 		Asked: r.o.For, Lasted: r.until - r.from, Settled: r.settled - r.start, Until: boottime.Now() - r.start,
-		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.world.bound,
+		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.conditions.bound,
 		Counts: map[string]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},
 		Violations: []Violation{}, Crashes: []Crash{}, Leaks: []Leak{}, Notes: []string{},
 	}
 	rep.Events, rep.Late, rep.Periods = r.seq.counts()
 	r.gatherStalls(rep)
 	r.gatherFaults(rep)
-	r.gatherReigns(rep)
+	r.gatherPeriods(rep)
 	r.gatherResources(rep)
 	if err := r.gatherHistory(rep); err != nil {
 		return nil, err
@@ -42,10 +43,10 @@ func (r *run) gatherStalls(rep *Report) {
 		total += s.To - s.From
 	}
 	if len(rep.Stalls) > 0 {
-		rep.Notes = append(rep.Notes, fmt.Sprintf("this machine did not let the soak run for %v in all, in %d pieces: no goose was owed for those", total.Round(time.Millisecond), len(rep.Stalls)))
+		rep.Notes = append(rep.Notes, fmt.Sprintf("this machine stalled %s, %v in all; no goose was due in that time", check.Count(len(rep.Stalls), "time"), total.Round(time.Millisecond)))
 	}
 	if rep.Stopped {
-		rep.Notes = append(rep.Notes, fmt.Sprintf("it was stopped after %v of %v, and not seen to heal", rep.Lasted.Round(time.Second), rep.Asked))
+		rep.Notes = append(rep.Notes, fmt.Sprintf("stopped after %v of %v: whether the flock heals was not checked", rep.Lasted.Round(time.Second), rep.Asked))
 	}
 }
 
@@ -70,15 +71,15 @@ func (r *run) gatherFaults(rep *Report) {
 	}
 }
 
-func (r *run) gatherReigns(rep *Report) {
+func (r *run) gatherPeriods(rep *Report) {
 	o := r.observer
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, reign := range o.reigns {
-		rep.Reigns = append(rep.Reigns, Reign{reign.Agent, reign.Token, reign.From - r.start, reign.To - r.start})
+	for _, period := range o.periods {
+		rep.GoosePeriods = append(rep.GoosePeriods, GoosePeriod{period.Agent, period.Token, period.From - r.start, period.To - r.start})
 	}
-	slices.SortStableFunc(rep.Reigns, func(a, b Reign) int { return cmp.Compare(a.From, b.From) })
-	rep.Reigns = joined(rep.Reigns)
+	slices.SortStableFunc(rep.GoosePeriods, func(a, b GoosePeriod) int { return cmp.Compare(a.From, b.From) })
+	rep.GoosePeriods = joined(rep.GoosePeriods)
 	for name, a := range o.agents {
 		a.spans[len(a.spans)-1].To = rep.Until + r.start
 		for _, s := range a.spans {
@@ -93,7 +94,7 @@ func (r *run) gatherReigns(rep *Report) {
 		})
 	}
 	from, until := r.from-r.start, r.until-r.start
-	inTime := slices.DeleteFunc(slices.Clone(rep.Reigns), func(x Reign) bool { return x.To < from || x.From > until })
+	inTime := slices.DeleteFunc(slices.Clone(rep.GoosePeriods), func(x GoosePeriod) bool { return x.To < from || x.From > until })
 	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, r.lease, until)
 	rep.Causes = byCause(rep.Gaps)
 	var times []time.Duration
@@ -121,7 +122,7 @@ func (r *run) gatherResources(rep *Report) {
 		rep.LivesLong += judged
 	}
 	if rep.LivesLong == 0 {
-		rep.Notes = append(rep.Notes, fmt.Sprintf("no process lived for %v: leaks were not judged", leakLife))
+		rep.Notes = append(rep.Notes, fmt.Sprintf("no process ran for %.0f minutes: growth was not judged", leakLife.Minutes()))
 	}
 }
 

@@ -84,16 +84,16 @@ type History struct {
 
 // readHistory checks the journal: accepted tokens grow, each belongs to one writer, and
 // no writer thought it was the goose after a higher token had written.
-func readHistory(path string, start time.Duration) (*historian, error) {
+func readHistory(path string, start time.Duration) (*journalReader, error) {
 	file, err := os.Open(journalOf(path))
 	if errors.Is(err, os.ErrNotExist) {
-		return &historian{}, nil
+		return &journalReader{}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
 	defer file.Close()
-	h := &historian{start: start, writers: map[uint64]string{}}
+	h := &journalReader{start: start, writers: map[uint64]string{}}
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		var a attempt
@@ -106,8 +106,8 @@ func readHistory(path string, start time.Duration) (*historian, error) {
 	return h, lines.Err()
 }
 
-// historian reads the lines of the journal in order.
-type historian struct {
+// journalReader reads the lines of the journal in order.
+type journalReader struct {
 	History
 	start   time.Duration // of the run; reported times count from it
 	writers map[uint64]string
@@ -115,7 +115,7 @@ type historian struct {
 	since   int64  // its first write
 }
 
-func (h *historian) take(a *attempt) {
+func (h *journalReader) take(a *attempt) {
 	bad := func(format string, args ...any) {
 		if len(h.Broken) < maxViolations {
 			h.Broken = append(h.Broken, fmt.Sprintf(format, args...))

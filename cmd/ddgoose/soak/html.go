@@ -35,7 +35,7 @@ func (r *Report) HTML(w io.Writer) error {
 	p.fencedFile()
 	p.faults()
 	p.Printf("<section><details><summary>The scenario</summary><pre>%s</pre></details></section>\n", scenario)
-	p.Printf(`<p class="soft" style="margin-top:18px">Run the same plan again: <code>ddgoose soak --agents %d --for %s --seed %d%s</code>. Whom a fault strikes depends on who is the goose then.</p>
+	p.Printf(`<p class="soft" style="margin-top:18px">Run the same plan again: <code>ddgoose soak --agents %d --for %s --seed %d%s</code>. Which agents the faults hit depends on who is the goose then.</p>
 `, len(r.Agents), r.Asked, r.Seed, warden)
 	return p.End(w)
 }
@@ -76,11 +76,11 @@ func (p *pageOf) tiles() {
 	tile := func(value, format string, args ...any) {
 		p.Printf("  <div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, fmt.Sprintf(format, args...))
 	}
-	tile(thousands(p.Total()), "faults struck")
+	tile(thousands(p.Total()), "faults injected")
 	tile(thousands(p.Periods), "goose periods, %s failovers", thousands(p.Failovers))
 	tile(shortMS(p.Leaderless.Median), "without a goose, median; worst %s", shortMS(p.Leaderless.Max))
 	tile(thousands(p.History.Accepted), "fenced writes, %s late ones refused", thousands(p.History.Refused))
-	tile(fmt.Sprintf("%.2f %%", p.Availability()), "of the time with a goose, while faults struck")
+	tile(fmt.Sprintf("%.2f %%", p.Availability()), "of the time with faults there was a goose")
 	tile(thousands(p.Events), "events checked, %d broke a promise", len(p.Violations))
 	p.Printf("</div>\n\n")
 }
@@ -124,13 +124,13 @@ const stripsOpen = 12
 func (p *pageOf) timeline() {
 	p.Printf(`
 <section id="timeline">
-<h2>Who was the goose, and what struck</h2>
+<h2>Who was the goose, and which faults were injected</h2>
 <div class="legend">
   <span><i style="background:var(--goose)"></i>goose</span><span><i style="background:var(--duck)"></i>duck</span><span><i style="background:var(--candidate)"></i>candidate</span>
-  <span><i style="background:var(--dead)"></i>dead by simulation</span><span><i style="background:var(--down)"></i>does not run</span><span><i style="background:var(--gap)"></i>no goose</span>
+  <span><i style="background:var(--dead)"></i>simulated death</span><span><i style="background:var(--down)"></i>not running</span><span><i style="background:var(--gap)"></i>no goose</span>
   <span><i style="background:var(--part)"></i>partition</span><span><i style="background:var(--net)"></i>bad network</span>
-  <span><i class="o" style="border-color:var(--kill)"></i>killed, stopped, left</span><span><i class="o" style="border-color:var(--pause)"></i>paused, frozen, simulated death</span><span><i class="o" style="border-color:var(--other)"></i>step-down, writer struck</span>
-  <span><i style="background:var(--bad)"></i>promise broken</span><span><i style="background:var(--stall)"></i>this machine stood still</span>
+  <span><i class="o" style="border-color:var(--kill)"></i>killed, stopped, wiped, left</span><span><i class="o" style="border-color:var(--pause)"></i>paused, suspended, told to simulate death</span><span><i class="o" style="border-color:var(--other)"></i>step-down, writer killed or paused</span>
+  <span><i style="background:var(--bad)"></i>promise broken, crash</span><span><i style="background:var(--stall)"></i>this machine stalled</span>
 </div>
 <div class="scroll">%s</div>
 `, p.Overview())
@@ -139,7 +139,7 @@ func (p *pageOf) timeline() {
 		if len(strips) <= stripsOpen {
 			open = " open"
 		}
-		p.Printf("<details%s style=\"margin-top:16px\"><summary>Piece by piece</summary>\n<div class=\"scroll\">", open)
+		p.Printf("<details%s style=\"margin-top:16px\"><summary>In detail</summary>\n<div class=\"scroll\">", open)
 		for _, s := range strips {
 			p.Printf("%s", s)
 		}

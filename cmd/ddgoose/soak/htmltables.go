@@ -1,17 +1,21 @@
 package soak
 
-import "fmt"
+import (
+	"fmt"
+
+	"duckduckgoose/netem/check"
+)
 
 // numbers shows the times without a goose, the faults and the traffic.
 func (p *pageOf) numbers() {
 	d := &p.Leaderless
 	p.Printf(`<div class="two">
 <section id="leaderless"><h2>How long there was no goose</h2>
-<p class="soft">%d times, %s in all; 90 %% within %s, 99 %% within %s. The lease is %s; a goose counts as late after %s with a majority.</p>
+<p class="soft">%s, %s in all; 90 %% lasted at most %s, 99 %% at most %s. The lease is %s. When a majority of voters can talk, a goose is due within %s (P4).</p>
 %s</section>
-`, d.N, shortMS(d.Sum), shortMS(d.P90), shortMS(d.P99), short(p.Lease), short(p.Bound), p.Histogram())
+`, check.Count(d.N, "gap"), shortMS(d.Sum), shortMS(d.P90), shortMS(d.P99), short(p.Lease), short(p.Bound), p.Histogram())
 	p.Printf(`<section id="causes"><h2>By cause</h2>
-<div class="scroll"><table><tr><th>cause<th class="n">failovers<th class="n">times<th class="n">median<th class="n">90 %%<th class="n">worst<th class="n">in all</tr>
+<div class="scroll"><table><tr><th>cause<th class="n">failovers<th class="n">gaps<th class="n">median<th class="n">90 %%<th class="n">worst<th class="n">in all</tr>
 `)
 	for i := range p.Causes {
 		c := &p.Causes[i]
@@ -20,7 +24,7 @@ func (p *pageOf) numbers() {
 	}
 	p.Printf(`</table></div></section>
 <section id="faults"><h2>Faults</h2>
-<table><tr><th>kind<th class="n">struck<th class="n">refused by the flock<th class="n">skipped</tr>
+<table><tr><th>kind<th class="n">injected<th class="n">refused by the flock<th class="n">skipped</tr>
 `)
 	for _, t := range p.Tallies() {
 		p.Printf("<tr><td>%s<td class=\"n\">%d<td class=\"n\">%d<td class=\"n\">%d</tr>\n", t.Kind, t.Struck, t.Refused, t.Skipped)
@@ -40,13 +44,17 @@ func (p *pageOf) numbers() {
 
 // growth shows what the processes used over the run.
 func (p *pageOf) growth() {
-	none := ""
-	if p.LivesLong > 0 && len(p.Leaks) == 0 {
-		none = ": none grew"
+	judged := ""
+	if p.LivesLong > 0 {
+		judged = fmt.Sprintf(" %s ran for %.0f minutes or longer", check.Count(p.LivesLong, "process"), leakLife.Minutes())
+		if len(p.Leaks) == 0 {
+			judged += ": none grew"
+		}
+		judged += "."
 	}
 	p.Printf(`<section id="memory"><h2>Memory</h2>
-<p class="soft">Resident memory of every agent over the run; a line ends where its process was ended. %d processes lived for five minutes or longer and were judged%s.</p>
-<div class="sparks">`, p.LivesLong, none)
+<p class="soft">Resident memory of every agent over the run; each line is one process.%s</p>
+<div class="sparks">`, judged)
 	p.sparks(p.Memory())
 	p.Printf(`</div></section>
 <section id="goroutines"><h2>Goroutines</h2>
@@ -64,10 +72,10 @@ func (p *pageOf) sparks(all []Chart) {
 func (p *pageOf) fencedFile() {
 	h, none := p.History, ""
 	if len(h.Broken) == 0 {
-		none = " None was accepted under a lower token than one before it."
+		none = " No write was accepted under a lower token than an earlier one."
 	}
 	p.Printf(`<section><h2>The fenced file</h2>
-<p>Every goose wrote to one file that accepts only tokens that grow: %s writes under %s tokens were accepted. %s came from writers that had been stopped between check and act, and were refused: no lease can prevent those, so the tokens must.%s</p>
+<p>Every goose wrote to one file that accepts only tokens that grow. It accepted %s writes under %s tokens, and refused %s late ones. A late write comes from a writer that was stopped between check and write; no lease prevents it, only the token.%s</p>
 `, thousands(h.Accepted), thousands(h.Tokens), thousands(h.Refused), none)
 	if len(p.Notes) > 0 {
 		p.Printf("<h2>Notes</h2><ul>")

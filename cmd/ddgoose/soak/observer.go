@@ -19,24 +19,24 @@ import (
 // of the report. All agents run on this machine, so one clock measures their deadlines
 // and ours.
 type observer struct {
-	seq   *sequence
-	world *world
+	seq        *sequence
+	conditions *conditions
 
-	mu     sync.Mutex // guards what follows
-	agents map[string]*observed
-	names  map[string]string // by id: an agent that lost its disk has several
-	owners map[uint64]string // by token: the first id that was named as its goose
-	flock  string            // the flock's id
-	reigns []*Reign          // in order of time
+	mu      sync.Mutex // guards what follows
+	agents  map[string]*observed
+	names   map[string]string // by id: an agent that lost its disk has several
+	owners  map[uint64]string // by token: the first id that was named as its goose
+	flock   string            // the flock's id
+	periods []*GoosePeriod    // in order of time
 }
 
 // observed is what was seen of the agents of one name.
 type observed struct {
 	name   string
 	up     bool
-	status api.Status // the latest one of its watch
-	sight  sighting   // its latest answer that it is the goose
-	reign  *Reign     // the present one; nil: none
+	status api.Status   // the latest one of its watch
+	sight  sighting     // its latest answer that it is the goose
+	period *GoosePeriod // the present one; nil: none
 	spans  []Span
 	// counters of the running process, and of all earlier ones.
 	now, before map[string]uint64
@@ -70,16 +70,16 @@ type Span struct {
 // down is the state of an agent that does not answer.
 const down = "down"
 
-// Reign is a time in which an agent answered that it is the goose under one token.
-type Reign struct {
+// GoosePeriod is a time in which an agent answered that it is the goose under one token.
+type GoosePeriod struct {
 	Agent string        `json:"agent"`
 	Token uint64        `json:"token"`
 	From  time.Duration `json:"from_ns"`
 	To    time.Duration `json:"to_ns"` // of the last such answer
 }
 
-func newObserver(names []string, start time.Duration, seq *sequence, w *world) *observer {
-	o := &observer{seq: seq, world: w, agents: map[string]*observed{}, names: map[string]string{}, owners: map[uint64]string{}}
+func newObserver(names []string, start time.Duration, seq *sequence, w *conditions) *observer {
+	o := &observer{seq: seq, conditions: w, agents: map[string]*observed{}, names: map[string]string{}, owners: map[uint64]string{}}
 	for _, name := range names {
 		o.agents[name] = &observed{name: name, spans: []Span{{start, start, down}}, before: map[string]uint64{}}
 	}
@@ -94,21 +94,21 @@ func (o *observer) see(name string, s api.Status, up bool) {
 	a := o.agents[name]
 	if !up {
 		a.end(now)
-		o.world.gone(name)
+		o.conditions.gone(name)
 		return
 	}
 	a.up, a.status = true, s
 	a.count(s.Counters)
 	if s.Role == api.RoleDead || s.FlockID == "" {
-		o.world.gone(name)
+		o.conditions.gone(name)
 	} else {
 		o.names[s.ID] = name
-		o.world.here(name, s.ID, s.Config, s.Generation)
+		o.conditions.here(name, s.ID, s.Config, s.Generation)
 		o.record(now, &s)
 	}
 	state := s.Role
 	if state == api.RoleGoose {
-		state = api.RoleDuck // its reign is drawn over it
+		state = api.RoleDuck // its period is drawn over it
 	}
 	a.span(now, state)
 	o.answer(a, &s)
@@ -181,7 +181,7 @@ func (o *observer) answer(a *observed, s *api.Status) {
 	}
 	if s.Role != api.RoleGoose {
 		if s.Seq > a.sight.seq {
-			a.reign = nil
+			a.period = nil
 		}
 		return
 	}
@@ -192,18 +192,18 @@ func (o *observer) answer(a *observed, s *api.Status) {
 	a.sight = now
 	e := check.Event{At: now.at + rounding, Since: now.at - rounding, Kind: check.Answered, Agent: s.ID, Flock: s.FlockID, Token: now.token}
 	o.seq.push(e)
-	if before.token == now.token && before.seq == now.seq && now.at <= before.until && a.reign != nil {
+	if before.token == now.token && before.seq == now.seq && now.at <= before.until && a.period != nil {
 		// Nothing changed between the two answers and the lease did not end: the agent
 		// was the goose all the time.
 		e.Kind, e.At, e.Until = check.Published, before.at+rounding, now.at-rounding
 		if e.Until > e.At {
 			o.seq.push(e)
 		}
-		a.reign.To = now.at
+		a.period.To = now.at
 		return
 	}
-	a.reign = &Reign{Agent: a.name, Token: now.token, From: now.at, To: now.at}
-	o.reigns = append(o.reigns, a.reign)
+	a.period = &GoosePeriod{Agent: a.name, Token: now.token, From: now.at, To: now.at}
+	o.periods = append(o.periods, a.period)
 }
 
 // named replaces ids by names: the checker knows agents by the ids of their disks.
@@ -238,7 +238,7 @@ func (o *observer) goose() (name string, token uint64) {
 
 // end records that the process has stopped answering.
 func (a *observed) end(now time.Duration) {
-	a.up, a.reign, a.sight = false, nil, sighting{}
+	a.up, a.period, a.sight = false, nil, sighting{}
 	for k, v := range a.now {
 		a.before[k] += v
 	}

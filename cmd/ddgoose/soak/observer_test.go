@@ -24,7 +24,7 @@ func newStage() *stage {
 	start := boottime.Now() - time.Hour
 	names := []string{"a", "b", "c"}
 	seq := newSequence(start)
-	return &stage{newObserver(names, start, seq, newWorld(seq, names, 50*time.Millisecond, testLease, 0)), start}
+	return &stage{newObserver(names, start, seq, newConditions(seq, names, 50*time.Millisecond, testLease, 0)), start}
 }
 
 // goose is an answer that was true at a moment, in milliseconds.
@@ -49,7 +49,7 @@ func TestAnswersCountForTheirMomentOnly(t *testing.T) {
 	s.polled("a", s.gooseAt("a", 1, 1, 1000)) // until 1500, had it not stepped down
 	s.polled("b", s.gooseAt("b", 1, 2, 1200))
 	require.Empty(t, s.violations())
-	require.Len(t, s.reigns, 2)
+	require.Len(t, s.periods, 2)
 }
 
 func TestTwoAnswersWithoutAChangeCountForAllBetween(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAChangeBetweenTwoAnswersBreaksTheReign(t *testing.T) {
 	s = newStage()
 	s.polled("a", s.gooseAt("a", 1, 1, 1000))
 	s.polled("a", s.gooseAt("a", 1, 1, 1600)) // the first lease had run out
-	require.Len(t, s.reigns, 2)
+	require.Len(t, s.periods, 2)
 }
 
 func promises(found []check.Violation) (all []string) {

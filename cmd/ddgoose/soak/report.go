@@ -38,14 +38,14 @@ type Report struct {
 	Late    int `json:"events_late"` // that came too late to be checked
 	Periods int `json:"goose_periods"`
 
-	Struck     []*Struck         `json:"faults"`
-	Counts     map[string]int    `json:"faults_struck"`
-	Reigns     []Reign           `json:"reigns"`
-	Spans      map[string][]Span `json:"spans"`
-	Gaps       []Gap             `json:"gaps"`
-	Causes     []ByCause         `json:"causes"`
-	Leaderless Distribution      `json:"leaderless"`
-	Failovers  int               `json:"failovers"`
+	Struck       []*Struck         `json:"faults"`
+	Counts       map[string]int    `json:"faults_struck"`
+	GoosePeriods []GoosePeriod     `json:"reigns"`
+	Spans        map[string][]Span `json:"spans"`
+	Gaps         []Gap             `json:"gaps"`
+	Causes       []ByCause         `json:"causes"`
+	Leaderless   Distribution      `json:"leaderless"`
+	Failovers    int               `json:"failovers"`
 
 	History *History            `json:"fenced_file"`
 	Traffic []Traffic           `json:"traffic"`
@@ -66,7 +66,7 @@ type Traffic struct {
 
 // The verdicts, the worst first.
 const (
-	Unsafe  = "safety"   // P1, P2, P3 or P6 was broken
+	Unsafe  = "safety"   // P1, P2, P3, P6 or P9 was broken
 	Crashed = "crash"    // a process ended by itself
 	Unalive = "liveness" // P4 or P5: there was no goose in time, or the flock did not heal
 	Leaking = "leak"     // a process used more and more
@@ -106,14 +106,18 @@ func (r *Report) Summary() string {
 	for _, kind := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(&b, " %s %d", kind, r.Counts[kind])
 	}
-	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time, %d periods, %d failovers; without one: median %s, 99 %% %s, worst %s\n",
-		r.Availability(), r.Periods, r.Failovers, shortMS(r.Leaderless.Median), shortMS(r.Leaderless.P99), shortMS(r.Leaderless.Max))
-	fmt.Fprintf(&b, "fenced     %d writes accepted under %d tokens, %d refused\n", r.History.Accepted, r.History.Tokens, r.History.Refused)
-	fmt.Fprintf(&b, "checked    %d events", r.Events)
+	fmt.Fprintf(&b, "\ngoose      %.3f %% of the time with faults, %s, %s; without one: median %s, 99 %% within %s, worst %s\n",
+		r.Availability(), check.Count(r.Periods, "period"), check.Count(r.Failovers, "failover"), shortMS(r.Leaderless.Median), shortMS(r.Leaderless.P99), shortMS(r.Leaderless.Max))
+	fmt.Fprintf(&b, "fenced     %s accepted under %s, %d late ones refused\n",
+		check.Count(r.History.Accepted, "write"), check.Count(r.History.Tokens, "token"), r.History.Refused)
+	fmt.Fprintf(&b, "checked    %s", check.Count(r.Events, "event"))
 	if r.Late > 0 {
-		fmt.Fprintf(&b, ", %d came too late for it", r.Late)
+		fmt.Fprintf(&b, ", %d more came too late", r.Late)
 	}
-	fmt.Fprintf(&b, "; %d lives judged for leaks; this machine stalled %d times\n", r.LivesLong, len(r.Stalls))
+	if r.LivesLong > 0 {
+		fmt.Fprintf(&b, "; growth of %s", check.Count(r.LivesLong, "process"))
+	}
+	b.WriteString("\n")
 	for _, v := range r.Shown() {
 		fmt.Fprintf(&b, "BROKEN     %s at %v: %s\n", v.Promise, v.At.Round(time.Millisecond), v.Text)
 	}

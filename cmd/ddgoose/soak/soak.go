@@ -79,16 +79,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // run is a soak that is running.
 type run struct {
-	o         Options
-	f         *flock.Flock
-	seq       *sequence
-	world     *world
-	observer  *observer
-	monitor   *flock.Monitor
-	driver    *driver
-	canary    *canary
-	resources *resources
-	ended     sync.WaitGroup
+	o          Options
+	f          *flock.Flock
+	seq        *sequence
+	conditions *conditions
+	observer   *observer
+	monitor    *flock.Monitor
+	driver     *driver
+	canary     *canary
+	resources  *resources
+	ended      sync.WaitGroup
 
 	started          time.Time
 	start            time.Duration // boot clock
@@ -105,7 +105,7 @@ type run struct {
 // The phases of a run.
 const (
 	phaseStarting = "starting"
-	phaseStriking = "striking"
+	phaseStriking = "injecting faults"
 	phaseHealing  = "healing"
 )
 
@@ -128,8 +128,8 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	r.heartbeat, r.lease = millis(s.Heartbeat), millis(s.LeaseMS)
 	r.seq = newSequence(r.start)
-	r.world = newWorld(r.seq, r.f.Names(), r.heartbeat, r.lease, time.Duration(r.o.Scenario.Slack))
-	r.observer = newObserver(r.f.Names(), r.start, r.seq, r.world)
+	r.conditions = newConditions(r.seq, r.f.Names(), r.heartbeat, r.lease, time.Duration(r.o.Scenario.Slack))
+	r.observer = newObserver(r.f.Names(), r.start, r.seq, r.conditions)
 	r.monitor = flock.NewMonitor(context.Background(), r.f, r.observer.see)
 	return nil
 }
@@ -147,10 +147,10 @@ func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.M
 
 // watch starts everything that observes the flock.
 func (r *run) watch(ctx context.Context) {
-	r.canary = &canary{w: r.world}
+	r.canary = &canary{w: r.conditions}
 	r.resources = &resources{f: r.f, samples: map[string][]Sample{}}
 	r.driver = &driver{
-		s: r.o.Scenario, seed: r.o.Seed, f: r.f, o: r.observer, w: r.world, harmed: map[string]string{}, busy: map[string]bool{},
+		s: r.o.Scenario, seed: r.o.Seed, f: r.f, o: r.observer, w: r.conditions, harmed: map[string]string{}, busy: map[string]bool{},
 		writers: &writers{
 			spawn: flock.NewSpawner(), command: r.o.Writer, seq: r.seq, flockID: r.observer.flockID,
 			log: filepath.Join(r.o.Dir, "writers.log"), all: map[string]*writer{},
@@ -215,7 +215,7 @@ func SaveLogs(dir, to string) error {
 
 // Progress is the state of a run.
 type Progress struct {
-	Phase     string // starting, striking or healing
+	Phase     string // starting, injecting faults or healing
 	Done, For time.Duration
 	Goose     string
 	Token     uint64

@@ -25,7 +25,7 @@ type Stall struct {
 
 // canary notices when the machine stalls, so that the flock is not blamed for it.
 type canary struct {
-	w *world
+	w *conditions
 
 	mu     sync.Mutex // guards stalls
 	stalls []Stall

@@ -32,9 +32,9 @@ const (
 // sampleHole is the longest pause between two answers of one goose that means nothing.
 const sampleHole = pollGoose + 30*time.Millisecond
 
-// joined merges reigns that are separate only because of the pauses between requests.
-func joined(reigns []Reign) (all []Reign) {
-	for _, r := range reigns {
+// joined merges periods that are separate only because of the pauses between requests.
+func joined(periods []GoosePeriod) (all []GoosePeriod) {
+	for _, r := range periods {
 		if n := len(all); n > 0 && all[n-1].Agent == r.Agent && all[n-1].Token == r.Token && r.From-all[n-1].To <= sampleHole {
 			all[n-1].To = max(all[n-1].To, r.To)
 			continue
@@ -44,14 +44,14 @@ func joined(reigns []Reign) (all []Reign) {
 	return all
 }
 
-// gapsOf returns the times without a goose between the reigns, which are in order, and
+// gapsOf returns the times without a goose between the periods, which are in order, and
 // after the last one, each with its most likely cause.
-func gapsOf(reigns []Reign, struck []*Struck, stalls []Stall, lease, until time.Duration) (gaps []Gap) {
-	if len(reigns) == 0 {
+func gapsOf(periods []GoosePeriod, struck []*Struck, stalls []Stall, lease, until time.Duration) (gaps []Gap) {
+	if len(periods) == 0 {
 		return nil
 	}
-	last := reigns[0]
-	for _, r := range reigns[1:] {
+	last := periods[0]
+	for _, r := range periods[1:] {
 		if r.From > last.To {
 			g := Gap{From: last.To, To: r.From, Old: last.Agent, New: r.Agent, Token: r.Token, Failover: r.Token != last.Token}
 			g.Cause = causeOf(&g, struck, stalls, lease)

@@ -9,7 +9,7 @@ import (
 
 func TestGapsAndTheirCauses(t *testing.T) {
 	s := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
-	reigns := []Reign{
+	periods := []GoosePeriod{
 		{"a", 1, s(0), s(10)},
 		{"b", 2, s(10.5), s(20)},  // a crashed
 		{"b", 2, s(20.01), s(30)}, // only our asking parted it
@@ -28,7 +28,7 @@ func TestGapsAndTheirCauses(t *testing.T) {
 		{Kind: "crash", Agent: "a", From: s(49.5), To: s(52)},
 		{Kind: "pause-writer", Agent: "d", From: s(59.5), To: s(61)},
 	}
-	gaps := gapsOf(joined(reigns), struck, []Stall{{s(59.8), s(60.3)}}, 500*time.Millisecond, s(81))
+	gaps := gapsOf(joined(periods), struck, []Stall{{s(59.8), s(60.3)}}, 500*time.Millisecond, s(81))
 	type told struct {
 		cause    string
 		failover bool

@@ -151,8 +151,8 @@ func (s *strip) agent(row float64, name string) {
 	for _, span := range s.r.Spans[name] {
 		s.rect(row, 1, span.From, span.To, "state "+span.State, name+": "+span.State+" for "+short(span.To-span.From))
 	}
-	for i := range s.r.Reigns {
-		if g := &s.r.Reigns[i]; g.Agent == name {
+	for i := range s.r.GoosePeriods {
+		if g := &s.r.GoosePeriods[i]; g.Agent == name {
 			s.rect(row, 1, g.From, g.To, "goose", fmt.Sprintf("%s is the goose of token %d for %s", name, g.Token, short(g.To-g.From)))
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// newTestWorld is five voters that have run for long.
-func newTestWorld(t *testing.T) *world {
+// newTestConditions is five voters that have run for long.
+func newTestConditions(t *testing.T) *conditions {
 	t.Helper()
 	names := []string{"a", "b", "c", "d", "e", "f"}
-	w := newWorld(newSequence(0), names, 50*time.Millisecond, 500*time.Millisecond, 0)
+	w := newConditions(newSequence(0), names, 50*time.Millisecond, 500*time.Millisecond, 0)
 	var c api.Config
 	for _, name := range names[:5] {
 		c.Voters = append(c.Voters, api.Voter{ID: "id-" + name, Priority: 100})
@@ -33,29 +33,29 @@ func newTestWorld(t *testing.T) *world {
 func TestGooseIsDueWhileSomeVoterReachesAMajority(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		do   func(*world)
+		do   func(*conditions)
 		due  bool
 	}{
-		{"all is well", func(*world) {}, true},
-		{"two dead", func(w *world) { w.gone("a"); w.harm("b", true) }, true},
-		{"three dead", func(w *world) { w.gone("a"); w.harm("b", true); w.gone("c") }, false},
-		{"an observer is no voter", func(w *world) { w.gone("a"); w.gone("b"); w.partitioned(parse(t, "c,d,f/e")) }, false},
-		{"a majority together", func(w *world) { w.partitioned(parse(t, "a,b/c,d,e")) }, true},
-		{"three parts", func(w *world) { w.partitioned(parse(t, "a,b/c,d/e,f")) }, false},
-		{"one alone reaches all", func(w *world) { w.partitioned(parse(t, "a-b,a-c,a-d,a-e")) }, true},
-		{"one way only", func(w *world) { w.partitioned(parse(t, "a>b,a>c,a>d,b>c,b>d,c>d,e>a,e>b,e>c")) }, false},
-		{"one of two partitions", func(w *world) { w.partitioned(parse(t, "a,b,c/d,e"), parse(t, "a,d,e/b,c")) }, false},
-		{"a witness cannot lead", func(w *world) {
+		{"all is well", func(*conditions) {}, true},
+		{"two dead", func(w *conditions) { w.gone("a"); w.harm("b", true) }, true},
+		{"three dead", func(w *conditions) { w.gone("a"); w.harm("b", true); w.gone("c") }, false},
+		{"an observer is no voter", func(w *conditions) { w.gone("a"); w.gone("b"); w.partitioned(parse(t, "c,d,f/e")) }, false},
+		{"a majority together", func(w *conditions) { w.partitioned(parse(t, "a,b/c,d,e")) }, true},
+		{"three parts", func(w *conditions) { w.partitioned(parse(t, "a,b/c,d/e,f")) }, false},
+		{"one alone reaches all", func(w *conditions) { w.partitioned(parse(t, "a-b,a-c,a-d,a-e")) }, true},
+		{"one way only", func(w *conditions) { w.partitioned(parse(t, "a>b,a>c,a>d,b>c,b>d,c>d,e>a,e>b,e>c")) }, false},
+		{"one of two partitions", func(w *conditions) { w.partitioned(parse(t, "a,b,c/d,e"), parse(t, "a,d,e/b,c")) }, false},
+		{"a witness cannot lead", func(w *conditions) {
 			w.configs[0].voters = []api.Voter{{ID: "id-a", Priority: 0}, {ID: "id-b", Priority: 0}, {ID: "id-c", Priority: 0}}
 		}, false},
-		{"the voter that ran under this name lost its disk", func(w *world) {
+		{"the voter that ran under this name lost its disk", func(w *conditions) {
 			w.gone("d")
 			w.gone("e")
 			w.here("a", "id-new", api.Config{}, 0)
 			w.places["a"].since = 1
 		}, false},
 	} {
-		w := newTestWorld(t)
+		w := newTestConditions(t)
 		tt.do(w)
 		w.tick()
 		require.Equal(t, tt.due, w.owed != 0, tt.name)
@@ -70,7 +70,7 @@ func parse(t *testing.T, text string) shape.Shape {
 }
 
 func TestRestartedVoterMayWait(t *testing.T) {
-	w := newTestWorld(t)
+	w := newTestConditions(t)
 	w.partitioned(parse(t, "a,b,c/d,e"))
 	w.gone("a")
 	require.Zero(t, w.owed)
@@ -82,7 +82,7 @@ func TestRestartedVoterMayWait(t *testing.T) {
 }
 
 func TestOwedSurvivesWhatDoesNotMatter(t *testing.T) {
-	w := newTestWorld(t)
+	w := newTestConditions(t)
 	since := w.owed
 	require.NotZero(t, since)
 	w.partitioned(parse(t, "a>b,b>a"))
@@ -92,7 +92,7 @@ func TestOwedSurvivesWhatDoesNotMatter(t *testing.T) {
 }
 
 func TestConfigThatMayNotBeCommittedDoesNotCountAlone(t *testing.T) {
-	w := newTestWorld(t)
+	w := newTestConditions(t)
 	w.gone("d")
 	w.gone("e")
 	// c's removal: a majority of four is three, and of the five before it three, too.

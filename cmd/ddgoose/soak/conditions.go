@@ -12,9 +12,9 @@ import (
 	"duckduckgoose/netem/shape"
 )
 
-// world records the faults and computes when a goose is due (P4): when some voter can
+// conditions records the faults and computes when a goose is due (P4): when some voter can
 // talk both ways with a majority of the voters.
-type world struct {
+type conditions struct {
 	seq   *sequence
 	names []string
 	lease time.Duration
@@ -61,8 +61,8 @@ const (
 // noise is the factor by which a goose may take longer while packets are lost or late.
 const noise = 4
 
-func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Duration) *world {
-	w := &world{seq: seq, names: names, lease: lease, places: map[string]*place{}, links: map[[2]string]time.Duration{}}
+func newConditions(seq *sequence, names []string, heartbeat, lease, slack time.Duration) *conditions {
+	w := &conditions{seq: seq, names: names, lease: lease, places: map[string]*place{}, links: map[[2]string]time.Duration{}}
 	for _, name := range names {
 		w.places[name] = &place{}
 	}
@@ -71,7 +71,7 @@ func newWorld(seq *sequence, names []string, heartbeat, lease, slack time.Durati
 }
 
 // here records that an agent answers, as a member of the flock.
-func (w *world) here(name, id string, c api.Config, generation uint64) {
+func (w *conditions) here(name, id string, c api.Config, generation uint64) {
 	w.change(func() {
 		now := boottime.Now()
 		p := w.places[name]
@@ -84,10 +84,10 @@ func (w *world) here(name, id string, c api.Config, generation uint64) {
 }
 
 // gone records that an agent does not answer.
-func (w *world) gone(name string) { w.change(func() { w.places[name].since = 0 }) }
+func (w *conditions) gone(name string) { w.change(func() { w.places[name].since = 0 }) }
 
 // harm records that an agent is about to be harmed, or that the harm is over.
-func (w *world) harm(name string, harmed bool) {
+func (w *conditions) harm(name string, harmed bool) {
 	w.change(func() {
 		w.places[name].harmed, w.places[name].healthy = harmed, boottime.Now()
 	})
@@ -95,10 +95,10 @@ func (w *world) harm(name string, harmed bool) {
 
 // partitioned records the partitions of which one may be in force: two while one
 // replaces the other.
-func (w *world) partitioned(shapes ...shape.Shape) { w.change(func() { w.shapes = shapes }) }
+func (w *conditions) partitioned(shapes ...shape.Shape) { w.change(func() { w.shapes = shapes }) }
 
 // setNoisy records whether packets are lost or late.
-func (w *world) setNoisy(noisy bool) {
+func (w *conditions) setNoisy(noisy bool) {
 	w.change(func() {
 		if w.noisy != noisy { // the time until now counts under the other bound
 			w.noisy = noisy
@@ -107,7 +107,7 @@ func (w *world) setNoisy(noisy bool) {
 	})
 }
 
-func (w *world) change(do func()) {
+func (w *conditions) change(do func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	do()
@@ -115,17 +115,17 @@ func (w *world) change(do func()) {
 }
 
 // tick checks what changes by time alone.
-func (w *world) tick() { w.change(func() {}) }
+func (w *conditions) tick() { w.change(func() {}) }
 
 // stalled records that this machine stalled: no goose is due for that time.
-func (w *world) stalled(from time.Duration) {
+func (w *conditions) stalled(from time.Duration) {
 	w.change(func() {
 		w.excused++
 		w.excuse(from)
 	})
 }
 
-func (w *world) excuse(at time.Duration) {
+func (w *conditions) excuse(at time.Duration) {
 	if w.owed != 0 {
 		w.owed = 0
 		w.seq.push(check.Event{At: at, Kind: check.Excused})
@@ -133,7 +133,7 @@ func (w *world) excuse(at time.Duration) {
 }
 
 // learn keeps the two newest sets of voters.
-func (w *world) learn(c api.Config, generation uint64, now time.Duration) {
+func (w *conditions) learn(c api.Config, generation uint64, now time.Duration) {
 	if len(c.Voters) == 0 {
 		return
 	}
@@ -163,7 +163,7 @@ func (s *shown) ids() (ids []string) {
 }
 
 // judge tells the checker when a goose becomes due, and when none is due any longer.
-func (w *world) judge(now time.Duration) {
+func (w *conditions) judge(now time.Duration) {
 	w.relink(now)
 	due := w.due(now)
 	if w.owed != 0 && (due == 0 || due > w.owed) {
@@ -180,7 +180,7 @@ func (w *world) judge(now time.Duration) {
 }
 
 // able returns since when an agent can take part; 0: it cannot.
-func (w *world) able(name string, now time.Duration) time.Duration {
+func (w *conditions) able(name string, now time.Duration) time.Duration {
 	p := w.places[name]
 	since := max(p.since, p.healthy)
 	if p.harmed || p.since == 0 || since > now {
@@ -190,7 +190,7 @@ func (w *world) able(name string, now time.Duration) time.Duration {
 }
 
 // relink records since when two agents can talk both ways.
-func (w *world) relink(now time.Duration) {
+func (w *conditions) relink(now time.Duration) {
 	for i, a := range w.names {
 		for _, b := range w.names[i+1:] {
 			link := [2]string{a, b}
@@ -203,7 +203,7 @@ func (w *world) relink(now time.Duration) {
 	}
 }
 
-func (w *world) open(a, b string) bool {
+func (w *conditions) open(a, b string) bool {
 	for _, s := range w.shapes {
 		if !s.Passes(a, b) || !s.Passes(b, a) {
 			return false
@@ -214,7 +214,7 @@ func (w *world) open(a, b string) bool {
 
 // due returns since when some voter can talk both ways with a majority, in every config
 // that may count; 0: none can.
-func (w *world) due(now time.Duration) (first time.Duration) {
+func (w *conditions) due(now time.Duration) (first time.Duration) {
 	for _, name := range w.names {
 		var since time.Duration
 		for i, c := range w.configs {
@@ -236,7 +236,7 @@ func (w *world) due(now time.Duration) (first time.Duration) {
 }
 
 // reaches returns since when a voter can talk both ways with a majority of the voters.
-func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time.Duration {
+func (w *conditions) reaches(name string, voters []api.Voter, now time.Duration) time.Duration {
 	var since []time.Duration
 	leads := false
 	for _, v := range voters {
@@ -264,14 +264,14 @@ func (w *world) reaches(name string, voters []api.Voter, now time.Duration) time
 }
 
 // inForce returns the partitions of which one may be in force.
-func (w *world) inForce() []shape.Shape {
+func (w *conditions) inForce() []shape.Shape {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.shapes)
 }
 
 // voters returns the names of the voters of the newest config that run with their id.
-func (w *world) voters() (names []string) {
+func (w *conditions) voters() (names []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range w.names {
@@ -283,7 +283,7 @@ func (w *world) voters() (names []string) {
 }
 
 // lost counts the voters of the newest config whose disk is lost.
-func (w *world) lost() (n int) {
+func (w *conditions) lost() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.configs) == 0 {
@@ -297,6 +297,6 @@ func (w *world) lost() (n int) {
 	return n
 }
 
-func (w *world) isVoter(id string) bool {
+func (w *conditions) isVoter(id string) bool {
 	return len(w.configs) > 0 && slices.ContainsFunc(w.configs[0].voters, func(v api.Voter) bool { return v.ID == id })
 }
