@@ -75,12 +75,12 @@ one's first; and measures what each agent costs while nothing happens: CPU, memo
 	flags := cmd.Flags()
 	choiceFlag(flags, &o.How, "how", bench.Hows[0], "how the goose ends", bench.Hows...)
 	wardenFlag(flags, &o.Flock.Warden)
-	boolFlag(flags, &o.Successor, "successor", "the agent that is likely to follow ends at the same moment")
+	boolFlag(flags, &o.Successor, "successor", "also end the agent that would be the next goose, at the same moment")
 	flagVar(flags, &o.Loss, "loss", "", "P", "the share of all packets that is lost, as 20%", parseLoss)
 	durationFlag(flags, &o.Delay, "delay", "", "how long each packet takes, one way")
 	numberFlag(flags, &o.Kills, "kills", "100", 100000, "how many geese are killed")
 	numberFlag(flags, &o.StepDowns, "step-downs", "20", 100000, "how many geese step down")
-	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens; 0s: left out")
+	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long to measure an undisturbed flock; 0s: skip this")
 	o.flags(flags)
 	return cmd
 }
@@ -170,7 +170,7 @@ func newBenchPauseCommand(env *environment) *cobra.Command {
 		Short: "Stop the goose for a while and let it go on",
 		Long: `Stops the goose (kill -STOP) and lets it go on (kill -CONT), again and again, while every agent
 is asked every 3 ms: no two may be the goose at one moment, by the deadlines that they
-answer. It measures until a majority names another goose, too.
+answer. It also measures how long a majority takes to name another goose.
 
 ` + benchCodes,
 		Example: "  ddgoose bench pause --pauses 20",
@@ -212,7 +212,7 @@ spread evenly over the agents. The ratios are shown beside their targets.
 }
 
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
-	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("how many agents, 1 to %d", flock.MaxAgents))
+	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("run `N` agents, 1 to %d", flock.MaxAgents))
 	o.timing(flags)
 	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
 	o.outputs(flags)
@@ -220,14 +220,14 @@ func (o *benchOptions) flags(flags *pflag.FlagSet) {
 
 func (o *benchOptions) timing(flags *pflag.FlagSet) {
 	profileFlag(flags, &o.Flock.Profile)
-	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "instead of the profile's")
-	durationFlag(flags, &o.Flock.Lease, "lease", "", "instead of the profile's")
+	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "time between heartbeats (default the profile's)")
+	durationFlag(flags, &o.Flock.Lease, "lease", "", "length of a lease (default the profile's)")
 }
 
 // outputs are the flags of all benches.
 func (o *benchOptions) outputs(flags *pflag.FlagSet) {
-	numberFlag(flags, &o.Seed, "seed", "1", 1<<63, "seed of the moments of faults and of the network's")
-	stringFlag(flags, &o.report, "report", "", "FILE", "write a page with tables and plots as well")
+	numberFlag(flags, &o.Seed, "seed", "1", 1<<63, "random seed: when faults happen, and which packets are lost")
+	stringFlag(flags, &o.report, "report", "", "FILE", "also write a page with tables and plots")
 	jsonFlag(flags, &o.json)
 }
 

@@ -37,9 +37,9 @@ watcher that hears of the new goose until all have.
 		},
 	}
 	flags := cmd.Flags()
-	numberFlag(flags, &b.Clients, "clients", fmt.Sprint(bench.APIClients), 500, "how many ask at the same time")
+	numberFlag(flags, &b.Clients, "clients", fmt.Sprint(bench.APIClients), 500, "clients that ask at the same time")
 	durationFlag(flags, &b.For, "for", "5s", "how long each kind of request is sent")
-	flagVar(flags, &b.Watchers, "watchers", "1,10,100,1000", "N,...", "how many watch, one number after the other; 1 to 1000", numbersTo(1000))
+	flagVar(flags, &b.Watchers, "watchers", "1,10,100,1000", "N,...", "numbers of watchers to try, one after the other; 1 to 1000", numbersTo(1000))
 	numberFlag(flags, &b.Changes, "changes", "5", 1000, "how many geese step down for each number of watchers")
 	o.flags(flags)
 	return cmd

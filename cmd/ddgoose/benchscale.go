@@ -40,8 +40,8 @@ know another. The CPU and memory are this process's, divided by the agents.
 	}
 	flags := cmd.Flags()
 	flagVar(flags, &b.Sizes, "sizes", "5,50,200", "N,...", fmt.Sprintf("agents of each flock, 3 to %d", maxScale), scaleSizes)
-	choiceFlag(flags, &network, "network", "memory", "what joins the agents", "memory", "loopback")
-	durationFlag(flags, &b.For, "for", "10s", "how long nothing happens")
+	choiceFlag(flags, &network, "network", "memory", "network between the agents", "memory", "loopback")
+	durationFlag(flags, &b.For, "for", "10s", "how long to measure the undisturbed flock")
 	numberFlag(flags, &b.Deaths, "deaths", "3", 1000, "how many geese die in each flock")
 	durationFlag(flags, &b.Wait, "wait", bench.ScaleWait.String(), "give up when all agents take longer than this to agree")
 	o.timing(flags)

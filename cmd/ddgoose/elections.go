@@ -24,9 +24,9 @@ func newElectionsCommand(env *environment) *cobra.Command {
 		Use:   "elections",
 		Short: "List the elections of the flock, and their geese",
 		Long: `Lists the elections of the flock as one agent knows them: the default one, which every flock has,
-and those of ddgoose agent --election. Each has its own goose, terms and tokens. An agent that was not given an
-election's name only votes in it. It is the goose, if ever, only until an agent that was given the name can be, and
-no work runs beside it.
+and those of ddgoose agent --election. Each has its own goose, terms and tokens. An agent without an
+election's name only votes in it. If no agent with the name can be the goose, it may be the goose for a while; no work
+runs beside it then.
 
 ` + clientCodes,
 		Example: "  ddgoose elections\n  ddgoose elections --json | jq -r '.elections[] | select(.role == \"goose\").name'",

@@ -78,7 +78,7 @@ func newNetemShowCommand(env *environment) *cobra.Command {
 	return o.command(&cobra.Command{
 		Use:   "show",
 		Short: "Show the fault rules in force",
-		Long: `Shows this agent's fault rules, how long they still stand, and the seed of their dice.
+		Long: `Shows this agent's fault rules, how long they stay in force, and their random seed.
 
 ` + clientCodes,
 		Example: "  ddgoose netem show",
@@ -117,7 +117,7 @@ func printNetem(out io.Writer, n api.Netem) error {
 func newSimulateCommand(*environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
-		Short: "Make an agent play dead for a while",
+		Short: "Simulate the death of an agent",
 		Long: `Simulates a crash: the agent goes silent in both directions at once and everything that
 works for the goose here is killed; its socket still answers, with role dead.
 

@@ -68,9 +68,9 @@ read or written, or is corrupt, 126 CMD cannot be started, 127 there is no CMD, 
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // CMD's flags are its own, also without --
 	stringFlag(flags, &o.file, "file", "", "STATE", "the file that keeps the highest token; made if missing, with STATE.lock and STATE.work beside it")
-	flagVar(flags, &o.token, "token", "", "N", "the caller's fencing token; default: DDGOOSE_TOKEN", parseToken)
-	stringFlag(flags, &o.flockID, "flock-id", "", "ID", "refuse tokens of another flock; default: DDGOOSE_FLOCK_ID")
-	durationFlag(flags, &o.wait, "wait", "", "how long to wait for an older command to end; default: for ever")
+	flagVar(flags, &o.token, "token", "", "N", "the caller's fencing token (default DDGOOSE_TOKEN)", parseToken)
+	stringFlag(flags, &o.flockID, "flock-id", "", "ID", "refuse tokens of another flock (default DDGOOSE_FLOCK_ID)")
+	durationFlag(flags, &o.wait, "wait", "", "how long to wait for an older command to end (default without limit)")
 	boolFlag(flags, &o.force, "force", "accept a token far above the highest seen")
 	return cmd
 }

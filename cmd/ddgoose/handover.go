@@ -22,8 +22,8 @@ func newStepDownCommand(env *environment) *cobra.Command {
 		Long: `Makes this agent, the goose, stop its work and hand over to the voter that ranks next, or
 to the one named by --to. It returns when another agent is the goose, and prints its name.
 
-Exit codes: 0 another agent is the goose, 1 refused (this agent is a duck or alone, --to does
-not vote, or the flock is frozen) or no agent took over within two leases, 2 wrong usage, no agent, or no answer
+Exit codes: 0 another agent is the goose, 1 refused (this agent is a duck or alone, the agent
+of --to does not vote, or the flock is frozen) or no agent took over within two leases, 2 wrong usage, no agent, or no answer
 within --timeout.`,
 		Example: "  ddgoose step-down\n  ddgoose step-down --socket a --to b\n  ddgoose step-down --election nightly-backup",
 		RunE: func(*cobra.Command, []string) error {

@@ -28,7 +28,7 @@ goose between them. Every agent learns from the former goose why its period ende
     step-down    somebody asked for it, or the agent was stopped
     preempted    an agent of higher priority took over
     unwell       the check of its work failed
-    no-work      work waited elsewhere and not there
+    no-work      work waited beside another agent, and none beside the goose
     left         the agent left the flock
     died         the process or its machine ended
     recovered    ddgoose recover, after a majority was lost

@@ -105,8 +105,8 @@ func newKeysChangeCommand(env *environment, change keysChange) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   change.use,
 		Short: change.short,
-		Long: change.long + ` Without KEY and
---file it is read from the standard input. Prints who holds which key afterwards.
+		Long: change.long + ` Without KEY
+and --file, the key is read from the standard input. It prints who holds which key afterwards.
 
 ` + clientCodes,
 		Example: fmt.Sprintf("  ddgoose keys %s --file new.key\n  ddgoose keys %s < new.key", name, name),

@@ -37,7 +37,7 @@ ones after one lease. SIGTERM or SIGINT: connections may finish for --drain, the
 What an agent knows of the goose is a snapshot. For a moment a connection may reach a program whose lease has just
 ended, if that is not started by ddgoose run: then check the token where it matters.
 
-Exit codes: 0 stopped by a signal, 1 the address cannot be listened at, 2 wrong usage or no agent's socket.`,
+Exit codes: 0 stopped by a signal, 1 cannot listen at the address, 2 wrong usage or no agent's socket.`,
 		Example: `  ddgoose proxy --listen 127.0.0.1:5432 --to-port 5432
   ddgoose proxy --listen 127.0.0.1:6432 --to-tag pg --election database`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },

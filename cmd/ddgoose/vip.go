@@ -32,7 +32,7 @@ time: name all of a device in one.
 An address that this machine has, and that ddgoose vip did not add, is refused and never touched. Addresses that an
 earlier ddgoose vip left (IPv4: with the label ddgoose) are taken over. Linux only; it needs CAP_NET_ADMIN and CAP_NET_RAW.
 
-Exit codes: 0 stopped by a signal, 1 the addresses cannot be added (no such device, no right to), or the agent refuses (only
+Exit codes: 0 stopped by a signal, 1 the addresses cannot be added (no such device, no permission), or the agent refuses (only
 root and the agent's user may, and the flock must have the election), 2 wrong usage or no agent's socket.`,
 		Example: `  ddgoose vip 10.0.0.100/32 --dev eth0
   ddgoose vip 10.0.0.100/32,2001:db8::100/128 --dev eth0 --election database`,

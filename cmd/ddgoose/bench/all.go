@@ -176,11 +176,11 @@ func (r *AllReport) tables() []table {
 		}
 	}
 	for _, s := range r.Start.Flocks {
-		times(fmt.Sprintf("a flock of %d from nothing until a majority names a goose", s.Agents), s.Time)
+		times(fmt.Sprintf("new flock of %d: from the first process until a majority names a goose", s.Agents), s.Time)
 	}
 	times("kill -9 of the goose until a majority names another", r.Flock.Failover)
 	if r.Will != nil {
-		times("the same with --warden: a last will", r.Will.Failover)
+		times("the same with --warden", r.Will.Failover)
 	}
 	times("step-down: between the old goose's lease and the next one's", r.Flock.HandOff)
 	for _, w := range r.API.Watched {
@@ -207,10 +207,10 @@ func (r *AllReport) tables() []table {
 		}
 	}
 	for _, q := range r.API.Asked {
-		cost(q.What, "%.0f/s for %.2f cores of the agent; median %.2f ms", q.PerSecond, q.CPU, q.Latency.Median)
+		cost(q.What, "%.0f/s with %.2f cores used by the agent; median %.2f ms", q.PerSecond, q.CPU, q.Latency.Median)
 	}
 	for _, c := range r.Scale.Flocks {
-		cost(fmt.Sprintf("%d agents in one process", c.Agents), "joined in %.1fs; goose %.0f datagrams/s, an agent %.0f; %.2f %% of a core and %.2f MB an agent",
+		cost(fmt.Sprintf("%d agents in one process", c.Agents), "joined in %.1fs; goose %.0f datagrams/s, another agent %.0f; %.2f %% of a core and %.2f MB per agent",
 			c.JoinMS/1000, c.GooseSent, c.AgentSent, c.CPUPercent, c.MemoryMB)
 	}
 	for _, q := range r.Elections.Ratios {

@@ -20,7 +20,7 @@ type APIOptions struct {
 	For      time.Duration // how long each kind of question is asked
 	Watchers []int         // how many watch one agent, one number after the other
 	Changes  int           // of the goose, for each number of watchers
-	Load     int           // spinning processes per core beside the flock
+	Load     int           // busy processes per core beside the flock
 	Seed     uint64
 	Progress func(Progress)
 }

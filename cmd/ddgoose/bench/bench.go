@@ -16,7 +16,7 @@ import (
 // Options say what to measure. Fields that are 0 leave their part out.
 type Options struct {
 	Flock     flock.Options
-	Load      int           // spinning processes per core beside the flock
+	Load      int           // busy processes per core beside the flock
 	Idle      time.Duration // how long nothing happens
 	StepDowns int           // hand-overs
 	Kills     int           // ends of the goose by How

@@ -15,7 +15,7 @@ type ElectionsOptions struct {
 	Flock     flock.Options // of every flock; each has a folder of its own in Dir
 	Elections int           // the most, the default one counted
 	For       time.Duration // how long each flock is measured
-	Load      int           // spinning processes per core beside the flocks
+	Load      int           // busy processes per core beside the flocks
 	Seed      uint64
 	Progress  func(Progress)
 }

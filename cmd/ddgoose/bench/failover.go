@@ -91,7 +91,7 @@ func (w *watch) kill(ctx context.Context, how string, o *Options) (time.Duration
 	if s, err := a.Client().Status(ctx); err == nil {
 		w.judge.hear(&s) // nobody may be the goose before this one's lease ends
 		if o.Flock.Warden && how == "kill" {
-			w.judge.ends(&s) // but by its last will: what it has answered binds nobody
+			w.judge.ends(&s) // its last will ends the lease early: its earlier answers no longer count
 		}
 	}
 	at := time.Now()
@@ -137,7 +137,7 @@ func (w *watch) successor(ctx context.Context, goose *flock.Agent) (*flock.Agent
 			return w.f.Agent(d.Deaths[i].Successors[0])
 		}
 	}
-	return nil, fmt.Errorf("nobody is known to follow %s if it dies", goose.Name)
+	return nil, fmt.Errorf("no agent is ready to become the goose if %s dies", goose.Name)
 }
 
 // end ends what an agent does.
@@ -206,9 +206,9 @@ func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 		return 0, fmt.Errorf("step-down of %s: %w", old, err)
 	}
 	err = w.until(ctx, "the next goose", failoverWait, func(map[string]api.Status) bool {
-		j := slices.IndexFunc(w.reigns, func(r reign) bool { return r.token > token })
+		j := slices.IndexFunc(w.periods, func(r period) bool { return r.token > token })
 		ended := time.Time{}
-		for _, r := range w.reigns { // one whose lease lapsed and was earned back stands there more than once
+		for _, r := range w.periods { // a goose that lost its lease and renewed it has several
 			if r.name == old && r.token == token {
 				ended = r.to
 			}
@@ -216,7 +216,7 @@ func (w *watch) stepDown(ctx context.Context) (gap time.Duration, err error) {
 		if j < 0 || ended.IsZero() {
 			return false
 		}
-		gap = max(w.reigns[j].from.Sub(ended), 0)
+		gap = max(w.periods[j].from.Sub(ended), 0)
 		return true
 	})
 	return gap, errors.Join(err, w.settled(ctx))

@@ -66,7 +66,7 @@ func (j *judge) verdict() []string {
 // text returns the verdict as the end of an error.
 func (j *judge) text() string {
 	if v := j.verdict(); len(v) > 0 {
-		return "; and what must never be: " + strings.Join(v, "; ")
+		return "; broken promises: " + strings.Join(v, "; ")
 	}
 	return ""
 }

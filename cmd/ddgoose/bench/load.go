@@ -14,14 +14,14 @@ type load struct {
 	cmds  []*exec.Cmd
 }
 
-// spin starts n spinning processes per core. They die with this process.
+// spin starts n busy processes per core. They die with this process.
 func spin(n int) (*load, error) {
 	l := &load{spawn: flock.NewSpawner()}
 	for range n * runtime.NumCPU() {
 		cmd := exec.Command("/bin/sh", "-c", "while :; do :; done")
 		if err := l.spawn.Start(cmd); err != nil {
 			l.close()
-			return nil, fmt.Errorf("start a spinning process: %w", err)
+			return nil, fmt.Errorf("start a busy process: %w", err)
 		}
 		l.cmds = append(l.cmds, cmd)
 	}
@@ -30,8 +30,8 @@ func spin(n int) (*load, error) {
 
 func (l *load) close() {
 	for _, cmd := range l.cmds {
-		_ = cmd.Process.Kill() // it has not been waited for: it is there
-		_ = cmd.Wait()         // "killed" is what we want to hear
+		_ = cmd.Process.Kill() // it still exists: Wait comes next
+		_ = cmd.Wait()         // the error "killed" is expected
 	}
 	l.spawn.Close()
 }

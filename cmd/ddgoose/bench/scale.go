@@ -152,7 +152,7 @@ func (w *crowdedFlock) idle(ctx context.Context, c *ScaleCost) error {
 func cpuOfThis() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0 // it cannot fail for oneself
+		return 0 // it does not fail for this process
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

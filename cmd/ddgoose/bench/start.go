@@ -16,7 +16,7 @@ type StartOptions struct {
 	Flock    flock.Options // of every flock; each has a folder of its own in Dir
 	Sizes    []int         // agents of each flock
 	Starts   int           // of each size
-	Load     int           // spinning processes per core beside the flocks
+	Load     int           // busy processes per core beside the flocks
 	Seed     uint64
 	Progress func(Progress)
 }

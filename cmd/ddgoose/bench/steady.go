@@ -41,10 +41,10 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) 
 	lease := time.Duration(r.LeaseMS * float64(time.Millisecond))
 	w.m.Look(func(map[string]api.Status) {
 		known := map[uint64]bool{}
-		for _, reign := range w.reigns {
-			again := known[reign.token]
-			known[reign.token] = true
-			if reign.from.Before(from) {
+		for _, period := range w.periods {
+			again := known[period.token]
+			known[period.token] = true
+			if period.from.Before(from) {
 				continue
 			}
 			if again {
@@ -54,7 +54,7 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) 
 			}
 			for _, stall := range stalled {
 				// The effects of a stall show within a few leases.
-				if reign.from.After(stall.from) && reign.from.Before(stall.to.Add(4*lease)) {
+				if period.from.After(stall.from) && period.from.Before(stall.to.Add(4*lease)) {
 					s.Excused++
 					break
 				}

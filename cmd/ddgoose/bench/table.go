@@ -64,7 +64,7 @@ func Text(w io.Writer, r Result) error {
 // verdict says what was seen of the promises.
 func verdict(r Result) string {
 	if broken := r.Breaches(); len(broken) > 0 {
-		return "IMPOSSIBLE: " + strings.Join(broken, "\nIMPOSSIBLE: ")
+		return "BROKEN: " + strings.Join(broken, "\nBROKEN: ")
 	}
 	return "Never two geese."
 }
@@ -187,7 +187,7 @@ func (s *Setting) heading() string {
 		text += ", network " + s.Netem
 	}
 	if s.Load > 0 {
-		text += fmt.Sprintf(", beside %d spinning processes per core", s.Load)
+		text += fmt.Sprintf(", beside %d busy processes per core", s.Load)
 	}
 	return text
 }
@@ -254,13 +254,13 @@ func (r *StartReport) tables() []table {
 	for _, s := range r.Flocks {
 		names, all = append(names, fmt.Sprintf("%d agents", s.Agents)), append(all, s.Time)
 	}
-	return distributions("from nothing until a majority names a goose, ms", names, all)
+	return distributions("from the first process until a majority names a goose, ms", names, all)
 }
 
 func (r *ElectionsReport) tables() []table {
 	t := table{
 		title:   "all agents together, each second",
-		columns: []string{"elections", "geese an agent", "datagrams", "bytes", "CPU s", "settled in s", "changes"},
+		columns: []string{"elections", "geese per agent", "datagrams", "bytes", "CPU s", "settled in s", "changes"},
 	}
 	for _, c := range r.Flocks {
 		t.rows = append(t.rows, append([]string{fmt.Sprint(c.Elections), fmt.Sprintf("%d to %d", c.Geese[0], c.Geese[len(c.Geese)-1])},
@@ -272,7 +272,7 @@ func (r *ElectionsReport) tables() []table {
 		})
 	}
 	t.plots = []plot{of("CPU s", func(c *ElectionsCost) float64 { return c.CPU }), of("datagrams", func(c *ElectionsCost) float64 { return c.Datagrams })}
-	ratios := table{title: "what more elections cost in terms of fewer", columns: []string{"elections", "to", "what", "ratio", "target", ""}}
+	ratios := table{title: "cost of more elections, compared with fewer", columns: []string{"elections", "to", "what", "ratio", "target", ""}}
 	for _, q := range r.Ratios {
 		ratio, met := "-", "missed"
 		if q.Ratio != nil {

@@ -16,13 +16,13 @@ type watch struct {
 	m       *flock.Monitor
 	judge   *judge
 	last    map[string]api.Status // as of the last report of each agent
-	reigns  []reign               // guarded by the monitor's lock, as last is
+	periods []period              // guarded by the monitor's lock, as last is
 	n, most int                   // agents, and a majority of them
 	rng     *rand.Rand
 }
 
-// reign is one goose period as its own agent showed it.
-type reign struct {
+// period is one goose period as its own agent showed it.
+type period struct {
 	name     string
 	token    uint64
 	from, to time.Time // to: when it was first seen to be over; zero: it lasts
@@ -45,14 +45,14 @@ func (w *watch) see(name string, s api.Status, _ bool) {
 	w.last[name] = s
 	changed := s.Role != old.Role || s.Token != old.Token
 	if old.Role == api.RoleGoose && changed {
-		for i := range w.reigns {
-			if r := &w.reigns[i]; r.name == name && r.to.IsZero() {
+		for i := range w.periods {
+			if r := &w.periods[i]; r.name == name && r.to.IsZero() {
 				r.to = now
 			}
 		}
 	}
 	if s.Role == api.RoleGoose && changed {
-		w.reigns = append(w.reigns, reign{name: name, token: s.Token, from: now})
+		w.periods = append(w.periods, period{name: name, token: s.Token, from: now})
 	}
 }
 
