@@ -90,6 +90,31 @@ func TestARecoverySetsAMarkBack(t *testing.T) {
 	})
 }
 
+// An agent that the recovery keeps, but whose disk was not recovered, brings the old mark back.
+// The same recovery, on the disks of all this time, sets it.
+func TestARecoveryThatWasForgottenOnOneDiskIsRepeated(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.found(3)
+		f.settle(3)
+		require.NoError(t, f.raise(f.goose(), election.MaxMark, 0, 0))
+		f.sleep(time.Second) // all have it
+		low := uint64(12)
+		for i, mark := range []uint64{election.MaxMark, low} {
+			for _, name := range f.live() {
+				f.crash(name)
+			}
+			for _, name := range []string{"a", "b"}[:i+1] {
+				_, err := f.recoverTo(name, &low, "a", "b")
+				require.NoError(t, err)
+			}
+			f.start("a")
+			f.start("b")
+			f.settle(2)
+			require.EqualValues(t, mark, f.markOf(f.goose()).Mark)
+		}
+	})
+}
+
 func TestAGooseWithoutAMajorityRaisesNoMark(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.found(3)
