@@ -61,7 +61,7 @@ func TestTheHandbookHasWhatAllPrints(t *testing.T) {
 		return strings.Split(strings.TrimSpace(regexp.MustCompile(`\d+(\.\d+)?`).ReplaceAllString(text, "N")), "\n")
 	}
 	require.Equal(t, shape(b.String()), shape(printed), "paste what ddgoose bench all --quick prints")
-	for _, n := range []string{"a flock of 7", "| 1000 watchers", "| 50 agents", "| 100 elections for 1"} {
+	for _, n := range []string{"new flock of 7", "| 1000 watchers", "| 50 agents", "| 100 elections for 1"} {
 		require.Contains(t, printed, n)
 	}
 }
