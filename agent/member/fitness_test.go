@@ -99,8 +99,8 @@ func TestRule28UnwellGooseHandsOverAtOnceOrResigns(t *testing.T) {
 	}
 }
 
-// A goose whose check passes again before it has given up the lead stays the goose, and its
-// work begins again under the same token.
+// A goose whose check passes again before it has given up the lead stays the goose if nobody
+// else is well, and its work begins again under the same token.
 func TestRule28GooseThatIsWellAgainInTimeStaysTheGoose(t *testing.T) {
 	for _, agents := range []int{1, 3} {
 		f := flockOf(t, agents)
@@ -108,6 +108,12 @@ func TestRule28GooseThatIsWellAgainInTimeStaysTheGoose(t *testing.T) {
 		l := g.attach("")
 		l.keeps, l.holders.Grace = true, 3*time.Second
 		f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+		for _, a := range f.agents {
+			if a != g {
+				a.sets("", Unwell)
+			}
+		}
+		f.run(time.Second) // the goose hears of it
 		lease := l.lease
 		for range 2 { // each time at once
 			g.sets("", Unwell)
@@ -125,6 +131,21 @@ func TestRule28GooseThatIsWellAgainInTimeStaysTheGoose(t *testing.T) {
 		require.Equal(t, lease.Token, l.lease.Token)
 		require.Len(t, g.told(EventWellAgain), 2)
 	}
+}
+
+// A check that passes whenever work ends, and fails whenever it works, must not keep the work from
+// an agent that is well.
+func TestRule28GooseThatIsWellAgainHandsOverToAWellOne(t *testing.T) {
+	f := flockOf(t, 3)
+	g := f.goose("")
+	l := g.attach("")
+	l.keeps, l.holders.Grace = true, 3*time.Second
+	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+	g.sets("", Unwell)
+	f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+	g.sets("", Well)
+	f.until(10*time.Second, "another goose", func() bool { now := f.goose(""); return now != nil && now != g })
+	require.Empty(t, g.told(EventWellAgain))
 }
 
 // What a person asks for meanwhile is done, however well the goose is.

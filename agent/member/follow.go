@@ -136,3 +136,11 @@ func (e *Election) heir(now time.Duration) (best election.ID) {
 	}
 	return best
 }
+
+// hasHeir reports whether this election can be handed over now.
+func (e *Election) hasHeir(now time.Duration) bool {
+	if e.number == 0 {
+		return !e.node.Successor(now).IsZero()
+	}
+	return !e.heir(now).IsZero()
+}

@@ -13,7 +13,7 @@ type handover struct {
 	cause    Cause       // for the holders
 	to       election.ID // zero: the voter that ranks first
 	stop     bool        // the agent goes away: resign when nobody can take over
-	unwell   bool        // only because the check fails: it ends if the check passes again in time
+	unwell   bool        // only because the check fails: it ends if the check passes again in time and nobody can take over
 	raiseTo  uint64      // be elected anew above this term instead (rule 7); 0: hand over
 	until    time.Duration
 	given    time.Duration // when the node gave up or lost the lead; 0: work has not ended yet
@@ -77,7 +77,7 @@ func (e *Election) progressHandover(now time.Duration) {
 	if h != nil && h.lost && h.raiseTo == 0 && e.node.Role() == election.Leader {
 		h.given, h.lost = 0, false // elected again: the hand-over is still to be done
 	}
-	if h != nil && h.unwell && h.given == 0 && e.fitness&election.Unwell == 0 && e.node.Role() == election.Leader {
+	if h != nil && h.unwell && h.given == 0 && e.fitness&election.Unwell == 0 && e.node.Role() == election.Leader && !e.hasHeir(now) {
 		e.endHandover(e.m.id, nil) // the lease stands: work begins again under its token
 		return
 	}
