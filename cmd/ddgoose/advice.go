@@ -8,8 +8,8 @@ import (
 	"duckduckgoose/agent/member"
 )
 
-// advice tells which command helps, by the code of an error. An agent's errors
-// say what is wrong; a program that embeds it has no commands.
+// advice says which command helps, by the code of an error. The agent's own errors name no
+// command, because a program that embeds an agent has none.
 var advice = map[string]string{
 	api.CodeDead:        "ddgoose simulate revive",
 	api.CodeNoAgent:     "ddgoose members lists them",
@@ -33,7 +33,7 @@ var advice = map[string]string{
 	string(member.IsAliveAgain):  "ddgoose leave, given to it, takes it out",
 }
 
-// withAdvice returns the text of an error, and what helps.
+// withAdvice returns the text of an error, followed by the advice.
 func withAdvice(err error) string {
 	text := err.Error()
 	var missing *keys.NoFileError

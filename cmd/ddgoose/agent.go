@@ -158,7 +158,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	stopping := false
 	var repeat runner.Repeat
 	var result error
-	var over <-chan struct{} // set when the agent has ended: its hooks have then, too
+	var over <-chan struct{} // set when the agent has ended; closed when its hooks have ended
 	for {
 		select {
 		case result = <-ended:
@@ -183,7 +183,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 				return result
 			case stopping:
 				c.hooks.kill()
-				// The process ends under the agent, as in a crash; all it must not
+				// The process ends as in a crash. Everything that the agent must not
 				// forget is on disk.
 				return fmt.Errorf("stopped at once by a second signal (%v): nothing was handed over", sig)
 			default:
@@ -196,7 +196,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	}
 }
 
-// reload takes over what can change in a running agent: all of it, or nothing.
+// reload applies the settings that can change in a running agent: all of them, or none.
 func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
 	now, keys, err := c.readAgain(ctx, a)
 	if err != nil {
@@ -211,12 +211,12 @@ func (c *agentCommand) reload(ctx context.Context, a *agent.Agent) {
 	}
 }
 
-// readAgain reads all settings, and has the agent take its own over.
+// readAgain reads all settings, and applies those of the agent.
 func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agentSettings, keys int, err error) {
 	if now, err = c.layers.read(); err != nil {
 		return nil, 0, err
 	}
-	now.KeyFile = cmp.Or(now.KeyFile, c.sharedKey) // never made again: the others would be locked out
+	now.KeyFile = cmp.Or(now.KeyFile, c.sharedKey) // no new key is made: it would lock the other agents out
 	cfg, err := now.config()
 	if err != nil {
 		return nil, 0, err
@@ -228,8 +228,8 @@ func (c *agentCommand) readAgain(ctx context.Context, a *agent.Agent) (now *agen
 	ctx, cancel := context.WithTimeout(ctx, reloadWait)
 	defer cancel()
 	keys = len(cfg.Keys)
-	cfg.Keys = nil              // read again when nobody changes the file: keys install may be under way
-	_, err = a.Reload(ctx, cfg) // the flags that need a restart are named by their words, as they were given
+	cfg.Keys = nil              // read later, when no key change is writing the file
+	_, err = a.Reload(ctx, cfg) // below, the flags that need a restart are named as they were given
 	return now, keys, err
 }
 
@@ -256,7 +256,7 @@ func (w printableJSON) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// inWords has JSON logs say ids and durations as text logs do.
+// inWords makes JSON logs write ids and durations as text logs do.
 func inWords(_ []string, a slog.Attr) slog.Attr {
 	if k := a.Value.Kind(); k == slog.KindDuration || k == slog.KindAny {
 		if s, ok := a.Value.Any().(fmt.Stringer); ok {

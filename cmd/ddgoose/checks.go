@@ -41,7 +41,7 @@ func (f *checksFlag) Set(text string) error {
 			if d.word == "" {
 				continue
 			} else if *d.to, err = time.ParseDuration(d.word); err != nil {
-				return fmt.Errorf("election %q: %q is no duration: want one as 2s or 500ms", name, d.word)
+				return fmt.Errorf("election %q: %q is not a duration: want for example 2s or 500ms", name, d.word)
 			}
 		}
 		if *f == nil {
@@ -62,5 +62,5 @@ func (f *checksFlag) String() string {
 	return string(text)
 }
 
-// Type is what --help calls the value.
+// Type returns the value's name in --help.
 func (f *checksFlag) Type() string { return "YAML" }

@@ -13,7 +13,7 @@ func TestBadChecksAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	for words, fault := range map[string]string{
 		"{backup: {chek: df}}": "field chek not found",
 		"backup":               "want {NAME: {check: CMD",
-		"{backup: {check: df, check-interval: ten}}": `election "backup": "ten" is no duration: want one as 2s or 500ms`,
+		"{backup: {check: df, check-interval: ten}}": `election "backup": "ten" is not a duration: want for example 2s or 500ms`,
 	} {
 		_, err := settingsOf(t, nil, map[string]string{"DDGOOSE_CHECKS": words})
 		require.ErrorContains(t, err, fault, words)

@@ -71,8 +71,8 @@ func show[T any](env *environment, o *clientOptions, ask func(*client.Client, co
 	})
 }
 
-// find returns the agent's socket. When several agents run here, the error has
-// this command line for each of them.
+// find returns the agent's socket. If several agents run here, the error repeats this command
+// line for each of them.
 func (o *clientOptions) find() (string, error) {
 	path, err := client.FindSocket(o.socket)
 	var several *client.SeveralError
@@ -82,7 +82,7 @@ func (o *clientOptions) find() (string, error) {
 	return path, err
 }
 
-// chooseError says how to say which agent is meant.
+// chooseError says how to name one of several agents.
 type chooseError struct {
 	*client.SeveralError
 	path string
@@ -100,8 +100,8 @@ func (e *chooseError) Error() string {
 
 func (e *chooseError) Unwrap() error { return e.SeveralError }
 
-// answered chooses the exit code: an agent that cannot be asked, or has not
-// answered in time, and a request that can never be right are 2.
+// answered chooses the exit code: 2 if the agent cannot be asked or does not answer in time, or
+// if the request can never be right.
 func answered(err error) error {
 	var late *lateError
 	if errors.Is(err, client.ErrNotRunning) || errors.Is(err, api.ErrInput) || errors.As(err, &late) {

@@ -23,7 +23,7 @@ func commandLine(flags *pflag.FlagSet) map[string][]string {
 	return line
 }
 
-// with is the command line with a flag changed; line stays as it is.
+// with returns the command line with one flag changed; it does not change line.
 func with(line map[string][]string, flag string, words ...string) map[string][]string {
 	changed := map[string][]string{}
 	maps.Copy(changed, line)
@@ -31,7 +31,7 @@ func with(line map[string][]string, flag string, words ...string) map[string][]s
 	return changed
 }
 
-// pasteable is a command line for a shell.
+// pasteable returns a command line quoted for a shell.
 func pasteable(command string, line map[string][]string, args ...string) string {
 	last := []string{"join", "bind", "name"} // the first ones, from the third on
 	names := slices.SortedFunc(maps.Keys(line), func(a, b string) int {
@@ -41,7 +41,7 @@ func pasteable(command string, line map[string][]string, args ...string) string 
 		for _, w := range line[name] {
 			command += " --" + name
 			if w == "true" || w == "false" {
-				command += "=" + w // a switch takes no word of its own
+				command += "=" + w // a boolean flag takes no separate word
 			} else {
 				command += " " + api.Quoted(w)
 			}

@@ -48,11 +48,11 @@ const completeWait = time.Second
 // completeFlag sets the completion of a flag's value.
 func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
-		panic(err) // the flag is there, and completed by nobody else
+		panic(err) // the flag exists, and has no other completion
 	}
 }
 
-// socketNames lists what --socket takes here; paths are completed by the shell.
+// socketNames lists the values of --socket on this machine; the shell completes paths.
 func socketNames(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if strings.Contains(typed, "/") {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -60,21 +60,20 @@ func socketNames(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion
 	return client.Agents(), cobra.ShellCompDirectiveDefault
 }
 
-// fromAgent completes from the answer of the agent at --socket; nothing if there is
-// none.
+// fromAgent completes from the answer of the agent at --socket, if there is one.
 func fromAgent(list func(context.Context, *client.Client) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeWait)
 		defer cancel()
 		path, err := client.FindSocket(cmd.Flags().Lookup("socket").Value.String())
 		var several *client.SeveralError
-		if errors.As(err, &several) { // those of one flock tell the same
+		if errors.As(err, &several) { // agents of one flock give the same answer
 			path, err = client.FindSocket(several.Names[0])
 		}
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		all, _ := list(ctx, client.New(path)) // a shell has no place for errors
+		all, _ := list(ctx, client.New(path)) // a completion cannot show errors
 		return all, cobra.ShellCompDirectiveNoFileComp
 	}
 }
@@ -83,7 +82,7 @@ func electionNames(ctx context.Context, c *client.Client) (names []cobra.Complet
 	all, err := c.Elections(ctx)
 	for _, e := range all {
 		switch {
-		case e.Name == "": // the default one is meant without the flag
+		case e.Name == "": // the default election needs no flag
 		case e.Goose == nil:
 			names = append(names, cobra.CompletionWithDesc(e.Name, "no goose"))
 		default:
@@ -123,7 +122,7 @@ func flockNames(cmd *cobra.Command, args []string, _ string) (names []cobra.Comp
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeWait)
 	defer cancel()
 	if len(args) == 0 {
-		i, _ := driverAt(cmd.Flags().Lookup("dir").Value.String()).Info(ctx) // a shell has no place for errors
+		i, _ := driverAt(cmd.Flags().Lookup("dir").Value.String()).Info(ctx) // a completion cannot show errors
 		for _, a := range i.Agents {
 			names = append(names, a.Name)
 		}

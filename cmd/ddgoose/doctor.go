@@ -110,7 +110,7 @@ func printDeaths(out io.Writer, d *api.Doctor) {
 // matrixMost is how many agents a terminal has columns for.
 const matrixMost = 12
 
-// printPaths draws who hears whom; of a large flock only what is not clean.
+// printPaths draws which agent hears which. For a large flock it lists only the bad paths.
 func printPaths(out io.Writer, d *api.Doctor) {
 	var names []string
 	paths := map[[2]string]*api.Path{}
@@ -145,7 +145,7 @@ func printPaths(out io.Writer, d *api.Doctor) {
 	_ = w.Flush()
 }
 
-// cell is one direction in a few letters.
+// cell returns one direction as a short text.
 func cell(p *api.Path) string {
 	switch {
 	case p == nil:

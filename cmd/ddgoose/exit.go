@@ -80,8 +80,8 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// oneLine joins the lines of an error that reports several faults at once. What
-// came from the network commands no terminal.
+// oneLine joins the lines of an error that reports several faults at once. It escapes terminal
+// commands, because parts of the text may come from the network.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -92,8 +92,8 @@ func oneLine(text string) string {
 	return strings.Join(lines, "; ")
 }
 
-// checkedWriter keeps the first error of a writer, so that an answer that could
-// not be written is no success.
+// checkedWriter keeps the first error of a writer, so that a command whose answer could not be
+// written fails.
 type checkedWriter struct {
 	w   io.Writer
 	err error

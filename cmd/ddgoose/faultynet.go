@@ -51,7 +51,7 @@ func (n *faultyNetwork) listen(bind string) (agent.Transport, agent.Faults, erro
 	return n.now, n, nil
 }
 
-// apply puts the rules in force on the transport of now; mu is held.
+// apply puts the rules in force on the present transport; mu is held.
 func (n *faultyNetwork) apply() error {
 	rules, left := n.standing()
 	return n.now.Set(rules, left)
@@ -84,7 +84,7 @@ func (n *faultyNetwork) Set(rules string, ttl time.Duration) error {
 	if ttl > 0 {
 		n.expires = time.Now().Add(ttl)
 	}
-	_ = n.apply() // it fails when the network is closed only: the next one takes them
+	_ = n.apply() // it fails only if the network is closed: then the next network applies the rules
 	return nil
 }
 

@@ -17,10 +17,10 @@ import (
 	runner "duckduckgoose/cmd/ddgoose/run"
 )
 
-// The exit codes of fence beside CMD's own, out of the way of what programs use.
+// The exit codes of fence besides CMD's own, chosen so that few programs use them.
 const (
 	exitRefused     = 122 // a newer token has been seen, or one of another flock
-	exitWaited      = 124 // an older one still acted after --wait, as timeout(1) has it
+	exitWaited      = 124 // an older command still ran after --wait; timeout(1) uses the same code
 	exitNoFence     = 125 // the fence itself failed
 	exitNotRunnable = runner.CodeNotRunable
 	exitNoCommand   = runner.CodeNotFound
@@ -60,7 +60,7 @@ another flock, or the token is too far ahead; 124 an older command still ran aft
 read or written, or is corrupt, 126 CMD cannot be started, 127 there is no CMD, 2 wrong usage.`,
 		Example: `  ddgoose fence --file /srv/backup/token --token 7 -- /srv/backup/rotate
   ddgoose run --try 0s --keep -- sh -c 'ssh store ddgoose fence --file /srv/token --token $DDGOOSE_TOKEN --flock-id $DDGOOSE_FLOCK_ID -- /srv/rotate'`,
-		Args: cobra.ArbitraryArgs, // refused by run, which knows what would be right
+		Args: cobra.ArbitraryArgs, // run refuses wrong arguments with a better error
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), env, cmd.Flags().Changed, args)
 		},
@@ -97,7 +97,7 @@ func (o *fenceOptions) run(ctx context.Context, env *environment, given func(str
 	case o.file == "":
 		return usage("fence: name the file that keeps the highest token: --file STATE")
 	case o.token == 0:
-		return usage("fence: give the token of who acts: --token N, or DDGOOSE_TOKEN")
+		return usage("fence: give the caller's token: --token N, or DDGOOSE_TOKEN")
 	case len(command) == 0:
 		return usage("fence: name a command: ddgoose fence --file STATE --token N -- CMD ARG...")
 	}
@@ -125,8 +125,8 @@ func (o *fenceOptions) run(ctx context.Context, env *environment, given func(str
 	return env.perform(&exec.Cmd{Path: path, Args: command, ExtraFiles: []*os.File{entry.Lock}})
 }
 
-// perform runs a command as our own, and ends with its exit code. Signals that
-// are sent to us alone it gets too.
+// perform runs a command and returns its exit code. It passes on signals that were sent to this
+// process alone.
 func (env *environment) perform(cmd *exec.Cmd) error {
 	var err error
 	if cmd.Stdin, cmd.Stdout, cmd.Stderr, err = env.streams(); err != nil {

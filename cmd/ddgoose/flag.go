@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// givenFlag is a flag that remembers the words it was given: what it was set by
-// can be said again, on another command line or at a reload.
+// givenFlag is a flag that remembers the words it was given, so that they can be repeated on
+// another command line or at a reload.
 type givenFlag interface {
 	pflag.Value
 	given() []string
 }
 
-// textFlag is a flag of one value. Its parse says what would be right.
+// textFlag is a flag of one value. The error of parse says which values are valid.
 type textFlag[T any] struct {
 	to    *T
 	text  string
@@ -28,7 +28,7 @@ type textFlag[T any] struct {
 
 var _ givenFlag = (*textFlag[int])(nil)
 
-// Set takes the last word it is given.
+// Set replaces the value.
 func (f *textFlag[T]) Set(s string) error {
 	v, err := f.parse(s)
 	if err != nil {

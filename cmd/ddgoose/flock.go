@@ -98,10 +98,10 @@ partition stays.
 	return cmd
 }
 
-// flockDir is the folder of the flock that no --dir names.
+// flockDir returns the flock's folder if --dir is not given.
 func flockDir() string { return filepath.Join(client.RuntimeDir(), client.FlockFolder) }
 
-// driverAt speaks to the flock in dir; "": in the default folder.
+// driverAt returns a client of the flock in dir; "": the default folder.
 func driverAt(dir string) *flock.Driver { return flock.Connect(cmp.Or(dir, flockDir())) }
 
 func flockDirFlag(flags *pflag.FlagSet, to *string) {
@@ -129,7 +129,7 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	if err := o.Check(); err != nil {
 		return usage("%w", err)
 	}
-	ctx, stop := untilSignal(ctx) // the second one ends the driver at once, and the kernel its agents
+	ctx, stop := untilSignal(ctx) // the second signal ends the driver at once, and the kernel then ends its agents
 	defer stop()
 	err = flock.Run(ctx, o)
 	if errors.Is(err, flock.ErrTaken) {
@@ -138,7 +138,7 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	return err
 }
 
-// out returns what stdout really is: only a file can be a terminal.
+// out returns the file behind stdout, because only a file can be a terminal.
 func (env *environment) out() io.Writer {
 	if c, ok := env.stdout.(*checkedWriter); ok {
 		return c.w
@@ -146,8 +146,8 @@ func (env *environment) out() io.Writer {
 	return env.stdout
 }
 
-// commandName is how a command line calls this program: by name where the
-// shell finds it so, else as it was called.
+// commandName returns how to call this program on a command line: by its name if the shell
+// finds it, else by the path it was called by.
 func commandName(binary string) string {
 	name := filepath.Base(os.Args[0])
 	if found, err := exec.LookPath(name); err == nil && filepath.IsAbs(found) {

@@ -50,7 +50,7 @@ the data directory. It may be deleted without harm.
 	return cmd
 }
 
-// lately leaves out what had ended by since before now; 0: nothing.
+// lately leaves out periods that ended earlier than since before now; 0: it keeps all.
 func lately(h api.History, since time.Duration, now time.Time) api.History {
 	if since == 0 {
 		return h
@@ -62,7 +62,7 @@ func lately(h api.History, since time.Duration, now time.Time) api.History {
 	return h
 }
 
-// printHistory lists periods and gaps in one line of time, the newest first.
+// printHistory lists periods and the gaps between them, the newest first.
 func printHistory(out io.Writer, h api.History) error {
 	type row struct {
 		from api.Time

@@ -14,7 +14,7 @@ import (
 const (
 	// shell runs the hooks.
 	shell = "/bin/sh"
-	// hookKillWait bounds how long a stop at once waits for the hooks it has killed.
+	// hookKillWait bounds how long an immediate stop waits for the hooks that it has killed.
 	hookKillWait = time.Second
 )
 
@@ -24,18 +24,18 @@ func (s *agentSettings) runnable() error {
 		return nil
 	}
 	if _, err := os.Stat(shell); err != nil {
-		return fmt.Errorf("--on: hooks are run by %s, which is not here: %w", shell, err)
+		return fmt.Errorf("--on: hooks need %s, which this machine does not have: %w", shell, err)
 	}
 	return nil
 }
 
-// agentHooks runs an agent's hooks from when it has any.
+// agentHooks runs an agent's hooks, once it has any.
 type agentHooks struct {
 	runner *hooks.Runner
 	agent  hooks.Source
 	ctx    context.Context
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when all have; nil: there never were any
+	ended  chan struct{} // closed when all hooks have ended; nil: there were none
 }
 
 func newAgentHooks(s *agentSettings, socket string, log *slog.Logger) *agentHooks {
@@ -55,11 +55,11 @@ func (h *agentHooks) follow(a hooks.Source, s *agentSettings) {
 	h.set(s)
 }
 
-// set takes new hooks over.
+// set applies new hooks.
 func (h *agentHooks) set(s *agentSettings) {
 	h.runner.Set(s.hooks, s.hookTimeout)
 	if len(s.hooks) == 0 || h.ended != nil {
-		return // without hooks, nothing need follow the agent
+		return // without hooks, the agent's events are not needed
 	}
 	h.ended = make(chan struct{})
 	go func() {
@@ -68,7 +68,7 @@ func (h *agentHooks) set(s *agentSettings) {
 	}()
 }
 
-// over is closed when the hooks of an agent that has ended have, too.
+// over returns a channel that is closed when the agent's hooks have ended, after the agent.
 func (h *agentHooks) over() <-chan struct{} {
 	if h.ended == nil {
 		h.ended = make(chan struct{})
@@ -77,7 +77,7 @@ func (h *agentHooks) over() <-chan struct{} {
 	return h.ended
 }
 
-// kill ends them at once.
+// kill ends the hooks at once.
 func (h *agentHooks) kill() {
 	h.cancel()
 	select {

@@ -137,8 +137,8 @@ var keyIDPattern = regexp.MustCompile(`^[0-9a-f]{8}$`)
 // maxKeyText bounds what is read of a file or the standard input for one key.
 const maxKeyText = 64 << 10
 
-// key reads the key from the argument, the file or the standard input. Errors
-// never repeat what it is.
+// key reads the key from the argument, the file or the standard input. Errors never contain
+// the key.
 func (o *keysChangeOptions) key(stdin io.Reader, args []string, full bool) (namedKey, error) {
 	from := "the standard input"
 	switch {
@@ -167,7 +167,7 @@ func (o *keysChangeOptions) key(stdin io.Reader, args []string, full bool) (name
 	case err != nil:
 		return namedKey{}, usage("%s: %w", from, err)
 	case len(keys) != 1:
-		return namedKey{}, usage("%s holds %d keys: want the one that is meant, alone", from, len(keys))
+		return namedKey{}, usage("%s holds %d keys: want a single key", from, len(keys))
 	}
 	return namedKey{keys[0], wire.KeyID(keys[0])}, nil
 }
@@ -190,7 +190,7 @@ func printKeys(out io.Writer, k api.Keys) error {
 		fmt.Fprintf(out, "warning: %s\n", api.Printable(text))
 	}
 	for _, a := range k.Absent {
-		fmt.Fprintf(out, "warning: %s is not there: %s\n", api.Printable(a.Name), api.Printable(a.Sees))
+		fmt.Fprintf(out, "warning: %s is absent: %s\n", api.Printable(a.Name), api.Printable(a.Sees))
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func (o *keygenOptions) run(env *environment) error {
 	}
 	f, err := os.OpenFile(o.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists: a key that is overwritten is lost; name another file, or remove that one first", o.out)
+		return fmt.Errorf("%s exists: an overwritten key is lost; name another file, or remove this one first", o.out)
 	}
 	if err != nil {
 		return fmt.Errorf("write the key: %w", err)

@@ -16,7 +16,7 @@ import (
 const keysPicture = `Key       Seals at  Held by  Missing at
 9c0a41f2  a         a        -
 3f12ab00  -         a        -
-warning: b is not there: refused, unless it holds key 9c0a41f2
+warning: b is absent: refused, unless it holds key 9c0a41f2
 `
 
 func TestKeysComeFromAFileAnArgumentOrTheStandardInput(t *testing.T) {
@@ -63,7 +63,7 @@ func TestBadKeysAreRefusedAndNeverRepeated(t *testing.T) {
 		{"", "install " + short, "KEY: key file line 1: key of 31 bytes: want 32"},
 		{"", "use not-a-key-at-all", "KEY: key file line 1: not base64"},
 		{"", "remove", "the standard input: key file has no key"},
-		{key + "\n" + other, "use", "the standard input holds 2 keys: want the one that is meant, alone"},
+		{key + "\n" + other, "use", "the standard input holds 2 keys: want a single key"},
 		{"", "use " + key + " " + other, "ddgoose keys use takes one key"},
 		{"", "use " + key + " --file x", "ddgoose keys use takes one key"},
 	} {

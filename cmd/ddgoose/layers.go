@@ -36,7 +36,7 @@ func (l settingLayers) read() (*agentSettings, error) {
 	return &s, l.fill(&s)
 }
 
-// fill sets what the command line has not, and reports every fault at once.
+// fill sets the flags that the command line has not set, and reports all faults at once.
 func (l settingLayers) fill(s *agentSettings) error {
 	file := map[string]fileSetting{}
 	if s.configFile == "" {
@@ -77,8 +77,8 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// envWords cuts the value of a flag that may be repeated: at commas, or at
-// lines where its words are commands. The flag of join cuts its own.
+// envWords splits the value of a flag that may be repeated: at commas, or at line ends if its
+// words are commands. The flag --join splits its value itself.
 func envWords(f *pflag.Flag, word string) []string {
 	_, isList := f.Value.(*listFlag)
 	switch {
@@ -90,7 +90,7 @@ func envWords(f *pflag.Flag, word string) []string {
 	return []string{word}
 }
 
-// fileSetting is one key of the file, as the words its flag would be given.
+// fileSetting is one key of the file, as the words of its flag.
 type fileSetting struct {
 	words []string
 	line  int
@@ -116,7 +116,7 @@ func readConfigFile(path string, flags *pflag.FlagSet) (map[string]fileSetting, 
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return nil, usage("config file %s line %d: want keys with values, as log-level: info", path, root.Line)
+		return nil, usage("config file %s line %d: want keys with values, for example log-level: info", path, root.Line)
 	}
 	settings := map[string]fileSetting{}
 	var faults []error
@@ -156,7 +156,7 @@ func knownKeys(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// fileWords returns a value as the words its flag would be given.
+// fileWords returns a value as the words of its flag.
 func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 	if v.Kind == yaml.AliasNode {
 		v = v.Alias
@@ -167,7 +167,7 @@ func fileWords(v *yaml.Node, f *pflag.Flag) ([]string, error) {
 		text, err := yaml.Marshal(v)
 		return []string{string(text)}, err
 	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":
-		return nil, errors.New("it has no value: give it one, or take the key away")
+		return nil, errors.New("it has no value: give it one, or remove the key")
 	case v.Kind == yaml.ScalarNode:
 		return []string{v.Value}, nil
 	case v.Kind == yaml.SequenceNode && len(v.Content) == 0 && f.Name == "join":

@@ -1,5 +1,5 @@
-// Command ddgoose runs an agent of DuckDuckGoose, and asks and commands those
-// that run on this machine.
+// Command ddgoose runs an agent of DuckDuckGoose, and asks and controls the agents on this
+// machine.
 //
 // One file holds one command, or a few of one subject: constructor newXCommand
 // and, where it needs them, options and run. A command gets the [environment] and

@@ -11,20 +11,20 @@ import (
 	"duckduckgoose/agent/api"
 )
 
-// memberFilter chooses members. What is nil lets all through.
+// memberFilter chooses members. A nil field matches all.
 type memberFilter struct {
 	name, state, role *regexp.Regexp
 	tags              []tagFilter
 	voters            bool
 }
 
-// tagFilter lets members through that have a tag, and whose value matches.
+// tagFilter matches members that have a tag whose value matches.
 type tagFilter struct {
 	key   string
 	value *regexp.Regexp
 }
 
-// flags adds the filters, named as what they look at.
+// flags adds one flag for each filter.
 func (f *memberFilter) flags(set *pflag.FlagSet) {
 	flagVar(set, &f.name, "name", "", "RE", "only those whose whole name matches this regular expression", wholly)
 	flagVar(set, &f.state, "state", "", "RE", "only those in such a state, as 'alive|suspect'", wholly)
@@ -56,7 +56,7 @@ func (f *memberFilter) addTag(word string) error {
 	return err
 }
 
-// of returns those members that all filters let through.
+// of returns the members that match all filters.
 func (f *memberFilter) of(ms []api.Member) []api.Member {
 	return slices.DeleteFunc(append([]api.Member{}, ms...), func(m api.Member) bool { return !f.lets(m) }) // JSON has [] of none
 }

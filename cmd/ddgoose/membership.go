@@ -25,7 +25,7 @@ answered. It fails if none did; the agent itself never counts.
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, addrs []string) error {
 			if len(addrs) == 0 {
-				return usage("join whom? want an address or more, as ddgoose join 10.0.0.2:3825")
+				return usage("join: want one or more addresses, for example ddgoose join 10.0.0.2:3825")
 			}
 			return show(env, &o, func(c *client.Client, ctx context.Context) (api.JoinReply, error) {
 				n, err := c.Join(ctx, addrs)

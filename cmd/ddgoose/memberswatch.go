@@ -54,7 +54,7 @@ func (o *membersOptions) watchMembers(ctx context.Context, env *environment) err
 // refresh looks again while nothing changes.
 func (v *membersView) refresh(ctx context.Context, c *client.Client) {
 	flock.Every(ctx, membersAgain, func() {
-		_ = v.look(ctx, c) // an agent that has gone is noticed by who watches it
+		_ = v.look(ctx, c) // the watch notices if the agent is gone
 	})
 }
 
@@ -87,7 +87,7 @@ func (v *membersView) look(ctx context.Context, c *client.Client) error {
 	return v.o.print(v.env.stdout, api.Members{Members: ms})
 }
 
-// lasting returns members without what changes all the time.
+// lasting returns members without the round trip times, which change all the time.
 func lasting(ms []api.Member) []api.Member {
 	all := make([]api.Member, len(ms))
 	for i, m := range ms {

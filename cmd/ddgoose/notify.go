@@ -23,8 +23,8 @@ const (
 	notifyQueue = 16
 	// notifyWait bounds how long the end of the process waits for the manager.
 	notifyWait = time.Second
-	// looksPerWatchdog is how often the agent is looked at within the manager's patience, so
-	// that a moment's stall at one look costs nothing.
+	// looksPerWatchdog is how often the agent is checked within the watchdog's time, so that one
+	// late answer does no harm.
 	looksPerWatchdog = 4
 )
 
@@ -36,7 +36,7 @@ type notifier struct {
 	client *client.Client // of the agent's socket
 	log    *slog.Logger
 
-	say      chan string // what was decided elsewhere, in order
+	say      chan string // lines of other goroutines, in order
 	statuses chan string
 	ready    atomic.Bool
 	end      context.CancelFunc
@@ -44,7 +44,7 @@ type notifier struct {
 	stopped  sync.Once
 }
 
-// noticed is what the notifier asks of an agent.
+// noticed is the part of an agent that the notifier uses.
 type noticed interface {
 	Status() api.Status
 	Watch(ctx context.Context) iter.Seq[api.Status]
@@ -85,14 +85,14 @@ func startNotifier(lookup func(string) (string, bool), a noticed, c *client.Clie
 	return n
 }
 
-// tell is the only one that talks to the manager.
+// tell alone talks to the manager.
 func (n *notifier) tell(ctx context.Context) {
 	for {
 		select {
 		case state := <-n.say:
 			n.send(state)
 			continue
-		default: // what was decided goes first
+		default: // lines in say go first
 		}
 		select {
 		case state := <-n.say:
@@ -159,8 +159,8 @@ func managerLine(s api.Status) string {
 	return fmt.Sprintf("%s, term %d", who, s.Term)
 }
 
-// awaitReady waits until the socket answers, and no other agent at it. That a
-// goose is known is no part of it: agents that start need each other for that.
+// awaitReady waits until this agent answers at the socket. It does not wait for a goose: agents
+// that start need each other to elect one.
 func (n *notifier) awaitReady(ctx context.Context) bool {
 	for {
 		if s, err := n.client.Status(ctx); err == nil && s.ID == n.agent.Status().ID {
@@ -198,9 +198,8 @@ func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// unwell says what is wrong with the agent, by its own view: the socket may be
-// busy with others. An agent that is dead by simulation is dead on purpose, and
-// a restart would revive it.
+// unwell says what is wrong with the agent, by its own view, because the socket may be busy. A
+// simulated death is not a fault: a restart would end it.
 func (n *notifier) unwell() error {
 	if n.agent.Status().Role == api.RoleDead {
 		return nil

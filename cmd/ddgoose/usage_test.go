@@ -39,7 +39,7 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"wait --for ducks", []string{`"ducks"`, "want goose, voters=N"}},
 		{"wait --for voters=0", []string{`"voters=0"`, "above 0"}},
 		{"wait --for voters", []string{`"voters"`, "voters=N"}},
-		{"join", []string{"join whom", "ddgoose join 10.0.0.2:3825"}},
+		{"join", []string{"want one or more addresses", "ddgoose join 10.0.0.2:3825"}},
 		{"force-leave", []string{"takes NAME", "ddgoose force-leave e"}},
 		{"force-leave a b", []string{`["a" "b"]`, "ddgoose force-leave e"}},
 		{"netem set *: cut", []string{"takes RULES, in quotes", `["*:" "cut"]`}},
