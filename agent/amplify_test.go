@@ -51,7 +51,7 @@ func (f *testFlock) provoke() {
 	for _, name := range []string{f.goose(), f.ducks()[0]} {
 		st := f.agents[name].Status()
 		for _, term := range []uint64{0, st.Term, st.Term + 1} {
-			for kind := election.PreVoteRequest; kind <= election.LeaveReply; kind++ {
+			for kind := election.PreVoteRequest; kind <= election.Announce; kind++ {
 				m := election.Message{Kind: kind}
 				switch m.Term = term; kind {
 				case election.PreVoteRequest:

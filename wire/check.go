@@ -35,13 +35,13 @@ func (f *Frame) check() *DropError {
 func (m *Message) check() *DropError {
 	switch {
 	case !known(m.Kind):
-		return outOfRange("kind", uint64(m.Kind), uint64(election.LeaveReply))
+		return outOfRange("kind", uint64(m.Kind), uint64(election.Announce))
 	case m.Election > MaxElection:
 		return outOfRange("election", m.Election, MaxElection)
 	case m.Generation.Number > election.MaxGeneration:
 		return outOfRange("generation", m.Generation.Number, election.MaxGeneration)
-	case max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm) > election.MaxTerm:
-		return outOfRange("term", max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm), election.MaxTerm)
+	case max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm, m.GooseTerm) > election.MaxTerm:
+		return outOfRange("term", max(m.Term, m.ConfigID.Term, m.NextTerm, m.TransferTerm, m.GooseTerm), election.MaxTerm)
 	case max(m.ConfigID.Version, m.Config.Version) > maxVersion:
 		return outOfRange("config version", max(m.ConfigID.Version, m.Config.Version), maxVersion)
 	case m.Mark > election.MaxMark:
@@ -49,7 +49,7 @@ func (m *Message) check() *DropError {
 	case m.Remaining < 0 || m.Remaining > maxDuration:
 		return drop(DropRange, fmt.Sprintf("remaining promise of %v: want 0 to %v", m.Remaining, maxDuration))
 	case m.Held < 0 || m.Held > maxDuration:
-		return drop(DropRange, fmt.Sprintf("ack held for %v: want 0 to %v", m.Held, maxDuration))
+		return drop(DropRange, fmt.Sprintf("held for %v: want 0 to %v", m.Held, maxDuration))
 	case m.Pause < 0 || m.Pause > maxDuration:
 		return drop(DropRange, fmt.Sprintf("pause of %v: want 0 to %v", m.Pause, maxDuration))
 	case m.Promise < 0 || m.Promise > maxDuration:
@@ -66,4 +66,4 @@ func (m *Message) check() *DropError {
 	return nil
 }
 
-func known(k election.Kind) bool { return k >= election.PreVoteRequest && k <= election.LeaveReply }
+func known(k election.Kind) bool { return k >= election.PreVoteRequest && k <= election.Announce }

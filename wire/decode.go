@@ -203,6 +203,14 @@ func (d *decoder) kind(m *election.Message) {
 		d.config(&m.Config)
 	case election.LeaveReply:
 		d.verdict(m)
+	case election.Announce:
+		d.optionalID("goose", &m.Goose)
+		m.GooseTerm = d.uint("goose's term", election.MaxTerm)
+		m.Round = d.uint("round", math.MaxUint64)
+		m.Promise = d.duration("promise")
+		m.Held = d.duration("held")
+		d.config(&m.Config)
+		d.fixed("ages", m.Ages[:])
 	}
 }
 

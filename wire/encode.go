@@ -92,6 +92,9 @@ func carried(m *election.Message) election.Message {
 		out.Config = m.Config
 	case election.LeaveReply:
 		out.Granted, out.Reason = m.Granted, m.Reason
+	case election.Announce:
+		out.Goose, out.GooseTerm, out.Round, out.Promise = m.Goose, m.GooseTerm, m.Round, m.Promise
+		out.Held, out.Ages, out.Config = m.Held, m.Ages, m.Config
 	}
 	return out
 }
@@ -232,6 +235,7 @@ var kindFields = [...]int{
 	election.Resign:         0,
 	election.Leave:          0,
 	election.LeaveReply:     2,
+	election.Announce:       7,
 }
 
 func (e *encoder) fields(m *election.Message) {
@@ -286,6 +290,14 @@ func (e *encoder) fields(m *election.Message) {
 		e.config(&m.Config)
 	case election.LeaveReply:
 		e.verdict(m)
+	case election.Announce:
+		e.optionalID(&m.Goose)
+		e.uint(m.GooseTerm)
+		e.uint(m.Round)
+		e.duration(m.Promise)
+		e.duration(m.Held)
+		e.config(&m.Config)
+		e.bytes(m.Ages[:])
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 var allKinds = []election.Kind{
 	election.PreVoteRequest, election.PreVoteReply, election.VoteRequest, election.VoteReply, election.Heartbeat,
 	election.HeartbeatAck, election.Reject, election.TimeoutNow, election.Resign, election.Leave, election.LeaveReply,
+	election.Announce,
 }
 
 // requireDrop demands a *DropError of one reason.
@@ -82,6 +83,7 @@ func (g generator) message(f *Frame, kind election.Kind) (m Message) {
 		m.TransferFrom, m.TransferTerm = g.id(), g.number(election.MaxTerm)
 	}
 	m.Round, m.Promise = g.number(1<<64-1), g.duration()
+	m.Goose, m.GooseTerm = g.id(), g.number(election.MaxTerm)
 	for i := range m.Ranks {
 		m.Ranks[i] = uint8(g.IntN(election.MaxVoters))
 		m.Ages[i] = uint8(g.IntN(256) * g.IntN(2))
@@ -268,7 +270,7 @@ func TestTooLargeFrameIsRefused(t *testing.T) {
 var faults = map[string]func(f *Frame, m *Message){
 	"no sender":            func(f *Frame, m *Message) { f.From = election.ID{} },
 	"kind 0":               func(f *Frame, m *Message) { m.Kind = 0 },
-	"kind above the last":  func(f *Frame, m *Message) { m.Kind = election.LeaveReply + 1 },
+	"kind above the last":  func(f *Frame, m *Message) { m.Kind = election.Announce + 1 },
 	"generation":           func(f *Frame, m *Message) { m.Generation.Number = election.MaxGeneration + 1 },
 	"term":                 func(f *Frame, m *Message) { m.Term = election.MaxTerm + 1 },
 	"config's term":        func(f *Frame, m *Message) { m.ConfigID.Term = election.MaxTerm + 1 },

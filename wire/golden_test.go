@@ -58,6 +58,10 @@ func goldenFrames() []struct {
 	}
 	heartbeat := election.Message{Kind: election.Heartbeat, Round: 41, Promise: 500 * time.Millisecond, Ranks: [7]uint8{2, 1, 0}, RTT: 1500 * time.Microsecond}
 	withConfig := heartbeat
+	announce := election.Message{
+		Kind: election.Announce, Goose: c, GooseTerm: 7, Round: 41, Promise: 500 * time.Millisecond, Held: 2 * time.Millisecond,
+		Ages: [7]uint8{0, 9}, Config: config,
+	}
 	withConfig.Config = config
 	withTable := withConfig
 	withTable.Config.Table = election.Digest{0xD1}
@@ -97,6 +101,7 @@ func goldenFrames() []struct {
 		{"resign", frame(election.Message{Kind: election.Resign})},
 		{"leave", frame(election.Message{Kind: election.Leave})},
 		{"leave-reply", frame(election.Message{Kind: election.LeaveReply, Granted: true})},
+		{"announce", frame(announce)},
 		{"two-elections", frame(heartbeat, ack)},
 		{"heartbeat-to-life", toLife(frame(heartbeat))},
 		{"probe-question", probe(Probe{Word: ProbeQuestion, Session: 0xBEEF, Number: 63, Padding: MinProbePadding})},

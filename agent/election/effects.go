@@ -131,7 +131,8 @@ type Effects struct {
 	// ToLife.
 	Send []Message
 	// Announce: Announcement, without To, goes to every live agent out of view: a goose's
-	// heartbeat, or a candidate's question for a newer config (rule 27).
+	// heartbeat, unless it is passed on (rule 30), or a candidate's question for a newer
+	// config (rule 27).
 	Announce     bool
 	Announcement Message
 	// WakeAt is when the next Tick is due; 0: only an input can change something.

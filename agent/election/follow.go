@@ -60,8 +60,10 @@ func (n *Node) handleHeartbeat(now time.Duration, m *Message, fx *Effects) {
 // hear records the leader. A leader that asks for no promise is not the goose.
 func (n *Node) hear(now time.Duration, m *Message) {
 	n.leader, n.leaderTerm = m.From, m.Term
-	if n.asked(m) > 0 {
-		n.heardAt, n.heardLease = now, min(n.asked(m), MaxPromise)
+	if d := n.asked(m); d > 0 {
+		d = min(d, MaxPromise)
+		n.heardAt, n.heardLease = now, d
+		n.news = News{Goose: m.From, Term: m.Term, Round: m.Round, Lease: d, At: now, Ages: m.Ages}
 	}
 	if m.RTT > 0 {
 		n.leaderRTT = min(m.RTT, n.longest())
@@ -117,6 +119,9 @@ func (n *Node) handleTimeoutNow(now time.Duration, m *Message, fx *Effects) {
 func (n *Node) handleResign(now time.Duration, m *Message) {
 	if n.leader == m.From && n.leaderTerm == m.Term {
 		n.leader = ID{}
+	}
+	if n.news.Goose == m.From && n.news.Term == m.Term {
+		n.news = News{}
 	}
 	if m.Term == n.rec.Term {
 		n.resigned = Promise{To: m.From, Term: m.Term}

@@ -146,7 +146,7 @@ func (h *hostile) step() {
 // the node would like best.
 func (h *hostile) message() *Message {
 	n := &h.node
-	m := &Message{Kind: Kind(h.byte()%11) + 1}
+	m := &Message{Kind: Kind(h.byte()%12) + 1}
 	m.FlockID, m.Generation, m.From, m.To = n.rec.FlockID, n.rec.Generation, h.id(), n.set.ID
 	m.Term, m.ConfigID = n.rec.Term, n.rec.Config.ConfigID
 	switch how := h.byte(); how % 16 {
@@ -188,6 +188,9 @@ func (h *hostile) message() *Message {
 			m.Ranks[i] = h.byte() % MaxVoters
 		}
 		m.Mark = h.near(n.rec.Mark, MaxMark)
+	case Announce:
+		m.Goose, m.GooseTerm, m.Round = h.id(), h.near(n.rec.Term, MaxTerm), h.near(n.heard.round+1, 1<<62)
+		m.Promise, m.Held = h.duration(), h.duration()
 	case HeartbeatAck:
 		m.Round, m.Promise, m.Mark = h.near(n.round, 1<<62), h.duration(), h.near(n.rec.Mark, MaxMark)
 	}

@@ -106,6 +106,9 @@ func (n *Node) sendRound(now time.Duration, fx *Effects) {
 		m.Mark = n.markFor(p)
 		n.send(p.id, m, fx)
 	}
+	if asked > 0 {
+		n.news = News{Goose: n.set.ID, Term: n.rec.Term, Round: n.round, Lease: asked, At: now, Ages: m.Ages}
+	}
 	m.Config, m.Mark = n.rec.Config, 0
 	fx.Announce, fx.Announcement = true, n.stamped(m)
 }

@@ -18,6 +18,7 @@ const (
 	Resign
 	Leave
 	LeaveReply
+	Announce
 )
 
 // Reason tells why a vote was refused.
@@ -82,6 +83,8 @@ type Message struct {
 	Promise time.Duration
 	// HeartbeatAck: how long it waited at its sender for company, by the sender's clock. The
 	// leader's estimate of the round trip leaves it out; the lease does not know it.
+	// Announce: how long ago the goose's heartbeat came, by the clocks of those that passed it
+	// on.
 	Held time.Duration
 	// HeartbeatAck: the longest pause of its sender's loop since its last ack; 0: none worth telling.
 	Pause time.Duration
@@ -90,9 +93,14 @@ type Message struct {
 	// Heartbeat: Ranks[i] is the place in the line of succession of voter i of
 	// the config that ConfigID names (rule 24).
 	Ranks [MaxVoters]uint8
-	// Heartbeat: Ages[i] is how long voter i of the config that ConfigID names has
+	// Heartbeat and Announce: Ages[i] is how long voter i of the config that ConfigID names has
 	// acknowledged no heartbeat of any leader, in units of AgeUnit and at most 255 of them.
 	Ages [MaxVoters]uint8
+
+	// Announce: the goose whose heartbeat of round Round asked for Promise, and its term
+	// (rule 30). The header's term and config are the sender's own.
+	Goose     ID
+	GooseTerm uint64
 
 	// Heartbeat: the leader's mark, until the receiver has acknowledged it in this term.
 	// HeartbeatAck of such a heartbeat, and a granting VoteReply: the sender's mark, saved (rule 29).
@@ -102,7 +110,7 @@ type Message struct {
 	// its successors space themselves (rule 24); 0 while unknown.
 	RTT time.Duration
 
-	// Heartbeat (until acked), PreVoteReply, VoteReply and Reject (when the
+	// Heartbeat (until acked), PreVoteReply, VoteReply, Announce and Reject (when the
 	// receiver lacks it): the sender's config. N == 0 when not carried.
 	Config Config
 }

@@ -75,6 +75,7 @@ func (a *mcAgent) remind(dice *chance) {
 	someone := func() ID { return mcID(int(dice.next() % mcAgents)) }
 	n.dice = chance(dice.next())
 	n.electAt, n.heardAt, n.wonAt, n.rejectAt, n.agesAt = past(), past(), past(), past(), past()
+	n.news = News{Goose: someone(), Term: dice.next() % 3, Round: dice.next() % 9, Lease: n.set.Lease, At: past()}
 	n.rank, n.ranked = uint8(dice.next()%3), dice.next()%2 == 0
 	n.leaderRTT = dice.upTo(n.set.Lease)
 	n.quietUntil, n.gaveUpAt = past(), past()

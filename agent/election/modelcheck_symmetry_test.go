@@ -52,7 +52,7 @@ func mcPermuteMessage(m *Message, p int) {
 func (a *mcAgent) permute(p int) {
 	n := &a.node
 	for _, id := range []*ID{
-		&n.set.ID, &n.leader, &n.heard.leader, &n.promise.To, &n.resigned.To, &n.transferFrom, &n.gaveUpTo, &n.former,
+		&n.set.ID, &n.leader, &n.news.Goose, &n.heard.leader, &n.promise.To, &n.resigned.To, &n.transferFrom, &n.gaveUpTo, &n.former,
 		&n.pending.Voter.ID, &a.ghost.vote,
 	} {
 		*id = mcRename(*id, p)

@@ -5,7 +5,7 @@ import "strconv"
 var kindNames = [...]string{
 	PreVoteRequest: "prevote", PreVoteReply: "prevote_reply", VoteRequest: "vote", VoteReply: "vote_reply",
 	Heartbeat: "heartbeat", HeartbeatAck: "ack", Reject: "reject", TimeoutNow: "timeout_now", Resign: "resign",
-	Leave: "leave", LeaveReply: "leave_reply",
+	Leave: "leave", LeaveReply: "leave_reply", Announce: "announce",
 }
 
 // String names the kind as counters and logs do.

@@ -99,6 +99,7 @@ type Node struct {
 	rank       uint8         // own place in the line of succession
 	ranked     bool          // false: none heard yet, the config's order holds
 	heard      heard
+	news       News          // the newest of a goose, by its own heartbeat or by others
 	agesAt     time.Duration // when it last knew how long each voter had been silent
 
 	// What this node promised (rules 11 to 13).

@@ -38,7 +38,12 @@ func (n *Node) Pace() Pace { return n.pace }
 
 // HeardLease returns the promise that the leader last heard asked for: that leader is not
 // the goose for longer, unless it is heard again.
-func (n *Node) HeardLease() time.Duration { return n.heardLease }
+func (n *Node) HeardLease() time.Duration {
+	if n.relayed() {
+		return n.news.Lease
+	}
+	return n.heardLease
+}
 
 // longest returns the length of a lease by which this node waits for others: its own, or
 // longer if the flock's is.

@@ -37,6 +37,8 @@ func (n *Node) receive(now time.Duration, m *Message, fx *Effects) {
 		n.handleTimeoutNow(now, m, fx)
 	case Resign:
 		n.handleResign(now, m)
+	case Announce:
+		n.handleAnnounce(now, m, fx)
 	}
 	n.spreadConfig(now, m, fx)
 }
@@ -51,7 +53,7 @@ func (n *Node) plausible(m *Message) bool {
 	case m.Generation.Number == own.Number:
 		term, version = n.rec.Term, n.rec.Config.Version
 	}
-	return !farAhead(n.rec.Generation.Number, m.Generation.Number, MaxGeneration, generationLeap) && !farAhead(term, max(m.Term, m.ConfigID.Term), MaxTerm, termLeap) &&
+	return !farAhead(n.rec.Generation.Number, m.Generation.Number, MaxGeneration, generationLeap) && !farAhead(term, max(m.Term, m.ConfigID.Term, m.GooseTerm), MaxTerm, termLeap) &&
 		!farAhead(version, m.ConfigID.Version, MaxTerm, termLeap)
 }
 
@@ -123,9 +125,11 @@ func (n *Node) learn(now time.Duration, m *Message, fx *Effects) bool {
 
 // adoptable reports whether to take a message's higher term (rule 7). Requests and
 // heartbeats do that themselves; a granted PreVote comes from a voter that would follow
-// this node.
+// this node. Announcements change no term: whoever passes one on speaks for another.
 func (n *Node) adoptable(m *Message) bool {
 	switch {
+	case m.Kind == Announce:
+		return false
 	case m.Kind == PreVoteRequest || m.Kind == VoteRequest || m.Kind == Heartbeat || m.Kind == PreVoteReply && m.Granted:
 		return false
 	case n.trusted(m):
@@ -157,7 +161,7 @@ func (n *Node) takeGeneration(now time.Duration, m *Message, fx *Effects) bool {
 	if !m.Config.Has(n.set.ID) {
 		n.rec.Mark = 0 // the recovery did not keep this agent: its mark may be what the recovery undid (rule 29)
 	}
-	n.heard, n.resigned = heard{}, Promise{} // they name terms of the old one
+	n.heard, n.resigned, n.news = heard{}, Promise{}, News{} // they name terms of the old one
 	n.enter(now, m, fx)
 	return true
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // lastRule is the number of the last rule in README.md.
-const lastRule = 29
+const lastRule = 30
 
 var (
 	ruleHead  = regexp.MustCompile(`(?m)^### Rule (\d+): `)

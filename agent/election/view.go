@@ -5,6 +5,9 @@ import "time"
 // Record gives what is durable as of the last step.
 func (n *Node) Record() Record { return n.rec }
 
+// ConfigID gives the record's, without the rest of it.
+func (n *Node) ConfigID() ConfigID { return n.rec.Config.ConfigID }
+
 // Generation gives the record's, without the rest of it.
 func (n *Node) Generation() Generation { return n.rec.Generation }
 
@@ -42,9 +45,28 @@ func (n *Node) PromisedAt(now time.Duration) time.Duration {
 }
 
 // Heard returns the leader last heard, its term, and when it last asked for a promise;
-// zero: none.
+// zero: none. Agents that are no voters hear of it from others, too (rule 30).
 func (n *Node) Heard() (id ID, term uint64, at time.Duration) {
+	if n.relayed() {
+		return n.news.Goose, n.news.Term, n.news.At
+	}
 	return n.leader, n.leaderTerm, n.heardAt
+}
+
+// relayed reports whether the newest of a goose came from others.
+func (n *Node) relayed() bool { return n.news.relayed && n.news.At > n.heardAt }
+
+// IsVoter reports whether this node is a voter of its own config.
+func (n *Node) IsVoter() bool { return n.rec.Config.Has(n.set.ID) }
+
+// InViewBesidesVoters counts the agents in view that are no voters.
+func (n *Node) InViewBesidesVoters() (count int) {
+	for i := range n.peers[:n.npeers] {
+		if !n.rec.Config.Has(n.peers[i].id) {
+			count++
+		}
+	}
+	return count
 }
 
 // Contact is what a node knows of an agent in view: as the leader, but for the RTT.

@@ -16,7 +16,7 @@ import (
 // importable is all that the package may import: packages that only compute, and the
 // rules that it drives. So it has no socket, clock, disk, lock, log or random source.
 var importable = []string{
-	"cmp", "fmt", "hash/fnv", "maps", "math", "math/bits", "net/netip", "reflect", "slices", "time",
+	"cmp", "encoding/binary", "fmt", "hash/fnv", "maps", "math", "math/bits", "net/netip", "reflect", "slices", "time",
 	"duckduckgoose/agent/autopilot", "duckduckgoose/agent/election", "duckduckgoose/agent/internal/founding",
 	"duckduckgoose/agent/store", "duckduckgoose/wire",
 }

@@ -41,7 +41,8 @@ type Election struct {
 	audience      []election.ID // live agents that the node does not keep in view
 	audienceOf    election.ConfigID
 	audienceStale bool
-	roomy         bool // the node may have room for more in view
+	roomy         bool  // the node may have room for more in view, or better ones are there
+	worst         uint8 // the lowest priority of an observer in view
 	contacts      []election.Contact
 	viewed        viewed        // what keepInView last looked at
 	acked         lastAck       // the last ack sent
@@ -110,10 +111,15 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 		if e.number != 0 && msg.Round%configEvery != 0 {
 			msg.Config = election.Config{}
 		}
-		for _, id := range e.listAudience() {
-			msg.To = id
-			e.sendAt(now, msg)
+		if e.number != 0 || msg.Kind != election.Heartbeat || !e.m.tellsByTrees() {
+			for _, id := range e.listAudience() {
+				msg.To = id
+				e.sendAt(now, msg)
+			}
 		}
+	}
+	if e.number == 0 {
+		e.m.passOn(now)
 	}
 	e.tellEvents()
 	e.wakeAt = e.fx.WakeAt

@@ -73,7 +73,7 @@ func seedDatagrams(f *testing.F) {
 
 	flock = flockOf(f, 3)
 	a, b := flock.agents[0], flock.agents[1]
-	for kind := election.PreVoteRequest; kind <= election.LeaveReply; kind++ {
+	for kind := election.PreVoteRequest; kind <= election.Announce; kind++ {
 		newer := b.config("").With(election.Voter{ID: election.ID{7}, Priority: 1})
 		newer.Version++
 		m := election.Message{Kind: kind, Header: b.Default().header(a.me)}
@@ -94,6 +94,8 @@ func seedDatagrams(f *testing.F) {
 			m.Config = newer
 		case election.LeaveReply:
 			m.Granted = true
+		case election.Announce:
+			m.Goose, m.GooseTerm, m.Round, m.Promise, m.Config = b.me, m.Term, 1<<32, time.Second, newer
 		}
 		body, err := wire.AppendFrame(nil, frameFrom(b, a.me, wire.Message{Message: m}))
 		require.NoError(f, err)

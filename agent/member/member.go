@@ -32,6 +32,7 @@ type Settings struct {
 	Tags         map[string]string
 	Version      string
 	PreemptAfter time.Duration // 0: it does not preempt
+	InView       int           // how many observers the goose keeps in view; 0: the usual number
 	Wills        bool          // the host keeps a last will of each lead
 
 	Freeze Freeze // known to this process from a former life
@@ -55,6 +56,7 @@ type Member struct {
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
+	lookedAt  time.Duration // when look last ran
 	turnedAt  time.Duration // when the last turn began
 	dueAt     time.Duration // when the host was told to wake up; 0: it was not, or time has jumped
 	looks     uint64        // how often look ran
@@ -75,6 +77,7 @@ type Member struct {
 
 	table        table
 	contestants  contestants
+	relay        relay
 	contestsHash uint64
 	unevenSince  time.Duration // 0: the elections are spread evenly
 	spreadAt     time.Duration // when the next may move
@@ -87,6 +90,7 @@ type Member struct {
 	handovers  int  // under way
 	gone       bool // has left the flock
 	told       told
+	toldAt     time.Duration
 	letters    []Letter // of the will that is written now
 	willsDue   bool     // the ways to the voters may have changed
 }

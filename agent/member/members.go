@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -127,7 +128,8 @@ func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
 	for i := range changed {
 		m.hear(&changed[i])
 	}
-	m.LookNow()
+	m.lookSoon()
+	m.relay.stale = true
 	now := m.host.Now()
 	for _, e := range m.elections {
 		for i := range changed {
@@ -178,6 +180,7 @@ func (m *Member) meetPeers() {
 		m.hear(&m.peers[i])
 	}
 	m.LookNow()
+	m.relay.stale = true
 	now := m.host.Now()
 	for _, e := range m.elections {
 		e.keepInView()
@@ -185,36 +188,81 @@ func (m *Member) meetPeers() {
 	}
 }
 
-// keepInView tells the node which agents may become voters: live ones that are
-// not observers or, for the other elections, the default election's voters. The
-// rest only hear its announcements.
+// keepInView tells the node which agents may become voters: the live ones of the highest
+// priority that are not observers or, for the other elections, the default election's
+// voters. The rest only hear its announcements.
 func (e *Election) keepInView() {
 	if e.node == nil {
 		return
 	}
-	e.audienceStale, e.roomy = true, false
+	e.audienceStale, e.roomy, e.worst = true, false, 0
+	own := e.node.Record().Config
+	var best []*Peer
 	for i := range e.m.peers {
-		e.keepPeerInView(&e.m.peers[i])
+		p := &e.m.peers[i]
+		switch mayVote := e.mayVote(p); {
+		case own.Has(p.ID):
+		case mayVote:
+			best = append(best, p)
+		case e.node.InView(p.ID):
+			e.step(election.Forget{ID: p.ID})
+		}
+	}
+	if most := e.m.inViewMost(); len(best) > most {
+		slices.SortStableFunc(best, func(a, b *Peer) int {
+			return cmp.Or(cmp.Compare(b.Meta.Priority, a.Meta.Priority), cmp.Compare(notIn(e.node, a.ID), notIn(e.node, b.ID)))
+		})
+		for _, p := range best[most:] {
+			if e.node.InView(p.ID) {
+				e.step(election.Forget{ID: p.ID})
+			}
+		}
+		best = best[:most]
+		e.worst = best[most-1].Meta.Priority
+	}
+	for _, p := range best {
+		if !e.node.InView(p.ID) {
+			e.step(election.Observe{ID: p.ID})
+		}
 	}
 }
 
-// keepPeerInView is keepInView for one agent. When another loses its place, the next
-// look offers it to all.
-func (e *Election) keepPeerInView(p *Peer) {
+// notIn returns 1 for an agent that is not in view yet, else 0.
+func notIn(n *election.Node, id election.ID) int {
+	if n.InView(id) {
+		return 0
+	}
+	return 1
+}
+
+// mayVote reports whether another agent may become a voter of this election.
+func (e *Election) mayVote(p *Peer) bool {
 	m := e.m
-	if e.node == nil || p.ID == m.id {
+	if p.ID == m.id || p.State != Alive || p.Meta.FlockID != m.FlockID() || p.Meta.Observer {
+		return false
+	}
+	if e.number == 0 {
+		return true
+	}
+	voters := m.node().Record().Config
+	return voters.Has(p.ID)
+}
+
+// keepPeerInView is keepInView for one agent. When another loses its place, or there is a
+// better one for it, the next look offers it to all.
+func (e *Election) keepPeerInView(p *Peer) {
+	if e.node == nil {
 		return
 	}
-	known, mayVote := e.node.InView(p.ID), e.number == 0
-	if !mayVote {
-		voters := m.node().Record().Config
-		mayVote = voters.Has(p.ID)
-	}
+	known, mayVote := e.node.InView(p.ID), e.mayVote(p)
 	switch {
-	case p.State == Alive && !known && p.Meta.FlockID == m.FlockID() && !p.Meta.Observer && mayVote:
-		e.step(election.Observe{ID: p.ID})
-	case known && (p.State != Alive || !mayVote):
+	case known && !mayVote:
 		e.step(election.Forget{ID: p.ID}) // voters stay in view whatever gossip says
+		e.roomy = true
+	case known || !mayVote:
+	case e.node.InViewBesidesVoters() < e.m.inViewMost():
+		e.step(election.Observe{ID: p.ID})
+	case p.Meta.Priority > e.worst:
 		e.roomy = true
 	}
 }
@@ -300,6 +348,9 @@ func (m *Member) showNewerConfig(now time.Duration) {
 	m.seenAt = now
 	for i := range m.peers {
 		p := &m.peers[i]
+		if m.relay.crowd && !rec.Config.Has(p.ID) {
+			continue // announcements show it the newer one
+		}
 		if c := p.Meta.Config; c.Known && p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && c != m.shownConfig() {
 			e.step(election.Seen{ID: p.ID, Generation: c.Generation, Config: c.ID})
 		}

@@ -88,6 +88,9 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 		msg.Config = election.Config{}
 	}
 	m.Default().stepAt(m.frameAt, &msg.Message)
+	if msg.Kind == election.PreVoteRequest {
+		m.tellGoose(&msg.Message)
+	}
 	return nil
 }
 

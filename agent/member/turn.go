@@ -9,6 +9,13 @@ import (
 // lookEvery is the interval of look.
 const lookEvery = 200 * time.Millisecond
 
+// lookGap is the pause between looks that changes of members bring about.
+const lookGap = 20 * time.Millisecond
+
+// crowdTells is the time for each agent of a large flock in which one of them tells
+// gossip that it has a new config: all get a new one when the goose changes.
+const crowdTells = 50 * time.Millisecond
+
 // Turn judges timeouts, continues whatever takes time, and carries out the effects of
 // all inputs since the last turn. The host first passes on every waiting datagram (rule
 // 17). done: this life has ended.
@@ -76,6 +83,9 @@ func (m *Member) Slept() {
 // LookNow makes the next turn look at everything.
 func (m *Member) LookNow() { m.lookAt = 0 }
 
+// lookSoon is LookNow for what comes in great numbers when many agents start at once.
+func (m *Member) lookSoon() { m.lookAt = min(m.lookAt, m.lookedAt+lookGap) }
+
 // Looks counts how often the member has looked at everything. A host that shows further
 // things refreshes them when this has grown.
 func (m *Member) Looks() uint64 { return m.looks }
@@ -83,7 +93,7 @@ func (m *Member) Looks() uint64 { return m.looks }
 // look handles what no message or timeout of a node brings up: founding, voters, leaves,
 // the other elections.
 func (m *Member) look(now time.Duration) error {
-	m.lookAt = now + lookEvery
+	m.lookAt, m.lookedAt = now+lookEvery, now
 	m.looks++
 	if err := m.seek(now); err != nil {
 		return err
@@ -139,8 +149,11 @@ func (m *Member) Republish(now time.Duration) {
 func (m *Member) tellChanges() {
 	holders := m.Default().local.Holders()
 	now := told{work: holders.haveWork(), health: holders.Health, freeze: m.freezeNotice(), config: m.shownConfig()}
+	if m.relay.crowd && !m.node().IsVoter() && m.host.Now() < m.toldAt+time.Duration(m.alive)*crowdTells {
+		now.config = m.told.config // a new config concerns all agents at once, and these are no voters
+	}
 	if now != m.told {
-		m.told = now
+		m.told, m.toldAt = now, m.host.Now()
 		m.tellGossip()
 	}
 }

@@ -13,7 +13,7 @@ import (
 // their own numbers.
 const (
 	trafficOther    = 0 // unreadable, or of kinds unknown here
-	trafficFounding = int(election.LeaveReply) + iota
+	trafficFounding = int(election.Announce) + iota
 	trafficProbe
 	trafficBatch // several messages
 	trafficKinds
@@ -50,7 +50,7 @@ func trafficKind(f *wire.Frame) int {
 		return trafficProbe
 	case len(f.Messages) > 1 || f.Packed():
 		return trafficBatch
-	case len(f.Messages) == 1 && f.Messages[0].Kind <= election.LeaveReply:
+	case len(f.Messages) == 1 && f.Messages[0].Kind <= election.Announce:
 		return int(f.Messages[0].Kind)
 	}
 	return trafficOther

@@ -1,0 +1,234 @@
+package member
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/election"
+	"duckduckgoose/wire"
+)
+
+// crowd is agents that see each other, as far as trees go.
+type crowd struct {
+	voters, observers []election.ID
+	hides             func(at, of election.ID) bool // of is missing in the view of at
+	term              uint64
+}
+
+func newCrowd(dice *rand.Rand, voters, observers int) *crowd {
+	c := &crowd{term: dice.Uint64N(100), hides: func(election.ID, election.ID) bool { return false }}
+	for i := range voters + observers {
+		var id election.ID
+		for j := range id {
+			id[j] = byte(dice.Uint32())
+		}
+		if i < voters {
+			c.voters = append(c.voters, id)
+		} else {
+			c.observers = append(c.observers, id)
+		}
+	}
+	return c
+}
+
+// childrenOf returns whom an agent tells in one tree.
+func (c *crowd) childrenOf(id election.ID, tree int) []election.ID {
+	voter := -1
+	for i, v := range c.voters {
+		if v == id {
+			voter = i
+		}
+	}
+	var places []place
+	for _, o := range c.observers {
+		if o == id || !c.hides(id, o) {
+			places = append(places, placeOf(o, c.term, tree, len(c.voters)))
+		}
+	}
+	return below(nil, places, id, voter, placeOf(id, c.term, tree, len(c.voters)))
+}
+
+// reach returns how many steps it takes from the voters to each observer. Agents for which
+// fails is true pass nothing on.
+func (c *crowd) reach(fails func(election.ID) bool, in ...int) map[election.ID]int {
+	steps := map[election.ID]int{}
+	level := c.voters
+	for step := 1; len(level) > 0; step++ {
+		var next []election.ID
+		for _, id := range level {
+			if fails(id) {
+				continue
+			}
+			for _, tree := range in {
+				for _, child := range c.childrenOf(id, tree) {
+					if steps[child] == 0 {
+						steps[child] = step
+						next = append(next, child)
+					}
+				}
+			}
+		}
+		level = next
+	}
+	return steps
+}
+
+func nobody(election.ID) bool { return false }
+
+func TestEachTreeReachesAllInFewSteps(t *testing.T) {
+	dice := rand.New(rand.NewPCG(1, 1))
+	for _, tt := range []struct{ voters, observers, most int }{{1, 20, 4}, {3, 9, 3}, {5, 45, 4}, {5, 195, 5}, {7, 1000, 6}} {
+		c := newCrowd(dice, tt.voters, tt.observers)
+		for tree := range trees {
+			steps := c.reach(nobody, tree)
+			require.Len(t, steps, tt.observers)
+			for _, n := range steps {
+				require.LessOrEqual(t, n, tt.most)
+			}
+			for _, id := range append(c.voters, c.observers...) {
+				require.LessOrEqual(t, len(c.childrenOf(id, tree)), fanOut)
+			}
+		}
+	}
+}
+
+// Often the last goose has just died, and is a voter still.
+func TestNoSingleAgentKeepsTheNewsFromTheOthers(t *testing.T) {
+	dice := rand.New(rand.NewPCG(2, 1))
+	c := newCrowd(dice, 5, 100)
+	for _, dead := range c.voters {
+		require.Len(t, c.reach(func(id election.ID) bool { return id == dead }, 0, 1), 100)
+	}
+	missed := 0
+	for _, dead := range c.observers {
+		missed += 100 - len(c.reach(func(id election.ID) bool { return id == dead }, 0, 1))
+	}
+	require.LessOrEqual(t, missed, 10, "of 10000: agents below the same observer in both trees")
+}
+
+func TestViewsThatDifferCostFew(t *testing.T) {
+	dice := rand.New(rand.NewPCG(3, 1))
+	c := newCrowd(dice, 5, 300)
+	hidden := map[[2]election.ID]bool{}
+	for _, at := range append(c.voters, c.observers...) {
+		for _, of := range c.observers {
+			if dice.IntN(20) == 0 {
+				hidden[[2]election.ID{at, of}] = true
+			}
+		}
+	}
+	c.hides = func(at, of election.ID) bool { return hidden[[2]election.ID{at, of}] }
+	require.GreaterOrEqual(t, len(c.reach(nobody, 0, 1)), 290, "a twentieth of each view is missing")
+}
+
+// crowdOf is a flock of five voters and more observers than the goose tells itself.
+func crowdOf(t *testing.T, observers int) *testFlock {
+	f := newTestFlock(t)
+	for i := range 5 + observers {
+		f.start(func(s *Settings) { s.Observer = i >= 5 })
+	}
+	f.voters(5)
+	f.run(2 * time.Second)
+	return f
+}
+
+func (f *testFlock) knowing(goose *testAgent) (n int) {
+	for _, a := range f.agents {
+		if id, _ := a.Default().Goose(f.now); a.up && id == goose.me {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAGooseTellsACrowdByTrees(t *testing.T) {
+	f := crowdOf(t, 45)
+	g := f.goose("")
+	sent, acks := map[string]int{}, 0
+	f.lost = func(from, _ *testAgent, m *wire.Message) bool {
+		sent[from.name]++
+		if m.Kind == election.HeartbeatAck {
+			acks++
+		}
+		return false
+	}
+	f.run(10 * time.Second)
+	most := 10 * (4*20 + 2*fanOut*7)
+	for name, n := range sent {
+		require.LessOrEqual(t, n, most, name)
+	}
+	require.LessOrEqual(t, acks, 10*4*21, "observers acknowledge nothing")
+	require.Equal(t, 50, f.knowing(g))
+
+	f.lost = nil
+	g.crash()
+	var next *testAgent
+	f.until(10*time.Second, "another goose", func() bool { next = f.leader(""); return next != nil })
+	at := f.now
+	f.until(testLease, "all know it", func() bool { return f.knowing(next) == 49 })
+	require.LessOrEqual(t, f.now-at, 10*testDelay)
+}
+
+func TestACrowdKnowsItsGooseThoughDatagramsAreLost(t *testing.T) {
+	f := crowdOf(t, 45)
+	g := f.goose("")
+	dice := rand.New(rand.NewPCG(4, 1))
+	f.lost = func(_, _ *testAgent, m *wire.Message) bool { return dice.IntN(5) == 0 }
+	ignorant, looks := 0, 0
+	for range 600 {
+		f.run(100 * time.Millisecond)
+		ignorant += 50 - f.knowing(g)
+		looks += 50
+	}
+	require.Equal(t, g, f.leader(""))
+	require.LessOrEqual(t, ignorant*1000, looks, "of %d", looks)
+}
+
+// A relay that is cut off, but not yet dead by gossip, and an agent that no relay knows.
+func TestACrowdFindsItsGooseWithoutItsRelays(t *testing.T) {
+	f := crowdOf(t, 45)
+	g := f.goose("")
+	cut := map[*testAgent]bool{}
+	for _, a := range f.agents[5:] {
+		if len(a.relay.children) > 0 && len(cut) < 3 {
+			cut[a] = true
+		}
+	}
+	require.Len(t, cut, 3)
+	f.lost = func(from, to *testAgent, _ *wire.Message) bool { return cut[from] || cut[to] }
+	f.run(4 * testLease)
+	for range 20 {
+		f.run(testLease)
+		require.GreaterOrEqual(t, f.knowing(g), 46)
+	}
+	f.lost = nil
+	f.until(20*testLease, "all know it again", func() bool { return f.knowing(g) == 50 })
+
+	late := f.agents[49]
+	f.missed = func(_, of *testAgent) bool { return of == late }
+	f.gossip()
+	f.run(4 * testLease)
+	require.Equal(t, 50, f.knowing(g))
+}
+
+// Views of the best candidates for voters: the goose keeps few in view, the best.
+func TestAGooseKeepsTheBestInView(t *testing.T) {
+	f := newTestFlock(t)
+	for i := range 25 {
+		f.start(func(s *Settings) {
+			if i >= 20 {
+				s.Priority = 200
+			}
+		})
+	}
+	g := f.voters(5)
+	f.run(time.Second)
+	require.Equal(t, inViewMost, g.node().InViewBesidesVoters())
+	for _, a := range f.agents[20:] {
+		rec := g.node().Record()
+		require.True(t, rec.Config.Has(a.me) || g.node().InView(a.me), a.name)
+	}
+}
