@@ -43,6 +43,8 @@ type Election struct {
 	audienceStale bool
 	roomy         bool  // the node may have room for more in view, or better ones are there
 	worst         uint8 // the lowest priority of an observer in view
+	waiting       bool  // others wait for places in view
+	reviewAt      time.Duration
 	contacts      []election.Contact
 	viewed        viewed        // what keepInView last looked at
 	acked         lastAck       // the last ack sent

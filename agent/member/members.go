@@ -183,19 +183,20 @@ func (m *Member) meetPeers() {
 	m.relay.stale = true
 	now := m.host.Now()
 	for _, e := range m.elections {
-		e.keepInView()
+		e.keepInView(false)
 		e.publish(now)
 	}
 }
 
 // keepInView tells the node which agents may become voters: the live ones of the highest
 // priority that are not observers or, for the other elections, the default election's
-// voters. The rest only hear its announcements.
-func (e *Election) keepInView() {
+// voters. The rest only hear its announcements. review: those that do not answer the
+// goose give their places to others.
+func (e *Election) keepInView(review bool) {
 	if e.node == nil {
 		return
 	}
-	e.audienceStale, e.roomy, e.worst = true, false, 0
+	e.audienceStale, e.roomy, e.worst, e.waiting = true, false, 0, false
 	own := e.node.Record().Config
 	var best []*Peer
 	for i := range e.m.peers {
@@ -209,8 +210,19 @@ func (e *Election) keepInView() {
 		}
 	}
 	if most := e.m.inViewMost(); len(best) > most {
+		now := e.m.host.Now()
+		e.contacts = e.node.Contacts(e.contacts[:0])
+		rank := func(id election.ID) int {
+			switch {
+			case !e.node.InView(id):
+				return 1
+			case review && e.node.Role() == election.Leader && !e.answers(now, id):
+				return 2
+			}
+			return 0
+		}
 		slices.SortStableFunc(best, func(a, b *Peer) int {
-			return cmp.Or(cmp.Compare(b.Meta.Priority, a.Meta.Priority), cmp.Compare(notIn(e.node, a.ID), notIn(e.node, b.ID)))
+			return cmp.Or(cmp.Compare(b.Meta.Priority, a.Meta.Priority), cmp.Compare(rank(a.ID), rank(b.ID)))
 		})
 		for _, p := range best[most:] {
 			if e.node.InView(p.ID) {
@@ -218,6 +230,7 @@ func (e *Election) keepInView() {
 			}
 		}
 		best = best[:most]
+		e.waiting = true
 		e.worst = best[most-1].Meta.Priority
 	}
 	for _, p := range best {
@@ -225,14 +238,6 @@ func (e *Election) keepInView() {
 			e.step(election.Observe{ID: p.ID})
 		}
 	}
-}
-
-// notIn returns 1 for an agent that is not in view yet, else 0.
-func notIn(n *election.Node, id election.ID) int {
-	if n.InView(id) {
-		return 0
-	}
-	return 1
 }
 
 // mayVote reports whether another agent may become a voter of this election.

@@ -2,6 +2,7 @@ package member
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -227,8 +228,35 @@ func TestAGooseKeepsTheBestInView(t *testing.T) {
 	g := f.voters(5)
 	f.run(time.Second)
 	require.Equal(t, inViewMost, g.node().InViewBesidesVoters())
-	for _, a := range f.agents[20:] {
+	isInView := func(a *testAgent) bool {
 		rec := g.node().Record()
-		require.True(t, rec.Config.Has(a.me) || g.node().InView(a.me), a.name)
+		return rec.Config.Has(a.me) || g.node().InView(a.me)
 	}
+	for _, a := range f.agents[20:] {
+		require.True(t, isInView(a), a.name)
+	}
+
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		return from == g && m.Kind == election.Heartbeat && slices.Contains(f.agents[20:], to)
+	}
+	f.run(3 * reviewEvery)
+	require.Equal(t, inViewMost, g.node().InViewBesidesVoters(), "the best keep their places, though they are silent")
+	for _, a := range f.agents[20:] {
+		require.True(t, isInView(a), a.name)
+	}
+}
+
+// An agent that is alive by gossip, but hears nothing of the goose, must not keep others
+// from becoming voters.
+func TestThoseThatDoNotAnswerLeaveTheGoosesView(t *testing.T) {
+	f := newTestFlock(t)
+	mute := func(a *testAgent) bool { return a.me[0] > 3 && a.me[0] <= 3+inViewMost }
+	f.lost = func(from, to *testAgent, _ *wire.Message) bool { return mute(from) || mute(to) }
+	for range 3 + inViewMost + 2 {
+		f.start()
+	}
+	f.until(time.Minute, "the two others become voters", func() bool {
+		g := f.leader("")
+		return g != nil && g.config("").N == 5
+	})
 }

@@ -398,7 +398,7 @@ func (m *Member) startElection(entry *store.Election, fresh bool) {
 		e.notBefore = now + headStart
 	}
 	m.HoldersChanged(e)
-	e.keepInView()
+	e.keepInView(false)
 	e.step(election.Tick{})
 }
 

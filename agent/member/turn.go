@@ -9,6 +9,10 @@ import (
 // lookEvery is the interval of look.
 const lookEvery = 200 * time.Millisecond
 
+// reviewEvery is the pause between two checks which observers in view do not answer, if
+// others wait for their places.
+const reviewEvery = 5 * time.Second
+
 // lookGap is the pause between looks that changes of members bring about.
 const lookGap = 20 * time.Millisecond
 
@@ -121,9 +125,13 @@ func (m *Member) look(now time.Duration) error {
 	}
 	for _, e := range m.elections {
 		at := viewed{m.node().Record().Config.ConfigID, e.node.Record().Config.ConfigID}
-		if at != e.viewed || e.roomy {
+		review := e.waiting && now >= e.reviewAt
+		if at != e.viewed || e.roomy || review {
 			e.viewed = at
-			e.keepInView()
+			e.keepInView(review)
+		}
+		if review || !e.waiting {
+			e.reviewAt = now + reviewEvery
 		}
 		e.yieldToFitter(now)
 	}

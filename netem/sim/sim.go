@@ -69,6 +69,9 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 		if p, ok := set.Priorities[name]; ok {
 			a.set.Priority = p
 		}
+		if set.Seed%3 == 2 {
+			a.set.InView = 2 // so that few agents make a crowd; two make three voters of one
+		}
 		a.emulator = netem.New(a.dice.Uint64())
 		a.clock.Reboot(0, a.dice.Between(time.Minute, 100*time.Hour))
 		if !set.Steady {
