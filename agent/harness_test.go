@@ -104,7 +104,7 @@ func (f *testFlock) agent(name string) *testAgent {
 }
 
 func (f *testFlock) addr(net, host int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(net), 0, 0, byte(host)}), 3825)
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(net), 0, byte(host >> 8), byte(host)}), 3825)
 }
 
 // config returns the default settings of an agent.

@@ -41,6 +41,7 @@ type relay struct {
 	places   []place
 	told     int // asking agents, since told was last reset at toldAt
 	toldAt   time.Duration
+	asked    int // voters, when this agent looked for the goose
 }
 
 // passed is what makes news worth passing on: it differs from what was passed on last.

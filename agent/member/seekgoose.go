@@ -34,19 +34,20 @@ func (e *Election) seekGoose(now time.Duration) {
 		return
 	}
 	e.askedAt, e.asks = now, min(e.asks+1, asksGrow)
-	for _, id := range e.m.someGuides(e.asks) {
+	for _, id := range e.m.someGuides() {
 		e.send(&election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: e.header(id)})
 	}
 }
 
 // someGuides returns two of the guides, others each time, if many agents may ask at once;
 // else all.
-func (m *Member) someGuides(asks int) []election.ID {
+func (m *Member) someGuides() []election.ID {
 	ids := m.guides()
 	if !m.relay.crowd || len(ids) <= 2 {
 		return ids
 	}
-	first := (int(m.id[0]) + 2*asks) % len(ids)
+	m.relay.asked += 2
+	first := (int(m.id[0]) + m.relay.asked) % len(ids)
 	return append(ids, ids...)[first : first+2]
 }
 
