@@ -67,7 +67,7 @@ func (m *Member) passOn(now time.Duration) {
 		return
 	}
 	config := e.node.ConfigID()
-	at := passed{news.Goose, news.Term, news.Round / m.slotRounds(), config}
+	at := passed{news.Goose, news.Term, news.Round / m.slotRounds(news.Lease), config}
 	if at == r.passed || now-news.At >= news.Lease {
 		return
 	}
@@ -95,9 +95,10 @@ func (m *Member) tellsByTrees() bool {
 	return m.relay.crowd
 }
 
-// slotRounds is the number of heartbeats between two that are passed on.
-func (m *Member) slotRounds() uint64 {
-	return uint64(max(m.set.Lease/(passesPerLease*m.set.Heartbeat), 1))
+// slotRounds is the number of heartbeats between two that are passed on. lease is the
+// goose's.
+func (m *Member) slotRounds(lease time.Duration) uint64 {
+	return uint64(max(min(lease, m.set.Lease)/(passesPerLease*m.set.Heartbeat), 1))
 }
 
 // tellGoose answers an agent that is no voter and has heard no goose (see seekGoose).

@@ -13,8 +13,9 @@ const lookEvery = 200 * time.Millisecond
 // others wait for their places.
 const reviewEvery = 5 * time.Second
 
-// lookGap is the pause between looks that changes of members bring about.
-const lookGap = 20 * time.Millisecond
+// lookPace is the pause, per member, between looks that changes of members bring about:
+// looks take the same share of time in a flock of any size.
+const lookPace = 200 * time.Microsecond
 
 // crowdTells is the time for each agent of a large flock in which one of them tells
 // gossip that it has a new config: all get a new one when the goose changes.
@@ -88,7 +89,9 @@ func (m *Member) Slept() {
 func (m *Member) LookNow() { m.lookAt = 0 }
 
 // lookSoon is LookNow for what comes in great numbers when many agents start at once.
-func (m *Member) lookSoon() { m.lookAt = min(m.lookAt, m.lookedAt+lookGap) }
+func (m *Member) lookSoon() {
+	m.lookAt = min(m.lookAt, m.lookedAt+time.Duration(len(m.peers))*lookPace)
+}
 
 // Looks counts how often the member has looked at everything. A host that shows further
 // things refreshes them when this has grown.
@@ -130,7 +133,7 @@ func (m *Member) look(now time.Duration) error {
 			e.viewed = at
 			e.keepInView(review)
 		}
-		if review || !e.waiting {
+		if review || !e.waiting || e.node.Role() != election.Leader {
 			e.reviewAt = now + reviewEvery
 		}
 		e.yieldToFitter(now)
