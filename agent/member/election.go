@@ -39,7 +39,7 @@ type Election struct {
 	lapseAt time.Duration // when time alone changes what readers see; 0: never
 
 	audience      []election.ID // live agents that the node does not keep in view
-	audienceOf    election.ConfigID
+	audienceOf    audienceOf
 	audienceStale bool
 	roomy         bool  // the node may have room for more in view, or better ones are there
 	worst         uint8 // the lowest priority of an observer in view
@@ -75,6 +75,12 @@ type Election struct {
 
 	record  election.Record // as readers see it
 	version uint64          // grows with every change of record
+}
+
+// audienceOf is all that decides who the audience is, besides gossip's view.
+type audienceOf struct {
+	config  election.ConfigID
+	byTrees bool
 }
 
 // viewed is all that decides whom an election keeps in view.
@@ -113,11 +119,10 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 		if e.number != 0 && msg.Round%configEvery != 0 {
 			msg.Config = election.Config{}
 		}
-		if e.number != 0 || msg.Kind != election.Heartbeat || !e.m.tellsByTrees() {
-			for _, id := range e.listAudience() {
-				msg.To = id
-				e.sendAt(now, msg)
-			}
+		byTrees := e.number == 0 && msg.Kind == election.Heartbeat && e.m.tellsByTrees()
+		for _, id := range e.listAudience(byTrees) {
+			msg.To = id
+			e.sendAt(now, msg)
 		}
 	}
 	if e.number == 0 {

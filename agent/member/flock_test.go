@@ -61,7 +61,7 @@ type testAgent struct {
 	up     bool
 	fed    bool // an input has had no turn yet
 	paused bool // it takes datagrams but has no turns, like a late loop
-	old    bool // of the version before lives were named and configs were shown
+	old    bool // of the version before lives were named, configs were shown, and news were passed on
 	err    error
 
 	saveErr, settleErr error
@@ -452,6 +452,9 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 			got.Messages[i].ToLife = to.set.Life
 		}
 	}
+	if to.old || a.old {
+		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return m.Kind == election.Announce })
+	}
 	if a.f.lost != nil {
 		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return a.f.lost(a, to, &m) })
 	}
@@ -476,7 +479,7 @@ func (a *testAgent) Local(name string) Local {
 func (a *testAgent) TellGossip(meta Meta) {
 	a.meta = meta
 	if a.old {
-		a.meta.Config = ShownConfig{}
+		a.meta.Config, a.meta.Relays = ShownConfig{}, false
 	}
 	if meta.Left {
 		a.state = Left

@@ -64,6 +64,7 @@ type Meta struct {
 	Settled  bool              // it has run long enough to keep its name
 	Work     bool              // work for the goose runs or waits here
 	Health   Health            // of that work
+	Relays   bool              // it takes announcements of the goose and passes them on (rule 30); builds before that do not
 	Tags     map[string]string // --tag
 	Version  string            // of its program; "": unknown
 
@@ -188,17 +189,19 @@ func (m *Member) meetPeers() {
 }
 
 // listAudience returns the live agents of the flock that the node does not keep in view.
-func (e *Election) listAudience() []election.ID {
+// byTrees: without those that hear of the goose from others.
+func (e *Election) listAudience(byTrees bool) []election.ID {
 	m := e.m
 	rec := e.node.Record()
-	if !e.audienceStale && e.audienceOf == rec.Config.ConfigID {
+	of := audienceOf{rec.Config.ConfigID, byTrees}
+	if !e.audienceStale && e.audienceOf == of {
 		return e.audience
 	}
-	e.audienceStale, e.audienceOf = false, rec.Config.ConfigID
+	e.audienceStale, e.audienceOf = false, of
 	e.audience = e.audience[:0]
 	for i := range m.peers {
 		p := &m.peers[i]
-		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && !e.node.InView(p.ID) {
+		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && !e.node.InView(p.ID) && !(byTrees && p.Meta.Relays) {
 			e.audience = append(e.audience, p.ID)
 		}
 	}
@@ -268,7 +271,7 @@ func (m *Member) showNewerConfig(now time.Duration) {
 	m.seenAt = now
 	for i := range m.peers {
 		p := &m.peers[i]
-		if m.relay.crowd && !rec.Config.Has(p.ID) {
+		if m.relay.crowd && p.Meta.Relays && !rec.Config.Has(p.ID) {
 			continue // announcements show it the newer one
 		}
 		if c := p.Meta.Config; c.Known && p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && c != m.shownConfig() {

@@ -34,6 +34,7 @@ type relay struct {
 	config   election.ConfigID // as passed on last
 	shows    int               // how often that config still goes along
 	children []election.ID     // whom this agent tells
+	roots    []election.ID     // the voters that pass news on
 	crowd    bool              // the flock has too many observers for the goose to tell
 	stale    bool              // gossip's view has changed since children were computed
 	of       election.ConfigID
@@ -89,7 +90,8 @@ func (m *Member) passOn(now time.Duration) {
 	}
 }
 
-// tellsByTrees reports whether trees carry the news, instead of the goose.
+// tellsByTrees reports whether trees carry the news, instead of the goose, to those that
+// relay it.
 func (m *Member) tellsByTrees() bool {
 	m.seat(m.node().News().Term)
 	return m.relay.crowd
@@ -128,18 +130,23 @@ func (m *Member) seat(term uint64) {
 		return
 	}
 	r.stale, r.of, r.term = false, rec.Config.ConfigID, term
-	r.children, r.crowd = r.children[:0], m.hasCrowd(&rec)
-	if !r.crowd || rec.Config.N == 0 {
+	r.children, r.roots, r.crowd = r.children[:0], r.roots[:0], m.hasCrowd(&rec)
+	for _, v := range rec.Config.Members() {
+		if p, known := m.peer(v.ID); !known || p.Meta.Relays {
+			r.roots = append(r.roots, v.ID)
+		}
+	}
+	if !r.crowd || len(r.roots) == 0 {
 		return
 	}
 	for tree := range trees {
 		r.places = r.places[:0]
 		for i := range m.peers {
-			if p := &m.peers[i]; m.isBelow(p, &rec) || p.ID == m.id && !rec.Config.Has(m.id) {
-				r.places = append(r.places, placeOf(p.ID, term, tree, int(rec.Config.N)))
+			if p := &m.peers[i]; m.isBelow(p, &rec) && p.Meta.Relays || p.ID == m.id && !rec.Config.Has(m.id) {
+				r.places = append(r.places, placeOf(p.ID, term, tree, len(r.roots)))
 			}
 		}
-		r.children = below(r.children, r.places, m.id, rec.Config.Index(m.id), placeOf(m.id, term, tree, int(rec.Config.N)))
+		r.children = below(r.children, r.places, m.id, slices.Index(r.roots, m.id), placeOf(m.id, term, tree, len(r.roots)))
 	}
 }
 

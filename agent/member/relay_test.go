@@ -188,6 +188,40 @@ func TestACrowdKnowsItsGooseThoughDatagramsAreLost(t *testing.T) {
 	require.LessOrEqual(t, ignorant*1000, looks, "of %d", looks)
 }
 
+// The goose itself tells agents of a former version, and no others; voters of one are no
+// roots of trees.
+func TestACrowdIsUpgradedAgentByAgent(t *testing.T) {
+	f := crowdOf(t, 45)
+	g := f.goose("")
+	voters := 0
+	for i, a := range f.agents {
+		if a != g && (i < 5 && voters < 3 || i >= 5 && i%4 == 0) {
+			a.old = true
+			a.TellGossip(a.Meta())
+		}
+		if i < 5 && a.old {
+			voters++
+		}
+	}
+	f.run(2 * testLease)
+	told, heartbeats := map[*testAgent]bool{}, map[*testAgent]int{}
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		told[to] = told[to] || m.Kind == election.Announce
+		if m.Kind == election.Heartbeat {
+			heartbeats[to]++
+		}
+		return false
+	}
+	for range 20 {
+		f.run(testLease)
+		require.Equal(t, 50, f.knowing(g))
+	}
+	for _, a := range f.agents[5:] {
+		require.NotEqual(t, a.old, told[a], a.name)
+		require.Equal(t, a.old, heartbeats[a] > 0, a.name)
+	}
+}
+
 // A relay that is cut off, but not yet dead by gossip, and an agent that no relay knows.
 func TestACrowdFindsItsGooseWithoutItsRelays(t *testing.T) {
 	f := crowdOf(t, 45)

@@ -183,6 +183,6 @@ func (m *Member) Meta() Meta {
 		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags, Version: m.set.Version,
 		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Work: m.told.work, Health: m.told.health,
 		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(), Elections: m.contestsHash,
-		Config: m.shownConfig(),
+		Config: m.shownConfig(), Relays: true,
 	}
 }

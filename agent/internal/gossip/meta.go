@@ -25,6 +25,7 @@ const (
 	metaWork      = 16
 	metaChecked   = 32
 	metaUnwell    = 64
+	metaRelays    = 128
 	metaFixedSize = 1 + 1 + 1 + 1 + 16 + 8 + 8 // version, flags, priority, expect, flock, start, life
 	metaSumSize   = 4
 	metaRoom      = memberlist.MetaMaxSize - metaSumSize
@@ -43,7 +44,7 @@ func CheckMeta(name string, tags map[string]string) error {
 func encode(p *member.Meta) ([]byte, error) {
 	b := make([]byte, 0, metaFixedSize+64)
 	flags := uint8(0)
-	for i, set := range [...]bool{p.Observer, p.Accepted, p.Left, p.Settled, p.Work, p.Health != 0, p.Health == member.Unwell} {
+	for i, set := range [...]bool{p.Observer, p.Accepted, p.Left, p.Settled, p.Work, p.Health != 0, p.Health == member.Unwell, p.Relays} {
 		if set {
 			flags |= 1 << i
 		}
@@ -96,7 +97,7 @@ func decodeMeta(b []byte) (member.Meta, error) {
 	}
 	p := member.Meta{
 		Observer: b[1]&metaObserver != 0, Accepted: b[1]&metaAccepted != 0, Left: b[1]&metaLeft != 0,
-		Settled: b[1]&metaSettled != 0, Work: b[1]&metaWork != 0, Priority: b[2], Expect: b[3],
+		Settled: b[1]&metaSettled != 0, Work: b[1]&metaWork != 0, Relays: b[1]&metaRelays != 0, Priority: b[2], Expect: b[3],
 	}
 	switch {
 	case b[1]&metaUnwell != 0:

@@ -15,7 +15,7 @@ import (
 
 func TestMetadataTravels(t *testing.T) {
 	full := member.Meta{
-		Name: "a.b-c_1", Start: 7, Life: 9, Priority: 3, Expect: 5, Observer: true, Accepted: true, Left: true, Settled: true,
+		Name: "a.b-c_1", Start: 7, Life: 9, Priority: 3, Expect: 5, Observer: true, Accepted: true, Left: true, Settled: true, Relays: true,
 		Tags:         map[string]string{"rack": "7", "empty": ""},
 		PreemptAfter: 90 * time.Second, Freeze: member.FreezeNotice{Stamp: 1785000000000000000, Left: time.Hour},
 		Config:  member.ShownConfig{Known: true, Generation: 3, ID: election.ConfigID{Term: election.MaxTerm, Version: 12}},
