@@ -103,7 +103,7 @@ func TestAutoLeaseBearsLoss(t *testing.T) {
 
 // A network that turns from quiet to lossy within a second costs at most one election.
 func TestAutoLeaseWhenANetworkTurnsBad(t *testing.T) {
-	for seed := range uint64(budget(3)) {
+	for seed := range uint64(budget(1)) {
 		s := autoSim(t, 5, 150*time.Microsecond, seed, "at 1h netem * out *: loss 50%")
 		s.runs(t, time.Hour-time.Second)
 		before := s.pace(t)
@@ -132,7 +132,7 @@ func TestAutoLeaseOfTheNextGoose(t *testing.T) {
 // Seeds in which every agent chooses its lease, and others in which some do.
 func TestSeedsOfAutoLeasesKeepEveryPromise(t *testing.T) {
 	var all Stats
-	Many(1, budget(20), 2, schedule.Plan{Auto: true}, func(seed uint64, r Result) bool {
+	Many(1, budget(6), 2, schedule.Plan{Auto: true}, func(seed uint64, r Result) bool {
 		all.Add(&r.Stats)
 		if r.Err != nil {
 			t.Errorf("%s", r.Report(fmt.Sprintf("ddgoose sim --lease auto --seed %d", seed)))
