@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds the wait for anything; a busy machine needs it.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // farm is a local flock with a `ddgoose run` beside each agent.
 type farm struct {
