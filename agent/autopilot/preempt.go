@@ -13,8 +13,8 @@ import (
 const TriedLately = 5 * time.Minute
 
 // Preemption decides when the goose hands over to an agent of a higher priority that
-// asks for it. A new term forgets how steady agents are, but not whom this agent has
-// asked.
+// asks for it. When a new term begins, it forgets how long agents have been steady. It
+// keeps which agents were asked to take over.
 type Preemption struct {
 	term   uint64
 	steady map[election.ID]time.Duration // since when this goose has seen an agent alive, acking and a voter

@@ -49,7 +49,7 @@ func TestRule30ObserverShowsTheGooseThatOthersTellOf(t *testing.T) {
 	require.Equal(t, idOf("a"), id, "nothing was heard for a lease: a forged term hides the goose no longer")
 }
 
-// Whoever passes news on speaks for another.
+// The sender of an announcement is not the goose.
 func TestRule30AnnouncementsChangeNoTermVoteOrPromise(t *testing.T) {
 	own := at(3, 1, "a", "b", "c")
 	for _, name := range []string{"a", "x"} {

@@ -83,8 +83,7 @@ type Message struct {
 	Promise time.Duration
 	// HeartbeatAck: how long it waited at its sender for company, by the sender's clock. The
 	// leader's estimate of the round trip leaves it out; the lease does not know it.
-	// Announce: how long ago the goose's heartbeat came, by the clocks of those that passed it
-	// on.
+	// Announce: the age of the goose's heartbeat: how long it was at each agent that passed it on.
 	Held time.Duration
 	// HeartbeatAck: the longest pause of its sender's loop since its last ack; 0: none worth telling.
 	Pause time.Duration

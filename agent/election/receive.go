@@ -125,7 +125,7 @@ func (n *Node) learn(now time.Duration, m *Message, fx *Effects) bool {
 
 // adoptable reports whether to take a message's higher term (rule 7). Requests and
 // heartbeats do that themselves; a granted PreVote comes from a voter that would follow
-// this node. Announcements change no term: whoever passes one on speaks for another.
+// this node. Announcements change no term: their sender is not the goose.
 func (n *Node) adoptable(m *Message) bool {
 	switch {
 	case m.Kind == Announce:

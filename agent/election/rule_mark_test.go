@@ -233,7 +233,7 @@ func TestRule29RecoverySetsTheMarkThatItIsTold(t *testing.T) {
 	}
 }
 
-// Whom a recovery keeps brings its mark into the new generation, and nobody else does.
+// Only the agents that a recovery keeps bring their marks into the new generation.
 func TestRule29MarkOfAnAgentThatARecoveryLeftOutIsForgotten(t *testing.T) {
 	for _, keep := range [][]string{{"a", "c"}, {"c"}} {
 		c, n := lone(t, "a", Record{Term: 9, Config: at(8, 3, "a", "b", "c"), Mark: MaxMark})

@@ -133,16 +133,23 @@ func TestRule28GooseThatIsWellAgainInTimeStaysTheGoose(t *testing.T) {
 	}
 }
 
-// A check that passes whenever work ends, and fails whenever it works, must not keep the work from
-// an agent that is well.
-func TestRule28GooseThatIsWellAgainHandsOverToAWellOne(t *testing.T) {
+// unwellGoose returns the goose of a flock of three whose check has just failed. Its work is told to
+// end, and takes all of its grace.
+func unwellGoose(t *testing.T, grace time.Duration) (*testFlock, *testAgent) {
 	f := flockOf(t, 3)
 	g := f.goose("")
 	l := g.attach("")
-	l.keeps, l.holders.Grace = true, 3*time.Second
+	l.keeps, l.holders.Grace = true, grace
 	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
 	g.sets("", Unwell)
 	f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+	return f, g
+}
+
+// A check that passes whenever work ends, and fails whenever it works, must not keep the work from
+// an agent that is well.
+func TestRule28GooseThatIsWellAgainHandsOverToAWellOne(t *testing.T) {
+	f, g := unwellGoose(t, 3*time.Second)
 	g.sets("", Well)
 	f.until(10*time.Second, "another goose", func() bool { now := f.goose(""); return now != nil && now != g })
 	require.Empty(t, g.told(EventWellAgain))
@@ -150,13 +157,7 @@ func TestRule28GooseThatIsWellAgainHandsOverToAWellOne(t *testing.T) {
 
 // What a person asks for meanwhile is done, however well the goose is.
 func TestRule28StopOfAnUnwellGooseIsNotCancelled(t *testing.T) {
-	f := flockOf(t, 3)
-	g := f.goose("")
-	l := g.attach("")
-	l.keeps, l.holders.Grace = true, time.Second
-	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
-	g.sets("", Unwell)
-	f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+	f, g := unwellGoose(t, time.Second)
 	g.Stop(Stopped)
 	g.sets("", Well)
 	require.NotNil(t, g.Default().handover)
@@ -281,13 +282,7 @@ func TestRule28WhatWasAskedForMeanwhileIsDoneHoweverWellTheGooseIs(t *testing.T)
 		"a leave":                     func(_ *testing.T, g *testAgent) { g.leaves(false) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := flockOf(t, 3)
-			g := f.goose("")
-			l := g.attach("")
-			l.keeps, l.holders.Grace = true, time.Second
-			f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
-			g.sets("", Unwell)
-			f.until(time.Second, "work is told to end", func() bool { return g.Default().handover != nil })
+			f, g := unwellGoose(t, time.Second)
 			ask(t, g)
 			g.sets("", Well)
 			require.NotNil(t, g.Default().handover)

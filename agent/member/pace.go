@@ -48,7 +48,7 @@ func (p *pacer) measure(now time.Duration, fx *election.Effects, was, lease elec
 	}
 }
 
-// keepPace chooses the lease and the heartbeat anew, while this agent leads (--lease auto).
+// keepPace chooses the lease and the heartbeat (--lease auto) while this agent leads.
 // A lead begins with the lease of the settings, or a longer one that the flock has; a
 // planned hand-over keeps the lease that the former goose had chosen.
 func (e *Election) keepPace(now time.Duration) {

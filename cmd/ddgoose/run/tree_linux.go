@@ -133,19 +133,29 @@ func findAll() (found []target) {
 		if p.dead {
 			return
 		}
-		fd, err := unix.PidfdOpen(p.pid, unix.O_CLOEXEC)
-		switch now, ok := look(p.pid); {
-		case errors.Is(err, unix.ESRCH) || !ok || now.parent != p.parent && now.parent != self: // gone
-			if err == nil {
-				_ = unix.Close(fd)
-			}
-		case err != nil:
-			found = append(found, target{p, -1})
-		default:
-			found = append(found, target{p, fd})
+		t, alive := aim(p)
+		if now, ok := look(p.pid); !alive || !ok || now.parent != p.parent && now.parent != self { // gone
+			t.close()
+			return
 		}
+		found = append(found, t)
 	})
 	return found
+}
+
+// aim opens a process; false: it is gone.
+func aim(p process) (t target, alive bool) {
+	fd, err := unix.PidfdOpen(p.pid, unix.O_CLOEXEC)
+	if err != nil {
+		fd = -1
+	}
+	return target{p, fd}, !errors.Is(err, unix.ESRCH)
+}
+
+func (t *target) close() {
+	if t.fd >= 0 {
+		_ = unix.Close(t.fd)
+	}
 }
 
 // signal signals a process that may be gone, or another user's: whoever waits sees that.
@@ -188,9 +198,7 @@ func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 				_ = t.signal(sig)
 			}
 		}
-		if t.fd >= 0 {
-			_ = unix.Close(t.fd)
-		}
+		t.close()
 	}
 	return len(targets)
 }
@@ -199,19 +207,14 @@ func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 // in /proc. What they leave behind becomes a child of this process.
 func killChildren() {
 	for _, pid := range childrenByTask(process{pid: os.Getpid()}) {
-		t := target{process{pid: pid}, -1}
-		if fd, err := unix.PidfdOpen(pid, unix.O_CLOEXEC); err == nil {
-			t.fd = fd
-		}
-		if isChild(pid) {
+		t, alive := aim(process{pid: pid})
+		if alive && isChild(pid) {
 			if group, err := unix.Getpgid(pid); err == nil && group == pid {
 				_ = unix.Kill(-pid, unix.SIGKILL)
 			}
 			_ = t.signal(unix.SIGKILL)
 		}
-		if t.fd >= 0 {
-			_ = unix.Close(t.fd)
-		}
+		t.close()
 	}
 }
 
