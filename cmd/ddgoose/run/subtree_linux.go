@@ -225,7 +225,8 @@ func (b *subtree) signal(led bool, sigs ...unix.Signal) {
 // or are children already: then the first walk comes later.
 func (b *subtree) hunt() {
 	hunts, led := b.hunts.Add(1), b.leads()
-	if hunts%huntEvery == 1 && (led || hunts > 1) && b.walking.TryLock() {
+	due := hunts%huntEvery == 1 && (led || hunts > 1) || !listsChildren() // else only a walk finds the children
+	if due && b.walking.TryLock() {
 		done := make(chan struct{})
 		go func() {
 			defer b.walking.Unlock()

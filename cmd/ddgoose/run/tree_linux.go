@@ -21,8 +21,8 @@ type process struct {
 // killed process loses them. It may miss processes that start meanwhile: call it again.
 func walk(self int, visit func(process)) {
 	children := childrenByTask
-	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
-		children = childrenByScan() // a kernel without CONFIG_PROC_CHILDREN
+	if !listsChildren() {
+		children = childrenByScan()
 	}
 	ours := map[int]bool{self: true}
 	me, _ := look(self)
@@ -35,6 +35,13 @@ func walk(self int, visit func(process)) {
 		next = append(next, children(p)...)
 		visit(p)
 	}
+}
+
+// listsChildren reports whether the kernel lists the children of a thread: it has
+// CONFIG_PROC_CHILDREN.
+func listsChildren() bool {
+	_, err := os.Stat("/proc/thread-self/children")
+	return err == nil
 }
 
 // childrenByTask asks the kernel for the children of each thread.
