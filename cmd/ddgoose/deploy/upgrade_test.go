@@ -15,7 +15,7 @@ import (
 )
 
 // former is the commit of the build that users upgrade from.
-const former = "dc3672bf262166a952f24a11c89839e17b66465c"
+const former = "0ca0f6939640ec91c0b6a28b9da0a753da60ba00"
 
 // formerBinary builds the former program out of the repository's history.
 func formerBinary(t *testing.T) string {
