@@ -366,6 +366,12 @@ func (f *testFlock) live() (names []string) {
 	return names
 }
 
+// agree waits until all live agents name one goose. Of two voters it soon keeps one.
+func (f *testFlock) agree() {
+	f.t.Helper()
+	f.until(time.Minute, "one goose", func() bool { return f.agreed(f.live()...) })
+}
+
 // settle waits until all live agents name one goose, and this number of voters.
 func (f *testFlock) settle(voters int) {
 	f.t.Helper()

@@ -74,9 +74,9 @@ func TestARecoverySetsAMarkBack(t *testing.T) {
 			require.EqualValues(t, low, r.NextMark)
 			f.start(name)
 		}
-		f.settle(2)
+		f.agree()
 		f.start("c")
-		f.until(time.Minute, "c follows", func() bool { return f.agreed(f.live()...) })
+		f.agree()
 		f.settle(3)
 		for range 2 { // the second time c votes for the goose, or is it
 			g = f.goose()
@@ -109,7 +109,7 @@ func TestARecoveryThatWasForgottenOnOneDiskIsRepeated(t *testing.T) {
 			}
 			f.start("a")
 			f.start("b")
-			f.settle(2)
+			f.agree()
 			require.EqualValues(t, mark, f.markOf(f.goose()).Mark)
 		}
 	})

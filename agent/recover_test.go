@@ -58,13 +58,13 @@ func TestRecoveryAfterAMajorityIsLost(t *testing.T) {
 		}
 		f.start("a")
 		f.start("b")
-		f.settle(2)
+		f.agree()
 		require.Greater(t, f.agents["a"].Status().Token, token)
 		require.EqualValues(t, 1, f.agents["a"].Status().Generation)
 
 		// A lost agent comes back after all: it follows, and counts again.
 		f.start("c")
-		f.until(time.Minute, "c follows", func() bool { return f.agreed(f.live()...) })
+		f.agree()
 		require.EqualValues(t, 1, f.agents["c"].Status().Generation)
 		f.settle(3)
 	})
@@ -106,7 +106,7 @@ func TestRecoveryOfSurvivorsWhoseConfigsDiffer(t *testing.T) {
 		require.Equal(t, recovered["a"].Generation, recovered["b"].Generation)
 		f.start("a")
 		f.start("b")
-		f.settle(2)
+		f.agree()
 	})
 }
 

@@ -160,7 +160,7 @@ func TestSecondRecoveryWithTheSameSurvivors(t *testing.T) {
 		for _, name := range []string{"a", "b"} {
 			f.start(name)
 		}
-		f.settle(2)
+		f.agree()
 		for _, name := range []string{"c", "d", "e"} {
 			f.start(name)
 		}
