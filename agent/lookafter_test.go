@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/store"
 )
@@ -24,18 +25,18 @@ func shortFolder(t *testing.T) string {
 func TestSocketFileThatWasRemovedIsMadeAgain(t *testing.T) {
 	socket := filepath.Join(shortFolder(t), "run", "a.sock")
 	a, stop := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0", Socket: socket})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	c := client.New(socket)
 	for range 2 {
 		_, err := c.Status(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, os.RemoveAll(filepath.Dir(socket)))
-		eventually(t, "it answers again", func() bool {
+		apitest.Eventually(t, func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), fileLook)
 			defer cancel()
 			s, err := c.Status(ctx)
 			return err == nil && s.Name == "a"
-		})
+		}, "it answers again")
 		info, err := os.Stat(socket)
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
@@ -50,7 +51,7 @@ func TestAgentWhoseDataDirectoryWasRemovedStops(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(t.Context()) }()
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	require.NoError(t, os.RemoveAll(dir))
 	require.ErrorIs(t, <-ended, store.ErrLost)
 	require.NoDirExists(t, dir, "it is not made again by an agent that ends")

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/agent/port"
 )
@@ -51,11 +52,6 @@ func runReal(t *testing.T, cfg Config) (a *Agent, stop func() error) {
 	return a, stop
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
-}
-
 func isGoose(a *Agent) func() bool { return func() bool { return a.Status().Role == api.RoleGoose } }
 
 func TestAFlockOverIPv6(t *testing.T) {
@@ -65,11 +61,11 @@ func TestAFlockOverIPv6(t *testing.T) {
 		require.NoError(t, probe.Close())
 	}
 	a, _ := runReal(t, Config{Name: "a", Bind: "[::1]:0"})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	addr := a.Status().Addr
 	require.True(t, strings.HasPrefix(addr, "[::1]:"), addr)
 	b, _ := runReal(t, Config{Name: "b", Bind: "[::1]:0", Join: []string{addr}})
-	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" && s.Goose.Addr == addr })
+	apitest.Eventually(t, func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" && s.Goose.Addr == addr }, "b follows")
 }
 
 func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
@@ -78,16 +74,16 @@ func TestAgentsBoundToAllAddressesTalkOverIPv4(t *testing.T) {
 	at := open.LocalAddr().Port()
 	listen := func(string) (Transport, Faults, error) { return open, nil, nil }
 	a, _ := runReal(t, Config{Name: "a", Bind: fmt.Sprintf("0.0.0.0:%d", at), Advertise: "127.0.0.1", Insecure: true, Listen: listen})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", at), a.Status().Addr)
 	b, _ := runReal(t, Config{Name: "b", Bind: "127.0.0.1:0", Join: []string{a.Status().Addr}})
-	eventually(t, "b follows", func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" })
+	apitest.Eventually(t, func() bool { s := b.Status(); return s.Goose != nil && s.Goose.Name == "a" }, "b follows")
 }
 
 func TestAgentStopsThoughAHolderIsAttached(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "a.sock")
 	a, stop := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0", Socket: socket})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	begun := make(chan struct{})
 	led := make(chan error, 1)
 	causes := make(chan error, 1)
@@ -109,7 +105,7 @@ func TestAgentStopsThoughAHolderIsAttached(t *testing.T) {
 
 func TestABusyPortIsNamed(t *testing.T) {
 	a, _ := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0"})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	addr := a.Status().Addr
 	b, err := New(Config{Name: "b", Bind: addr, DataDir: t.TempDir(), Socket: NoSocket})
 	require.NoError(t, err)
@@ -120,7 +116,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 // damaged ones of ours.
 func TestGarbageAtThePortChangesNothing(t *testing.T) {
 	a, _ := runReal(t, Config{Name: "a", Bind: "127.0.0.1:0"})
-	eventually(t, "a goose", isGoose(a))
+	apitest.Eventually(t, isGoose(a), "a goose")
 	term := a.Status().Term
 	conn, err := net.Dial("udp", a.Status().Addr)
 	require.NoError(t, err)
@@ -135,7 +131,7 @@ func TestGarbageAtThePortChangesNothing(t *testing.T) {
 		}
 		_, _ = conn.Write(b) // what the socket cannot hold is lost
 	}
-	eventually(t, "drops are counted", func() bool { return a.Status().Counters["datagrams_received"] > 0 })
+	apitest.Eventually(t, func() bool { return a.Status().Counters["datagrams_received"] > 0 }, "drops are counted")
 	s := a.Status()
 	require.Equal(t, term, s.Term)
 	require.Equal(t, api.RoleGoose, s.Role)
@@ -146,12 +142,12 @@ func TestGarbageAtThePortChangesNothing(t *testing.T) {
 	defer tcp.Close()
 	_, err = tcp.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	require.NoError(t, err)
-	eventually(t, "the stream is refused", func() bool {
+	apitest.Eventually(t, func() bool {
 		for name, n := range a.Status().Counters {
 			if strings.HasPrefix(name, "refused_stream_") && n > 0 {
 				return true
 			}
 		}
 		return false
-	})
+	}, "the stream is refused")
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // embeddedEnv makes this test program one with an agent in it, which joins this address.
@@ -55,7 +57,7 @@ func TestAnEmbeddedProgramLeavesALastWill(t *testing.T) {
 		t.Skip("only Linux has wardens")
 	}
 	b, _ := runReal(t, patiently("b", "127.0.0.1:1"))
-	eventually(t, "b has a port", func() bool { return !strings.HasSuffix(b.Status().Addr, ":0") })
+	apitest.Eventually(t, func() bool { return !strings.HasSuffix(b.Status().Addr, ":0") }, "b has a port")
 	c, _ := runReal(t, patiently("c", b.Status().Addr))
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -74,12 +76,12 @@ func TestAnEmbeddedProgramLeavesALastWill(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(lines.Text()) })
 	var dead string
 	for _, a := range []*Agent{b, c} {
-		eventually(t, "both know the goose", func() bool { s := a.Status(); return s.Goose != nil && s.Goose.Name == "e" })
+		apitest.Eventually(t, func() bool { s := a.Status(); return s.Goose != nil && s.Goose.Name == "e" }, "both know the goose")
 		dead = a.Status().Goose.ID
 	}
 	require.NoError(t, program.Process.Kill())
 	for _, a := range []*Agent{b, c} {
-		eventually(t, "another goose", func() bool { s := a.Status(); return s.Goose != nil && s.Goose.ID != dead })
+		apitest.Eventually(t, func() bool { s := a.Status(); return s.Goose != nil && s.Goose.ID != dead }, "another goose")
 	}
 	ended := map[string]bool{}
 	for _, a := range []*Agent{b, c} {

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"duckduckgoose/agent"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/election"
 	"duckduckgoose/wire"
 )
@@ -85,11 +86,6 @@ func run(t *testing.T, cfg agent.Config) *agent.Agent {
 		require.NoError(t, <-ended)
 	})
 	return a
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
 }
 
 // hostile keeps opening streams from an address, each with one of the messages,
@@ -155,7 +151,7 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 					cfg.Join = []string{first}
 				}
 				a := run(t, cfg)
-				eventually(t, "its port", func() bool { return a.Status().Addr != "127.0.0.1:0" })
+				apitest.Eventually(t, func() bool { return a.Status().Addr != "127.0.0.1:0" }, "its port")
 				flock = append(flock, a)
 				return a
 			}
@@ -173,7 +169,7 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 			first = a.Status().Addr
 			start("b", 3)
 			start("c", 3)
-			eventually(t, "all are there", all(3))
+			apitest.Eventually(t, all(3), "all are there")
 
 			heap := func() uint64 {
 				var m runtime.MemStats
@@ -202,16 +198,16 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 					peak = max(peak, heap())
 				}
 			}()
-			eventually(t, "the attack is under way", func() bool { return h.opened.Load() > 200 && h.fed.Load() > 64<<20 })
+			apitest.Eventually(t, func() bool { return h.opened.Load() > 200 && h.fed.Load() > 64<<20 }, "the attack is under way")
 
 			// One that joins through the attacked agent pushes its state by a stream;
 			// a freeze asks all others by streams, and they answer by streams.
 			start("d", 0)
-			eventually(t, "a fourth has joined", all(4))
-			eventually(t, "all answer the attacked one", func() bool {
+			apitest.Eventually(t, all(4), "a fourth has joined")
+			apitest.Eventually(t, func() bool {
 				f, err := a.Freeze(context.Background(), time.Minute)
 				return err == nil && len(f.Reached) == 4
-			})
+			}, "all answer the attacked one")
 			cancel()
 			<-watched
 			counts := a.Status().Counters
@@ -281,7 +277,7 @@ func TestHostilePacketsTakeLittleMemoryAndReflectNothing(t *testing.T) {
 				cfg.Keys = holder
 			}
 			a := run(t, cfg)
-			eventually(t, "it is the goose", func() bool { return a.Status().Lease.Valid })
+			apitest.Eventually(t, func() bool { return a.Status().Lease.Valid }, "it is the goose")
 			third, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 			require.NoError(t, err)
 			defer third.Close()
@@ -304,10 +300,10 @@ func TestHostilePacketsTakeLittleMemoryAndReflectNothing(t *testing.T) {
 					_, err := conn.Write(b)
 					require.NoError(t, err)
 					if i%16 == 0 { // no faster than it reads: each is to be counted
-						eventually(t, "dropped", func() bool { return dropped() >= uint64(round*len(packets)+i+1) })
+						apitest.Eventually(t, func() bool { return dropped() >= uint64(round*len(packets)+i+1) }, "dropped")
 					}
 				}
-				eventually(t, "all dropped", func() bool { return dropped() >= uint64((round+1)*len(packets)) })
+				apitest.Eventually(t, func() bool { return dropped() >= uint64((round+1)*len(packets)) }, "all dropped")
 			}
 			runtime.ReadMemStats(&after)
 			t.Logf("%d packets, %d KiB allocated", 5*len(packets), (after.TotalAlloc-before.TotalAlloc)>>10)
@@ -317,7 +313,7 @@ func TestHostilePacketsTakeLittleMemoryAndReflectNothing(t *testing.T) {
 			// An answer to the last of them would have come before this one's.
 			_, err = conn.Write(third.LocalAddr().(*net.UDPAddr).IP)
 			require.NoError(t, err)
-			eventually(t, "the last is dropped", func() bool { return dropped() >= uint64(5*len(packets))+1 })
+			apitest.Eventually(t, func() bool { return dropped() >= uint64(5*len(packets))+1 }, "the last is dropped")
 			require.NoError(t, third.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 			_, _, err = third.ReadFromUDP(make([]byte, 10))
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -327,7 +323,7 @@ func TestHostilePacketsTakeLittleMemoryAndReflectNothing(t *testing.T) {
 
 func TestAFormerVersionIsToldAndRefused(t *testing.T) {
 	a := run(t, agent.Config{Name: "a", Bind: "127.0.0.1:0"})
-	eventually(t, "it is the goose", func() bool { return a.Status().Lease.Valid })
+	apitest.Eventually(t, func() bool { return a.Status().Lease.Valid }, "it is the goose")
 	warned := func(text string) func() bool {
 		return func() bool {
 			return slices.ContainsFunc(a.Status().Warnings, func(w string) bool { return strings.Contains(w, text) })
@@ -340,7 +336,7 @@ func TestAFormerVersionIsToldAndRefused(t *testing.T) {
 		_, err = udp.Write(append([]byte("\xf4\x07default\x01"), make([]byte, 60)...))
 		require.NoError(t, err)
 	}
-	eventually(t, "told", warned("127.0.0.1 gossips as a former version of ddgoose does: it cannot join: run the same version of ddgoose everywhere"))
+	apitest.Eventually(t, warned("127.0.0.1 gossips as a former version of ddgoose does: it cannot join: run the same version of ddgoose everywhere"), "told")
 
 	tcp, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp4", a.Status().Addr)
 	if err != nil {
@@ -352,7 +348,7 @@ func TestAFormerVersionIsToldAndRefused(t *testing.T) {
 	answer, err := io.ReadAll(tcp)
 	require.NoError(t, err)
 	require.Equal(t, "\xf4\x07default\x02", string(answer))
-	eventually(t, "told", warned("127.0.0.2 speaks frame version 1, we speak 2: it cannot join"))
+	apitest.Eventually(t, warned("127.0.0.2 speaks frame version 1, we speak 2: it cannot join"), "told")
 	require.EqualValues(t, 3, a.Status().Counters["dropped_gossip_old_gossip"])
 	require.EqualValues(t, 1, a.Status().Counters["refused_stream_frame_version"])
 }

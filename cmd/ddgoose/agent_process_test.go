@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 func TestProcessAgentStartsAnswersAndStops(t *testing.T) {
@@ -29,7 +30,7 @@ func TestProcessAgentStartsAnswersAndStops(t *testing.T) {
 		require.Greater(t, s.Token, token, "tokens only grow")
 		token = s.Token
 		// A machine that stands still for a lease makes it a duck for a moment.
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			got := call(t, "is-goose", "--socket", a.socket, "--timeout", soon.String())
 			n, err := strconv.ParseUint(strings.TrimSpace(got.stdout), 10, 64)
 			return got.code == 0 && err == nil && n >= token
@@ -67,7 +68,7 @@ func TestProcessSecondSignalStopsAtOnce(t *testing.T) {
 		p.exit()
 	}
 	goose.signal(syscall.SIGTERM)
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		return strings.Contains(goose.log.String(), "a second signal stops at once") || closed(goose.gone)
 	}, "it stops")
 	if !closed(goose.gone) {
@@ -115,7 +116,7 @@ func TestProcessHupReloadsLogLevelAndKeys(t *testing.T) {
 		reloads++
 		for _, p := range []*process{a, b} {
 			p.signal(syscall.SIGHUP)
-			eventually(t, func() bool { return strings.Count(p.log.String(), `"msg":"reload`) == reloads }, "%s has reloaded: %s", p.name, p.log)
+			apitest.Eventually(t, func() bool { return strings.Count(p.log.String(), `"msg":"reload`) == reloads }, "%s has reloaded: %s", p.name, p.log)
 			p.until("both are there", both)
 		}
 	}
@@ -163,7 +164,7 @@ func TestProcessHupTakesAnotherKeyFile(t *testing.T) {
 	a.until("goose", isGoose)
 	write(config, "key-file: "+next+"\n")
 	a.signal(syscall.SIGHUP)
-	eventually(t, func() bool { return strings.Contains(a.log.String(), "msg=reloaded") }, "it has reloaded: %s", a.log)
+	apitest.Eventually(t, func() bool { return strings.Contains(a.log.String(), "msg=reloaded") }, "it has reloaded: %s", a.log)
 	require.NotContains(t, a.log.String(), "at the next start only")
 
 	key := strings.TrimSpace(line("2"))

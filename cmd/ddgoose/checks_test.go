@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 func TestBadChecksAreRefusedWithWhatWouldBeRight(t *testing.T) {
@@ -52,17 +54,17 @@ func TestProcessesOfAFlockWhoseWorkIsIll(t *testing.T) {
 	var ill []string
 	for range flock {
 		var goose string
-		eventually(t, func() bool { goose = leads(); return goose != "" && !slices.Contains(ill, goose) }, "a goose that is none of %v", &ill)
+		apitest.Eventually(t, func() bool { goose = leads(); return goose != "" && !slices.Contains(ill, goose) }, "a goose that is none of %v", &ill)
 		ill = append(ill, goose)
 		falls(t, dir, goose)
 	}
-	eventually(t, func() bool { return leads() == "" }, "no goose")
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool { return leads() == "" }, "no goose")
+	apitest.Eventually(t, func() bool {
 		got := call(t, "why", "--socket", a.socket)
 		return strings.Contains(got.stdout, "nobody may lead: the check of every voter that answers fails")
 	}, "why tells")
 	require.NoError(t, os.Remove(dir+"/"+ill[1]+".ill"))
-	eventually(t, func() bool { return leads() == ill[1] }, "the one that is well leads")
+	apitest.Eventually(t, func() bool { return leads() == ill[1] }, "the one that is well leads")
 }
 
 func falls(t *testing.T, dir, name string) {

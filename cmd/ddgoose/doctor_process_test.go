@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/keys"
 	"duckduckgoose/wire"
 )
@@ -47,7 +48,7 @@ func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
 	examine := func(wanted string, is func(d *api.Doctor) bool) {
 		var d api.Doctor
 		var got outcome
-		eventually(t, func() bool { // a busy machine looks like a bad network
+		apitest.Eventually(t, func() bool { // a busy machine looks like a bad network
 			got = call(t, "doctor", "--json", "--socket", socket)
 			d = api.Doctor{}
 			return json.Unmarshal([]byte(got.stdout), &d) == nil && is(&d)
@@ -71,7 +72,7 @@ func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
 	id := wire.KeyID(old[0])
 	for _, step := range [][]string{{"install", "--file", next}, {"use", "--file", next}, {"remove", id}} {
 		var got outcome
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			got = call(t, append(append([]string{"keys"}, step...), "--socket", socket)...)
 			return got.code == 0
 		}, "keys %v; last: %v", step, &got)

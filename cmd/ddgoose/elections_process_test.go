@@ -8,13 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 )
 
 // electionsOf waits until every agent lists so many elections, each with one goose for all.
 func electionsOf(t *testing.T, n int, flock ...*process) (all []api.ElectionInfo) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		tokens := map[string]uint64{}
 		for _, p := range flock {
 			var err error
@@ -66,7 +67,7 @@ func TestProcessesOfSeveralElections(t *testing.T) {
 	// once the goose knows who is none.
 	require.Equal(t, 1, call(t, "is-goose", "--election", "backup", "--socket", c.socket).code)
 	var goose *process
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose = nil
 		for _, p := range flock[:2] {
 			s, err := client.New(p.socket).Election("backup").Status(t.Context())

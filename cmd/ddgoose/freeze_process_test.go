@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
@@ -30,7 +31,7 @@ func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
 		p.until("it warns", warns("the flock is frozen for 20m more"))
 	}
 	// The goose may change at any time, on a busy machine, by failure.
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose, _ = gooseOf(t, 0, flock...)
 		got = call(t, "step-down", "--socket", goose.socket)
 		require.Equal(t, 1, got.code, got.stdout)
@@ -38,14 +39,14 @@ func TestProcessFreezeHoldsTheGooseUntilThawed(t *testing.T) {
 	}, "it is refused")
 	require.Contains(t, call(t, "why", "--socket", duck.socket).stdout, "the flock is frozen for ")
 	require.Contains(t, call(t, "status", "--socket", duck.socket).stdout, "the flock is frozen for 20m more: planned goose changes are blocked, failover works (ddgoose thaw)")
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose, _ = gooseOf(t, 0, flock...)
 		return call(t, "step-down", "--force", "--socket", goose.socket).code == 0
 	}, "forced, another is the goose")
 
 	got = call(t, "thaw", "--socket", duck.socket)
 	require.Equal(t, outcome{stdout: "thawed: a b c\n"}, got)
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose, _ = gooseOf(t, 0, flock...)
 		return call(t, "step-down", "--socket", goose.socket).code == 0
 	}, "another is the goose")
@@ -71,7 +72,7 @@ func TestProcessHupMakesAnAgentTakeOverForItsPriority(t *testing.T) {
 	next := without(flock[1:], top)[0]
 	require.NoError(t, os.WriteFile(config, []byte("priority: 250\npreempt: true\npreempt-after: 1h\n"), 0o600))
 	next.signal(syscall.SIGHUP)
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose, _ := gooseOf(t, 0, flock...)
 		if goose == next {
 			return true // by a failure, on a busy machine

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // noteTo is a hook that notes what it was told, a line each.
@@ -22,7 +23,7 @@ func noteTo(file string) string {
 // holds waits until a file that hooks write to has a line that begins so.
 func holds(t *testing.T, file, begin string) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		text, _ := os.ReadFile(file) // not there yet
 		return strings.Contains("\n"+string(text), "\n"+begin)
 	}, "%s has %q", file, begin)
@@ -37,8 +38,8 @@ func TestProcessHooksFollowAnAgentToItsEnd(t *testing.T) {
 	a.until("goose", isGoose)
 	holds(t, out, "goose ")
 	holds(t, out, "told where")
-	eventually(t, func() bool { return strings.Contains(a.log.String(), `stderr="no such address" error="exit status 3"`) }, "the failure is logged: %s", a.log)
-	eventually(t, func() bool { return a.status().Counters["hooks_failed"] >= 1 }, "and counted")
+	apitest.Eventually(t, func() bool { return strings.Contains(a.log.String(), `stderr="no such address" error="exit status 3"`) }, "the failure is logged: %s", a.log)
+	apitest.Eventually(t, func() bool { return a.status().Counters["hooks_failed"] >= 1 }, "and counted")
 	b := startAgent(t, dir, "b", "--join", a.addr())
 	holds(t, out, "member b alive")
 	b.signal(syscall.SIGKILL)
@@ -66,10 +67,10 @@ func TestProcessASecondSignalEndsHooksToo(t *testing.T) {
 	a := startAgent(t, dir, "a", "--hook-timeout", "10m", "--on", "goose=trap '' TERM; exec 9<> "+pipe+"; echo begun > "+begun+"; while :; do sleep 1; done")
 	holds(t, begun, "begun")
 	a.signal(syscall.SIGTERM)
-	eventually(t, func() bool { return strings.Contains(a.log.String(), "a second signal stops at once") }, "it stops")
+	apitest.Eventually(t, func() bool { return strings.Contains(a.log.String(), "a second signal stops at once") }, "it stops")
 	a.signal(syscall.SIGINT) // the hook would keep it from ending for minutes
 	a.exit()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if err == nil {
 			_ = f.Close()
@@ -116,7 +117,7 @@ func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {
 	}
 	tagged := func(value string) {
 		t.Helper()
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			got := call(t, "members", "--json", "--tag", "rack="+value, "--socket", c.socket)
 			return got.code == 0 && len(namesOf(t, got.stdout)) == 1
 		}, "c lists b with the tag")
@@ -133,14 +134,14 @@ func TestProcessHupReloadsWhatTheFlockHearsOf(t *testing.T) {
 		}
 		return false
 	})
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		return strings.Contains(b.log.String(), "msg=reloaded log_level=info keys=1 hooks=1 tags=1 priority=7 voters=5") &&
 			strings.Contains(b.log.String(), `msg="changed, and takes effect at the next start only" flags=lease`)
 	}, "%s", b.log)
 	holds(t, out, "change ") // a new hook hears how things are
 	write("voters: 4\n")
 	b.signal(syscall.SIGHUP)
-	eventually(t, func() bool { return strings.Contains(b.log.String(), "voters 4: want 1, 3, 5 or 7") }, "%s", b.log)
+	apitest.Eventually(t, func() bool { return strings.Contains(b.log.String(), "voters 4: want 1, 3, 5 or 7") }, "%s", b.log)
 	tagged("8")
 }
 

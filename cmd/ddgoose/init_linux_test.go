@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // firstProcess makes a command the first process of a PID namespace.
@@ -57,11 +58,11 @@ func TestFirstProcessOfAContainerReapsOrphansAndPassesSignalsOn(t *testing.T) {
 		require.Zero(t, call(t, "simulate", "death", "--for", "100ms", "--socket", a.socket, "--timeout", soon.String()).code)
 		a.until("goose again", func(s api.Status) bool { return isGoose(s) && s.Token > token })
 	}
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		text, _ := os.ReadFile(orphans) // not there yet
 		return strings.Count(string(text), "one") >= 3
 	}, "hooks leave orphans")
-	eventually(t, func() bool { return descendantsOf(cmd.Process.Pid) == 1 }, "only the agent is left")
+	apitest.Eventually(t, func() bool { return descendantsOf(cmd.Process.Pid) == 1 }, "only the agent is left")
 	require.Contains(t, a.log.String(), "exit status 3", "a hook's own exit code is not reaped with the rest")
 	a.signal(syscall.SIGTERM)
 	require.Zero(t, a.exit(), a.log)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // The layouts that we ship keep the key file where the agent may not write: root's
@@ -55,7 +56,7 @@ func TestProcessesWhoseKeyFileIsKeptByOthers(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, append(old, more...), 0o640))
 	give()
 	p.signal(syscall.SIGHUP)
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		keys := call(t, "keys", "list", "--socket", p.socket)
 		return keys.code == 0 && len(lines(keys.stdout)) >= 3 // a heading and two keys
 	}, "the agent holds both keys")

@@ -86,14 +86,14 @@ func TestMembersAreWatchedUntilTheAgentGoes(t *testing.T) {
 		go func() { code <- ddgoose(t.Context(), args, strings.NewReader(""), &stdout, &stderr) }()
 		until := func(text string) {
 			t.Helper()
-			eventually(t, func() bool { return strings.Contains(stdout.String(), text) }, "shows %s", text)
+			apitest.Eventually(t, func() bool { return strings.Contains(stdout.String(), text) }, "shows %s", text)
 		}
 		until("failed")
 		ms, rtt := apitest.Members(), 3.5
 		ms[0].State, ms[1].RTTMS = "suspect", &rtt
 		a.SetMembers(ms)
 		a.Change(func(s *api.Status) { s.Term++ }) // no change of those that are shown
-		eventually(t, func() bool { return a.Watching() == 1 }, "it watches")
+		apitest.Eventually(t, func() bool { return a.Watching() == 1 }, "it watches")
 		ms = append(ms, api.Member{Name: "c", ID: "c1", State: "alive"})
 		a.SetMembers(ms)
 		a.Change(func(s *api.Status) { s.Term++ })

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // usec is the clock of MONOTONIC_USEC=.
@@ -30,7 +32,7 @@ func TestProcessTellsTheServiceManagerHowItIs(t *testing.T) {
 
 	t.Setenv("NOTIFY_SOCKET", "")
 	startAgent(t, filepath.Dir(a.socket), "b", "--expect", "2", "--join", a.addr())
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		told, _ := m.until("STATUS=")
 		return regexp.MustCompile(`^STATUS=(goose|duck of b), term [1-9]\d*$`).MatchString(told)
 	}, "it tells who is the goose")
@@ -60,7 +62,7 @@ func TestProcessThatLeavesTellsThatItStops(t *testing.T) {
 	require.Zero(t, c.exit(), c.log)
 	c.start("--join", flock[0].addr())
 	m.until("READY=1")
-	eventually(t, func() bool { // it may know no goose for a moment
+	apitest.Eventually(t, func() bool { // it may know no goose for a moment
 		return call(t, "leave", "--socket", c.socket, "--timeout", soon.String()).code == 0 || closed(c.gone)
 	}, "it leaves")
 	m.until("STOPPING=1")

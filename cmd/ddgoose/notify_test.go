@@ -129,9 +129,9 @@ func TestNotifierFeedsTheWatchdogWhileTheAgentIsWell(t *testing.T) {
 		m.until("WATCHDOG=1")
 	}
 	a.Sicken(errors.New("the loop has not run for 1s"))
-	eventually(t, func() bool { return strings.Contains(log.String(), "not well") }, "it notices")
+	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "not well") }, "it notices")
 	require.Contains(t, log.String(), "the loop has not run for 1s")
-	eventually(t, func() bool { return m.next(400*time.Millisecond) == "" }, "the manager hears nothing for twice its patience")
+	apitest.Eventually(t, func() bool { return m.next(400*time.Millisecond) == "" }, "the manager hears nothing for twice its patience")
 	a.Sicken(nil)
 	m.until("WATCHDOG=1")
 	a.Change(func(s *api.Status) { s.Role = api.RoleDead })
@@ -183,5 +183,5 @@ func TestNotifierSaysThatAManagerCannotBeReached(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(shortDir(t), "nobody"))
 	a, socket := fake(t)
 	_, log := notify(t, a, socket)
-	eventually(t, func() bool { return strings.Contains(log.String(), "the service manager was not told") }, "it says so")
+	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "the service manager was not told") }, "it says so")
 }

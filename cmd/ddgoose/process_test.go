@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 )
 
@@ -123,7 +124,7 @@ func (p *process) status() api.Status {
 // until waits until the agent's status is so, and fails when the agent ends.
 func (p *process) until(what string, is func(api.Status) bool) (s api.Status) {
 	p.t.Helper()
-	eventually(p.t, func() bool {
+	apitest.Eventually(p.t, func() bool {
 		if closed(p.gone) {
 			require.FailNow(p.t, "it has ended", "%s, before %s: %s", p.name, what, p.log)
 		}
@@ -142,18 +143,6 @@ func closed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// eventually waits for a condition, asked by the test itself so that it may fail.
-func eventually(t *testing.T, is func() bool, format string, args ...any) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(soon); !is(); <-tick.C {
-		if time.Now().After(end) {
-			require.FailNow(t, "it never came", append([]any{format}, args...)...)
-		}
 	}
 }
 
@@ -215,7 +204,7 @@ func newFlockWith(t *testing.T, more []string, names ...string) (flock []*proces
 // gooseOf waits until all of these name the same goose, above a token.
 func gooseOf(t *testing.T, above uint64, flock ...*process) (goose *process, token uint64) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		goose = nil
 		seen := map[uint64]bool{}
 		for _, p := range flock {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // TestProcessesOfAPythonHolder has the example in Python act beside each of two agents,
@@ -47,7 +49,7 @@ func TestProcessesOfAPythonHolder(t *testing.T) {
 	}
 	// at gives the agent beside which a holder may act now.
 	at := func() (goose *process) {
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			for _, p := range agents[:2] {
 				if call(t, "is-goose", "-q", "--socket", p.socket).code == 0 {
 					goose = p
@@ -63,7 +65,7 @@ func TestProcessesOfAPythonHolder(t *testing.T) {
 	if first == second {
 		second = agents[1]
 	}
-	eventually(t, func() bool { // until its holder is there, the goose comes back
+	apitest.Eventually(t, func() bool { // until its holder is there, the goose comes back
 		call(t, "step-down", "--socket", first.socket, "--to", second.name)
 		return at() == second
 	}, "the goose goes to the other work")
@@ -71,7 +73,7 @@ func TestProcessesOfAPythonHolder(t *testing.T) {
 	require.Greater(t, now, was)
 
 	require.NoError(t, holders[second.name].cmd.Process.Signal(unix.SIGKILL))
-	eventually(t, func() bool { return at().name == first.name }, "the goose goes to the other work")
+	apitest.Eventually(t, func() bool { return at().name == first.name }, "the goose goes to the other work")
 	for now >= was { // what it printed in its first period is read first
 		next := token(first)
 		require.GreaterOrEqual(t, next, was)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // refused starts an agent that must end by itself, with one error line.
@@ -152,7 +153,7 @@ func TestProcessBrokenDiskIsNotGuessedAt(t *testing.T) {
 // gives to whoever asks for any.
 func freePort(t *testing.T) (addr string) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		addr = fmt.Sprintf("127.0.0.1:%d", 11000+rand.IntN(20000))
 		tcp, err := net.Listen("tcp4", addr)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // TestProcessesOfTheReadmesScreen holds the README's picture against what top shows of a flock whose goose was killed: the
@@ -21,7 +23,7 @@ func TestProcessesOfTheReadmesScreen(t *testing.T) {
 	head := regexp.MustCompile(`^ ([a-e]) is the goose  for (\d+)s`)
 	leads := func(not string, seconds int) (goose string) {
 		t.Helper()
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			m := head.FindStringSubmatch(driver.text())
 			if m == nil || m[1] == not {
 				return false

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // user is one whose agents have a runtime folder of their own. Where root runs the
@@ -99,7 +100,7 @@ func TestProcessAgentsOfOneUserShareAKey(t *testing.T) {
 	// A key made anew would lock the agent out.
 	require.NoError(t, os.Remove(file))
 	a.signal(syscall.SIGHUP)
-	eventually(t, func() bool { return strings.Contains(a.log.String(), "reload refused, all stays as it was") }, "the reload is refused: %s", a.log)
+	apitest.Eventually(t, func() bool { return strings.Contains(a.log.String(), "reload refused, all stays as it was") }, "the reload is refused: %s", a.log)
 	require.NoFileExists(t, file)
 	require.Equal(t, 3, a.status().Alive)
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // ignores reports whether a process ignores a signal.
@@ -54,7 +56,7 @@ func TestProcessKeepsIgnoringWhatItsStarterIgnored(t *testing.T) {
 		}
 		c.spawn(background(line...))
 		var cmd int
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			text, _ := os.ReadFile(work) // not there yet
 			cmd, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 			return cmd != 0

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // TestProcessesOfAFlockAreShownOnTerminals starts a flock on one terminal and
@@ -31,7 +32,7 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	top.press("s")
 	top.shows("sort: role")
 	goose := ""
-	eventually(t, func() bool { // for a moment there may be none
+	apitest.Eventually(t, func() bool { // for a moment there may be none
 		before, _, found := strings.Cut(top.text(), " is the goose")
 		goose = strings.TrimSpace(before)
 		return found
@@ -44,14 +45,14 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	top.press("\x1b")
 	top.shows("enter look into") // two at once would be one key
 	top.press("\x1b")
-	eventually(t, func() bool { return !strings.Contains(top.text(), "filter: ") }, "all rows")
+	apitest.Eventually(t, func() bool { return !strings.Contains(top.text(), "filter: ") }, "all rows")
 
 	// A dead goose, and the next.
 	require.Zero(t, call(t, "flock", "kill", goose, "--dir", dir).code)
 	top.shows("no answer")
 	driver.shows(goose + " was killed")
 	for _, c := range []*console{top, driver} {
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			now, _, found := strings.Cut(c.text(), " is the goose")
 			return found && strings.TrimSpace(now) != goose
 		}, "another goose")
@@ -62,13 +63,13 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 
 	// A window of another size, as small as can be, and back.
 	top.resize(30, 8)
-	eventually(t, func() bool { return strings.HasPrefix(lines(top.text())[7], "q quit") }, "the keys in the last line")
+	apitest.Eventually(t, func() bool { return strings.HasPrefix(lines(top.text())[7], "q quit") }, "the keys in the last line")
 	top.resize(1, 1)
-	eventually(t, func() bool { return len(lines(top.text())) == 1 && lines(top.text())[0] != "q" }, "one letter")
+	apitest.Eventually(t, func() bool { return len(lines(top.text())) == 1 && lines(top.text())[0] != "q" }, "one letter")
 	top.resize(140, 30)
 	top.shows("LAST MINUTE")
 	roundTrips := regexp.MustCompile(`[µm]s[ ·]+[▁▂▃▄▅▆▇█]`)
-	eventually(t, func() bool { return roundTrips.MatchString(top.text()) }, "round trips of the last minute")
+	apitest.Eventually(t, func() bool { return roundTrips.MatchString(top.text()) }, "round trips of the last minute")
 	top.press("?")
 	top.shows("▁ below 0.1ms")
 	top.press("?")
@@ -80,7 +81,7 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	top.press("\x1a")
 	top.shows("stopped")
 	top.press("hello\r")
-	eventually(t, func() bool { return strings.Contains(top.wrote.String(), "read hello.") }, "what was typed")
+	apitest.Eventually(t, func() bool { return strings.Contains(top.wrote.String(), "read hello.") }, "what was typed")
 	top.shows("3 agents, 3 live")
 	top.press("q")
 	require.Zero(t, top.exit())

@@ -17,7 +17,7 @@ import (
 func seen(t *testing.T, n *neighbours, what string, is func(p top.Picture, by map[string]top.Agent) bool) top.Picture {
 	t.Helper()
 	var p top.Picture
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		p, _ = n.Take()
 		by := map[string]top.Agent{}
 		for _, a := range p.Agents {

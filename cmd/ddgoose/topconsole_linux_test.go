@@ -13,6 +13,8 @@ import (
 	"github.com/gdamore/tcell/v3/vt"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // console is a process on a terminal of its own: a pty, and an emulator that draws
@@ -122,17 +124,17 @@ func (c *console) text() string {
 // shows waits until a text stands on the screen.
 func (c *console) shows(text string) {
 	c.t.Helper()
-	eventually(c.t, func() bool { return strings.Contains(c.text(), text) }, "%q on the screen", text)
+	apitest.Eventually(c.t, func() bool { return strings.Contains(c.text(), text) }, "%q on the screen", text)
 }
 
 // exit waits for the end, and for the terminal to be as it was; it gives the exit
 // code.
 func (c *console) exit() int {
 	c.t.Helper()
-	eventually(c.t, func() bool { return closed(c.gone) }, "the end")
+	apitest.Eventually(c.t, func() bool { return closed(c.gone) }, "the end")
 	require.Equal(c.t, c.before, lineState(c.t, c.line), "the line's modes are as they were")
 	const left, cursor = "\x1b[?1049l", "\x1b[?25h"
-	eventually(c.t, func() bool {
+	apitest.Eventually(c.t, func() bool {
 		all := c.wrote.String()
 		return strings.LastIndex(all, left) >= strings.LastIndex(all, "\x1b[?1049h") && strings.LastIndex(all, cursor) >= strings.LastIndex(all, "\x1b[?25l")
 	}, "the screen that was there before, and the cursor")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/client"
 )
 
@@ -26,7 +27,7 @@ var patient = []string{"--warden", "--heartbeat", "2s", "--lease", "10s"}
 // warden waits until an agent's warden has begun, and gives its process.
 func (p *process) warden() (pid int) {
 	p.t.Helper()
-	eventually(p.t, func() bool {
+	apitest.Eventually(p.t, func() bool {
 		names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
 		for _, name := range names {
 			children, _ := os.ReadFile(name)
@@ -46,7 +47,7 @@ func (p *process) warden() (pid int) {
 func follows(t *testing.T, flock []*process, goose *process, token uint64) (next *process, reason string) {
 	t.Helper()
 	next, _ = gooseOf(t, token, without(flock, goose)...)
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		for line := range strings.Lines(next.log.String()) {
 			if strings.Contains(line, `msg="new goose"`) && strings.Contains(line, "previous="+goose.name) {
 				_, reason, _ = strings.Cut(line, "reason=")
@@ -88,7 +89,7 @@ func TestProcessLastWillWaitsForTheWork(t *testing.T) {
 		_ = work.Wait()
 	})
 	var pid int
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		b, _ := os.ReadFile(file)
 		_, err := fmt.Sscan(string(b), &pid)
 		return err == nil
@@ -164,8 +165,8 @@ func TestProcessWardenThatDiesIsReplacedAndTold(t *testing.T) {
 	a.until("goose", isGoose)
 	first := a.warden()
 	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
-	eventually(t, func() bool { return strings.Contains(a.log.String(), "the warden does not run") }, "it is told")
-	eventually(t, func() bool { return a.warden() != first }, "another runs")
+	apitest.Eventually(t, func() bool { return strings.Contains(a.log.String(), "the warden does not run") }, "it is told")
+	apitest.Eventually(t, func() bool { return a.warden() != first }, "another runs")
 }
 
 // The end of a container's first process ends all others in it: it waits for the warden.
@@ -186,7 +187,7 @@ func TestProcessLastWillOfAContainersGoose(t *testing.T) {
 		goose, token = gooseOf(t, token, flock...)
 	}
 	require.Equal(t, a, goose)
-	eventually(t, func() bool { return descendantsOf(cmd.Process.Pid) == 2 }, "the agent and its warden")
+	apitest.Eventually(t, func() bool { return descendantsOf(cmd.Process.Pid) == 2 }, "the agent and its warden")
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
 	require.NoError(t, err)
 	for _, file := range children {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // containers are the services of compose.yaml, run by docker itself: Compose
@@ -113,7 +114,7 @@ func (c *containers) status(name string) (s api.Status, answers bool) {
 func (c *containers) goose(above uint64, names ...string) (goose string, token uint64) {
 	c.t.Helper()
 	var last []string
-	eventually(c.t, func() bool {
+	apitest.Eventually(c.t, func() bool {
 		tokens := map[uint64]bool{}
 		last = nil
 		for _, name := range names {
@@ -133,7 +134,7 @@ func (c *containers) goose(above uint64, names ...string) (goose string, token u
 func (c *containers) whole(above uint64) (goose string, token uint64) {
 	c.t.Helper()
 	var last []string
-	eventually(c.t, func() bool {
+	apitest.Eventually(c.t, func() bool {
 		last = nil
 		for _, name := range c.agents {
 			s, ok := c.status(name)
@@ -239,7 +240,7 @@ func TestFiveContainersFollowTheGoose(t *testing.T) {
 func (c *containers) health() map[string]string {
 	c.t.Helper()
 	all := map[string]string{}
-	eventually(c.t, func() bool {
+	apitest.Eventually(c.t, func() bool {
 		for _, name := range c.agents {
 			if all[name] = c.do("inspect", "--format", "{{.State.Health.Status}}", c.prefix+name); all[name] == "starting" {
 				return false

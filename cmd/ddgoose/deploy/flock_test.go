@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -34,7 +35,7 @@ func newFlock(t *testing.T, agents int) *flock.Flock {
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	base := 0
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		base = 11000 + rand.IntN(20000)
 		for port := base; port < base+n; port++ {
 			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -58,7 +59,7 @@ func agent(t *testing.T, f *flock.Flock, name string) *flock.Agent {
 // until waits until an agent's status is so.
 func until(t *testing.T, f *flock.Flock, name, what string, is func(api.Status) bool) (s api.Status) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		defer cancel()
 		var err error
@@ -71,7 +72,7 @@ func until(t *testing.T, f *flock.Flock, name, what string, is func(api.Status) 
 // gooseOf waits until all that run name the same goose, above a token.
 func gooseOf(t *testing.T, f *flock.Flock, above uint64) (goose string, token uint64) {
 	t.Helper()
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		seen := map[uint64]bool{}
 		for _, a := range f.Agents() {
 			if !a.Running() {

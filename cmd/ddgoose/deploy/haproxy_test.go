@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -112,10 +113,10 @@ func (b *balancer) leadsOnlyTo(name string) bool {
 // settled waits until HAProxy leads to the goose alone, whoever that is by now.
 func (b *balancer) settled(f *flock.Flock) (goose string) {
 	b.t.Helper()
-	eventually(b.t, func() bool {
+	apitest.Eventually(b.t, func() bool {
 		goose, _ = gooseOf(b.t, f, 0)
 		return b.leadsOnlyTo(goose)
-	}, "HAProxy leads to %s alone", &goose)
+	}, "HAProxy leads to the goose alone")
 	return goose
 }
 

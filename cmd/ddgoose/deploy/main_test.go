@@ -77,18 +77,6 @@ func run(t *testing.T, name string, args ...string) (stdout, stderr string, code
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// eventually waits for a condition, asked by the test itself so that it may fail.
-func eventually(t *testing.T, is func() bool, format string, args ...any) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(2 * soon); !is(); <-tick.C {
-		if time.Now().After(end) {
-			require.FailNow(t, "it never came", append([]any{format}, args...)...)
-		}
-	}
-}
-
 // shortDir is a folder whose name leaves room for a socket's.
 func shortDir(t *testing.T) string {
 	t.Helper()

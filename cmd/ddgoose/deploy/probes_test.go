@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -71,7 +72,7 @@ func TestProcessesOfAFlockAnswerProbesAlike(t *testing.T) {
 	alike := func(name string, want [4]int) {
 		t.Helper()
 		var got map[string][4]int
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			got = answers(t, agent(t, f, name))
 			for _, a := range got {
 				if a != want {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // booted is a systemd of its own, in a container that borrows this machine's /usr.
@@ -85,7 +87,7 @@ func bootSystemd(t *testing.T, files map[string]string) booted {
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--env", "container=docker",
 		"--tmpfs", "/run:exec", "--tmpfs", "/tmp", "--tmpfs", "/sys/fs/cgroup:rw", "--volume", "/usr:/usr:ro",
 		b.name, systemd, "--system", "--unit=basic.target")
-	eventually(t, func() bool {
+	apitest.Eventually(t, func() bool {
 		if running := b.do("inspect", "--format", "{{.State.Running}}", b.name); running != "true" {
 			out, _ := b.try("logs", b.name)
 			t.Skipf("SKIPPED: systemd does not come up in a container here: %s", out)
@@ -113,7 +115,7 @@ func (b booted) restarts() int {
 // token is the goose's, once there is one above the last.
 func (b booted) token(above uint64) (token uint64) {
 	b.t.Helper()
-	eventually(b.t, func() bool {
+	apitest.Eventually(b.t, func() bool {
 		// Root's command finds the socket by itself.
 		out, code := b.try("exec", b.name, b.program, "is-goose", "--timeout", "10s")
 		if code != 0 {
@@ -135,20 +137,20 @@ func TestSystemdRunsTheUnit(t *testing.T) {
 	b.do("exec", b.name, "systemctl", "start", "ddgoose")
 	require.Equal(t, "active", b.show("ActiveState"))
 	token := b.token(0)
-	eventually(t, func() bool { return strings.HasPrefix(b.show("StatusText"), "goose, term ") }, "systemctl status says so")
+	apitest.Eventually(t, func() bool { return strings.HasPrefix(b.show("StatusText"), "goose, term ") }, "systemctl status says so")
 
 	status := b.do("exec", b.name, "cat", "/proc/"+b.show("MainPID")+"/status")
 	for _, wall := range []string{"Uid:\t64000\t", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n"} {
 		require.Contains(t, status, wall)
 	}
 	b.do("exec", b.name, "systemctl", "reload", "ddgoose")
-	eventually(t, func() bool { return strings.Contains(b.journal(), "msg=reloaded") }, "it is reloaded")
+	apitest.Eventually(t, func() bool { return strings.Contains(b.journal(), "msg=reloaded") }, "it is reloaded")
 	require.Equal(t, "active", b.show("ActiveState"))
 
 	for _, signal := range []string{"KILL", "STOP"} { // by STOP no watchdog is fed
 		before := b.restarts()
 		b.do("exec", b.name, "kill", "-"+signal, b.show("MainPID"))
-		eventually(t, func() bool { return b.restarts() > before }, "SIG%s: it is started anew", signal)
+		apitest.Eventually(t, func() bool { return b.restarts() > before }, "SIG%s: it is started anew", signal)
 		token = b.token(token)
 	}
 	require.Contains(t, b.journal(), "Watchdog timeout")
@@ -176,7 +178,7 @@ func TestRunHasTheRealSystemdRunAUnit(t *testing.T) {
 	b.do(append([]string{"exec", "--detach"}, run[1:]...)...)
 	working := func(token uint64) {
 		t.Helper()
-		eventually(t, func() bool {
+		apitest.Eventually(t, func() bool {
 			tokens, code := b.try("exec", b.name, "cat", "/run/tokens")
 			return code == 0 && strings.HasSuffix("\n"+tokens, "\n"+strconv.FormatUint(token, 10))
 		}, "it works with token %d", token)
@@ -184,7 +186,7 @@ func TestRunHasTheRealSystemdRunAUnit(t *testing.T) {
 	}
 	working(token)
 	b.do("exec", b.name, "systemctl", "kill", "--signal", "STOP", "ddgoose")
-	eventually(t, func() bool { return b.showOf("work", "ActiveState") == "failed" }, "its lease is over, so it is killed")
+	apitest.Eventually(t, func() bool { return b.showOf("work", "ActiveState") == "failed" }, "its lease is over, so it is killed")
 	require.Equal(t, "2", b.showOf("work", "ExecMainCode"), "by a signal")
 	require.Equal(t, "9", b.showOf("work", "ExecMainStatus"))
 	b.do("exec", b.name, "systemctl", "kill", "--signal", "KILL", "ddgoose")

@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/boottime"
 )
 
@@ -82,14 +83,13 @@ func both(lifetime int) map[string]int {
 // held waits until the addresses are there for a lifetime.
 func held(t *testing.T, lifetime int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if got := has(t); len(got) == len(virtual) && got["10.9.0.100/24"] >= lifetime-1 {
-			for _, seconds := range got {
-				require.LessOrEqual(t, seconds, lifetime)
-			}
-			return
-		}
-		require.True(t, time.Now().Before(deadline), "%v", has(t))
+	var got map[string]int
+	apitest.Eventually(t, func() bool {
+		got = has(t)
+		return len(got) == len(virtual) && got["10.9.0.100/24"] >= lifetime-1
+	}, "held for %d s: %v", lifetime, &got)
+	for _, seconds := range got {
+		require.LessOrEqual(t, seconds, lifetime)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -189,22 +190,16 @@ func (e *fakeEngine) web(n *notes) *managed {
 	return m
 }
 
-// soon waits for a condition.
-func soon(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, patience, time.Millisecond, what)
-}
-
 func TestContainersEndIsTheCommands(t *testing.T) {
 	e := newFakeEngine(t)
 	m := e.web(&notes{})
 	require.True(t, m.gone())
 	outcomes := m.start(nil)
 	require.False(t, m.gone())
-	soon(t, "it runs", e.runs)
+	apitest.Eventually(t, e.runs, "it runs")
 	e.end(7)
 	require.Equal(t, outcome{code: 7}, <-outcomes)
-	soon(t, "it is gone", m.gone)
+	apitest.Eventually(t, m.gone, "it is gone")
 }
 
 func TestContainerIsKilledThoughItsStopIsBusy(t *testing.T) {
@@ -212,12 +207,12 @@ func TestContainerIsKilledThoughItsStopIsBusy(t *testing.T) {
 	m := e.web(&notes{})
 	e.set(func() { e.deaf, e.unkillable = true, true })
 	outcomes := m.start(nil)
-	soon(t, "it runs", e.runs)
+	apitest.Eventually(t, e.runs, "it runs")
 	m.stop()
-	soon(t, "the stop", func() bool { return e.count("POST stop") == 1 })
+	apitest.Eventually(t, func() bool { return e.count("POST stop") == 1 }, "the stop")
 	for n := range 3 { // that the engine took the kill is no proof
 		m.kill()
-		soon(t, "a kill", func() bool { return e.count("POST kill") > n && !m.killing.Load() })
+		apitest.Eventually(t, func() bool { return e.count("POST kill") > n && !m.killing.Load() }, "a kill")
 	}
 	require.False(t, m.gone())
 	e.set(func() { e.unkillable = false })
@@ -231,12 +226,12 @@ func TestContainerThatStartsLateDoesNotOutliveItsKill(t *testing.T) {
 	e.hold = make(chan struct{})
 	m := e.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "the start", func() bool { return e.count("POST start") == 1 })
+	apitest.Eventually(t, func() bool { return e.count("POST start") == 1 }, "the start")
 	m.kill()
-	soon(t, "a kill", func() bool { return e.count("POST kill") == 1 && !m.killing.Load() })
+	apitest.Eventually(t, func() bool { return e.count("POST kill") == 1 && !m.killing.Load() }, "a kill")
 	require.False(t, m.gone(), "the engine may still start it")
 	close(e.hold)
-	soon(t, "it runs", e.runs)
+	apitest.Eventually(t, e.runs, "it runs")
 	killUntilGone(m, func() {})
 	require.False(t, e.runs())
 	require.Equal(t, outcome{code: 137}, <-outcomes)
@@ -251,17 +246,17 @@ func TestContainerIsGoneWhenItsProcessesAre(t *testing.T) {
 		e.set(func() { e.pid, e.unkillable = process.Process.Pid, true })
 		m := e.web(&notes{})
 		outcomes := m.start(nil)
-		soon(t, "its processes are seen", func() bool { return m.procs().populated() })
+		apitest.Eventually(t, func() bool { return m.procs().populated() }, "its processes are seen")
 		if policy != "no" { // somebody changes it meanwhile
 			e.set(func() { e.policy = policy })
 			asked := e.count("GET json")
-			soon(t, "its policy is seen", func() bool { return e.count("GET json") > asked+1 })
+			apitest.Eventually(t, func() bool { return e.count("GET json") > asked+1 }, "its policy is seen")
 		}
 		require.False(t, m.gone())
 		m.kill()
 		require.Error(t, process.Wait(), "it was killed")
 		if policy == "no" {
-			soon(t, "it is gone", m.gone)
+			apitest.Eventually(t, m.gone, "it is gone")
 		}
 		require.True(t, e.runs(), "says the engine")
 		require.Equal(t, policy == "no", m.gone())
@@ -275,10 +270,10 @@ func TestContainerIsGoneWhenItsProcessesAre(t *testing.T) {
 			require.Equal(t, CodeNotRunable, (<-again).code)
 			continue
 		}
-		soon(t, "the next start", e.runs)
+		apitest.Eventually(t, e.runs, "the next start")
 		e.end(3)
 		require.Equal(t, 3, (<-again).code)
-		soon(t, "it is gone", m.gone)
+		apitest.Eventually(t, m.gone, "it is gone")
 	}
 }
 
@@ -288,7 +283,7 @@ func TestContainerIsKilledWhileItsEngineStartsIt(t *testing.T) {
 	e.hold = make(chan struct{})
 	m := e.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "the start", func() bool { return e.count("POST start") == 1 })
+	apitest.Eventually(t, func() bool { return e.count("POST start") == 1 }, "the start")
 	process := e.process()
 	m.kill()
 	require.Error(t, process.Wait(), "it was killed")
@@ -297,7 +292,7 @@ func TestContainerIsKilledWhileItsEngineStartsIt(t *testing.T) {
 	e.set(func() { e.pid, e.unkillable = late.Process.Pid, true }) // only its cgroup ends it
 	close(e.hold)
 	require.Error(t, late.Wait(), "killed when it was seen")
-	soon(t, "it is gone", m.gone)
+	apitest.Eventually(t, m.gone, "it is gone")
 	e.end(137)
 	require.Equal(t, 137, (<-outcomes).code)
 }
@@ -318,7 +313,7 @@ func TestHeirNeedsNoEngineToKnowThatAContainerIsGone(t *testing.T) {
 	outcomes := guards.start(nil)
 	heir.doubt()
 	require.False(t, heir.gone(), "a start is under way")
-	soon(t, "its processes are seen", func() bool { return guards.procs().populated() })
+	apitest.Eventually(t, func() bool { return guards.procs().populated() }, "its processes are seen")
 	heir.doubt()
 	require.False(t, heir.gone())
 	heir.kill()
@@ -337,7 +332,7 @@ func TestWhatForksAwayIsFrozenAndKilled(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Skipf("SKIPPED: no cgroups of version 1 can be made here: %v", err)
 	}
-	t.Cleanup(func() { soon(t, "its end", func() bool { return unix.Rmdir(dir) == nil }) })
+	t.Cleanup(func() { apitest.Eventually(t, func() bool { return unix.Rmdir(dir) == nil }, "its end") })
 	p := findProcesses("6:freezer:/" + filepath.Base(dir))
 	require.Equal(t, &processes{cgroup: cgroup{dir}, freezer: dir}, p)
 	for range 30 { // one look is lucky often
@@ -346,7 +341,7 @@ func TestWhatForksAwayIsFrozenAndKilled(t *testing.T) {
 		require.NoError(t, cmd.Run())
 		require.True(t, p.populated())
 		p.kill()
-		soon(t, "one call is enough", func() bool { return !p.populated() })
+		apitest.Eventually(t, func() bool { return !p.populated() }, "one call is enough")
 	}
 }
 
@@ -366,7 +361,7 @@ func TestContainerThatMayNotBeRunIsRefused(t *testing.T) {
 		o := <-m.start(nil)
 		require.EqualError(t, o.err, c.want)
 		require.Equal(t, CodeNotRunable, o.code)
-		soon(t, "it is gone", m.gone)
+		apitest.Eventually(t, m.gone, "it is gone")
 	}
 	require.Zero(t, e.count("POST start"))
 	none, err := newManaged("nobody", "", 0, nil)
@@ -398,7 +393,7 @@ func TestContainerThatRunsAlreadyIsStoppedFirstAndHeldOnce(t *testing.T) {
 
 	e.set(func() { e.running = true }) // by hand, while this agent was not the goose
 	outcomes := m.start(nil)
-	soon(t, "its start", func() bool { return e.count("POST start") == 1 })
+	apitest.Eventually(t, func() bool { return e.count("POST start") == 1 }, "its start")
 	require.Equal(t, []string{already, already}, n.said())
 	e.end(3)
 	require.Equal(t, 3, (<-outcomes).code)
@@ -438,13 +433,13 @@ func TestContainerThatRunsOutOfTurnIsKilled(t *testing.T) {
 	require.Equal(t, []string{"container web runs, though this agent is not the goose: killing it"}, n.said())
 
 	outcomes := m.start(nil)
-	soon(t, "its own start", e.runs)
+	apitest.Eventually(t, e.runs, "its own start")
 	look()
 	require.True(t, e.runs())
 	e.end(3)
 	require.Equal(t, 3, (<-outcomes).code)
 	e.set(func() { e.running = true })
-	soon(t, "killed again", func() bool { look(); return !e.runs() })
+	apitest.Eventually(t, func() bool { look(); return !e.runs() }, "killed again")
 	cancel()
 	<-ended
 }
@@ -453,11 +448,11 @@ func TestContainerThatWasRemovedIsGone(t *testing.T) {
 	e := newFakeEngine(t)
 	m := e.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "it runs", e.runs)
+	apitest.Eventually(t, e.runs, "it runs")
 	e.set(func() { e.removed = true })
 	require.Equal(t, outcome{code: CodeNotRunable}, <-outcomes)
 	m.doubt()
-	soon(t, "it is gone", m.gone)
+	apitest.Eventually(t, m.gone, "it is gone")
 }
 
 func TestRunOfAContainer(t *testing.T) {
@@ -511,14 +506,14 @@ func TestTheLastWordsOfAGuardCount(t *testing.T) {
 		defer close(killed)
 		r.killAll(w)
 	}()
-	soon(t, "more than one kill, or an end of that", func() bool {
+	apitest.Eventually(t, func() bool {
 		select {
 		case <-killed:
 			return true
 		default:
 			return e.count("POST kill") > 1
 		}
-	})
+	}, "more than one kill, or an end of that")
 	require.True(t, e.runs())
 	require.Greater(t, e.count("POST kill"), 1, "it runs, so it is not gone")
 	e.set(func() { e.unkillable = false })

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -75,10 +76,10 @@ func (f *farm) close() {
 	f.spawn.Close()
 }
 
-// until waits for a condition, and looks at it every few milliseconds.
+// until waits for a condition.
 func (f *farm) until(what string, ok func() bool) {
 	f.t.Helper()
-	require.Eventually(f.t, ok, patience, 10*time.Millisecond, "%s", what)
+	apitest.Eventually(f.t, ok, "%s", what)
 }
 
 // goose names the agent that is goose by its own word.

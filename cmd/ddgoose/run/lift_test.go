@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // TestTheKilledGetTheUsualPriority: not more, and none is taken away.
@@ -48,7 +50,7 @@ func TestWhatIsKilledByItsCgroupIsLifted(t *testing.T) {
 	if err := os.Mkdir(frozen, 0o755); err != nil {
 		t.Skipf("SKIPPED: no cgroups of version 1 can be made here: %v", err)
 	}
-	t.Cleanup(func() { soon(t, "its end", func() bool { return unix.Rmdir(frozen) == nil }) })
+	t.Cleanup(func() { apitest.Eventually(t, func() bool { return unix.Rmdir(frozen) == nil }, "its end") })
 	set := func(file, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(frozen, file), []byte(text), 0))
 	}

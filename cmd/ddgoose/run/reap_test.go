@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 func TestAThreadThatIsStuckInWait4DelaysNoOther(t *testing.T) {
@@ -83,10 +85,10 @@ func TestTheDeadAreNotLookedAt(t *testing.T) {
 	b.kill()
 	require.EqualValues(t, -1, b.size.Load(), "nobody has looked")
 	require.True(t, b.answered(0, 0, 0, nil), "another one lives")
-	soon(t, "a walk", func() bool {
+	apitest.Eventually(t, func() bool {
 		b.kill()
-		return b.size.Load() == 0 // it has ended since
-	})
+		return b.size.Load() == 0
+	}, "a walk")
 }
 
 // TestTheDeadAreReapedInTheirOwnTime while all must end. The next start has a status again.

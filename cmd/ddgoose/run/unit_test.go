@@ -19,6 +19,8 @@ import (
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // fakeSystemd knows one unit, web.service, on a bus of its own.
@@ -178,27 +180,27 @@ func TestUnitsEndIsTheCommands(t *testing.T) {
 	f := newFakeSystemd(t)
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "it runs", f.runs)
+	apitest.Eventually(t, f.runs, "it runs")
 	f.set(func(u map[string]any) {
 		u["ActiveState"], u["ExecMainCode"], u["ExecMainStatus"] = "failed", int32(1), int32(7)
 	})
 	require.Equal(t, outcome{code: 7}, <-outcomes)
-	soon(t, "it is gone", m.gone)
+	apitest.Eventually(t, m.gone, "it is gone")
 
 	outcomes = m.start(nil)
-	soon(t, "it runs", f.runs)
+	apitest.Eventually(t, f.runs, "it runs")
 	m.stop()
 	require.Equal(t, outcome{code: 143}, <-outcomes)
-	soon(t, "it is gone", m.gone)
+	apitest.Eventually(t, m.gone, "it is gone")
 
 	f.set(func(map[string]any) { f.deaf = true })
 	outcomes = m.start(nil)
-	soon(t, "it runs", f.runs)
+	apitest.Eventually(t, f.runs, "it runs")
 	m.stop()
-	soon(t, "it is told", func() (told bool) {
+	apitest.Eventually(t, func() (told bool) {
 		f.set(func(u map[string]any) { told = u["ActiveState"] == "deactivating" })
 		return told
-	})
+	}, "it is told")
 	killUntilGone(m, func() {})
 	require.Equal(t, outcome{code: 137}, <-outcomes)
 }
@@ -219,10 +221,10 @@ func TestUnitWhoseStartWaitsIsNotGone(t *testing.T) {
 	})
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "it waits", func() bool {
+	apitest.Eventually(t, func() bool {
 		s, err := m.see(nil)
 		return err == nil && s.running
-	})
+	}, "it waits")
 	require.False(t, m.gone())
 	f.set(func(u map[string]any) { u["Job"], u["ActiveState"] = job{0, "/"}, "active" })
 	m.kill()
@@ -289,20 +291,20 @@ func TestUnitIsGoneWhenItsProcessesAre(t *testing.T) {
 			process := f.process()
 			m := f.web(&notes{})
 			outcomes := m.start(nil)
-			soon(t, "its processes are seen after its start", func() bool {
+			apitest.Eventually(t, func() bool {
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				return !m.mu.latest.Starting && m.mu.latest.Procs.populated()
-			})
+			}, "its processes are seen after its start")
 			require.False(t, m.gone())
 			m.kill()
 			require.Error(t, process.Wait(), "it was killed")
-			soon(t, "its cgroup is empty, and systemd was asked", func() bool { return !m.procs().populated() && m.asked.Load() == 0 })
+			apitest.Eventually(t, func() bool { return !m.procs().populated() && m.asked.Load() == 0 }, "its cgroup is empty, and systemd was asked")
 			require.True(t, f.runs(), "says systemd")
 			require.Equal(t, c.gone, m.gone())
 			f.set(func(u map[string]any) { f.unkillable, u["Job"] = false, job{0, "/"}; f.over(unix.SIGKILL) })
 			require.Equal(t, 137, (<-outcomes).code)
-			soon(t, "it is gone", m.gone)
+			apitest.Eventually(t, m.gone, "it is gone")
 		})
 	}
 }
@@ -314,7 +316,7 @@ func TestWhatAUnitLeavesBehindIsKilled(t *testing.T) {
 	left := f.process()
 	m := f.web(&notes{})
 	outcomes := m.start(nil)
-	soon(t, "it runs, and its processes are seen", func() bool { return f.runs() && m.procs().populated() })
+	apitest.Eventually(t, func() bool { return f.runs() && m.procs().populated() }, "it runs, and its processes are seen")
 	require.Equal(t, 7*time.Second, m.killTime(func(n int) time.Duration { return time.Duration(n) * 7 * time.Second }))
 	f.set(func(map[string]any) { f.over(unix.SIGTERM) })
 	require.False(t, m.gone())
