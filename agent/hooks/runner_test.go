@@ -115,7 +115,7 @@ func (b *bench) start() {
 		b.source.end()
 		b.wait()
 	})
-	b.eventually("begun", func() bool { return b.seen().ID != "" })
+	b.eventually("the first event is taken", func() bool { return b.seen().ID != "" && b.runner.role.idle() })
 }
 
 func (b *bench) hooks(words ...string) (hooks []Hook) {
@@ -151,13 +151,7 @@ func (b *bench) touch(file string) {
 
 func (b *bench) eventually(what string, is func() bool) {
 	b.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(soon); !is(); <-tick.C {
-		if time.Now().After(end) {
-			require.FailNow(b.t, "it never came", "%s; log: %s", what, b.log)
-		}
-	}
+	apitest.Eventually(b.t, is, "%s; log: %s", what, b.log)
 }
 
 // until waits until a file holds exactly this.
@@ -254,6 +248,13 @@ func (b *bench) seen() api.Status {
 	b.runner.mu.Lock()
 	defer b.runner.mu.Unlock()
 	return b.runner.mu.tracker.status
+}
+
+// idle tells that no event waits.
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.mu.queue.waiting) == 0
 }
 
 // timedBy lets a test say when the time-out of a hook that runs has come.
