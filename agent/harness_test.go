@@ -37,6 +37,15 @@ type testFlock struct {
 
 	geese  map[string]map[uint64]string // by flock and token: who was the goose (P1)
 	latest map[string]uint64            // by flock: the highest token seen (P3)
+	claims []claim
+	judged map[string]claim // by election: the last one that was judged
+}
+
+// claim is a valid lease.
+type claim struct {
+	name  string
+	at    *local
+	token uint64
 }
 
 type testAgent struct {
@@ -83,7 +92,7 @@ func inFlock(t *testing.T, test func(t *testing.T, f *testFlock)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &testFlock{
 			t: t, net: memory.New(), epoch: time.Now(), agents: map[string]*testAgent{},
-			geese: map[string]map[uint64]string{}, latest: map[string]uint64{},
+			geese: map[string]map[uint64]string{}, latest: map[string]uint64{}, judged: map[string]claim{},
 		}
 		defer f.close()
 		test(t, f)
@@ -280,36 +289,42 @@ func (f *testFlock) await(command func() error) error {
 // than a goose before it.
 func (f *testFlock) judge() {
 	now := f.clock()
-	var seen map[string]string
+	f.claims = f.claims[:0]
 	for _, name := range f.order {
 		a := f.agents[name]
 		if a.Agent == nil {
 			continue
 		}
-		f.judgeLocal(name, a.main, now, &seen)
-		for _, s := range a.otherLocals() {
-			f.judgeLocal(name, s, now, &seen)
+		for _, at := range append(a.otherLocals(), a.main) {
+			if lease := at.snapshots.Lease(); lease.Token != 0 && lease.Until > now {
+				f.claims = append(f.claims, claim{name, at, lease.Token})
+			}
+		}
+	}
+	seen := map[string]string{}
+	for _, c := range f.claims {
+		rivals := 0
+		for _, other := range f.claims {
+			if other.at.name == c.at.name {
+				rivals++
+			}
+		}
+		if rivals > 1 || f.judged[c.at.name] != c { // else nothing is new, and a status is dear
+			f.judgeClaim(c, seen)
 		}
 	}
 }
 
-func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *map[string]string) {
-	lease := at.snapshots.Lease()
-	if lease.Token == 0 || lease.Until <= now {
-		return
-	}
-	s := at.snapshots.Uncounted()
+func (f *testFlock) judgeClaim(c claim, seen map[string]string) {
+	name, s := c.name, c.at.snapshots.Uncounted()
 	if s.Role != api.RoleGoose {
 		return
 	}
-	if *seen == nil {
-		*seen = map[string]string{}
-	}
-	of := s.FlockID + "/" + at.name
-	if other := (*seen)[of]; other != "" {
+	of := s.FlockID + "/" + c.at.name
+	if other := seen[of]; other != "" {
 		require.FailNow(f.t, "P2", "two geese of one election at one moment, %s and %s in %s:\n%s", other, name, of, f)
 	}
-	(*seen)[of] = name
+	seen[of] = name
 	if f.geese[of] == nil {
 		f.geese[of] = map[uint64]string{}
 	}
@@ -321,6 +336,7 @@ func (f *testFlock) judgeLocal(name string, at *local, now time.Duration, seen *
 		require.FailNow(f.t, "P3", "%s has token %d after %d in %s:\n%s", name, s.Token, latest, of, f)
 	}
 	f.latest[of] = s.Token
+	f.judged[c.at.name] = c
 }
 
 // goose returns the agent that answers goose, "" for none.
