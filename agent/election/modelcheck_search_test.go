@@ -87,7 +87,8 @@ type mcSearch struct {
 	seen  mcSeen
 	limit int
 	mcLimits
-	states atomic.Int64
+	workers []*mcWorker // they keep what they have worked out
+	states  atomic.Int64
 
 	failed struct { // the first violation
 		sync.Mutex
@@ -104,6 +105,9 @@ func mcRun(t testing.TB, rules mcRules, limit int) mcReport {
 	began := time.Now()
 	s := &mcSearch{rules: rules, table: newMcTable(rules), limit: limit, mcLimits: rules.limits()}
 	s.failed.move = -1
+	for range runtime.GOMAXPROCS(0) {
+		s.workers = append(s.workers, newMcWorker(s))
+	}
 	level, depth := s.begin(), 0
 	for len(level) > 0 && !s.stop.Load() {
 		level = s.expandLevel(level)
@@ -126,7 +130,7 @@ type mcLevel []uint32
 const mcBatch = 1 << 16
 
 func (s *mcSearch) begin() []mcLevel {
-	w := newMcWorker(s)
+	w := s.workers[0]
 	for _, st := range s.rules.start() {
 		w.from = mcRoot
 		w.visit(s.pack(&st), 0)
@@ -151,12 +155,8 @@ const mcRoot = ^uint32(0)
 func (s *mcSearch) expandLevel(level []mcLevel) []mcLevel {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	found := make([][]mcLevel, workers)
-	for k := range workers {
+	for _, w := range s.workers {
 		wg.Go(func() {
-			w := newMcWorker(s)
-			defer func() { found[k] = w.done() }()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(level) {
@@ -177,8 +177,8 @@ func (s *mcSearch) expandLevel(level []mcLevel) []mcLevel {
 	}
 	wg.Wait()
 	var all []mcLevel
-	for _, f := range found {
-		all = append(all, f...)
+	for _, w := range s.workers {
+		all = append(all, w.done()...)
 	}
 	return all
 }
@@ -208,12 +208,14 @@ type mcWorker struct {
 
 func newMcWorker(s *mcSearch) *mcWorker { return &mcWorker{s: s, view: newMcView(s.table)} }
 
+// done gives what the worker has found, and forgets that.
 func (w *mcWorker) done() []mcLevel {
+	out := w.out
 	if len(w.batch) > 0 {
-		w.out = append(w.out, w.batch)
-		w.batch = nil
+		out = append(out, w.batch)
 	}
-	return w.out
+	w.out, w.batch = nil, nil
+	return out
 }
 
 // expand visits every state that follows g.
@@ -386,10 +388,12 @@ func (w *mcWorker) visit(g mcState, move int) {
 func (w *mcWorker) canonical(g mcState) mcState {
 	var all [len(mcPerms)][mcAgents]uint32
 	least := 0
-	for p := range mcPerms {
-		for i, a := range g.agents {
-			all[p][mcPerms[p][i]] = w.view.permuted(a, p)
+	for i, a := range g.agents {
+		for p, renamed := range w.view.of(a).permuts {
+			all[p][mcPerms[p][i]] = renamed
 		}
+	}
+	for p := range mcPerms {
 		if slices.Compare(all[p][:], all[least][:]) < 0 {
 			least = p
 		}
@@ -429,7 +433,7 @@ func (s *mcSearch) trace() []string {
 		path = append(path, hop{from, move})
 		ref = from
 	}
-	w := newMcWorker(s)
+	w := s.workers[0]
 	var g mcState
 	var lines []string
 	for i := len(path) - 1; i >= 0; i-- {
