@@ -326,7 +326,7 @@ func (h *hostile) checkRecord(before *Node, in Input) {
 		h.fail("a message used up the terms (rule 26): it was %d", old.Term)
 	case rec.Generation.Number < old.Generation.Number || rec.Generation.Number > MaxGeneration:
 		h.fail("the generation was %d", old.Generation.Number)
-	case rec.Mark < old.Mark || rec.Mark > MaxMark:
+	case rec.Mark < old.Mark && (rec.Generation == old.Generation || rec.Config.Has(h.node.set.ID)), rec.Mark > MaxMark:
 		h.fail("the mark was %d (rule 29)", old.Mark)
 	case rec.Config.Term > rec.Term:
 		h.fail("a config above its term (rule 1)")
