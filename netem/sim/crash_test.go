@@ -36,7 +36,7 @@ var crashScripts = []struct {
 }
 
 // crashEnd is how long after the stretch the flock must be well again.
-const crashEnd = 20 * time.Second
+const crashEnd = 8 * time.Second
 
 // TestCrashAfterEveryEffect runs each script once to count the effects of each
 // agent, and then once for every effect, crashing the process or the machine

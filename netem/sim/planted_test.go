@@ -131,7 +131,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 				m.Mark = 0
 			}
 		}}},
-		{name: "any ack counted for the mark", class: Safety, marks: true, from: 150, bugs: bugs{hears: func(l *life, number uint64, m *election.Message) {
+		{name: "any ack counted for the mark", class: Safety, marks: true, from: 190, bugs: bugs{hears: func(l *life, number uint64, m *election.Message) {
 			if m.Kind == election.HeartbeatAck && number < uint64(len(l.member.Elections())) && node(l, number) != nil {
 				rec := node(l, number).Record()
 				m.Mark = rec.Mark
@@ -140,7 +140,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		{name: "sent before saved", class: Safety, bugs: bugs{late: afterSends}},
 		{name: "granted before saved", class: Safety, bugs: bugs{late: afterGrants}},
 		{name: "nothing synced", class: Safety, bugs: bugs{disk: func(d store.FS) store.FS { return unsynced{d} }}},
-		{name: "second slot written before the first is synced", class: Safety, from: 262, others: true, faults: []string{"crash-at", "step-down", "partition"}, bugs: bugs{disk: func(d store.FS) store.FS { return hasty{d} }}},
+		{name: "second slot written before the first is synced", class: Safety, from: 300, others: true, faults: []string{"crash-at", "step-down", "partition"}, bugs: bugs{disk: func(d store.FS) store.FS { return hasty{d} }}},
 		{name: "no rule 13", class: Safety, bugs: bugs{born: func(l *life) {
 			for _, e := range l.member.Elections() {
 				if n := e.Node(); n != nil {
