@@ -39,7 +39,7 @@ test:
 RACE    := $(TEST) -race -timeout 20m -skip '$(PROCESSES)'
 # Tests of package agent that last minutes of virtual time: make test runs them without the race detector only, which
 # takes six times as long. The others start the same goroutines. make test-race runs all.
-SLOW    := VirtualSoakOfFlags|IsToldEverywhere|ElectionsAreSpread|PercentLoss|AStrangerIsNot|FaultsAreCounted|DoctorMeasures|DoctorInAPartition|WantedAtOnce|ARefusedAgent|WithItsOldDisk|OneThatLeft|FreezesCross|KeepsChanging|FiveMinutes|IsReplacedByAn|IsSilentAndRevival|DamagedDatagrams|WatchTells|AMajorityIsLost|ALostDiskComesBack|SecondOfAName|AllRestartWithout|OnlyContestantLeaves|NobodyContestsFollow|AllOfANewFlock|SetsAMarkBack
+SLOW    := VirtualSoakOfFlags|IsToldEverywhere|ElectionsAreSpread|PercentLoss|AStrangerIsNot|FaultsAreCounted|DoctorMeasures|DoctorInAPartition|WantedAtOnce|ARefusedAgent|WithItsOldDisk|OneThatLeft|FreezesCross|KeepsChanging|FiveMinutes|IsReplacedByAn|IsSilentAndRevival|DamagedDatagrams|WatchTells|AMajorityIsLost|ALostDiskComesBack|SecondOfAName|AllRestartWithout|OnlyContestantLeaves|NobodyContestsFollow|AllOfANewFlock|SetsAMarkBack|FreezeEndsByItself|SteadyForAMinute|LockedOutByAKey|LongestGrace|FrozenFlock|NameWasTaken|SecondRecovery|AgentAheadIs|LeftAloneCares|LostDiskIsNo
 # In these nobody starts a goroutine, the tests neither: the race detector would see nothing, and take eight times as long.
 SINGLE  := ./agent/member ./agent/store ./agent/internal/founding ./netem ./netem/schedule ./wire
 BUBBLES  = $(shell grep -rl --include='*_test.go' '"testing/synctest"' . | xargs -n1 dirname | sort -u)
