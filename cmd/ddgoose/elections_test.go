@@ -74,9 +74,14 @@ func TestElectionThatIsNotThereIsNamed(t *testing.T) {
 	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "why", "--election", "bakcup", "--socket", socket))
 	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "watch", "--election", "bakcup", "--socket", socket))
 	require.Equal(t, outcome{code: 1, stderr: text}, run(t, "step-down", "--election", "bakcup", "--socket", socket))
-	got := run(t, "wait", "--for", "goose", "--election", "bakcup", "--socket", socket, "--timeout", "100ms")
-	require.Equal(t, 2, got.code)
-	require.Contains(t, got.stderr, `no election "bakcup"`)
+	for timeout := 100 * time.Millisecond; ; timeout *= 4 { // until the agent has time to answer
+		got := run(t, "wait", "--for", "goose", "--election", "bakcup", "--socket", socket, "--timeout", timeout.String())
+		require.Equal(t, 2, got.code)
+		if strings.Contains(got.stderr, `no election "bakcup"`) {
+			break
+		}
+		require.Less(t, timeout, soon, got.stderr)
+	}
 }
 
 func TestWaitWaitsForAnElectionThatIsNotThereYet(t *testing.T) {
