@@ -103,11 +103,11 @@ func (s *served) dial() *client {
 	conn, err := net.Dial("tcp", s.ln.Addr().String())
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(s.t, conn.SetDeadline(time.Now().Add(patience)))
 	return &client{conn, s.t, bufio.NewReader(conn)}
 }
 
 func (c *client) read() (string, error) {
+	require.NoError(c.t, c.SetReadDeadline(time.Now().Add(patience)))
 	line, err := c.lines.ReadString('\n')
 	return strings.TrimSuffix(line, "\n"), err
 }
@@ -124,7 +124,6 @@ func (s *served) refuses() {
 	s.t.Helper()
 	if conn, err := net.Dial("tcp", s.ln.Addr().String()); err == nil {
 		defer conn.Close()
-		require.NoError(s.t, conn.SetDeadline(time.Now().Add(patience)))
 		(&client{conn, s.t, bufio.NewReader(conn)}).isReset()
 	}
 }
