@@ -74,6 +74,13 @@ func (n *Node) answers(now time.Duration, p *peer) bool {
 	return p.round > 0 && now-p.ackAt < n.longest()
 }
 
+// MayAnswer reports whether this leader won so lately that a voter which has not
+// answered it yet may still do so, and then take over.
+func (n *Node) MayAnswer(now time.Duration, id ID) bool {
+	i, p := n.rec.Config.Index(id), n.peerOf(id)
+	return n.role == Leader && now-n.wonAt < n.longest() && i >= 0 && n.rec.Config.Voters[i].Priority > 0 && p != nil && p.round == 0
+}
+
 // handOver continues a hand-over: once drained, ask the successor until the term rises;
 // after half a lease, resign (rule 16).
 func (n *Node) handOver(now time.Duration, fx *Effects) {

@@ -39,20 +39,39 @@ func (m *Member) StepDown(e *Election, to election.ID, force bool, done func(goo
 // stepDown begins a hand-over. It first tries the hand-over on a copy of the node, so
 // that no work is stopped in vain.
 func (e *Election) stepDown(to election.ID, done func(goose election.ID, err error)) {
+	now := e.m.host.Now()
+	early := e.isEarly(now, to)
 	if e.number != 0 && to.IsZero() {
-		if to = e.heir(e.m.host.Now()); to.IsZero() {
+		if to = e.heir(now); to.IsZero() && !early {
 			done(election.ID{}, &Refusal{Code: NoContestant, Election: e.name})
 			return
 		}
 	}
 	trial := *e.node
 	var fx election.Effects
-	trial.Step(e.m.host.Now(), election.StepDown{To: to}, &fx)
-	if fx.Err != nil {
+	trial.Step(now, election.StepDown{To: to}, &fx)
+	if fx.Err != nil && !early {
 		done(election.ID{}, e.explain(fx.Err, to))
 		return
 	}
 	e.beginHandover(handover{cause: SteppedDown, to: to, done: done})
+}
+
+// isEarly reports whether a new leader should wait for the answers to its first round
+// before it hands over: to an agent, or, if to is zero, to any, as long as none can take
+// over.
+func (e *Election) isEarly(now time.Duration, to election.ID) bool {
+	if to.IsZero() && e.hasHeir(now) {
+		return false
+	}
+	config := e.node.Record().Config
+	return slices.ContainsFunc(config.Members(), func(v election.Voter) bool {
+		contests := e.number == 0
+		if !contests {
+			contests, _ = e.ContestedBy(v.ID)
+		}
+		return contests && (to.IsZero() || v.ID == to) && e.node.MayAnswer(now, v.ID)
+	})
 }
 
 // beginHandover starts a planned end. Its done is called once.
@@ -112,6 +131,9 @@ func (e *Election) giveUp(now time.Duration) bool {
 		if at := e.local.Holders(); at.Working > at.Silent {
 			return false
 		}
+	}
+	if leads && h.raiseTo == 0 && e.isEarly(now, h.to) {
+		return false
 	}
 	h.given = now
 	e.tellHolders()

@@ -102,6 +102,69 @@ func TestWhatAStepDownIsRefusedFor(t *testing.T) {
 	require.Equal(t, &Refusal{Code: NoSuccessor}, refusal(alone, nil))
 }
 
+// justWon makes another agent of a flock win an election, and returns it before any voter has answered it.
+func (f *testFlock) justWon(name string) (won *testAgent) {
+	f.t.Helper()
+	g := f.goose(name)
+	g.stepDown(name, nil, false)
+	f.until(5*time.Second, "another has won", func() bool {
+		won = nil
+		for _, a := range f.agents {
+			if e := a.Named(name); a != g && e.node.Role() == election.Leader && e.node.Lease().Token == 0 {
+				won = a
+			}
+		}
+		return won != nil
+	})
+	return won
+}
+
+func TestRule16StepDownRightAfterAWinWaitsForTheFirstRound(t *testing.T) {
+	for _, name := range []string{"", "x"} {
+		for _, named := range []bool{false, true} {
+			f := flockOf(t, 3, "x")
+			won := f.justWon(name)
+			l := won.attach(name)
+			var to *testAgent
+			if named {
+				to = f.agents[(slices.Index(f.agents, won)+1)%3]
+			}
+			start := f.now
+			err, done := won.stepDown(name, to, false)
+			require.False(t, *done)
+			f.until(5*time.Second, "handed over", func() bool { return *done })
+			require.NoError(t, *err)
+			require.Less(t, f.now-start, testLease/2)
+			require.Zero(t, l.holders.Working, "no work is begun in vain")
+			g := f.goose(name)
+			require.NotEqual(t, won, g)
+			require.True(t, to == nil || to == g)
+		}
+	}
+}
+
+func TestAStepDownRightAfterAWinIsRefusedWhenNobodyAnswers(t *testing.T) {
+	f := flockOf(t, 3)
+	won := f.justWon("")
+	l := won.attach("")
+	dead := f.agents[(slices.Index(f.agents, won)+1)%3]
+	dead.crash()
+	err, done := won.stepDown("", dead, false)
+	f.until(testLease+2*testHeartbeat, "it ends", func() bool { return *done })
+	require.Equal(t, &Refusal{Code: Unreachable, Agent: dead.me}, *err)
+	f.until(time.Second, "it works", func() bool { return l.holders.Working > 0 })
+	require.Equal(t, won, f.goose(""))
+}
+
+func TestAStopRightAfterAWinHandsOver(t *testing.T) {
+	f := flockOf(t, 3)
+	won := f.justWon("")
+	won.Stop(Stopped)
+	won.fed = true
+	f.until(testLease, "the life ends", func() bool { return !won.up })
+	require.Len(t, won.told(EventHandedOver), 1)
+}
+
 // listen brings the contacts up to date.
 func (a *testAgent) listen() bool {
 	a.Default().contacts = a.Default().node.Contacts(nil)
