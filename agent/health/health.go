@@ -1,5 +1,5 @@
 // Package health checks again and again whether the work beside an agent is well. An
-// agent whose check fails is never the goose (rule 28 of agent/election/README.md).
+// agent whose check fails hands over, and does not campaign (rule 28 of agent/election/README.md).
 package health
 
 import (

@@ -59,9 +59,12 @@ type Election struct {
 
 	fitness  election.Fitness // as the node was told
 	health   Health
-	workedAt time.Duration // when this agent last had work
-	fitterAt time.Duration // when it may next hand over to a fitter one
-	silentAt time.Duration // when it may because its work does not answer
+	turnedAt time.Duration // when this agent last became well or unwell
+	// flapPause is how long it must be unwell before it gives up a lead that nobody can take over.
+	flapPause time.Duration
+	workedAt  time.Duration // when this agent last had work
+	fitterAt  time.Duration // when it may next hand over to a fitter one
+	silentAt  time.Duration // when it may because its work does not answer
 	// silentPause is the next pause between two such times.
 	silentPause time.Duration
 	goosedAt    time.Duration // when a goose was last known
