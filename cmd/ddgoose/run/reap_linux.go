@@ -14,6 +14,9 @@ const (
 	stuckWait = 2 * time.Millisecond
 	// maxWaits bounds the threads that call it.
 	maxWaits = 4
+	// dropped is the status of a child whose own the kernel dropped: as if killed, with a bit that
+	// no status of wait4 has.
+	dropped = syscall.WaitStatus(unix.SIGKILL) | 1<<31
 )
 
 // reaper takes the status of dead children. wait4(2) was seen to take a quarter of a second:
@@ -117,7 +120,7 @@ func (r *reaper) died(pid int, status syscall.WaitStatus) {
 // the lock.
 func (r *reaper) missed() {
 	for pid := range r.mu.exits {
-		r.died(pid, syscall.WaitStatus(unix.SIGKILL))
+		r.died(pid, dropped)
 	}
 }
 

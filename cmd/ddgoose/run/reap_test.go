@@ -52,6 +52,20 @@ func TestAChildThatEndsBeforeItsStartReturnsIsKnown(t *testing.T) {
 	require.False(t, r.empty.Load(), "nobody has said so since")
 }
 
+// TestAStatusThatTheKernelDroppedIsKnownAsSuch: a program counts as killed, and nobody is told so.
+func TestAStatusThatTheKernelDroppedIsKnownAsSuch(t *testing.T) {
+	r := newReaper()
+	_, exit, err := r.bear(func() (int, error) { return 7, nil })
+	require.NoError(t, err)
+	r.mu.waits = 1
+	require.True(t, r.answered(1, 0, 0, syscall.ECHILD))
+	status := <-exit
+	require.Equal(t, codeOfSignal+int(unix.SIGKILL), codeOf(status))
+	require.Equal(t, "status unknown", endOf(status))
+	require.Equal(t, "killed", endOf(syscall.WaitStatus(unix.SIGKILL)))
+	require.Equal(t, "exit code 2", endOf(2<<8))
+}
+
 func TestNoAnswerOfBeforeAForkSaysThatNothingIsAlive(t *testing.T) {
 	r := newReaper()
 	r.mu.waits = 2

@@ -207,12 +207,18 @@ func (r *runner) watch(ctx context.Context, w *guardState) string {
 		tick.Reset(min(w.next(), max(r.patience(w), time.Millisecond)))
 		select {
 		case m, ok := <-reports:
-			if !ok { // the guard is gone; its status may not have arrived yet
-				reports = nil
-				r.killAll(w)
+			if ok {
+				r.hear(w, m)
 				break
 			}
-			r.hear(w, m)
+			reports = nil
+			select { // the guard is ending; killAll makes the kernel drop its status
+			case status := <-w.exit:
+				r.killAll(w)
+				return endOf(status)
+			case <-time.After(statusWait):
+				r.killAll(w)
+			}
 		case sig := <-r.opts.Signals:
 			if !r.repeat.Of(sig, time.Now()) {
 				r.stop(w)
@@ -233,13 +239,13 @@ func (r *runner) watch(ctx context.Context, w *guardState) string {
 			}
 		case status := <-w.exit:
 			r.killAll(w)
-			if status.Signaled() {
-				return status.Signal().String()
-			}
-			return fmt.Sprintf("exit code %d", status.ExitStatus())
+			return endOf(status)
 		}
 	}
 }
+
+// statusWait is how long a guard that has closed its link may take to end.
+const statusWait = 5 * time.Millisecond
 
 // killAll kills the guard and everything that it ran, and reads the guard's last messages: one
 // may report that a manager is starting something.

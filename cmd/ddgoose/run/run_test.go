@@ -272,13 +272,16 @@ func TestAllIsGoneBeforeTheLeaseCanEnd(t *testing.T) {
 func TestDeadGuardIsReplacedAndItsWorkKilledFirst(t *testing.T) {
 	f := alone(t)
 	f.start("a", nil, self(t), "stubborn")
-	first := f.working(0, 0)
-	require.NoError(t, unix.Kill(f.guard("a"), unix.SIGKILL))
-	second := f.working(0, boottime.Now())
-	require.NotEqual(t, first.work, second.work)
-	require.Equal(t, first.token, second.token, "the same period")
-	f.noOverlap()
-	require.Contains(t, f.log(), "the guard has ended (killed)")
+	before := f.working(0, 0)
+	for sig, end := range map[unix.Signal]string{unix.SIGKILL: "killed", unix.SIGABRT: "exit code 2"} {
+		require.NoError(t, unix.Kill(f.guard("a"), sig))
+		next := f.working(0, boottime.Now())
+		require.NotEqual(t, before.work, next.work)
+		require.Equal(t, before.token, next.token, "the same period")
+		before = next
+		f.noOverlap()
+		require.Contains(t, f.log(), "the guard has ended ("+end+")")
+	}
 }
 
 func TestStoppedGuardIsReplacedInsideTheLease(t *testing.T) {

@@ -288,6 +288,17 @@ func codeOf(s syscall.WaitStatus) int {
 	return s.ExitStatus()
 }
 
+// endOf tells people how a process ended.
+func endOf(s syscall.WaitStatus) string {
+	switch {
+	case s == dropped:
+		return "status unknown"
+	case s.Signaled():
+		return s.Signal().String()
+	}
+	return fmt.Sprintf("exit code %d", s.ExitStatus())
+}
+
 // codeOfStart returns the exit code for a command that could not be started.
 func codeOfStart(err error) int {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, syscall.ENOENT) {
