@@ -41,11 +41,11 @@ func (n *Node) handleAnnounce(now time.Duration, m *Message, fx *Effects) {
 	}
 	lease := min(m.Promise, MaxPromise)
 	if newer < 0 || n.rec.Config.Has(n.set.ID) || m.Goose == n.set.ID || m.Goose.IsZero() || newer == 0 && !n.rec.Config.Has(m.Goose) ||
-		lease <= 0 || m.Held >= lease {
+		m.Held >= lease {
 		return
 	}
 	next := News{Goose: m.Goose, Term: m.GooseTerm, Round: m.Round, Lease: lease, At: now - m.Held, Ages: m.Ages, relayed: true}
-	if n.news.At != 0 && now < n.news.At+n.news.Lease && !next.follows(&n.news) {
+	if now < n.news.At+n.news.Lease && !next.follows(&n.news) {
 		return
 	}
 	n.news = next

@@ -16,8 +16,12 @@ func told(goose string, term, round uint64, held time.Duration, c Config) Messag
 }
 
 func TestRule30ObserverShowsTheGooseThatOthersTellOf(t *testing.T) {
-	own := at(3, 1, "a", "b", "c")
+	own, newer := at(3, 1, "a", "b", "c"), at(4, 1, "a", "b", "c")
 	c, n := lone(t, "x", Record{Term: 3, Config: own})
+	asksNothing := told("a", 3, 8, 0, own)
+	asksNothing.Promise = 0
+	nobody := told("a", 4, 1, 0, newer)
+	nobody.Goose = ID{}
 	require.Empty(t, c.tell("x", "y", told("a", 3, 7, 20*time.Millisecond, own)))
 	id, term, heardAt := n.Heard()
 	require.Equal(t, []any{idOf("a"), uint64(3), c.now - 20*time.Millisecond}, []any{id, term, heardAt})
@@ -31,7 +35,9 @@ func TestRule30ObserverShowsTheGooseThatOthersTellOf(t *testing.T) {
 		"a lower term":           told("b", 2, 9, 0, own),
 		"another goose":          told("b", 3, 9, 0, own),
 		"no voter":               told("z", 4, 1, 0, own),
-		"itself":                 told("x", 4, 1, 0, own),
+		"itself":                 told("x", 4, 1, 0, newer),
+		"nobody":                 nobody,
+		"one that asks nothing":  asksNothing,
 		"too old":                told("a", 3, 8, 500*time.Millisecond, own),
 		"of an older config":     told("b", 4, 1, 0, at(2, 9, "a", "b", "c")),
 		"a term that is too far": told("a", MaxTerm, 8, 0, own),
@@ -47,6 +53,45 @@ func TestRule30ObserverShowsTheGooseThatOthersTellOf(t *testing.T) {
 	c.tell("x", "y", told("a", 3, 8, 0, own))
 	id, _, _ = n.Heard()
 	require.Equal(t, idOf("a"), id, "nothing was heard for a lease: a forged term hides the goose no longer")
+	long := told("a", 3, 9, 0, own)
+	long.Promise = time.Hour
+	c.tell("x", "y", long)
+	require.Equal(t, MaxPromise, n.HeardLease(), "no voter promises more")
+}
+
+// Terms begin anew in a generation, so what is known of the one before hides nothing.
+func TestRule30NewsEndWithTheirGeneration(t *testing.T) {
+	c, n := lone(t, "x", Record{Term: 3, Config: at(3, 1, "a", "b", "c")})
+	c.tell("x", "y", told("a", 3, 7, 0, n.rec.Config))
+	recovered := at(0, 1, "a", "b")
+	m := told("b", 1, 1, 0, recovered)
+	m.Generation, m.Config = Generation{Number: 1, Tag: 42}, recovered
+	c.tell("x", "y", m)
+	id, term, _ := n.Heard()
+	require.Equal(t, []any{idOf("b"), uint64(1)}, []any{id, term})
+}
+
+// News that are older than what the goose said itself count for nothing, though their lease
+// may be longer: the lead of before was handed over.
+func TestRule30OlderNewsHideNoGooseThatWasHeard(t *testing.T) {
+	c, n := lone(t, "x", Record{Term: 3, Config: at(3, 1, "a", "b", "c")})
+	c.tell("x", "b", Message{Kind: Heartbeat, Round: 1, Promise: 100 * time.Millisecond, Header: header(3, n.rec.Config)})
+	heard := c.now
+	c.now += 101 * time.Millisecond
+	c.tell("x", "y", told("a", 2, 7, 400*time.Millisecond, n.rec.Config))
+	id, term, heardAt := n.Heard()
+	require.Equal(t, []any{idOf("b"), uint64(3), heard}, []any{id, term, heardAt})
+	require.Equal(t, 100*time.Millisecond, n.HeardLease())
+}
+
+// Ages are in the order of a config's voters.
+func TestRule30AgesOfAnotherConfigAreNotTaken(t *testing.T) {
+	c, n := lone(t, "x", Record{Term: 3, Config: at(3, 1, "a", "b", "c")})
+	c.tell("x", "y", told("a", 4, 1, 0, at(4, 1, "b", "c", "d")))
+	require.Equal(t, idOf("a"), n.News().Goose)
+	require.False(t, n.HeardOfVoters(c.now))
+	c.tell("x", "y", told("a", 4, 2, 0, n.rec.Config))
+	require.True(t, n.HeardOfVoters(c.now))
 }
 
 // The sender of an announcement is not the goose.

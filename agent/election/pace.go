@@ -27,7 +27,7 @@ func (n *Node) setPace(now time.Duration, p Pace, fx *Effects) {
 	}
 	longer := p.Lease > n.pace.Lease
 	n.pace = p
-	if longer && !n.gaveUp {
+	if longer {
 		n.sendRound(now, fx)
 	}
 	n.nextRound = min(n.nextRound, n.roundAfter(now))

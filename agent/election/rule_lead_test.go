@@ -72,6 +72,24 @@ func TestRule14PromisesOfAFormerTermAreNotCounted(t *testing.T) {
 	require.NoError(t, c.step(m.name, StepDown{}))
 }
 
+// A hand-over right after a win waits for voters that may still answer, and for no others.
+func TestRule16WhoMayAnswerANewLeader(t *testing.T) {
+	c, m := deposed(t)
+	n := &m.node
+	one, two := c.others(m.name)[0], c.others(m.name)[1]
+	require.False(t, n.MayAnswer(c.now, idOf(one)), "it does not lead")
+	c.elect(m)
+	require.True(t, n.MayAnswer(c.now, idOf(one)))
+	require.True(t, n.MayAnswer(c.now+n.longest()-1, idOf(one)))
+	require.False(t, n.MayAnswer(c.now+n.longest(), idOf(one)))
+	require.False(t, n.MayAnswer(c.now, idOf(m.name)))
+	require.False(t, n.MayAnswer(c.now, idOf("x")))
+	c.tell(m.name, one, ackOf(n, n.round, n.set.Lease))
+	require.False(t, n.MayAnswer(c.now, idOf(one)), "it has answered")
+	n.rec.Config = n.rec.Config.With(Voter{idOf(two), 0})
+	require.False(t, n.MayAnswer(c.now, idOf(two)), "a witness")
+}
+
 // The same, for acks of the former term that arrive late: rounds go on
 // counting over terms, so a round's number does not tell its term.
 func TestRule14AcksOfAnotherTermAreNotCounted(t *testing.T) {

@@ -151,6 +151,17 @@ func (c *cluster) wakeAll() {
 	}
 }
 
+// Steady heartbeats carry no mark to a voter that holds it, and their acks none.
+func TestRule29AckOfAHeartbeatWithoutAMarkTellsNothing(t *testing.T) {
+	c, m := marked(t, 7)
+	c.run(200 * time.Millisecond)
+	quiet(c)
+	n := &m.node
+	require.True(t, n.markHeld())
+	require.NoError(t, c.step(m.name, Advance{To: 8}))
+	require.False(t, n.markHeld(), "the voters know of marks, and hold only 7")
+}
+
 func TestRule29MarkOutlivesTransferResignAndRestart(t *testing.T) {
 	c, m := marked(t, 4)
 	for i := range 4 {

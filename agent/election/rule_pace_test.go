@@ -61,6 +61,20 @@ func TestRule11EveryPromiseCarriesItsOwnLength(t *testing.T) {
 	}
 }
 
+// A promise for a heartbeat of before lengthens a lease by what it was asked.
+func TestRule11LeaseHasTheLengthOfItsPromises(t *testing.T) {
+	c, m := newLeader(t)
+	quiet(c)
+	n := &m.node
+	c.now = n.nextRound
+	require.NoError(t, c.step(m.name, Tick{}))
+	before, round := n.lease, n.round
+	require.NoError(t, c.step(m.name, Pace{Lease: 2 * time.Second, Heartbeat: 200 * time.Millisecond}))
+	c.tell(m.name, otherThan(m.name), ackOf(n, round, 500*time.Millisecond))
+	require.Greater(t, n.lease.Until, before.Until)
+	require.Equal(t, 500*time.Millisecond, n.lease.Length)
+}
+
 // A shorter lease takes nothing back that was handed out; its holders are told the length
 // of the promises that it is made of.
 func TestRule14ShorterPromisesTakeNothingBack(t *testing.T) {
@@ -68,6 +82,7 @@ func TestRule14ShorterPromisesTakeNothingBack(t *testing.T) {
 	n := &m.node
 	require.NoError(t, c.step(m.name, Pace{Lease: 2 * time.Second, Heartbeat: 200 * time.Millisecond}))
 	require.Equal(t, 500*time.Millisecond, n.lease.Length, "nobody has promised more yet")
+	require.InDelta(t, 4*n.worth(500*time.Millisecond), n.worth(2*time.Second), 10, "all of a lease grows with it")
 	c.run(time.Second)
 	long := n.lease
 	require.Equal(t, 2*time.Second, long.Length)
@@ -79,6 +94,23 @@ func TestRule14ShorterPromisesTakeNothingBack(t *testing.T) {
 	c.run(time.Second)
 	require.Equal(t, 300*time.Millisecond, n.lease.Length)
 	require.Equal(t, m.name, c.goose())
+}
+
+// What waits for others waits for the longer of two leases: its own, and the one in force.
+func TestRule11WaitsForTheLongerLease(t *testing.T) {
+	c, m := newLeader(t)
+	n := &m.node
+	own := n.set.Lease
+	for _, lease := range []time.Duration{2 * own, own / 4} {
+		pace := Pace{lease, lease / 5}
+		round := n.round
+		c.until(time.Second, "a round", func() bool { return n.round > round })
+		require.NoError(t, c.step(m.name, pace))
+		require.LessOrEqual(t, n.nextRound, c.now+pace.Heartbeat, "a shorter heartbeat counts at once")
+		c.run(2 * own)
+		require.Equal(t, max(own, lease), n.Longest())
+		require.Equal(t, max(own, lease), c.nodes[otherThan(m.name)].node.Longest())
+	}
 }
 
 // A leader that loses its lead begins the next one with the lease of its settings.

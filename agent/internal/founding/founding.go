@@ -241,7 +241,7 @@ func (f *Founder) Receive(now time.Duration, from election.ID, w *wire.Founding)
 				f.accepted[from] = true
 				f.press(now, &fx)
 			}
-		case !f.founded && w.Attempt <= f.durable.Aborted && asks(w, f.set.Self):
+		case w.Attempt <= f.durable.Aborted && asks(w, f.set.Self):
 			fx.Send = append(fx.Send, release(from, w))
 		}
 	case wire.FoundRefuse:
