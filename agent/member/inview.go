@@ -35,7 +35,7 @@ func (e *Election) keepInView(review bool) {
 			switch {
 			case !e.node.InView(id):
 				return 1
-			case review && e.node.Role() == election.Leader && !e.answers(now, id) && !e.isAhead(id):
+			case review && !e.answers(now, id) && !e.isAhead(id):
 				return 2
 			}
 			return 0

@@ -280,6 +280,50 @@ func TestAGooseKeepsTheBestInView(t *testing.T) {
 	}
 }
 
+// view returns the agents in view that are no voters.
+func (a *testAgent) view() (ids []election.ID) {
+	rec := a.node().Record()
+	for _, c := range a.node().Contacts(nil) {
+		if !rec.Config.Has(c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// Nobody has answered a new goose yet, and later all do: no reason to give places to others.
+func TestANewGooseKeepsItsView(t *testing.T) {
+	f := newTestFlock(t)
+	for range 25 {
+		f.start()
+	}
+	f.voters(5)
+	next := f.agents[1]
+	f.run(time.Second)
+	before := next.view()
+	require.Len(t, before, inViewMost)
+	require.Equal(t, next, f.stepDown("", next))
+	f.run(2 * reviewEvery)
+	require.ElementsMatch(t, before, next.view())
+}
+
+// Gossip told of its death while it was a voter.
+func TestADeadVoterThatWasReplacedLeavesTheView(t *testing.T) {
+	f := newTestFlock(t)
+	for range 6 {
+		f.start()
+	}
+	f.voters(5)
+	rec := f.goose("").node().Record()
+	dead := f.named(rec.Config.Members()[slices.IndexFunc(rec.Config.Members(), func(v election.Voter) bool { return v.ID != f.goose("").me })].ID)
+	dead.crash()
+	f.until(time.Minute, "it is replaced", func() bool { c := f.goose("").config(""); return c.N == 5 && !c.Has(dead.me) })
+	f.run(time.Second)
+	for _, a := range f.agents {
+		require.True(t, a == dead || !a.node().InView(dead.me), a.name)
+	}
+}
+
 // An agent that is alive by gossip, but hears nothing of the goose, must not keep others
 // from becoming voters.
 func TestThoseThatDoNotAnswerLeaveTheGoosesView(t *testing.T) {
