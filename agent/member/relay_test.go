@@ -307,6 +307,21 @@ func TestANewGooseKeepsItsView(t *testing.T) {
 	require.ElementsMatch(t, before, next.view())
 }
 
+// One that is ahead of the goose acknowledges nothing, but answers (rule 7).
+func TestAnAgentAheadInTermsStaysInView(t *testing.T) {
+	f := newTestFlock(t)
+	for range 25 {
+		f.start()
+	}
+	g := f.voters(5)
+	f.run(time.Second)
+	ahead := f.named(g.view()[0])
+	ahead.hearHigherTerms()
+	f.run(3 * reviewEvery)
+	require.Greater(t, ahead.node().Record().Term, g.node().Record().Term)
+	require.True(t, g.node().InView(ahead.me))
+}
+
 // Gossip told of its death while it was a voter.
 func TestADeadVoterThatWasReplacedLeavesTheView(t *testing.T) {
 	f := newTestFlock(t)
