@@ -322,12 +322,13 @@ func TestAnAgentAheadInTermsStaysInView(t *testing.T) {
 	require.True(t, g.node().InView(ahead.me))
 }
 
-// Gossip told of its death while it was a voter.
-func TestADeadVoterThatWasReplacedLeavesTheView(t *testing.T) {
+// Who cannot become a voter takes no place. Of a dead voter gossip told while it was one.
+func TestWhoCannotVoteLeavesTheView(t *testing.T) {
 	f := newTestFlock(t)
-	for range 6 {
+	for range 8 {
 		f.start()
 	}
+	f.start(func(s *Settings) { s.Observer = true })
 	f.voters(5)
 	rec := f.goose("").node().Record()
 	dead := f.named(rec.Config.Members()[slices.IndexFunc(rec.Config.Members(), func(v election.Voter) bool { return v.ID != f.goose("").me })].ID)
@@ -336,7 +337,19 @@ func TestADeadVoterThatWasReplacedLeavesTheView(t *testing.T) {
 	f.run(time.Second)
 	for _, a := range f.agents {
 		require.True(t, a == dead || !a.node().InView(dead.me), a.name)
+		require.False(t, a.node().InView(f.agents[8].me), a.name)
 	}
+	g := f.goose("")
+	require.Len(t, g.view(), 2)
+	dies := f.named(g.view()[0])
+	dies.crash()
+	f.run(2 * time.Second)
+	require.Len(t, g.view(), 1)
+	observes := f.named(g.view()[0])
+	observes.set.Observer = true
+	observes.Reload(observes.set)
+	f.run(time.Second)
+	require.Empty(t, g.view())
 }
 
 // An agent that is alive by gossip, but hears nothing of the goose, must not keep others
