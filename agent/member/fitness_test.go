@@ -146,6 +146,17 @@ func TestRule28FlappingCheckDoesNotStopTheWorkAgainAndAgain(t *testing.T) {
 	require.Positive(t, l.holders.Working)
 }
 
+// Work that comes or goes changes nothing about how long the check has failed.
+func TestRule28FlappingCheckCountsFromItsFailure(t *testing.T) {
+	f, g, _ := unreplaceable(t, 1)
+	require.Equal(t, 1, g.fails(time.Second, time.Second))
+	g.sets("", Unwell)
+	f.run(fitterEvery / 2)
+	g.detach("")
+	require.Nil(t, g.Default().handover)
+	f.until(fitterEvery/2+lookEvery, "it gives up the lead", func() bool { return g.node().Role() != election.Leader })
+}
+
 // The patience with a flapping check ends when another agent can lead.
 func TestRule28FlappingGooseYieldsToAWellOne(t *testing.T) {
 	f, g, l := unreplaceable(t, 3)

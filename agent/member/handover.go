@@ -66,11 +66,7 @@ func (e *Election) isEarly(now time.Duration, to election.ID) bool {
 	}
 	config := e.node.Record().Config
 	return slices.ContainsFunc(config.Members(), func(v election.Voter) bool {
-		contests := e.number == 0
-		if !contests {
-			contests, _ = e.ContestedBy(v.ID)
-		}
-		return contests && (to.IsZero() || v.ID == to) && e.node.MayAnswer(now, v.ID)
+		return (to.IsZero() || v.ID == to) && e.node.MayAnswer(now, v.ID)
 	})
 }
 
@@ -132,7 +128,7 @@ func (e *Election) giveUp(now time.Duration) bool {
 			return false
 		}
 	}
-	if leads && h.raiseTo == 0 && e.isEarly(now, h.to) {
+	if leads && e.isEarly(now, h.to) {
 		return false
 	}
 	h.given = now

@@ -156,6 +156,15 @@ func TestAStepDownRightAfterAWinIsRefusedWhenNobodyAnswers(t *testing.T) {
 	require.Equal(t, won, f.goose(""))
 }
 
+func TestAStepDownRightAfterAWinWaitsForOneAnswer(t *testing.T) {
+	f := flockOf(t, 3)
+	won := f.justWon("")
+	f.agents[(slices.Index(f.agents, won)+1)%3].crash()
+	err, done := won.stepDown("", nil, false)
+	f.until(testLease/2, "handed over", func() bool { return *done })
+	require.NoError(t, *err)
+}
+
 func TestAStopRightAfterAWinHandsOver(t *testing.T) {
 	f := flockOf(t, 3)
 	won := f.justWon("")

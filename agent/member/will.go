@@ -51,9 +51,9 @@ func (e *Election) leaveWill(look bool) {
 	}
 	now := e.will
 	switch {
-	case e.node.Role() != election.Leader || m.gone:
+	case e.node.Role() != election.Leader:
 		now = will{}
-	case look || e.changed || now.term == 0:
+	case look || now.term == 0:
 		rec := e.node.Record()
 		now = will{term: rec.Term, config: rec.Config.ConfigID}
 		for i, v := range rec.Config.Members() {
