@@ -269,13 +269,19 @@ func TestAGooseKeepsTheBestInView(t *testing.T) {
 	for _, a := range f.agents[20:] {
 		require.True(t, isInView(a), a.name)
 	}
+	better := f.start(func(s *Settings) { s.Priority = 250 })
+	f.run(time.Second)
+	require.True(t, isInView(better))
+	better.crash() // gossip tells in a second
+	f.run(2 * time.Second)
+	require.Equal(t, inViewMost, g.node().InViewBesidesVoters(), "another has its place")
 
 	f.lost = func(from, to *testAgent, m *wire.Message) bool {
-		return from == g && m.Kind == election.Heartbeat && slices.Contains(f.agents[20:], to)
+		return from == g && m.Kind == election.Heartbeat && slices.Contains(f.agents[20:25], to)
 	}
 	f.run(3 * reviewEvery)
 	require.Equal(t, inViewMost, g.node().InViewBesidesVoters(), "the best keep their places, though they are silent")
-	for _, a := range f.agents[20:] {
+	for _, a := range f.agents[20:25] {
 		require.True(t, isInView(a), a.name)
 	}
 }
