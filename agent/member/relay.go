@@ -108,7 +108,7 @@ func (m *Member) tellGoose(msg *election.Message) {
 	e, r, now := m.Default(), &m.relay, m.frameAt
 	news := e.node.News()
 	rec := e.node.Record()
-	if msg.Nonce != 0 || news.Goose.IsZero() || now-news.At >= news.Lease || rec.Config.Has(msg.From) {
+	if msg.Nonce != 0 || now-news.At >= news.Lease || rec.Config.Has(msg.From) {
 		return
 	}
 	if now-r.toldAt >= m.set.Heartbeat {

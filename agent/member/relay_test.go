@@ -188,6 +188,34 @@ func TestACrowdKnowsItsGooseThoughDatagramsAreLost(t *testing.T) {
 	require.LessOrEqual(t, ignorant*1000, looks, "of %d", looks)
 }
 
+// A new config goes along with the first two announcements of each relay, in case one is lost.
+func TestANewConfigGoesAlongTwice(t *testing.T) {
+	f := newTestFlock(t)
+	for i := range 7 {
+		f.start(func(s *Settings) { s.Observer, s.InView = i >= 3, 2 })
+	}
+	f.voters(3)
+	f.run(2 * time.Second)
+	with, without := map[[2]string]int{}, 0
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		switch {
+		case m.Kind != election.Announce:
+		case m.Config.N > 0:
+			with[[2]string{from.name, to.name}]++
+		default:
+			without++
+		}
+		return false
+	}
+	f.stepDown("", nil)
+	f.run(2 * time.Second)
+	require.NotEmpty(t, with)
+	for way, n := range with {
+		require.Equal(t, 2, n, way)
+	}
+	require.Greater(t, without, len(with))
+}
+
 // The goose itself tells agents of a former version, and no others; voters of one are no
 // roots of trees.
 func TestACrowdIsUpgradedAgentByAgent(t *testing.T) {

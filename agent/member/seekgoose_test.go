@@ -31,6 +31,28 @@ func TestAnAgentThatTheGooseDoesNotKnowAsksForIt(t *testing.T) {
 	}
 }
 
+// A voter tells those that are no voters, few at a time, and only of a goose that it hears.
+func TestAVoterAnswersFewOfThoseThatAskForTheGoose(t *testing.T) {
+	f := flockOf(t, 3)
+	v := f.duck()
+	rec := v.node().Record()
+	answers := func(from election.ID, nonce uint64) bool {
+		v.frameAt = f.now
+		v.tellGoose(&election.Message{Kind: election.PreVoteRequest, Nonce: nonce, Header: election.Header{From: from, ConfigID: rec.Config.ConfigID}})
+		return len(v.outbox.of(from).messages) > 0
+	}
+	require.False(t, answers(election.ID{99}, 1), "a candidate")
+	require.False(t, answers(v.other().me, 0), "a voter")
+	for i := range byte(toldMost) {
+		require.True(t, answers(election.ID{100, i}, 0))
+	}
+	require.False(t, answers(election.ID{101}, 0), "too many at once")
+	f.now += testHeartbeat
+	require.True(t, answers(election.ID{101}, 0))
+	f.now += testLease
+	require.False(t, answers(election.ID{102}, 0), "it heard that goose a lease ago")
+}
+
 func TestOnlyThoseOutOfTheGoosesViewAsk(t *testing.T) {
 	f := flockOf(t, 3)
 	f.start(func(s *Settings) { s.Observer = true })
