@@ -83,10 +83,8 @@ func (m *Member) passOn(now time.Duration) {
 	msg := e.node.Announcement(now, r.shows > 0)
 	r.shows = max(r.shows-1, 0)
 	for _, id := range r.children {
-		if id != news.Goose {
-			msg.To = id
-			e.sendAt(now, &msg)
-		}
+		msg.To = id
+		e.sendAt(now, &msg)
 	}
 }
 

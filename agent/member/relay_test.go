@@ -188,6 +188,17 @@ func TestACrowdKnowsItsGooseThoughDatagramsAreLost(t *testing.T) {
 	require.LessOrEqual(t, ignorant*1000, looks, "of %d", looks)
 }
 
+// Those that are told do not know the goose's heartbeat, which grows with its lease.
+func TestNewsArePassedOnWithinEveryLease(t *testing.T) {
+	m := flockOf(t, 1).goose("").Member
+	for _, lease := range leases {
+		for _, many := range beats {
+			require.LessOrEqual(t, time.Duration(m.slotRounds(lease))*lease/time.Duration(many), lease*2/3, "%v in %d heartbeats", lease, many)
+		}
+	}
+	require.EqualValues(t, 3, m.slotRounds(testLease), "and not at each heartbeat")
+}
+
 // A new config goes along with the first two announcements of each relay, in case one is lost.
 func TestANewConfigGoesAlongTwice(t *testing.T) {
 	f := newTestFlock(t)
