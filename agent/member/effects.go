@@ -25,7 +25,7 @@ func (m *Member) act() error {
 		return m.broken
 	}
 	for _, e := range m.touched {
-		e.keepPace(m.host.Now())
+		e.keepPace()
 	}
 	if err := m.saveRecords(); err != nil {
 		return err
