@@ -5,13 +5,17 @@ import (
 	"time"
 )
 
-// Input is what a node can be told: [Tick], [*Message], [Change], [StepDown],
+// Input is what a node can be told: [Tick], [Beat], [*Message], [Change], [StepDown],
 // [RaiseTerm], [Advance], [Holders], [Drained], [Busy], [Fit], [ClockJump], [Pace], [Observe], [Forget] or [Seen].
 type Input interface{ input() }
 
 // Tick says that time has passed. Only a Tick judges timeouts: a loop that woke late
 // first steps through every message that waits (rule 17).
 type Tick struct{}
+
+// Beat says that the heartbeats of other agents come now. A leader with a Grid sends its
+// round with them if it is due soon, and its later ones at the same moments.
+type Beat struct{}
 
 // Change asks the leader to add a voter, change its priority or, with Remove, take
 // it out; or, with Table, to replace the table alone (rule 5).
@@ -67,6 +71,7 @@ type Seen struct {
 }
 
 func (Tick) input()      {}
+func (Beat) input()      {}
 func (*Message) input()  {}
 func (Change) input()    {}
 func (StepDown) input()  {}

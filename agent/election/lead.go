@@ -125,6 +125,18 @@ func (n *Node) roundAfter(now time.Duration) time.Duration {
 	return now + h
 }
 
+// beat moves the grid to just after now, so that the next Beat comes before the next round.
+func (n *Node) beat(now time.Duration, fx *Effects) {
+	if n.role != Leader || n.set.Grid == 0 {
+		return
+	}
+	h := n.pace.Heartbeat
+	n.set.Grid = now + h/beatSlack
+	if n.nextRound-now <= h/4 {
+		n.sendRound(now, fx)
+	}
+}
+
 // handleAck records a promise. It counts from when its heartbeat left, by this node's
 // own table.
 func (n *Node) handleAck(now time.Duration, m *Message, fx *Effects) {

@@ -35,6 +35,8 @@ const (
 	maxResends = 8
 	// rejectEvery is the pause between two Rejects to one peer (rule 9).
 	rejectEvery = 10 * time.Millisecond
+	// beatSlack: a round waits a 16th of a heartbeat for a Beat.
+	beatSlack = 16
 	// maxRounds is how many heartbeat rounds can be answered: more than there are in a
 	// lease.
 	maxRounds = 64
@@ -194,6 +196,8 @@ func (n *Node) Step(now time.Duration, in Input, fx *Effects) {
 	switch in := in.(type) {
 	case Tick:
 		n.tick(now, fx)
+	case Beat:
+		n.beat(now, fx)
 	case *Message:
 		n.receive(now, in, fx)
 	case Change:

@@ -105,6 +105,36 @@ func TestRoundsKeepToTheGrid(t *testing.T) {
 	}
 }
 
+// Elections of several agents send together: a round that is due soon leaves at a Beat, and
+// the next one waits a moment for the next Beat.
+func TestRoundsFollowBeats(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	for _, name := range c.order {
+		c.nodes[name].node.set.Grid = time.Millisecond
+	}
+	g := c.awaitGoose(time.Minute)
+	n := &c.nodes[g].node
+	h := n.set.Heartbeat
+	for range 5 {
+		c.run(n.nextRound - c.now - h/5)
+		round := n.round
+		require.NoError(t, c.step(g, Beat{}))
+		require.Equal(t, round+1, n.round, "it was due soon")
+		require.Equal(t, h+h/beatSlack, n.nextRound-c.now)
+	}
+	round, next := n.round, n.nextRound
+	c.run(h / 2)
+	require.NoError(t, c.step(g, Beat{}))
+	require.Equal(t, round, n.round, "it is not due yet")
+	require.Equal(t, next, n.nextRound)
+	d := c.order[0]
+	if d == g {
+		d = c.order[1]
+	}
+	require.NoError(t, c.step(d, Beat{}))
+	require.Equal(t, Follower, c.nodes[d].node.role)
+}
+
 // With a salt, voters that are equal in all else come in an order of the election's own.
 func TestRule24SaltsSpreadTheFirstElections(t *testing.T) {
 	won := map[string]int{}

@@ -52,6 +52,7 @@ type Member struct {
 	seenAt    time.Duration // when configs shown by gossip were last looked at
 	frame     wire.Frame    // the one being sent
 	frameAt   time.Duration
+	beats     bool  // the goose's heartbeat has come, and this agent has not sent its own yet
 	broken    error // why nothing may be saved or sent any more
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration

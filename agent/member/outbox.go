@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// ackSlack is how long an ack waits past the moment when the next heartbeat to the
-	// same agent is due: timers are late.
+	// ackSlack is how long an ack waits, at least, past the moment when the next heartbeat to
+	// the same agent is due: timers are late.
 	ackSlack = 2 * time.Millisecond
 	// queuesKept is how many empty queues are kept. Any agent may ask this one something;
 	// further queues are dropped once the answer has left.
@@ -20,7 +20,7 @@ const (
 
 // outbox collects the messages of a turn, so that all messages to one agent share a
 // datagram. An ack that is not urgent waits for the next heartbeat to the same agent, if
-// this agent sends any, for at most one heartbeat.
+// this agent sends any.
 type outbox struct {
 	heartbeat time.Duration
 	queues    []sendQueue
@@ -34,6 +34,9 @@ type sendQueue struct {
 	until    time.Duration // how long the acks wait
 	beatAt   time.Duration // when a heartbeat last went there
 }
+
+// slack is ackSlack, or longer: heartbeats wait for those of the goose (see Member.beat).
+func (o *outbox) slack() time.Duration { return max(ackSlack, o.heartbeat/8) }
 
 func (o *outbox) of(to election.ID) *sendQueue {
 	for i := range o.queues {
@@ -54,12 +57,12 @@ func (o *outbox) add(now time.Duration, to election.ID, msg wire.Message, patien
 	case election.HeartbeatAck:
 		msg.Held = now
 	}
-	next := q.beatAt + o.heartbeat + ackSlack
+	next := q.beatAt + o.heartbeat + o.slack()
 	if !patient || q.beatAt == 0 || next <= now {
 		q.urgent = true
 	}
 	if len(q.messages) == 0 {
-		q.until = min(next, now+o.heartbeat)
+		q.until = next
 	}
 	q.messages = append(q.messages, msg)
 }
@@ -88,7 +91,7 @@ func (m *Member) sendQueued() (now time.Duration) {
 	}
 	if len(o.queues) > queuesKept {
 		o.queues = slices.DeleteFunc(o.queues, func(q sendQueue) bool {
-			return len(q.messages) == 0 && now-q.beatAt > o.heartbeat+ackSlack
+			return len(q.messages) == 0 && now-q.beatAt > o.heartbeat+o.slack()
 		})
 	}
 	return now

@@ -88,6 +88,10 @@ func (m *Member) receiveMessage(msg *wire.Message) error {
 		msg.Config = election.Config{}
 	}
 	m.Default().stepAt(m.frameAt, &msg.Message)
+	if msg.Kind == election.Heartbeat {
+		goose, _, heardAt := m.node().Heard()
+		m.beats = m.beats || goose == msg.From && heardAt == m.frameAt
+	}
 	if msg.Kind == election.PreVoteRequest {
 		m.tellGoose(&msg.Message)
 	}

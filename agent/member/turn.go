@@ -27,6 +27,7 @@ const crowdTells = 50 * time.Millisecond
 func (m *Member) Turn(now time.Duration) (done bool, err error) {
 	m.notePause(now)
 	m.turnedAt = now
+	m.beat(now)
 	late := now >= m.restAt
 	if late {
 		for _, e := range m.elections {
@@ -54,6 +55,21 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 		}
 	}
 	return m.stop.done, m.act()
+}
+
+// beat has the elections that this agent leads send their heartbeats when one of the
+// default election's goose has come. So those of all agents come together, and few turns
+// serve them. A late round is left to a Tick.
+func (m *Member) beat(now time.Duration) {
+	if !m.beats {
+		return
+	}
+	m.beats = false
+	for _, e := range m.elections[1:] {
+		if e.node.Role() == election.Leader && now < e.wakeAt+m.set.Heartbeat {
+			e.stepAt(now, election.Beat{})
+		}
+	}
 }
 
 // WakeAt gives when the next turn is due, if nothing comes in before. patience
