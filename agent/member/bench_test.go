@@ -33,6 +33,7 @@ type leanFlock struct {
 	sent    int
 	sentAt  time.Duration
 	moments int // at which datagrams were sent
+	turns   int
 }
 
 type leanDatagram struct {
@@ -113,6 +114,7 @@ func (f *leanFlock) run(d time.Duration) {
 		for _, a := range f.agents {
 			if a.fed || f.now >= a.WakeAt(0) {
 				a.fed = false
+				f.turns++
 				if _, err := a.Turn(f.now); err != nil {
 					panic(err)
 				}
@@ -165,7 +167,7 @@ func settled(tb testing.TB, elections, contesting int) *leanFlock {
 			}
 		}
 	}
-	f.sent, f.moments = 0, 0
+	f.sent, f.moments, f.turns = 0, 0, 0
 	return f
 }
 
@@ -177,6 +179,7 @@ func TestTheHeartbeatsOfAllAgentsComeTogether(t *testing.T) {
 	}
 	f.run(beats * testHeartbeat)
 	require.LessOrEqual(t, f.sent, beats*(5*4+1), "acks go with heartbeats")
+	require.LessOrEqual(t, f.turns, beats*(5*2+2), "one to send or to answer the goose, one for the answers, and looks")
 	require.LessOrEqual(t, f.moments, beats*2+2, "the goose's heartbeat, and then those of the others")
 }
 
@@ -192,6 +195,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 			for b.Loop() {
 				f.run(testHeartbeat)
 			}
+			b.ReportMetric(float64(f.turns)/float64(b.N), "turns/op")
 			b.ReportMetric(float64(f.sent)/float64(b.N), "datagrams/op")
 		})
 	}

@@ -27,8 +27,7 @@ const crowdTells = 50 * time.Millisecond
 func (m *Member) Turn(now time.Duration) (done bool, err error) {
 	m.notePause(now)
 	m.turnedAt = now
-	m.beat(now)
-	late := now >= m.restAt
+	late := m.beat(now) || now >= m.restAt
 	if late {
 		for _, e := range m.elections {
 			if e.due(now) {
@@ -59,10 +58,11 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 
 // beat has the elections that this agent leads send their heartbeats when one of the
 // default election's goose has come. So those of all agents come together, and few turns
-// serve them. A late round is left to a Tick.
-func (m *Member) beat(now time.Duration) {
+// serve them. A late round is left to a Tick. It reports whether it did: then every
+// election's next timeout has moved.
+func (m *Member) beat(now time.Duration) bool {
 	if !m.beats {
-		return
+		return false
 	}
 	m.beats = false
 	for _, e := range m.elections[1:] {
@@ -70,6 +70,7 @@ func (m *Member) beat(now time.Duration) {
 			e.stepAt(now, election.Beat{})
 		}
 	}
+	return true
 }
 
 // WakeAt gives when the next turn is due, if nothing comes in before. patience
