@@ -70,8 +70,18 @@ func (e *Election) newHolder(who string) *holder {
 	return h
 }
 
+// none reports whether there are no holders, as in most elections.
+func (hs *holders) none() bool {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return len(hs.mu.all) == 0
+}
+
 // each runs do on every holder, under its lock.
 func (hs *holders) each(do func(*holder)) {
+	if hs.none() {
+		return
+	}
 	hs.mu.Lock()
 	all := slices.Collect(maps.Keys(hs.mu.all))
 	hs.mu.Unlock()

@@ -141,7 +141,7 @@ func (l *life) fallSilent() {
 func (l *life) close() {
 	l.voidWills()
 	for _, e := range l.member.Elections() {
-		l.localOf(e.Name()).chronicleClose()
+		e.Local().(*local).chronicleClose()
 	}
 	l.fallSilent()
 	l.gossip.Shutdown()

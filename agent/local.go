@@ -93,6 +93,9 @@ func (at *local) Retract(cause member.Cause) {
 
 func (at *local) Grant(lease election.Lease, ending bool) {
 	at.snapshots.SetLease(lease)
+	if at.holders.none() {
+		return
+	}
 	at.holders.renew(lease, at.l.member.Named(at.name).Committed(), ending)
 }
 

@@ -98,7 +98,7 @@ func (l *life) tend(now time.Duration) {
 	l.refreshWarnings(now)
 	l.endPeerWindow(now)
 	for _, e := range l.member.Elections() {
-		at := l.localOf(e.Name())
+		at := e.Local().(*local)
 		at.tellGooseless(now)
 		at.tellHistory(now)
 	}

@@ -114,12 +114,12 @@ func (l *life) refreshWarnings(now time.Duration) {
 		warn("the flock is frozen for %s more: planned goose changes are blocked, failover works (ddgoose thaw)", why.ThawsIn(left))
 	}
 	for _, e := range l.member.Elections() {
-		for _, who := range l.localOf(e.Name()).holders.late() {
+		for _, who := range e.Local().(*local).holders.late() {
 			warn("work of %s still runs after its lease ended: this agent does not campaign until that work ends", who)
 		}
 	}
 	for _, e := range l.member.Elections() {
-		for _, who := range l.localOf(e.Name()).holders.silent() {
+		for _, who := range e.Local().(*local).holders.silent() {
 			warn("%s has not answered for a lease: it is stopped or hangs; another agent with work takes over", who)
 		}
 	}

@@ -60,6 +60,9 @@ func (m *Message) check() *DropError {
 			return outOfRange("rank", uint64(r), election.MaxVoters-1)
 		}
 	}
+	if m.Config == (election.Config{}) {
+		return nil
+	}
 	if err := m.Config.Valid(); err != nil {
 		return drop(DropRange, err.Error())
 	}

@@ -54,6 +54,8 @@ type Settings struct {
 	Grid time.Duration
 	// Salt orders voters that are equal in all else, so that elections choose different ones; 0: by ID.
 	Salt uint64
+	// NoAges: nobody asks for this node's Silent, so its heartbeats carry no ages.
+	NoAges bool
 }
 
 // Promise is what a voter has promised: to elect nobody else until End (rule 11).
@@ -132,7 +134,6 @@ type Node struct {
 	wonAt        time.Duration
 	round        uint64
 	firstRound   uint64 // acks of earlier rounds count for nothing (rule 17)
-	rounds       [maxRounds]round
 	nextRound    time.Duration
 	selfExpiry   time.Duration // until when this node's own last round binds it (rule 14)
 	quorateAt    time.Duration // until when a majority is believed to answer (rule 20)
@@ -156,8 +157,11 @@ type Node struct {
 	handedTo time.Duration // the latest deadline that a holder may still act by; 0: none
 
 	rejectAt time.Duration // when the next Reject may go to agents not in view
-	npeers   uint8
-	peers    [maxPeers]peer
+
+	// The tables come last: all else is read at each step, and lies close together.
+	npeers uint8
+	peers  [maxPeers]peer
+	rounds [maxRounds]round // as leader
 }
 
 // New makes a node from its durable record, whose PromiseMax the caller has raised

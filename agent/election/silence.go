@@ -43,6 +43,9 @@ func (n *Node) resumeAges(now time.Duration) {
 
 // ages puts Silent into heartbeats.
 func (n *Node) ages(now time.Duration) (ages [MaxVoters]uint8) {
+	if n.set.NoAges {
+		return ages
+	}
 	n.agesAt = now
 	for i, d := range n.Silent(now) {
 		ages[i] = uint8(min(d/AgeUnit, 255))
@@ -52,6 +55,9 @@ func (n *Node) ages(now time.Duration) (ages [MaxVoters]uint8) {
 
 // takeAges learns which voters the leader hears, in case this node leads next.
 func (n *Node) takeAges(now time.Duration, m *Message) {
+	if n.set.NoAges {
+		return
+	}
 	n.agesAt = now
 	for i, v := range n.rec.Config.Members() {
 		if p := n.peerOf(v.ID); p != nil {

@@ -124,7 +124,8 @@ func (m *Member) retractAll(cause Cause) {
 // change that.
 func (e *Election) publish(now time.Duration) {
 	e.renewRecord()
-	v := View{Record: &e.record, Version: e.version, Members: e.m.membersNow, Work: e.fitness&election.HasWork != 0, Health: e.health}
+	v := &e.m.view // one of its own would be allocated each time
+	*v = View{Record: &e.record, Version: e.version, Members: e.m.membersNow, Work: e.fitness&election.HasWork != 0, Health: e.health}
 	if e.node != nil {
 		v.Role = e.node.Role()
 		v.Token = e.lease.Token // as granted: the node's own may not be saved yet
@@ -142,7 +143,7 @@ func (e *Election) publish(now time.Duration) {
 		}
 	}
 	e.lapseAt = v.Lapses
-	e.local.Publish(now, &v)
+	e.local.Publish(now, v)
 }
 
 // renewRecord copies what readers see of the node's record. Most steps change nothing of

@@ -27,12 +27,12 @@ type Election struct {
 	number    uint64 // in the flock's table of elections; 0: the default one
 	contested bool   // this agent may lead it; in the others it only votes
 
-	node    *election.Node // nil before this disk is bound to a flock
-	fx      election.Effects
-	touched bool           // act has something to do for it
-	dirty   bool           // its record is newer than the disk
-	changed bool           // its record is newer than what readers see
-	lease   election.Lease // as granted to readers
+	node    *election.Node    // nil before this disk is bound to a flock
+	fx      *election.Effects // of its last step; all but the default election share one
+	touched bool              // act has something to do for it
+	dirty   bool              // its record is newer than the disk
+	changed bool              // its record is newer than what readers see
+	lease   election.Lease    // as granted to readers
 
 	wakeAt  time.Duration
 	judgeAt time.Duration // a late timeout is judged then; 0: none is late
@@ -105,9 +105,9 @@ func (e *Election) step(in election.Input) { e.stepAt(e.m.host.Now(), in) }
 // stepAt is step for a caller that has just read the clock.
 func (e *Election) stepAt(now time.Duration, in election.Input) {
 	was := e.node.Lease()
-	e.node.Step(now, in, &e.fx)
+	e.node.Step(now, in, e.fx)
 	if e.pacer != nil {
-		e.pacer.measure(now, &e.fx, was, e.node.Lease())
+		e.pacer.measure(now, e.fx, was, e.node.Lease())
 	}
 	if e.number == 0 && e.fx.Save {
 		e.m.takeTable()
@@ -151,8 +151,6 @@ func (e *Election) send(msg *election.Message) { e.sendAt(e.m.host.Now(), msg) }
 func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 	if e.number == 0 {
 		e.m.sightings.asking(msg, now)
-	} else {
-		msg.Ages = [election.MaxVoters]uint8{} // only the default election replaces dead voters; without ages the message can be packed
 	}
 	e.m.outbox.add(now, msg.To, wire.Message{Election: e.number, Message: *msg}, len(e.m.elections) > 1 && e.mayWait(msg))
 }

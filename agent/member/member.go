@@ -51,6 +51,8 @@ type Member struct {
 	outbox    outbox
 	seenAt    time.Duration // when configs shown by gossip were last looked at
 	frame     wire.Frame    // the one being sent
+	fx        election.Effects
+	view      View // the one being published
 	frameAt   time.Duration
 	beats     bool  // the goose's heartbeat has come, and this agent has not sent its own yet
 	broken    error // why nothing may be saved or sent any more
@@ -113,7 +115,7 @@ func New(set Settings, host Host, st store.State) *Member {
 	}
 	m.addresses = addressBook{pages: map[election.ID]*page{}, keeps: m.IsKnown, now: host.Now}
 	m.outbox.heartbeat = set.Heartbeat
-	m.elections = []*Election{{m: m, local: host.Local(""), contested: true}}
+	m.elections = []*Election{{m: m, fx: new(election.Effects), local: host.Local(""), contested: true}}
 	m.table.load(st)
 	return m
 }

@@ -382,7 +382,7 @@ func (m *Member) startElection(entry *store.Election, fresh bool) {
 	rec := entry.Record
 	rec.PromiseMax = max(rec.PromiseMax, m.set.Lease)
 	e := &Election{
-		m: m, local: m.host.Local(entry.Name), name: entry.Name, number: entry.Number,
+		m: m, fx: &m.fx, local: m.host.Local(entry.Name), name: entry.Name, number: entry.Number,
 		contested: slices.Contains(m.set.Elections, entry.Name), ended: m.stop.started, changed: true,
 	}
 	set := m.nodeSettings()
@@ -390,6 +390,7 @@ func (m *Member) startElection(entry *store.Election, fresh bool) {
 	h.Write([]byte(entry.Name))
 	set.Salt = max(h.Sum64(), 1)
 	set.Seed ^= set.Salt
+	set.NoAges = true // only the default election replaces dead voters; without ages heartbeats can be packed
 	now := m.host.Now()
 	e.node = new(election.New(set, rec, now, fresh))
 	m.elections = append(m.elections, e)

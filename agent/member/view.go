@@ -81,6 +81,9 @@ func (m *Member) AskedAt() time.Duration { return m.sightings.askedAt }
 // Name is the election's; "": the default one.
 func (e *Election) Name() string { return e.name }
 
+// Local returns the programs that follow the election, as the host made it.
+func (e *Election) Local() Local { return e.local }
+
 // Node returns the election's rules; nil before this disk belongs to a flock. It is
 // read-only.
 func (e *Election) Node() *election.Node { return e.node }
