@@ -21,18 +21,18 @@ type local struct {
 	contested bool   // this agent may lead it; in the others it only votes
 	snapshots *snapshot.Latest
 	holders   *holders
+
+	// Of this life; used by the loop only. Each heartbeat reads it, so it lies close together.
+	l          *life
+	shownOnce  bool
+	attached   uint64 // changes of the holders, as shown
+	succession succession
+	shown      member.View
+	besides    besides
+
+	chronicle chronicle
 	checked   checked
 	grace     func() time.Duration // for work that does not say how long it takes to end
-
-	// Of this life; used by the loop only.
-	l         *life
-	shown     member.View
-	besides   besides
-	shownOnce bool
-	attached  uint64 // changes of the holders, as shown
-
-	succession succession
-	chronicle  chronicle
 }
 
 // besides is what a status shows besides the election.

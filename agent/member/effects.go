@@ -138,7 +138,7 @@ func (e *Election) publish(now time.Duration) {
 			v.PaceWhy = e.pacer.why
 		}
 		if v.Role != election.Leader && !id.IsZero() && heardAt != 0 && now < heardAt+v.Heard {
-			v.Goose, v.GooseTerm, v.GooseToken = id, term, e.record.Generation.Number<<40+term
+			v.Goose, v.GooseTerm, v.GooseToken = id, term, e.node.Generation().Number<<40+term
 			v.Lapses = heardAt + v.Heard
 		}
 	}

@@ -19,24 +19,38 @@ const (
 	configEvery = 20
 )
 
-// Election is this agent's part in one election, for one life.
+// Election is this agent's part in one election, for one life. What each heartbeat reads
+// comes first, close together: of 100 elections the processor's cache holds little.
 type Election struct {
 	m         *Member
+	node      *election.Node    // nil before this disk is bound to a flock
+	fx        *election.Effects // of its last step; all but the default election share one
 	local     Local
-	name      string // "": the default election
 	number    uint64 // in the flock's table of elections; 0: the default one
 	contested bool   // this agent may lead it; in the others it only votes
+	touched   bool   // act has something to do for it
+	dirty     bool   // its record is newer than the disk
+	changed   bool   // its record is newer than what readers see
+	health    Health
+	fitness   election.Fitness // as the node was told
+	lease     election.Lease   // as granted to readers
+	wakeAt    time.Duration
+	judgeAt   time.Duration // a late timeout is judged then; 0: none is late
+	lapseAt   time.Duration // when time alone changes what readers see; 0: never
+	version   uint64        // grows with every change of record
+	pacer     *pacer        // chooses the pace of this lead; nil: it is fixed, or this agent does not lead
+	pause     time.Duration // the longest of the loop that no ack has told of
+	handover  *handover     // a planned end under way
+	committed uint64        // the largest mark that a majority has saved, this agent included; 0 unless it leads
+	notBefore time.Duration // this agent waits until then, so that the first in line of an election other than the default one leads first; 0: it need not
+	acked     lastAck       // the last ack sent
 
-	node    *election.Node    // nil before this disk is bound to a flock
-	fx      *election.Effects // of its last step; all but the default election share one
-	touched bool              // act has something to do for it
-	dirty   bool              // its record is newer than the disk
-	changed bool              // its record is newer than what readers see
-	lease   election.Lease    // as granted to readers
-
-	wakeAt  time.Duration
-	judgeAt time.Duration // a late timeout is judged then; 0: none is late
-	lapseAt time.Duration // when time alone changes what readers see; 0: never
+	name     string          // "": the default election
+	record   election.Record // as readers see it
+	advances []advance       // wait for their majority
+	ended    bool            // this election no longer delays the end of this life
+	busy     bool            // the node was told that it may not campaign
+	will     will            // as the host keeps it
 
 	audience      []election.ID // live agents that the node does not keep in view
 	audienceOf    audienceOf
@@ -46,19 +60,8 @@ type Election struct {
 	waiting       bool  // others wait for places in view
 	reviewAt      time.Duration
 	contacts      []election.Contact
-	viewed        viewed        // what keepInView last looked at
-	acked         lastAck       // the last ack sent
-	handover      *handover     // a planned end under way
-	advances      []advance     // wait for their majority
-	committed     uint64        // the largest mark that a majority has saved, this agent included; 0 unless it leads
-	ended         bool          // this election no longer delays the end of this life
-	busy          bool          // the node was told that it may not campaign
-	will          will          // as the host keeps it
-	pacer         *pacer        // chooses the pace of this lead; nil: it is fixed, or this agent does not lead
-	pause         time.Duration // the longest of the loop that no ack has told of
+	viewed        viewed // what keepInView last looked at
 
-	fitness  election.Fitness // as the node was told
-	health   Health
 	turnedAt time.Duration // when this agent last became well or unwell
 	// flapPause is how long it must be unwell before it gives up a lead that nobody can take over.
 	flapPause time.Duration
@@ -72,12 +75,8 @@ type Election struct {
 	asks        int           // since then, up to asksGrow
 
 	// Elections other than the default one.
-	notBefore time.Duration // this agent waits until then, so that the first in line leads first; 0: it need not
-	movedAt   time.Duration // when it was last handed over for its voters' sake
-	cares     bool          // it leads, or may, though this agent does not contest it
-
-	record  election.Record // as readers see it
-	version uint64          // grows with every change of record
+	movedAt time.Duration // when it was last handed over for its voters' sake
+	cares   bool          // it leads, or may, though this agent does not contest it
 }
 
 // audienceOf is all that decides who the audience is, besides gossip's view.
