@@ -92,8 +92,9 @@ type FreezeNotice struct {
 	Left  time.Duration `json:"left_ns"` // 0: thawed, or over
 }
 
-// ChangePeers takes changes in gossip's view: agents that are new or have changed, and
-// those that gossip has forgotten. Its cost grows with the changes, not with the flock.
+// ChangePeers takes changes in gossip's view: agents that are new or have changed, sorted
+// by id, and those that gossip has forgotten. Its cost grows with the changes, not with the
+// flock.
 func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
 	var fresh []Peer
 	for i := range changed {
@@ -110,16 +111,9 @@ func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
 		}
 		m.alive += alives(p)
 	}
-	byID := func(p Peer, id election.ID) int { return p.ID.Compare(id) }
-	if len(fresh) == 1 {
-		i, _ := slices.BinarySearchFunc(m.peers, fresh[0].ID, byID)
-		m.peers = slices.Insert(m.peers, i, fresh[0])
-	} else if len(fresh) > 1 {
-		m.peers = append(m.peers, fresh...)
-		slices.SortFunc(m.peers, func(a, b Peer) int { return a.ID.Compare(b.ID) })
-	}
+	m.peers = mergePeers(m.peers, fresh)
 	for _, id := range forgotten {
-		if i, known := slices.BinarySearchFunc(m.peers, id, byID); known {
+		if i, known := slices.BinarySearchFunc(m.peers, id, func(p Peer, id election.ID) int { return p.ID.Compare(id) }); known {
 			m.membersNow++
 			m.alive -= alives(&m.peers[i])
 			m.peers = slices.Delete(m.peers, i, i+1)
@@ -138,6 +132,21 @@ func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
 		e.audienceStale = true
 		e.publish(now)
 	}
+}
+
+// mergePeers adds peers, sorted by id too, to others.
+func mergePeers(peers, more []Peer) []Peer {
+	i := len(peers) - 1
+	peers = append(peers, more...)
+	for at := len(peers) - 1; len(more) > 0; at-- {
+		if last := len(more) - 1; i < 0 || peers[i].ID.Compare(more[last].ID) < 0 {
+			peers[at], more = more[last], more[:last]
+		} else {
+			peers[at] = peers[i]
+			i--
+		}
+	}
+	return peers
 }
 
 func alives(p *Peer) int {

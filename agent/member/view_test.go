@@ -170,7 +170,7 @@ func TestAChangeOfOneAgentCostsTheSameInALargeFlock(t *testing.T) {
 	var many []Peer
 	for i := range 1000 {
 		p := one
-		p.ID = election.ID{100, byte(i), byte(i >> 8)}
+		p.ID = election.ID{100, byte(i >> 8), byte(i)}
 		p.Meta.Observer = true
 		many = append(many, p)
 	}

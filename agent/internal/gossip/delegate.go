@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -36,7 +37,7 @@ func (g *Gossip) note(n *memberlist.Node, state member.PeerState) {
 	if !ok {
 		return
 	}
-	p, id := peer{Peer: seen, since: time.Now()}, seen.ID
+	p, id := peer{Peer: seen, since: time.Now(), told: n.Meta}, seen.ID
 	g.mu.Lock()
 	if id == g.opts.ID {
 		g.mu.taken = string(n.Meta)
@@ -80,7 +81,12 @@ func (g *Gossip) NotifyMerge(peers []*memberlist.Node) error {
 	return nil
 }
 
+// acceptable returns why an agent is refused. Gossip repeats each message a dozen times, so
+// what was accepted before is not read again.
 func (g *Gossip) acceptable(n *memberlist.Node) error {
+	if g.accepted(n) {
+		return nil
+	}
 	p, ok := peerOf(n, member.Alive)
 	if !ok {
 		return fmt.Errorf("%s is no ddgoose agent", n.Address())
@@ -98,6 +104,19 @@ func (g *Gossip) acceptable(n *memberlist.Node) error {
 		return fmt.Errorf("%d agents are known, and there is no room for more", maxPeers)
 	}
 	return nil
+}
+
+// accepted reports whether an agent is known exactly so.
+func (g *Gossip) accepted(n *memberlist.Node) bool {
+	id, err := election.ParseID(n.Name)
+	ip, isIP := netip.AddrFromSlice(n.Addr)
+	if err != nil || !isIP {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.mu.peers[id]
+	return p != nil && p.Addr == netip.AddrPortFrom(ip.Unmap(), n.Port) && bytes.Equal(p.told, n.Meta)
 }
 
 // foreign reports whether two flocks are founded ones and not the same.

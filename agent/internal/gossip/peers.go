@@ -12,6 +12,7 @@ import (
 type peer struct {
 	member.Peer
 	since time.Time
+	told  []byte // the metadata as memberlist has it, for reading
 
 	keptName string // the name that it settled under, in this or an earlier life; "": it never settled
 	refused  bool   // another agent has its name, and it has not settled since (names.go)
