@@ -19,6 +19,8 @@ const (
 	trees = 2
 	// passesPerLease is how often agents hear of the goose within a lease.
 	passesPerLease = 3
+	// repeatFrom is the loss from which agents pass everything on twice.
+	repeatFrom = 1.0 / 8
 	// inViewMost is how many observers a goose keeps in view, unless told otherwise. It
 	// tells so few itself.
 	inViewMost = 8
@@ -40,7 +42,11 @@ type relay struct {
 	of       election.ConfigID
 	term     uint64
 	places   []place
-	told     int // asking agents, since told was last reset at toldAt
+	passedAt time.Duration // when news were last passed on
+	repeated bool          // they were, since they are new
+	round    uint64        // the last one heard of: see noteLoss
+	loss     float64       // the share of rounds that this agent misses
+	told     int           // asking agents, since told was last reset at toldAt
 	toldAt   time.Duration
 	asked    int // voters, when this agent looked for the goose
 }
@@ -68,11 +74,14 @@ func (m *Member) passOn(now time.Duration) {
 		return
 	}
 	config := e.node.ConfigID()
-	at := passed{news.Goose, news.Term, news.Round / m.slotRounds(news.Lease), config}
-	if at == r.passed || now-news.At >= news.Lease {
+	rounds := m.slotRounds(news.Lease)
+	at := passed{news.Goose, news.Term, news.Round / rounds, config}
+	m.noteLoss(&news, rounds)
+	again := at == r.passed
+	if now-news.At >= news.Lease || again && (r.repeated || r.loss < repeatFrom || now-r.passedAt < time.Duration(rounds)*m.set.Heartbeat/2) {
 		return
 	}
-	r.passed = at
+	r.passed, r.passedAt, r.repeated = at, now, again
 	m.seat(news.Term)
 	if !r.crowd {
 		return
@@ -86,6 +95,25 @@ func (m *Member) passOn(now time.Duration) {
 		msg.To = id
 		e.sendAt(now, &msg)
 	}
+}
+
+// noteLoss measures the share of the rounds that this agent should have heard of and has
+// not. A voter should hear of each, an observer of one in rounds.
+func (m *Member) noteLoss(news *election.News, rounds uint64) {
+	r := &m.relay
+	if m.node().IsVoter() {
+		rounds = 1
+	}
+	was, is := r.round/rounds, news.Round/rounds
+	r.round = news.Round
+	if is <= was || news.Goose != r.passed.goose || news.Term != r.passed.term {
+		return
+	}
+	missed := 0.0
+	if is > was+1 {
+		missed = 1
+	}
+	r.loss += (missed - r.loss) / 16
 }
 
 // tellsByTrees reports whether trees carry the news, instead of the goose, to those that

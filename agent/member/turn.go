@@ -136,6 +136,7 @@ func (m *Member) look(now time.Duration) error {
 	m.forgetLeavers(now)
 	m.tendTable(now)
 	m.learnContestants(now)
+	m.passOn(now) // what is due to be repeated
 	for _, e := range m.elections {
 		e.seekGoose(now)
 	}
