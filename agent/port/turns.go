@@ -12,6 +12,11 @@ const (
 	servedAtOnce = 2
 	// turnMost is how long a request that is being handled may delay the next one.
 	turnMost = 20 * time.Millisecond
+	// turnsAtOnce is how many requests pass before they are paced: then there is one turn
+	// each turnEvery. Both ends of a request work for milliseconds on the state of a large
+	// flock, and memberlist's goroutines are not behind those of the election.
+	turnsAtOnce = 16
+	turnEvery   = 10 * time.Millisecond
 	// turnWait is how long a request waits for its turn. Its sender gives up after that.
 	turnWait = 8 * time.Second
 )
@@ -20,6 +25,7 @@ const (
 type turns struct {
 	head   chan struct{} // of capacity 1: held by the request that is next
 	served chan struct{} // has an element for each request that is being handled
+	paced  time.Time     // guarded by head: when all turns so far are over, at the pace
 }
 
 func newTurns() turns {
@@ -39,6 +45,15 @@ func (t *turns) wait(ctx context.Context) (done func(), ok bool) {
 		return nil, false
 	}
 	defer func() { <-t.head }()
+	if now := time.Now(); t.paced.Before(now) {
+		t.paced = now
+	}
+	t.paced = t.paced.Add(turnEvery)
+	select {
+	case <-time.After(time.Until(t.paced) - turnsAtOnce*turnEvery):
+	case <-ctx.Done():
+		return nil, false
+	}
 	slow := time.NewTimer(turnMost)
 	defer slow.Stop()
 	select {

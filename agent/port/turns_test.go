@@ -50,3 +50,22 @@ func TestASlowRequestKeepsOthersWaitingForAMomentOnly(t *testing.T) {
 		require.False(t, ok)
 	})
 }
+
+func TestManyRequestsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		serve := func(n int) time.Duration {
+			began := time.Now()
+			for range n {
+				done, ok := turns.wait(t.Context())
+				require.True(t, ok)
+				done()
+			}
+			return time.Since(began)
+		}
+		require.Zero(t, serve(turnsAtOnce), "a few need not wait")
+		require.Equal(t, 100*turnEvery, serve(100))
+		time.Sleep(time.Second)
+		require.Zero(t, serve(turnsAtOnce))
+	})
+}
