@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"duckduckgoose/agent"
@@ -23,6 +24,7 @@ type crowdedFlock struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
 	agents  []*crowdedAgent
+	lost    atomic.Int64  // times that a goose was one no longer
 	changed chan struct{} // of capacity 1: somebody heard something, or ended
 
 	mu  sync.Mutex // guards err
@@ -117,6 +119,9 @@ func (w *crowdedFlock) close() error {
 func (w *crowdedFlock) hear(a *crowdedAgent, s *api.Status) {
 	w.judge.hear(s)
 	a.mu.Lock()
+	if a.last.Role == api.RoleGoose && s.Role != api.RoleGoose {
+		w.lost.Add(1)
+	}
 	a.last = *s
 	a.mu.Unlock()
 	select {

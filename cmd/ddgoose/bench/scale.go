@@ -42,6 +42,8 @@ type ScaleCost struct {
 	// JoinMS is from the start of the first agent until all know the same goose and
 	// count all agents.
 	JoinMS float64 `json:"join_ms"`
+	// LostJoining is how often a goose lost its lease in that time.
+	LostJoining int `json:"leases_lost_while_joining"`
 	// Known is from the death of the goose until 99 % of the others know another.
 	Known *Distribution `json:"new_goose_known_by_99_percent_ms"`
 
@@ -97,7 +99,7 @@ func (o *ScaleOptions) measure(ctx context.Context, n int, r *ScaleReport, steps
 	if err := w.whole(ctx); err != nil {
 		return nil, err
 	}
-	c = &ScaleCost{Agents: n, JoinMS: ms(time.Since(began)), MemoryMB: (memoryInUse() - before) / float64(n)}
+	c = &ScaleCost{Agents: n, JoinMS: ms(time.Since(began)), LostJoining: int(w.lost.Load()), MemoryMB: (memoryInUse() - before) / float64(n)}
 	steps.begin(ofSize(n, "idle"))
 	if err := w.idle(ctx, c); err != nil {
 		return nil, err
@@ -207,6 +209,9 @@ func (r *ScaleReport) tables() []table {
 		}
 		t.rows = append(t.rows, append([]string{fmt.Sprint(c.Agents), fmt.Sprintf("%.2f", c.JoinMS/1000), known, worst},
 			row("%.1f %.0f %.1f %.0f %.3f %.2f", c.GooseSent, c.GooseBytes, c.AgentSent, c.AgentBytes, c.CPUPercent, c.MemoryMB)...))
+		if c.LostJoining > 0 {
+			t.notes = append(t.notes, fmt.Sprintf("%d agents: while they joined, the goose lost its lease %d times", c.Agents, c.LostJoining))
+		}
 		if c.ChangesWhile > 0 {
 			t.notes = append(t.notes, fmt.Sprintf("%d agents: the goose changed although nothing happened", c.Agents))
 		}
