@@ -34,6 +34,7 @@ type testFlock struct {
 	agents map[string]*testAgent
 	order  []string
 	keys   [][]byte // of the agents started from now on
+	cores  cores    // which they share; nil: the machine is never busy
 
 	geese  map[string]map[uint64]string // by flock and token: who was the goose (P1)
 	latest map[string]uint64            // by flock: the highest token seen (P3)
@@ -68,7 +69,8 @@ type powerCut struct {
 // failing is the network of a machine whose power may be cut.
 type failing struct {
 	Transport
-	a *testAgent
+	a     *testAgent
+	cores cores
 }
 
 func (n failing) WriteTo(b []byte, to netip.AddrPort) error {
@@ -126,7 +128,7 @@ func (f *testFlock) config(a *testAgent) Config {
 			if err != nil {
 				return nil, nil, err
 			}
-			a.faults = transport.Wrap(failing{e, a}, uint64(a.addr.Addr().As4()[3]))
+			a.faults = transport.Wrap(failing{e, a, f.cores}, uint64(a.addr.Addr().As4()[3]))
 			return a.faults, a.faults, nil
 		},
 	}
