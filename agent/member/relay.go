@@ -97,8 +97,8 @@ func (m *Member) passOn(now time.Duration) {
 	}
 }
 
-// noteLoss measures the share of the rounds that this agent should have heard of and has
-// not. A voter should hear of each, an observer of one in rounds.
+// noteLoss measures the share of the rounds that this agent misses. A voter should hear
+// of each round, an observer of one in rounds.
 func (m *Member) noteLoss(news *election.News, rounds uint64) {
 	r := &m.relay
 	if m.node().IsVoter() {
