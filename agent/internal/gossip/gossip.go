@@ -28,8 +28,8 @@ import (
 
 const (
 	// gossipNodes is how many agents one tells each 200 ms what it has to tell. memberlist's
-	// usual 3 take half a minute to show 300 agents that join at once to one another. What
-	// is told in all stays the same, and nothing while nothing changes.
+	// usual 3 take half a minute to show 300 agents that join at once to one another. Each
+	// change is repeated as often as with 3, and nothing is sent while nothing changes.
 	gossipNodes = 6
 	// goneListed is how long an agent that is gone stays listed.
 	goneListed = 24 * time.Hour
