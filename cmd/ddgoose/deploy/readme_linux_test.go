@@ -212,6 +212,6 @@ func asRoot(t *testing.T, shell []string) string {
 func asUser(t *testing.T) string {
 	script := ran + "for host in 10.0.0.1 10.0.0.2 10.0.0.3; do\n"
 	script += "  ssh $host 'useradd --create-home user; mv ddgoose ddgoose.key /home/user; chown -R user: /home/user'\n"
-	script += "  ssh $host 'cat > crontab; crontab -u user crontab; cron' <<'END'\n" + strings.Join(blocks(t, "README.md", "crontab"), "") + "END\n"
+	script += "  ssh $host 'cat > crontab; crontab -u user crontab; cron' <<'END'\n" + strings.Join(blocks(t, "cmd/ddgoose/README.md", "crontab"), "") + "END\n"
 	return script + "done\nran /home/user/job.log\n"
 }
