@@ -2,12 +2,8 @@ package wire
 
 import (
 	"fmt"
-	"sync"
-	"time"
 
 	"duckduckgoose/agent/election"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 const (
@@ -97,46 +93,6 @@ func carried(m *election.Message) election.Message {
 		out.Held, out.Ages, out.Config = m.Held, m.Ages, m.Config
 	}
 	return out
-}
-
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
-	e.msgpack = msgpack.NewEncoder(e)
-	return e
-}}
-
-// encoder drives the library's Encoder. It writes into buf, so it never fails.
-type encoder struct {
-	buf     []byte
-	msgpack *msgpack.Encoder
-
-	// How messages are packed into the frame being written. No lots: all entries are
-	// plain.
-	lots    []lot
-	lotOf   []int16 // by message, the lot that it belongs to; -1: it stays plain
-	scratch []byte
-}
-
-// Write and WriteByte make the encoder the library's writer.
-func (e *encoder) Write(p []byte) (int, error) {
-	e.buf = append(e.buf, p...)
-	return len(p), nil
-}
-
-func (e *encoder) WriteByte(c byte) error {
-	e.buf = append(e.buf, c)
-	return nil
-}
-
-func (e *encoder) array(n int)              { _ = e.msgpack.EncodeArrayLen(n) }
-func (e *encoder) uint(n uint64)            { _ = e.msgpack.EncodeUint(n) }
-func (e *encoder) bool(b bool)              { _ = e.msgpack.EncodeBool(b) }
-func (e *encoder) none()                    { _ = e.msgpack.EncodeNil() }
-func (e *encoder) duration(d time.Duration) { e.uint(uint64(d)) }
-
-func (e *encoder) bytes(b []byte) {
-	_ = e.msgpack.EncodeBytesLen(len(b))
-	e.buf = append(e.buf, b...)
 }
 
 func (e *encoder) frame(f *Frame) {
@@ -304,14 +260,6 @@ func (e *encoder) fields(m *election.Message) {
 func (e *encoder) verdict(m *election.Message) {
 	e.bool(m.Granted)
 	e.uint(uint64(m.Reason))
-}
-
-func (e *encoder) optionalID(id *election.ID) {
-	if id.IsZero() {
-		e.bytes(nil)
-		return
-	}
-	e.bytes(id[:])
 }
 
 func (e *encoder) config(c *election.Config) {
