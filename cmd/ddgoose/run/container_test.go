@@ -419,7 +419,7 @@ func TestContainerThatRunsOutOfTurnIsKilled(t *testing.T) {
 	tick, ended := make(chan time.Time), make(chan struct{})
 	go func() {
 		defer close(ended)
-		m.patrol(ctx, tick)
+		m.killUnwanted(ctx, tick)
 	}()
 	look := func() {
 		tick <- time.Time{}

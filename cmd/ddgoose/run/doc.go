@@ -27,7 +27,7 @@
 // child is left" (ECHILD) proves that no descendant is left. That needs no privileges, but a
 // walk over all descendants, and the CMD of a plain user may not become another user (sudo).
 // While the guard is dead and run kills, the agent still keeps the deadline: the session
-// names run as its heir.
+// says that a process outlives the guard.
 //
 // When everything must end, run and guard ignore SIGCHLD. Then each dead process frees itself at
 // its own priority, and run and guard need no time for it.

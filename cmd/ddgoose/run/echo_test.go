@@ -32,10 +32,10 @@ func TestDeadlinesComeSoonerForManyProcessesAndOnABusyMachine(t *testing.T) {
 			b := &subtree{reaper: newReaper()}
 			b.empty.Store(false)
 			b.size.Store(c.processes)
-			late := &lateness{clock: a.clock, wakes: fading{c.late, a.clock() + 4*time.Millisecond}}
+			late := &lateness{clock: a.clock, wakes: decayingMax{c.late, a.clock() + 4*time.Millisecond}}
 			late.guess = func() time.Duration { return (&command{subtree: b}).killTime((&killTimes{}).guess) }
 			g := &guard{late: late}
-			s, sooner := hasty{a.echo, g}, c.sooner
+			s, sooner := earlySession{a.echo, g}, c.sooner
 			until := a.clock() + leaseLength
 			a.send(api.LeadEvent{Token: 7, Until: int64(until), Lease: int64(leaseLength)})
 			_, ok := s.Next()

@@ -83,12 +83,12 @@ func Guard(argv []string, stderr io.Writer) int {
 	var ended sync.WaitGroup
 	ended.Go(func() { g.listen(cancel) })
 	if m, is := g.actor.(*managed); is {
-		tick := time.NewTicker(patrolPause)
+		tick := time.NewTicker(unwantedPause)
 		defer tick.Stop()
-		ended.Go(func() { m.patrol(ctx, tick.C) })
+		ended.Go(func() { m.killUnwanted(ctx, tick.C) })
 	}
 	defer ended.Wait()
-	defer cancel(nil) // ends the patrol
+	defer cancel(nil) // ends killUnwanted
 	defer l.close()   // wakes listen
 	defer g.heed(cancel)()
 	g.serve(ctx)
@@ -98,11 +98,11 @@ func Guard(argv []string, stderr io.Writer) int {
 // newActor makes the actor. It lives as long as this process.
 func (g *guard) newActor(argv []string) (actor, error) {
 	if g.Device != "" {
-		hasten(0)
+		raisePriority(0)
 		return newAddresses(g.Device, g.Addresses)
 	}
 	if m, err := newManaged(g.Container, g.Unit, g.Grace, g.note); m != nil || err != nil {
-		hasten(0)
+		raisePriority(0)
 		if err == nil {
 			m.found = func(t traces) { g.link.say(report{Traces: &t}) }
 		}
@@ -112,7 +112,7 @@ func (g *guard) newActor(argv []string) (actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	hasten(b.thread)
+	raisePriority(b.thread)
 	if g.Cgroup != "" {
 		b.cgroup = (&cgroup{g.Cgroup}).work()
 		b.into = b.cgroup
@@ -169,7 +169,7 @@ func (g *guard) listen(cancel context.CancelCauseFunc) {
 // serve holds sessions until CMD has ended by itself, or ctx has.
 func (g *guard) serve(ctx context.Context) {
 	for ctx.Err() == nil {
-		opts := client.HoldOptions{Heirs: true, Share: g.Share, Kind: g.Kind, Grace: min(g.Grace+buryTime, api.MaxGrace), Patient: true}
+		opts := client.HoldOptions{Heirs: true, Share: g.Share, Kind: g.Kind, Grace: min(g.Grace+cleanupTime, api.MaxGrace), Patient: true}
 		g.actor.describe(&opts)
 		s := g.client.Hold(opts)
 		var session context.Context
@@ -221,7 +221,7 @@ func (g *guard) lead(ctx context.Context, s *client.Session) error {
 	case <-g.heard: // listen has read it before
 	default:
 	}
-	return lead.Run(ctx, hasty{e, g}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
+	return lead.Run(ctx, earlySession{e, g}, boottime.Now, func(ctx context.Context, l lead.Lease) error {
 		return g.work(ctx, l, e.length())
 	}, g.options()...)
 }

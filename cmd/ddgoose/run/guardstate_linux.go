@@ -105,12 +105,12 @@ func (w *guardState) left() time.Duration {
 	return (w.deadline.Until - boottime.Now()).Round(time.Millisecond)
 }
 
-// heirs returns when run takes over from a silent guard.
-func (d deadline) heirs() time.Duration { return d.Until - share(d.Length, heirsLeft) - d.Sooner }
+// takeover returns when run takes over from a silent guard.
+func (d deadline) takeover() time.Duration { return d.Until - share(d.Length, takeoverLeft) - d.Sooner }
 
 // judged returns how long until a guard whose last message came at heard counts as dead.
 func (d deadline) judged(now, heard time.Duration) time.Duration {
-	return max(min(d.Length/20, max(d.heirs(), heard+d.Length/10)-now), time.Millisecond)
+	return max(min(d.Length/20, max(d.takeover(), heard+d.Length/10)-now), time.Millisecond)
 }
 
 // hung reports whether the guard counts as dead: its work should have been killed by now, and
@@ -120,5 +120,5 @@ func (w *guardState) hung() bool {
 	now, d := boottime.Now(), w.deadline
 	late := now-w.looked > d.Length/5
 	w.looked = now
-	return w.working && !late && now >= d.heirs() && now-w.heard > d.Length/10
+	return w.working && !late && now >= d.takeover() && now-w.heard > d.Length/10
 }

@@ -24,9 +24,9 @@ const (
 
 // killTimes estimates how long killed processes take to be gone. It learns from each kill.
 type killTimes struct {
-	mu    sync.Mutex // guards what follows
-	queue fading     // how long a killed process may wait for a processor
-	took  fading     // from the kill until everything was gone
+	mu    sync.Mutex  // guards what follows
+	queue decayingMax // how long a killed process may wait for a processor
+	took  decayingMax // from the kill until everything was gone
 }
 
 // look measures how busy this machine is now.

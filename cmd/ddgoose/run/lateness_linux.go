@@ -13,16 +13,16 @@ const (
 	latenessHalves = 10 * time.Second
 )
 
-// fading keeps the longest time seen, and lets it shrink as it gets old.
-type fading struct{ worst, at time.Duration }
+// decayingMax keeps the longest time seen, and lets it shrink as it gets old.
+type decayingMax struct{ worst, at time.Duration }
 
-func (f *fading) saw(d, now time.Duration) {
+func (f *decayingMax) saw(d, now time.Duration) {
 	if d >= f.left(now) {
 		f.worst, f.at = d, now
 	}
 }
 
-func (f *fading) left(now time.Duration) time.Duration {
+func (f *decayingMax) left(now time.Duration) time.Duration {
 	if f.worst == 0 {
 		return 0
 	}
@@ -38,7 +38,7 @@ type lateness struct {
 	seen, guess func() time.Duration
 
 	mu     sync.Mutex // guards what follows
-	wakes  fading
+	wakes  decayingMax
 	length time.Duration // of the lease; 0: not known
 	over   bool          // the limit was exceeded, and the value has not yet shrunk to half of the limit
 }
@@ -61,7 +61,7 @@ func (l *lateness) needs() time.Duration {
 // sooner returns how much earlier than usual work must end, so that everything is gone
 // before the lease can end: many processes or a busy machine need longer.
 func (l *lateness) sooner(length time.Duration) time.Duration {
-	sooner := max(0, l.needs()-share(length, heirsLeft))
+	sooner := max(0, l.needs()-share(length, takeoverLeft))
 	if l.guess != nil {
 		sooner += l.guess()
 	}

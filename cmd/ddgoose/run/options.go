@@ -75,13 +75,13 @@ const (
 const codeOfSignal = 128
 
 const (
-	termLeft  = 0.40 // of a lease that is not renewed: SIGTERM (package lead cancels there)
-	killLeft  = 0.20 // SIGKILL
-	heirsLeft = 0.10 // run takes over from a guard that says nothing
+	termLeft     = 0.40 // of a lease that is not renewed: SIGTERM (package lead cancels there)
+	killLeft     = 0.20 // SIGKILL
+	takeoverLeft = 0.10 // run takes over from a guard that says nothing
 
-	// buryTime is what a guard asks the agent for beyond CMD's grace: what is killed
+	// cleanupTime is what a guard asks the agent for beyond CMD's grace: what is killed
 	// then needs a moment to be gone, and a thousand processes need seconds.
-	buryTime = 10 * time.Second
+	cleanupTime = 10 * time.Second
 
 	firstBackoff = time.Second
 	lastBackoff  = 30 * time.Second

@@ -13,9 +13,9 @@ import (
 // processor, too. A thousand such threads blocked two processors for seconds.
 var favoured = unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: -20}
 
-// hasten gives all threads of this process a higher priority than the other programs', if it
+// raisePriority gives all threads of this process a higher priority than the other programs', if it
 // may. New threads inherit that; processes that the thread starter starts do not.
-func hasten(starter int) {
+func raisePriority(starter int) {
 	own, err := unix.SchedGetAttr(0, 0)
 	if err != nil || own.Policy == unix.SCHED_FIFO || own.Policy == unix.SCHED_RR || own.Policy == unix.SCHED_DEADLINE {
 		return // a person has set the priority
@@ -59,7 +59,7 @@ func raise(starter int) {
 	}
 }
 
-// asBefore calls start with the priority that this thread had before hasten, if the kernel's
+// asBefore calls start with the priority that this thread had before raisePriority, if the kernel's
 // reset would give CMD another one: CMD keeps the priority of nice(1).
 func asBefore(own *unix.SchedAttr, start func()) {
 	if own != nil && (own.Policy != unix.SCHED_NORMAL || own.Nice != 0) {

@@ -72,8 +72,8 @@ func (p *processes) kill() {
 		return
 	}
 	defer func() {
-		liftFolders(p.folders())
-		unboundFolders((&cgroup{p.cpu}).folders())
+		resetPriorities(p.folders())
+		raiseShares((&cgroup{p.cpu}).folders())
 	}()
 	if p.cgroup.kill() {
 		return

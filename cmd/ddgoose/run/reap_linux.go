@@ -124,8 +124,8 @@ func (r *reaper) missed() {
 	}
 }
 
-// bear calls fork, and returns the channel for the child's status. Calls must not overlap.
-func (r *reaper) bear(fork func() (pid int, err error)) (pid int, exit <-chan syscall.WaitStatus, err error) {
+// startChild calls fork, and returns the channel for the child's status. Calls must not overlap.
+func (r *reaper) startChild(fork func() (pid int, err error)) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	r.mu.Lock()
 	r.mu.early = map[int]syscall.WaitStatus{}
 	was := r.empty.Swap(false)

@@ -21,7 +21,7 @@ func TestAThreadThatIsStuckInWait4DelaysNoOther(t *testing.T) {
 	const killed = syscall.WaitStatus(unix.SIGKILL)
 	r := newReaper()
 	r.mu.waits = 2 // as if both were in the kernel
-	pid, exit, err := r.bear(func() (int, error) {
+	pid, exit, err := r.startChild(func() (int, error) {
 		require.False(t, r.empty.Load(), "a child may be there")
 		return 7, nil
 	})
@@ -40,14 +40,14 @@ func TestAThreadThatIsStuckInWait4DelaysNoOther(t *testing.T) {
 
 func TestAChildThatEndsBeforeItsStartReturnsIsKnown(t *testing.T) {
 	r := newReaper()
-	_, exit, err := r.bear(func() (int, error) {
+	_, exit, err := r.startChild(func() (int, error) {
 		require.False(t, r.answered(1, 7, 0, nil))
 		return 7, nil
 	})
 	require.NoError(t, err)
 	require.Zero(t, <-exit)
 	require.False(t, r.led.Load())
-	_, _, err = r.bear(func() (int, error) { return 0, syscall.ENOENT })
+	_, _, err = r.startChild(func() (int, error) { return 0, syscall.ENOENT })
 	require.ErrorIs(t, err, syscall.ENOENT)
 	require.False(t, r.empty.Load(), "nobody has said so since")
 }
@@ -55,7 +55,7 @@ func TestAChildThatEndsBeforeItsStartReturnsIsKnown(t *testing.T) {
 // TestAStatusThatTheKernelDroppedIsKnownAsSuch: a program counts as killed, and nobody is told so.
 func TestAStatusThatTheKernelDroppedIsKnownAsSuch(t *testing.T) {
 	r := newReaper()
-	_, exit, err := r.bear(func() (int, error) { return 7, nil })
+	_, exit, err := r.startChild(func() (int, error) { return 7, nil })
 	require.NoError(t, err)
 	r.mu.waits = 1
 	require.True(t, r.answered(1, 0, 0, syscall.ECHILD))
@@ -70,7 +70,7 @@ func TestNoAnswerOfBeforeAForkSaysThatNothingIsAlive(t *testing.T) {
 	r := newReaper()
 	r.mu.waits = 2
 	var starts int
-	_, _, err := r.bear(func() (int, error) {
+	_, _, err := r.startChild(func() (int, error) {
 		starts = r.mu.starts // which two threads read, who ask before the fork
 		require.True(t, r.answered(starts, 0, 0, syscall.ECHILD))
 		require.False(t, r.empty.Load())

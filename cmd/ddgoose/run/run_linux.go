@@ -33,7 +33,7 @@ func Run(ctx context.Context, opts Options) (code int, err error) {
 		return 1, err
 	}
 	defer b.close()
-	hasten(b.thread)
+	raisePriority(b.thread)
 	r := &runner{opts: opts, subtree: b, left: b, idle: boottime.Now()}
 	if opts.Device != "" {
 		a, err := newAddresses(opts.Device, opts.Addresses)

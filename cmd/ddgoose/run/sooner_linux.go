@@ -20,14 +20,14 @@ func (l *lateness) shift(length time.Duration) time.Duration {
 	return min(max(0, l.sooner(length)-share(length, termLeft-killLeft-hurryLeft)), share(length, mostSooner))
 }
 
-// hasty is a session that moves its deadlines forward.
-type hasty struct {
+// earlySession is a session that moves its deadlines forward.
+type earlySession struct {
 	*echoed
 	guard *guard
 }
 
-func (h hasty) Next() (api.LeadEvent, bool) {
-	e, ok := h.echoed.Next()
+func (s earlySession) Next() (api.LeadEvent, bool) {
+	e, ok := s.echoed.Next()
 	if w := e.Waiting; w != nil && w.PID != 0 {
 		if guard, ok := look(w.PID); ok { // people know run's process id, not the guard's
 			e.Waiting = &api.Waiting{Here: w.Here, PID: guard.parent}
@@ -35,9 +35,9 @@ func (h hasty) Next() (api.LeadEvent, bool) {
 	}
 	if e.Until != 0 {
 		length := time.Duration(e.Lease)
-		h.guard.kills.look()
-		e.Until -= int64(h.guard.late.shift(length))
-		if r, ok := h.guard.actor.(renewer); ok {
+		s.guard.kills.look()
+		e.Until -= int64(s.guard.late.shift(length))
+		if r, ok := s.guard.actor.(renewer); ok {
 			r.renew(time.Duration(e.Until))
 		}
 	}

@@ -28,9 +28,9 @@ type subtree struct {
 	done  chan struct{} // closed by close
 	ended chan struct{}
 
-	cgroup *cgroup  // of all descendants; nil: none
-	into   *cgroup  // where children start: cgroup, or one below it
-	door   *os.File // to into, for the next start
+	cgroup   *cgroup  // of all descendants; nil: none
+	into     *cgroup  // where children start: cgroup, or one below it
+	intoFile *os.File // into, open for the next start
 
 	size atomic.Int64 // descendants at the last count
 
@@ -145,16 +145,16 @@ func (b *subtree) prepare() error {
 	b.into.remove() // Linux 6.14 and later kill what starts in a killed cgroup
 	err := b.into.make()
 	if err == nil {
-		b.door, err = b.into.open()
+		b.intoFile, err = b.into.open()
 	}
 	return err
 }
 
 // started ends what prepare has begun.
 func (b *subtree) started() {
-	if b.door != nil {
-		_ = b.door.Close() // it was open for reading only
-		b.door = nil
+	if b.intoFile != nil {
+		_ = b.intoFile.Close() // it was open for reading only
+		b.intoFile = nil
 	}
 	b.starting.Store(false)
 	tell(b.news)
@@ -171,10 +171,10 @@ func (b *subtree) start(path string, args []string, attr *syscall.ProcAttr) (pid
 			err = errBarred
 			return
 		}
-		if b.door != nil {
-			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(b.door.Fd())
+		if b.intoFile != nil {
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(b.intoFile.Fd())
 		}
-		pid, exit, err = b.bear(func() (pid int, err error) {
+		pid, exit, err = b.startChild(func() (pid int, err error) {
 			asBefore(b.own, func() { pid, err = syscall.ForkExec(path, args, attr) })
 			return pid, err
 		})
@@ -262,7 +262,7 @@ func (b *subtree) kill() {
 	if b.into != nil && b.starting.Load() {
 		b.into.remove() // from here on the kernel starts nothing in it
 	}
-	liftFolders(b.cgroup.folders())
+	resetPriorities(b.cgroup.folders())
 	if kills := b.kills.Add(1); !killed || kills > reapKills && b.alive.Load() && !b.cgroup.populated() {
 		b.hunt()
 	}

@@ -190,7 +190,7 @@ func signalAll(started int, led bool, sigs ...unix.Signal) (found int) {
 	targets := findAll()
 	if sigs[0] == unix.SIGKILL {
 		for _, t := range targets {
-			liftProcess(t.process)
+			resetPriority(t.process)
 		}
 	}
 	if led {

@@ -33,7 +33,7 @@ func TestTheKilledGetTheUsualPriority(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		require.NoError(t, unix.SchedSetAttr(cmd.Process.Pid, &c.is, 0))
 		for _, threads := range []int{1, 2} { // as it is listed, and by a look
-			liftProcess(process{pid: cmd.Process.Pid, threads: threads})
+			resetPriority(process{pid: cmd.Process.Pid, threads: threads})
 			got := attrOf(t, strconv.Itoa(cmd.Process.Pid))
 			require.Equal(t, c.want, unix.SchedAttr{Policy: got.Policy, Nice: got.Nice}, "%+v", c.is)
 		}
@@ -46,7 +46,7 @@ func TestTheKilledGetTheUsualPriority(t *testing.T) {
 func TestWhatIsKilledByItsCgroupIsLifted(t *testing.T) {
 	needFavour(t)
 	const freezer = "/sys/fs/cgroup/freezer"
-	frozen := filepath.Join(freezer, fmt.Sprintf("ddgoose-lift-%d", os.Getpid()))
+	frozen := filepath.Join(freezer, fmt.Sprintf("ddgoose-frozen-%d", os.Getpid()))
 	if err := os.Mkdir(frozen, 0o755); err != nil {
 		t.Skipf("SKIPPED: no cgroups of version 1 can be made here: %v", err)
 	}

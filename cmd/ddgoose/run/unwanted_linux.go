@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// patrolPause is the pause between two looks for a container or unit that must not run.
-const patrolPause = time.Second
+// unwantedPause is the pause between two looks for a container or unit that must not run.
+const unwantedPause = time.Second
 
-// patrol kills, at each tick, a container or unit that runs while it must not: a person
+// killUnwanted kills, at each tick, a container or unit that runs while it must not: a person
 // started it, or its manager executed the request of a guard that is dead by now.
-func (m *managed) patrol(ctx context.Context, tick <-chan time.Time) {
+func (m *managed) killUnwanted(ctx context.Context, tick <-chan time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -18,13 +18,13 @@ func (m *managed) patrol(ctx context.Context, tick <-chan time.Time) {
 		case <-tick:
 		}
 		if m.turn.TryLock() {
-			m.expel(ctx)
+			m.killIfRunning(ctx)
 			m.turn.Unlock()
 		}
 	}
 }
 
-func (m *managed) expel(ctx context.Context) {
+func (m *managed) killIfRunning(ctx context.Context) {
 	s, err := m.see(nil)
 	if err != nil || !s.running {
 		return

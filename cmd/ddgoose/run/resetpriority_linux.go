@@ -12,21 +12,21 @@ import (
 // (nice(1), SCHED_IDLE) on a busy machine that can take longer than a lease. So killed
 // processes get the usual priority, where this process may set it.
 
-// liftFolders gives all threads of cgroups, of version 1 or 2, the usual priority.
-func liftFolders(dirs []string) {
+// resetPriorities gives all threads of cgroups, of version 1 or 2, the usual priority.
+func resetPriorities(dirs []string) {
 	for _, dir := range dirs {
 		text, ok := readProc(filepath.Join(dir, "cgroup.threads"))
 		if !ok {
 			text, _ = readProc(filepath.Join(dir, "tasks")) // version 1
 		}
-		if !liftAll(strings.Fields(text)) {
+		if !resetThreads(strings.Fields(text)) {
 			return
 		}
 	}
 }
 
-// liftProcess gives all threads of a process the usual priority.
-func liftProcess(p process) {
+// resetPriority gives all threads of a process the usual priority.
+func resetPriority(p process) {
 	threads := []string{strconv.Itoa(p.pid)}
 	if p.threads != 1 {
 		tasks, _ := filepath.Glob("/proc/" + threads[0] + "/task/*") // it has no error but a bad pattern
@@ -35,11 +35,11 @@ func liftProcess(p process) {
 		}
 		threads = tasks
 	}
-	liftAll(threads)
+	resetThreads(threads)
 }
 
-// liftAll gives threads the usual priority; false: this process may not.
-func liftAll(threads []string) bool {
+// resetThreads gives threads the usual priority; false: this process may not.
+func resetThreads(threads []string) bool {
 	for _, text := range threads {
 		thread, err := strconv.Atoi(text)
 		if err != nil {
@@ -61,7 +61,7 @@ func liftAll(threads []string) bool {
 // usual share and no quota. At the next start its manager makes a new cgroup, with its settings.
 var (
 	usualShares = map[string]int{"cpu.weight": 100, "cpu.shares": 1024}                          // of version 2, and 1
-	noBounds    = map[string]string{"cpu.idle": "0", "cpu.max": "max", "cpu.cfs_quota_us": "-1"} // cpu.idle leaves no share
+	noLimits    = map[string]string{"cpu.idle": "0", "cpu.max": "max", "cpu.cfs_quota_us": "-1"} // cpu.idle leaves no share
 )
 
 // hasShare reports whether a cgroup has a share of the processors.
@@ -74,24 +74,24 @@ func hasShare(dir string) bool {
 	return false
 }
 
-// unboundFolders gives cgroups at least the usual share of the processors.
-func unboundFolders(dirs []string) {
+// raiseShares gives cgroups at least the usual share of the processors.
+func raiseShares(dirs []string) {
 	for _, dir := range dirs {
-		for name, none := range noBounds {
-			writeBound(filepath.Join(dir, name), none)
+		for name, none := range noLimits {
+			writeLimit(filepath.Join(dir, name), none)
 		}
 		for name, usual := range usualShares {
 			path := filepath.Join(dir, name)
 			text, _ := readProc(path)
 			if share, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && share < usual {
-				writeBound(path, strconv.Itoa(usual))
+				writeLimit(path, strconv.Itoa(usual))
 			}
 		}
 	}
 }
 
-// writeBound writes a file of a cgroup, if the file exists and this process may.
-func writeBound(path, text string) {
+// writeLimit writes a file of a cgroup, if the file exists and this process may.
+func writeLimit(path, text string) {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
