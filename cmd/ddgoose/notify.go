@@ -23,8 +23,8 @@ const (
 	notifyQueue = 16
 	// notifyWait bounds how long the end of the process waits for the manager.
 	notifyWait = time.Second
-	// looksPerWatchdog is how often the agent is checked within the watchdog's time, so that one
-	// late answer does no harm.
+	// looksPerWatchdog is how often the agent is checked within the watchdog's time, so that the
+	// manager tolerates a late answer.
 	looksPerWatchdog = 4
 )
 
@@ -53,8 +53,8 @@ type noticed interface {
 
 var _ noticed = (*agent.Agent)(nil)
 
-// startNotifier begins to tell the manager that the environment names of an
-// agent whose socket c talks to.
+// startNotifier starts to report an agent to the service manager that the environment names.
+// c talks to the agent's socket.
 func startNotifier(lookup func(string) (string, bool), a noticed, c *client.Client, log *slog.Logger) *notifier {
 	n := &notifier{
 		agent: a, client: c, log: log, end: func() {}, ended: make(chan struct{}),
@@ -66,7 +66,7 @@ func startNotifier(lookup func(string) (string, bool), a noticed, c *client.Clie
 	}
 	patience, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("the service manager's watchdog is not served", "error", err)
+		log.Warn("cannot use the service manager's watchdog", "error", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.end = cancel
@@ -85,7 +85,7 @@ func startNotifier(lookup func(string) (string, bool), a noticed, c *client.Clie
 	return n
 }
 
-// tell alone talks to the manager.
+// tell sends the reports. No other goroutine talks to the manager.
 func (n *notifier) tell(ctx context.Context) {
 	for {
 		select {
@@ -110,7 +110,7 @@ func (n *notifier) tell(ctx context.Context) {
 
 func (n *notifier) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.log.Warn("the service manager was not told", "state", oneLine(state), "error", err)
+		n.log.Warn("cannot notify the service manager", "state", oneLine(state), "error", err)
 	}
 }
 
@@ -124,11 +124,11 @@ func (n *notifier) enqueue(state string) {
 	select {
 	case n.say <- state:
 	default:
-		n.log.Warn("the service manager reads nothing", "dropped", oneLine(state))
+		n.log.Warn("the service manager does not read its socket", "dropped", oneLine(state))
 	}
 }
 
-// follow sends a line at each change that people should see.
+// follow reports the agent's state at each change that people should see.
 func (n *notifier) follow(ctx context.Context) {
 	last := ""
 	for s := range n.agent.Watch(ctx) {
@@ -145,7 +145,7 @@ func (n *notifier) follow(ctx context.Context) {
 	}
 }
 
-// managerLine is what systemctl status shows.
+// managerLine returns the state as systemctl status shows it.
 func managerLine(s api.Status) string {
 	who := s.Role
 	switch {
@@ -176,7 +176,7 @@ func (n *notifier) awaitReady(ctx context.Context) bool {
 	}
 }
 
-// feedWatchdog reports to the manager that the agent lives, as long as it does.
+// feedWatchdog sends keep-alives to the manager's watchdog while the agent is healthy.
 func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 	tick := time.NewTicker(patience / looksPerWatchdog)
 	defer tick.Stop()
@@ -187,7 +187,7 @@ func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 		case err == nil:
 			n.enqueue(daemon.SdNotifyWatchdog)
 		case well && ctx.Err() == nil:
-			n.log.Warn("not well: the service manager's watchdog is not fed", "error", err)
+			n.log.Warn("the agent is unhealthy: no keep-alive for the service manager's watchdog", "error", err)
 		}
 		well = err == nil
 		select {
@@ -198,7 +198,7 @@ func (n *notifier) feedWatchdog(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// unwell says what is wrong with the agent, by its own view, because the socket may be busy. A
+// unwell returns what is wrong with the agent. It does not ask by the socket, which may be busy. A
 // simulated death is not a fault: a restart would end it.
 func (n *notifier) unwell() error {
 	if n.agent.Status().Role == api.RoleDead {
@@ -210,7 +210,7 @@ func (n *notifier) unwell() error {
 // reloading reports that settings are being read again, until done.
 func (n *notifier) reloading() (done func()) {
 	if !n.ready.Load() {
-		return func() {} // READY=1 may not come too early
+		return func() {} // READY=1 must not come before the agent answers
 	}
 	n.enqueue(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	return func() { n.enqueue(daemon.SdNotifyReady) }

@@ -129,7 +129,7 @@ func TestNotifierFeedsTheWatchdogWhileTheAgentIsWell(t *testing.T) {
 		m.until("WATCHDOG=1")
 	}
 	a.Sicken(errors.New("the loop has not run for 1s"))
-	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "not well") }, "it notices")
+	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "unhealthy") }, "it notices")
 	require.Contains(t, log.String(), "the loop has not run for 1s")
 	apitest.Eventually(t, func() bool { return m.next(400*time.Millisecond) == "" }, "the manager hears nothing for twice its patience")
 	a.Sicken(nil)
@@ -142,7 +142,7 @@ func TestNotifierFeedsTheWatchdogWhileTheAgentIsWell(t *testing.T) {
 	}
 	n.close()
 	m.until("STOPPING=1")
-	require.Equal(t, 1, strings.Count(log.String(), "not well"), "said once, not at each look: %s", log)
+	require.Equal(t, 1, strings.Count(log.String(), "unhealthy"), "said once, not at each look: %s", log)
 }
 
 func TestNotifierOfNoManagerDoesNothing(t *testing.T) {
@@ -162,7 +162,7 @@ func TestNotifierWaitsForNoManagerThatReadsNothing(t *testing.T) {
 	a, socket := fake(t)
 	n, log := notify(t, a, socket)
 	m.until("READY=1")
-	for !strings.Contains(log.String(), "reads nothing") { // the system's queue, then ours, is full
+	for !strings.Contains(log.String(), "does not read its socket") { // the system's queue, then ours, is full
 		n.enqueue(string(bytes.Repeat([]byte("x"), 1000)))
 	}
 	ended := make(chan struct{})
@@ -183,5 +183,5 @@ func TestNotifierSaysThatAManagerCannotBeReached(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(shortDir(t), "nobody"))
 	a, socket := fake(t)
 	_, log := notify(t, a, socket)
-	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "the service manager was not told") }, "it says so")
+	apitest.Eventually(t, func() bool { return strings.Contains(log.String(), "cannot notify the service manager") }, "it says so")
 }

@@ -18,7 +18,7 @@ func printJSON(env *environment, v any) error {
 	return err
 }
 
-// yesNo is a bool in a table.
+// yesNo returns a bool as tables show it.
 func yesNo(b bool) string {
 	if b {
 		return "yes"
@@ -26,5 +26,5 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// millis shows milliseconds as a person reads them.
+// millis returns milliseconds as people read them.
 func millis(ms float64) string { return api.Span(time.Duration(ms * float64(time.Millisecond))) }

@@ -51,7 +51,7 @@ func (o *clientOptions) isGoose(ctx context.Context, env *environment) error {
 	err := o.ask(ctx, func(ctx context.Context, c *client.Client) error {
 		s, err := c.Status(ctx)
 		a.Lease = s.Lease
-		// Counted from the request, in case the answer took its time.
+		// Counted from the request: the answer may have been slow.
 		left := time.Duration(s.Lease.RemainingMS*float64(time.Millisecond)) - (boottime.Now() - sent)
 		if s.Role == api.RoleGoose && s.Lease.Valid && left > 0 {
 			a.Token = s.Token
@@ -103,7 +103,7 @@ Exit codes: 0 yes, 1 no (stderr says why), 2 cannot tell (wrong usage, no agent,
 	}, time.Second, o.jsonFlag)
 }
 
-// oneProbe requires one of the questions.
+// oneProbe requires one argument: a question.
 func oneProbe(cmd *cobra.Command, args []string) error {
 	if err := oneArgument("a question", client.ProbeHealth)(cmd, args); err != nil {
 		return err

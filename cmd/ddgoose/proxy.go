@@ -144,7 +144,7 @@ func (f *gooseFollower) watch(ctx context.Context, statuses chan<- api.Status) {
 	}
 }
 
-// planned are the ends that the former goose knew of: its program may still finish.
+// planned lists the ends that are hand-overs: the former goose's program still runs for a moment.
 var planned = []string{api.EndedStepDown, api.EndedPreempted, api.EndedUnwell, api.EndedNoWork, api.EndedLeft}
 
 func (f *gooseFollower) see(ctx context.Context, s api.Status) {
@@ -154,7 +154,7 @@ func (f *gooseFollower) see(ctx context.Context, s api.Status) {
 		return
 	}
 	if s.FlockID == f.flock && s.Token < f.token {
-		return // an answer that was overtaken
+		return // an older answer
 	}
 	t := proxy.Target{Token: s.Token, Name: api.Printable(s.Goose.Name)}
 	var err error
@@ -164,7 +164,7 @@ func (f *gooseFollower) see(ctx context.Context, s api.Status) {
 	handedOver := false
 	if f.token != 0 && f.token != s.Token {
 		asking, cancel := context.WithTimeout(ctx, f.lease)
-		h, err := f.client.History(asking) // without it connections just do not finish
+		h, err := f.client.History(asking) // if this fails, connections are reset at once
 		cancel()
 		i := slices.IndexFunc(h.Periods, func(p api.Period) bool { return p.Token == f.token })
 		handedOver = err == nil && i >= 0 && slices.Contains(planned, h.Periods[i].Ended)

@@ -31,7 +31,7 @@ type recovered struct {
 	Generation uint64   `json:"generation"`
 	Voters     []string `json:"voters"` // as --keep names them
 	Mark       uint64   `json:"mark"`
-	Changed    bool     `json:"changed"` // false: it had been recovered so before
+	Changed    bool     `json:"changed"` // false: this list and mark were in force already
 }
 
 func newRecoverCommand(env *environment) *cobra.Command {
@@ -65,7 +65,7 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 	cmd.Flags().Var(&listFlag{kind: "NAME[:PRIORITY],...", add: func(s string) error {
 		o.keep = append(o.keep, splitList(s)...)
 		return nil
-	}}, "keep", "the voters that are left, by name or id, this agent among them; priority 100, else as given (0: a witness)")
+	}}, "keep", "the remaining voters, by name or id, this agent among them; priority 100, else as given (0: a witness)")
 	flagVar(cmd.Flags(), &o.mark, "mark", "", "N", "set the default election's mark (default: keep it)", func(s string) (*uint64, error) {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil || n > election.MaxMark {
@@ -82,7 +82,7 @@ Exit codes: 0 done, 1 refused or not confirmed, 2 wrong usage.`,
 
 func (o *recoverOptions) run(env *environment) (err error) {
 	if len(o.keep) == 0 {
-		return usage("recover with whom? want the voters that are left, as --keep a,b")
+		return usage("recover: name the remaining voters, as --keep a,b")
 	}
 	for name, to := range map[string]*string{"DDGOOSE_NAME": &o.name, "DDGOOSE_DATA_DIR": &o.dataDir} {
 		if *to == "" {
@@ -152,7 +152,7 @@ Type yes to go on: `, plan.Generation, dir, strings.Join(plan.Voters, ", "), str
 	return nil
 }
 
-// splitList cuts a comma list, and leaves out what is empty.
+// splitList splits a comma list and drops empty words.
 func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// environment is what a command knows of the process it runs in.
+// environment is the part of the process that a command uses.
 type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -85,8 +85,8 @@ Exit codes: 0 done, 1 error (one line on stderr), 2 wrong usage or cannot tell.`
 	return root
 }
 
-// fallBack sets the defaults of cmd and all commands below it: a command that only
-// has commands below it refuses to run, others refuse arguments.
+// fallBack sets the defaults of cmd and all commands below it: a command that only groups
+// others refuses to run, the others refuse arguments.
 func fallBack(cmd *cobra.Command) {
 	switch {
 	case cmd.RunE == nil:
@@ -106,7 +106,7 @@ func fallBack(cmd *cobra.Command) {
 	}
 }
 
-// group returns a function that refuses to run cmd, and names the commands below it.
+// group returns a run function that refuses, and names the commands below cmd.
 func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 	return func(_ *cobra.Command, args []string) error {
 		var names []string
@@ -127,12 +127,12 @@ func group(cmd *cobra.Command) func(*cobra.Command, []string) error {
 	}
 }
 
-// newHelpCommand is help, but for a command that does not exist it is an error.
+// newHelpCommand makes help, which fails for a command that does not exist.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show the help of a command",
-		Long: `Tells what a command does, its flags and its exit codes.
+		Long: `Shows what a command does, its flags and its exit codes.
 
 Exit codes: 0 done, 2 there is no such command.`,
 		Example: "  ddgoose help netem set",

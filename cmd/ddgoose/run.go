@@ -113,7 +113,7 @@ func parseTry(s string) (*time.Duration, error) {
 	return &d, nil
 }
 
-// commandOf is what the guard is started with: CMD, or what people see of it in ps.
+// commandOf returns the end of the guard's command line: CMD, or a description for ps.
 func commandOf(w runner.Work, args []string) ([]string, error) {
 	switch {
 	case w.Container != "" && w.Unit != "" || w.Container+w.Unit != "" && len(args) > 0:
@@ -134,8 +134,8 @@ func commandOf(w runner.Work, args []string) ([]string, error) {
 	return args, nil
 }
 
-// betterForm names the flag for a command that has others run something: what is
-// started then is no descendant of the command, and outlives it.
+// betterForm names the flag to use instead of a command that asks a manager to run something:
+// the manager's processes are not descendants of the command, and outlive it.
 func betterForm(command string) string {
 	switch name := filepath.Base(command); name {
 	case "docker", "podman", "nerdctl":
@@ -146,7 +146,7 @@ func betterForm(command string) string {
 	return ""
 }
 
-// slotFault tells what is wrong with --slot and what belongs to it; nil: nothing.
+// slotFault returns what is wrong with --slot and --jitter; nil: nothing.
 func slotFault(w runner.Work) error {
 	switch {
 	case w.Slot < 0 || w.Slot > 0 && w.Slot < time.Second:
@@ -185,8 +185,8 @@ func runWork(ctx context.Context, env *environment, w runner.Work, args []string
 	return guarded(ctx, env, w, command)
 }
 
-// guarded lets a guard do the work until that ends, or a signal comes. argv is the end
-// of the guard's command line.
+// guarded has a guard process do the work until the work ends or a signal arrives. argv is
+// the end of the guard's command line.
 func guarded(ctx context.Context, env *environment, w runner.Work, argv []string) (err error) {
 	opts := runner.Options{Work: w, Guard: append([]string{"ddgoose", guardCommand, "--"}, argv...)}
 	if opts.Stdin, opts.Stdout, opts.Stderr, err = env.streams(); err != nil {
@@ -208,7 +208,7 @@ func guarded(ctx context.Context, env *environment, w runner.Work, argv []string
 	return quietly(code)
 }
 
-// gaveUp ends work that could not begin within --try.
+// gaveUp returns the error for work that could not begin within --try.
 func gaveUp(w runner.Work, why error) error {
 	if w.Quiet {
 		return quietly(runner.CodeNotGoose)
@@ -216,34 +216,34 @@ func gaveUp(w runner.Work, why error) error {
 	return &codedError{runner.CodeNotGoose, why}
 }
 
-// queueMessages keeps what is said to people from holding up run or its guard.
+// queueMessages queues messages, so that a slow reader of stderr delays neither run nor its guard.
 func queueMessages(env *environment) {
 	env.queueStderr(func(lines uint64) {
 		fmt.Fprintf(env.stderr, "ddgoose: run: %d messages were dropped: the reader of stderr stalled or failed\n", lines)
 	})
 }
 
-// streams are what another process can be given as its own.
+// streams returns stdin, stdout and stderr as files, which a child process can inherit.
 func (env *environment) streams() (stdin, stdout, stderr *os.File, err error) {
 	stdin, ok1 := env.stdin.(*os.File)
 	stdout, ok2 := env.out().(*os.File)
 	stderr, ok3 := env.stderr.(*os.File)
 	if !ok1 || !ok2 || !ok3 {
-		return nil, nil, nil, errors.New("a command can be handed files only, and stdin, stdout or stderr is none")
+		return nil, nil, nil, errors.New("stdin, stdout and stderr must be files that a command can inherit")
 	}
 	return stdin, stdout, stderr, nil
 }
 
-// guardCommand is the command that run starts its guard by.
+// guardCommand is the hidden command by which run and vip start their guard.
 const guardCommand = "run-guard"
 
-// newRunGuardCommand is for run alone.
+// newRunGuardCommand makes the guard's command. People do not use it.
 func newRunGuardCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:    guardCommand + " -- CMD ARG...",
 		Short:  "Guard what ddgoose run or vip does",
 		Hidden: true,
-		Long: fmt.Sprintf(`Guards what ddgoose run or ddgoose vip does, which starts it, at file descriptor %d.
+		Long: fmt.Sprintf(`The guard process of ddgoose run and ddgoose vip, which start it and talk to it by file descriptor %d.
 
 Exit codes: 0 done, 1 ddgoose run did not start it.`, runner.LinkFD),
 		Example: "  ddgoose run -- CMD",

@@ -25,7 +25,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		{exitUsage, "want one of a command", []string{"run", "--socket", socket, "--unit", "web.service", "--container", "web"}},
 		{exitNoCommand, "no-such-command", []string{"run", "--socket", socket, "--", "no-such-command"}},
 		{exitNotRunnable, "permission denied", []string{"run", "--socket", socket, "--", "/etc/passwd"}},
-		{exitError, "can be handed files only", []string{"run", "--socket", socket, "--", "true"}},
+		{exitError, "must be files", []string{"run", "--socket", socket, "--", "true"}},
 		{exitUsage, "there is no none.sock", []string{"run", "--socket", "none", "--", "true"}},
 		{exitUsage, "want a time of 0s or more", []string{"run", "--socket", socket, "--try", "-1s", "--", "true"}},
 		{runner.CodeNotGoose, "there is no none.sock", []string{"run", "--socket", "none", "--try", "0s", "--", "true"}},

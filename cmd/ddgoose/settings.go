@@ -21,8 +21,7 @@ import (
 	"duckduckgoose/agent/seeds"
 )
 
-// agentSettings are an agent's flags. What is left zero is chosen by the agent
-// package, or by the profile.
+// agentSettings are an agent's flags. The agent package, or the profile, replaces zero values.
 type agentSettings struct {
 	set *pflag.FlagSet // those that fill the fields below
 
@@ -37,7 +36,7 @@ type agentSettings struct {
 	seed                uint64
 }
 
-// flags makes the set of flags that fill s.
+// flags makes the flags that fill s.
 func (s *agentSettings) flags() {
 	s.set = pflag.NewFlagSet("agent", pflag.ContinueOnError)
 	s.Priority = new(uint8)
@@ -114,8 +113,7 @@ func parseMode(word string) (fs.FileMode, error) {
 	return fs.FileMode(m), nil
 }
 
-// config makes the agent's configuration. Settings that can never be right are
-// all reported at once.
+// config returns the agent's configuration, or one error that names all invalid settings.
 func (s *agentSettings) config() (agent.Config, error) {
 	cfg := s.Config
 	var err error
@@ -163,10 +161,10 @@ func socketPath(word string) (string, error) {
 	return filepath.Join(client.RuntimeDir(), word+".sock"), nil
 }
 
-// reloadable are the settings that SIGHUP changes.
+// reloadable lists the settings that SIGHUP changes.
 var reloadable = []string{"config", "grace", "hook-timeout", "join", "key-file", "log-level", "observer", "on", "preempt", "preempt-after", "priority", "tag", "voters"}
 
-// changed names the settings that differ in now, and wait for a restart.
+// changed returns the settings that differ in now and need a restart.
 func (s *agentSettings) changed(now *agentSettings) (names []string) {
 	s.set.VisitAll(func(f *pflag.Flag) {
 		if !slices.Contains(reloadable, f.Name) && now.set.Lookup(f.Name).Value.String() != f.Value.String() {

@@ -115,7 +115,7 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 	return o.runMany(ctx, env, p)
 }
 
-// plan checks what was given.
+// plan checks the flags and returns the plan that they describe.
 func (o *simOptions) plan() (p schedule.Plan, err error) {
 	p = o.Plan
 	switch {
@@ -133,7 +133,7 @@ func (o *simOptions) plan() (p schedule.Plan, err error) {
 	}
 	for _, name := range o.Faults {
 		if !slices.Contains(schedule.Faults(), name) {
-			return p, usage("fault %q: want of %s", name, strings.Join(schedule.Faults(), " "))
+			return p, usage("fault %q: want some of %s", name, strings.Join(schedule.Faults(), " "))
 		}
 	}
 	switch o.only {
@@ -264,7 +264,7 @@ func (o *simOptions) shrunken(env *environment, seed uint64, p schedule.Plan, r 
 	return o.failed(env, &r, replay)
 }
 
-// command is how this run is run again.
+// command returns the command line that repeats this run.
 func (o *simOptions) command(seed uint64) string {
 	words := []string{"ddgoose sim --seed", strconv.FormatUint(seed, 10), "--for", o.For.String()}
 	add := func(name, value string, given bool) {

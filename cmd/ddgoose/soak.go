@@ -117,7 +117,7 @@ func (o *soakOptions) run(ctx context.Context, env *environment) error {
 	return err
 }
 
-// soak runs it, and writes the report.
+// soak runs the soak and writes its report.
 func (o *soakOptions) soak(ctx context.Context, env *environment) (report *soak.Report, err error) {
 	if o.Binary, o.Dir, err = flockPlace("ddgoose-soak-"); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (o *soakOptions) soak(ctx context.Context, env *environment) (report *soak.
 	logs := filepath.Join(o.out, "logs")
 	saved := soak.SaveLogs(o.Dir, logs)
 	switch {
-	case err != nil: // it says more
+	case err != nil: // tells more than saved
 		return nil, fmt.Errorf("%w (logs: %s)", err, logs)
 	case saved != nil:
 		return nil, saved
@@ -174,15 +174,15 @@ func showSoak(bar *progress, seed uint64, p *soak.Progress) {
 	bar.show(float64(p.Done)/float64(p.For), p.Phase, p.For-p.Done, state)
 }
 
-// newSoakWriterCommand is what soak starts for each agent.
+// newSoakWriterCommand makes the command that soak starts for each agent.
 func newSoakWriterCommand(env *environment) *cobra.Command {
 	var o soak.WriterOptions
 	cmd := &cobra.Command{
 		Use:    "writer",
 		Hidden: true,
 		Short:  "Write for the goose to the fenced file",
-		Long: `Writes to the fenced file whenever the agent is the goose, and tells on standard output, a JSON
-document a line, what it was handed. It ends with its standard input.
+		Long: `Writes to the fenced file whenever the agent is the goose, and prints each deadline that it was handed,
+one JSON document a line. It stops at the end of its standard input.
 
 Exit codes: 0 its input ended, 1 it could not write, 2 wrong usage.`,
 		Example: "  ddgoose soak writer --name a --socket a.sock --fence fenced",
@@ -194,7 +194,7 @@ Exit codes: 0 its input ended, 1 it could not write, 2 wrong usage.`,
 			defer cancel()
 			go func() {
 				defer cancel()
-				_, _ = io.Copy(io.Discard, env.stdin) // any end is the sign to end
+				_, _ = io.Copy(io.Discard, env.stdin) // an error ends the input too
 			}()
 			return soak.Write(ctx, o, env.stdout)
 		},

@@ -29,7 +29,7 @@ alive while they answer; observers until gossip misses them, which takes some se
 	}, 5*time.Second, o.electionFlag, o.jsonFlag)
 }
 
-// chosen says why the goose chose its lease, if it did.
+// chosen returns why the goose chose this lease; "": it did not choose.
 func chosen(auto *api.AutoLease) string {
 	if auto == nil || auto.Why == "" {
 		return ""
@@ -84,7 +84,7 @@ func printStatus(out io.Writer, s api.Status) error {
 	return nil
 }
 
-// heldBy says what acts for the goose, and what ends it.
+// heldBy returns what acts for the goose, and what ends it.
 func heldBy(h api.WorkHolder) string {
 	if h.Ends == "" {
 		return api.Printable(h.Kind) + " (it does not say what ends it)"
@@ -92,7 +92,7 @@ func heldBy(h api.WorkHolder) string {
 	return api.Printable(h.Kind + ", ended by " + h.Ends)
 }
 
-// headline is the one line that answers "who is the goose?".
+// headline returns the line that answers "who is the goose?".
 func headline(s api.Status) string {
 	name, where := api.Printable(s.Name), fmt.Sprintf("flock %q", s.Flock)
 	if s.Election != "" {
@@ -129,7 +129,7 @@ func voters(s api.Status) string {
 	return fmt.Sprintf("%s (%d of %d are a majority)", strings.Join(names, ", "), n/2+1, n)
 }
 
-// standing is what the agent may do in an election.
+// standing returns what the agent may do in an election.
 func standing(s api.Status) string {
 	switch {
 	case s.FlockID == "":

@@ -9,15 +9,14 @@ import (
 	"duckduckgoose/agent/quietlog"
 )
 
-// flushTime bounds how long the end of a process waits for who reads its stderr.
+// flushTime bounds how long an ending process waits for the reader of its stderr.
 const flushTime = 500 * time.Millisecond
 
-// queueStderr makes a command independent of who reads its stderr: one that
-// stalls holds nothing up, and one that dies ends nothing. lost is told how many
-// lines were dropped.
+// queueStderr makes a command independent of the reader of its stderr: it goes on when that
+// stalls or dies. lost gets the number of dropped lines.
 func (env *environment) queueStderr(lost func(lines uint64)) {
 	env.stderr = quietlog.NewQueue(env.stderr, lost)
-	// Go ends a process by SIGPIPE unless it is caught. An ignored one would be inherited.
+	// Go ends a process by SIGPIPE unless it is caught. Children would inherit an ignored one.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 

@@ -10,14 +10,14 @@ import (
 	"duckduckgoose/agent/store"
 )
 
-// taken adds the full command of a second agent to an error that says that
-// what this one needs is another's.
+// taken adds to an error about a name, port or folder that another agent uses: the full
+// command of a second agent that uses others.
 func (c *agentCommand) taken(err error, cfg agent.Config) error {
 	line := c.layers.line
 	var is *agent.TakenError
 	switch {
 	case errors.Is(err, store.ErrLocked) && len(cfg.Join) == 0 && cfg.Expect == 0 && anyPort(cfg.Bind) == cfg.Bind:
-		return err // the first one's port, which the second had to join, is not known
+		return err // the second agent must join the first, whose port is not known
 	case errors.Is(err, store.ErrLocked):
 		line = beside(line, cfg)
 	case !errors.As(err, &is):
@@ -34,7 +34,7 @@ func (c *agentCommand) taken(err error, cfg agent.Config) error {
 	return fmt.Errorf("%w; a second agent on this machine: %s", err, pasteable("ddgoose agent", line))
 }
 
-// moved is the command line of an agent on another port of this machine.
+// moved returns the command line of an agent on another port of this machine.
 func moved(line map[string][]string, cfg agent.Config) map[string][]string {
 	line = with(line, "bind", anyPort(cfg.Bind))
 	if len(cfg.Join) == 0 && cfg.Expect == 0 {
@@ -43,8 +43,7 @@ func moved(line map[string][]string, cfg agent.Config) map[string][]string {
 	return line
 }
 
-// beside is the command line of a further agent that shares nothing with one
-// of the same command line.
+// beside returns the command line of a further agent that shares nothing with the first.
 func beside(line map[string][]string, cfg agent.Config) map[string][]string {
 	line = moved(with(line, "name", cfg.Name+"-2"), cfg)
 	if dir := line["data-dir"]; len(dir) > 0 {
@@ -67,7 +66,7 @@ func anyPort(addr string) string {
 	return net.JoinHostPort(host, "0")
 }
 
-// reachable is where an agent that is bound to addr can be called from here.
+// reachable returns where this machine can call an agent that is bound to addr.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {

@@ -80,8 +80,8 @@ func noTerminal(env *environment) string {
 	return "top needs a terminal in the foreground"
 }
 
-// findAny finds the agent's socket; of several that nobody has chosen among, the
-// first will do when all are of one folder: the screen shows them all.
+// findAny finds the agent's socket. Of several agents of one flock, of which the user has named
+// none, it takes the first: the screen shows all.
 func (o *clientOptions) findAny() (string, error) {
 	path, err := o.find()
 	var several *client.SeveralError
@@ -100,7 +100,7 @@ func (o *clientOptions) findAny() (string, error) {
 	return first, nil
 }
 
-// sameFlock reports whether the agents at two sockets answer, and are of one flock.
+// sameFlock reports whether the agents at two sockets answer and belong to one flock.
 func sameFlock(a, b string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -115,7 +115,7 @@ func (env *environment) colour() bool {
 	return plain == ""
 }
 
-// statusText and whyText write for a screen what status and why print.
+// statusText and whyText return what status and why print.
 func statusText(s api.Status) string {
 	return text(func(out io.Writer) error { return printStatus(out, s) })
 }
@@ -126,6 +126,6 @@ func whyText(w *api.Why) string {
 
 func text(print func(io.Writer) error) string {
 	var b bytes.Buffer
-	_ = print(&b) // a buffer takes all
+	_ = print(&b) // a buffer never fails
 	return b.String()
 }

@@ -55,12 +55,12 @@ func TestTopShowsWhatOneAgentKnowsOfTheOthers(t *testing.T) {
 	seen(t, n, "b is here", func(_ top.Picture, by map[string]top.Agent) bool { return by["b"].State == top.StateUp })
 	stopB()
 	seen(t, n, "b has gone", func(_ top.Picture, by map[string]top.Agent) bool { return by["b"].State == top.StateSilent })
-	for end := time.Now().Add(3 * topAgain); time.Now().Before(end); {
+	for end := time.Now().Add(3 * topRetry); time.Now().Before(end); {
 		_, changed := n.Take()
 		seen(t, n, "and is listed once", func(_ top.Picture, by map[string]top.Agent) bool { return len(by) == 3 })
 		select {
 		case <-changed:
-		case <-time.After(topAgain / 10):
+		case <-time.After(topRetry / 10):
 		}
 	}
 

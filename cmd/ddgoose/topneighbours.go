@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// topAgain is how often an agent that has gone is looked for.
-	topAgain = 250 * time.Millisecond
+	// topRetry is the pause between attempts to reach an agent that is gone.
+	topRetry = 250 * time.Millisecond
 	// topSearch is how often the folder is searched for more of the flock.
 	topSearch = 2 * time.Second
 )
 
-// neighbours are the agent at a socket, and those of its flock whose sockets are
-// in the same folder: a [top.Source].
+// neighbours are the agent at a socket and the agents of its flock with sockets in the same
+// folder. It is a [top.Source].
 type neighbours struct {
 	home  string // the socket
 	first api.Status
@@ -33,13 +33,13 @@ type neighbours struct {
 	pulse *monitor.Pulse
 	views monitor.Views
 
-	mu       sync.Mutex // guards what follows
-	sockets  map[string]string
-	sighting map[string]sighting
+	mu      sync.Mutex // guards what follows
+	sockets map[string]string
+	seen    map[string]processSeen
 }
 
-// sighting is what is known of an agent's process, by name.
-type sighting struct {
+// processSeen is what is known of an agent's process.
+type processSeen struct {
 	up          bool
 	born, ended time.Time
 }
@@ -47,8 +47,8 @@ type sighting struct {
 // watchNeighbours follows the agent at a socket, whose status is s, and its
 // neighbours, until close.
 func watchNeighbours(ctx context.Context, socket string, s api.Status) *neighbours {
-	n := &neighbours{home: filepath.Clean(socket), first: s, sockets: map[string]string{}, sighting: map[string]sighting{}}
-	n.m = monitor.New(ctx, topAgain, n.heard)
+	n := &neighbours{home: filepath.Clean(socket), first: s, sockets: map[string]string{}, seen: map[string]processSeen{}}
+	n.m = monitor.New(ctx, topRetry, n.heard)
 	n.m.Rescue = top.Rescue
 	n.pulse = monitor.NewPulse(n.m)
 	n.follow(s.Name, n.home)
@@ -60,11 +60,11 @@ func watchNeighbours(ctx context.Context, socket string, s api.Status) *neighbou
 
 func (n *neighbours) close() { n.m.Close() }
 
-// heard notes when an agent began, and when it went.
+// heard notes when an agent started, and when it was last up.
 func (n *neighbours) heard(name string, s api.Status, up bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now, was := time.Now(), n.sighting[name]
+	now, was := time.Now(), n.seen[name]
 	switch {
 	case up:
 		was.born = now.Add(-time.Duration(s.Uptime * float64(time.Second)))
@@ -72,7 +72,7 @@ func (n *neighbours) heard(name string, s api.Status, up bool) {
 		was.ended = now
 	}
 	was.up = up
-	n.sighting[name] = was
+	n.seen[name] = was
 }
 
 func (n *neighbours) follow(name, socket string) {
@@ -88,11 +88,11 @@ func (n *neighbours) search(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		folder := filepath.Dir(n.home)
-		files, _ := os.ReadDir(folder) // one that cannot be read has no neighbours for us
+		files, _ := os.ReadDir(folder) // an unreadable folder has none
 		for _, file := range files {
 			path := filepath.Join(folder, file.Name())
 			if filepath.Ext(path) == ".sock" && file.Name() != client.DriverSocket && !n.follows(path) {
-				n.meet(ctx, path)
+				n.followIfOurs(ctx, path)
 			}
 		}
 		select {
@@ -109,8 +109,8 @@ func (n *neighbours) follows(path string) bool {
 	return slices.Contains(slices.Collect(maps.Values(n.sockets)), path)
 }
 
-// meet follows the agent at a socket if it is one of the flock.
-func (n *neighbours) meet(ctx context.Context, path string) {
+// followIfOurs follows the agent at a socket if it belongs to the flock.
+func (n *neighbours) followIfOurs(ctx context.Context, path string) {
 	ask, cancel := context.WithTimeout(ctx, topSearch)
 	defer cancel()
 	s, err := client.New(path).Status(ask)
@@ -119,7 +119,7 @@ func (n *neighbours) meet(ctx context.Context, path string) {
 	}
 }
 
-// ofOneFlock reports whether two agents are, or will be when they are founded.
+// ofOneFlock reports whether two agents belong to one flock, or will once it is founded.
 func ofOneFlock(a, b *api.Status) bool {
 	return a.Flock == b.Flock && (a.FlockID == b.FlockID || a.FlockID == "" || b.FlockID == "")
 }
@@ -139,14 +139,14 @@ func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
 		members[m.Name] = m
 	}
 	n.mu.Lock()
-	if len(up) == 0 && len(n.sighting) > 0 {
-		p.Trouble = "nobody answers at " + n.home
+	if len(up) == 0 && len(n.seen) > 0 {
+		p.Trouble = "no agent answers at " + n.home
 	}
 	for name, socket := range n.sockets {
 		s, answers := up[name]
 		m, listed := members[name]
 		if delete(members, name); answers || listed && m.State != api.StateLeft || exists(socket) || len(up) == 0 {
-			p.Agents = append(p.Agents, n.portrait(name, s, answers))
+			p.Agents = append(p.Agents, n.agent(name, s, answers))
 		}
 	}
 	n.mu.Unlock()
@@ -163,7 +163,7 @@ func (n *neighbours) Take() (top.Picture, <-chan struct{}) {
 	return p, changed
 }
 
-// missing adds the voters that nobody lists: they count for a majority.
+// missing adds the voters that no agent lists: they count for a majority.
 func (n *neighbours) missing(p *top.Picture) {
 	listed := map[string]bool{}
 	for i := range p.Agents {
@@ -173,14 +173,14 @@ func (n *neighbours) missing(p *top.Picture) {
 			listed[a.Status.ID] = true
 		case a.Member != nil:
 			listed[a.Member.ID] = true
-		default: // of one that has not answered yet only the name is known
+		default: // it has not answered yet: only its name is known
 			listed[a.Name] = true
 		}
 	}
 	for _, v := range p.Voters() {
 		if !listed[v.ID] && !listed[v.Name] {
 			m := api.Member{Name: cmp.Or(v.Name, v.ID), ID: v.ID, Voter: true, Priority: v.Priority}
-			p.Agents = append(p.Agents, top.Agent{Name: m.Name, State: top.StateUnknown, Member: &m, Note: "a voter that gossip has not met"})
+			p.Agents = append(p.Agents, top.Agent{Name: m.Name, State: top.StateUnknown, Member: &m, Note: "a voter that gossip does not know"})
 		}
 	}
 }
@@ -190,9 +190,9 @@ func exists(path string) bool {
 	return err == nil || !os.IsNotExist(err)
 }
 
-// portrait is what is known of an agent whose socket is here; mu is held.
-func (n *neighbours) portrait(name string, s api.Status, answers bool) top.Agent {
-	seen, heard := n.sighting[name]
+// agent returns what is known of an agent whose socket is here. The caller holds mu.
+func (n *neighbours) agent(name string, s api.Status, answers bool) top.Agent {
+	seen, heard := n.seen[name]
 	a := top.Agent{Name: name, State: top.StateSilent, Local: heard}
 	switch {
 	case !heard:

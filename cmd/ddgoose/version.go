@@ -18,7 +18,7 @@ func origin() (string, string, string) {
 	return stamped(info)
 }
 
-// stamped takes from a binary of go install what Go has written there; nil: nothing.
+// stamped returns what Go records in a binary that go install made. info may be nil.
 func stamped(info *debug.BuildInfo) (version, commit, date string) {
 	version = "unknown"
 	if info == nil {
@@ -70,7 +70,7 @@ func printVersion(env *environment, asJSON bool) error {
 	return err
 }
 
-// versionLine is what version and --version print.
+// versionLine returns what version and --version print.
 func versionLine(env *environment) string {
 	from := ""
 	if env.commit != "" {

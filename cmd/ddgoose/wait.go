@@ -14,7 +14,7 @@ import (
 	"duckduckgoose/agent/client"
 )
 
-// waitPause spaces the looks for an agent that does not answer yet.
+// waitPause is the pause between attempts to reach an agent that does not answer yet.
 const waitPause = 50 * time.Millisecond
 
 type waitOptions struct {
@@ -39,7 +39,7 @@ Exit codes: 0 the condition is true, 1 error, 2 wrong usage, or not within --tim
 	return cmd
 }
 
-// condition is something that can be waited for.
+// condition is what wait waits for.
 type condition struct {
 	text  string
 	holds func(api.Status) bool
@@ -80,7 +80,7 @@ func (o *waitOptions) run(ctx context.Context, env *environment) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.As(err, &several): // waiting would not choose
+		case errors.As(err, &several): // the user must choose
 			return cannotTell(err)
 		case !errors.Is(err, errNotYet) && !errors.Is(err, client.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket) && !unfounded:
 			return answered(err)
@@ -95,11 +95,11 @@ func (o *waitOptions) run(ctx context.Context, env *environment) error {
 	}
 }
 
-// errNotYet ends a watch that saw no goose, or too few voters, to its end.
+// errNotYet: the agent stopped before the condition held.
 var errNotYet = errors.New("the agent stopped")
 
-// watch follows one agent until the condition holds, the agent goes, or ctx
-// ends. It notes in last what stands.
+// watch follows one agent until the condition holds, the agent stops, or ctx ends. It keeps
+// the latest state in last.
 func (o *waitOptions) watch(ctx context.Context, env *environment, last *string) error {
 	path, err := o.find()
 	if err != nil {

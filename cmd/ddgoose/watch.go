@@ -18,7 +18,7 @@ func newWatchCommand(env *environment) *cobra.Command {
 		Use:   "watch",
 		Short: "Print a line at every change, until the agent stops",
 		Long: `Prints what the agent knows, at once and then at every change: one line each, with --json
-one status document each. A renewal of the lease is no change, its lapse is. --timeout is
+one status document each. A renewal of the lease does not count as a change, its lapse does. --timeout is
 for the first line only.
 
 Exit codes: 1 the agent stopped, 2 wrong usage, no agent, or no answer within --timeout.`,
@@ -51,7 +51,7 @@ func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *c
 	for s, err := range c.Watch(ctx) {
 		switch {
 		case err != nil && heard && errors.Is(err, client.ErrNotRunning):
-			return err // it went: 1
+			return err // the agent stopped: exit code 1
 		case err != nil:
 			return answered(err)
 		}
@@ -68,7 +68,7 @@ func (o *clientOptions) follow(ctx context.Context, see func(context.Context, *c
 	return context.Cause(ctx)
 }
 
-// changeLine is a status in one line, without what changes all the time.
+// changeLine returns a status in one line, without values that change all the time.
 func changeLine(s api.Status) string {
 	goose := "none"
 	if s.Goose != nil {

@@ -60,7 +60,7 @@ func printWhy(out io.Writer, w api.Why) error {
 	return table.Flush()
 }
 
-// promised is what a voter's promise or its wait after a restart leaves open.
+// promised returns how long a voter's promise, or its wait after a restart, still lasts.
 func promised(v *api.WhyVoter) string {
 	switch {
 	case v.Restarted != nil && *v.Restarted > 0:

@@ -87,7 +87,7 @@ func TestScreens(t *testing.T) {
 		},
 		"trouble": func(m *model) {
 			p := shot(63*time.Second, "", gone("a", StateSilent, ""), remote("b", StateUnknown))
-			p.Trouble = "nobody answers at /f/a.sock"
+			p.Trouble = "no agent answers at /f/a.sock"
 			m.see(p)
 		},
 		"remote": func(m *model) {
