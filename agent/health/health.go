@@ -1,4 +1,4 @@
-// Package health checks again and again whether the work beside an agent is well. An
+// Package health checks at intervals whether the work beside an agent is well. An
 // agent whose check fails hands over, and does not campaign (rule 28 of agent/election/README.md).
 package health
 

@@ -1,5 +1,5 @@
-// Package lead holds what Lead promises to work that acts for the goose, for
-// agent.Lead in process and client.Lead over the socket alike.
+// Package lead starts and ends the work that acts for the goose. agent.Lead uses it
+// in process, client.Lead over the socket.
 //
 //	             a deadline is handed out          returns by itself:
 //	waiting ─────────────────────────> working ──> drained + step down (or Keep), Lead returns

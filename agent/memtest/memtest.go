@@ -1,5 +1,5 @@
-// Package memtest makes a fuzz target fail when memory grows: much by one input,
-// or for good by many.
+// Package memtest fails a fuzz target whose memory grows: too much by one input, or
+// permanently over many.
 package memtest
 
 import (

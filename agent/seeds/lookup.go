@@ -1,4 +1,4 @@
-// Package seeds finds the addresses behind the words of --join.
+// Package seeds finds the addresses that --join names.
 //
 // [Parse] reads one word. A [List] looks many words up at the same time and
 // keeps what it found, so a name server that is silent delays nothing else:

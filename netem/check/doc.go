@@ -1,6 +1,5 @@
-// Package check checks the promises of a flock against what was observed of it.
-// It takes only events: it reads no clock, asks no agent, and imports no package
-// that it checks. So the simulator and a soak of real processes share it.
+// Package check checks the promises of a flock against observed events. It reads
+// no clock, asks no agent, and imports no package that it checks. So the simulator and a soak of real processes share it.
 //
 //	P1  never two geese in one term
 //	P2  never two geese at one moment

@@ -1,4 +1,4 @@
-// Package lab holds the emulator of package netem against a real network. It
+// Package lab compares the emulator of package netem with a real network. It
 // has tests only, for Linux with root:
 //
 //	     ┌─────────── router: forwards, and drops by nftables ───────────┐
@@ -12,8 +12,8 @@
 // cuts and loses at the router, and what the emulator cuts and loses inside the
 // agents, must have the same outcome: who is the goose, and that the flock heals.
 //
-// Programs that agents work with run there as they do on real hosts: a cron and
-// an nginx beside each agent, each with the same settings.
+// Other programs run there as they do on real hosts: a cron and an nginx beside
+// each agent, each with the same settings.
 //
 // The namespaces have no names, so they end with the test, however it ends.
 // Without root or nftables the tests skip. Those that take longer run when

@@ -1,5 +1,4 @@
-// Package schedule has the language in which schedules of faults are written, and
-// draws schedules from a seed.
+// Package schedule parses and prints schedules of faults, and draws them from a seed.
 package schedule
 
 import (

@@ -1,4 +1,4 @@
-// Package shape says which links of a flock are cut, in words: groups
+// Package shape parses the words that say which links of a flock are cut: groups
 // "a,b/c,d,e" (an agent that is not named is a group alone), one-way cuts
 // "a>b,c>d" (nothing passes from a to b), or the only links left "a-b,a-c".
 package shape

@@ -1,5 +1,5 @@
-// Package apitest is an agent for tests of what speaks to one: it answers what
-// the test tells it to, and notes what it was asked.
+// Package apitest is a fake agent for tests of clients: it answers as the test
+// says, and records the requests.
 package apitest
 
 import (

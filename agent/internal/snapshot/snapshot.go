@@ -1,5 +1,4 @@
-// Package snapshot keeps what an agent last published of an election, and wakes
-// those who watch it.
+// Package snapshot keeps the latest status of an election, and wakes its watchers.
 package snapshot
 
 import (

@@ -261,7 +261,7 @@ func (k *Keeper) Hold(election string, proof uint64) Slot {
 	defer k.mu.Unlock()
 	i := slices.Index(k.mu.slots[:], false)
 	if i < 0 {
-		k.word(crowdAt).Add(1)
+		k.word(overflowAt).Add(1)
 		return crowded
 	}
 	k.mu.slots[i] = true
@@ -275,7 +275,7 @@ func (k *Keeper) Drop(s Slot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s == crowded {
-		k.word(crowdAt).Add(^uint64(0))
+		k.word(overflowAt).Add(^uint64(0))
 		return
 	}
 	k.word(slotsAt + int(s)*slotSize + 8).Store(free)

@@ -12,7 +12,7 @@ const (
 	magicAt    = 0  // magic
 	activeAt   = 8  // the copy in force: 1 or 2; 0: no will is in force
 	waitAt     = 16 // nanoseconds that holders may take after the agent's death
-	crowdAt    = 24 // holders for which the list had no room
+	overflowAt = 24 // holders for which the list had no room
 	slotsAt    = 4 << 10
 	slotSize   = 16 // election, proof
 	maxSlots   = 256
@@ -130,7 +130,7 @@ func parse(mem []byte) (t lastWill, err error) {
 		return t, errDamaged
 	}
 	active := int(word(activeAt))
-	if active == 0 || word(crowdAt) != 0 {
+	if active == 0 || word(overflowAt) != 0 {
 		return t, nil
 	}
 	for i := range maxSlots {

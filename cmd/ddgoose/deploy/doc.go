@@ -1,6 +1,6 @@
-// Package deploy holds what runs agents elsewhere than in a terminal; its tests
-// keep each of these in step with the binary, and try them on the real thing
-// where that is there.
+// Package deploy holds the files that run agents as services. Its tests keep the
+// files in step with the binary, and try them with the real programs where these
+// are installed.
 //
 //	ddgoose.service, .sysusers, .yaml   a systemd unit, its user, and settings to begin with
 //	haproxy.cfg                         a load balancer that follows the goose
