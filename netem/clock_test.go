@@ -8,7 +8,7 @@ import (
 )
 
 func TestClocksRunAtTheirRateAndBack(t *testing.T) {
-	d := NewDice(1, Out, "clock")
+	d := NewRandom(1, Out, "clock")
 	for range 2000 {
 		c := Clock{}
 		c.Reboot(d.Below(time.Hour), d.Below(100*time.Hour))

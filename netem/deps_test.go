@@ -15,7 +15,7 @@ import (
 	"duckduckgoose/netem"
 )
 
-var _ rand.Source = (*netem.Dice)(nil)
+var _ rand.Source = (*netem.Random)(nil)
 
 // TestOnlyArithmetic keeps the package what its users count on: the standard
 // library only, and of that nothing that reads a clock, draws from elsewhere

@@ -41,7 +41,7 @@ type Counters struct {
 // Emulator applies rules to the packets of one agent. Only one goroutine at a time
 // may use it. The caller passes the time, which must not go backwards.
 //
-// Each link (a direction and a peer) has dice of its own, so the same seed and
+// Each link (a direction and a peer) has a random sequence of its own, so the same seed and
 // packets give the same verdicts, whatever happens on other links. Give each agent
 // its own seed: two agents with one seed lose the same packets of a third.
 type Emulator struct {
@@ -68,7 +68,7 @@ func (e *Emulator) Rules() Rules { return e.rules }
 // Counters returns what was counted until now.
 func (e *Emulator) Counters() Counters { return e.counters }
 
-// Set replaces the rules. It empties queues and ends bursts of loss. The dice continue.
+// Set replaces the rules. It empties queues and ends bursts of loss. The random sequences continue.
 func (e *Emulator) Set(r Rules) {
 	e.rules, e.list = r, r.compile()
 	for _, l := range e.links {
@@ -95,14 +95,14 @@ func (e *Emulator) Packet(now time.Duration, dir Direction, peer Peer, size int)
 		e.counters.Queue++
 		return Verdict{Drop: true}
 	}
-	if l.packets.dice.chance(f.duplicate) {
+	if l.packets.random.chance(f.duplicate) {
 		if v.DuplicateDelay, v.Duplicate = e.delay(now, f, l, size); v.Duplicate {
 			e.counters.Duplicated++
 		}
 	}
-	if size > 0 && l.packets.dice.chance(f.corrupt) {
+	if size > 0 && l.packets.random.chance(f.corrupt) {
 		e.counters.Corrupted++
-		v.Corrupt, v.Bit = true, int(l.packets.dice.Uint64()%uint64(size*8))
+		v.Corrupt, v.Bit = true, int(l.packets.random.Uint64()%uint64(size*8))
 	}
 	return v
 }
@@ -119,7 +119,7 @@ func (e *Emulator) delay(now time.Duration, f *faults, l *link, size int) (time.
 	}
 	if f.has(kindDelay) {
 		travel = l.packets.delay(&f.delay)
-		if l.packets.dice.chance(f.reorder) {
+		if l.packets.random.chance(f.reorder) {
 			e.counters.Reordered++
 			travel = 0
 		}

@@ -17,7 +17,7 @@ var (
 	peerB = Peer{Name: "b", Addr: addrB}
 )
 
-// TestVerdictsAsTheTableSays pins what a seed gives: a change of the dice would
+// TestVerdictsAsTheTableSays pins what a seed gives: a change of the generator would
 // change every recorded run.
 func TestVerdictsAsTheTableSays(t *testing.T) {
 	var e *Emulator

@@ -49,19 +49,19 @@ type link struct {
 func newLink(seed uint64, k linkKey) *link {
 	key := k.String()
 	return &link{
-		packets: chain{dice: NewDice(seed, k.dir, key)},
-		streams: chain{dice: NewDice(seed, k.dir, key+" streams")},
+		packets: chain{random: NewRandom(seed, k.dir, key)},
+		streams: chain{random: NewRandom(seed, k.dir, key+" streams")},
 	}
 }
 
-// forget empties the queue and ends bursts. The dice continue.
+// forget empties the queue and ends bursts. The random sequences continue.
 func (l *link) forget() {
-	*l = link{packets: chain{dice: l.packets.dice}, streams: chain{dice: l.streams.dice}}
+	*l = link{packets: chain{random: l.packets.random}, streams: chain{random: l.streams.random}}
 }
 
 // chain draws losses and jitters that may depend on those of the packet before.
 type chain struct {
-	dice   Dice
+	random Random
 	bad    bool          // Gilbert-Elliott's state
 	jitter time.Duration // of the packet before
 	of     *delay        // the delay that the jitter belongs to; nil: none
@@ -70,14 +70,14 @@ type chain struct {
 // lost draws whether a packet is lost, by the present state, then the next state.
 func (c *chain) lost(f *loss) bool {
 	if !f.gemodel {
-		return c.dice.chance(f.p)
+		return c.random.chance(f.p)
 	}
 	loses, moves := f.good, f.p
 	if c.bad {
 		loses, moves = f.bad, f.r
 	}
-	lost := c.dice.chance(loses)
-	if c.dice.chance(moves) {
+	lost := c.random.chance(loses)
+	if c.random.chance(moves) {
 		c.bad = !c.bad
 	}
 	return lost
@@ -87,12 +87,12 @@ func (c *chain) delay(f *delay) time.Duration {
 	if f.jitter == 0 {
 		return f.mean
 	}
-	if same := c.dice.chance(f.correlation); !same || c.of != f {
+	if same := c.random.chance(f.correlation); !same || c.of != f {
 		c.of = f
 		if f.normal {
-			c.jitter = c.dice.normal(f.jitter)
+			c.jitter = c.random.normal(f.jitter)
 		} else {
-			c.jitter = c.dice.uniform(f.jitter)
+			c.jitter = c.random.uniform(f.jitter)
 		}
 	}
 	return max(0, f.mean+c.jitter)

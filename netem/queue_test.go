@@ -11,7 +11,7 @@ import (
 
 func TestQueueKeepsTheOrderOfEqualMoments(t *testing.T) {
 	var q netem.Queue[[2]int]
-	d := netem.NewDice(2, netem.Out, "queue")
+	d := netem.NewRandom(2, netem.Out, "queue")
 	for i := range 5000 {
 		at := int(d.Uint64() % 100)
 		q.Push(time.Duration(at), [2]int{at, i})

@@ -33,7 +33,7 @@ func newFilter(router *namespace) (*filter, error) {
 		Table: f.table, Name: "forward", Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
-	// The dice are tried as well: a kernel may lack them alone.
+	// Random drops are tried as well: a kernel may lack them alone.
 	if err := f.set(nil, 50); err != nil {
 		f.close()
 		return nil, err

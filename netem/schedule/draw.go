@@ -28,9 +28,9 @@ func Name(i int) string {
 	return fmt.Sprintf("n%d", i+1)
 }
 
-// Draw draws a schedule. Each wave of verbs has dice of its own, so that a later
+// Draw draws a schedule. Each wave of verbs has a random sequence of its own, so that a later
 // wave does not change when and where the faults of earlier ones occur.
-func Draw(f Flock, waves ...*netem.Dice) (ops []Op) {
+func Draw(f Flock, waves ...*netem.Random) (ops []Op) {
 	for wave, d := range waves {
 		ops = append(ops, draw(d, f, wave)...)
 	}
@@ -40,7 +40,7 @@ func Draw(f Flock, waves ...*netem.Dice) (ops []Op) {
 
 // draw draws which kinds of faults occur, then for each fault when, where and for
 // how long.
-func draw(d *netem.Dice, f Flock, wave int) (ops []Op) {
+func draw(d *netem.Random, f Flock, wave int) (ops []Op) {
 	var from []string
 	for i := range verbs {
 		v := &verbs[i]
@@ -72,7 +72,7 @@ func draw(d *netem.Dice, f Flock, wave int) (ops []Op) {
 
 // drawer draws the details of faults.
 type drawer struct {
-	*netem.Dice
+	*netem.Random
 	Flock
 }
 

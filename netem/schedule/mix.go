@@ -73,7 +73,7 @@ func Mixed(seed uint64, f Flock, mix map[string]Fault) (ops []Op) {
 	for _, verb := range slices.Sorted(maps.Keys(mix)) {
 		from = append(from, slices.Repeat([]string{verb}, mix[verb].Weight)...)
 	}
-	d := netem.NewDice(seed, netem.Out, "mixed")
+	d := netem.NewRandom(seed, netem.Out, "mixed")
 	w := drawer{&d, f}
 	for at := d.Below(2 * f.Every); at < f.For; at += 1 + d.Below(2*f.Every) {
 		verb := w.word(from...)

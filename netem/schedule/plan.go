@@ -24,7 +24,7 @@ type Plan struct {
 
 // Drawn returns the settings of the run that a seed stands for.
 func Drawn(seed uint64, p Plan) Settings {
-	d := netem.NewDice(seed, netem.Out, "plan")
+	d := netem.NewRandom(seed, netem.Out, "plan")
 	set := Settings{Seed: seed, Agents: p.Agents, Voters: 5, Timing: p.Timing, Latency: p.Latency, For: cmp.Or(p.For, 5*time.Minute), Heal: true}
 	if set.Agents == 0 {
 		set.Agents = 3 + int(d.Uint64()%5)
@@ -74,8 +74,8 @@ func Drawn(seed uint64, p Plan) Settings {
 			}
 		}
 	}
-	// These have dice of their own, so that older seeds keep their schedules.
-	more := netem.NewDice(seed, netem.Out, "elections and preemption")
+	// These have random sequences of their own, so that older seeds keep their schedules.
+	more := netem.NewRandom(seed, netem.Out, "elections and preemption")
 	set.Elections, set.Preempts = map[string][]string{}, map[string]time.Duration{}
 	for _, name := range []string{"blue", "green", "red"}[:max(0, int(more.Uint64()%6)-2)] {
 		set.Elections[name] = nil
@@ -92,11 +92,11 @@ func Drawn(seed uint64, p Plan) Settings {
 			set.Preempts[Name(i)] = more.Between(time.Second, 10*time.Second).Round(time.Millisecond)
 		}
 	}
-	keys := netem.NewDice(seed, netem.Out, "keys")
+	keys := netem.NewRandom(seed, netem.Out, "keys")
 	set.Keyless = keys.OneIn(4)
-	wills := netem.NewDice(seed, netem.Out, "wills")
+	wills := netem.NewRandom(seed, netem.Out, "wills")
 	set.Wills = wills.OneIn(3)
-	leases := netem.NewDice(seed, netem.Out, "auto leases")
+	leases := netem.NewRandom(seed, netem.Out, "auto leases")
 	set.Auto = map[string]bool{}
 	switch most := leases.OneIn(3); {
 	case p.Auto:
@@ -108,7 +108,7 @@ func Drawn(seed uint64, p Plan) Settings {
 			}
 		}
 	}
-	late, later, latest := netem.NewDice(seed, netem.Out, "late verbs"), netem.NewDice(seed, netem.Out, "later verbs"), netem.NewDice(seed, netem.Out, "latest verbs")
+	late, later, latest := netem.NewRandom(seed, netem.Out, "late verbs"), netem.NewRandom(seed, netem.Out, "later verbs"), netem.NewRandom(seed, netem.Out, "latest verbs")
 	ops := Draw(Flock{Agents: set.Agents, Lease: set.Timing.Lease, For: set.For, Every: p.Every, Faults: p.Faults}, &d, &late, &later, &latest)
 	for i, o := range ops {
 		if p.Only == nil || slices.Contains(p.Only, i) {

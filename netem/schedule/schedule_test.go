@@ -171,7 +171,7 @@ func TestBadScenariosNameTheLine(t *testing.T) {
 // What is drawn ends before the time is over: then everything is healed, and no fault may follow.
 func TestNothingIsDrawnPastTheEnd(t *testing.T) {
 	for seed := range uint64(300) {
-		first, late, later := netem.NewDice(seed, netem.Out, "first"), netem.NewDice(seed, netem.Out, "late"), netem.NewDice(seed, netem.Out, "later")
+		first, late, later := netem.NewRandom(seed, netem.Out, "first"), netem.NewRandom(seed, netem.Out, "late"), netem.NewRandom(seed, netem.Out, "later")
 		for _, o := range schedule.Draw(schedule.Flock{Agents: 5, Lease: 400 * time.Millisecond, For: time.Minute, Every: 100 * time.Millisecond}, &first, &late, &later) {
 			require.Less(t, o.At, time.Minute, "seed %d: %v", seed, &o)
 		}

@@ -26,19 +26,19 @@ const dataDir = "/data"
 
 // agent is a machine with a disk and settings.
 type agent struct {
-	sim   *Sim
-	index int
-	name  string
-	addr  netip.AddrPort
-	clock netem.Clock
-	dice  netem.Dice
-	disk  *memfs.FS
-	wiped int    // how many disks it has lost
-	ident string // names this disk
-	id    election.ID
-	gone  bool            // it has left the flock for good
-	rec   election.Record // of the default election, as it last showed it
-	peers []member.Peer   // the peers file
+	sim    *Sim
+	index  int
+	name   string
+	addr   netip.AddrPort
+	clock  netem.Clock
+	random netem.Random
+	disk   *memfs.FS
+	wiped  int    // how many disks it has lost
+	ident  string // names this disk
+	id     election.ID
+	gone   bool            // it has left the flock for good
+	rec    election.Record // of the default election, as it last showed it
+	peers  []member.Peer   // the peers file
 
 	emulator *netem.Emulator
 	ruled    bool // fault rules are in force
@@ -70,7 +70,7 @@ func (a *agent) newDisk() {
 	if a.wiped > 0 {
 		a.ident = fmt.Sprintf("%s#%d", a.name, a.wiped+1)
 	}
-	a.disk = memfs.New(a.dice.Uint64())
+	a.disk = memfs.New(a.random.Uint64())
 	a.id, a.rec, a.peers = election.ID{}, election.Record{}, nil
 	a.gone = false
 }
@@ -81,7 +81,7 @@ func (a *agent) open() (*store.Store, error) {
 	if wrap := a.sim.bugs.disk; wrap != nil {
 		disk = wrap(disk)
 	}
-	return store.Open(dataDir, disk, store.WithRandom(&a.dice))
+	return store.Open(dataDir, disk, store.WithRandom(&a.random))
 }
 
 // copyDisk overwrites another disk's state file, unnoticed by its store.
@@ -147,7 +147,7 @@ func (s *Sim) crash(a *agent, power bool) {
 		return
 	}
 	a.disk.PowerCut()
-	a.clock.Reboot(s.now, a.dice.Between(time.Second, time.Minute))
+	a.clock.Reboot(s.now, a.random.Between(time.Second, time.Minute))
 }
 
 // diskFailed ends a process whose disk has failed. Its supervisor starts it again
@@ -156,7 +156,7 @@ func (s *Sim) diskFailed(a *agent) {
 	s.stats.DiskFailures++
 	s.note(a, "stops: its disk failed")
 	s.crash(a, false)
-	s.after(a.dice.Between(time.Second, 20*time.Second), func() { s.start(a) })
+	s.after(a.random.Between(time.Second, 20*time.Second), func() { s.start(a) })
 }
 
 // wipe loses the disk: the next process here is another agent.
@@ -200,7 +200,7 @@ func (s *Sim) resume(a *agent, d time.Duration) {
 	if !a.stopped || s.now-a.stoppedAt < d {
 		return
 	}
-	if l := a.life; a.dice.OneIn(4) {
+	if l := a.life; a.random.OneIn(4) {
 		// The loop wakes up before it has read the datagrams in the socket.
 		for i, f := range l.inbox {
 			s.reach(a, time.Duration(i+1)*10*time.Microsecond, f)

@@ -162,7 +162,7 @@ func (s *Sim) opDisk(o *schedule.Op, a *agent) bool {
 		if a.life == nil {
 			return false
 		}
-		a.disk.FailAt(a.disk.Ops()+1+int(a.dice.Uint64()%4), errDisk)
+		a.disk.FailAt(a.disk.Ops()+1+int(a.random.Uint64()%4), errDisk)
 	}
 	return true
 }

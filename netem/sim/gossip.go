@@ -43,7 +43,7 @@ func (l *life) view(id election.ID) *view {
 
 // gossip is one look of an agent at all others.
 func (s *Sim) gossip(l *life) {
-	l.after(gossipEvery*3/4+l.dice.Below(gossipEvery/2), func() { s.gossip(l) })
+	l.after(gossipEvery*3/4+l.random.Below(gossipEvery/2), func() { s.gossip(l) })
 	if l.stopped || s.now < l.busyUntil {
 		return
 	}
@@ -117,7 +117,7 @@ func (l *life) look(b *agent, connected bool) bool {
 	}
 	if v.state == member.Alive {
 		v.flipAt = 0
-		if l.dice.OneIn(20_000) { // a false alarm, soon corrected
+		if l.random.OneIn(20_000) { // a false alarm, soon corrected
 			v.state, v.since = member.Failed, s.now
 			return true
 		}
@@ -140,11 +140,11 @@ func (l *life) returnTakes(v *view) time.Duration {
 	case v.state == 0 && l.looks == 1:
 		return 0 // it has just joined, and heard of all
 	case v.state == 0:
-		return l.dice.Between(50*time.Millisecond, time.Second)
+		return l.random.Between(50*time.Millisecond, time.Second)
 	case l.sim.now-v.since < forgottenAfter:
-		return l.dice.Between(200*time.Millisecond, 3*time.Second)
+		return l.random.Between(200*time.Millisecond, 3*time.Second)
 	}
-	return l.dice.Between(time.Second, rejoinMost)
+	return l.random.Between(time.Second, rejoinMost)
 }
 
 // lose updates the view of an agent that cannot be reached.
@@ -155,7 +155,7 @@ func (l *life) lose(v *view) bool {
 		return false
 	}
 	if v.flipAt == 0 {
-		v.flipAt = s.now + l.dice.Between(2*time.Second, 8*time.Second)
+		v.flipAt = s.now + l.random.Between(2*time.Second, 8*time.Second)
 	}
 	if s.now < v.flipAt {
 		return false

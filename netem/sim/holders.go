@@ -198,15 +198,15 @@ func (s *Sim) stopHolder(h *holder) {
 	}
 	a := h.at.agent
 	takes := time.Duration(0)
-	switch a.dice.Uint64() % 8 {
+	switch a.random.Uint64() % 8 {
 	case 1, 2:
-		takes = a.dice.Below(a.timing.Lease / 10)
+		takes = a.random.Below(a.timing.Lease / 10)
 	case 3, 4, 5:
-		takes = a.dice.Below(a.timing.Lease)
+		takes = a.random.Below(a.timing.Lease)
 	case 6:
-		takes = a.dice.Below(4 * a.timing.Lease)
+		takes = a.random.Below(4 * a.timing.Lease)
 	case 7:
-		takes = a.dice.Below(2 * grace)
+		takes = a.random.Below(2 * grace)
 	}
 	h.doneAt = s.now + takes + 1
 	s.watch(h)
@@ -279,7 +279,7 @@ func (s *Sim) drainNow(h *holder) {
 // orphan decides what a holder does whose agent has crashed: it dies with the machine,
 // or at once, or works until its deadline.
 func (s *Sim) orphan(h *holder, power bool) (acts bool) {
-	if power || h.at.dice.OneIn(3) {
+	if power || h.at.random.OneIn(3) {
 		s.drainNow(h)
 	}
 	acts = h.token != 0

@@ -40,7 +40,7 @@ func (l *life) save(st store.State) error {
 		return err
 	}
 	if l.syncTakes > 0 {
-		l.busyUntil = max(l.sim.now, l.busyUntil) + l.dice.Between(l.syncTakes/4, l.syncTakes)
+		l.busyUntil = max(l.sim.now, l.busyUntil) + l.random.Between(l.syncTakes/4, l.syncTakes)
 	}
 	if l.reaches("save") {
 		return errCrashed

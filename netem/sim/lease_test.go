@@ -47,11 +47,11 @@ func (s *Sim) runs(t *testing.T, d time.Duration) (elections, gaps int) {
 
 // pauses lets agents pause now and then, as a busy machine does.
 func (s *Sim) pauses(every, most time.Duration) {
-	dice := s.dice("pauses")
+	random := s.random("pauses")
 	var next func()
 	next = func() {
-		s.stopFor(s.agents[dice.Uint64()%uint64(len(s.agents))], dice.Between(time.Millisecond, most), false)
-		s.after(dice.Between(every/2, 2*every), next)
+		s.stopFor(s.agents[random.Uint64()%uint64(len(s.agents))], random.Between(time.Millisecond, most), false)
+		s.after(random.Between(every/2, 2*every), next)
 	}
 	s.after(every, next)
 }

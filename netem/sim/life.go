@@ -64,8 +64,8 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	}
 	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell, wills: map[string][]member.Letter{}}
 	set := a.set
-	set.Life, set.Fresh = a.dice.Uint64()|1, disk.Fresh()
-	_, _ = a.dice.Read(set.FlockID[:])
+	set.Life, set.Fresh = a.random.Uint64()|1, disk.Fresh()
+	_, _ = a.random.Read(set.FlockID[:])
 	a.life = l
 	for _, name := range append([]string{""}, set.Elections...) {
 		at := l.localOf(name)
@@ -81,7 +81,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if !st.Bound.IsZero() {
 		s.record(l, &st)
 	}
-	l.after(a.dice.Between(4*s.net.latency, gossipEvery/10), func() { s.gossip(l) })
+	l.after(a.random.Between(4*s.net.latency, gossipEvery/10), func() { s.gossip(l) })
 	l.turn(func() error {
 		err := l.member.Begin()
 		if born := s.bugs.born; born != nil && err == nil {

@@ -9,12 +9,12 @@ import (
 )
 
 // raiseMarks makes the goose raise the mark by one, again and again (P9).
-func (s *Sim) raiseMarks(dice *netem.Dice) {
-	s.after(dice.Between(100*time.Millisecond, 3*time.Second), func() {
+func (s *Sim) raiseMarks(random *netem.Random) {
+	s.after(random.Between(100*time.Millisecond, 3*time.Second), func() {
 		for _, a := range s.agents {
 			s.command(a, (*life).raiseMarks)
 		}
-		s.raiseMarks(dice)
+		s.raiseMarks(random)
 	})
 }
 

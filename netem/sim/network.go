@@ -61,7 +61,7 @@ type recorded struct {
 // links, and the fault rules of sender and receiver.
 type network struct {
 	latency time.Duration // one way; each packet takes up to half of it longer
-	dice    netem.Dice
+	random  netem.Random
 	at      map[netip.AddrPort]*agent
 	cut     [][]bool          // from, to: nothing passes
 	slow    [][]time.Duration // from, to: added to latency
@@ -104,7 +104,7 @@ func (s *Sim) route(f *flight) {
 		n.done(f)
 		return
 	}
-	delay := n.latency + time.Duration(n.dice.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
+	delay := n.latency + time.Duration(n.random.Uint64()%uint64(n.latency/2+1)) + n.slow[f.from.index][to.index]
 	if n.cut[f.from.index][to.index] {
 		n.lost["cut"]++
 		n.done(f)
@@ -198,12 +198,12 @@ func (s *Sim) replay(a *agent, last time.Duration) bool {
 }
 
 // streamTakes returns how long a stream takes one way.
-func (n *network) streamTakes() time.Duration { return n.latency + n.dice.Below(n.latency*4) }
+func (n *network) streamTakes() time.Duration { return n.latency + n.random.Below(n.latency*4) }
 
 // asked returns the agent that a question on a stream reaches; nil: none.
 func (s *Sim) asked(l *life, id election.ID) *life {
 	i := slices.IndexFunc(s.agents, func(b *agent) bool { return b.id == id && b.life != nil })
-	if i < 0 || l.agent.life != l || s.net.dice.OneIn(20) {
+	if i < 0 || l.agent.life != l || s.net.random.OneIn(20) {
 		return nil
 	}
 	if b := s.agents[i]; b.life.runs() && s.net.open(l.agent, b) {

@@ -35,7 +35,7 @@ type Sim struct {
 	err     error // the first violation
 	bugs    bugs
 
-	script    *netem.Dice   // chooses agents for the schedule
+	script    *netem.Random // chooses agents for the schedule
 	flapsTo   time.Duration // until when links flap
 	handsOver time.Duration // until when geese hand over again and again
 	replaying bool          // recorded datagrams are being delivered again
@@ -48,14 +48,14 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 		set: set, disks: map[election.ID]string{}, names: map[election.FlockID]string{}, tables: map[election.Digest]string{},
 		checker: check.New(), stats: Stats{Struck: map[string]int{}, Skipped: map[string]int{}, Told: map[string]int{}}, bugs: b,
 	}
-	script := s.dice("script")
+	script := s.random("script")
 	s.script = &script
-	s.net = network{latency: max(set.Latency, time.Microsecond), dice: s.dice("network"), at: map[netip.AddrPort]*agent{}, lost: map[string]int{}}
+	s.net = network{latency: max(set.Latency, time.Microsecond), random: s.random("network"), at: map[netip.AddrPort]*agent{}, lost: map[string]int{}}
 	s.trace.hash = hashSeed
 	for i := range set.Agents {
 		name := schedule.Name(i)
 		a := &agent{
-			sim: s, index: i, name: name, addr: addrOf(0, i), dice: s.dice("agent " + name),
+			sim: s, index: i, name: name, addr: addrOf(0, i), random: s.random("agent " + name),
 			timing: set.Timing, holders: set.Holders,
 		}
 		if t, ok := set.Timings[name]; ok {
@@ -72,10 +72,10 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 		if set.Seed%3 == 2 {
 			a.set.InView = 2 // so that few agents make a crowd; two make three voters of one
 		}
-		a.emulator = netem.New(a.dice.Uint64())
-		a.clock.Reboot(0, a.dice.Between(time.Minute, 100*time.Hour))
+		a.emulator = netem.New(a.random.Uint64())
+		a.clock.Reboot(0, a.random.Between(time.Minute, 100*time.Hour))
 		if !set.Steady {
-			a.clock.PPM = (int64(a.dice.Uint64()%20_001) - 10_000) * max(b.drift, 1)
+			a.clock.PPM = (int64(a.random.Uint64()%20_001) - 10_000) * max(b.drift, 1)
 		}
 		a.newDisk()
 		s.agents = append(s.agents, a)
@@ -86,9 +86,9 @@ func newSim(set schedule.Settings, b bugs) *Sim {
 	return s
 }
 
-// dice returns a random source of its own, so that a line removed from a schedule
+// random returns a random source of its own, so that a line removed from a schedule
 // changes no other line.
-func (s *Sim) dice(key string) netem.Dice { return netem.NewDice(s.set.Seed, netem.Out, key) }
+func (s *Sim) random(key string) netem.Random { return netem.NewRandom(s.set.Seed, netem.Out, key) }
 
 // setUp founds the first flock and starts all agents.
 func (s *Sim) setUp() {
@@ -106,7 +106,7 @@ func (s *Sim) setUp() {
 		s.after(s.set.Ops[i].At, func() { s.apply(&s.set.Ops[i]) })
 	}
 	if !s.bugs.unraised {
-		s.raiseMarks(new(s.dice("marks")))
+		s.raiseMarks(new(s.random("marks")))
 	}
 }
 

@@ -65,7 +65,7 @@ func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 	}
 }
 
-// TestScenarios runs every scenario with several seeds of its dice and clocks.
+// TestScenarios runs every scenario with several seeds of its network and clocks.
 func TestScenarios(t *testing.T) {
 	seeds := uint64(budget(3))
 	for _, s := range schedule.Scenarios() {

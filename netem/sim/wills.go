@@ -44,10 +44,10 @@ func (s *Sim) leaveWills(l *life, acting []*holder) {
 		held := slices.DeleteFunc(slices.Clone(acting), func(h *holder) bool { return h.at != at })
 		wait := time.Duration(0)
 		if len(held) > 0 && !s.bugs.hastyWill {
-			if a.dice.OneIn(2) {
+			if a.random.OneIn(2) {
 				continue
 			}
-			wait = a.dice.Below(a.timing.Lease / 2)
+			wait = a.random.Below(a.timing.Lease / 2)
 		}
 		s.after(wait, func() {
 			if !s.bugs.hastyWill {

@@ -88,7 +88,7 @@ func (t *Transport) findCut() []*conn {
 }
 
 // Show returns the rules in force ("" when none), the time until they expire
-// (below 0: never), and the seed of the dice.
+// (below 0: never), and the seed of the rules.
 func (t *Transport) Show() (rules string, expiresIn time.Duration, seed uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -26,16 +26,16 @@ func (d *driver) partition(_ context.Context, _ *flock.Agent, o *schedule.Op, r 
 
 // chance returns the random source of a line of the schedule. It depends only on the
 // seed.
-func (d *driver) chance(o *schedule.Op) *netem.Dice {
-	return new(netem.NewDice(d.seed, netem.Out, o.String()))
+func (d *driver) chance(o *schedule.Op) *netem.Random {
+	return new(netem.NewRandom(d.seed, netem.Out, o.String()))
 }
 
 func (d *driver) flap(ctx context.Context, _ *flock.Agent, o *schedule.Op, r *Struck) error {
 	r.Detail = "every " + o.What
 	every, err := time.ParseDuration(o.What)
-	dice := d.chance(o)
+	random := d.chance(o)
 	for ; err == nil && o.For > 0; o.For -= every {
-		d.setPartition(shape.Flap(d.f.Names(), func() bool { return dice.OneIn(3) }))
+		d.setPartition(shape.Flap(d.f.Names(), func() bool { return random.OneIn(3) }))
 		err = flock.Sleep(ctx, min(every, o.For))
 	}
 	return nil
