@@ -73,14 +73,14 @@ func (m *model) linesInside(width int) (lines []line) {
 	a, in := m.agent(m.looking), &m.inside
 	switch {
 	case a == nil:
-		return []line{says(bad, "It is not listed any more.")}
+		return []line{says(bad, "It is no longer listed.")}
 	case in.err != nil && a.Local && a.State == StateUp:
 		text(bad, "It has not answered: "+in.err.Error())
 	}
 	if in.at.IsZero() || a.State != StateUp {
 		m.factsInside(a, text)
 		if a.Local && a.State == StateUp && in.err == nil {
-			text(faint, "It is asked for the rest.")
+			text(faint, "Waiting for its status.")
 		}
 		return lines
 	}
@@ -101,7 +101,7 @@ func (m *model) linesInside(width int) (lines []line) {
 	}
 	head("Counters that move")
 	if len(in.rates) == 0 {
-		text(faint, "  None has yet.")
+		text(faint, "  None has moved yet.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.rates)) {
 		text(plain, fmt.Sprintf("  %-28s %12d %10.1f/s", name, in.counters[name], in.rates[name]))

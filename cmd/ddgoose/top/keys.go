@@ -166,29 +166,30 @@ enter             look into it: status, why, warnings, counters
 esc               back; all rows again
 s, S              sort by name, role, round trip, age, state; S: backwards
 r                 reverse the order
-/                 show only rows with these letters
-p, space          pause: the screen stands still, and catches up later
-ctrl-l, ctrl-z    draw anew; suspend
+/                 filter: show only rows that contain a text
+p, space          pause the screen; again: show the present
+ctrl-l, ctrl-z    redraw; suspend
 q, ctrl-c         quit
 K D C H           of a local flock: kill the selected agent, or start it
                   again; have it step down; cut it off; heal the network
 
 UP DOWN               beside a heading: the rows are sorted by it; DOWN: in reverse
-LEASE LEFT        for so long a majority elects nobody but the goose;
-                  FULL is left of it, EMPTY is over
+LEASE LEFT        how long a majority still elects no other agent;
+                  FULL is left, EMPTY is over
 FOLLOWS           the goose that this agent hears
 TERM TOKEN        of the election; the fencing token of the goose
 VOTERS            how many voters this agent knows
-PROMISE           whom a voter will elect alone, for how long;
-                  waits: it was restarted and does not vote yet
-RTT LOSS          round trips, lost heartbeats: "RTT from" says whose
+PROMISE           which agent alone a voter may elect, and for how long;
+                  waits: it has restarted and does not vote yet
+RTT LOSS          round trips and lost heartbeats, as measured by the
+                  agent after "RTT from"
 LAST MINUTE       in a wide window: the longest round trips, newest last;
                   LOWEST below 0.1ms, then below 0.3, 1, 3, 10, 30, 100ms,
                   HIGHEST longer; GAP none; empty: not measured
 AGE               of the process, or since it ended
 
-The line of time has a goose's name where it began and BEAM while it was the
-goose; GAP is a time without a goose, BROKEN a short one.`
+The timeline shows a goose's name where its period began, and BEAM while it
+led. GAP is time without a goose, BROKEN a short gap.`
 
 func helpLines(width int, g *glyphs) (lines []line) {
 	signs := strings.NewReplacer("UP", g.up, "DOWN", g.down, "FULL", g.full, "EMPTY", g.empty, "BEAM", g.beam, "GAP", g.gap, "BROKEN", g.broken,

@@ -139,7 +139,7 @@ func (m *model) rows() (rows []*Agent) {
 	p := &m.shown().picture
 	goose := p.Goose()
 	for i := range p.Agents {
-		if m.lets(&p.Agents[i], goose) {
+		if m.matches(&p.Agents[i], goose) {
 			rows = append(rows, &p.Agents[i])
 		}
 	}
@@ -154,9 +154,9 @@ func (m *model) rows() (rows []*Agent) {
 	return rows
 }
 
-// lets reports whether an agent matches the filter: a word of its row contains the
+// matches reports whether an agent matches the filter: a word of its row contains the
 // filter's text.
-func (m *model) lets(a *Agent, g Goose) bool {
+func (m *model) matches(a *Agent, g Goose) bool {
 	if m.filter == "" {
 		return true
 	}

@@ -198,7 +198,7 @@ func TestNewsTellsChangesOnce(t *testing.T) {
 		{shot(0, "", up("a", "", 3), up("b", "", 3)), []string{"a is no longer the goose; there is none"}},
 		{shot(39686*time.Millisecond, "", up("a", "a", 3), up("b", "a", 3)), []string{"a is the goose again, in term 3: 39.7s without one"}},
 		{shot(0, "", up("a", "a", 3), gone("b", StateSilent, "")), []string{"b does not answer"}},
-		{seen, []string{"b is not listed any more"}},
+		{seen, []string{"b is no longer listed"}},
 		{met, []string{"z is failed", "y is new: alive"}},
 		{shot(0, "", dead, met.Agents[1], met.Agents[2]), []string{"a is dead by simulation", "a is no longer the goose; there is none"}},
 	} {

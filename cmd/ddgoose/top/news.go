@@ -16,7 +16,7 @@ type News struct {
 	voters int
 	note   string // the last one told; a note that all agents have is told once
 	notes  map[string]noted
-	lost   time.Time // since when there is no goose; zero: there is one, or never was
+	lost   time.Time // when the last goose was lost; zero: there is one, or never was one
 }
 
 // noted is an agent's note; "": none.
@@ -26,9 +26,12 @@ type noted struct {
 	told  bool
 }
 
-// lasting is how long a note must stand to be told: a founding, for example, is over in
-// a moment.
+// lasting is how long a note must stand before it is news: a founding, for example, is over
+// in a moment.
 const lasting = time.Second
+
+// noGoose ends the line that a goose was lost.
+const noGoose = "; there is none"
 
 // Tell returns a line for every change since the last picture.
 func (n *News) Tell(p Picture) (lines []string) {
@@ -45,7 +48,7 @@ func (n *News) Tell(p Picture) (lines []string) {
 		switch {
 		case old != nil:
 			n.tellAgent(old, now, say)
-		case n.last.From != "": // until then only one was known
+		case n.last.From != "": // before that only one agent was known
 			say("%s is new: %s", now.Name, now.State)
 		case now.Local:
 			n.tellAgent(&Agent{Name: now.Name, State: StateStarting}, now, say)
@@ -54,7 +57,7 @@ func (n *News) Tell(p Picture) (lines []string) {
 	}
 	for i := range n.last.Agents { // in order
 		if name := n.last.Agents[i].Name; before[name] != nil {
-			say("%s is not listed any more", name)
+			say("%s is no longer listed", name)
 		}
 	}
 	n.tellNotes(&p, say)
@@ -93,7 +96,7 @@ func (n *News) tellAgent(old, now *Agent, say func(string, ...any)) {
 	}
 }
 
-// tellNotes tells the notes that last.
+// tellNotes reports the notes that last.
 func (n *News) tellNotes(p *Picture, say func(string, ...any)) {
 	notes := map[string]noted{}
 	for i := range p.Agents {
@@ -120,7 +123,7 @@ func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
 	case goose.Token == 0:
 		if n.goose.Token != 0 && n.lost.IsZero() {
 			n.lost = p.At
-			say("%s is no longer the goose; there is none", n.goose.Name)
+			say("%s is no longer the goose%s", n.goose.Name, noGoose)
 		}
 		return
 	case goose.Token == n.goose.Token && n.lost.IsZero():

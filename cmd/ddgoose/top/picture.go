@@ -22,7 +22,7 @@ type Picture struct {
 type Agent struct {
 	Name  string
 	State string // one of those below
-	// Local: its socket is on this machine, so its own status counts.
+	// Local: its socket is on this machine, so Status is its own.
 	Local  bool
 	Status api.Status    // of one that is up
 	Member *api.Member   // as another sees it by gossip
@@ -105,7 +105,7 @@ func (a *Agent) addr() string {
 	return a.Status.Addr
 }
 
-// Goose is who leads a flock; the zero one is nobody.
+// Goose is who leads a flock; zero: nobody.
 type Goose struct {
 	Name        string
 	Term, Token uint64

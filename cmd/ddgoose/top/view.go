@@ -211,7 +211,7 @@ func newsLines(recent []string, most int) (lines []line) {
 		at, what, _ := strings.Cut(api.Clean(text), " ")
 		s := plain
 		switch {
-		case strings.HasPrefix(what, "no goose"):
+		case strings.HasSuffix(what, noGoose):
 			s = bad
 		case strings.Contains(what, " is the goose"):
 			s = good
