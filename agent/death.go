@@ -39,8 +39,8 @@ func (d *death) end() {
 	d.revive, d.died = nil, make(chan struct{})
 }
 
-// Die simulates a crash: the agent sends and hears nothing any more, and tells work
-// for the goose here to stop. The socket still answers, with role dead. The agent
+// Die simulates a crash: the agent stops sending and hearing, and tells work for
+// the goose here to stop. The socket still answers, with role dead. The agent
 // starts again from its disk after d (0: never) or by Revive.
 func (a *Agent) Die(d time.Duration) error {
 	if d < 0 {

@@ -117,7 +117,7 @@ type Holder interface {
 	// Died says, before Close, that the process has ended and the time of its heirs is
 	// over: the agent kills what is left in its cgroup.
 	Died()
-	// Close ends the session: no work acts by its deadlines any more.
+	// Close ends the session: no work acts by its deadlines from then on.
 	Close()
 }
 

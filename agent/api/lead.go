@@ -19,8 +19,8 @@ const (
 	// CLOCK_BOOTTIME) counts from it.
 	ClockHeader = "Ddgoose-Boottime-Ns"
 	// WardenHeader of the answer to POST /v1/lead is there if the agent has a warden: "PROOF
-	// PATH". When the agent has died and nothing acts any more by what came over this
-	// connection, the holder sends the datagram PROOF, 16 hexadecimal digits, to the unix
+	// PATH". When the agent has died and nothing acts by what came over this connection, the
+	// holder sends the datagram PROOF, 16 hexadecimal digits, to the unix
 	// socket PATH. Then the others elect at once.
 	WardenHeader = "Ddgoose-Warden"
 	// maxLine bounds one line of a holder.

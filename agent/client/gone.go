@@ -20,8 +20,8 @@ const (
 	proofsMost = 16
 )
 
-// proof is what a warden is told when nothing acts any more by what came over one
-// connection. A connection is dead before its proof is given.
+// proof is sent to a warden when nothing acts by what came over one connection from then
+// on. A connection is dead before its proof is given.
 type proof struct {
 	path string // "": there is no warden
 	word uint64

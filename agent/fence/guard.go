@@ -8,7 +8,7 @@ import (
 )
 
 // Guard keeps the highest token in memory. Its zero value has seen none. A restart
-// forgets it: use it where the resource itself starts anew at a restart, or call Check
+// forgets it: use it where a restart empties the resource too, or call Check
 // first with the last token that was seen.
 type Guard struct {
 	mu   sync.Mutex // guards seen

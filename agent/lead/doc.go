@@ -43,14 +43,14 @@ const Ends = "the program itself"
 // Lease is the right to act. No context can stop work in a paused process: check Until
 // before each act, and send Token with it.
 type Lease interface {
-	// Token is the fencing token. It grows with each goose period; whoever receives it
-	// refuses one lower than the highest seen.
+	// Token is the fencing token. It grows with each goose period; a receiver
+	// refuses tokens lower than the highest seen.
 	Token() uint64
 	// Until returns the time left, by the boot clock. 0 or less: the lease is over, for
 	// good.
 	Until() time.Duration
 	// Mark returns the election's mark as it was last known to be committed: a number
-	// that only grows, whoever is the goose (rule 29).
+	// that only grows, whichever agent is the goose (rule 29).
 	Mark() uint64
 	// Advance raises the mark to a larger number, at most 2^53-1, and returns nil once a
 	// majority of the voters has saved it: then no goose, now or later, can raise it to that

@@ -24,7 +24,7 @@ type Queue struct {
 
 	wake   chan struct{} // capacity 1: something waits, or Close was called
 	closed chan struct{} // closed by Close
-	ended  chan struct{} // closed when nothing will be written any more
+	ended  chan struct{} // closed after the last write
 	once   sync.Once
 
 	mu struct { // guards what follows

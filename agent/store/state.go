@@ -111,7 +111,7 @@ func (s State) WithRecord(rec election.Record) State {
 }
 
 // Recovered returns the state after a manual recovery with the voters of c (rule 26).
-// Survivors may know different tables, so all other elections are founded anew in the
+// Survivors may know different tables, so all other elections are founded again in the
 // new generation, and their tokens grow. Promises made in elections that end here are
 // kept. mark sets the mark of the default election; nil keeps it.
 func (s State) Recovered(c election.Config, mark *uint64) State {

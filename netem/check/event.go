@@ -15,7 +15,7 @@ const (
 	// Published: from At on, readers of this agent see that it is the goose of
 	// Token until Until. A renewal is another Published.
 	Published
-	// Retracted: readers of this agent do not see that any more. Its crash is one.
+	// Retracted: readers of this agent no longer see it. Its crash is one.
 	Retracted
 	// Answered: the agent was asked at Since; its answer, that it is the goose of
 	// Token, arrived at At.

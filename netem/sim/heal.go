@@ -143,7 +143,7 @@ func (s *Sim) mend(a *agent) {
 	}
 	if l := a.life; l != nil {
 		for _, at := range l.locals {
-			for _, h := range at.holders { // work past its deadline ends, and what would go past it: its agent has no lease any more
+			for _, h := range at.holders { // work past its deadline ends, and what would go past it: its agent has lost the lease
 				if h.late || h.token != 0 && at.lease.Token == 0 {
 					h.doneAt = s.now + 1
 					s.watch(h)

@@ -24,7 +24,7 @@ type Keeper struct {
 	mem    []byte
 	failed atomic.Pointer[string]
 	closed chan struct{}
-	ended  chan struct{} // closed when no warden runs any more
+	ended  chan struct{} // closed when no warden runs and none will start
 
 	mu struct { // guards the memory, except the slots in use
 		sync.Mutex

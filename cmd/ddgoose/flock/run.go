@@ -86,7 +86,7 @@ func hopeless(p *top.Picture) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no agent runs any more: %s", p.Agents[0].Note)
+	return fmt.Errorf("all agents have ended: %s", p.Agents[0].Note)
 }
 
 // showScreen shows the live screen until somebody quits it, or ctx ends.

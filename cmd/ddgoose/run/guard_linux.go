@@ -50,7 +50,7 @@ type guard struct {
 	begun bool   // CMD has, or will have
 	// last is what ends this guard though CMD has not ended by itself; nil: nothing yet.
 	last *report
-	over context.CancelFunc // ends the session: CMD does not begin any more
+	over context.CancelFunc // ends the session: CMD does not begin from then on
 }
 
 // Guard is the main function of a guard process: it serves the run at the other end of
