@@ -191,6 +191,45 @@ func TestACrowdKnowsItsGooseThoughDatagramsAreLost(t *testing.T) {
 	}
 }
 
+// A place in the trees follows from gossip's view, the config and the term.
+func TestWhoIsToldFollowsWhatIsKnown(t *testing.T) {
+	f := newTestFlock(t)
+	for i := range 12 {
+		f.start(func(s *Settings) { s.Observer, s.InView = i >= 3, 2 })
+	}
+	g := f.voters(3)
+	f.run(2 * time.Second)
+	r, term := &g.relay, g.relay.term
+	told := slices.Clone(r.children)
+	require.NotEmpty(t, told)
+	r.children, r.of = nil, election.ConfigID{}
+	g.seat(term)
+	require.Equal(t, told, r.children)
+	require.True(t, slices.ContainsFunc([]uint64{1, 2, 3, 4}, func(more uint64) bool {
+		g.seat(term + more)
+		return !slices.Equal(told, r.children)
+	}))
+	g.seat(term)
+	f.named(told[0]).crash()
+	f.run(3 * time.Second)
+	require.NotContains(t, r.children, told[0])
+
+	rec := g.node().Record()
+	for name, tt := range map[string]struct {
+		p    Peer
+		want bool
+	}{
+		"an observer":                {Peer{ID: election.ID{99}, State: Alive, Meta: Meta{FlockID: rec.FlockID}}, true},
+		"of a flock not known yet":   {Peer{ID: election.ID{99}, State: Alive}, true},
+		"of another flock":           {Peer{ID: election.ID{99}, State: Alive, Meta: Meta{FlockID: election.FlockID{7}}}, false},
+		"dead":                       {Peer{ID: election.ID{99}, State: Failed, Meta: Meta{FlockID: rec.FlockID}}, false},
+		"a voter":                    {Peer{ID: g.other().me, State: Alive, Meta: Meta{FlockID: rec.FlockID}}, false},
+		"this agent, if no observer": {Peer{ID: g.me, State: Alive, Meta: Meta{FlockID: rec.FlockID}}, false},
+	} {
+		require.Equal(t, tt.want, g.isBelow(&tt.p, &rec), name)
+	}
+}
+
 // Those that are told do not know the goose's heartbeat, which grows with its lease.
 func TestNewsArePassedOnWithinEveryLease(t *testing.T) {
 	m := flockOf(t, 1).goose("").Member
