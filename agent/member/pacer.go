@@ -117,9 +117,7 @@ func (p *pacer) beat(now time.Duration, to election.ID, round uint64) {
 // ack records the answer to a heartbeat.
 func (p *pacer) ack(now time.Duration, s *election.Sample) {
 	v := p.path(s.Peer)
-	if s.Round <= v.round && v.round-s.Round < 64 {
-		v.answered |= 1 << (v.round - s.Round)
-	}
+	v.answered |= 1 << (v.round - s.Round) // no bit, if that round is long past or was not sent
 	if v.rtt == 0 {
 		v.rtt = s.Took
 	}

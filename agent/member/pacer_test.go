@@ -183,6 +183,20 @@ func TestPacerRaisesAtOnceAndLowersSlowly(t *testing.T) {
 	require.Equal(t, calm, g.p.wait, "a day without a rise ends that")
 }
 
+// A voter's pause comes on top of its round trip. What it tells has a bound.
+func TestPacerAddsThePausesOfVoters(t *testing.T) {
+	p := newPacer(time.Hour, 1, lan)
+	voter := election.ID{2}
+	p.beat(time.Hour, voter, 7)
+	p.ack(time.Hour, &election.Sample{Peer: voter, Round: 8, Took: ms})
+	require.Zero(t, p.path(voter).answered, "a round that was not sent")
+	p.ack(time.Hour, &election.Sample{Peer: voter, Round: 7, Took: ms, Pause: 100 * ms})
+	require.EqualValues(t, 1, p.path(voter).answered)
+	require.Equal(t, 101*ms, p.path(voter).hour.worst(time.Hour))
+	p.ack(time.Hour, &election.Sample{Peer: voter, Round: 7, Took: ms, Pause: time.Hour})
+	require.Equal(t, unpausable+ms, p.path(voter).hour.worst(time.Hour))
+}
+
 func TestPacerRaisesOnANearMiss(t *testing.T) {
 	g := newPacing(t, 3, lan)
 	g.run(time.Second)
