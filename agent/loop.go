@@ -9,6 +9,7 @@ import (
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/agent/internal/inbox"
 	"duckduckgoose/agent/member"
+	"duckduckgoose/agent/port"
 )
 
 const (
@@ -26,8 +27,8 @@ var errDead = errors.New("simulated death")
 
 // loop is the one goroutine that owns the member. It ends when the life does.
 func (l *life) loop(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	rings, wakeAfter := port.Alarm(l.net)
+	wakeAfter(0)
 	for {
 		select {
 		case <-l.aborted:
@@ -56,7 +57,7 @@ func (l *life) loop(ctx context.Context) error {
 			if err := run(l); err != nil {
 				return err
 			}
-		case <-timer.C:
+		case <-rings:
 		}
 		done, err := l.turn()
 		if done && l.address.moved && err == nil {
@@ -67,7 +68,7 @@ func (l *life) loop(ctx context.Context) error {
 		}
 		now := l.now()
 		l.lastTurn.Store(int64(now))
-		timer.Reset(l.sleep(now))
+		wakeAfter(l.sleep(now))
 	}
 }
 

@@ -44,7 +44,6 @@ type Batcher interface {
 
 // sockets is the real network: UDP and TCP on one port.
 type sockets struct {
-	udp   *net.UDPConn
 	data  *datagrams
 	tcp   *net.TCPListener
 	addr  netip.AddrPort
@@ -58,6 +57,7 @@ type sockets struct {
 var (
 	_ Transport = (*sockets)(nil)
 	_ Batcher   = (*sockets)(nil)
+	_ Alarmer   = (*sockets)(nil)
 )
 
 // ListenUDP opens UDP and TCP on bind, "HOST:PORT"; port 0 takes a port that is free for
@@ -88,23 +88,24 @@ func listenBoth(want *net.UDPAddr) (*sockets, error) {
 		return nil, err
 	}
 	addr := udp.LocalAddr().(*net.UDPAddr)
-	data, err := newDatagrams(udp)
-	if err != nil {
-		return nil, errors.Join(err, udp.Close())
-	}
-	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: addr.Port, Zone: addr.Zone})
-	if err != nil {
-		return nil, errors.Join(err, udp.Close())
-	}
 	// The kernel may grant less: that costs datagrams under load, but no safety.
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
+	data, err := newDatagrams(udp)
+	if err != nil {
+		return nil, err
+	}
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: addr.IP, Port: addr.Port, Zone: addr.Zone})
+	if err != nil {
+		data.endReceiving()
+		return nil, errors.Join(err, data.close())
+	}
 	local := addr.AddrPort()
 	if want.IP.Equal(net.IPv4zero) { // the socket also accepts IPv6, and shows [::]
 		local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
 	}
 	return &sockets{
-		udp: udp, data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), closed: make(chan struct{}),
+		data: data, tcp: tcp, addr: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), closed: make(chan struct{}),
 	}, nil
 }
 
@@ -121,6 +122,10 @@ func (s *sockets) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, e
 	s.data.writeAll(b, to, failed)
 }
 
+func (s *sockets) Alarm() (rings <-chan time.Time, set func(time.Duration)) {
+	return s.data.alarm()
+}
+
 func (s *sockets) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	if !hasFullPackets(ctx) {
@@ -133,9 +138,10 @@ func (s *sockets) LocalAddr() netip.AddrPort { return s.addr }
 
 func (s *sockets) Close() error {
 	s.close.Do(func() { close(s.closed) })
-	err := errors.Join(ignoreClosed(s.udp.Close()), ignoreClosed(s.tcp.Close()))
+	s.data.endReceiving()
+	err := ignoreClosed(s.tcp.Close())
 	s.ended.Wait()
-	return err
+	return errors.Join(err, s.data.close())
 }
 
 func ignoreClosed(err error) error {

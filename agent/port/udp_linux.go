@@ -15,25 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagrams sends and receives on a non-blocking socket without Go's network poller.
-// With the poller, as in package net, the scheduler wakes its monitor thread at each
-// call after a pause. An idle agent pauses between datagrams, and that took a third of
-// all its CPU.
+// datagrams sends and receives on a non-blocking socket that Go's network poller does not
+// know. The poller would wake the agent whenever a datagram has left, and package net
+// would wake the scheduler's monitor thread at each call after a pause. An idle agent
+// pauses between datagrams, and each of these two took a tenth or more of all its CPU.
 type datagrams struct {
-	conn *net.UDPConn
-	raw  syscall.RawConn
-	v6   bool // the socket's family
+	waiter
+	v6 bool // the socket's family
 
-	out struct { // guards what one system call sends
+	out struct { // guards what one system call sends, and fd
 		sync.Mutex
-		call func(fd uintptr) bool // made once: a closure per call would allocate
+		fd int // -1: closed
 		batch
 		to     [batchSize]unix.RawSockaddrInet6 // each large enough for both families
 		queued int
-		sent   int
-		errno  syscall.Errno
 	}
 	in struct { // used by the reading goroutine only
+		fd int
 		batch
 		from [batchSize]unix.RawSockaddrInet6
 		buf  [batchSize][]byte
@@ -57,26 +55,49 @@ type message struct {
 
 // set makes message i carry b, to or from an address of addrLen bytes.
 func (c *batch) set(i int, b []byte, addr *unix.RawSockaddrInet6, addrLen uint32) {
-	c.parts[i].Base = &b[0]
+	c.parts[i].Base = unsafe.SliceData(b)
 	c.parts[i].SetLen(len(b))
 	h := &c.messages[i].header
 	h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(addr)), addrLen, &c.parts[i]
 	h.SetIovlen(1)
 }
 
+// newDatagrams takes the socket out of conn, which it closes.
 func newDatagrams(conn *net.UDPConn) (*datagrams, error) {
+	defer conn.Close()
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	d := &datagrams{conn: conn, raw: raw}
-	var family unix.Sockaddr
-	if err := raw.Control(func(fd uintptr) { family, _ = unix.Getsockname(int(fd)) }); err != nil {
+	d := &datagrams{}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		family, _ := unix.Getsockname(int(fd))
+		_, d.v6 = family.(*unix.SockaddrInet6)
+		d.in.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
 		return nil, err
 	}
-	_, d.v6 = family.(*unix.SockaddrInet6)
-	d.out.call = d.send
+	if failed != nil {
+		return nil, os.NewSyscallError("fcntl", failed)
+	}
+	d.out.fd = d.in.fd
+	if err := d.open(d.in.fd); err != nil {
+		return nil, errors.Join(err, unix.Close(d.in.fd))
+	}
 	return d, nil
+}
+
+// close closes the socket. receive has ended.
+func (d *datagrams) close() error {
+	d.out.Lock()
+	defer d.out.Unlock()
+	if d.out.fd < 0 {
+		return nil
+	}
+	fd := d.out.fd
+	d.out.fd = -1
+	return errors.Join(d.waiter.close(), unix.Close(fd))
 }
 
 // writeTo sends one datagram.
@@ -90,10 +111,6 @@ func (d *datagrams) writeTo(b []byte, to netip.AddrPort) (err error) {
 func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
 	for i := 0; i < len(b); {
 		sent, err := d.writeSome(b[i:], to[i:])
-		if sent == 0 && err == nil { // rare: it must wait, or the error text of package net is better
-			_, err = d.conn.WriteToUDPAddrPort(b[i], to[i])
-			sent = 1
-		}
 		if err != nil {
 			failed(i, err)
 			sent = 1
@@ -103,88 +120,95 @@ func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int,
 }
 
 // writeSome makes one system call and returns how many datagrams it sent, from the
-// first on. An error is about the first. 0 and no error: package net must send it.
+// first on. An error is about the first.
 func (d *datagrams) writeSome(b [][]byte, to []netip.AddrPort) (sent int, err error) {
 	out := &d.out
 	out.Lock()
 	defer out.Unlock()
-	out.queued, out.sent, out.errno = 0, 0, 0
-	for i := range b[:min(len(b), batchSize)] {
-		if !d.takes(b[i], to[i].Addr()) {
+	if out.fd < 0 {
+		return 0, net.ErrClosed
+	}
+	for out.queued = 0; out.queued < min(len(b), batchSize); out.queued++ {
+		i := out.queued
+		length, err := d.address(&out.to[i], to[i])
+		if err != nil && i == 0 {
+			return 0, err
+		}
+		if err != nil {
 			break
 		}
-		out.set(i, b[i], &out.to[i], d.address(&out.to[i], to[i]))
-		out.queued++
+		out.set(i, b[i], &out.to[i], length)
 	}
-	if out.queued == 0 {
-		return 0, nil
+	n, errno := d.send()
+	if errno == unix.EAGAIN {
+		d.awaitRoom()
+		n, errno = d.send()
 	}
-	err = d.raw.Write(out.call)
 	for i := range out.queued {
 		out.parts[i].Base = nil
 	}
-	switch {
-	case err != nil:
-		return 0, err
-	case out.errno == 0:
-		return out.sent, nil
-	case out.errno == unix.EAGAIN || out.errno == unix.EINTR:
-		return 0, nil // package net waits until there is room
+	if errno != 0 {
+		return 0, os.NewSyscallError("sendmmsg", errno)
 	}
-	return 0, os.NewSyscallError("sendmmsg", out.errno)
+	return n, nil
 }
 
-// takes reports whether writeSome may pass this datagram to the kernel.
-func (d *datagrams) takes(b []byte, addr netip.Addr) bool {
-	return len(b) > 0 && addr.Zone() == "" && (d.v6 || addr.Unmap().Is4())
+// send makes the system call; out is locked.
+func (d *datagrams) send() (n int, errno syscall.Errno) {
+	out := &d.out
+	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(out.fd), uintptr(unsafe.Pointer(&out.messages)), uintptr(out.queued), 0, 0, 0)
+	return int(sent), errno
+}
+
+// roomWait bounds how long a datagram waits for room in the socket's buffer.
+const roomWait = 100 // ms
+
+// awaitRoom waits until the buffer, which the network card empties, has room; out is locked.
+func (d *datagrams) awaitRoom() {
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(d.out.fd), Events: unix.POLLOUT}}, roomWait)
 }
 
 // address writes an address in the kernel's form and returns its length.
-func (d *datagrams) address(at *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
+func (d *datagrams) address(at *unix.RawSockaddrInet6, to netip.AddrPort) (length uint32, err error) {
 	*at = unix.RawSockaddrInet6{}
 	if d.v6 {
 		at.Family, at.Addr = unix.AF_INET6, to.Addr().As16()
 		bigEndian(&at.Port, to.Port())
-		return unix.SizeofSockaddrInet6
+		if zone := to.Addr().Zone(); zone != "" {
+			in, err := net.InterfaceByName(zone)
+			if err != nil {
+				return 0, err
+			}
+			at.Scope_id = uint32(in.Index)
+		}
+		return unix.SizeofSockaddrInet6, nil
+	}
+	addr := to.Addr().Unmap()
+	if !addr.Is4() {
+		return 0, &net.AddrError{Err: "an IPv4 socket reaches no IPv6 address", Addr: to.String()}
 	}
 	v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(at))
-	v4.Family, v4.Addr = unix.AF_INET, to.Addr().Unmap().As4()
+	v4.Family, v4.Addr = unix.AF_INET, addr.As4()
 	bigEndian(&v4.Port, to.Port())
-	return unix.SizeofSockaddrInet4
+	return unix.SizeofSockaddrInet4, nil
 }
 
-func (d *datagrams) send(fd uintptr) bool {
-	out := &d.out
-	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&out.messages)), uintptr(out.queued), 0, 0, 0)
-	if out.errno = errno; errno == 0 {
-		out.sent = int(n)
-	}
-	return true
-}
-
-// receive hands over datagrams until the socket is closed, in the one goroutine that reads.
+// receive hands over datagrams until endReceiving, in the one goroutine that reads.
 func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
 	in := &d.in
 	for i := range in.buf {
 		in.buf[i] = make([]byte, maxPacket)
 	}
-	call := func(fd uintptr) bool { return d.receiveSome(fd, packet) }
-	for {
-		if err := d.raw.Read(call); errors.Is(err, net.ErrClosed) {
-			return
-		}
-	}
+	d.wait(func() (more bool) { return d.receiveSome(packet) })
 }
 
-// receiveSome makes one system call and reports whether there may be more datagrams. If
-// not, the runtime calls it again when some arrive. None is missed in between, because
-// no call of Read begins then.
-func (d *datagrams) receiveSome(fd uintptr, packet func([]byte, netip.AddrPort)) (more bool) {
+// receiveSome makes one system call and reports whether there may be more datagrams.
+func (d *datagrams) receiveSome(packet func([]byte, netip.AddrPort)) (more bool) {
 	in := &d.in
 	for i, buf := range in.buf {
 		in.set(i, buf, &in.from[i], unix.SizeofSockaddrInet6)
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.messages)), batchSize, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(in.fd), uintptr(unsafe.Pointer(&in.messages)), batchSize, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return errno != unix.EAGAIN // else an ICMP error about somebody else's datagram
 	}

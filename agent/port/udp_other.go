@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // datagrams sends and receives by package net.
@@ -26,7 +27,7 @@ func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int,
 	}
 }
 
-// receive hands over datagrams until the socket is closed, in the one goroutine that reads.
+// receive hands over datagrams until endReceiving, in the one goroutine that reads.
 func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
 	buf := make([]byte, maxPacket)
 	for {
@@ -39,3 +40,9 @@ func (d *datagrams) receive(packet func(b []byte, from netip.AddrPort)) {
 		}
 	}
 }
+
+func (d *datagrams) endReceiving() { _ = d.conn.Close() }
+
+func (d *datagrams) close() error { return nil }
+
+func (d *datagrams) alarm() (rings <-chan time.Time, set func(time.Duration)) { return timer() }

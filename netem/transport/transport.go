@@ -29,6 +29,11 @@ type batcher interface {
 	WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error))
 }
 
+// alarmer is a Base with an alarm.
+type alarmer interface {
+	Alarm() (rings <-chan time.Time, set func(after time.Duration))
+}
+
 var (
 	_ Base    = (*Transport)(nil)
 	_ batcher = (*Transport)(nil)
@@ -146,6 +151,14 @@ func (t *Transport) WriteAll(b [][]byte, to []netip.AddrPort, failed func(i int,
 			failed(i, err)
 		}
 	}
+}
+
+// Alarm returns the alarm of the base; nil: it has none.
+func (t *Transport) Alarm() (rings <-chan time.Time, set func(after time.Duration)) {
+	if a, ok := t.base.(alarmer); ok {
+		return a.Alarm()
+	}
+	return nil, nil
 }
 
 // judge applies the rules to a datagram. It returns how many copies to send now, and
