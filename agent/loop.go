@@ -109,9 +109,9 @@ func (l *life) tend(now time.Duration) {
 }
 
 // sleep returns how long the loop may sleep. In a working flock each heartbeat makes a
-// turn, so the loop needs no wake-up of its own for tend.
+// turn, so the loop needs no wake-up of its own for tend: it waits for one that is late.
 func (l *life) sleep(now time.Duration) time.Duration {
-	at := min(l.member.WakeAt(l.cfg.Heartbeat), now+l.cfg.Lease/2)
+	at := min(l.member.WakeAt(l.cfg.Heartbeat*3/2), now+l.cfg.Lease/2)
 	return max(at-now, 0)
 }
 
