@@ -134,7 +134,7 @@ func (j *joiner) forever(ctx context.Context) {
 		}
 		pause := rejoinFirst
 		if done {
-			pause = min(pause, time.Until(next))
+			pause = time.Until(next)
 		}
 		if !j.rest(ctx, pause) {
 			return
@@ -150,23 +150,30 @@ func (j *joiner) takeMore() bool {
 	return more
 }
 
-// rest waits until there is something to do, at most for pause. It saves the first addresses
-// as soon as they are known: an agent that crashed before would find nobody after its
-// restart, and would not know the names of the other voters.
+// rest waits until there is something to do, at most for pause, and at most for
+// rejoinFirst once peers have changed. It saves the first addresses as soon as they are
+// known: an agent that crashed before would find nobody after its restart, and would not
+// know the names of the other voters.
 func (j *joiner) rest(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
+	var changed <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
 			return true
+		case <-changed:
+			return true
 		case <-j.wake:
 			return true
 		case <-j.met:
 			if len(j.saved) < savedAtOnce {
 				j.remember()
+			}
+			if changed == nil {
+				changed = time.After(rejoinFirst)
 			}
 		}
 	}
