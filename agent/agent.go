@@ -41,6 +41,8 @@ type Agent struct {
 	// keyChanger changes the keys of the flock.
 	keyChanger *keys.Changer
 	examiner   *checkup.Examiner
+	servers    *servers // set when Run begins
+	calm       bool     // as Config.Busy was told last; used by the loop only
 	commands   chan func(*life) error
 	closed     chan struct{} // closed when the last life has ended
 	aborted    chan struct{} // closed by Abort
@@ -147,15 +149,14 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		close(a.closed)
 		return err
 	}
-	servers, err := a.openServers()
-	if err != nil {
+	if a.servers, err = a.openServers(); err != nil {
 		endWarden()
 		close(a.closed)
 		return err
 	}
-	defer servers.close()
+	defer a.servers.close()
 	defer endWarden() // before the connections of holders end
-	defer a.lookAfter(servers)()
+	defer a.lookAfter(a.servers)()
 	defer a.check()()
 	defer a.keepHistory()()
 	// Closed first: it ends the sessions that the servers wait for.

@@ -105,6 +105,7 @@ func (l *life) tend(now time.Duration) {
 	}
 	l.showMembers()
 	l.postMeters(now)
+	l.tellBusy()
 	l.member.Republish(now)
 }
 

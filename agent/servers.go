@@ -49,6 +49,14 @@ func (a *Agent) openServers() (*servers, error) {
 	return f, nil
 }
 
+// open returns the number of connections.
+func (f *servers) open() (n int) {
+	for _, s := range f.all {
+		n += s.Open()
+	}
+	return n
+}
+
 func (f *servers) add(a *Agent, scope api.Scope) *api.Server {
 	s := api.NewServer(newBackend(a), scope, a.cfg.Logger)
 	f.all = append(f.all, s)

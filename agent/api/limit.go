@@ -146,7 +146,7 @@ func (g *serverConn) answers(now bool) {
 	l.mu.open = append(slices.DeleteFunc(l.mu.open, func(o *serverConn) bool { return o == g }), g)
 }
 
-// answered is the server's ConnState: an answer is over when it is written.
+// answered ends an answer when it is written.
 func answered(c net.Conn, state http.ConnState) {
 	if g, ok := c.(*serverConn); ok && state == http.StateIdle {
 		g.answers(false)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"duckduckgoose/agent/boottime"
@@ -28,6 +29,7 @@ type Server struct {
 	h      *handler
 	http   *http.Server
 	log    *slog.Logger
+	open   atomic.Int64 // connections
 	close  sync.Once
 	closed chan struct{}
 }
@@ -52,7 +54,7 @@ func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext:       withGuest,
-		ConnState:         answered,
+		ConnState:         s.note,
 		// OPTIONS * gets the answer of any unknown path.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -62,6 +64,20 @@ func NewServer(b Backend, scope Scope, log *slog.Logger) *Server {
 		s.http.WriteTimeout = answerTime
 	}
 	return s
+}
+
+// Open returns the number of connections.
+func (s *Server) Open() int { return int(s.open.Load()) }
+
+// note is package http's ConnState.
+func (s *Server) note(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
+	answered(c, state)
 }
 
 // Serve answers until Close, and then returns nil. It closes ln.

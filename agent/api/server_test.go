@@ -44,9 +44,8 @@ func TestLocalServerGivenATCPListenerLetsNobodyChangeAnything(t *testing.T) {
 
 func TestOneConnectionTakesManyCommands(t *testing.T) {
 	a := apitest.New()
-	_, c := serveSocket(t, a)
+	s, c := serveSocket(t, a)
 	c.Transport.(*http.Transport).DisableKeepAlives = false
-	defer c.CloseIdleConnections()
 	for range 3 {
 		require.Equal(t, http.StatusOK, do(t, c, "POST", "/v1/leave", `{"force": true}`).code)
 		require.Equal(t, http.StatusOK, do(t, c, "POST", "/v1/simulate/revive", "").code)
@@ -55,6 +54,9 @@ func TestOneConnectionTakesManyCommands(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, do(t, c, "PUT", "/v1/nothing", `{}`).code)
 	}
 	require.Len(t, a.Heard(), 6)
+	require.Eventually(t, func() bool { return s.Open() == 1 }, soon, time.Millisecond, "refused bodies end theirs")
+	c.CloseIdleConnections()
+	require.Eventually(t, func() bool { return s.Open() == 0 }, soon, time.Millisecond)
 }
 
 func TestCloseCutsWhatDoesNotEnd(t *testing.T) {

@@ -115,6 +115,10 @@ type Config struct {
 	// none. It may be called from any goroutine.
 	Counters func() map[string]uint64
 
+	// Busy is told when this agent begins to serve many connections or agents, and when that
+	// is over; at the start it is busy. nil: nobody is told. A call must not block.
+	Busy func(bool)
+
 	// Listen opens the network, once per life; nil: real sockets. It may add a fault
 	// emulator, which the agent then serves at /v1/netem; Faults may be nil.
 	Listen func(bind string) (Transport, Faults, error)
