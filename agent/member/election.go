@@ -62,12 +62,9 @@ type Election struct {
 	contacts      []election.Contact
 	viewed        viewed // what keepInView last looked at
 
-	turnedAt time.Duration // when this agent last became well or unwell
-	// flapPause is how long it must be unwell before it gives up a lead that nobody can take over.
-	flapPause time.Duration
-	workedAt  time.Duration // when this agent last had work
-	fitterAt  time.Duration // when it may next hand over to a fitter one
-	silentAt  time.Duration // when it may because its work does not answer
+	workedAt time.Duration // when this agent last had work
+	fitterAt time.Duration // when it may next hand over to a fitter one
+	silentAt time.Duration // when it may because its work does not answer
 	// silentPause is the next pause between two such times.
 	silentPause time.Duration
 	goosedAt    time.Duration // when a goose was last known

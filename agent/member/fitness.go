@@ -26,9 +26,6 @@ const (
 	// urgent: there the pause starts at zero and doubles from a lease, and starts again if
 	// there was none for this long.
 	fitterEvery = 10 * time.Second
-	// flapMost bounds how long the check of a goose that nobody can replace must fail before its
-	// work is stopped again, and is how long it must pass until that is at once again.
-	flapMost = time.Minute
 )
 
 // tellFitness tells the node how fit this agent is to lead (rule 28).
@@ -46,13 +43,6 @@ func (e *Election) tellFitness(h Holders) {
 		e.m.LookNow()
 	}
 	if own != e.fitness {
-		if changed := own ^ e.fitness; changed&election.Unwell != 0 {
-			now := e.m.host.Now()
-			if own&election.Unwell != 0 && now-e.turnedAt >= flapMost {
-				e.flapPause = 0
-			}
-			e.turnedAt = now
-		}
 		e.fitness = own
 		e.step(election.Fit{Fitness: own})
 		e.m.LookNow()
@@ -84,12 +74,6 @@ func (e *Election) yieldToFitter(now time.Duration) {
 	var to election.ID
 	switch {
 	case e.fitness&election.Unwell != 0:
-		if !e.hasHeir(now) { // a check that fails again and again must not stop the work each time
-			if now-e.turnedAt < e.flapPause {
-				return
-			}
-			e.flapPause = min(max(fitterEvery, 2*e.flapPause), flapMost)
-		}
 		to = e.heir(now)
 	case now-e.workedAt >= patience:
 		cause, to = EventFollowsWork, e.withWork(now)
