@@ -133,7 +133,8 @@ func (n *Node) beat(now time.Duration, fx *Effects) {
 	h := n.pace.Heartbeat
 	n.set.Grid = now + h/beatSlack
 	if n.nextRound-now <= h/4 {
-		n.sendRound(now, fx)
+		n.nextRound = now
+		n.lead(now, fx) // while Beats send all rounds, no Tick is due
 	}
 }
 

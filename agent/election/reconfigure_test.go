@@ -135,6 +135,25 @@ func TestRoundsFollowBeats(t *testing.T) {
 	require.Equal(t, Follower, c.nodes[d].node.role)
 }
 
+// A leader whose rounds all leave at Beats, so that none of them is due by a Tick, stands down
+// like any other.
+func TestBeatsKeepNoLeaderThatIsCutOff(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	for _, name := range c.order {
+		c.nodes[name].node.set.Grid = time.Millisecond
+	}
+	g := c.awaitGoose(time.Minute)
+	n := &c.nodes[g].node
+	for _, other := range c.order {
+		c.link(false, g, other)
+	}
+	for range 4 * n.set.Lease / n.set.Heartbeat {
+		c.run(n.set.Heartbeat)
+		require.NoError(t, c.step(g, Beat{}))
+	}
+	require.NotEqual(t, Leader, n.role)
+}
+
 // With a salt, voters that are equal in all else come in an order of the election's own.
 func TestRule24SaltsSpreadTheFirstElections(t *testing.T) {
 	won := map[string]int{}
