@@ -4,6 +4,7 @@ package port
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,9 @@ func (w *waiter) open(socket int) (err error) {
 		return errors.Join(os.NewSyscallError("epoll_ctl", err), unix.Close(events))
 	}
 	w.events = os.NewFile(uintptr(events), "datagrams")
+	if err = w.events.SetReadDeadline(time.Time{}); err != nil { // os.NewFile does not tell that the poller refused it
+		return errors.Join(fmt.Errorf("poll datagrams: %w", err), w.events.Close())
+	}
 	w.raw, err = w.events.SyscallConn()
 	return err
 }

@@ -7,8 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestWhatLeavesDoesNotWakeTheReader(t *testing.T) {
@@ -38,4 +40,32 @@ func TestWhatLeavesDoesNotWakeTheReader(t *testing.T) {
 	d.endReceiving()
 	ended.Wait()
 	require.NoError(t, d.close())
+}
+
+// The kernel bounds how deep epoll instances may lie within each other: one of these depths
+// leaves no room for Go's poller.
+func TestOpenFailsIfGosPollerDoesNotTakeTheSocket(t *testing.T) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	refused := false
+	for range 8 {
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		var w waiter
+		if failed := w.open(fd); failed == nil {
+			require.NoError(t, w.events.SetReadDeadline(time.Time{}), "it can wait")
+			w.endReceiving()
+			require.NoError(t, w.close())
+		} else {
+			refused = true
+		}
+		deeper, failed := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		require.NoError(t, failed)
+		err = unix.EpollCtl(deeper, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN})
+		if err != nil {
+			require.NoError(t, unix.Close(deeper))
+			break
+		}
+		fd = deeper
+	}
+	require.True(t, refused)
 }
