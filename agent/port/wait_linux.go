@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -63,6 +64,11 @@ func (w *waiter) open(socket int) (err error) {
 	return err
 }
 
+// fairReads is how many reads in a row find more before other goroutines have their turn. On
+// one processor they would otherwise wait for the scheduler's monitor, which sleeps while
+// nobody makes a system call that may block.
+const fairReads = 16
+
 // wait calls read whenever there are datagrams, again while there are more, and rings the
 // alarm. It returns after endReceiving.
 func (w *waiter) wait(read func() (more bool)) {
@@ -71,11 +77,14 @@ func (w *waiter) wait(read func() (more bool)) {
 		w.ring() // in a flood, too, in which there are always more
 		return more
 	}
-	for {
+	for reads := 1; ; reads++ {
 		// If there are no more, the runtime calls again when something arrives. Nothing is
 		// missed in between, because no call of Read begins then.
 		if err := w.raw.Read(call); err != nil { // closed
 			return
+		}
+		if reads%fairReads == 0 {
+			runtime.Gosched()
 		}
 	}
 }

@@ -4,6 +4,7 @@ package port
 
 import (
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,30 @@ func TestWhatLeavesDoesNotWakeTheReader(t *testing.T) {
 	rang(t, rings)
 	require.LessOrEqual(t, woken.Load(), int64(2), "at first, and by the alarm")
 	d.endReceiving()
+	ended.Wait()
+	require.NoError(t, d.close())
+}
+
+func TestAFloodLeavesTheProcessorToOthers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	d, err := newDatagrams(conn)
+	require.NoError(t, err)
+	flood := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		<-flood
+		d.endReceiving()
+	})
+	reads := 0
+	d.wait(func() (more bool) {
+		if reads++; reads == 1 {
+			close(flood)
+		}
+		return true
+	})
+	require.Less(t, reads, 10*fairReads)
 	ended.Wait()
 	require.NoError(t, d.close())
 }
