@@ -5,6 +5,7 @@ package port
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -110,12 +111,17 @@ func (d *datagrams) writeTo(b []byte, to netip.AddrPort) (err error) {
 // for each that could not be sent.
 func (d *datagrams) writeAll(b [][]byte, to []netip.AddrPort, failed func(i int, err error)) {
 	for i := 0; i < len(b); {
-		sent, err := d.writeSome(b[i:], to[i:])
+		done, err := d.writeSome(b[i:], to[i:])
 		if err != nil {
-			failed(i, err)
-			sent = 1
+			done = 1
+			if errors.Is(err, errNoRoom) {
+				done = len(b) - i // the others would wait as long
+			}
+			for at := range done {
+				failed(i+at, err)
+			}
 		}
-		i += sent
+		i += done
 	}
 }
 
@@ -140,14 +146,18 @@ func (d *datagrams) writeSome(b [][]byte, to []netip.AddrPort) (sent int, err er
 		out.set(i, b[i], &out.to[i], length)
 	}
 	n, errno := d.send()
+	room := true
 	if errno == unix.EAGAIN {
-		d.awaitRoom()
+		room = d.awaitRoom()
 		n, errno = d.send()
 	}
 	for i := range out.queued {
 		out.parts[i].Base = nil
 	}
-	if errno != 0 {
+	switch {
+	case errno == unix.EAGAIN && !room:
+		return 0, errNoRoom
+	case errno != 0:
 		return 0, os.NewSyscallError("sendmmsg", errno)
 	}
 	return n, nil
@@ -160,12 +170,16 @@ func (d *datagrams) send() (n int, errno syscall.Errno) {
 	return int(sent), errno
 }
 
-// roomWait bounds how long a datagram waits for room in the socket's buffer.
+// roomWait bounds how long datagrams wait for room in the socket's buffer.
 const roomWait = 100 // ms
 
-// awaitRoom waits until the buffer, which the network card empties, has room; out is locked.
-func (d *datagrams) awaitRoom() {
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(d.out.fd), Events: unix.POLLOUT}}, roomWait)
+var errNoRoom = fmt.Errorf("sendmmsg: no room for %d ms: %w", roomWait, unix.EAGAIN)
+
+// awaitRoom waits until half of the buffer, which the network card empties, is free, and
+// reports whether it is; out is locked.
+func (d *datagrams) awaitRoom() bool {
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(d.out.fd), Events: unix.POLLOUT}}, roomWait)
+	return n != 0
 }
 
 // address writes an address in the kernel's form and returns its length.
