@@ -155,7 +155,7 @@ func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 // a datagram. The first ack of a leader or a config must not wait, nor that of a mark or of
 // a promise that is short for the wait.
 func (e *Election) mayWait(msg *election.Message) bool {
-	short := 4 * e.m.set.Heartbeat
+	short := 8 * e.m.set.Heartbeat // the wait takes more than one of them: too few would be left for losses
 	if e.m.set.AutoLease {
 		short = 10 * e.m.set.Heartbeat // else the wait would keep the lease from getting shorter
 	}

@@ -108,7 +108,9 @@ func TestTheFirstAckOfALeaderOrAConfigIsUrgent(t *testing.T) {
 	}
 	require.False(t, e.mayWait(msg(func(m *election.Message) { m.Promise = 0 })), "it promises nothing")
 	require.False(t, e.mayWait(msg(func(m *election.Message) { m.Kind = election.VoteReply })))
-	require.True(t, e.mayWait(msg(same)), "neither is an ack that counts")
+	require.False(t, e.mayWait(msg(func(m *election.Message) { m.Promise = 7 * testHeartbeat })), "it is short")
+	require.True(t, e.mayWait(msg(func(m *election.Message) { m.Promise = 8 * testHeartbeat })))
+	require.True(t, e.mayWait(msg(same)), "none of them is an ack that counts")
 }
 
 func TestTheQueuesOfThoseThatAskOnceAreDropped(t *testing.T) {
