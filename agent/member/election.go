@@ -118,6 +118,7 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 		if e.number != 0 && msg.Round%configEvery != 0 {
 			msg.Config = election.Config{}
 		}
+		e.m.beats = e.m.beats || e.number == 0 && msg.Kind == election.Heartbeat
 		byTrees := e.number == 0 && msg.Kind == election.Heartbeat && e.m.tellsByTrees()
 		for _, id := range e.listAudience(byTrees) {
 			msg.To = id

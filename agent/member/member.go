@@ -54,7 +54,7 @@ type Member struct {
 	fx        election.Effects
 	view      View // the one being published
 	frameAt   time.Duration
-	beats     bool  // the goose's heartbeat has come, and this agent has not sent its own yet
+	beats     bool  // the default goose's heartbeat has come or left, and not yet those of this agent's other leads
 	broken    error // why nothing may be saved or sent any more
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration

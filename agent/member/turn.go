@@ -34,6 +34,7 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 				e.stepAt(now, election.Tick{})
 			}
 		}
+		m.beat(now) // this agent may be the goose
 	}
 	if now >= m.lookAt {
 		if err := m.look(now); err != nil {
@@ -57,9 +58,9 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 }
 
 // beat has the elections that this agent leads send their heartbeats when one of the
-// default election's goose has come. So those of all agents come together, and few turns
-// serve them. A late round is left to a Tick. It reports whether it did: then every
-// election's next timeout has moved.
+// default election's goose has come, or has left if this agent is that goose. So those of
+// all agents come together, and few turns serve them. A late round is left to a Tick. It
+// reports whether it did: then every election's next timeout has moved.
 func (m *Member) beat(now time.Duration) bool {
 	if !m.beats {
 		return false
