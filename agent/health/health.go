@@ -142,6 +142,15 @@ func (c Check) Once(ctx context.Context) error {
 	return err
 }
 
+// IsCommand reports whether the check starts a program.
+func (c Check) IsCommand() bool {
+	switch scheme, _, _ := strings.Cut(c.Ask, "://"); scheme {
+	case "", "http", "https", "tcp":
+		return false
+	}
+	return true
+}
+
 // get sends a GET. It verifies certificates. A redirect is an answer, and is not
 // followed.
 func (c Check) get(ctx context.Context) error {

@@ -127,7 +127,7 @@ func (c *agentCommand) run(ctx context.Context) error {
 	c.hooks = newAgentHooks(c.settings, cfg.Socket, c.log)
 	cfg.Listen, cfg.Logger, cfg.Version, cfg.Counters = c.network.listen, c.log, c.env.version, c.hooks.runner.Counters
 	cfg.WallClock = runner.Now
-	if _, chosen := c.env.lookup("GOMAXPROCS"); !chosen {
+	if _, chosen := c.env.lookup("GOMAXPROCS"); !chosen && !startsPrograms(&cfg, len(c.settings.hooks)) {
 		cfg.Busy = new(processors).follow
 	}
 	a, err := agent.New(cfg)

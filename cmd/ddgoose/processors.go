@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"duckduckgoose/agent"
 )
 
 // processors chooses on how many processors an agent runs: on one while it is calm. With
@@ -27,4 +29,15 @@ func (p *processors) follow(busy bool) {
 			runtime.GOMAXPROCS(1)
 		}
 	}()
+}
+
+// startsPrograms reports whether an agent runs commands for checks or hooks. Go holds its
+// processor until a program that it starts runs. On a busy machine that can take longer than
+// a lease, so the agent needs more than one.
+func startsPrograms(cfg *agent.Config, hooks int) bool {
+	starts := hooks > 0 || cfg.Check.IsCommand()
+	for _, check := range cfg.Checks {
+		starts = starts || check.IsCommand()
+	}
+	return starts
 }
