@@ -101,8 +101,8 @@ func withEnvironment(t *testing.T, variable string) (found []string) {
 func (f *farm) withoutCgroups() {
 	f.t.Helper()
 	parent, err := ownCgroup()
-	if err != nil {
-		return // there are none
+	if err != nil || os.Geteuid() != 0 {
+		return // there are none, or a plain user can make none
 	}
 	wrapper := filepath.Join(f.dir, "walks")
 	script := "#!/bin/sh\nexec unshare --mount sh -c 'umount --lazy " + mountOf(f.t, parent) + ` && exec "$0" "$@"' ` + f.binary + " \"$@\"\n"
