@@ -146,10 +146,12 @@ func dead(pid int) bool {
 }
 
 func TestSignalStopsTheCommandWithGraceAndIsNoError(t *testing.T) {
-	f := alone(t)
+	t.Parallel()
+	// A busy machine must not cost this lease, or the command is killed.
+	f := newFarm(t, flock.Options{Agents: 1, Lease: 2 * time.Second, Heartbeat: 100 * time.Millisecond})
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
 		out := filepath.Join(f.dir, sig.String())
-		p := f.start("a", []string{"--grace", "1m"}, "sh", "-c", `trap "sleep 1; echo ended > '$0'; exit 5" TERM; echo begun > "$0.begun"; while :; do sleep 0.02; done`, out)
+		p := f.start("a", []string{"--grace", "1m"}, "sh", "-c", `trap "sleep 2.5; echo ended > '$0'; exit 5" TERM; echo begun > "$0.begun"; while :; do sleep 0.02; done`, out)
 		f.text(out + ".begun")
 		require.NoError(t, p.cmd.Process.Signal(sig))
 		require.Equal(t, CodeStopped, f.ended(p), f.log())
