@@ -59,7 +59,7 @@ func TestRule30ObserverShowsTheGooseThatOthersTellOf(t *testing.T) {
 	require.Equal(t, MaxPromise, n.HeardLease(), "no voter promises more")
 }
 
-// Terms begin anew in a generation, so what is known of the one before hides nothing.
+// Each generation counts its terms from the start, so a lower term of a newer generation is news.
 func TestRule30NewsEndWithTheirGeneration(t *testing.T) {
 	c, n := lone(t, "x", Record{Term: 3, Config: at(3, 1, "a", "b", "c")})
 	c.tell("x", "y", told("a", 3, 7, 0, n.rec.Config))

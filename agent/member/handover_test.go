@@ -135,7 +135,7 @@ func TestRule16StepDownRightAfterAWinWaitsForTheFirstRound(t *testing.T) {
 			f.until(5*time.Second, "handed over", func() bool { return *done })
 			require.NoError(t, *err)
 			require.Less(t, f.now-start, testLease/2)
-			require.Zero(t, l.holders.Working, "no work is begun in vain")
+			require.Zero(t, l.holders.Working, "no work begins that would end at once")
 			g := f.goose(name)
 			require.NotEqual(t, won, g)
 			require.True(t, to == nil || to == g)

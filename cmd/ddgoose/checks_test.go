@@ -54,7 +54,7 @@ func TestProcessesOfAFlockWhoseWorkIsIll(t *testing.T) {
 	var ill []string
 	for range flock {
 		var goose string
-		apitest.Eventually(t, func() bool { goose = leads(); return goose != "" && !slices.Contains(ill, goose) }, "a goose that is none of %v", &ill)
+		apitest.Eventually(t, func() bool { goose = leads(); return goose != "" && !slices.Contains(ill, goose) }, "a goose other than %v", &ill)
 		ill = append(ill, goose)
 		falls(t, dir, goose)
 	}

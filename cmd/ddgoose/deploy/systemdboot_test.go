@@ -150,7 +150,7 @@ func TestSystemdRunsTheUnit(t *testing.T) {
 	for _, signal := range []string{"KILL", "STOP"} { // by STOP no watchdog is fed
 		before := b.restarts()
 		b.do("exec", b.name, "kill", "-"+signal, b.show("MainPID"))
-		apitest.Eventually(t, func() bool { return b.restarts() > before }, "SIG%s: it is started anew", signal)
+		apitest.Eventually(t, func() bool { return b.restarts() > before }, "SIG%s: systemd starts it again", signal)
 		token = b.token(token)
 	}
 	require.Contains(t, b.journal(), "Watchdog timeout")
