@@ -105,15 +105,20 @@ func TestRoundsKeepToTheGrid(t *testing.T) {
 	}
 }
 
-// Elections of several agents send together: a round that is due soon leaves at a Beat, and
-// the next one waits a moment for the next Beat.
-func TestRoundsFollowBeats(t *testing.T) {
-	c := newCluster(t, "a", "b", "c")
+// beating returns three nodes that follow Beats, and the leader.
+func beating(t *testing.T) (c *cluster, g string, n *Node) {
+	c = newCluster(t, "a", "b", "c")
 	for _, name := range c.order {
 		c.nodes[name].node.set.Grid = time.Millisecond
 	}
-	g := c.awaitGoose(time.Minute)
-	n := &c.nodes[g].node
+	g = c.awaitGoose(time.Minute)
+	return c, g, &c.nodes[g].node
+}
+
+// Elections of several agents send together: a round that is due soon leaves at a Beat, and
+// the next one waits a moment for the next Beat.
+func TestRoundsFollowBeats(t *testing.T) {
+	c, g, n := beating(t)
 	h := n.set.Heartbeat
 	for range 5 {
 		c.run(n.nextRound - c.now - h/5)
@@ -138,12 +143,7 @@ func TestRoundsFollowBeats(t *testing.T) {
 // A leader whose rounds all leave at Beats, so that none of them is due by a Tick, stands down
 // like any other.
 func TestBeatsKeepNoLeaderThatIsCutOff(t *testing.T) {
-	c := newCluster(t, "a", "b", "c")
-	for _, name := range c.order {
-		c.nodes[name].node.set.Grid = time.Millisecond
-	}
-	g := c.awaitGoose(time.Minute)
-	n := &c.nodes[g].node
+	c, g, n := beating(t)
 	for _, other := range c.order {
 		c.link(false, g, other)
 	}

@@ -127,7 +127,7 @@ func (c Check) watch(ctx context.Context, ask func(context.Context) error, tell 
 
 // Once checks one time. The error says why the work is not well.
 func (c Check) Once(ctx context.Context) error {
-	switch scheme, rest, _ := strings.Cut(c.Ask, "://"); scheme {
+	switch scheme, rest := c.target(); scheme {
 	case "http", "https":
 		return c.get(ctx)
 	case "tcp":
@@ -144,11 +144,17 @@ func (c Check) Once(ctx context.Context) error {
 
 // IsCommand reports whether the check starts a program.
 func (c Check) IsCommand() bool {
-	switch scheme, _, _ := strings.Cut(c.Ask, "://"); scheme {
-	case "", "http", "https", "tcp":
-		return false
+	scheme, _ := c.target()
+	return c.Ask != "" && scheme == ""
+}
+
+// target returns the scheme of the check's URL and what follows it; no scheme: a command.
+func (c Check) target() (scheme, rest string) {
+	switch scheme, rest, _ = strings.Cut(c.Ask, "://"); scheme {
+	case "http", "https", "tcp":
+		return scheme, rest
 	}
-	return true
+	return "", ""
 }
 
 // get sends a GET. It verifies certificates. A redirect is an answer, and is not

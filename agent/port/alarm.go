@@ -18,10 +18,6 @@ func Alarm(t Transport) (rings <-chan time.Time, set func(after time.Duration)) 
 			return rings, set
 		}
 	}
-	return timer()
-}
-
-func timer() (rings <-chan time.Time, set func(after time.Duration)) {
-	t := time.NewTimer(time.Hour)
-	return t.C, func(after time.Duration) { t.Reset(after) }
+	timer := time.NewTimer(time.Hour)
+	return timer.C, func(after time.Duration) { timer.Reset(after) }
 }

@@ -45,4 +45,4 @@ func (d *datagrams) endReceiving() { _ = d.conn.Close() }
 
 func (d *datagrams) close() error { return nil }
 
-func (d *datagrams) alarm() (rings <-chan time.Time, set func(time.Duration)) { return timer() }
+func (d *datagrams) alarm() (rings <-chan time.Time, set func(time.Duration)) { return nil, nil }

@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds the wait for anything; a busy machine needs it.
-const patience = 2 * time.Minute
+const patience = apitest.Patience
 
 // farm is a local flock with a `ddgoose run` beside each agent.
 type farm struct {
