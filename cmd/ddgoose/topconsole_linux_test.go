@@ -127,6 +127,16 @@ func (c *console) shows(text string) {
 	apitest.Eventually(c.t, func() bool { return strings.Contains(c.text(), text) }, "%q on the screen", text)
 }
 
+// goose is the goose that the first line names, "" if it names none.
+func (c *console) goose() string {
+	first, _, _ := strings.Cut(c.text(), "\n")
+	name, _, found := strings.Cut(first, " is the goose")
+	if !found {
+		return ""
+	}
+	return strings.TrimSpace(name)
+}
+
 // exit waits for the end, and for the terminal to be as it was; it gives the exit
 // code.
 func (c *console) exit() int {
