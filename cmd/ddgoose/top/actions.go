@@ -50,7 +50,7 @@ func (m *model) selectedName() string {
 // done shows an error of an action. Successes are seen by their effect.
 func (m *model) done(p *pending, err error, at time.Time) {
 	if err != nil {
-		m.tell(at, fmt.Sprintf("%v: %v", p, err))
+		m.tell(at, Event{fmt.Sprintf("%v: %v", p, err), bad})
 	}
 }
 

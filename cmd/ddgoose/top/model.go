@@ -42,8 +42,14 @@ type scene struct {
 	picture    Picture
 	history    history
 	roundTrips roundTrips
-	recent     []string  // the latest lines of news, oldest first
+	recent     []dated   // the latest news, oldest first
 	noted      time.Time // when an agent last had a note
+}
+
+// dated is an event and its time of day.
+type dated struct {
+	at string
+	Event
 }
 
 // recentKept bounds the lines of news.
@@ -55,8 +61,8 @@ func (m *model) see(p Picture) (urgent bool) {
 	if m.now.history.known() || p.best() != nil { // nothing is known before an agent answers
 		m.now.history.add(p.At, p.Goose())
 	}
-	for _, text := range m.news.Tell(p) {
-		m.tell(p.At, text)
+	for _, e := range m.news.Tell(p) {
+		m.tell(p.At, e)
 	}
 	m.now.roundTrips = m.now.roundTrips.add(&p)
 	m.now.picture = p
@@ -67,8 +73,8 @@ func (m *model) see(p Picture) (urgent bool) {
 }
 
 // tell adds a line of news.
-func (m *model) tell(at time.Time, text string) {
-	m.now.recent = append(m.now.recent, at.Format("15:04:05.000 ")+text)
+func (m *model) tell(at time.Time, e Event) {
+	m.now.recent = append(m.now.recent, dated{at.Format("15:04:05.000 "), e})
 	m.now.recent = m.now.recent[max(0, len(m.now.recent)-recentKept):]
 }
 

@@ -2,6 +2,7 @@ package top
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,6 +203,18 @@ func TestNewsTellsChangesOnce(t *testing.T) {
 		{met, []string{"z is failed", "y is new: alive"}},
 		{shot(0, "", dead, met.Agents[1], met.Agents[2]), []string{"a is dead by simulation", "a is no longer the goose; there is none"}},
 	} {
-		require.Equal(t, step.lines, n.Tell(step.p))
+		var lines []string
+		for _, e := range n.Tell(step.p) {
+			lines = append(lines, e.String())
+			look := plain
+			switch text := e.String(); {
+			case strings.Contains(text, "no longer the goose"):
+				look = bad
+			case strings.Contains(text, "is the goose"):
+				look = good
+			}
+			require.Equal(t, look, e.style, e.text)
+		}
+		require.Equal(t, step.lines, lines)
 	}
 }

@@ -30,14 +30,20 @@ type noted struct {
 // in a moment.
 const lasting = time.Second
 
-// noGoose ends the line that a goose was lost.
-const noGoose = "; there is none"
+// Event is a line of news.
+type Event struct {
+	text  string
+	style style
+}
 
-// Tell returns a line for every change since the last picture.
-func (n *News) Tell(p Picture) (lines []string) {
-	say := func(format string, args ...any) {
-		lines = append(lines, fmt.Sprintf(format, args...))
+func (e Event) String() string { return e.text }
+
+// Tell returns an event for every change since the last picture.
+func (n *News) Tell(p Picture) (events []Event) {
+	told := func(style style, format string, args ...any) {
+		events = append(events, Event{fmt.Sprintf(format, args...), style})
 	}
+	say := func(format string, args ...any) { told(plain, format, args...) }
 	before := map[string]*Agent{}
 	for i := range n.last.Agents {
 		before[n.last.Agents[i].Name] = &n.last.Agents[i]
@@ -61,12 +67,12 @@ func (n *News) Tell(p Picture) (lines []string) {
 		}
 	}
 	n.tellNotes(&p, say)
-	n.tellGoose(&p, say)
+	n.tellGoose(&p, told)
 	if p.Faults != n.last.Faults {
 		say("faults: %s", cmp.Or(p.Faults, "none"))
 	}
 	n.last, n.known = p, true
-	return lines
+	return events
 }
 
 func (n *News) tellAgent(old, now *Agent, say func(string, ...any)) {
@@ -116,32 +122,32 @@ func (n *News) tellNotes(p *Picture, say func(string, ...any)) {
 	n.notes = notes
 }
 
-func (n *News) tellGoose(p *Picture, say func(string, ...any)) {
+func (n *News) tellGoose(p *Picture, tell func(style, string, ...any)) {
 	goose := p.Goose()
 	gap := api.Span(p.At.Sub(n.lost))
 	switch {
 	case goose.Token == 0:
 		if n.goose.Token != 0 && n.lost.IsZero() {
 			n.lost = p.At
-			say("%s is no longer the goose%s", n.goose.Name, noGoose)
+			tell(bad, "%s is no longer the goose; there is none", n.goose.Name)
 		}
 		return
 	case goose.Token == n.goose.Token && n.lost.IsZero():
 	case goose.Token == n.goose.Token:
-		say("%s is the goose again, in term %d: %s without one", goose.Name, goose.Term, gap)
+		tell(good, "%s is the goose again, in term %d: %s without one", goose.Name, goose.Term, gap)
 	case n.goose.Token == 0:
-		say("%s is the goose, term %d", goose.Name, goose.Term)
+		tell(good, "%s is the goose, term %d", goose.Name, goose.Term)
 	case n.lost.IsZero():
-		say("%s is the goose, term %d, after %s", goose.Name, goose.Term, n.goose.Name)
+		tell(good, "%s is the goose, term %d, after %s", goose.Name, goose.Term, n.goose.Name)
 	default:
-		say("%s is the goose, term %d: %s without one", goose.Name, goose.Term, gap)
+		tell(good, "%s is the goose, term %d: %s without one", goose.Name, goose.Term, gap)
 	}
 	if best := p.best(); best != nil && len(best.Config.Voters) != n.voters {
 		n.voters = len(best.Config.Voters)
 		if n.voters > len(p.Agents) { // on disks of a larger flock
-			say("there are %d voters", n.voters)
+			tell(plain, "there are %d voters", n.voters)
 		} else {
-			say("%d of %d are voters", n.voters, len(p.Agents))
+			tell(plain, "%d of %d are voters", n.voters, len(p.Agents))
 		}
 	}
 	n.goose, n.lost = goose, time.Time{}

@@ -206,17 +206,9 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%dm", int(d.Minutes()))
 }
 
-func newsLines(recent []string, most int) (lines []line) {
-	for _, text := range recent[max(0, len(recent)-max(most, 0)):] {
-		at, what, _ := strings.Cut(api.Clean(text), " ")
-		s := plain
-		switch {
-		case strings.HasSuffix(what, noGoose):
-			s = bad
-		case strings.Contains(what, " is the goose"):
-			s = good
-		}
-		lines = append(lines, line{spans: []span{{at + " ", faint}, {what, s}}})
+func newsLines(recent []dated, most int) (lines []line) {
+	for _, e := range recent[max(0, len(recent)-max(most, 0)):] {
+		lines = append(lines, line{spans: []span{{e.at, faint}, {api.Clean(e.text), e.style}}})
 	}
 	return lines
 }
