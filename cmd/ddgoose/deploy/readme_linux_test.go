@@ -195,7 +195,7 @@ ran() {
 
 // asRoot pastes what the README says of servers, twice on each; then a clock of cron's own strikes.
 func asRoot(t *testing.T, shell []string) string {
-	script := ran
+	script := ran + "trap '[ $? = 0 ] || for host in 10.0.0.1 10.0.0.2 10.0.0.3; do ssh $host cat /run/ddgoose.log; done' EXIT\n"
 	for i, block := range append(blocks(t, "README.md", "bash server"), "cron\n") {
 		text := "set -e\n" + block
 		if block != "cron\n" {

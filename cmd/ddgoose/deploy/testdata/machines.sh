@@ -45,15 +45,18 @@ END
 
 cat > /mnt/bin/systemctl <<'END'
 #!/bin/bash
-# Starts the agent as systemd would, by what stands in its unit.
+# Starts the agent as systemd would, by what stands in its unit, and again when it ends: its program may be
+# replaced while it starts.
 set -eu
 case "$*" in
 "enable --now ddgoose")
   kill -0 "$(cat /run/ddgoose.pid 2>/dev/null)" 2>/dev/null && exit 0
   install -d -o ddgoose -g ddgoose -m 700 /var/lib/ddgoose
   install -d -o ddgoose -g ddgoose -m 750 /run/ddgoose
-  setpriv --reuid ddgoose --regid ddgoose --clear-groups env XDG_STATE_HOME=/var/lib XDG_RUNTIME_DIR=/run \
-    $(sed -n 's/^ExecStart=//p' /etc/systemd/system/ddgoose.service) < /dev/null > /run/ddgoose.log 2>&1 &
+  while sleep 0.1; do
+    setpriv --reuid ddgoose --regid ddgoose --clear-groups env XDG_STATE_HOME=/var/lib XDG_RUNTIME_DIR=/run \
+      $(sed -n 's/^ExecStart=//p' /etc/systemd/system/ddgoose.service) || true
+  done < /dev/null > /run/ddgoose.log 2>&1 &
   echo $! > /run/ddgoose.pid
   ;;
 *) echo "systemctl: no idea what $* is" >&2; exit 1 ;;
