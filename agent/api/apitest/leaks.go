@@ -17,7 +17,7 @@ func Main(m *testing.M) int {
 	if fuzz := flag.Lookup("test.fuzz"); code != 0 || fuzz.Value.String() != "" {
 		return code // the fuzzing engine leaves its own behind
 	}
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(Patience); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			fmt.Fprintln(os.Stderr, "goroutines stay behind:")
 			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1) // the test fails either way
