@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // rang waits until an alarm rings.
@@ -14,13 +16,13 @@ func rang(t *testing.T, rings <-chan time.Time) {
 	t.Helper()
 	select {
 	case <-rings:
-	case <-time.After(time.Minute):
+	case <-time.After(apitest.Patience):
 		require.Fail(t, "the alarm does not ring")
 	}
 }
 
 func TestTheAlarmRingsAtTheLastTimeSet(t *testing.T) {
-	s, all := listenFor(t, "127.0.0.1:0")
+	s, _ := listenFor(t, "127.0.0.1:0")
 	rings, set := Alarm(s)
 	set(0)
 	rang(t, rings)
@@ -29,11 +31,26 @@ func TestTheAlarmRingsAtTheLastTimeSet(t *testing.T) {
 	set(20 * time.Millisecond)
 	rang(t, rings)
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
-	set(20 * time.Millisecond)
-	set(time.Hour)
-	require.NoError(t, s.WriteTo([]byte("x"), s.LocalAddr()))
-	next(t, all)
-	require.Empty(t, rings, "a replaced time does not ring, nor do datagrams")
+}
+
+func TestAReplacedTimeDoesNotRingNorDoDatagrams(t *testing.T) {
+	const replaced = 20 * time.Millisecond
+	for {
+		s, all := listenFor(t, "127.0.0.1:0")
+		rings, set := Alarm(s)
+		start := time.Now()
+		set(replaced)
+		set(time.Hour)
+		if time.Since(start) >= replaced {
+			continue // the machine stood still in between, so it may ring
+		}
+		for time.Since(start) < 2*replaced {
+			require.NoError(t, s.WriteTo([]byte("x"), s.LocalAddr()))
+			next(t, all)
+		}
+		require.Empty(t, rings)
+		return
+	}
 }
 
 func TestTheAlarmRingsInAFlood(t *testing.T) {

@@ -208,15 +208,14 @@ func TestHostileStreamsTakeLittleMemoryAndNobodysPlace(t *testing.T) {
 				f, err := a.Freeze(context.Background(), time.Minute)
 				return err == nil && len(f.Reached) == 4
 			}, "all answer the attacked one")
+			drops := func(reason string) uint64 { return a.Status().Counters["dropped_stream_"+reason] }
+			for _, reason := range []string{"full", "too_large", "malformed", "first_byte", "unknown_kind"} {
+				apitest.Eventually(t, func() bool { return drops(reason) > 0 }, "a stream is dropped: %s", reason)
+			}
 			cancel()
 			<-watched
-			counts := a.Status().Counters
-			drops := func(reason string) uint64 { return counts["dropped_stream_"+reason] }
 			t.Logf("%d streams opened, %d MiB fed, heap from %d to %d MiB; closed: %d full, %d memory, %d too large, %d malformed",
 				h.opened.Load(), h.fed.Load()>>20, before>>20, peak>>20, drops("full"), drops("memory"), drops("too_large"), drops("malformed"))
-			for _, reason := range []string{"full", "too_large", "malformed", "first_byte", "unknown_kind"} {
-				require.Positive(t, drops(reason), reason)
-			}
 			require.Less(t, peak-min(before, peak), uint64(64<<20), fmt.Sprintf("heap from %d to %d", before, peak))
 		})
 	}
@@ -308,7 +307,7 @@ func TestHostilePacketsTakeLittleMemoryAndReflectNothing(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			t.Logf("%d packets, %d KiB allocated", 5*len(packets), (after.TotalAlloc-before.TotalAlloc)>>10)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
-			require.True(t, a.Status().Lease.Valid)
+			apitest.Eventually(t, func() bool { return a.Status().Lease.Valid }, "it is the goose still")
 
 			// An answer to the last of them would have come before this one's.
 			_, err = conn.Write(third.LocalAddr().(*net.UDPAddr).IP)
@@ -349,6 +348,8 @@ func TestAFormerVersionIsToldAndRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "\xf4\x07default\x02", string(answer))
 	apitest.Eventually(t, warned("127.0.0.2 speaks frame version 1, we speak 2: it cannot join"), "told")
-	require.EqualValues(t, 3, a.Status().Counters["dropped_gossip_old_gossip"])
-	require.EqualValues(t, 1, a.Status().Counters["refused_stream_frame_version"])
+	apitest.Eventually(t, func() bool {
+		counts := a.Status().Counters
+		return counts["dropped_gossip_old_gossip"] == 3 && counts["refused_stream_frame_version"] == 1
+	}, "each is counted")
 }

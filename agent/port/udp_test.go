@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // heard is a datagram as a transport delivered it.
@@ -37,7 +39,7 @@ func next(t *testing.T, all <-chan heard) heard {
 	select {
 	case h := <-all:
 		return h
-	case <-time.After(time.Minute):
+	case <-time.After(apitest.Patience):
 		require.Fail(t, "nothing came")
 		return heard{}
 	}
