@@ -45,7 +45,7 @@ func TestProcessAgentStartsAnswersAndStops(t *testing.T) {
 
 func TestProcessGracefulStopHandsOver(t *testing.T) {
 	t.Parallel()
-	flock := newFlock(t, "a", "b", "c")
+	flock := newFlockWith(t, calm, "a", "b", "c")
 	goose, token := gooseOf(t, 0, flock...)
 	goose.signal(syscall.SIGTERM)
 	require.Zero(t, goose.exit(), goose.log)

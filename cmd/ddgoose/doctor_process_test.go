@@ -84,6 +84,10 @@ func TestProcessesOfAFlockAreExaminedAndGetANewKey(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, kept, p.name)
 	}
-	got := call(t, "keys", "list", "--socket", socket)
-	require.Equal(t, fmt.Sprintf("Key       Seals at  Held by  Missing at\n%s  a b c     a b c    -\n", wire.KeyID(want[0])), got.stdout)
+	list := fmt.Sprintf("Key       Seals at  Held by  Missing at\n%s  a b c     a b c    -\n", wire.KeyID(want[0]))
+	var got outcome
+	apitest.Eventually(t, func() bool { // a busy one may answer late
+		got = call(t, "keys", "list", "--socket", socket)
+		return got.stdout == list
+	}, "all have the new key alone; last: %+v", &got)
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +20,7 @@ import (
 var rewrite = flag.Bool("rewrite", false, "rewrite testdata; a person reads the diff")
 
 // soon bounds every wait for what must happen.
-const soon = 60 * time.Second
+const soon = apitest.Patience
 
 // built is the real binary, for tests that start processes.
 var built apitest.Binary

@@ -50,8 +50,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// startAgent starts an agent on a free port, with its disk and socket in dir. A
-// flag in more beats the usual one.
+// startAgent starts an agent on a free port, with its disk and socket in dir, and a
+// lease that a busy machine rarely costs. A flag in more beats the usual one.
 func startAgent(t *testing.T, dir, name string, more ...string) *process {
 	t.Helper()
 	p := newProcess(t, dir, name)
@@ -68,7 +68,7 @@ func newProcess(t *testing.T, dir, name string) *process {
 func (p *process) start(more ...string) {
 	p.t.Helper()
 	args := []string{"agent"}
-	for _, usual := range [][2]string{{"--name", p.name}, {"--bind", "127.0.0.1:0"}, {"--data-dir", p.data}, {"--socket", p.socket}} {
+	for _, usual := range [][2]string{{"--name", p.name}, {"--bind", "127.0.0.1:0"}, {"--data-dir", p.data}, {"--socket", p.socket}, {"--profile", "wan"}} {
 		if !strings.Contains(" "+strings.Join(more, " "), " "+usual[0]+" ") {
 			args = append(args, usual[0], usual[1])
 		}
@@ -178,6 +178,10 @@ func newFlock(t *testing.T, names ...string) (flock []*process) {
 	t.Helper()
 	return newFlockWith(t, nil, names...)
 }
+
+// calm are the flags of agents whose lease no busy machine costs. A goose that dies
+// keeps the others waiting for it.
+var calm = []string{"--heartbeat", "2s", "--lease", "10s"}
 
 // newFlockWith is newFlock with further flags for all.
 func newFlockWith(t *testing.T, more []string, names ...string) (flock []*process) {

@@ -18,7 +18,7 @@ import (
 func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
-	driver := startConsole(t, 100, 30, nil, binary(t), "flock", "-n", "3", "--dir", dir)
+	driver := startConsole(t, 100, 30, nil, binary(t), "flock", "-n", "3", "--profile", "wan", "--dir", dir) // a busy machine keeps the goose
 	driver.shows(" is the goose")
 	driver.shows("3 voters, 2 are a majority")
 	driver.shows("flock kill ")
@@ -72,6 +72,7 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	top.press("?")
 	top.shows("▁ below 0.1ms")
 	top.press("?")
+	top.shows("LAST MINUTE") // which the help covered
 	top.resize(100, 30)
 	apitest.Eventually(t, func() bool { return !strings.Contains(top.text(), "LAST MINUTE") }, "no column that needs a wider screen")
 
@@ -80,6 +81,7 @@ func TestProcessesOfAFlockAreShownOnTerminals(t *testing.T) {
 	top.shows("stopped")
 	top.press("hello\r")
 	apitest.Eventually(t, func() bool { return strings.Contains(top.wrote.String(), "read hello.") }, "what was typed")
+	apitest.Eventually(t, func() bool { return strings.Count(top.wrote.String(), takes) == 2 }, "it takes the terminal again")
 	top.shows("3 agents, 3 live")
 	top.press("q")
 	require.Zero(t, top.exit())

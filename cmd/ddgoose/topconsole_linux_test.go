@@ -137,6 +137,9 @@ func (c *console) goose() string {
 	return strings.TrimSpace(name)
 }
 
+// takes is what a program writes that takes the whole terminal.
+const takes = "\x1b[?1049h"
+
 // exit waits for the end, and for the terminal to be as it was; it gives the exit
 // code.
 func (c *console) exit() int {
@@ -146,7 +149,7 @@ func (c *console) exit() int {
 	const left, cursor = "\x1b[?1049l", "\x1b[?25h"
 	apitest.Eventually(c.t, func() bool {
 		all := c.wrote.String()
-		return strings.LastIndex(all, left) >= strings.LastIndex(all, "\x1b[?1049h") && strings.LastIndex(all, cursor) >= strings.LastIndex(all, "\x1b[?25l")
+		return strings.LastIndex(all, left) >= strings.LastIndex(all, takes) && strings.LastIndex(all, cursor) >= strings.LastIndex(all, "\x1b[?25l")
 	}, "the screen that was there before, and the cursor")
 	return c.cmd.ProcessState.ExitCode()
 }

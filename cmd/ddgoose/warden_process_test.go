@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,7 +23,7 @@ import (
 
 // patient are the flags of agents whose lease ends long after a will has been read, however
 // busy the machine is.
-var patient = []string{"--warden", "--heartbeat", "2s", "--lease", "10s"}
+var patient = append([]string{"--warden"}, calm...)
 
 // warden waits until an agent's warden has begun, and gives its process.
 func (p *process) warden() (pid int) {
@@ -104,12 +105,13 @@ func TestProcessLastWillWaitsForTheWork(t *testing.T) {
 // A holder that reports nothing keeps the whole lease.
 func TestProcessNoLastWillWhileAHolderIsSilent(t *testing.T) {
 	t.Parallel()
-	flock := newFlockWith(t, []string{"--warden"}, "a", "b", "c")
+	flock := newFlockWith(t, []string{"--warden", "--heartbeat", "500ms", "--lease", "4s"}, "a", "b", "c")
 	goose, token := gooseOf(t, 0, flock...)
 	goose.warden()
 	conn, err := net.Dial("unix", goose.socket)
 	require.NoError(t, err)
 	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
 	_, err = io.WriteString(conn, "POST /v1/lead HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 	require.NoError(t, err)
 	lines := bufio.NewScanner(conn)
@@ -148,7 +150,7 @@ func TestProcessNoLastWillOfAGooseThat(t *testing.T) {
 
 func TestProcessWardenEndsWithAnAgentThatStops(t *testing.T) {
 	t.Parallel()
-	flock := newFlockWith(t, []string{"--warden"}, "a", "b", "c")
+	flock := newFlockWith(t, patient, "a", "b", "c")
 	goose, token := gooseOf(t, 0, flock...)
 	warden := goose.warden()
 	goose.signal(syscall.SIGTERM)
