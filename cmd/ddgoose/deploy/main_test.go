@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +22,7 @@ const (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 60 * time.Second
+const soon = apitest.Patience
 
 // built is the real binary.
 var built apitest.Binary

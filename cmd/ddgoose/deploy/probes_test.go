@@ -69,27 +69,35 @@ func answers(t *testing.T, a *flock.Agent) map[string][4]int {
 // until it is so at once.
 func TestProcessesOfAFlockAnswerProbesAlike(t *testing.T) {
 	f := newFlock(t, 3)
+	var got map[string][4]int
+	answer := func(name string, want [4]int) bool {
+		got = answers(t, agent(t, f, name))
+		for _, a := range got {
+			if a != want {
+				return false
+			}
+		}
+		return len(got) == 2*len(probeMethods)
+	}
 	alike := func(name string, want [4]int) {
 		t.Helper()
-		var got map[string][4]int
-		apitest.Eventually(t, func() bool {
-			got = answers(t, agent(t, f, name))
-			for _, a := range got {
-				if a != want {
-					return false
-				}
+		apitest.Eventually(t, func() bool { return answer(name, want) }, "%s: want %v of %v, and got %v", name, want, questions, &got)
+	}
+	var goose string
+	var token uint64
+	apitest.Eventually(t, func() bool { // nor does the goose stay the same
+		goose, token = gooseOf(t, f, 0)
+		for _, name := range f.Names() {
+			want := [4]int{503, 200, 200, 200}
+			if name == goose {
+				want = [4]int{200, 503, 200, 200}
 			}
-			return len(got) == 2*len(probeMethods)
-		}, "%s: want %v of %v, and got %v", name, want, questions, &got)
-	}
-	goose, token := gooseOf(t, f, 0)
-	for _, name := range f.Names() {
-		if name == goose {
-			alike(name, [4]int{200, 503, 200, 200})
-		} else {
-			alike(name, [4]int{503, 200, 200, 200})
+			if !answer(name, want) {
+				return false
+			}
 		}
-	}
+		return true
+	}, "a goose and two ducks; last: %v", &got)
 	status, _, err := probe("tcp", agent(t, f, goose).HTTP, "POST", "/goose")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusMethodNotAllowed, status)
