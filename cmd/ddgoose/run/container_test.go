@@ -525,11 +525,11 @@ func TestTheLastWordsOfAGuardCount(t *testing.T) {
 func TestAPlannedEndWaitsForWhatDiesSlowly(t *testing.T) {
 	t.Parallel()
 	e := newFakeEngine(t) // it ends after the runs
-	f := newFarm(t, flock.Options{Agents: 3})
+	f := newFarm(t, flock.Options{Agents: 3, Lease: time.Second, Heartbeat: 100 * time.Millisecond})
 	e.set(func() { e.deaf, e.unkillable = true, true })
 	t.Cleanup(func() { e.set(func() { e.unkillable = false }) })
 	f.env = []string{"DOCKER_HOST=unix://" + e.socket}
-	goose := f.goose()
+	goose := f.anyGoose()
 	f.start(goose, []string{"--container", "web", "--grace", "100ms"})
 	f.until("it runs", e.runs)
 	a, err := f.flock.Agent(goose)

@@ -58,7 +58,7 @@ func newFarm(t *testing.T, opts flock.Options) *farm {
 	require.NoError(t, err)
 	t.Cleanup(f.close)
 	require.NoError(t, f.flock.StartAll())
-	f.until("a goose", func() bool { return f.goose() != "" })
+	f.anyGoose()
 	return f
 }
 
@@ -79,7 +79,7 @@ func (f *farm) close() {
 // until waits for a condition.
 func (f *farm) until(what string, ok func() bool) {
 	f.t.Helper()
-	apitest.Eventually(f.t, ok, "%s", what)
+	apitest.Eventually(f.t, ok, "%s\n%v", what, f)
 }
 
 // goose names the agent that is goose by its own word.
@@ -95,6 +95,13 @@ func (f *farm) goose() string {
 		}
 	}
 	return ""
+}
+
+// anyGoose waits until there is a goose.
+func (f *farm) anyGoose() (name string) {
+	f.t.Helper()
+	f.until("a goose", func() bool { name = f.goose(); return name != "" })
+	return name
 }
 
 // start runs a command by `ddgoose run` beside an agent.
@@ -135,6 +142,9 @@ func (f *farm) ended(p *runProcess) int {
 		return 0
 	}
 }
+
+// String is for failures.
+func (f *farm) String() string { return f.log() }
 
 // log gives what the runs have printed.
 func (f *farm) log() string {

@@ -253,7 +253,7 @@ func (f *farm) spare() {
 
 // TestFullStderrDelaysNoKill: a run has something to say when its guard is stopped, and must kill first.
 func TestFullStderrDelaysNoKill(t *testing.T) {
-	f := newFarm(t, flock.Options{Agents: 3})
+	f := newFarm(t, flock.Options{Agents: 3, Lease: time.Second, Heartbeat: 100 * time.Millisecond})
 	unread, stderr, err := os.Pipe()
 	require.NoError(t, err)
 	defer unread.Close()

@@ -50,7 +50,7 @@ func (f *farm) freeze(name string) (thaw func()) {
 func TestStoppedRunAndGuardLoseTheGooseToOtherWork(t *testing.T) {
 	needCgroup(t)
 	t.Parallel()
-	f := newFarm(t, flock.Options{Agents: 3})
+	f := newFarm(t, flock.Options{Agents: 3, Lease: time.Second, Heartbeat: 100 * time.Millisecond})
 	for _, name := range f.flock.Names() {
 		f.start(name, nil, self(t), "stubborn")
 	}

@@ -249,11 +249,7 @@ func TestProcessesOfASlot(t *testing.T) {
 	for range kills {
 		before, more := len(ran()), dice.IntN(3)
 		f.until("jobs", func() bool { return len(ran()) >= before+more })
-		f.until("a goose", func() bool { return f.goose() != "" })
-		goose := f.goose()
-		if goose == "" {
-			continue
-		}
+		goose := f.anyGoose()
 		a, err := f.flock.Agent(goose)
 		require.NoError(t, err)
 		from := time.Now()
@@ -342,7 +338,7 @@ func TestACommandOfASlotIsNotStartedAgain(t *testing.T) {
 	require.Equal(t, CodeNotGoose, f.ended(p), f.log())
 	require.Contains(t, f.log(), "ddgoose: work was stopped before its end, and is not started again\n")
 	require.NoError(t, f.flock.Start("a"))
-	f.until("a goose", func() bool { return f.goose() != "" })
+	f.anyGoose()
 	require.Equal(t, CodeNotGoose, f.ended(f.start("a", []string{"--slot", century.String(), "--try", "30s", "--keep"}, "true")), f.log())
 	require.Contains(t, f.log(), " is taken\n", "after a restart, too")
 	require.Equal(t, command, f.text(out))
