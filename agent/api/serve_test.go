@@ -20,7 +20,7 @@ import (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 30 * time.Second
+const soon = apitest.Patience
 
 // socketPath is in a folder of its own; test folders' own names may be too long.
 func socketPath(t *testing.T) string {

@@ -16,7 +16,7 @@ import (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 30 * time.Second
+const soon = apitest.Patience
 
 // timely is a context for what must happen.
 func timely(t *testing.T) context.Context {

@@ -22,7 +22,7 @@ import (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 60 * time.Second
+const soon = apitest.Patience
 
 // source is an agent that can end.
 type source struct {

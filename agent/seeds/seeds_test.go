@@ -160,7 +160,7 @@ func TestALookupThatFailsLeavesTheLastGoodAddresses(t *testing.T) {
 	gone["all"] = true
 	mu.Unlock()
 	b.Look()
-	require.Eventually(t, func() bool { return len(b.Faults()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.Faults()) == 1 }, time.Minute, time.Millisecond)
 	require.Contains(t, b.Faults()[0], "a.test: ")
 	require.Equal(t, addrs("10.0.0.1:3825"), b.Addrs())
 
@@ -238,5 +238,5 @@ func TestACommandEndsWithItsLookup(t *testing.T) {
 	require.Eventually(t, func() bool {
 		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, 10*time.Second, time.Millisecond, "its child goes on")
+	}, time.Minute, time.Millisecond, "its child goes on")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/api/apitest"
 )
 
 // watch follows what every agent says of itself, and finds two of one token (P1).
@@ -69,7 +70,7 @@ func (w *watch) see(s api.Status) {
 // machine that is busy with other things; a flock needs a few leases.
 func (w *watch) until(what string, ok func(map[string]api.Status) bool) {
 	w.t.Helper()
-	timer := time.NewTimer(time.Minute)
+	timer := time.NewTimer(apitest.Patience)
 	defer timer.Stop()
 	for {
 		w.mu.Lock()

@@ -20,7 +20,7 @@ import (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 60 * time.Second
+const soon = apitest.Patience
 
 // TestMain makes this binary an agent, or a driver, when it is started as one:
 // the driver's tests need processes, and not what agents do.

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // patience bounds the wait for anything; a busy machine needs it.
-const patience = 30 * time.Second
+const patience = apitest.Patience
 
 // primary is a goose's program: it greets with its name, then answers each line with it.
 type primary struct {

@@ -21,7 +21,7 @@ import (
 )
 
 // soon bounds every wait for what must happen.
-const soon = 60 * time.Second
+const soon = apitest.Patience
 
 // still is a source whose flock changes when a test says so.
 type still struct {
