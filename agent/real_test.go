@@ -27,7 +27,7 @@ func runReal(t *testing.T, cfg Config) (a *Agent, stop func() error) {
 	if cfg.Socket == "" {
 		cfg.Socket = NoSocket
 	}
-	cfg.Profile = "wan" // a busy machine
+	cfg.Heartbeat, cfg.Lease = time.Second, 10*time.Second // a busy machine
 	a, err := New(cfg)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -75,7 +75,7 @@ func hostileStreams(ring *wire.Keyring) map[string][]byte {
 func run(t *testing.T, cfg agent.Config) *agent.Agent {
 	t.Helper()
 	cfg.DataDir, cfg.Socket = t.TempDir(), agent.NoSocket
-	cfg.Profile = "wan" // a busy machine
+	cfg.Heartbeat, cfg.Lease = time.Second, 10*time.Second // beside a load, and an attack in the same process
 	a, err := agent.New(cfg)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
