@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,12 @@ var tryNow = []string{"--try", "0s", "--keep"}
 func TestTryGivesUpWhereTheGooseIsNot(t *testing.T) {
 	f := three(t)
 	duck := f.duck()
+	a, err := f.flock.Agent(duck)
+	require.NoError(t, err)
+	f.until("a freeze", func() bool { // else the goose goes to where somebody waits with work
+		all, err := a.Client().Freeze(t.Context(), time.Hour)
+		return err == nil && len(all.Reached) == 3
+	})
 	require.Equal(t, CodeNotGoose, f.ended(f.start(duck, tryNow, "sh", "-c", "echo ran")))
 	require.Contains(t, f.log(), "ddgoose: "+f.anyGoose()+" is the goose, not this agent\n")
 	require.Equal(t, 1, strings.Count(f.log(), "\n")-1, "one line: %s", f.log())
@@ -62,13 +69,11 @@ func TestTryGivesUpWhereTheGooseIsNot(t *testing.T) {
 	require.Equal(t, CodeNotGoose, f.ended(f.start(duck, append(tryNow, "-q"), "sh", "-c", "echo ran")))
 	require.Equal(t, 1, strings.Count(f.log(), "\n")-1, "no more lines: %s", f.log())
 
-	require.Equal(t, CodeNotGoose, f.ended(f.start(duck, []string{"--try", "1s"}, "sh", "-c", "echo ran")))
+	require.Equal(t, CodeNotGoose, f.ended(f.start(duck, []string{"--try", "2s"}, "sh", "-c", "echo ran")))
 	require.Contains(t, f.log(), "ddgoose: run: waiting: "+f.anyGoose()+" is the goose\n")
 	require.NotContains(t, f.log(), "ran\n")
 
 	f.agent(duck, unix.SIGKILL)
-	a, err := f.flock.Agent(duck)
-	require.NoError(t, err)
 	<-a.Gone()
 	require.Equal(t, CodeNotGoose, f.ended(f.start(duck, tryNow, "true")))
 	require.Contains(t, f.log(), "ddgoose: no agent answers at "+a.Socket)
