@@ -270,9 +270,9 @@ func TestFullStderrDelaysNoKill(t *testing.T) {
 	now := f.working(0, 0)
 	guard := f.guard(now.agent)
 	require.NoError(t, unix.Kill(guard, unix.SIGSTOP))
-	for unix.Kill(now.pid, 0) != nil { // the goose has changed by itself: a stopped guard without work may stay
+	for unix.Kill(now.pid, 0) != nil { // the lease was lost by itself: a stopped guard without work may stay
 		require.NoError(t, unix.Kill(guard, unix.SIGCONT))
-		now = f.working(now.token+1, 0)
+		now = f.working(0, now.at+1) // under the same token, perhaps
 		guard = f.guard(now.agent)
 		require.NoError(t, unix.Kill(guard, unix.SIGSTOP))
 	}
