@@ -119,8 +119,10 @@ func (ss *Latest) Post(s api.Status, token uint64, horizon time.Duration) {
 	n := &snapshot{status: s, token: token, horizon: horizon}
 	ss.Told.Store(false)
 	if old := ss.mu.latest; old != nil && old.lapsed && ss.looksLike(old, n) {
-		// The watchers were told already: this is what they saw.
-		n.status.Seq, n.next = old.status.Seq, old.next
+		// The watchers were told already: this is what they saw. If the loop knows of no
+		// lapse, they have to hear when that is over.
+		n.status.Seq, n.next, n.lapsed = old.status.Seq, old.next, n.expires()
+		ss.Told.Store(n.lapsed)
 		ss.mu.latest = n
 		return
 	}
@@ -155,12 +157,12 @@ func (ss *Latest) replace(n *snapshot) {
 	}
 }
 
-// lapse tells the watchers, once, that what n shows has run out. They must not
-// depend on the loop, which may wait for a slow disk.
+// lapse tells the watchers that what n shows has run out: again, if somebody began to watch
+// while it was valid once more. They must not depend on the loop, which may wait for a slow disk.
 func (ss *Latest) lapse(n *snapshot) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.mu.latest != n || n.lapsed {
+	if ss.mu.latest != n {
 		return
 	}
 	next := *n

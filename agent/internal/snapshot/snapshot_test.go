@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -27,4 +28,52 @@ func TestWatchThatBeginsInALapseIsToldOfTheGoose(t *testing.T) {
 	ss.Post(known, 0, time.Second)
 	s, _ = next()
 	require.NotNil(t, s.Goose)
+}
+
+// The loop of a starved machine hears the goose, and posts that only when its time is up again.
+func TestWatchIsToldOfAGooseThatWasPostedTooLate(t *testing.T) {
+	now := 2 * time.Second
+	ss := &Latest{Clock: func() time.Duration { return now }, Counts: func() map[string]uint64 { return nil }}
+	known := api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}
+	ss.Post(known, 0, time.Second)
+	next, stop := iter.Pull(ss.Watch(context.Background(), nil))
+	defer stop()
+	s, _ := next()
+	require.Nil(t, s.Goose)
+	ss.HeardAt.Store(int64(now))
+	now += 2 * time.Second
+	ss.Post(known, 0, time.Second)
+	require.True(t, ss.Told.Load(), "watchers still see no goose, so the loop publishes again with the next heartbeat")
+	ss.HeardAt.Store(int64(now))
+	ss.Post(known, 0, time.Second)
+	s, _ = next()
+	require.NotNil(t, s.Goose)
+	known.Goose = nil
+	ss.Post(known, 0, time.Second)
+	require.False(t, ss.Told.Load())
+}
+
+// One watcher knows of a lapse, and another begins when the goose is heard again, just before
+// the loop stands still.
+func TestWatchIsToldOfASecondLapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		ss := &Latest{Clock: func() time.Duration { return time.Hour + time.Since(began) }, Counts: func() map[string]uint64 { return nil }}
+		ss.Post(api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}, 0, time.Second)
+		first, stop := iter.Pull(ss.Watch(context.Background(), nil))
+		defer stop()
+		s, _ := first()
+		require.Nil(t, s.Goose)
+		ss.HeardAt.Store(int64(ss.Clock()))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		second, stop := iter.Pull(ss.Watch(ctx, nil))
+		defer stop()
+		s, _ = second()
+		require.NotNil(t, s.Goose)
+		seq := s.Seq
+		s, _ = second()
+		require.Nil(t, s.Goose)
+		require.Greater(t, s.Seq, seq)
+	})
 }
