@@ -30,6 +30,7 @@ type lab struct {
 	members []*member
 	watch   *watch
 	faults  faults
+	token   uint64 // of the goose that settled found last
 }
 
 // faults cut and lose packets, in the kernel or in the agents.
@@ -112,6 +113,7 @@ func (l *lab) settled() (goose string) {
 				return false
 			}
 		}
+		l.token = all[goose].Token
 		return true
 	})
 	return goose

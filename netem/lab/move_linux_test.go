@@ -22,11 +22,10 @@ func TestAddressChangeKeepsTheVote(t *testing.T) {
 	require.NoError(t, l.member(moved).setAddr(99))
 	l.hears(moved)
 
-	killed := l.watch.latestOf(goose).Token
 	require.Error(t, l.member(goose).end(unix.SIGKILL))
 	l.watch.until("another goose, by the vote of the one that moved", func(all map[string]api.Status) bool {
 		now := gooseOf(all, l.names())
-		return now != "" && all[now].Token > killed && l.allName(all, now, goose)
+		return now != "" && all[now].Token > l.token && l.allName(all, now, goose)
 	})
 
 	require.NoError(t, l.member(goose).start())

@@ -63,11 +63,10 @@ func (l *lab) try(o outcome) {
 		return r
 	}, o.shape), 0)
 	geese, heard := play(o.geese), play(o.heard)
-	before := l.watch.latestOf(goose).Token
 	mustChange := o.geese != "" && !slices.Contains(geese, goose)
 	l.watch.until(o.name, func(all map[string]api.Status) bool {
 		now := gooseOf(all, geese)
-		if len(geese) > 0 && now == "" || mustChange && all[now].Token <= before {
+		if len(geese) > 0 && now == "" || mustChange && all[now].Token <= l.token {
 			return false
 		}
 		for _, name := range heard {
