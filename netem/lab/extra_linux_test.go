@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
 )
 
 func extra(t *testing.T) {
@@ -37,7 +38,7 @@ func TestRejoinAfterLongCut(t *testing.T) {
 	bothWays(t, 5, func(t *testing.T, l *lab) {
 		goose := l.settled()
 		l.set(goose+"/"+strings.Join(l.others(goose), ","), 0)
-		l.watch.silent([]string{goose}, 40*time.Second)
+		l.watch.silent([]string{goose}, boottime.Now()+lease, 40*time.Second)
 		l.set("", 0)
 		l.settled()
 	})

@@ -135,7 +135,7 @@ func TestTheGooseIsWhereNginxAnswers(t *testing.T) {
 		w.becomes([]string{name}, "one is well again", calm)
 		w.fail(name, unix.SIGTERM)
 		begun := time.Now()
-		w.watch.silent(w.names(), 0)
+		w.watch.silent(w.names(), 0, 0)
 		t.Logf("and unwell again: no goose %d ms later", time.Since(begun).Milliseconds())
 		require.LessOrEqual(t, time.Since(begun), toFail+calm+slack)
 	}
@@ -172,7 +172,7 @@ func (w *webs) all(last string) {
 	w.t.Helper()
 	w.fail(last, unix.SIGTERM)
 	w.say(false, last)
-	w.watch.silent(w.names(), 2*calm)
+	w.watch.silent(w.names(), 0, 2*calm)
 	w.watch.until("warnings name all", func(all map[string]api.Status) bool {
 		for _, name := range w.names() {
 			if !w.blames(strings.Join(all[name].Warnings, "\n"), name) {

@@ -87,15 +87,21 @@ func (w *watch) until(what string, ok func(map[string]api.Status) bool) {
 	}
 }
 
-// silent asserts that for d none of them calls itself goose.
-func (w *watch) silent(names []string, d time.Duration) {
+// silent asserts that for d none of them calls itself goose by a lease that ends after a
+// moment of the boot clock.
+func (w *watch) silent(names []string, after, d time.Duration) {
 	w.t.Helper()
-	w.until(fmt.Sprintf("none of %v is the goose", names), func(all map[string]api.Status) bool { return gooseOf(all, names) == "" })
+	leads := func(all map[string]api.Status) string {
+		return gooseOf(all, slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			return all[name].Lease.UntilBoottimeNS <= int64(after)
+		}))
+	}
+	w.until(fmt.Sprintf("none of %v is the goose", names), func(all map[string]api.Status) bool { return leads(all) == "" })
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
 		w.mu.Lock()
-		goose, changed := gooseOf(w.latest, names), w.changed
+		goose, changed := leads(w.latest), w.changed
 		w.mu.Unlock()
 		if goose != "" {
 			require.FailNow(w.t, "a goose without a majority", "%s\n%s", goose, w)
