@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"os/exec"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,62 +26,61 @@ func TestProcessesOfAPythonHolder(t *testing.T) {
 	for _, name := range []string{"b", "c"} {
 		agents = append(agents, startAgent(t, dir, name, "--expect", "3", "--join", agents[0].addr()))
 	}
-	type holder struct {
-		cmd    *exec.Cmd
-		tokens *bufio.Scanner
-	}
-	holders := map[string]holder{}
+	holders := map[string]*holder{}
 	for _, p := range agents[:2] {
-		cmd := exec.Command(python, "../../agent/api/lead.py", p.socket)
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill() // it may have ended
-			_ = cmd.Wait()
-		})
-		holders[p.name] = holder{cmd, bufio.NewScanner(out)}
+		holders[p.name] = startHolder(t, python, p.socket)
 	}
-	token := func(p *process) (token uint64) {
-		h := holders[p.name]
-		require.True(t, h.tokens.Scan(), "%s: %v", p.name, h.tokens.Err())
-		token, err := strconv.ParseUint(h.tokens.Text(), 10, 64)
-		require.NoError(t, err)
-		return token
-	}
-	// at gives the agent beside which a holder may act now.
-	at := func() (goose *process) {
-		apitest.Eventually(t, func() bool {
-			for _, p := range agents[:2] {
-				if call(t, "is-goose", "-q", "--socket", p.socket).code == 0 {
-					goose = p
-				}
+	var first, second *process
+	apitest.Eventually(t, func() bool {
+		for i, p := range agents[:2] {
+			if holders[p.name].acted.Load() != 0 {
+				first, second = p, agents[1-i]
 			}
-			return goose != nil
-		}, "a goose that has work")
-		return goose
-	}
-	first := at()
-	was := token(first)
-	second := agents[0]
-	if first == second {
-		second = agents[1]
-	}
+		}
+		return first != nil
+	}, "one acts")
+	was := holders[first.name].acted.Load()
 	apitest.Eventually(t, func() bool { // until its holder is there, the goose comes back
-		call(t, "step-down", "--socket", first.socket, "--to", second.name)
-		return at() == second
+		call(t, "step-down", "--socket", first.socket, "--to", second.name, "--timeout", soon.String())
+		return holders[second.name].acted.Load() > was
 	}, "the goose goes to the other work")
-	now := token(second)
-	for now < was { // of a period before
-		now = token(second)
-	}
-	require.Greater(t, now, was)
 
 	require.NoError(t, holders[second.name].cmd.Process.Signal(unix.SIGKILL))
-	apitest.Eventually(t, func() bool { return at().name == first.name }, "the goose goes to the other work")
-	for now >= was { // what it printed in its first period is read first
-		next := token(first)
-		require.GreaterOrEqual(t, next, was)
-		was = next
+	now := holders[second.name].acted.Load()
+	apitest.Eventually(t, func() bool { return holders[first.name].acted.Load() > now }, "the goose goes to the other work")
+	for name, h := range holders {
+		require.False(t, h.fell.Load(), "the tokens of %s only grow", name)
 	}
+}
+
+// holder is the example, which prints the token of each act.
+type holder struct {
+	cmd   *exec.Cmd
+	acted atomic.Uint64 // the last token
+	fell  atomic.Bool   // one was smaller than the last
+}
+
+func startHolder(t *testing.T, python, socket string) *holder {
+	h := &holder{cmd: exec.Command(python, "../../agent/api/lead.py", socket)}
+	out, err := h.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, h.cmd.Start())
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			token, err := strconv.ParseUint(lines.Text(), 10, 64)
+			if err != nil {
+				t.Errorf("it prints %q", lines.Text())
+			}
+			if h.acted.Swap(token) > token {
+				h.fell.Store(true)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		_ = h.cmd.Process.Kill() // it may have ended
+		reading.Wait()
+		_ = h.cmd.Wait()
+	})
+	return h
 }
