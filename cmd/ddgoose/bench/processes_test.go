@@ -24,6 +24,11 @@ func build(t *testing.T) (dir, binary string) {
 	return dir, b.Path(t)
 }
 
+// calm are three agents whose step-downs do not fail because the machine is busy.
+func calm(dir, binary string) flock.Options {
+	return flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3, Lease: 2 * time.Second, Heartbeat: 100 * time.Millisecond}
+}
+
 // TestProcessesOfABenchOfElections compares flocks of real processes. What the
 // ratios are is not a test's affair.
 func TestProcessesOfABenchOfElections(t *testing.T) {
@@ -73,7 +78,7 @@ func TestProcessesOfABench(t *testing.T) {
 	dir, binary := build(t)
 	var said []string
 	r, err := Run(t.Context(), Options{
-		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
+		Flock: calm(dir, binary),
 		Idle:  time.Second, StepDowns: 2, Kills: 2, Steady: 100 * time.Millisecond, Pauses: 1, PauseFor: time.Second, Load: 1,
 		Progress: func(p Progress) { said = append(said, p.What) },
 	})
@@ -122,7 +127,7 @@ func TestProcessesOfAGooseThatEndsWithItsSuccessor(t *testing.T) {
 func TestProcessesOfAnAgentThatIsAskedAndWatched(t *testing.T) {
 	dir, binary := build(t)
 	r, err := API(t.Context(), APIOptions{
-		Flock:   flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3},
+		Flock:   calm(dir, binary),
 		Clients: 2, For: 100 * time.Millisecond, Watchers: []int{1, 20}, Changes: 1, Progress: func(Progress) {},
 	})
 	require.NoError(t, err)
