@@ -239,7 +239,7 @@ func (n *Node) worthiness(now time.Duration, i int) worth {
 	v := &n.rec.Config.Voters[i]
 	w := worth{0, 1, 255 - uint64(v.Priority), 1 << 62, 0, n.place(i)}
 	fitness := Fitness(0)
-	if p := n.peerOf(v.ID); p != nil {
+	if p := n.peerNear(i, &v.ID); p != nil {
 		fitness = p.fitness
 		w[3], w[4] = (n.round-p.round)/2, uint64(p.rtt/rankFloor)
 	}

@@ -290,16 +290,23 @@ func (n *Node) wakeAt(now time.Duration) time.Duration {
 
 // send queues a message to one agent.
 func (n *Node) send(to ID, m Message, fx *Effects) {
-	m.To = to
-	fx.Send = append(fx.Send, n.stamped(m))
+	fx.Send = append(fx.Send, m)
+	sent := &fx.Send[len(fx.Send)-1]
+	sent.To = to
+	n.stamp(sent)
 }
 
-// stamped fills in the sender's part of a message. The record only grows later in the
-// step, so a message never shows more than what is saved.
+// stamped returns a message with the sender's part.
 func (n *Node) stamped(m Message) Message {
+	n.stamp(&m)
+	return m
+}
+
+// stamp fills in the sender's part of a message. The record only grows later in the step,
+// so a message never shows more than what is saved.
+func (n *Node) stamp(m *Message) {
 	m.FlockID, m.Generation, m.From = n.rec.FlockID, n.rec.Generation, n.set.ID
 	m.Term, m.ConfigID = n.rec.Term, n.rec.Config.ConfigID
-	return m
 }
 
 // votersThat counts the other voters in view for which hold is true.
@@ -314,8 +321,8 @@ func (n *Node) votersThat(holds func(*peer) bool) (count int) {
 
 // eachVoter calls do for every voter but this node that is in view.
 func (n *Node) eachVoter(do func(*peer)) {
-	for _, v := range n.rec.Config.Members() {
-		if p := n.peerOf(v.ID); p != nil {
+	for i := range n.rec.Config.Members() {
+		if p := n.peerNear(i, &n.rec.Config.Voters[i].ID); p != nil {
 			do(p)
 		}
 	}

@@ -89,20 +89,35 @@ func (n *Node) observeVoters() {
 
 // kthLatest returns the k-th largest of the voters' values; self is this node's.
 func (n *Node) kthLatest(c *Config, k int, self time.Duration, of func(*peer) time.Duration) time.Duration {
-	var ts [MaxVoters]time.Duration
-	for i, v := range c.Members() {
-		if p := n.peerOf(v.ID); v.ID == n.set.ID {
-			ts[i] = self
-		} else if p != nil {
-			ts[i] = of(p)
-		}
-	}
-	count := int(c.N)
-	if k < 1 || k > count {
+	if k < 1 || k > int(c.N) {
 		return 0
 	}
-	slices.Sort(ts[:count])
-	return ts[count-k]
+	var largest [MaxVoters]time.Duration // the first of them, sorted
+	for i := range c.Members() {
+		t := time.Duration(0)
+		if id := &c.Voters[i].ID; *id == n.set.ID {
+			t = self
+		} else if p := n.peerNear(i, id); p != nil {
+			t = of(p)
+		}
+		at := i
+		for ; at > 0 && largest[at-1] < t; at-- {
+			largest[at] = largest[at-1]
+		}
+		largest[at] = t
+	}
+	return largest[k-1]
+}
+
+// peerNear is peerOf for voter i of the config: voters are mostly in view in their order,
+// without this node.
+func (n *Node) peerNear(i int, id *ID) *peer {
+	for at := min(i, int(n.npeers)-1); at >= max(i-1, 0); at-- {
+		if n.peers[at].id == *id {
+			return &n.peers[at]
+		}
+	}
+	return n.peerOf(*id)
 }
 
 // roundTrip estimates a round trip to the slowest of the fastest majority, including
@@ -114,8 +129,8 @@ func (n *Node) roundTrip() time.Duration {
 	}
 	var ts [MaxVoters]time.Duration
 	count := 0
-	for _, v := range n.rec.Config.Members() {
-		p := n.peerOf(v.ID)
+	for i := range n.rec.Config.Members() {
+		p := n.peerNear(i, &n.rec.Config.Voters[i].ID)
 		if p == nil || p.rtt == 0 || n.role != Leader && p.silent() {
 			continue
 		}
