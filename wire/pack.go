@@ -105,6 +105,11 @@ func (d *packedDecoder) uint(what string, limit uint64) uint64 {
 	if d.fail != nil {
 		return 0
 	}
+	if len(d.rest) > 0 && d.rest[0] < 0x80 && uint64(d.rest[0]) <= limit { // as most are
+		n := uint64(d.rest[0])
+		d.rest = d.rest[1:]
+		return n
+	}
 	n, size := binary.Uvarint(d.rest)
 	switch {
 	case size <= 0:
@@ -119,7 +124,8 @@ func (d *packedDecoder) uint(what string, limit uint64) uint64 {
 }
 
 // Each calls do for every message of a decoded frame, packed ones included, until it
-// fails. Packed ones share one Message, so do must not keep it.
+// fails. Packed ones share one Message, so do must not keep it, nor
+// change more of it than ToLife.
 func (f *Frame) Each(do func(*Message) error) error {
 	for i := range f.Messages {
 		if err := do(&f.Messages[i]); err != nil {
@@ -128,11 +134,12 @@ func (f *Frame) Each(do func(*Message) error) error {
 	}
 	for i := range f.batches {
 		p := &f.batches[i]
+		m := &f.one
+		*m = Message{Message: election.Message{Kind: p.kind, Promise: p.promise, Held: p.held, Fitness: p.fitness}}
+		f.stamp(m)
+		m.Generation = p.generation
 		for rest := f.packed[p.from:p.to]; len(rest) > 0; {
-			m := &f.one
-			*m = Message{Message: election.Message{Kind: p.kind, Promise: p.promise, Held: p.held, Fitness: p.fitness}}
-			f.stamp(m)
-			m.Generation = p.generation
+			m.ToLife = f.ToLife
 			rest, _ = nextPacked(rest, m) // it was checked when the frame was decoded
 			if err := do(m); err != nil {
 				return err

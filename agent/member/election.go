@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"duckduckgoose/agent/election"
-	"duckduckgoose/wire"
 )
 
 const (
@@ -149,7 +148,7 @@ func (e *Election) sendAt(now time.Duration, msg *election.Message) {
 	if e.number == 0 {
 		e.m.sightings.asking(msg, now)
 	}
-	e.m.outbox.add(now, msg.To, wire.Message{Election: e.number, Message: *msg}, len(e.m.elections) > 1 && e.mayWait(msg))
+	e.m.outbox.add(now, e.number, msg, len(e.m.elections) > 1 && e.mayWait(msg))
 }
 
 // mayWait reports whether an ack tells its leader nothing new: then it may wait to share

@@ -49,13 +49,10 @@ func (o *outbox) of(to election.ID) *sendQueue {
 }
 
 // add queues a message; patient: it may wait.
-func (o *outbox) add(now time.Duration, to election.ID, msg wire.Message, patient bool) {
-	q := o.of(to)
-	switch msg.Kind {
-	case election.Heartbeat:
+func (o *outbox) add(now time.Duration, number uint64, msg *election.Message, patient bool) {
+	q := o.of(msg.To)
+	if msg.Kind == election.Heartbeat {
 		q.beatAt = now
-	case election.HeartbeatAck:
-		msg.Held = now
 	}
 	next := q.beatAt + o.heartbeat + o.slack()
 	if !patient || q.beatAt == 0 || next <= now {
@@ -64,7 +61,12 @@ func (o *outbox) add(now time.Duration, to election.ID, msg wire.Message, patien
 	if len(q.messages) == 0 {
 		q.until = next
 	}
-	q.messages = append(q.messages, msg)
+	q.messages = append(q.messages, wire.Message{})
+	queued := &q.messages[len(q.messages)-1]
+	queued.Election, queued.Message = number, *msg
+	if msg.Kind == election.HeartbeatAck {
+		queued.Held = now
+	}
 }
 
 // restUntil returns when a waiting message must leave, at the latest at.

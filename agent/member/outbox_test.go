@@ -11,12 +11,12 @@ import (
 	"duckduckgoose/wire"
 )
 
-func ackTo(to election.ID) wire.Message {
-	return wire.Message{Message: election.Message{Kind: election.HeartbeatAck, Header: election.Header{To: to}}}
+func ackTo(to election.ID) *election.Message {
+	return &election.Message{Kind: election.HeartbeatAck, Header: election.Header{To: to}}
 }
 
-func beatTo(to election.ID) wire.Message {
-	return wire.Message{Message: election.Message{Kind: election.Heartbeat, Header: election.Header{To: to}}}
+func beatTo(to election.ID) *election.Message {
+	return &election.Message{Kind: election.Heartbeat, Header: election.Header{To: to}}
 }
 
 func TestAnAckWaitsForTheNextHeartbeatToItsAgent(t *testing.T) {
@@ -40,14 +40,14 @@ func TestAnAckWaitsForTheNextHeartbeatToItsAgent(t *testing.T) {
 	} {
 		o := outbox{heartbeat: beat}
 		if tt.beatAgo > 0 {
-			o.add(now-tt.beatAgo, to, beatTo(to), false)
+			o.add(now-tt.beatAgo, 0, beatTo(to), false)
 			o.queues[0].messages, o.queues[0].urgent = nil, false // it has left
 		}
-		o.add(now, to, ackTo(to), tt.patient)
+		o.add(now, 0, ackTo(to), tt.patient)
 		require.Equal(t, tt.urgent, o.queues[0].urgent, tt.name)
 		if !tt.urgent {
 			require.Equal(t, now+tt.waitsFor, o.restUntil(now+time.Hour), tt.name)
-			o.add(now+time.Millisecond, to, ackTo(to), true)
+			o.add(now+time.Millisecond, 0, ackTo(to), true)
 			require.Equal(t, now+tt.waitsFor, o.restUntil(now+time.Hour), "%s: a second one does not prolong it", tt.name)
 		}
 	}
