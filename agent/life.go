@@ -39,14 +39,15 @@ type life struct {
 
 	names map[election.ID]string // as gossip shows them
 
-	name     nameCheck
-	address  addressCheck
-	warnings warnings
-	prober   *checkup.Prober
-	peerLog  peerLog
-	paths    meters.PathLoss
-	looks    uint64 // of the member, when tend last ran
-	born     time.Duration
+	name        nameCheck
+	address     addressCheck
+	warnings    warnings
+	prober      *checkup.Prober
+	peerLog     peerLog
+	paths       meters.PathLoss
+	looks       uint64  // of the member, when tend last ran
+	republished besides // what readers of all elections were last shown
+	born        time.Duration
 
 	body  []byte
 	batch *batch

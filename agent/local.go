@@ -120,6 +120,9 @@ func (at *local) Holders() member.Holders {
 // so it allocates nothing unless something has changed.
 func (at *local) Publish(now time.Duration, v *member.View) {
 	l := at.l
+	if s := &at.succession; !s.goose.IsZero() && s.goose != l.id {
+		s.seenAt = time.Duration(at.snapshots.HeardAt.Load()) // see Heard
+	}
 	at.follow(now, v)
 	at.snapshots.HeardAt.Store(int64(v.HeardAt))
 	if at.name == "" {
@@ -136,6 +139,13 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 		l.showMembers() // before those whom the snapshot wakes look at them
 	}
 	at.post(at.status(v), v.Token, cmp.Or(v.Heard, l.cfg.Lease))
+}
+
+// Heard tells readers that the goose was heard again. Watchers that know of a lapse must
+// see all of the state.
+func (at *local) Heard(now time.Duration) bool {
+	at.snapshots.HeardAt.Store(int64(now))
+	return !at.snapshots.Told.Load()
 }
 
 // status builds the status of v as if nothing had run out yet.

@@ -100,13 +100,16 @@ func (l *life) tend(now time.Duration) {
 	l.endPeerWindow(now)
 	for _, e := range l.member.Elections() {
 		at := e.Local().(*local)
-		at.tellGooseless(now)
+		if !e.Calm(now) {
+			at.tellGooseless(now)
+		}
 		at.tellHistory(now)
 	}
 	l.showMembers()
 	l.postMeters(now)
 	l.tellBusy()
-	l.member.Republish(now)
+	l.member.Republish(now, l.republished != l.warnings.besides)
+	l.republished = l.warnings.besides
 }
 
 // sleep returns how long the loop may sleep. In a working flock each heartbeat makes a

@@ -113,13 +113,14 @@ func (l *life) refreshWarnings(now time.Duration) {
 	if left := l.frozen(now); left > 0 {
 		warn("the flock is frozen for %s more: planned goose changes are blocked, failover works (ddgoose thaw)", why.ThawsIn(left))
 	}
-	for _, e := range l.member.Elections() {
-		for _, who := range e.Local().(*local).holders.late() {
+	ats := l.restless(now)
+	for _, at := range ats {
+		for _, who := range at.holders.late() {
 			warn("work of %s still runs after its lease ended: this agent does not campaign until that work ends", who)
 		}
 	}
-	for _, e := range l.member.Elections() {
-		for _, who := range e.Local().(*local).holders.silent() {
+	for _, at := range ats {
+		for _, who := range at.holders.silent() {
 			warn("%s has not answered for a lease: it is stopped or hangs; another agent with work takes over", who)
 		}
 	}
@@ -145,6 +146,16 @@ func (l *life) refreshWarnings(now time.Duration) {
 		}
 	}
 	w.shown, w.besides = ws, besides{netem: netem, warnings: strings.Join(ws, "\n")}
+}
+
+// restless returns the elections that are not calm: the others have no holders.
+func (l *life) restless(now time.Duration) (ats []*local) {
+	for _, e := range l.member.Elections() {
+		if !e.Calm(now) {
+			ats = append(ats, e.Local().(*local))
+		}
+	}
+	return ats
 }
 
 // gooseless returns the elections that have had no goose for longer than an election takes.

@@ -49,6 +49,7 @@ func (leanLocal) Retract(Cause)                 {}
 func (leanLocal) Grant(election.Lease, bool)    {}
 func (leanLocal) Stop(Cause)                    {}
 func (leanLocal) Publish(time.Duration, *View)  {}
+func (leanLocal) Heard(time.Duration) bool      { return true }
 func (leanLocal) Close()                        {}
 func (leanLocal) Holders() (h Holders)          { return h }
 func (a *lean) Now() time.Duration              { return a.f.now }

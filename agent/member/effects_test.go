@@ -147,7 +147,7 @@ func TestAFailedSaveSendsAndGrantsNothing(t *testing.T) {
 	require.Zero(t, count(g.log, "send"))
 	require.Zero(t, count(g.log, "grant"))
 	require.Zero(t, count(g.log, "settle"))
-	g.Republish(f.now)
+	g.Republish(f.now, true)
 	require.False(t, g.locals["x"].view.Leased, "nor is it shown later")
 }
 

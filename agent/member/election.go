@@ -36,6 +36,10 @@ type Election struct {
 	wakeAt    time.Duration
 	judgeAt   time.Duration // a late timeout is judged then; 0: none is late
 	lapseAt   time.Duration // when time alone changes what readers see; 0: never
+	shown     shown
+	calm      bool          // see Calm
+	asks      int           // since askedAt, up to asksGrow
+	goosedAt  time.Duration // when a goose was last known
 	version   uint64        // grows with every change of record
 	pacer     *pacer        // chooses the pace of this lead; nil: it is fixed, or this agent does not lead
 	pause     time.Duration // the longest of the loop that no ack has told of
@@ -66,9 +70,7 @@ type Election struct {
 	silentAt time.Duration // when it may because its work does not answer
 	// silentPause is the next pause between two such times.
 	silentPause time.Duration
-	goosedAt    time.Duration // when a goose was last known
 	askedAt     time.Duration // when the goose or the config was last asked for
-	asks        int           // since then, up to asksGrow
 
 	// Elections other than the default one.
 	movedAt time.Duration // when it was last handed over for its voters' sake
@@ -267,6 +269,7 @@ func (e *Election) tellHolders() {
 	if e.node == nil {
 		return
 	}
+	e.calm, e.shown = false, shown{}
 	holders := e.local.Holders()
 	e.tellFitness(holders)
 	attached := holders.Working > 0 || e.handover == nil && holders.Attached > 0

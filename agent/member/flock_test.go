@@ -92,6 +92,8 @@ type testLocal struct {
 	causes  []Cause
 	stops   []Cause
 	closed  bool
+	shows   int  // how often all was published
+	stale   bool // readers must see all
 }
 
 func newTestFlock(t testing.TB) *testFlock {
@@ -584,6 +586,16 @@ func (l *testLocal) Publish(_ time.Duration, v *View) {
 	}
 	l.a.record(e)
 	l.view = *v
+	l.shows++
+}
+
+func (l *testLocal) Heard(at time.Duration) bool {
+	if l.stale {
+		return false
+	}
+	l.view.HeardAt, l.view.Lapses = at, at+l.view.Heard
+	l.a.record(effect{kind: "publish", election: l.name})
+	return true
 }
 
 func (l *testLocal) Close()           { l.closed = true }

@@ -67,6 +67,9 @@ type Local interface {
 	// Publish shows readers the state of the election. It is called at every
 	// step; v is valid during the call.
 	Publish(now time.Duration, v *View)
+	// Heard is Publish when nothing has changed except HeardAt and Lapses. It returns false
+	// if readers must see all of the state.
+	Heard(at time.Duration) bool
 	// Close says that this agent's part in the election has ended.
 	Close()
 	// Holders returns what the holders do now.

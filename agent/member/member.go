@@ -59,6 +59,7 @@ type Member struct {
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
 	lookAt    time.Duration // when look is next due
+	lookAll   bool          // the next look is at calm elections, too
 	lookedAt  time.Duration // when look last ran
 	turnedAt  time.Duration // when the last turn began
 	dueAt     time.Duration // when the host was told to wake up; 0: it was not, or time has jumped

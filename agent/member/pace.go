@@ -12,7 +12,7 @@ const worthTelling = 5 * time.Millisecond
 // notePause measures how late this turn is: the loop was to wake up at dueAt.
 func (m *Member) notePause(now time.Duration) {
 	late := now - m.dueAt
-	if m.dueAt == 0 || late <= 0 {
+	if m.dueAt == 0 || late <= 0 || late < worthTelling && !m.set.AutoLease {
 		return
 	}
 	for _, e := range m.elections {

@@ -104,11 +104,11 @@ func (m *Member) Slept() {
 }
 
 // LookNow makes the next turn look at everything.
-func (m *Member) LookNow() { m.lookAt = 0 }
+func (m *Member) LookNow() { m.lookAt, m.lookAll = 0, true }
 
 // lookSoon is LookNow for what comes in great numbers when many agents start at once.
 func (m *Member) lookSoon() {
-	m.lookAt = min(m.lookAt, m.lookedAt+time.Duration(len(m.peers))*lookPace)
+	m.lookAt, m.lookAll = min(m.lookAt, m.lookedAt+time.Duration(len(m.peers))*lookPace), true
 }
 
 // Looks counts how often the member has looked at everything. A host that shows further
@@ -118,7 +118,8 @@ func (m *Member) Looks() uint64 { return m.looks }
 // look handles what no message or timeout of a node brings up: founding, voters, leaves,
 // the other elections.
 func (m *Member) look(now time.Duration) error {
-	m.lookAt, m.lookedAt = now+lookEvery, now
+	all := m.lookAll
+	m.lookAt, m.lookedAt, m.lookAll = now+lookEvery, now, false
 	m.looks++
 	if err := m.seek(now); err != nil {
 		return err
@@ -138,24 +139,13 @@ func (m *Member) look(now time.Duration) error {
 	m.tendTable(now)
 	m.learnContestants(now)
 	m.passOn(now) // what is due to be repeated
+	own := m.node().ConfigID()
 	for _, e := range m.elections {
-		e.seekGoose(now)
-	}
-	for _, e := range m.elections[1:] {
-		e.takeCare(now)
-		e.followVoters(now)
-	}
-	for _, e := range m.elections {
-		at := viewed{m.node().Record().Config.ConfigID, e.node.Record().Config.ConfigID}
-		review := e.waiting && now >= e.reviewAt
-		if at != e.viewed || e.roomy || review {
-			e.viewed = at
-			e.keepInView(review)
+		if !all && e.Calm(now) {
+			e.goosedAt, e.asks = now, 0
+		} else {
+			e.look(now, own)
 		}
-		if review || !e.waiting || e.node.Role() != election.Leader {
-			e.reviewAt = now + reviewEvery
-		}
-		e.yieldToFitter(now)
 	}
 	m.willsDue = true
 	m.spreadElections(now)
@@ -167,11 +157,41 @@ func (m *Member) look(now time.Duration) error {
 	return nil
 }
 
-// Republish shows readers all elections again: the host's own part of the view may have
-// changed.
-func (m *Member) Republish(now time.Duration) {
+// look is the part of a look that each election has of its own. config is the default
+// election's.
+func (e *Election) look(now time.Duration, config election.ConfigID) {
+	e.seekGoose(now)
+	if e.number != 0 {
+		e.takeCare(now)
+		e.followVoters(now)
+	}
+	at := viewed{config, e.node.ConfigID()}
+	waited, review := e.waiting, e.waiting && now >= e.reviewAt
+	if at != e.viewed || e.roomy || review {
+		e.viewed = at
+		e.keepInView(review)
+	}
+	if review || !waited || e.node.Role() != election.Leader {
+		e.reviewAt = now + reviewEvery
+	}
+	e.yieldToFitter(now)
+	e.calm = !e.shown.goose.IsZero() && e.contested && !e.cares && e.notBefore == 0 && e.handover == nil && !e.waiting && !e.roomy &&
+		e.fitness == 0 && e.local.Holders().Attached == 0
+}
+
+// Calm reports whether a look at the election finds nothing to do: this agent only follows
+// its goose, nothing here works for it or waits to, and readers see what they saw at the last
+// look.
+func (e *Election) Calm(now time.Duration) bool { return e.calm && now < e.lapseAt }
+
+// Republish shows readers the elections again: the host's own part of the view may have
+// changed. all: also those that are calm.
+func (m *Member) Republish(now time.Duration, all bool) {
 	for _, e := range m.elections {
-		e.publish(now)
+		if all || !e.Calm(now) {
+			e.renewRecord()
+			e.show(now)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (m *Member) Gooseless(now time.Duration) (names []string) {
 	}
 	for _, e := range m.elections[1:] {
 		// While its goose changes, an election has none for a moment.
-		if e.contested && now-e.goosedAt >= careAfter*e.span() {
+		if e.contested && !e.Calm(now) && now-e.goosedAt >= careAfter*e.span() {
 			names = append(names, e.name)
 		}
 	}

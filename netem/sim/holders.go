@@ -84,6 +84,9 @@ func (at *local) Publish(_ time.Duration, v *member.View) {
 	}
 }
 
+// Heard shows readers nothing new.
+func (at *local) Heard(time.Duration) bool { return true }
+
 // Close ends this agent's part in the election. Its lease was retracted before.
 func (at *local) Close() {}
 

@@ -161,7 +161,7 @@ func (l *life) turned(in func() error) (done bool, err error) {
 		return done, err
 	}
 	if looks != l.member.Looks() {
-		l.member.Republish(l.Now())
+		l.member.Republish(l.Now(), true)
 	}
 	l.sim.agree(l)
 	return done, l.saveLate()
