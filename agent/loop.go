@@ -59,6 +59,10 @@ func (l *life) loop(ctx context.Context) error {
 			}
 		case <-rings:
 		}
+		select {
+		case <-rings: // one turn serves the alarm and what came with it
+		default:
+		}
 		done, err := l.turn()
 		if done && l.address.moved && err == nil {
 			return errMoved
