@@ -149,6 +149,32 @@ func (f *Frame) Each(do func(*Message) error) error {
 	return nil
 }
 
+// Ahead calls do for the election of each packed message, so that the caller can bring into
+// the processor's cache what Each will need.
+func (f *Frame) Ahead(do func(election uint64)) {
+	for i := range f.batches {
+		p := &f.batches[i]
+		for rest := f.packed[p.from:p.to]; len(rest) > 0; {
+			do(uint64(rest[0])) // MaxElection fits a byte
+			rest = skipUvarints(rest, 4)
+			if p.kind == election.Heartbeat {
+				rest = skipUvarints(rest[3:], 1)
+			}
+		}
+	}
+}
+
+// skipUvarints leaves out n numbers, which were checked when the frame was decoded.
+func skipUvarints(b []byte, n int) (rest []byte) {
+	at := 0
+	for ; n > 0; at++ {
+		if b[at] < 0x80 {
+			n--
+		}
+	}
+	return b[at:]
+}
+
 // Packed reports whether a decoded frame has packed messages.
 func (f *Frame) Packed() bool { return len(f.batches) > 0 }
 

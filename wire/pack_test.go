@@ -42,6 +42,21 @@ func steadyFrame(n int) *Frame {
 	return f
 }
 
+func TestAheadNamesTheElectionsOfPackedMessages(t *testing.T) {
+	f := steadyFrame(20)
+	body, _, err := AppendMost(nil, f)
+	require.NoError(t, err)
+	var got Frame
+	require.NoError(t, DecodeFrame(body, &got))
+	var want, ahead []uint64
+	for _, m := range everything(t, &got) {
+		want = append(want, m.Election)
+	}
+	got.Ahead(func(election uint64) { ahead = append(ahead, election) })
+	require.Len(t, ahead, 40)
+	require.Equal(t, want, ahead)
+}
+
 func TestPackedMessagesComeBackAsTheyWere(t *testing.T) {
 	f := steadyFrame(20)
 	odd := f.Messages[0] // with a config, so it cannot be packed

@@ -58,6 +58,7 @@ type Member struct {
 	broken    error // why nothing may be saved or sent any more
 	unsettled bool  // the disk's second copy is behind
 	restAt    time.Duration
+	warmth    uint64        // see warm; nobody reads it
 	lookAt    time.Duration // when look is next due
 	lookAll   bool          // the next look is at calm elections, too
 	lookedAt  time.Duration // when look last ran

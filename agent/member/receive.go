@@ -39,7 +39,16 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 	}
 	m.believeFlock(f.From)
 	m.frameAt = m.host.Now()
+	f.Ahead(m.warm)
 	return true, f.Each(m.receiveMessage)
+}
+
+// warm brings into the processor's cache what a message of an election will need: of 100
+// elections it holds little from one heartbeat to the next.
+func (m *Member) warm(number uint64) {
+	if e := m.numbered(number); e != nil && e.node != nil {
+		m.warmth += e.node.Warm() + uint64(e.wakeAt) + e.version
+	}
 }
 
 // admit learns the sender's address, and reports whether to believe the sender (rule
