@@ -156,6 +156,9 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	c.hooks.follow(a, c.settings)
+	_, ownGC := c.env.lookup("GOGC")
+	started := time.AfterFunc(startLasts, func() { leaveStart(ownGC) })
+	defer started.Stop()
 	manager := startNotifier(c.env.lookup, a, self, c.log)
 	defer manager.close()
 	stopping := false
