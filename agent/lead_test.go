@@ -106,9 +106,7 @@ func TestLeadWorksOncePerPeriodAndStopsBeforeItsLeaseEnds(t *testing.T) {
 		f.until(5*time.Second, "another goose", func() bool { return f.goose() != "" && f.goose() != a })
 		f.heal()
 		f.settle(3)
-		f.sleep(time.Second)
-		require.NoError(t, f.await(func() error { return f.agents[f.goose()].StepDown(context.Background(), a) }))
-		f.until(time.Second, "work again", w.running.Load)
+		f.until(5*time.Second, "work again: the goose, where none waits, hands over", w.running.Load)
 		require.EqualValues(t, 2, w.begun.Load())
 
 		cancel()

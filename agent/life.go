@@ -48,6 +48,7 @@ type life struct {
 	looks       uint64  // of the member, when tend last ran
 	republished besides // what readers of all elections were last shown
 	born        time.Duration
+	gossipAt    time.Duration // when the next round of gossip is due
 
 	body  []byte
 	batch *batch

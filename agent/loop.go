@@ -7,6 +7,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/boottime"
+	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/internal/inbox"
 	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/port"
@@ -71,6 +72,7 @@ func (l *life) loop(ctx context.Context) error {
 			return err
 		}
 		now := l.now()
+		l.gossipIfDue(now)
 		l.lastTurn.Store(int64(now))
 		wakeAfter(l.sleep(now))
 	}
@@ -117,10 +119,21 @@ func (l *life) tend(now time.Duration) {
 }
 
 // sleep returns how long the loop may sleep. In a working flock each heartbeat makes a
-// turn, so the loop needs no wake-up of its own for tend: it waits for one that is late.
+// turn, so the loop needs no wake-up of its own for tend and gossip: it waits for one that is late.
 func (l *life) sleep(now time.Duration) time.Duration {
-	at := min(l.member.WakeAt(l.cfg.Heartbeat*3/2), now+l.cfg.Lease/2)
+	at := min(l.member.WakeAt(l.cfg.Heartbeat*3/2), now+l.cfg.Lease/2, l.gossipAt+gossip.RoundEvery)
 	return max(at-now, 0)
+}
+
+// gossipIfDue has a round of gossip begin when one is due.
+func (l *life) gossipIfDue(now time.Duration) {
+	if now < l.gossipAt {
+		return
+	}
+	l.gossip.Round()
+	if l.gossipAt += gossip.RoundEvery; l.gossipAt <= now {
+		l.gossipAt = now + gossip.RoundEvery
+	}
 }
 
 // checkClocks drops the lease if the machine slept (rule 17), and returns the time.

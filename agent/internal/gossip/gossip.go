@@ -2,7 +2,8 @@
 // leaves. Over the same connections agents ask each other questions.
 //
 // It wraps memberlist. [Start] begins to gossip and to call the known addresses
-// again and again. [Gossip.Updates] says that [Gossip.Changes] has something.
+// again and again. [Gossip.Round] has it tell what is new. [Gossip.Updates] says that
+// [Gossip.Changes] has something.
 // [Gossip.Ask] and [Gossip.Gather] ask questions; the handlers in [Options]
 // answer those of the others. Gossip only finds agents: it never decides who
 // may vote.
@@ -92,13 +93,15 @@ type Gossip struct {
 		sweptAt time.Time // when sweep last ran
 	}
 
+	rounds chan struct{} // of capacity 1: a round is due
+
 	join joiner
 	asks *asker
 }
 
 // Start starts memberlist on a port, and calls the agents to join.
 func Start(opts Options) (*Gossip, error) {
-	g := &Gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
+	g := &Gossip{opts: opts, updates: make(chan struct{}, 1), telling: make(chan struct{}, 1), rounds: make(chan struct{}, 1)}
 	g.join.met, g.join.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	g.mu.peers, g.mu.byName, g.mu.changed = map[election.ID]*peer{}, map[string][]election.ID{}, map[election.ID]bool{}
 	g.mu.sweptAt = time.Now()
@@ -114,6 +117,7 @@ func Start(opts Options) (*Gossip, error) {
 	c.UDPBufferSize = wire.GossipRoom
 	c.RetransmitMult = 4
 	c.GossipNodes = gossipNodes
+	c.GossipInterval = 0 // see memberlistGossip
 	c.EnableCompression = false
 	c.DeadNodeReclaimTime = reclaimAfter
 	c.LogOutput = &logWriter{log: opts.Log, quiet: opts.Quiet, closed: opts.Port.Closed(), nameOf: g.nameOf}
@@ -125,6 +129,7 @@ func Start(opts Options) (*Gossip, error) {
 	g.list, g.update = list, list.UpdateNode
 	g.join.start(g)
 	g.Background(g.asks.read)
+	g.Background(g.gossipInRounds)
 	return g, nil
 }
 
@@ -193,13 +198,17 @@ func (g *Gossip) Leave(wait time.Duration) {
 		g.mu.meta = meta
 	}
 	g.mu.Unlock()
+	defer g.roundsBegin()()
 	g.tellMeta(wait)
 	_ = g.list.Leave(wait)
 }
 
 // Withdraw tells the others that this agent stops now, so that they need not find
 // out by probes. The agent stays a member of the flock.
-func (g *Gossip) Withdraw(wait time.Duration) { _ = g.list.Leave(wait) }
+func (g *Gossip) Withdraw(wait time.Duration) {
+	defer g.roundsBegin()()
+	_ = g.list.Leave(wait)
+}
 
 // Shutdown stops gossip without telling anybody, as a crash would.
 func (g *Gossip) Shutdown() {

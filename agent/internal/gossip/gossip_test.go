@@ -37,6 +37,7 @@ type flock struct {
 	t      testing.TB
 	net    *memory.Network
 	agents []*testAgent
+	still  atomic.Bool // nobody begins rounds
 }
 
 type testAgent struct {
@@ -104,6 +105,17 @@ func (f *flock) start(n byte, join ...string) *testAgent {
 		Handlers: map[string]Handler{pingQuestion: func(context.Context, election.ID, json.RawMessage) (any, error) { return struct{}{}, nil }},
 	})
 	require.NoError(f.t, err)
+	g.Background(func(ctx context.Context) {
+		for ctx.Err() == nil {
+			if !f.still.Load() {
+				g.Round()
+			}
+			select {
+			case <-time.After(RoundEvery):
+			case <-ctx.Done():
+			}
+		}
+	})
 	a := &testAgent{g, counts}
 	f.agents = append(f.agents, a)
 	return a
@@ -182,6 +194,28 @@ func TestFailedAgentsAreListedForADay(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		require.Equal(t, member.Failed, f.see(0, 1).State)
 		f.until("forgotten", func() bool { return len(a.Peers()) == 1 })
+	})
+}
+
+// The loop, which begins rounds, is the one that waits then.
+func TestOneThatGoesIsHeardThoughNobodyBeginsRounds(t *testing.T) {
+	inFlock(t, 4, func(t *testing.T, f *flock) {
+		f.still.Store(true)
+		meta := f.see(0, 0).Meta
+		meta.Priority = 200
+		require.NoError(t, f.agents[0].SetMeta(meta))
+		time.Sleep(RoundEvery)
+		require.NotEqualValues(t, 200, f.see(2, 0).Meta.Priority)
+
+		before := time.Now()
+		f.agents[0].Leave(time.Minute)
+		f.agents[1].Withdraw(time.Minute)
+		require.Less(t, time.Since(before), 3*time.Second)
+		synctest.Wait()
+		for _, at := range []int{2, 3} {
+			require.Equal(t, member.Left, f.see(at, 0).State)
+			require.Equal(t, member.Failed, f.see(at, 1).State)
+		}
 	})
 }
 
