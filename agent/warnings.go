@@ -99,10 +99,12 @@ func (l *life) refreshWarnings(now time.Duration) {
 	} else if l.node() == nil && len(keys) == 0 {
 		warn("no flock joined yet: waiting for an answer from %s", strings.Join(l.cfg.Join, " "))
 	}
-	if called := l.called(); len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && len(called) > 0 && l.gossip.Unanswered() {
-		warn("nobody answers at %s: start an agent there, or check the address, the port (UDP and TCP), --flock and the key", strings.Join(called, " "))
-		for _, fault := range l.gossip.SeedFaults() {
-			warn("join: %s", fault)
+	if len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && l.gossip.Unanswered() {
+		if called := l.called(); len(called) > 0 {
+			warn("nobody answers at %s: start an agent there, or check the address, the port (UDP and TCP), --flock and the key", strings.Join(called, " "))
+			for _, fault := range l.gossip.SeedFaults() {
+				warn("join: %s", fault)
+			}
 		}
 	}
 	l.warnAddresses(now, warn)
