@@ -219,6 +219,20 @@ func TestOneThatGoesIsHeardThoughNobodyBeginsRounds(t *testing.T) {
 	})
 }
 
+// The loop may wait for a disk.
+func TestNewsAreToldThoughTheLoopHangs(t *testing.T) {
+	inFlock(t, 4, func(t *testing.T, f *flock) {
+		f.still.Store(true)
+		meta := f.see(0, 0).Meta
+		meta.Priority = 200
+		require.NoError(t, f.agents[0].SetMeta(meta))
+		time.Sleep(3 * roundMost)
+		for at := range 4 {
+			require.EqualValues(t, 200, f.see(at, 0).Meta.Priority)
+		}
+	})
+}
+
 func TestACloneIsOneProblemWhicheverOfTheTwoIsNamedFirst(t *testing.T) {
 	a, b := netip.MustParseAddrPort("10.0.0.1:3825"), netip.MustParseAddrPort("10.0.0.2:3825")
 	require.Equal(t, CloneText("c", election.ID{1}, a, b), CloneText("c", election.ID{1}, b, a))

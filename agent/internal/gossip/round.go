@@ -23,14 +23,21 @@ func memberlistGossip(*memberlist.Memberlist)
 // reasons call it each RoundEvery, or a little later.
 func (g *Gossip) Round() { signal(g.rounds) }
 
+// roundMost is the most time between two rounds, also if the caller of Round hangs.
+const roundMost = 5 * RoundEvery
+
 func (g *Gossip) gossipInRounds(ctx context.Context) {
+	late := time.NewTimer(roundMost)
+	defer late.Stop()
 	for {
 		select {
 		case <-g.rounds:
-			memberlistGossip(g.list)
+		case <-late.C:
 		case <-ctx.Done():
 			return
 		}
+		memberlistGossip(g.list)
+		late.Reset(roundMost)
 	}
 }
 
