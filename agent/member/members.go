@@ -40,6 +40,7 @@ type Peer struct {
 	State PeerState
 	Meta  Meta
 	RTT   time.Duration // of gossip's pings; 0: unknown
+	Met   bool          // it has answered a call of this agent, so it knows this agent
 }
 
 // AddrText returns the address for people; "": unknown.
@@ -161,7 +162,7 @@ func alives(p *Peer) int {
 func lookAlike(a, b *Peer) bool {
 	x, y := *a, *b
 	for _, p := range []*Peer{&x, &y} {
-		p.RTT, p.Meta.Config, p.Meta.Freeze = 0, ShownConfig{}, FreezeNotice{}
+		p.RTT, p.Met, p.Meta.Config, p.Meta.Freeze = 0, false, ShownConfig{}, FreezeNotice{}
 	}
 	tags := maps.Equal(x.Meta.Tags, y.Meta.Tags)
 	x.Meta.Tags, y.Meta.Tags = nil, nil

@@ -47,7 +47,7 @@ func (g *Gossip) note(n *memberlist.Node, state member.PeerState) {
 		return
 	}
 	if old := g.mu.peers[id]; old != nil {
-		p.RTT = old.RTT
+		p.RTT, p.Met = old.RTT, old.Met && old.Meta.Life == p.Meta.Life
 		if state == member.Failed && old.State == member.Left {
 			p.State = member.Left // only its return ends that
 		}

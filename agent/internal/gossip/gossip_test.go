@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -43,6 +44,20 @@ type flock struct {
 type testAgent struct {
 	*Gossip
 	counts *meters.Counters
+	calls  *atomic.Int64 // streams that others opened to it
+}
+
+// called counts the streams that others open.
+type called struct {
+	*memory.Endpoint
+	calls *atomic.Int64
+}
+
+func (c called) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
+	c.Endpoint.Receive(packet, func(s net.Conn) {
+		c.calls.Add(1)
+		stream(s)
+	})
 }
 
 // inFlock runs a test with agents a, b, c, ... that have met.
@@ -93,9 +108,9 @@ func (f *flock) start(n byte, join ...string) *testAgent {
 	var held atomic.Pointer[wire.Keyring]
 	held.Store(ring)
 	id, log, counts := election.ID{1, n}, slog.New(slog.DiscardHandler), &meters.Counters{}
-	quiet := &quietlog.Log{Out: log}
+	quiet, calls := &quietlog.Log{Out: log}, &atomic.Int64{}
 	p := port.Open(port.Options{
-		Transport: e, Self: id, Label: "test", Keys: &held, Counts: counts, Quiet: quiet,
+		Transport: called{e, calls}, Self: id, Label: "test", Keys: &held, Counts: counts, Quiet: quiet,
 		OtherLabel: func(string, string) {}, OtherKeys: func(string, string) {}, OtherVersion: func(string, string) {},
 	})
 	g, err := Start(Options{
@@ -116,7 +131,7 @@ func (f *flock) start(n byte, join ...string) *testAgent {
 			}
 		}
 	})
-	a := &testAgent{g, counts}
+	a := &testAgent{g, counts, calls}
 	f.agents = append(f.agents, a)
 	return a
 }

@@ -25,6 +25,10 @@ const (
 	// callsAtOnce bounds the calls under way. All addresses get their turn, even if
 	// some calls hang.
 	callsAtOnce = 32
+	// headStart is how long an agent that has met nobody waits for an answer before it calls
+	// the next address: each agent that answers shows it the whole flock, which takes
+	// milliseconds of both in a large one.
+	headStart = 250 * time.Millisecond
 	// joinGrace is how long Join waits for more answers after the first one.
 	joinGrace = time.Second
 	// savedAtOnce is how many agents are saved as soon as they are met: about the
@@ -59,6 +63,8 @@ type joiner struct {
 	met      chan struct{}           // of capacity 1: Peers has changed
 	wake     chan struct{}           // of capacity 1: there is something to call, or room for a call
 	called   map[netip.AddrPort]bool // in this round
+	callAt   time.Time               // when the next may be called though others have not answered yet
+	first    int                     // the address to join that is called first, so that of many agents not all call the same one
 
 	mu struct { // guards what follows, and that nothing is begun after stop
 		sync.Mutex
@@ -73,6 +79,7 @@ func (j *joiner) start(g *Gossip) {
 	j.called, j.mu.calling = map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	j.seeds = seeds.NewList(nil, j.background, j.found)
 	j.seeds.Set(g.opts.Join)
+	j.first = rand.Int()
 	j.saved = map[election.ID]Known{}
 	for _, p := range g.opts.Known {
 		j.saved[p.ID] = p
@@ -135,6 +142,8 @@ func (j *joiner) forever(ctx context.Context) {
 		pause := rejoinFirst
 		if done {
 			pause = time.Until(next)
+		} else if now := time.Now(); j.waitsFor(now) {
+			pause = j.callAt.Sub(now)
 		}
 		if !j.rest(ctx, pause) {
 			return
@@ -270,8 +279,9 @@ func (j *joiner) missing() []netip.AddrPort {
 			missing = append(missing, a)
 		}
 	}
-	for _, a := range j.seeds.Addrs() {
-		add(a)
+	join := j.seeds.Addrs()
+	for i := range join {
+		add(join[(i+j.first%len(join))%len(join)])
 	}
 	for _, k := range j.saved {
 		add(k.Addr)
@@ -287,17 +297,29 @@ func (j *joiner) call(addrs []netip.AddrPort) bool {
 			continue
 		}
 		j.mu.Lock()
-		busy, room := j.mu.calling[a], len(j.mu.calling) < callsAtOnce
+		busy, calls := j.mu.calling[a], len(j.mu.calling)
 		j.mu.Unlock()
-		if !busy && !room {
+		if !busy && (calls >= callsAtOnce || calls > 0 && j.waitsFor(time.Now())) {
 			return false
 		}
 		j.called[a] = true // also one whose last call still runs
 		if !busy {
+			j.callAt = time.Now().Add(headStart)
 			j.callOne(a)
 		}
 	}
 	return true
+}
+
+// waitsFor reports whether those that are being called have time to answer before others
+// are called. Founders call all at once: they need each other.
+func (j *joiner) waitsFor(now time.Time) bool {
+	if j.answered.Load() || !now.Before(j.callAt) {
+		return false
+	}
+	j.g.mu.Lock()
+	defer j.g.mu.Unlock()
+	return j.g.mu.own.Expect == 0 || !j.g.mu.own.FlockID.IsZero()
 }
 
 func (j *joiner) callOne(a netip.AddrPort) {
@@ -316,7 +338,23 @@ func (j *joiner) callOne(a netip.AddrPort) {
 // answers calls an address and reports whether an agent of the flock answered.
 func (j *joiner) answers(a netip.AddrPort) bool {
 	n, err := j.g.list.Join([]string{a.String()})
-	return err == nil && n > 0
+	if err != nil || n == 0 {
+		return false
+	}
+	j.g.meet(a)
+	return true
+}
+
+// meet notes that the agent at an address has answered this one.
+func (g *Gossip) meet(at netip.AddrPort) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, p := range g.mu.peers {
+		if p.Addr == at && id != g.opts.ID && !p.Met {
+			p.Met = true
+			g.change(id)
+		}
+	}
 }
 
 // Seed replaces the addresses to join.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,36 @@ func TestEveryAddressGetsItsTurn(t *testing.T) {
 		b := f.start(1, append(join, "10.0.0.1")...)
 		f.until("b has joined", func() bool { return len(b.Peers()) == 2 })
 		require.Less(t, time.Since(began), time.Minute)
+	})
+}
+
+// Each answer is the state of the whole flock.
+func TestAnAgentThatHasMetNobodyCallsOneAfterAnother(t *testing.T) {
+	inFlock(t, 3, func(t *testing.T, f *flock) {
+		calls := func() (n int64) {
+			for _, a := range f.agents[:3] {
+				n += a.calls.Load()
+			}
+			return n
+		}
+		before, known := calls(), map[int]bool{}
+		for i := range 20 {
+			c := f.start(byte(3+i), "10.0.0.1", "10.0.0.2", "10.0.0.3")
+			f.until("it has joined", func() bool { return len(c.Peers()) == 4+i })
+			synctest.Wait()
+			for at := range 3 {
+				if f.see(3+i, at).Met {
+					known[at] = true
+				}
+			}
+		}
+		require.EqualValues(t, 20, calls()-before)
+		require.Len(t, known, 3, "not all call the same one first, and they know whom")
+
+		began := time.Now()
+		c := f.start(24, "10.9.0.1", "10.0.0.1", "10.9.0.2")
+		f.until("it has joined", func() bool { return len(c.Peers()) == 24 })
+		require.LessOrEqual(t, time.Since(began), 2*headStart+200*time.Millisecond, "it does not wait for the dead ones")
 	})
 }
 
