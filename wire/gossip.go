@@ -70,6 +70,9 @@ func bare(packet []byte) []byte {
 // AsksToPassOn reports whether a packet asks to ping a third agent.
 func AsksToPassOn(packet []byte) bool { return len(packet) > 0 && packet[0] == gossipIndirect }
 
+// AsksForAll reports whether a message of a stream asks for the state of the whole flock.
+func AsksForAll(message []byte) bool { return len(message) > 0 && message[0] == gossipPushPull }
+
 // OpenGossip checks a datagram of gossip and its content, and appends the packet for
 // memberlist to dst. The two must not overlap. Every error is a *DropError, and dst is
 // then unchanged.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/election"
 	"duckduckgoose/wire"
 )
 
@@ -26,7 +27,7 @@ func (p *Port) stream(raw net.Conn) {
 	p.in.take(s)
 	go func() {
 		defer p.ended.Done()
-		err := p.admit(raw)
+		id, err := p.admit(raw)
 		if err == nil {
 			err = s.receive()
 		}
@@ -35,9 +36,15 @@ func (p *Port) stream(raw net.Conn) {
 			return
 		}
 		p.in.complete(s)
-		done, ok := p.turns.wait(p.ctx)
+		joins, joined := s.asksForAll() && !p.knows(id), false
+		done, ok := p.turns.wait(p.ctx, s.isHere(), func() bool {
+			joined = joins && p.knows(id) // through another agent meanwhile
+			return !joined
+		})
 		if !ok {
-			p.opts.Counts.Of("dropped_stream_late").Add(1)
+			if !joined {
+				p.opts.Counts.Of("dropped_stream_late").Add(1)
+			}
 			_ = s.Close()
 			return
 		}
@@ -64,29 +71,38 @@ func (p *Port) track(conn net.Conn) bool {
 	return true
 }
 
-// admit reads the preface and the label after it.
-func (p *Port) admit(conn net.Conn) error {
+// knows reports whether gossip shows an agent.
+func (p *Port) knows(id election.ID) bool {
+	if p.opts.Sender == nil {
+		return false
+	}
+	_, addr := p.opts.Sender(id)
+	return addr.IsValid()
+}
+
+// admit reads the preface, which names the sender, and the label after it.
+func (p *Port) admit(conn net.Conn) (id election.ID, err error) {
 	if err := conn.SetDeadline(time.Now().Add(prefaceWait)); err != nil {
-		return err
+		return id, err
 	}
 	from := conn.RemoteAddr().String()
-	id, err := wire.ReadPreface(conn, p.opts.Keys.Load())
+	id, err = wire.ReadPreface(conn, p.opts.Keys.Load())
 	if err != nil {
 		p.refuse(conn, from, err)
-		return err
+		return id, err
 	}
 	if _, ok := readLabel(conn); !ok {
 		p.opts.Counts.Of("refused_stream_" + wire.DropMalformed).Add(1)
-		return errors.New("no flock label")
+		return id, errors.New("no flock label")
 	}
 	if c, ok := conn.(interface {
 		Identify(name string, addr netip.AddrPort) error
 	}); ok {
 		if err := c.Identify(p.opts.Sender(id)); err != nil {
-			return err
+			return id, err
 		}
 	}
-	return conn.SetDeadline(time.Now().Add(requestWait))
+	return id, conn.SetDeadline(time.Now().Add(requestWait))
 }
 
 // refuse counts a stream that is not for us, and reports why. It answers with our label,

@@ -13,9 +13,9 @@ import (
 const (
 	// streamsMost bounds the accepted streams that are open at once and have not sent all
 	// of their request. wholeMost bounds the others, most of which wait for their turn: all
-	// agents of a large flock may join at once.
+	// agents of a large flock may join at once. So many have their turns within turnWait.
 	streamsMost = 64
-	wholeMost   = 256
+	wholeMost   = 640
 	// hostMost bounds the memory that all streams with one host use: request and answer,
 	// sealed and decoded. The states of two flocks of 5,000 agents fit.
 	hostMost = 16 << 20

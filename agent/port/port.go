@@ -61,7 +61,7 @@ type Port struct {
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	in      *inflow
-	turns   turns
+	turns   *turns
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup

@@ -122,9 +122,43 @@ func (s *stream) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close is called by memberlist.
+// asksForAll reports whether the request is for the state of the whole flock.
+func (s *stream) asksForAll() bool { return wire.AsksForAll(s.came) }
+
+// isHere reports whether the other end is on this machine.
+func (s *stream) isHere() bool {
+	return Host(s.Conn.LocalAddr().String()) == Host(s.Conn.RemoteAddr().String())
+}
+
+// Close is called by memberlist. A turn lasts until the sender of the request, who closes
+// the stream too, has taken the answer, if that keeps this machine busy.
 func (s *stream) Close() error {
 	s.port.in.leave(s)
+	if s.served == nil || !s.isHere() || !s.port.lingers(s) {
+		return s.end()
+	}
+	return nil
+}
+
+// lingers waits in the background for the other end to close a stream. After Shutdown it
+// gives false.
+func (p *Port) lingers(s *stream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return false
+	}
+	p.ended.Go(func() {
+		if s.Conn.SetReadDeadline(time.Now().Add(turnHere)) == nil {
+			_, _ = s.Conn.Read(make([]byte, 1))
+		}
+		_ = s.end()
+	})
+	return true
+}
+
+// end closes the connection, and ends the turn of its request.
+func (s *stream) end() error {
 	if s.served != nil {
 		s.served()
 	}

@@ -2,6 +2,8 @@ package port
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,9 +11,16 @@ const (
 	// servedAtOnce bounds the requests that memberlist handles at the same time: each may
 	// carry the state of the whole flock. Others wait for their turn, so that hundreds of
 	// agents that join at once leave time for the election.
-	servedAtOnce = 2
+	servedAtOnce = 1
 	// turnMost is how long a request that is being handled may delay the next one.
 	turnMost = 20 * time.Millisecond
+	// turnHere is the same if its sender is on this machine. Such a turn lasts until the sender
+	// has taken the answer, which costs more than to make it, and as long again: half of a
+	// processor is for others.
+	turnHere = 100 * time.Millisecond
+	// hurry is how long no turn lasts longer than turnMost once one has lasted for turnHere: its
+	// sender hangs, or is hostile.
+	hurry = time.Second
 	// turnsAtOnce is how many requests pass before they are paced: then there is one turn
 	// each turnEvery. Both ends of a request work for milliseconds on the state of a large
 	// flock, and memberlist's goroutines are not behind those of the election.
@@ -26,15 +35,17 @@ type turns struct {
 	head   chan struct{} // of capacity 1: held by the request that is next
 	served chan struct{} // has an element for each request that is being handled
 	paced  time.Time     // guarded by head: when all turns so far are over, at the pace
+	slowAt atomic.Int64  // when a turn last lasted for turnHere, in ns
 }
 
-func newTurns() turns {
-	return turns{head: make(chan struct{}, 1), served: make(chan struct{}, servedAtOnce)}
+func newTurns() *turns {
+	return &turns{head: make(chan struct{}, 1), served: make(chan struct{}, servedAtOnce)}
 }
 
-// wait waits for a turn, until turnWait or the end of ctx; then ok is false. The caller
-// calls done when the request has been handled.
-func (t *turns) wait(ctx context.Context) (done func(), ok bool) {
+// wait waits for a turn, until turnWait or the end of ctx, or until wanted, called when the
+// turn comes, is false; then ok is false. The caller calls done when the request has been
+// handled. here: its sender is on this machine.
+func (t *turns) wait(ctx context.Context, here bool, wanted func() bool) (done func(), ok bool) {
 	late := time.NewTimer(turnWait)
 	defer late.Stop()
 	select {
@@ -45,6 +56,9 @@ func (t *turns) wait(ctx context.Context) (done func(), ok bool) {
 		return nil, false
 	}
 	defer func() { <-t.head }()
+	if !wanted() {
+		return nil, false
+	}
 	if now := time.Now(); t.paced.Before(now) {
 		t.paced = now
 	}
@@ -54,14 +68,26 @@ func (t *turns) wait(ctx context.Context) (done func(), ok bool) {
 	case <-ctx.Done():
 		return nil, false
 	}
-	slow := time.NewTimer(turnMost)
-	defer slow.Stop()
 	select {
 	case t.served <- struct{}{}:
-		return func() { <-t.served }, true
-	case <-slow.C:
-		return func() {}, true
 	case <-ctx.Done():
 		return nil, false
 	}
+	began, most, over := time.Now(), turnMost, sync.OnceFunc(func() { <-t.served })
+	if here = here && began.UnixNano()-t.slowAt.Load() >= int64(hurry); here {
+		most = turnHere
+	}
+	timer := time.AfterFunc(most, func() {
+		if here {
+			t.slowAt.Store(time.Now().UnixNano())
+		}
+		over()
+	})
+	return func() {
+		if timer.Stop() && here {
+			time.AfterFunc(time.Since(began), over)
+		} else {
+			over()
+		}
+	}, true
 }
