@@ -36,6 +36,7 @@ type testFlock struct {
 	lost   func(from, to *testAgent, msg *wire.Message) bool
 	deaf   func(from, to *testAgent) bool // questions about tables that get no answer
 	missed func(at, of *testAgent) bool   // gossip has lost there that the other is of the flock
+	met    func(at, of *testAgent) bool   // an agent has called another, which answered
 	sent   func(body []byte)              // hears every frame
 	forged bool                           // a key holder may have forged promises, so P2 does not hold
 }
@@ -173,6 +174,7 @@ func (f *testFlock) gossip() {
 			if f.missed != nil && f.missed(a, of) {
 				seen[i].Meta.FlockID = election.FlockID{}
 			}
+			seen[i].Met = f.met != nil && f.met(a, of)
 		}
 		a.SetPeers(seen)
 		a.fed = true

@@ -48,7 +48,8 @@ type relay struct {
 	loss     float64       // the share of rounds that this agent misses
 	told     int           // asking agents, since told was last reset at toldAt
 	toldAt   time.Duration
-	asked    int // voters, when this agent looked for the goose
+	asked    int           // voters, when this agent looked for the goose
+	metAt    time.Duration // when it met its flock; 0: not yet
 }
 
 // passed is what makes news worth passing on: it differs from what was passed on last.

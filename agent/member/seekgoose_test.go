@@ -31,6 +31,48 @@ func TestAnAgentThatTheGooseDoesNotKnowAsksForIt(t *testing.T) {
 	}
 }
 
+// In a crowd gossip shows a newcomer to the goose only after seconds.
+func TestRule30ANewcomerAsksForTheGooseAtOnce(t *testing.T) {
+	f := crowdOf(t, 15)
+	g := f.goose("")
+	fresh := map[*testAgent]bool{}
+	f.missed = func(at, of *testAgent) bool { return fresh[of] && at != of }
+	asked := map[*testAgent]int{}
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		if m.Kind == election.PreVoteRequest && m.Nonce == 0 {
+			asked[to]++
+			require.False(t, fresh[to], "those know no more")
+		}
+		return false
+	}
+	for range 10 {
+		fresh[f.start(func(s *Settings) { s.Observer = true })] = true
+	}
+	f.gossip()
+	f.until(testLease/5, "all know the goose", func() bool { return f.knowing(g) == 30 })
+	require.Len(t, fresh, 10)
+	require.NotEmpty(t, asked)
+
+	late := f.start(func(s *Settings) { s.Observer = true })
+	fresh[late] = true
+	met := f.agents[7]
+	f.met = func(at, of *testAgent) bool { return at == late && of == met }
+	askedAt := map[*testAgent]time.Duration{}
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		if from == late && m.Kind == election.PreVoteRequest {
+			askedAt[to] = f.now
+		}
+		return to == late && f.now-askedAt[from] > 5*testDelay
+	}
+	f.gossip()
+	f.until(testLease/5, "it knows the goose", func() bool { return f.knowing(g) == 31 })
+	require.Contains(t, askedAt, met, "it asks the one that it has met")
+	for range 100 {
+		f.run(testLease / 10)
+		require.Equal(t, 31, f.knowing(g), "though those that should tell it do not know it")
+	}
+}
+
 // A voter tells those that are no voters, few at a time, and only of a goose that it hears.
 func TestAVoterAnswersFewOfThoseThatAskForTheGoose(t *testing.T) {
 	f := flockOf(t, 3)
