@@ -16,7 +16,10 @@ import (
 	"duckduckgoose/wire"
 )
 
-var crowdSize = flag.Int("crowd.agents", 45, "how many agents TestACrowdIsToldEverywhere has, most of which start within a second")
+var (
+	crowdSize  = flag.Int("crowd.agents", 45, "how many agents TestACrowdIsToldEverywhere has, most of which start within a second")
+	crowdCores = flag.Int("crowd.cores", 2, "the processors of their machine")
+)
 
 // TestACrowdIsToldEverywhere starts a flock of voters and then many agents within a
 // second, all on one machine: the goose keeps its lease, and soon all know it. Then it
@@ -25,12 +28,12 @@ var crowdSize = flag.Int("crowd.agents", 45, "how many agents TestACrowdIsToldEv
 func TestACrowdIsToldEverywhere(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		before := memoryOfAll()
-		f.cores = make(cores, 2)
+		f.cores = make(cores, *crowdCores)
 		f.found(5)
 		goose, token := f.goose(), f.agents[f.goose()].state().Token
 		n, began := *crowdSize, time.Now()
 		for i := range n - 5 {
-			f.start(fmt.Sprintf("crowd%d", i), joining("10.0.0.1", "10.0.0.2"))
+			f.start(fmt.Sprintf("crowd%d", i), joining("10.0.0.1:3825", "10.0.0.1:3826"))
 			f.sleep(time.Second / time.Duration(n))
 		}
 		least := time.Hour
@@ -81,6 +84,8 @@ func TestACrowdIsToldEverywhere(t *testing.T) {
 }
 
 const (
+	// quantum is how long work keeps a core while others wait for one.
+	quantum = 2 * time.Millisecond
 	// packetTakes, byteSent and byteReceived are what a core takes for a datagram, and for
 	// each byte of the streams by which agents join: a profile of 300 agents.
 	packetTakes  = 50 * time.Microsecond
@@ -96,9 +101,11 @@ func (c cores) work(d time.Duration) {
 	if c == nil {
 		return
 	}
-	c <- struct{}{}
-	time.Sleep(d)
-	<-c
+	for ; d > 0; d -= quantum {
+		c <- struct{}{}
+		time.Sleep(min(d, quantum))
+		<-c
+	}
 }
 
 func (c cores) share(conn net.Conn) net.Conn {

@@ -108,6 +108,9 @@ func (f *testFlock) agent(name string) *testAgent {
 	a := f.agents[name]
 	if a == nil {
 		a = &testAgent{name: name, addr: f.addr(10, len(f.order)+1), disk: memfs.New(uint64(len(f.order)) + 1)}
+		if f.cores != nil { // they share the machine, too
+			a.addr = netip.AddrPortFrom(f.addr(10, 1).Addr(), a.addr.Port()+uint16(len(f.order)))
+		}
 		f.agents[name] = a
 		f.order = append(f.order, name)
 	}
