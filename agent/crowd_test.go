@@ -42,7 +42,7 @@ func TestACrowdIsToldEverywhere(t *testing.T) {
 			return f.agreed(f.live()...)
 		})
 		known := time.Since(began)
-		f.eventually(2*time.Minute, "all count all", func() bool {
+		f.eventually(5*time.Minute, "all count all, if need be by memberlist's next exchanges", func() bool {
 			least = min(least, f.leaseLeft(goose))
 			for _, name := range f.live() {
 				if f.agents[name].state().Alive != n {
