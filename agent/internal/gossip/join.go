@@ -22,6 +22,9 @@ const (
 	// rejoinFirst is the first pause after the number of missing addresses has changed.
 	rejoinFirst = time.Second
 	maxRejoin   = 20 * time.Second
+	// eagerFor is how long pauses stay short for an agent that has met nobody: the one that it
+	// calls turns some away while hundreds join.
+	eagerFor = 30 * time.Second
 	// callsAtOnce bounds the calls under way. All addresses get their turn, even if
 	// some calls hang.
 	callsAtOnce = 32
@@ -120,6 +123,7 @@ func (j *joiner) background(f func(context.Context)) bool {
 // this agent itself.
 func (j *joiner) forever(ctx context.Context) {
 	var next time.Time
+	began := time.Now()
 	wait, missed, gone := joinFirst, 0, 0
 	done := true // all addresses of the round were called
 	for {
@@ -135,6 +139,9 @@ func (j *joiner) forever(ctx context.Context) {
 			}
 			next = now.Add(wait/2 + rand.N(wait))
 			wait = min(2*wait, maxRejoin)
+			if !j.answered.Load() && now.Sub(began) < eagerFor {
+				wait = min(wait, rejoinFirst)
+			}
 		}
 		if !done {
 			done = j.call(j.missing())
