@@ -31,22 +31,22 @@ func (a *Agent) startWarden() (stop func(), err error) {
 	return a.warden.Close, nil
 }
 
-// LeaveWill seals the letters and writes them to the memory that the warden reads.
-func (h host) LeaveWill(election string, letters []member.Letter) {
+// LeaveWill seals the datagrams and writes them to the memory that the warden reads.
+func (h host) LeaveWill(election string, datagrams []member.WillDatagram) {
 	l := h.l
 	var sealed []warden.Message
-	for i := range letters {
-		body, err := wire.AppendFrame(l.body[:0], &letters[i].Frame)
+	for i := range datagrams {
+		body, err := wire.AppendFrame(l.body[:0], &datagrams[i].Frame)
 		if err != nil {
-			l.notSent(letters[i].To, err)
+			l.notSent(datagrams[i].To, err)
 			continue
 		}
 		datagram, err := l.keys.Load().Seal(nil, body)
 		if err != nil {
-			l.notSent(letters[i].To, err)
+			l.notSent(datagrams[i].To, err)
 			continue
 		}
-		sealed = append(sealed, warden.Message{To: letters[i].To, Datagram: datagram})
+		sealed = append(sealed, warden.Message{To: datagrams[i].To, Datagram: datagram})
 	}
 	l.warden.Write(election, sealed)
 }

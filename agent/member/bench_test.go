@@ -45,24 +45,24 @@ type leanDatagram struct {
 
 type leanLocal struct{}
 
-func (leanLocal) Retract(Cause)                 {}
-func (leanLocal) Grant(election.Lease, bool)    {}
-func (leanLocal) Stop(Cause)                    {}
-func (leanLocal) Publish(time.Duration, *View)  {}
-func (leanLocal) Heard(time.Duration) bool      { return true }
-func (leanLocal) Close()                        {}
-func (leanLocal) Holders() (h Holders)          { return h }
-func (a *lean) Now() time.Duration              { return a.f.now }
-func (a *lean) Save(store.State) error          { return nil }
-func (a *lean) Settle() error                   { return nil }
-func (a *lean) Flush()                          {}
-func (a *lean) LeaveWill(string, []Letter)      {}
-func (a *lean) Local(string) Local              { return leanLocal{} }
-func (a *lean) TellGossip(Meta)                 {}
-func (a *lean) MarkLeft(election.ID)            {}
-func (a *lean) Heard(uint64, *election.Message) {}
-func (a *lean) Tell(Event)                      {}
-func (a *lean) Count(string)                    {}
+func (leanLocal) Retract(Cause)                  {}
+func (leanLocal) Grant(election.Lease, bool)     {}
+func (leanLocal) Stop(Cause)                     {}
+func (leanLocal) Publish(time.Duration, *View)   {}
+func (leanLocal) Heard(time.Duration) bool       { return true }
+func (leanLocal) Close()                         {}
+func (leanLocal) Holders() (h Holders)           { return h }
+func (a *lean) Now() time.Duration               { return a.f.now }
+func (a *lean) Save(store.State) error           { return nil }
+func (a *lean) Settle() error                    { return nil }
+func (a *lean) Flush()                           {}
+func (a *lean) LeaveWill(string, []WillDatagram) {}
+func (a *lean) Local(string) Local               { return leanLocal{} }
+func (a *lean) TellGossip(Meta)                  {}
+func (a *lean) MarkLeft(election.ID)             {}
+func (a *lean) Heard(uint64, *election.Message)  {}
+func (a *lean) Tell(Event)                       {}
+func (a *lean) Count(string)                     {}
 
 func (a *lean) AskTable(_ election.ID, _ TableQuestion, then func(*TableAnswer)) { then(nil) }
 

@@ -56,7 +56,7 @@ type testAgent struct {
 	saved  store.State // what a crash leaves
 	behind bool        // the second copy lacks the last save
 	locals map[string]*testLocal
-	wills  map[string][]Letter
+	wills  map[string][]WillDatagram
 	meta   Meta
 	state  PeerState
 	up     bool
@@ -123,7 +123,7 @@ func (a *testAgent) begin() {
 	a.saved.Start++
 	a.set.Life++
 	a.up, a.state, a.err, a.log, a.events = true, Alive, nil, nil, nil
-	a.locals, a.counts, a.wills = map[string]*testLocal{}, map[string]int{}, map[string][]Letter{}
+	a.locals, a.counts, a.wills = map[string]*testLocal{}, map[string]int{}, map[string][]WillDatagram{}
 	a.Member = New(a.set, a, a.saved)
 	a.set.Fresh = false
 	require.NoError(a.f.t, a.Begin())
@@ -411,12 +411,12 @@ func (a *testAgent) Save(st store.State) error {
 	return nil
 }
 
-func (a *testAgent) LeaveWill(election string, letters []Letter) {
-	a.record(effect{kind: "will", election: election, count: len(letters)})
-	a.wills[election] = slices.Clone(letters)
-	for i := range letters {
-		m := letters[i].Frame.Messages[0]
-		m.To = letters[i].Frame.To
+func (a *testAgent) LeaveWill(election string, datagrams []WillDatagram) {
+	a.record(effect{kind: "will", election: election, count: len(datagrams)})
+	a.wills[election] = slices.Clone(datagrams)
+	for i := range datagrams {
+		m := datagrams[i].Frame.Messages[0]
+		m.To = datagrams[i].Frame.To
 		a.checkShown(&m)
 	}
 }

@@ -29,9 +29,9 @@ type Host interface {
 	Flush()
 
 	// LeaveWill keeps what is to be sent, in this order, once this process has died and all
-	// holders of the election have ended their work; no letters: nothing. It replaces what
-	// was kept for that election. The letters are valid during the call.
-	LeaveWill(election string, letters []Letter)
+	// holders of the election have ended their work; no datagrams: nothing. It replaces what
+	// was kept for that election. The datagrams are valid during the call.
+	LeaveWill(election string, datagrams []WillDatagram)
 
 	// Local returns the programs on this machine that follow an election; "": the default
 	// election.

@@ -96,8 +96,8 @@ type Member struct {
 	gone       bool // has left the flock
 	told       told
 	toldAt     time.Duration
-	letters    []Letter // of the will that is written now
-	willsDue   bool     // the ways to the voters may have changed
+	datagrams  []WillDatagram // of the will that is written now
+	willsDue   bool           // the ways to the voters may have changed
 }
 
 // told is what gossip last said of this agent, as far as it changes at run time.

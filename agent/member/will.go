@@ -7,8 +7,8 @@ import (
 	"duckduckgoose/wire"
 )
 
-// Letter is a datagram of a last will: it goes to one voter.
-type Letter struct {
+// WillDatagram is a datagram of a last will: it goes to one voter.
+type WillDatagram struct {
 	To    netip.AddrPort
 	Frame wire.Frame
 }
@@ -71,15 +71,15 @@ func (e *Election) leaveWill(look bool) {
 // writeWill hands the host the present will.
 func (e *Election) writeWill() {
 	m := e.m
-	m.letters = m.letters[:0]
+	m.datagrams = m.datagrams[:0]
 	if e.will.term != 0 {
 		for _, msg := range e.node.Will(m.host.Now()) {
 			if addr, ok := m.addresses.Addr(msg.To); ok {
-				m.letters = append(m.letters, Letter{addr, m.lastFrame(e, msg)})
+				m.datagrams = append(m.datagrams, WillDatagram{addr, m.lastFrame(e, msg)})
 			}
 		}
 	}
-	m.host.LeaveWill(e.name, m.letters)
+	m.host.LeaveWill(e.name, m.datagrams)
 }
 
 // WillSeq is the seq of a last will's frames, below those of all others: nobody takes the

@@ -21,8 +21,8 @@ func (a *testAgent) dies() {
 
 func (a *testAgent) deliverWills() {
 	warden := netip.AddrPortFrom(a.addr().Addr(), 9)
-	for _, letters := range a.wills {
-		for _, l := range letters {
+	for _, datagrams := range a.wills {
+		for _, l := range datagrams {
 			body, err := wire.AppendFrame(nil, &l.Frame)
 			require.NoError(a.f.t, err)
 			got := &wire.Frame{}

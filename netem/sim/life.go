@@ -44,8 +44,8 @@ type life struct {
 	backIn    time.Duration // how long after its end it starts again; 0: it does not
 	leaving   bool
 
-	struck bool                       // it crashes when the loop returns: nothing has an effect any longer
-	wills  map[string][]member.Letter // by election
+	struck bool                             // it crashes when the loop returns: nothing has an effect any longer
+	wills  map[string][]member.WillDatagram // by election
 
 	late *store.State // planted: saved only after its effects
 	held []*flight    // planted: sent only after that
@@ -62,7 +62,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	if s.disks[st.ID] == "" {
 		s.disks[st.ID] = a.ident
 	}
-	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell, wills: map[string][]member.Letter{}}
+	l := &life{agent: a, number: a.lives, store: disk, busyUntil: s.now, ahead: a.clock.Slept, unfit: a.unwell, wills: map[string][]member.WillDatagram{}}
 	set := a.set
 	set.Life, set.Fresh = a.random.Uint64()|1, disk.Fresh()
 	_, _ = a.random.Read(set.FlockID[:])

@@ -10,15 +10,15 @@ import (
 )
 
 // LeaveWill keeps the last will of an election, once a slow disk allows.
-func (l *life) LeaveWill(election string, letters []member.Letter) {
+func (l *life) LeaveWill(election string, datagrams []member.WillDatagram) {
 	if l.struck {
 		return
 	}
-	letters = slices.Clone(letters)
+	datagrams = slices.Clone(datagrams)
 	if now := l.sim.now; now < l.busyUntil {
-		l.after(l.busyUntil-now, func() { l.wills[election] = letters })
+		l.after(l.busyUntil-now, func() { l.wills[election] = datagrams })
 	} else {
-		l.wills[election] = letters
+		l.wills[election] = datagrams
 	}
 	l.reaches("will")
 }
@@ -37,8 +37,8 @@ func (s *Sim) leaveWills(l *life, acting []*holder) {
 		return // its fault rules are in force
 	}
 	for _, at := range l.locals {
-		letters := l.wills[at.name]
-		if len(letters) == 0 {
+		datagrams := l.wills[at.name]
+		if len(datagrams) == 0 {
 			continue
 		}
 		held := slices.DeleteFunc(slices.Clone(acting), func(h *holder) bool { return h.at != at })
@@ -55,19 +55,19 @@ func (s *Sim) leaveWills(l *life, acting []*holder) {
 					at.emit(check.Event{Kind: check.Drained, Holder: h.name})
 				}
 			}
-			s.sendWill(a, letters)
+			s.sendWill(a, datagrams)
 		})
 	}
 }
 
 // sendWill sends a will from a machine.
-func (s *Sim) sendWill(a *agent, letters []member.Letter) {
+func (s *Sim) sendWill(a *agent, datagrams []member.WillDatagram) {
 	for _, wait := range willTries {
 		s.after(wait, func() {
-			for i := range letters {
+			for i := range datagrams {
 				f := s.net.flight()
-				f.from, f.to, f.fromAddr = a, letters[i].To, netip.AddrPortFrom(a.addr.Addr(), wardenPort)
-				f.carry(&letters[i].Frame, 1)
+				f.from, f.to, f.fromAddr = a, datagrams[i].To, netip.AddrPortFrom(a.addr.Addr(), wardenPort)
+				f.carry(&datagrams[i].Frame, 1)
 				s.stats.Datagrams++
 				s.route(f)
 			}
