@@ -37,7 +37,7 @@ func TestACrowdIsToldEverywhere(t *testing.T) {
 			f.sleep(time.Second / time.Duration(n))
 		}
 		least := time.Hour
-		f.eventually(10*time.Second, "all know the goose", func() bool {
+		f.eventually(max(10*time.Second, time.Duration(n)*20*time.Millisecond), "all know the goose", func() bool {
 			least = min(least, f.leaseLeft(goose))
 			return f.agreed(f.live()...)
 		})
