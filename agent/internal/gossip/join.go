@@ -29,8 +29,8 @@ const (
 	// some calls hang.
 	callsAtOnce = 32
 	// headStart is how long an agent that has met nobody waits for an answer before it calls
-	// the next address: each agent that answers shows it the whole flock, which takes
-	// milliseconds of both in a large one.
+	// the next address, then two more, then four: each agent that answers shows it the whole
+	// flock, which takes milliseconds of both in a large one.
 	headStart = 250 * time.Millisecond
 	// joinGrace is how long Join waits for more answers after the first one.
 	joinGrace = time.Second
@@ -66,7 +66,9 @@ type joiner struct {
 	met      chan struct{}           // of capacity 1: Peers has changed
 	wake     chan struct{}           // of capacity 1: there is something to call, or room for a call
 	called   map[netip.AddrPort]bool // in this round
-	callAt   time.Time               // when the next may be called though others have not answered yet
+	most     int                     // calls that may be under way while nobody has been met
+	step     int                     // by which most grew last
+	growsAt  time.Time               // when most grows, because those that are called do not answer
 	first    int                     // the address to join that is called first, so that of many agents not all call the same one
 
 	mu struct { // guards what follows, and that nothing is begun after stop
@@ -122,7 +124,7 @@ func (j *joiner) background(f func(context.Context)) bool {
 // is unchanged: some stay missing though they answer, such as another address of
 // this agent itself.
 func (j *joiner) forever(ctx context.Context) {
-	var next time.Time
+	var next, lookAt time.Time
 	began := time.Now()
 	wait, missed, gone := joinFirst, 0, 0
 	done := true // all addresses of the round were called
@@ -131,26 +133,29 @@ func (j *joiner) forever(ctx context.Context) {
 		done = done && !j.takeMore()
 		n := j.gone()
 		if now := time.Now(); done && (n != gone || !now.Before(next)) {
-			j.seeds.Look()
 			clear(j.called)
-			gone, done = n, false
-			if missing := len(j.missing()); missing != missed {
-				wait, missed = min(wait, rejoinFirst), missing
-			}
-			next = now.Add(wait/2 + rand.N(wait))
-			wait = min(2*wait, maxRejoin)
-			if !j.answered.Load() && now.Sub(began) < eagerFor {
+			j.grow(now, 1)
+			missing := len(j.missing())
+			if missing != missed {
 				wait = min(wait, rejoinFirst)
 			}
-		}
-		if !done {
-			done = j.call(j.missing())
+			if missing != missed || n != gone || !now.Before(lookAt) {
+				j.seeds.Look()
+				lookAt = now.Add(wait/2 + rand.N(wait))
+				wait = min(2*wait, maxRejoin)
+			}
+			gone, missed, done = n, missing, false
+			next = lookAt
+			if soon := now.Add(rejoinFirst/2 + rand.N(rejoinFirst)); !j.answered.Load() && now.Sub(began) < eagerFor && soon.Before(next) {
+				next = soon // without a look: some ask a cloud
+			}
 		}
 		pause := rejoinFirst
+		if !done {
+			pause, done = j.call(j.missing())
+		}
 		if done {
 			pause = time.Until(next)
-		} else if now := time.Now(); j.waitsFor(now) {
-			pause = j.callAt.Sub(now)
 		}
 		if !j.rest(ctx, pause) {
 			return
@@ -297,8 +302,8 @@ func (j *joiner) missing() []netip.AddrPort {
 }
 
 // call starts calls to the addresses that this round has not called yet, while
-// there is room. It reports whether all were called.
-func (j *joiner) call(addrs []netip.AddrPort) bool {
+// there is room. It reports whether all were called, and if not, when to go on.
+func (j *joiner) call(addrs []netip.AddrPort) (pause time.Duration, done bool) {
 	for _, a := range addrs {
 		if j.called[a] {
 			continue
@@ -306,27 +311,41 @@ func (j *joiner) call(addrs []netip.AddrPort) bool {
 		j.mu.Lock()
 		busy, calls := j.mu.calling[a], len(j.mu.calling)
 		j.mu.Unlock()
-		if !busy && (calls >= callsAtOnce || calls > 0 && j.waitsFor(time.Now())) {
-			return false
-		}
-		j.called[a] = true // also one whose last call still runs
 		if !busy {
-			j.callAt = time.Now().Add(headStart)
+			if room, pause := j.room(time.Now()); calls >= room {
+				return pause, false
+			}
 			j.callOne(a)
 		}
+		j.called[a] = true // also one whose last call still runs
 	}
-	return true
+	return 0, true
 }
 
-// waitsFor reports whether those that are being called have time to answer before others
-// are called. Founders call all at once: they need each other.
-func (j *joiner) waitsFor(now time.Time) bool {
-	if j.answered.Load() || !now.Before(j.callAt) {
-		return false
+// room returns how many calls may be under way, and when there may be more. Founders call
+// all at once: they need each other.
+func (j *joiner) room(now time.Time) (calls int, grows time.Duration) {
+	if j.answered.Load() || j.founds() {
+		return callsAtOnce, rejoinFirst
 	}
+	if !now.Before(j.growsAt) {
+		j.grow(now, min(2*j.step, callsAtOnce))
+	}
+	return min(j.most, callsAtOnce), j.growsAt.Sub(now)
+}
+
+// grow makes room for some calls beside those that do not answer.
+func (j *joiner) grow(now time.Time, step int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.step, j.most, j.growsAt = step, len(j.mu.calling)+step, now.Add(headStart)
+}
+
+// founds reports whether this agent founds a flock with others.
+func (j *joiner) founds() bool {
 	j.g.mu.Lock()
 	defer j.g.mu.Unlock()
-	return j.g.mu.own.Expect == 0 || !j.g.mu.own.FlockID.IsZero()
+	return j.g.mu.own.Expect != 0 && j.g.mu.own.FlockID.IsZero()
 }
 
 func (j *joiner) callOne(a netip.AddrPort) {

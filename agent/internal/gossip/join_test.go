@@ -3,11 +3,17 @@ package gossip
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/seeds"
 )
 
 // TestEveryAddressGetsItsTurn has more dead addresses before the live one than
@@ -52,6 +58,39 @@ func TestAnAgentThatHasMetNobodyCallsOneAfterAnother(t *testing.T) {
 		c := f.start(24, "10.9.0.1", "10.0.0.1", "10.9.0.2")
 		f.until("it has joined", func() bool { return len(c.Peers()) == 24 })
 		require.LessOrEqual(t, time.Since(began), 2*headStart+200*time.Millisecond, "it does not wait for the dead ones")
+	})
+}
+
+// A stopped agent takes connections, and never answers.
+func TestManySilentAddressesBeforeTheLiveOneCostAMoment(t *testing.T) {
+	inFlock(t, 1, func(t *testing.T, f *flock) {
+		join := []string{"10.0.0.1"}
+		for i := range byte(10) {
+			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 0, i}), seeds.DefaultPort)
+			e, err := f.net.Listen(at)
+			require.NoError(t, err)
+			e.Receive(func([]byte, netip.AddrPort) {}, func(net.Conn) {})
+			join = append(join, at.String())
+		}
+		for i := range byte(20) {
+			began := time.Now()
+			b := f.start(1+i, join...)
+			f.until("it has joined", func() bool { return len(b.Peers()) == 2+int(i) })
+			require.LessOrEqual(t, time.Since(began), 4*headStart+200*time.Millisecond)
+		}
+	})
+}
+
+// A lookup may be a command that asks a cloud.
+func TestOneThatHasMetNobodyLooksNamesUpLessAndLess(t *testing.T) {
+	inFlock(t, 1, func(t *testing.T, f *flock) {
+		looks := filepath.Join(t.TempDir(), "looks")
+		b := f.start(1, "exec:echo >>"+looks+"; echo 10.9.0.1")
+		time.Sleep(eagerFor)
+		require.True(t, b.Unanswered())
+		done, err := os.ReadFile(looks)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(done), 15)
 	})
 }
 
