@@ -37,9 +37,13 @@ func (p *Port) stream(raw net.Conn) {
 		}
 		p.in.complete(s)
 		joins, joined := s.asksForAll() && !p.knows(id), false
-		done, ok := p.turns.wait(p.ctx, s.isHere(), func() bool {
+		turns := p.turns
+		if s.isHere() {
+			turns = p.here
+		}
+		done, ok := turns.wait(p.ctx, func() bool {
 			joined = joins && p.knows(id) // through another agent meanwhile
-			return !joined
+			return !joined && !p.in.evicted(s)
 		})
 		if !ok {
 			if !joined {

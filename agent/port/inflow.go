@@ -137,6 +137,13 @@ func (in *inflow) worst(of func(*stream) int, newest bool) *stream {
 	return worst
 }
 
+// evicted reports whether a stream has been closed to make room.
+func (in *inflow) evicted(s *stream) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return s.gone
+}
+
 // leave forgets a stream that is about to close.
 func (in *inflow) leave(s *stream) {
 	in.mu.Lock()

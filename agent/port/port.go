@@ -61,7 +61,8 @@ type Port struct {
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	in      *inflow
-	turns   *turns
+	turns   *turns          // of requests from other machines
+	here    *turns          // of those from this one
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -87,7 +88,7 @@ func newPort(opts Options) *Port {
 	p := &Port{
 		opts:    opts,
 		packets: make(chan *memberlist.Packet, gossipQueue), streams: make(chan net.Conn),
-		in: &inflow{counts: opts.Counts, quiet: opts.Quiet}, turns: newTurns(), body: make([]byte, 0, wire.MaxDatagram),
+		in: &inflow{counts: opts.Counts, quiet: opts.Quiet}, turns: newTurns(false), here: newTurns(true), body: make([]byte, 0, wire.MaxDatagram),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.open = map[net.Conn]struct{}{}

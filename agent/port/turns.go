@@ -18,8 +18,8 @@ const (
 	// has taken the answer, which costs more than to make it, and as long again: half of a
 	// processor is for others.
 	turnHere = 100 * time.Millisecond
-	// hurry is how long no turn lasts longer than turnMost once one has lasted for turnHere: its
-	// sender hangs, or is hostile.
+	// hurry is how long turns are shorter once one has lasted for the most: its sender hangs,
+	// or is hostile.
 	hurry = time.Second
 	// turnsAtOnce is how many requests pass before they are paced: then there is one turn
 	// each turnEvery. Both ends of a request work for milliseconds on the state of a large
@@ -30,22 +30,24 @@ const (
 	turnWait = 8 * time.Second
 )
 
-// turns lets requests through in the order of their arrival.
+// turns lets requests through in the order of their arrival. Those from this machine have
+// turns of their own: they are slow on purpose, and keep no other machine waiting.
 type turns struct {
+	here   bool          // for senders on this machine
 	head   chan struct{} // of capacity 1: held by the request that is next
 	served chan struct{} // has an element for each request that is being handled
 	paced  time.Time     // guarded by head: when all turns so far are over, at the pace
-	slowAt atomic.Int64  // when a turn last lasted for turnHere, in ns
+	slowAt atomic.Int64  // when a turn last lasted for the most, in ns
 }
 
-func newTurns() *turns {
-	return &turns{head: make(chan struct{}, 1), served: make(chan struct{}, servedAtOnce)}
+func newTurns(here bool) *turns {
+	return &turns{here: here, head: make(chan struct{}, 1), served: make(chan struct{}, servedAtOnce)}
 }
 
 // wait waits for a turn, until turnWait or the end of ctx, or until wanted, called when the
 // turn comes, is false; then ok is false. The caller calls done when the request has been
-// handled. here: its sender is on this machine.
-func (t *turns) wait(ctx context.Context, here bool, wanted func() bool) (done func(), ok bool) {
+// handled.
+func (t *turns) wait(ctx context.Context, wanted func() bool) (done func(), ok bool) {
 	late := time.NewTimer(turnWait)
 	defer late.Stop()
 	select {
@@ -73,18 +75,23 @@ func (t *turns) wait(ctx context.Context, here bool, wanted func() bool) (done f
 	case <-ctx.Done():
 		return nil, false
 	}
-	began, most, over := time.Now(), turnMost, sync.OnceFunc(func() { <-t.served })
-	if here = here && began.UnixNano()-t.slowAt.Load() >= int64(hurry); here {
-		most = turnHere
+	began, over := time.Now(), sync.OnceFunc(func() { <-t.served })
+	most, hurried := turnMost, turnEvery
+	if t.here {
+		most, hurried = turnHere, turnMost
+	}
+	hurries := began.UnixNano()-t.slowAt.Load() < int64(hurry)
+	if hurries {
+		most = hurried
 	}
 	timer := time.AfterFunc(most, func() {
-		if here {
+		if !hurries {
 			t.slowAt.Store(time.Now().UnixNano())
 		}
 		over()
 	})
 	return func() {
-		if timer.Stop() && here {
+		if timer.Stop() && t.here {
 			time.AfterFunc(time.Since(began), over)
 		} else {
 			over()

@@ -22,11 +22,11 @@ import (
 
 func TestRequestsAreServedAFewAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(false)
 		ends := make(chan func(), 10)
 		for range 10 {
 			go func() {
-				done, ok := turns.wait(t.Context(), false, always)
+				done, ok := turns.wait(t.Context(), always)
 				require.True(t, ok)
 				ends <- done
 			}()
@@ -43,31 +43,31 @@ func TestRequestsAreServedAFewAtATime(t *testing.T) {
 
 func TestASlowRequestKeepsOthersWaitingForAMomentOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(false)
 		for range servedAtOnce {
-			_, ok := turns.wait(t.Context(), false, always)
+			_, ok := turns.wait(t.Context(), always)
 			require.True(t, ok)
 		}
 		began := time.Now()
 		for range 5 * servedAtOnce {
-			_, ok := turns.wait(t.Context(), false, always)
+			_, ok := turns.wait(t.Context(), always)
 			require.True(t, ok)
 		}
-		require.Equal(t, 5*turnMost, time.Since(began))
+		require.Equal(t, turnMost+4*turnEvery, time.Since(began))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, ok := turns.wait(ctx, false, always)
+		_, ok := turns.wait(ctx, always)
 		require.False(t, ok)
 	})
 }
 
 func TestManyRequestsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(false)
 		serve := func(n int) time.Duration {
 			began := time.Now()
 			for range n {
-				done, ok := turns.wait(t.Context(), false, always)
+				done, ok := turns.wait(t.Context(), always)
 				require.True(t, ok)
 				done()
 			}
@@ -83,13 +83,13 @@ func TestManyRequestsArePaced(t *testing.T) {
 // Its sender has joined through another agent meanwhile.
 func TestARequestThatIsNoLongerWantedTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(false)
 		for range 10 * turnsAtOnce {
-			_, ok := turns.wait(t.Context(), false, func() bool { return false })
+			_, ok := turns.wait(t.Context(), func() bool { return false })
 			require.False(t, ok)
 		}
 		began := time.Now()
-		done, ok := turns.wait(t.Context(), false, always)
+		done, ok := turns.wait(t.Context(), always)
 		require.True(t, ok)
 		done()
 		require.Zero(t, time.Since(began))
@@ -99,11 +99,11 @@ func TestARequestThatIsNoLongerWantedTakesNoTurn(t *testing.T) {
 // Who hangs, or wants to keep others out, delays them once a second.
 func TestATurnOfThisMachineEndsAndTheNextOnesSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(true)
 		serve := func(n int, takes time.Duration) time.Duration {
 			began := time.Now()
 			for range n {
-				done, ok := turns.wait(t.Context(), true, always)
+				done, ok := turns.wait(t.Context(), always)
 				require.True(t, ok)
 				if takes > 0 {
 					time.Sleep(takes)
@@ -204,6 +204,77 @@ func TestACrowdOfRequestsIsServed(t *testing.T) {
 		}
 		require.NoError(t, n.Close())
 	})
+}
+
+// What one host sends is never handled, and all its places are taken.
+func TestRequestsThatHangKeepNoOtherHostOut(t *testing.T) {
+	for name, test := range map[string]struct {
+		host  byte
+		calls int
+		most  time.Duration
+	}{
+		"another host":     {2, 2 * wholeMost, turnWait},
+		"many agents here": {1, wholeMost, turnsAtOnce * turnEvery},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := memory.New()
+				ring, err := wire.NewKeyring("test", nil)
+				require.NoError(t, err)
+				var keys atomic.Pointer[wire.Keyring]
+				keys.Store(ring)
+				open := func(host byte, port uint16) *Port {
+					e, err := n.Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, host}), port))
+					require.NoError(t, err)
+					return Open(Options{Transport: e, Self: election.ID{host}, Label: "test", Keys: &keys, Counts: &meters.Counters{}, Quiet: &quietlog.Log{Out: slog.New(slog.DiscardHandler)}})
+				}
+				seed := open(1, 3825)
+				served := make(chan time.Time, 1)
+				var hung []net.Conn
+				var ended sync.WaitGroup
+				ended.Go(func() {
+					for {
+						select {
+						case s := <-seed.StreamCh():
+							if Host(s.RemoteAddr().String()) == "10.0.0.3" {
+								served <- time.Now()
+							}
+							hung = append(hung, s)
+						case <-seed.Closed():
+							return
+						}
+					}
+				})
+				call := func(p *Port) {
+					s, err := p.DialTimeout("10.0.0.1:3825", time.Minute)
+					require.NoError(t, err)
+					_, _ = s.Write([]byte("\x08\x81\xaaUserMsgLen\x01x"))
+				}
+				hangs, other := open(test.host, 3826), open(3, 3825)
+				for range test.calls {
+					call(hangs)
+					synctest.Wait()
+				}
+				began := time.Now()
+				call(other)
+				select {
+				case at := <-served:
+					require.LessOrEqual(t, at.Sub(began), test.most)
+				case <-time.After(time.Minute):
+					t.Error("it gave up")
+				}
+				for _, p := range []*Port{hangs, other, seed} {
+					require.NoError(t, p.Shutdown())
+				}
+				ended.Wait()
+				for _, s := range hung {
+					_ = s.Close()
+					_ = s.Close()
+				}
+				require.NoError(t, n.Close())
+			})
+		})
+	}
 }
 
 func always() bool { return true }
