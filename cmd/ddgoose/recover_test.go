@@ -92,7 +92,7 @@ func TestRecoverSetsAMarkOnlyIfTold(t *testing.T) {
 		got = run(t, "recover", "--keep", "a:50", "--data-dir", data, yes)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stderr, "the mark is 9007199254740991, of at most 9007199254740991: if your programs raised it so far, keep it with --mark 9007199254740991; else")
-		require.EqualValues(t, election.MaxMark, markOn(t, data))
+		require.Equal(t, uint64(election.MaxMark), markOn(t, data))
 	}
 	for _, bad := range []string{"-1", "9007199254740992", "x"} {
 		got = run(t, "recover", "--keep", "a", "--data-dir", data, "--mark", bad)
