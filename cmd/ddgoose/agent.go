@@ -157,7 +157,7 @@ func (c *agentCommand) serve(ctx context.Context, a *agent.Agent, self *client.C
 	go func() { ended <- a.Run(ctx) }()
 	c.hooks.follow(a, c.settings)
 	_, ownGC := c.env.lookup("GOGC")
-	started := time.AfterFunc(startLasts, func() { leaveStart(ownGC) })
+	started := time.AfterFunc(startLasts+rand.N(startLasts), func() { leaveStart(ownGC) })
 	defer started.Stop()
 	manager := startNotifier(c.env.lookup, a, self, c.log)
 	defer manager.close()

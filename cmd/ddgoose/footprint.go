@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// startLasts is when an agent is done with what only its start needs.
+// startLasts is when an agent is done with what only its start needs. It waits up to as long
+// again: to leave it costs milliseconds of CPU, and hundreds may have started together.
 const startLasts = 10 * time.Second
 
 // leaveStart gives back the memory that only the start needed. ownGC: the user has chosen
