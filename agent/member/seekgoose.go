@@ -40,8 +40,12 @@ func (e *Election) seekGoose(now time.Duration) {
 		e.m.lookAt = min(e.m.lookAt, at)
 		return
 	}
+	guides := e.m.someGuides()
+	if len(guides) == 0 {
+		return // it asks once it meets somebody
+	}
 	e.askedAt, e.asks = now, min(e.asks+1, asksGrow)
-	for _, id := range e.m.someGuides() {
+	for _, id := range guides {
 		e.send(&election.Message{Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: e.header(id)})
 	}
 }
@@ -53,16 +57,16 @@ func (e *Election) asksAt(now time.Duration, rec *election.Record) time.Duration
 	if e.number == 0 && r.metAt == 0 {
 		r.metAt = now
 	}
-	at := max(e.goosedAt, e.askedAt)
+	at, again := max(e.goosedAt, e.askedAt), max(e.asks-1, 0) // the first may only bring the config
 	switch {
 	case e.number != 0:
 		return at + max(careAfter*e.span(), contestsEvery) // the default election's question serves all
 	case rec.Config.N == 0 && e.askedAt == 0:
 		return r.metAt + metAfter
 	case now-r.metAt < newFor && (rec.Config.N == 0 || r.crowd):
-		return max(e.node.News().At, e.askedAt) + e.span()/2
+		return max(e.node.News().At, e.askedAt) + e.span()/2<<again
 	}
-	return at + gooselessFor*e.span()<<max(e.asks-1, 0) // the first may only bring the config
+	return at + gooselessFor*e.span()<<again
 }
 
 // someGuides returns two of the guides, others each time, if many agents may ask at once;

@@ -114,3 +114,23 @@ func TestOnlyThoseOutOfTheGoosesViewAsk(t *testing.T) {
 	f.run(5 * time.Second)
 	require.Equal(t, 3*3, asked["d"], "after 2, 4 and 8 leases, of three voters")
 }
+
+// All of a crowd may have restarted while too few voters are up.
+func TestACrowdOfNewcomersWithoutAGooseAsksLessAndLess(t *testing.T) {
+	f := crowdOf(t, 15)
+	asked := map[string]int{}
+	f.lost = func(from, _ *testAgent, m *wire.Message) bool {
+		if m.Kind == election.PreVoteRequest && !from.node().IsVoter() {
+			asked[from.name]++
+		}
+		return false
+	}
+	for _, a := range f.agents[:3] {
+		a.crash()
+	}
+	f.run(10 * time.Second)
+	require.Len(t, asked, 15)
+	for name, n := range asked {
+		require.LessOrEqual(t, n, 2*10, name)
+	}
+}
