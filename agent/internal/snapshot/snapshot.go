@@ -162,13 +162,13 @@ func (ss *Latest) replace(n *snapshot) {
 func (ss *Latest) lapse(n *snapshot) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.mu.latest != n {
+	if ss.mu.latest.next != n.next {
 		return
 	}
-	next := *n
-	next.lapsed = true
+	next := *ss.mu.latest // the loop may have posted it without a word: see Post
+	next.lapsed = next.expires()
 	ss.replace(&next)
-	ss.Told.Store(true)
+	ss.Told.Store(next.lapsed)
 }
 
 // Watch yields the status at once and after every change; a slow reader skips

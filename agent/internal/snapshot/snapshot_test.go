@@ -77,3 +77,36 @@ func TestWatchIsToldOfASecondLapse(t *testing.T) {
 		require.Greater(t, s.Seq, seq)
 	})
 }
+
+// A watcher that is slow to look knew of the goose; meanwhile the loop posted what others
+// had known since the first lapse.
+func TestWatchIsToldOfASecondLapseThatTheLoopPostedFirst(t *testing.T) {
+	for name, last := range map[string]*api.Goose{"the loop knows of it": nil, "it does not": {ID: "a"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				ss := &Latest{Clock: func() time.Duration { return time.Hour + time.Since(began) }, Counts: func() map[string]uint64 { return nil }}
+				ss.Post(api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}, 0, time.Second)
+				first, stop := iter.Pull(ss.Watch(context.Background(), nil))
+				defer stop()
+				s, _ := first()
+				require.Nil(t, s.Goose)
+				ss.HeardAt.Store(int64(ss.Clock()))
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				second, stop := iter.Pull(ss.Watch(ctx, nil))
+				defer stop()
+				s, _ = second()
+				require.NotNil(t, s.Goose)
+				seq := s.Seq
+				time.Sleep(2 * time.Second)
+				ss.Post(api.Status{ID: "b", Goose: last}, 0, time.Second)
+				s, ok := second()
+				require.True(t, ok)
+				require.Nil(t, s.Goose)
+				require.Greater(t, s.Seq, seq)
+				require.Equal(t, last != nil, ss.Told.Load())
+			})
+		})
+	}
+}
