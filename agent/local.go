@@ -120,9 +120,7 @@ func (at *local) Holders() member.Holders {
 // so it allocates nothing unless something has changed.
 func (at *local) Publish(now time.Duration, v *member.View) {
 	l := at.l
-	if s := &at.succession; !s.goose.IsZero() && s.goose != l.id {
-		s.seenAt = time.Duration(at.snapshots.HeardAt.Load()) // see Heard
-	}
+	at.catchUp()
 	at.follow(now, v)
 	at.snapshots.HeardAt.Store(int64(v.HeardAt))
 	if at.name == "" {
@@ -139,6 +137,13 @@ func (at *local) Publish(now time.Duration, v *member.View) {
 		l.showMembers() // before those whom the snapshot wakes look at them
 	}
 	at.post(at.status(v), v.Token, cmp.Or(v.Heard, l.cfg.Lease))
+}
+
+// catchUp brings succession up to date, which Heard leaves as it is.
+func (at *local) catchUp() {
+	if s := &at.succession; !s.goose.IsZero() && s.goose != at.l.id {
+		s.seenAt = time.Duration(at.snapshots.HeardAt.Load())
+	}
 }
 
 // Heard tells readers that the goose was heard again. Watchers that know of a lapse must

@@ -97,6 +97,7 @@ func (l *life) facts(at *local, now time.Duration) why.Facts {
 		f.Keys = strings.TrimSuffix(keys[0], sameKeys)
 	}
 	if f.Goose == "" {
+		at.catchUp()
 		f.Gooseless = now - at.succession.seenAt
 	}
 	s := why.Source{Member: l.member, Part: l.member.Named(at.name), Self: l.id, Addr: l.port.Advertised(), Peers: l.peers(), NameOf: l.nameOf}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -226,5 +227,26 @@ func TestWhyTellsTheElectionsApart(t *testing.T) {
 		require.Contains(t, texts(w, api.WhyNoMajority), "does not answer")
 		_, err := f.agents[left].Election("bakcup")
 		require.ErrorIs(t, err, api.ErrNotFound)
+	})
+}
+
+// A loop that stood still answers before it has seen that the time of the goose is up.
+func TestWhyCountsFromTheLastHeartbeatOfACalmElection(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x")
+		f.sleep(time.Minute)
+		name := f.others(f.gooseOf("x"))[0]
+		var gooseless time.Duration
+		require.NoError(t, f.await(func() error {
+			return f.agents[name].onLoop(context.Background(), func(l *life) error {
+				if !l.member.Named("x").Calm(l.now()) {
+					return errors.New("not calm")
+				}
+				time.Sleep(2 * l.cfg.Lease)
+				gooseless = l.facts(l.localOf("x"), l.now()).Gooseless
+				return nil
+			})
+		}))
+		require.InDelta(t, time.Second, gooseless, float64(100*time.Millisecond))
 	})
 }
