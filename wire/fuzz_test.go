@@ -57,6 +57,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	steady, _, err := AppendMost(nil, steadyFrame(5))
 	require.NoError(f, err)
 	f.Add(steady)
+	f.Add(pack(f, flockID[:], fromID[:], toID[:], 1, 2, 3, []any{[]any{0, packedAcks, 1, 2, 3, 4, []byte{0x81, 0x80, 0, 1, 0x82, 0, 3}}}, nil))
 	f.Add(pack(f, flockID[:], fromID[:], toID[:], 1, 2, 3, []any{[]any{0, 99, "new"}}, []any{88}, "added"))
 	var got, again Frame
 	memory := memtest.New()
@@ -70,6 +71,14 @@ func FuzzDecodeFrame(f *testing.F) {
 			}
 			if got.Packed() {
 				all := everything(t, &got)
+				next := len(got.Messages)
+				got.Ahead(func(election uint64) {
+					if election < 0x80 { // else its number was written with too many bytes
+						require.Equal(t, all[next].Election, election)
+					}
+					next++
+				})
+				require.Len(t, all, next)
 				got.Messages = all
 				out, taken, err := AppendMost(nil, &got)
 				require.NoError(t, err)
