@@ -88,7 +88,8 @@ func (w *watch) until(what string, ok func(map[string]api.Status) bool) {
 }
 
 // silent asserts that for d none of them calls itself goose by a lease that ends after a
-// moment of the boot clock.
+// moment of the boot clock. Renewals are not heard of here: what was a lease of before, and
+// is renewed since, shows in that it never ends.
 func (w *watch) silent(names []string, after, d time.Duration) {
 	w.t.Helper()
 	leads := func(all map[string]api.Status) string {
@@ -96,7 +97,8 @@ func (w *watch) silent(names []string, after, d time.Duration) {
 			return all[name].Lease.UntilBoottimeNS <= int64(after)
 		}))
 	}
-	w.until(fmt.Sprintf("none of %v is the goose", names), func(all map[string]api.Status) bool { return leads(all) == "" })
+	none := func(all map[string]api.Status) bool { return gooseOf(all, names) == "" }
+	w.until(fmt.Sprintf("none of %v is the goose", names), none)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -109,6 +111,7 @@ func (w *watch) silent(names []string, after, d time.Duration) {
 		select {
 		case <-changed:
 		case <-timer.C:
+			w.until(fmt.Sprintf("none of %v is still the goose", names), none)
 			return
 		}
 	}
