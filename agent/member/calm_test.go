@@ -1,6 +1,7 @@
 package member
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -46,10 +47,11 @@ func TestWhatChangesEndsTheCalm(t *testing.T) {
 			d.HoldersChanged(d.Named("x"))
 			d.turn()
 		},
-		"members come or go": func(f *testFlock, d *testAgent) {
+		"a member changes": func(f *testFlock, d *testAgent) {
+			other := d.other()
+			other.set.Tags = map[string]string{"zone": "b"}
+			other.Reload(other.set)
 			f.gossip()
-			d.membersNow++
-			f.run(testHeartbeat)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,4 +72,21 @@ func TestALostGooseEndsTheCalm(t *testing.T) {
 	require.False(t, x.Calm(f.now))
 	require.Equal(t, election.ID{}, at.view.Goose)
 	require.Less(t, f.now-x.goosedAt, testLease+lookEvery+3*testHeartbeat, "looks at a calm election know that it has a goose")
+}
+
+// checkReaders checks, after a turn, that readers of an election were shown what a full view
+// of it has, and that a look at it does nothing while it is calm, unless all are due.
+func (a *testAgent) checkReaders(e *Election) {
+	t, now := a.f.t, a.f.now
+	var v View
+	e.fill(now, &v)
+	require.Equal(t, v, a.locals[e.name].view, "%s, %q", a.name, e.name)
+	if !e.Calm(now) || a.lookAll {
+		return
+	}
+	node, was := *e.node, *e
+	e.look(now, a.node().ConfigID())
+	is := *e // with times, and the term of the default election's goose, which changes no voters
+	is.goosedAt, is.asks, is.reviewAt, is.viewed.config.Term = was.goosedAt, was.asks, was.reviewAt, was.viewed.config.Term
+	require.True(t, reflect.DeepEqual(was, is) && node == *e.node, "%s, %q", a.name, e.name)
 }

@@ -161,6 +161,13 @@ func (e *Election) follows(now time.Duration) (seen shown, heardAt time.Duration
 // show shows readers all of the election.
 func (e *Election) show(now time.Duration) {
 	v := &e.m.view // one of its own would be allocated each time
+	e.fill(now, v)
+	e.lapseAt = v.Lapses
+	e.local.Publish(now, v)
+}
+
+// fill gives what readers see of the election.
+func (e *Election) fill(now time.Duration, v *View) {
 	*v = View{Record: &e.record, Version: e.version, Members: e.m.membersNow, Work: e.fitness&election.HasWork != 0, Health: e.health}
 	if e.node != nil {
 		v.Role = e.node.Role()
@@ -178,8 +185,6 @@ func (e *Election) show(now time.Duration) {
 			v.Lapses = heardAt + v.Heard
 		}
 	}
-	e.lapseAt = v.Lapses
-	e.local.Publish(now, v)
 }
 
 // renewRecord copies what readers see of the node's record. Most steps change nothing of

@@ -328,6 +328,10 @@ func (a *testAgent) turn() {
 	}
 	if a.err = err; done || err != nil {
 		a.crash()
+		return
+	}
+	for _, e := range a.Elections() {
+		a.checkReaders(e)
 	}
 }
 
