@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -483,5 +485,58 @@ func TestMetricsTellOfEachElection(t *testing.T) {
 		require.EqualValues(t, f.statusOf(goose, "x").Token, of[`ddgoose_election_token{election="x"}`])
 		require.Positive(t, of[`ddgoose_election_term{election="x"}`])
 		require.Positive(t, of[`ddgoose_election_lease_remaining_seconds{election="x"}`])
+	})
+}
+
+func TestReadersOfACalmElectionSeeWhatElseChanges(t *testing.T) {
+	inFlock(t, func(t *testing.T, f *testFlock) {
+		f.foundWith(3, "x")
+		f.sleep(10 * time.Second)
+		goose := f.gooseOf("x")
+		duck := f.others(goose)[0]
+		a := f.agents[duck]
+		soon := func(what string, ok func(Status) bool) {
+			f.until(500*time.Millisecond, what, func() bool { return ok(f.statusOf(duck, "x")) })
+			f.sleep(time.Second)
+		}
+		calm := func() {
+			require.NoError(t, f.await(func() error {
+				return a.onLoop(context.Background(), func(l *life) error {
+					if !l.member.Named("x").Calm(l.now()) {
+						return errors.New("not calm")
+					}
+					return nil
+				})
+			}))
+		}
+		frozen := func(s Status) bool { return strings.Contains(strings.Join(s.Warnings, " "), "frozen") }
+		freeze := func(d time.Duration) {
+			calm()
+			require.NoError(t, f.await(func() error { _, err := f.agents[goose].spreadFreeze(context.Background(), d); return err }))
+		}
+		freeze(time.Minute)
+		soon("a freeze", frozen)
+		freeze(0)
+		soon("a thaw", func(s Status) bool { return !frozen(s) })
+
+		calm()
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- f.in(duck, "x").Lead(ctx, func(context.Context, Lease) error { return nil }) }()
+		soon("work waits", func(s Status) bool { return len(s.Holders) == 1 })
+		cancel()
+		f.until(time.Second, "its end", func() bool { return len(ended) == 1 })
+		soon("no work waits", func(s Status) bool { return len(s.Holders) == 0 })
+
+		f.sleep(10 * time.Second)
+		calm()
+		require.NoError(t, f.await(func() error { return a.Die(0) }))
+		soon("its death", func(s Status) bool { return s.Role == api.RoleDead && s.Goose == nil })
+		require.NoError(t, a.Revive())
+		f.until(10*time.Second, "the goose", func() bool { s := f.statusOf(duck, "x"); return s.Role == api.RoleDuck && s.Goose != nil })
+		f.sleep(10 * time.Second)
+		calm()
+		f.crash(f.gooseOf("x"))
+		f.until(5*time.Second, "another goose", func() bool { s := f.statusOf(duck, "x"); return s.Goose != nil && s.Goose.Name != goose })
 	})
 }
