@@ -64,6 +64,26 @@ func TestWhatChangesEndsTheCalm(t *testing.T) {
 	}
 }
 
+func TestWhereWorkIsOrACheckFailsNothingIsCalm(t *testing.T) {
+	for name, holders := range map[string]Holders{
+		"work waits": {Attached: 1}, "it does not answer": {Attached: 1, Working: 1, Silent: 1}, "a check fails": {Health: Unwell},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, d, at := calmOf(t)
+			set := func(holders Holders) {
+				at.holders = holders
+				d.HoldersChanged(d.Named("x"))
+				d.turn()
+				f.run(3 * lookEvery) // too short for the goose to come to the work
+			}
+			set(holders)
+			require.False(t, d.Named("x").Calm(f.now))
+			set(Holders{})
+			require.True(t, d.Named("x").Calm(f.now))
+		})
+	}
+}
+
 func TestALostGooseEndsTheCalm(t *testing.T) {
 	f, d, at := calmOf(t)
 	x := d.Named("x")
