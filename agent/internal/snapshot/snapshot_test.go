@@ -54,39 +54,23 @@ func TestWatchIsToldOfAGooseThatWasPostedTooLate(t *testing.T) {
 }
 
 // One watcher knows of a lapse, and another begins when the goose is heard again, just before
-// the loop stands still.
+// the loop stands still. Or it posts, before the second one looks, what the first has known
+// since the lapse.
 func TestWatchIsToldOfASecondLapse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		ss := &Latest{Clock: func() time.Duration { return time.Hour + time.Since(began) }, Counts: func() map[string]uint64 { return nil }}
-		ss.Post(api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}, 0, time.Second)
-		first, stop := iter.Pull(ss.Watch(context.Background(), nil))
-		defer stop()
-		s, _ := first()
-		require.Nil(t, s.Goose)
-		ss.HeardAt.Store(int64(ss.Clock()))
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		second, stop := iter.Pull(ss.Watch(ctx, nil))
-		defer stop()
-		s, _ = second()
-		require.NotNil(t, s.Goose)
-		seq := s.Seq
-		s, _ = second()
-		require.Nil(t, s.Goose)
-		require.Greater(t, s.Seq, seq)
-	})
-}
-
-// A watcher that is slow to look knew of the goose; meanwhile the loop posted what others
-// had known since the first lapse.
-func TestWatchIsToldOfASecondLapseThatTheLoopPostedFirst(t *testing.T) {
-	for name, last := range map[string]*api.Goose{"the loop knows of it": nil, "it does not": {ID: "a"}} {
+	latest := api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}
+	for name, tt := range map[string]struct {
+		posts *api.Status
+		told  bool
+	}{
+		"the loop stands still":                        {nil, true},
+		"the loop posts first, and knows of the lapse": {&api.Status{ID: "b"}, false},
+		"the loop posts first, and does not":           {&latest, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				ss := &Latest{Clock: func() time.Duration { return time.Hour + time.Since(began) }, Counts: func() map[string]uint64 { return nil }}
-				ss.Post(api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}, 0, time.Second)
+				ss.Post(latest, 0, time.Second)
 				first, stop := iter.Pull(ss.Watch(context.Background(), nil))
 				defer stop()
 				s, _ := first()
@@ -99,13 +83,15 @@ func TestWatchIsToldOfASecondLapseThatTheLoopPostedFirst(t *testing.T) {
 				s, _ = second()
 				require.NotNil(t, s.Goose)
 				seq := s.Seq
-				time.Sleep(2 * time.Second)
-				ss.Post(api.Status{ID: "b", Goose: last}, 0, time.Second)
+				if tt.posts != nil {
+					time.Sleep(2 * time.Second)
+					ss.Post(*tt.posts, 0, time.Second)
+				}
 				s, ok := second()
 				require.True(t, ok)
 				require.Nil(t, s.Goose)
 				require.Greater(t, s.Seq, seq)
-				require.Equal(t, last != nil, ss.Told.Load())
+				require.Equal(t, tt.told, ss.Told.Load())
 			})
 		})
 	}
