@@ -44,20 +44,18 @@ type flock struct {
 type testAgent struct {
 	*Gossip
 	counts *meters.Counters
-	calls  *atomic.Int64 // streams that others opened to it
+	calls  *atomic.Int64 // streams that it opened
 }
 
-// called counts the streams that others open.
-type called struct {
+// calling counts the streams that an agent opens.
+type calling struct {
 	*memory.Endpoint
 	calls *atomic.Int64
 }
 
-func (c called) Receive(packet func([]byte, netip.AddrPort), stream func(net.Conn)) {
-	c.Endpoint.Receive(packet, func(s net.Conn) {
-		c.calls.Add(1)
-		stream(s)
-	})
+func (c calling) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	c.calls.Add(1)
+	return c.Endpoint.Dial(ctx, to)
 }
 
 // inFlock runs a test with agents a, b, c, ... that have met.
@@ -110,12 +108,12 @@ func (f *flock) start(n byte, join ...string) *testAgent {
 	id, log, counts := election.ID{1, n}, slog.New(slog.DiscardHandler), &meters.Counters{}
 	quiet, calls := &quietlog.Log{Out: log}, &atomic.Int64{}
 	p := port.Open(port.Options{
-		Transport: called{e, calls}, Self: id, Label: "test", Keys: &held, Counts: counts, Quiet: quiet,
+		Transport: calling{e, calls}, Self: id, Label: "test", Keys: &held, Counts: counts, Quiet: quiet,
 		OtherLabel: func(string, string) {}, OtherKeys: func(string, string) {}, OtherVersion: func(string, string) {},
 	})
 	g, err := Start(Options{
 		ID: id, Join: join, Port: p, Log: log, Quiet: quiet, Counts: counts,
-		Meta:     member.Meta{Name: string(rune('a' + n)), FlockID: election.FlockID{7}, Start: 1, Life: uint64(n) + 1},
+		Meta:     member.Meta{Name: strings.TrimSuffix(fmt.Sprintf("%c%d", 'a'+n%26, n/26), "0"), FlockID: election.FlockID{7}, Start: 1, Life: uint64(n) + 1},
 		Problem:  func(string) {},
 		Handlers: map[string]Handler{pingQuestion: func(context.Context, election.ID, json.RawMessage) (any, error) { return struct{}{}, nil }},
 	})

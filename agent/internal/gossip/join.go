@@ -34,6 +34,10 @@ const (
 	headStart = 250 * time.Millisecond
 	// joinGrace is how long Join waits for more answers after the first one.
 	joinGrace = time.Second
+	// smallFlock is up to how many agents a newcomer still calls all addresses to join once the
+	// first has answered: that one may not know yet who has just joined through another, and
+	// gossip may miss to tell both of each other for a minute.
+	smallFlock = 32
 	// savedAtOnce is how many agents are saved as soon as they are met: about the
 	// voters of a flock. The rest is saved once a round.
 	savedAtOnce = 8
@@ -60,11 +64,12 @@ type joiner struct {
 	ended    sync.WaitGroup
 	seeds    *seeds.List
 	saved    map[election.ID]Known
-	seen     uint64                  // the version of the peers in saved
-	saveAt   time.Time               // when many may be saved next
-	answered atomic.Bool             // another agent was met
-	met      chan struct{}           // of capacity 1: Peers has changed
-	wake     chan struct{}           // of capacity 1: there is something to call, or room for a call
+	seen     uint64        // the version of the peers in saved
+	saveAt   time.Time     // when many may be saved next
+	answered atomic.Bool   // another agent was met
+	met      chan struct{} // of capacity 1: Peers has changed
+	wake     chan struct{} // of capacity 1: there is something to call, or room for a call
+	rounds   int
 	called   map[netip.AddrPort]bool // in this round
 	most     int                     // calls that may be under way while nobody has been met
 	step     int                     // by which most grew last
@@ -134,6 +139,7 @@ func (j *joiner) forever(ctx context.Context) {
 		n := j.gone()
 		if now := time.Now(); done && (n != gone || !now.Before(next)) {
 			clear(j.called)
+			j.rounds++
 			j.grow(now, 1)
 			missing := len(j.missing())
 			if missing != missed {
@@ -266,37 +272,36 @@ func (j *joiner) takePeers() (changed bool) {
 
 // missing returns the addresses where nobody alive is known: first those to join,
 // then the last known addresses in any order. Until the expected founders are met,
-// those to join count as missing: they know the others first.
+// those to join count as missing: they know the others first. So they do in the first round
+// of an agent of a small flock.
 func (j *joiner) missing() []netip.AddrPort {
-	known := map[netip.AddrPort]bool{}
+	known, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	j.g.mu.Lock()
-	alive := 0
 	for _, p := range j.g.mu.peers {
 		if p.State == member.Alive && !p.refused {
 			known[p.Addr] = true
-			alive++
 		}
 	}
-	if own := &j.g.mu.own; own.FlockID.IsZero() && alive < int(own.Expect) {
-		clear(known)
-		if self := j.g.mu.peers[j.g.opts.ID]; self != nil {
-			known[self.Addr] = true
-		}
+	own := &j.g.mu.own
+	founds := own.FlockID.IsZero() && len(known) < int(own.Expect)
+	if self := j.g.mu.peers[j.g.opts.ID]; self != nil {
+		listed[self.Addr] = known[self.Addr]
 	}
 	j.g.mu.Unlock()
 	var missing []netip.AddrPort
-	add := func(a netip.AddrPort) {
-		if !known[a] {
-			known[a] = true
+	add := func(a netip.AddrPort, wanted bool) {
+		if wanted && !listed[a] {
+			listed[a] = true
 			missing = append(missing, a)
 		}
 	}
 	join := j.seeds.Addrs()
 	for i := range join {
-		add(join[(i+j.first%len(join))%len(join)])
+		a := join[(i+j.first%len(join))%len(join)]
+		add(a, founds || !known[a] || j.rounds == 1 && len(known) <= smallFlock)
 	}
 	for _, k := range j.saved {
-		add(k.Addr)
+		add(k.Addr, founds || !known[k.Addr])
 	}
 	return missing
 }
