@@ -84,10 +84,11 @@ func (m *Member) someGuides() []election.ID {
 	return append(ids, ids...)[first : first+2]
 }
 
-// guides returns the agents to ask for the goose: the other voters of the flock, or, if
-// none are known, a few agents of the flock, others each time. They are of those that show
-// the newest config, because newcomers know no more than this agent, and those that this
-// agent has met: without a key an agent answers only whom it knows.
+// guides returns the agents to ask for the goose: the other voters of the flock. If none
+// are known, it returns a few agents of the flock. First come those that have answered this
+// one before: without a key an agent answers only agents that it knows. The others change
+// from call to call. They show the newest config, so they are no newcomers, who would know
+// no more than this agent.
 func (m *Member) guides() (ids []election.ID) {
 	rec := m.node().Record()
 	for _, v := range rec.Config.Members() {

@@ -12,41 +12,42 @@ import (
 	"duckduckgoose/agent/api"
 )
 
+// inLapse returns the latest of a flock whose goose is known, and a watcher that has begun
+// after the goose's time was up, and has seen none.
+func inLapse(t *testing.T, now *time.Duration) (ss *Latest, known api.Status, next func() (api.Status, bool)) {
+	ss = &Latest{Clock: func() time.Duration { return *now }, Counts: func() map[string]uint64 { return nil }}
+	known = api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}
+	ss.Post(known, 0, time.Second)
+	next, stop := iter.Pull(ss.Watch(context.Background(), nil))
+	t.Cleanup(stop)
+	s, _ := next()
+	require.Nil(t, s.Goose)
+	return ss, known, next
+}
+
 // A watcher that looks only after the goose's time is up has to be told when it
 // is heard again, though for the loop nothing has changed.
 func TestWatchThatBeginsInALapseIsToldOfTheGoose(t *testing.T) {
 	now := 2 * time.Second
-	ss := &Latest{Clock: func() time.Duration { return now }, Counts: func() map[string]uint64 { return nil }}
-	known := api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}
-	ss.Post(known, 0, time.Second)
-	next, stop := iter.Pull(ss.Watch(context.Background(), nil))
-	defer stop()
-	s, _ := next()
-	require.Nil(t, s.Goose)
+	ss, known, next := inLapse(t, &now)
 	require.True(t, ss.Told.Load(), "so the loop publishes again with the next heartbeat")
 	ss.HeardAt.Store(int64(now))
 	ss.Post(known, 0, time.Second)
-	s, _ = next()
+	s, _ := next()
 	require.NotNil(t, s.Goose)
 }
 
 // The loop of a starved machine hears the goose, and posts that only when its time is up again.
 func TestWatchIsToldOfAGooseThatWasPostedTooLate(t *testing.T) {
 	now := 2 * time.Second
-	ss := &Latest{Clock: func() time.Duration { return now }, Counts: func() map[string]uint64 { return nil }}
-	known := api.Status{ID: "b", Goose: &api.Goose{ID: "a"}}
-	ss.Post(known, 0, time.Second)
-	next, stop := iter.Pull(ss.Watch(context.Background(), nil))
-	defer stop()
-	s, _ := next()
-	require.Nil(t, s.Goose)
+	ss, known, next := inLapse(t, &now)
 	ss.HeardAt.Store(int64(now))
 	now += 2 * time.Second
 	ss.Post(known, 0, time.Second)
 	require.True(t, ss.Told.Load(), "watchers still see no goose, so the loop publishes again with the next heartbeat")
 	ss.HeardAt.Store(int64(now))
 	ss.Post(known, 0, time.Second)
-	s, _ = next()
+	s, _ := next()
 	require.NotNil(t, s.Goose)
 	known.Goose = nil
 	ss.Post(known, 0, time.Second)
