@@ -54,6 +54,7 @@ type joiner struct {
 	met      chan struct{} // of capacity 1: Peers has changed
 	wake     chan struct{} // of capacity 1: there is something to call, or room for a call
 	rounds   int
+	metIn    int                     // the round in which another agent was first met
 	called   map[netip.AddrPort]bool // in this round
 	most     int                     // calls that may be under way while nobody has been met
 	step     int                     // by which most grew last
@@ -192,8 +193,8 @@ func (j *joiner) rest(ctx context.Context, pause time.Duration) bool {
 
 // missing returns the addresses where nobody alive is known: first those to join,
 // then the last known addresses in any order. Until the expected founders are met,
-// those to join count as missing: they know the others first. So they do in the first round
-// of an agent of a small flock.
+// those to join count as missing: they know the others first. So they do in the round in which
+// a newcomer first meets a small flock.
 func (j *joiner) missing() []netip.AddrPort {
 	known, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	j.g.mu.Lock()
@@ -218,7 +219,7 @@ func (j *joiner) missing() []netip.AddrPort {
 	join := j.seeds.Addrs()
 	for i := range join {
 		a := join[(i+j.first%len(join))%len(join)]
-		add(a, founds || !known[a] || j.rounds == 1 && len(known) <= smallFlock)
+		add(a, founds || !known[a] || j.rounds == j.metIn && len(known) <= smallFlock)
 	}
 	for _, k := range j.saved {
 		add(k.Addr, founds || !known[k.Addr])

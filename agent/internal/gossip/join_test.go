@@ -63,6 +63,20 @@ func TestAnAgentThatHasMetNobodyCallsOneAfterAnother(t *testing.T) {
 	}
 }
 
+// A name server may be slow, and the agents at the addresses may start later.
+func TestANewcomerCallsAllOfASmallFlockHoweverLateItMeetsThem(t *testing.T) {
+	inFlock(t, 3, func(t *testing.T, f *flock) {
+		c := f.start(3, "10.9.0.1")
+		time.Sleep(5 * time.Second)
+		before := c.calls.Load()
+		c.Seed([]string{"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+		f.until("it has joined", func() bool { return len(c.Peers()) == 4 })
+		time.Sleep(headStart)
+		synctest.Wait()
+		require.EqualValues(t, 3, c.calls.Load()-before)
+	})
+}
+
 // Two that join at once may do so through different agents. Rarely gossip misses one all the same.
 func TestThoseWhoJoinASmallFlockAtOnceKnowEachOther(t *testing.T) {
 	missed := 0

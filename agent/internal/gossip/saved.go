@@ -67,8 +67,8 @@ func (j *joiner) takePeers() (changed bool) {
 		if !ok || id == g.opts.ID {
 			continue
 		}
-		if shown.State == member.Alive {
-			j.answered.Store(true)
+		if shown.State == member.Alive && !j.answered.Swap(true) {
+			j.metIn = j.rounds
 		}
 		k, was := Known{id, shown.Meta.Name, shown.Addr}, j.saved[id]
 		switch {
