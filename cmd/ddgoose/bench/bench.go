@@ -91,7 +91,12 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		return nil, err
 	}
 	st := w.latest(f.Names()[0])
-	r = &Report{Warden: opts.Flock.Warden, Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: opts.Load, Seed: opts.Seed}}
+	r = &Report{Warden: opts.Flock.Warden, Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Netem: opts.Rules(), Load: opts.Load, Seed: opts.Seed}}
+	if r.Netem != "" {
+		if err := f.SetNetem(ctx, r.Netem); err != nil {
+			return nil, err
+		}
+	}
 	spinning, err := spin(opts.Load)
 	if err != nil {
 		return nil, err

@@ -140,7 +140,7 @@ func TestFaultsOfTheNetworkAreRules(t *testing.T) {
 	for want, o := range map[string]Options{
 		"*: loss 20%": {Loss: 0.2}, "*: delay 5ms": {Delay: 5 * time.Millisecond}, "*: loss 0.5% delay 1s": {Loss: 0.005, Delay: time.Second},
 	} {
-		require.Equal(t, want, o.rules())
+		require.Equal(t, want, o.Rules())
 		_, err := netem.Parse(want)
 		require.NoError(t, err)
 	}

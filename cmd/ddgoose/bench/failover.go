@@ -44,20 +44,17 @@ var failoverBy = map[string]string{
 // kills ends one goose after the other.
 func (w *watch) kills(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
 	r.How, r.Successor = cmp.Or(o.How, Hows[0]), o.Successor
-	if o.Loss > 0 || o.Delay > 0 {
-		r.Netem = o.rules()
-		if err := w.f.SetNetem(ctx, r.Netem); err != nil {
-			return err
-		}
-	}
 	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, func(ctx context.Context) (time.Duration, error) {
 		return w.kill(ctx, r.How, o)
 	})
 	return err
 }
 
-// rules are the fault rules of every agent.
-func (o *Options) rules() string {
+// Rules are the fault rules of every agent; "" for a network without faults.
+func (o *Options) Rules() string {
+	if o.Loss == 0 && o.Delay == 0 {
+		return ""
+	}
 	rules := "*:"
 	if o.Loss > 0 {
 		rules += fmt.Sprintf(" loss %g%%", 100*o.Loss)

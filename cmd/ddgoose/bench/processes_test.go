@@ -113,6 +113,14 @@ func TestProcessesOfGeeseThatEndOtherwise(t *testing.T) {
 	}
 }
 
+func TestProcessesOfAHandOverOnTheNetworkThatWasAskedFor(t *testing.T) {
+	dir, binary := build(t)
+	r, err := Run(t.Context(), Options{Flock: calm(dir, binary), StepDowns: 1, Delay: 50 * time.Millisecond, Progress: func(Progress) {}})
+	require.NoError(t, err)
+	require.Equal(t, "*: delay 50ms", r.Netem)
+	require.GreaterOrEqual(t, r.HandOff.Min, 50.0, "the next goose is asked by a packet")
+}
+
 func TestProcessesOfAGooseThatEndsWithItsSuccessor(t *testing.T) {
 	dir, binary := build(t)
 	r, err := Run(t.Context(), Options{
