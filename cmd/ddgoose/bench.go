@@ -17,6 +17,7 @@ import (
 	"duckduckgoose/agent/config"
 	"duckduckgoose/cmd/ddgoose/bench"
 	"duckduckgoose/cmd/ddgoose/flock"
+	"duckduckgoose/netem"
 )
 
 // benchCodes ends the help of every bench.
@@ -66,7 +67,15 @@ one's first; and measures what each agent costs while nothing happens: CPU, memo
   ddgoose bench failover --kills 20 --profile local --json
   ddgoose bench failover --how cut --loss 20% --delay 5ms --step-downs 0 --idle 0s`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.Successor && o.Flock.Agents < 5 {
+			_, err := netem.Parse(o.Rules())
+			switch {
+			case err != nil:
+				return usage("%w", err)
+			case o.Idle < 0:
+				return usage("idle %v: want a time of 0s or more", o.Idle)
+			case o.Kills == 0 && o.StepDowns == 0 && o.Idle == 0:
+				return usage("nothing to measure: want --kills, --step-downs or --idle above 0")
+			case o.Successor && o.Flock.Agents < 5:
 				return usage("agents %d: want 5 or more, for a majority without the goose and its successor", o.Flock.Agents)
 			}
 			return o.run(cmd, env)
@@ -97,7 +106,7 @@ lease and the next one's first.
 		Example: "  ddgoose bench handoff --step-downs 100",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
-	numberFlag(cmd.Flags(), &o.StepDowns, "step-downs", "50", 100000, "how many geese step down")
+	rangeFlag(cmd.Flags(), &o.StepDowns, "step-downs", "50", 1, 100000, "how many geese step down")
 	o.flags(cmd.Flags())
 	return cmd
 }
@@ -139,7 +148,7 @@ process until a majority of all agents names the same goose.
 			})
 		},
 	}
-	numberFlag(cmd.Flags(), &starts, "starts", "10", 1000, "how many flocks of each size")
+	rangeFlag(cmd.Flags(), &starts, "starts", "10", 1, 1000, "how many flocks of each size")
 	o.flags(cmd.Flags())
 	cmd.Flags().Lookup("agents").Usage = fmt.Sprintf("start flocks of this size only, 1 to %d (default 1, 3, 5 and 7)", flock.MaxAgents)
 	cmd.Flags().Lookup("agents").DefValue = "0"
@@ -176,7 +185,7 @@ answer. It also measures how long a majority takes to name another goose.
 		Example: "  ddgoose bench pause --pauses 20",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, env) },
 	}
-	numberFlag(cmd.Flags(), &o.Pauses, "pauses", "10", 100000, "how many geese are stopped")
+	rangeFlag(cmd.Flags(), &o.Pauses, "pauses", "10", 1, 100000, "how many geese are stopped")
 	durationFlag(cmd.Flags(), &o.PauseFor, "for", "3s", "how long each is stopped")
 	o.flags(cmd.Flags())
 	return cmd

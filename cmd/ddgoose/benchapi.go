@@ -27,9 +27,6 @@ watcher that hears of the new goose until all have.
 			if o.Flock.Agents < 3 {
 				return usage("agents %d: want 3 or more, for another to become the goose", o.Flock.Agents)
 			}
-			if b.Clients == 0 {
-				return usage("clients 0: want 1 or more")
-			}
 			return o.measure(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) {
 				b.Flock, b.Load, b.Seed, b.Progress = o.Flock, o.Load, o.Seed, o.Progress
 				return bench.API(ctx, b)
@@ -37,10 +34,10 @@ watcher that hears of the new goose until all have.
 		},
 	}
 	flags := cmd.Flags()
-	numberFlag(flags, &b.Clients, "clients", fmt.Sprint(bench.APIClients), 500, "clients that ask at the same time")
+	rangeFlag(flags, &b.Clients, "clients", fmt.Sprint(bench.APIClients), 1, 500, "clients that ask at the same time")
 	durationFlag(flags, &b.For, "for", "5s", "how long each kind of request is sent")
 	flagVar(flags, &b.Watchers, "watchers", "1,10,100,1000", "N,...", "numbers of watchers to try, one after the other; 1 to 1000", numbersTo(1000))
-	numberFlag(flags, &b.Changes, "changes", "5", 1000, "how many geese step down for each number of watchers")
+	rangeFlag(flags, &b.Changes, "changes", "5", 1, 1000, "how many geese step down for each number of watchers")
 	o.flags(flags)
 	return cmd
 }

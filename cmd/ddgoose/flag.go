@@ -117,10 +117,14 @@ func leaseFlag(flags *pflag.FlagSet, to *time.Duration, auto *bool, help string)
 }
 
 func numberFlag[N int | uint8 | uint64](flags *pflag.FlagSet, to *N, name, fallback string, most uint64, help string) {
+	rangeFlag(flags, to, name, fallback, 0, most, help)
+}
+
+func rangeFlag[N int | uint8 | uint64](flags *pflag.FlagSet, to *N, name, fallback string, least, most uint64, help string) {
 	flagVar(flags, to, name, fallback, "N", help, func(s string) (N, error) {
 		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil || n > most {
-			return 0, fmt.Errorf("want a number from 0 to %d", most)
+		if err != nil || n < least || n > most {
+			return 0, fmt.Errorf("want a number from %d to %d", least, most)
 		}
 		return N(n), nil
 	})
