@@ -21,6 +21,7 @@ import (
 type rig struct {
 	l    *life
 	now  time.Duration
+	read func() // called after each reading of the clock; nil: nothing
 	keys *wire.Keyring
 	in   wire.Frame
 	out  wire.Frame
@@ -51,7 +52,13 @@ func (n rigNet) WriteTo(b []byte, _ netip.AddrPort) error {
 
 func newRig(tb testing.TB, keys [][]byte) *rig {
 	r := &rig{now: time.Hour, seq: map[election.ID]uint64{}, body: make([]byte, 0, wire.MaxDatagram)}
-	clock := func() time.Duration { return r.now }
+	clock := func() time.Duration {
+		now := r.now
+		if r.read != nil {
+			r.read()
+		}
+		return now
+	}
 	cfg := Config{
 		Name: "a", DataDir: "/data", FS: memfs.New(1), Socket: NoSocket, Keys: keys, Clock: clock, MonotonicClock: clock,
 		Listen: func(string) (Transport, Faults, error) {
@@ -99,7 +106,7 @@ func (r *rig) turn(tb testing.TB) {
 
 // loop is one round of the life's loop.
 func (r *rig) loop(tb testing.TB) {
-	if _, err := r.l.turn(); err != nil {
+	if _, err := r.l.turn(nil); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -31,6 +31,7 @@ func (l *life) loop(ctx context.Context) error {
 	rings, wakeAfter := port.Alarm(l.net)
 	wakeAfter(0)
 	for {
+		var first *inbox.Arrival
 		select {
 		case <-l.aborted:
 			l.member.Silence(member.Stopped)
@@ -39,10 +40,7 @@ func (l *life) loop(ctx context.Context) error {
 			ctx = context.Background() // stop once; the loop ends after the hand-over
 			l.endsAll(api.EndedStepDown, "this agent stops")
 			l.member.Stop(member.Stopped)
-		case a := <-l.inbox.Waiting():
-			if err := l.receive(a); err != nil {
-				return err
-			}
+		case first = <-l.inbox.Waiting():
 		case <-l.gossip.Updates():
 			l.membersChanged()
 		case h := <-l.name.pinged:
@@ -64,14 +62,14 @@ func (l *life) loop(ctx context.Context) error {
 		case <-rings: // one turn serves the alarm and what came with it
 		default:
 		}
-		done, err := l.turn()
+		done, err := l.turn(first)
 		if done && l.address.moved && err == nil {
 			return errMoved
 		}
 		if done || err != nil {
 			return err
 		}
-		now := l.now()
+		now := l.ahead + l.monotonic() // costs no system call; a sleep since checkClocks is left to the next turn
 		l.gossipIfDue(now)
 		l.lastTurn.Store(int64(now))
 		wakeAfter(l.sleep(now))
@@ -79,14 +77,21 @@ func (l *life) loop(ctx context.Context) error {
 }
 
 // turn has the member act. It first drains the inbox, so that a loop that woke late
-// does not time out on a datagram that is waiting to be read (rule 17).
-func (l *life) turn() (done bool, err error) {
-	for range len(l.inbox.Waiting()) {
-		if err := l.receive(<-l.inbox.Waiting()); err != nil {
-			return false, err
-		}
-	}
+// does not time out on a datagram that is waiting to be read (rule 17). One reading of the
+// clock serves all of it: it follows the count of the datagrams, so each of them arrived
+// before (see member.Receive).
+func (l *life) turn(first *inbox.Arrival) (done bool, err error) {
+	waiting := len(l.inbox.Waiting())
 	now := l.checkClocks()
+	if first != nil {
+		err = l.receive(now, first)
+	}
+	for ; waiting > 0 && err == nil; waiting-- {
+		err = l.receive(now, <-l.inbox.Waiting())
+	}
+	if err != nil {
+		return false, err
+	}
 	done, err = l.member.Turn(now)
 	if looks := l.member.Looks(); looks != l.looks && !done && err == nil {
 		l.looks = looks
@@ -166,9 +171,9 @@ func (l *life) clocksApart() (boot, ahead time.Duration, ok bool) {
 }
 
 // receive handles one datagram and frees it.
-func (l *life) receive(a *inbox.Arrival) error {
+func (l *life) receive(now time.Duration, a *inbox.Arrival) error {
 	defer l.inbox.Free(a)
-	believed, err := l.member.Receive(&a.Frame, a.Source)
+	believed, err := l.member.Receive(now, &a.Frame, a.Source)
 	if believed && a.Probe.Word != 0 {
 		l.prober.Receive(&a.Frame)
 	}

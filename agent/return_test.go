@@ -96,7 +96,7 @@ func TestOldAnswerEndsNoLeave(t *testing.T) {
 			m.FlockID, m.From, m.To, m.Start, m.Life, m.Seq = rec.FlockID, goose, l.id, 99, 1, 1
 			m.Term, m.ConfigID = rec.Term-1, election.ConfigID{Term: rec.Term - 1, Version: 1} // of an older term and config
 			frame := wire.Frame{FlockID: m.FlockID, From: m.From, To: m.To, Start: m.Start, Life: m.Life, Seq: m.Seq, Messages: []wire.Message{{Message: m}}}
-			_, err := l.member.Receive(&frame, netip.MustParseAddrPort("10.9.9.9:1"))
+			_, err := l.member.Receive(l.now(), &frame, netip.MustParseAddrPort("10.9.9.9:1"))
 			if l.member.State().Left {
 				t.Errorf("it left by an answer of term %d and config %v while at term %d, voter of config %v", m.Term, m.ConfigID, rec.Term, rec.Config.ConfigID)
 			}

@@ -17,7 +17,6 @@ const bookSize = 8192
 type addressBook struct {
 	pages map[election.ID]*page
 	keeps func(election.ID) bool // reports whether an id's page must stay
-	now   func() time.Duration
 }
 
 type page struct {
@@ -91,13 +90,13 @@ func (b *addressBook) Life(id election.ID) uint64 {
 // Gossiped learns an address and a life from gossip. The address counts until a datagram
 // of that start arrives, and again when gossip reports another one: an agent that has
 // moved gets no datagrams to answer.
-func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.AddrPort) {
+func (b *addressBook) Gossiped(now time.Duration, id election.ID, start, life uint64, addr netip.AddrPort) {
 	p := b.page(id)
 	if p == nil || start < p.start {
 		return
 	}
 	if start > p.start {
-		*p = page{start: start, since: b.now(), heardAt: b.now(), former: p.displaced()}
+		*p = page{start: start, since: now, heardAt: now, former: p.displaced()}
 	}
 	p.lifeTold = life
 	if p.told == addr {
@@ -108,13 +107,13 @@ func (b *addressBook) Gossiped(id election.ID, start, life uint64, addr netip.Ad
 
 // Admit judges a datagram's sender. before is what was known of that id, if the verdict
 // is not believed.
-func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
+func (b *addressBook) Admit(now time.Duration, id election.ID, start, life, seq uint64, from netip.AddrPort) (v verdict, before page) {
 	p := b.page(id)
 	switch {
 	case p == nil:
 		return ignored, page{}
-	case start < p.start && p.outlived(b.now(), start, life, seq):
-		*p = page{start: start, life: life, seq: seq, addr: from, from: from, since: b.now(), heardAt: b.now()}
+	case start < p.start && p.outlived(now, start, life, seq):
+		*p = page{start: start, life: life, seq: seq, addr: from, from: from, since: now, heardAt: now}
 		return believed, page{}
 	case start < p.start:
 		if p.stale == start+1 {
@@ -124,21 +123,21 @@ func (b *addressBook) Admit(id election.ID, start, life, seq uint64, from netip.
 		return isStale, *p
 	case start > p.start || p.life == 0:
 		if start > p.start {
-			*p = page{start: start, since: b.now(), former: p.displaced()}
+			*p = page{start: start, since: now, former: p.displaced()}
 		}
-		p.life, p.seq, p.addr, p.from, p.heardAt = life, seq, from, from, b.now()
+		p.life, p.seq, p.addr, p.from, p.heardAt = life, seq, from, from, now
 		return believed, page{}
 	case p.clone:
-		if !p.survives(b.now(), life, seq, from) {
+		if !p.survives(now, life, seq, from) {
 			return ignored, *p
 		}
 	case life != p.life:
 		before = *p
-		p.clone, p.heardAt, p.rival = true, b.now(), rival{life: life, seq: seq, heardAt: b.now()}
+		p.clone, p.heardAt, p.rival = true, now, rival{life: life, seq: seq, heardAt: now}
 		return isClone, before
 	}
 	if seq > p.seq {
-		p.seq, p.heardAt = seq, b.now()
+		p.seq, p.heardAt = seq, now
 		if from != p.left {
 			p.addr, p.from = from, from
 		}

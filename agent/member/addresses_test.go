@@ -15,14 +15,27 @@ import (
 
 func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-func newTestBook(known ...election.ID) *addressBook {
-	return &addressBook{
-		pages: map[election.ID]*page{}, keeps: func(id election.ID) bool { return slices.Contains(known, id) },
-		now: func() time.Duration { return 0 },
-	}
+// testBook has a clock.
+type testBook struct {
+	addressBook
+	now time.Duration
 }
 
-func whereIs(t *testing.T, b *addressBook, id election.ID) netip.AddrPort {
+func newTestBook(known ...election.ID) *testBook {
+	return &testBook{addressBook: addressBook{
+		pages: map[election.ID]*page{}, keeps: func(id election.ID) bool { return slices.Contains(known, id) },
+	}}
+}
+
+func (b *testBook) Admit(id election.ID, start, life, seq uint64, from netip.AddrPort) (verdict, page) {
+	return b.addressBook.Admit(b.now, id, start, life, seq, from)
+}
+
+func (b *testBook) Gossiped(id election.ID, start, life uint64, addr netip.AddrPort) {
+	b.addressBook.Gossiped(b.now, id, start, life, addr)
+}
+
+func whereIs(t *testing.T, b *testBook, id election.ID) netip.AddrPort {
 	t.Helper()
 	addr, ok := b.Addr(id)
 	require.True(t, ok)
@@ -97,26 +110,25 @@ func TestALaterStartCountsAndAnEarlierOneIsReportedOnce(t *testing.T) {
 }
 
 func TestAProcessThatOutlivesAForgedHigherStartIsBelievedAgain(t *testing.T) {
-	for name, forge := range map[string]func(b *addressBook, id election.ID){
-		"datagram": func(b *addressBook, id election.ID) { b.Admit(id, 1<<63, 66, 1, at("6.6.6.6:6")) },
-		"datagrams": func(b *addressBook, id election.ID) {
+	for name, forge := range map[string]func(b *testBook, id election.ID){
+		"datagram": func(b *testBook, id election.ID) { b.Admit(id, 1<<63, 66, 1, at("6.6.6.6:6")) },
+		"datagrams": func(b *testBook, id election.ID) {
 			b.Admit(id, 9, 66, 1, at("6.6.6.6:6"))
 			b.Admit(id, 10, 67, 1, at("6.6.6.6:6"))
 		},
-		"two lives": func(b *addressBook, id election.ID) {
+		"two lives": func(b *testBook, id election.ID) {
 			b.Admit(id, 9, 66, 1, at("6.6.6.6:6"))
 			b.Admit(id, 9, 67, 1, at("6.6.6.6:6"))
 		},
-		"gossip": func(b *addressBook, id election.ID) { b.Gossiped(id, 1<<63, 66, at("6.6.6.6:6")) },
+		"gossip": func(b *testBook, id election.ID) { b.Gossiped(id, 1<<63, 66, at("6.6.6.6:6")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, id := newTestBook(), election.ID{1}
-			now := time.Hour
-			b.now = func() time.Duration { return now }
+			b.now = time.Hour
 			b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
 			forge(b, id)
 			seq := uint64(100)
-			for end := now + cloneSilence; now < end; now += time.Second {
+			for end := b.now + cloneSilence; b.now < end; b.now += time.Second {
 				seq++
 				v, _ := b.Admit(id, 3, 7, seq, at("10.0.0.1:1"))
 				require.NotEqual(t, believed, v, "the higher start may be real")
@@ -137,18 +149,17 @@ func TestAProcessThatOutlivesAForgedHigherStartIsBelievedAgain(t *testing.T) {
 
 func TestAProcessIsNotBelievedWhileTheHigherStartSpeaks(t *testing.T) {
 	b, id := newTestBook(), election.ID{1}
-	now := time.Hour
-	b.now = func() time.Duration { return now }
+	b.now = time.Hour
 	b.Admit(id, 3, 7, 100, at("10.0.0.1:1"))
 	for i := range uint64(10) {
 		v, _ := b.Admit(id, 4, 8, 1+i, at("10.0.0.2:1"))
 		require.Equal(t, believed, v)
 		v, _ = b.Admit(id, 3, 7, 101+i, at("10.0.0.1:1"))
 		require.NotEqual(t, believed, v)
-		now += cloneSilence - time.Second
+		b.now += cloneSilence - time.Second
 	}
 	b.Admit(id, 5, 9, 1, at("10.0.0.2:1"))
-	now += cloneSilence
+	b.now += cloneSilence
 	v, _ := b.Admit(id, 3, 7, 200, at("10.0.0.1:1"))
 	require.NotEqual(t, believed, v, "the start in between was there for long: it was no forgery")
 }
@@ -172,30 +183,28 @@ func TestOfTwoLivesOfOneStartNeitherIsBelieved(t *testing.T) {
 func TestOneOfTwoLivesIsBelievedAgainWhenTheOtherIsSilent(t *testing.T) {
 	for _, last := range []uint64{7, 8} {
 		b, id := newTestBook(), election.ID{1}
-		now := time.Duration(0)
-		b.now = func() time.Duration { return now }
 		says := func(life, seq uint64) verdict {
 			v, _ := b.Admit(id, 3, life, seq, at(fmt.Sprintf("10.0.0.%d:1", life)))
 			return v
 		}
 		require.Equal(t, believed, says(7, 100))
-		now += time.Hour
+		b.now += time.Hour
 		require.Equal(t, isClone, says(8, 1))
 		seq := uint64(200)
 		for range 60 { // both speak
-			now += time.Second
+			b.now += time.Second
 			seq++
 			require.Equal(t, ignored, says(7, seq))
 			require.Equal(t, ignored, says(8, seq))
 		}
-		replay, quiet := seq, now
-		for now < quiet+cloneSilence-time.Second {
-			now += time.Second
+		replay, quiet := seq, b.now
+		for b.now < quiet+cloneSilence-time.Second {
+			b.now += time.Second
 			seq++
-			require.Equal(t, ignored, says(last, seq), "at %v", now)
+			require.Equal(t, ignored, says(last, seq), "at %v", b.now)
 			require.Equal(t, ignored, says(15-last, replay), "a replay is not the other one")
 		}
-		now = quiet + cloneSilence
+		b.now = quiet + cloneSilence
 		require.Equal(t, believed, says(last, seq+1))
 		require.Equal(t, at(fmt.Sprintf("10.0.0.%d:1", last)), whereIs(t, b, id))
 		require.Equal(t, last, b.Life(id))

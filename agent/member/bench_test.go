@@ -105,7 +105,7 @@ func (f *leanFlock) run(d time.Duration) {
 			if err := wire.DecodeFrame(d.body, &f.frame); err != nil {
 				panic(err)
 			}
-			if _, err := d.to.Receive(&f.frame, d.from); err != nil {
+			if _, err := d.to.Receive(f.now, &f.frame, d.from); err != nil {
 				panic(err)
 			}
 			d.to.fed = true

@@ -19,18 +19,22 @@ import (
 //
 // So no datagram and no lease shows anything that the disk could still lose.
 // All elections share one save, and one datagram to each other agent.
-func (m *Member) act() error {
+func (m *Member) act(now time.Duration) error {
 	if m.broken != nil {
 		m.retractAll(LeaseLost)
 		return m.broken
 	}
 	for _, e := range m.touched {
-		e.keepPace()
+		e.keepPace(now)
 	}
-	if err := m.saveRecords(); err != nil {
+	saved, err := m.saveRecords()
+	if err != nil {
 		return err
 	}
-	now := m.sendQueued()
+	if saved {
+		now = m.host.Now() // the disk took its time
+	}
+	m.sendQueued(now)
 	m.host.Flush()
 	m.leaveWills()
 	for _, e := range m.touched {
@@ -46,18 +50,18 @@ func (m *Member) act() error {
 }
 
 // saveRecords saves the records that have changed, all in one (order 1).
-func (m *Member) saveRecords() error {
+func (m *Member) saveRecords() (saved bool, err error) {
 	dirty := false
 	for _, e := range m.touched {
 		dirty = dirty || e.dirty
 		e.dirty = false
 	}
 	if !dirty {
-		return nil
+		return false, nil
 	}
 	st := m.state
 	st.Elections = m.rows()
-	return m.save(st)
+	return true, m.save(st)
 }
 
 // save makes a change of the state durable. After a failure this agent must not answer

@@ -36,7 +36,7 @@ func (m *Member) Missing() []string {
 func (m *Member) tendTable(now time.Duration) {
 	missing := m.Missing()
 	t := &m.table
-	goose, self := m.Default().goose()
+	goose, self := m.Default().Goose(now)
 	if self {
 		m.foundElections(now, missing)
 		if t.waiting() && m.node().Committed() {

@@ -468,7 +468,7 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	}
 	a.f.after(testDelay, func() {
 		if to.up && to.Member == life {
-			_, err := to.Receive(got, a.addr())
+			_, err := to.Receive(a.f.now, got, a.addr())
 			if to.fed, to.err = true, err; err != nil {
 				to.crash()
 			}

@@ -59,8 +59,7 @@ func (m *Member) StampFreeze(wall int64, left time.Duration) (FreezeNotice, erro
 
 // freezeNotice returns the notice for gossip. The remaining time changes in steps, so
 // that gossip stays quiet.
-func (m *Member) freezeNotice() FreezeNotice {
-	now := m.host.Now()
+func (m *Member) freezeNotice(now time.Duration) FreezeNotice {
 	if m.freeze.Stamp == 0 || now >= m.freeze.forget {
 		return FreezeNotice{}
 	}

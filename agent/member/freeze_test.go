@@ -99,7 +99,7 @@ func TestAFreezeSpreadsByGossipWithinItsFlock(t *testing.T) {
 func TestGossipTellsAFreezeInStepsAndForgetsItAfterADay(t *testing.T) {
 	f := newTestFlock(t)
 	a := f.start()
-	require.Zero(t, a.freezeNotice())
+	require.Zero(t, a.freezeNotice(f.now))
 	start := f.now
 	require.True(t, a.TakeFreeze(FreezeNotice{7, 12 * time.Minute}))
 	for _, tt := range []struct{ after, left time.Duration }{
@@ -113,10 +113,10 @@ func TestGossipTellsAFreezeInStepsAndForgetsItAfterADay(t *testing.T) {
 		{MaxFreeze - 1, 0},
 	} {
 		f.now = start + tt.after
-		require.Equal(t, FreezeNotice{7, tt.left}, a.freezeNotice(), "after %s", tt.after)
+		require.Equal(t, FreezeNotice{7, tt.left}, a.freezeNotice(f.now), "after %s", tt.after)
 	}
 	f.now = start + MaxFreeze
-	require.Zero(t, a.freezeNotice(), "whatever it ended is over everywhere")
+	require.Zero(t, a.freezeNotice(f.now), "whatever it ended is over everywhere")
 }
 
 func TestAFrozenFlockChangesNothingButWhatHeals(t *testing.T) {

@@ -40,7 +40,7 @@ func FuzzDatagrams(f *testing.F) {
 				m.FlockID, m.From, m.To = frame.FlockID, frame.From, frame.To
 				m.Start, m.Life, m.Seq, m.ToLife = frame.Start, frame.Life, frame.Seq, frame.ToLife
 			}
-			_, err := to.Receive(&frame, from.addr())
+			_, err := to.Receive(flock.now, &frame, from.addr())
 			require.NoError(t, err)
 			to.fed = true
 			flock.run(time.Second)

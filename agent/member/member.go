@@ -115,7 +115,7 @@ func New(set Settings, host Host, st store.State) *Member {
 		set: set, host: host, state: st, id: st.ID, freeze: set.Freeze,
 		leaveAsked: map[election.ID]time.Duration{}, contestsHash: contestsHash(set.Elections),
 	}
-	m.addresses = addressBook{pages: map[election.ID]*page{}, keeps: m.IsKnown, now: host.Now}
+	m.addresses = addressBook{pages: map[election.ID]*page{}, keeps: m.IsKnown}
 	m.outbox.heartbeat = set.Heartbeat
 	m.elections = []*Election{{m: m, fx: new(election.Effects), local: host.Local(""), contested: true}}
 	m.table.load(st)

@@ -120,12 +120,12 @@ func (m *Member) ChangePeers(changed []Peer, forgotten []election.ID) {
 			m.peers = slices.Delete(m.peers, i, i+1)
 		}
 	}
+	now := m.host.Now()
 	for i := range changed {
-		m.hear(&changed[i])
+		m.hear(now, &changed[i])
 	}
 	m.lookSoon()
 	m.relay.stale = true
-	now := m.host.Now()
 	for _, e := range m.elections {
 		for i := range changed {
 			e.keepPeerInView(&changed[i])
@@ -170,11 +170,11 @@ func lookAlike(a, b *Peer) bool {
 }
 
 // hear handles what gossip says of another agent, besides its presence.
-func (m *Member) hear(p *Peer) {
+func (m *Member) hear(now time.Duration, p *Peer) {
 	if p.State != Alive || p.ID == m.id {
 		return
 	}
-	m.addresses.Gossiped(p.ID, p.Meta.Start, p.Meta.Life, p.Addr)
+	m.addresses.Gossiped(now, p.ID, p.Meta.Start, p.Meta.Life, p.Addr)
 	if p.Meta.FlockID == m.FlockID() {
 		m.TakeFreeze(p.Meta.Freeze)
 	}
@@ -186,12 +186,12 @@ func (m *Member) Peers() []Peer { return m.peers }
 // meetPeers handles all agents that gossip knows, when this agent has just got its
 // flock.
 func (m *Member) meetPeers() {
+	now := m.host.Now()
 	for i := range m.peers {
-		m.hear(&m.peers[i])
+		m.hear(now, &m.peers[i])
 	}
 	m.LookNow()
 	m.relay.stale = true
-	now := m.host.Now()
 	for _, e := range m.elections {
 		e.keepInView(false)
 		e.publish(now)

@@ -79,9 +79,8 @@ func (o *outbox) restUntil(at time.Duration) time.Duration {
 	return at
 }
 
-// sendQueued sends what waits no longer, and gives the time at which it began.
-func (m *Member) sendQueued() (now time.Duration) {
-	now = m.host.Now()
+// sendQueued sends what waits no longer.
+func (m *Member) sendQueued(now time.Duration) {
 	o := &m.outbox
 	for i := range o.queues {
 		q := &o.queues[i]
@@ -96,7 +95,6 @@ func (m *Member) sendQueued() (now time.Duration) {
 			return len(q.messages) == 0 && now-q.beatAt > o.heartbeat+o.slack()
 		})
 	}
-	return now
 }
 
 func (m *Member) sendTo(q *sendQueue, now time.Duration) {

@@ -51,7 +51,7 @@ func (p *pacer) measure(now time.Duration, fx *election.Effects, was, lease elec
 // keepPace chooses the lease and the heartbeat (--lease auto) while this agent leads.
 // A lead begins with the lease of the settings, or a longer one that the flock has; a
 // planned hand-over keeps the lease that the former goose had chosen.
-func (e *Election) keepPace() {
+func (e *Election) keepPace(now time.Duration) {
 	if !e.m.set.AutoLease || e.node == nil {
 		return
 	}
@@ -62,7 +62,7 @@ func (e *Election) keepPace() {
 	if e.pacer != nil && !e.pacer.due {
 		return
 	}
-	now, rec := e.m.host.Now(), e.node.Record()
+	rec := e.node.Record()
 	if e.pacer == nil || e.pacer.term != rec.Term {
 		from := e.node.Pace()
 		if heard := e.node.HeardLease(); e.node.Succeeded() || heard > from.Lease {

@@ -3,6 +3,7 @@ package member
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"duckduckgoose/agent/election"
 	"duckduckgoose/agent/internal/founding"
@@ -11,14 +12,18 @@ import (
 
 // Receive handles one datagram. It reports whether the sender is believed: only then may
 // the host use the rest of the frame.
-func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err error) {
-	if !m.admit(f, from) {
+//
+// now is a moment after the datagram arrived: a promise from an earlier one could end before
+// the goose's lease does. It may be a while ago: what is sent then counts as sent earlier than
+// it is, which only shortens this agent's own leases.
+func (m *Member) Receive(now time.Duration, f *wire.Frame, from netip.AddrPort) (believed bool, err error) {
+	if !m.admit(now, f, from) {
 		m.host.Count("dropped_identity")
 		return false, nil
 	}
-	m.saw(f.From)
+	m.saw(now, f.From)
 	if f.Founding.Kind != 0 {
-		if err := m.receiveFounding(f.From, f.Founding); err != nil {
+		if err := m.receiveFounding(now, f.From, f.Founding); err != nil {
 			return true, err
 		}
 	}
@@ -38,7 +43,7 @@ func (m *Member) Receive(f *wire.Frame, from netip.AddrPort) (believed bool, err
 		}
 	}
 	m.believeFlock(f.From)
-	m.frameAt = m.host.Now()
+	m.frameAt = now
 	f.Ahead(m.warm)
 	return true, f.Each(m.receiveMessage)
 }
@@ -53,8 +58,8 @@ func (m *Member) warm(number uint64) {
 
 // admit learns the sender's address, and reports whether to believe the sender (rule
 // 10).
-func (m *Member) admit(f *wire.Frame, from netip.AddrPort) bool {
-	v, before := m.addresses.Admit(f.From, f.Start, f.Life, f.Seq, from)
+func (m *Member) admit(now time.Duration, f *wire.Frame, from netip.AddrPort) bool {
+	v, before := m.addresses.Admit(now, f.From, f.Start, f.Life, f.Seq, from)
 	switch {
 	case v == isStale && f.Seq == WillSeq: // a will that comes after its agent's restart
 	case v == isStale:
@@ -115,11 +120,11 @@ func (m *Member) namesNoLives(id election.ID) bool {
 	return p != nil && p.Meta.FlockID == m.FlockID() && !p.Meta.Config.Known
 }
 
-func (m *Member) receiveFounding(from election.ID, w wire.Founding) error {
+func (m *Member) receiveFounding(now time.Duration, from election.ID, w wire.Founding) error {
 	w.Set = slices.Clone(w.Set)
 	switch {
 	case m.founder != nil:
-		return m.performFounding(m.founder.Receive(m.host.Now(), from, &w))
+		return m.performFounding(m.founder.Receive(now, from, &w))
 	case m.node() == nil && w.Attempt > m.state.Founding.Aborted:
 		return nil
 	case m.node() != nil && w.FlockID == m.FlockID():

@@ -26,7 +26,7 @@ func (a *testAgent) receives(f *wire.Frame, from netip.AddrPort) bool {
 	require.NoError(a.f.t, err)
 	got := &wire.Frame{}
 	require.NoError(a.f.t, wire.DecodeFrame(body, got))
-	believed, err := a.Receive(got, from)
+	believed, err := a.Receive(a.f.now, got, from)
 	require.NoError(a.f.t, err)
 	a.fed = true
 	return believed

@@ -44,7 +44,7 @@ func (m *Member) Sighting(id election.ID, now time.Duration) (s Sighting) {
 const sightingsMost = 4 * election.MaxVoters
 
 // saw records a datagram of an agent, if it is a voter.
-func (m *Member) saw(id election.ID) {
+func (m *Member) saw(now time.Duration, id election.ID) {
 	s := &m.sightings
 	at := s.of[id]
 	if at == nil {
@@ -60,7 +60,7 @@ func (m *Member) saw(id election.ID) {
 		at = &Sighting{}
 		s.of[id] = at
 	}
-	at.HeardAt = m.host.Now()
+	at.HeardAt = now
 }
 
 // answered records a voter's answer to a campaign.

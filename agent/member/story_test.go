@@ -75,7 +75,7 @@ func TestRule11WhoKnowsOfNoLivesIsFollowedUntilItIsUpgraded(t *testing.T) {
 		frame.Seq, frame.ToLife = seq, toLife
 		msg := &frame.Messages[0]
 		msg.Seq, msg.ToLife, msg.Round, msg.Promise = seq, toLife, seq, 2*testLease
-		_, err := duck.Receive(frame, g.addr())
+		_, err := duck.Receive(f.now, frame, g.addr())
 		require.NoError(t, err)
 		return duck.Default().Node().Promise() != before
 	}

@@ -40,12 +40,12 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 		if err := m.look(now); err != nil {
 			return false, err
 		}
+		now = m.host.Now() // the look may have waited for the disk
 	}
 	if m.handovers > 0 || m.stop.started {
-		m.progressStop(m.host.Now())
+		m.progressStop(now)
 	}
 	if late {
-		now = m.host.Now()
 		m.restAt = now + idleWake
 		for _, e := range m.elections {
 			if e.lapseAt > 0 && now >= e.lapseAt { // time alone has changed what readers see
@@ -54,7 +54,7 @@ func (m *Member) Turn(now time.Duration) (done bool, err error) {
 			m.restAt = e.restUntil(now, m.restAt)
 		}
 	}
-	return m.stop.done, m.act()
+	return m.stop.done, m.act(now)
 }
 
 // beat has the elections that this agent leads send their heartbeats when one of the
@@ -124,7 +124,7 @@ func (m *Member) look(now time.Duration) error {
 	if err := m.seek(now); err != nil {
 		return err
 	}
-	m.tellChanges()
+	m.tellChanges(now)
 	if m.node() == nil {
 		if m.founder != nil {
 			if at, due := m.founder.WakeAt(); due {
@@ -196,14 +196,14 @@ func (m *Member) Republish(now time.Duration, all bool) {
 }
 
 // tellChanges tells the other agents what has changed about this one.
-func (m *Member) tellChanges() {
+func (m *Member) tellChanges(now time.Duration) {
 	holders := m.Default().local.Holders()
-	now := told{work: holders.haveWork(), health: holders.Health, freeze: m.freezeNotice(), config: m.shownConfig()}
-	if m.relay.crowd && !m.node().IsVoter() && m.host.Now() < m.toldAt+time.Duration(m.alive)*crowdTells {
-		now.config = m.told.config // a new config concerns all agents at once, and these are no voters
+	tell := told{work: holders.haveWork(), health: holders.Health, freeze: m.freezeNotice(now), config: m.shownConfig()}
+	if m.relay.crowd && !m.node().IsVoter() && now < m.toldAt+time.Duration(m.alive)*crowdTells {
+		tell.config = m.told.config // a new config concerns all agents at once, and these are no voters
 	}
-	if now != m.told {
-		m.told, m.toldAt = now, m.host.Now()
+	if tell != m.told {
+		m.told, m.toldAt = tell, now
 		m.tellGossip()
 	}
 }
@@ -221,7 +221,7 @@ func (m *Member) Meta() Meta {
 		Name: m.set.Name, FlockID: flock, Start: m.state.Start, Life: m.set.Life, Priority: m.set.Priority,
 		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags, Version: m.set.Version,
 		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Work: m.told.work, Health: m.told.health,
-		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(), Elections: m.contestsHash,
+		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(m.host.Now()), Elections: m.contestsHash,
 		Config: m.shownConfig(), Relays: true,
 	}
 }

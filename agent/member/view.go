@@ -50,7 +50,9 @@ func (m *Member) Addr(id election.ID) (netip.AddrPort, bool) { return m.addresse
 
 // Remember takes an address of an earlier life, until a newer one is known: voters can
 // talk before gossip has found them.
-func (m *Member) Remember(id election.ID, addr netip.AddrPort) { m.addresses.Gossiped(id, 0, 0, addr) }
+func (m *Member) Remember(id election.ID, addr netip.AddrPort) {
+	m.addresses.Gossiped(m.host.Now(), id, 0, 0, addr)
+}
 
 // Gooseless returns the elections that this agent contests and that have had no goose
 // for a while, although the default one has.

@@ -30,7 +30,7 @@ func (a *testAgent) deliverWills() {
 			a.f.after(testDelay, func() {
 				if to := a.f.named(got.To); to.up {
 					require.Equal(a.f.t, to.addr(), l.To)
-					_, err := to.Receive(got, warden)
+					_, err := to.Receive(a.f.now, got, warden)
 					require.NoError(a.f.t, err)
 					to.fed = true
 				}

@@ -177,7 +177,7 @@ func (l *life) receive(f *flight) error {
 		forge(&f.frame)
 	}
 	l.sim.trace.mix(uint64(l.index), uint64(f.from.index), f.frame.Seq, uint64(f.frame.Founding.Kind), uint64(len(f.frame.Messages)))
-	_, err := l.member.Receive(&f.frame, f.fromAddr)
+	_, err := l.member.Receive(l.Now(), &f.frame, f.fromAddr)
 	return err
 }
 
