@@ -22,6 +22,25 @@ func calmOf(t *testing.T) (f *testFlock, d *testAgent, at *testLocal) {
 	return f, d, d.locals["x"]
 }
 
+// Looks at an election that this agent does not even contest are spared, too.
+func TestAnElectionInWhichThisAgentOnlyVotesIsCalm(t *testing.T) {
+	f := newTestFlock(t)
+	three := func(s *Settings) { s.Expect = 3 }
+	a := f.start(contesting("x"), three)
+	voters := []*testAgent{f.start(three), f.start(three)}
+	f.voters(3)
+	f.until(time.Minute, "x", func() bool { return voters[0].Named("x") != nil && voters[1].Named("x") != nil && f.leader("x") == a })
+	f.run(2 * time.Second)
+	for _, d := range voters {
+		require.True(t, d.Named("x").Calm(f.now))
+	}
+	a.paused = true
+	f.run(testLease + testHeartbeat)
+	for _, d := range voters {
+		require.False(t, d.Named("x").Calm(f.now))
+	}
+}
+
 func TestReadersOfACalmElectionAreToldThatItsGooseWasHeard(t *testing.T) {
 	f, d, at := calmOf(t)
 	shows, heardAt := at.shows, at.view.HeardAt

@@ -175,8 +175,7 @@ func (e *Election) look(now time.Duration, config election.ConfigID) {
 		e.reviewAt = now + reviewEvery
 	}
 	e.yieldToFitter(now)
-	e.calm = !e.shown.goose.IsZero() && e.contested && !e.cares && e.notBefore == 0 && e.handover == nil && !e.waiting && !e.roomy &&
-		e.fitness == 0 && e.local.Holders().Attached == 0
+	e.calm = !e.shown.goose.IsZero() && e.fitness == 0 && e.local.Holders().Attached == 0
 }
 
 // Calm reports whether a look at the election finds nothing to do: this agent only follows
