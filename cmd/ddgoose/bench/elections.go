@@ -84,7 +84,7 @@ func (r *ElectionsReport) compare() {
 	one, some, most := &r.Flocks[0], &r.Flocks[1], &r.Flocks[2]
 	r.Ratios = []Ratio{
 		ratio("datagrams", most, one, most.Datagrams, one.Datagrams, 3),
-		ratio("CPU", most, one, most.CPU, one.CPU, 3),
+		ratio("CPU", most, one, most.CPU, one.CPU, 2),
 		ratio("bytes", most, one, most.Bytes, one.Bytes, 10),
 		ratio("datagrams", most, some, most.Datagrams, some.Datagrams, 1.5),
 	}

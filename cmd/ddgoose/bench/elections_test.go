@@ -63,7 +63,7 @@ func TestRatiosAreHeldAgainstTheirTargets(t *testing.T) {
 	three, eleven, half := 3.0, 11.0, 1.5
 	require.Equal(t, []Ratio{
 		{"datagrams", 100, 1, &three, 3, true},
-		{"CPU", 100, 1, nil, 3, false}, // too little to be seen
+		{"CPU", 100, 1, nil, 2, false}, // too little to be seen
 		{"bytes", 100, 1, &eleven, 10, false},
 		{"datagrams", 100, 5, &half, 1.5, true},
 	}, r.Ratios)
