@@ -34,6 +34,7 @@ func (m *Member) act(now time.Duration) error {
 	if saved {
 		now = m.host.Now() // the disk took its time
 	}
+	m.passOn(now)
 	m.sendQueued(now)
 	m.host.Flush()
 	m.leaveWills()

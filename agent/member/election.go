@@ -47,6 +47,7 @@ type Election struct {
 	committed uint64        // the largest mark that a majority has saved, this agent included; 0 unless it leads
 	notBefore time.Duration // this agent waits until then, so that the first in line of an election other than the default one leads first; 0: it need not
 	acked     lastAck       // the last ack sent
+	passing   passing
 
 	name     string          // "": the default election
 	record   election.Record // as readers see it
@@ -120,14 +121,14 @@ func (e *Election) stepAt(now time.Duration, in election.Input) {
 			msg.Config = election.Config{}
 		}
 		e.m.beats = e.m.beats || e.number == 0 && msg.Kind == election.Heartbeat
-		byTrees := e.number == 0 && msg.Kind == election.Heartbeat && e.m.tellsByTrees()
+		byTrees := msg.Kind == election.Heartbeat && e.tellsByTrees()
 		for _, id := range e.listAudience(byTrees) {
 			msg.To = id
 			e.sendAt(now, msg)
 		}
 	}
 	if e.number == 0 {
-		e.m.passOn(now)
+		e.m.noteLoss()
 	}
 	e.tellEvents()
 	e.wakeAt = e.fx.WakeAt

@@ -63,6 +63,7 @@ type testAgent struct {
 	fed    bool // an input has had no turn yet
 	paused bool // it takes datagrams but has no turns, like a late loop
 	old    bool // of the version before lives were named, configs were shown, and news were passed on
+	former bool // of the version that passes on the news of the default election only
 	err    error
 
 	saveErr, settleErr error
@@ -463,6 +464,17 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 	if to.old || a.old {
 		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return m.Kind == election.Announce })
 	}
+	if a.former {
+		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return m.Kind == election.Announce && m.Election != 0 })
+	}
+	if a.f.lost != nil && got.Packed() {
+		plain := []wire.Message{}
+		require.NoError(t, got.Each(func(m *wire.Message) error {
+			plain = append(plain, *m)
+			return nil
+		}))
+		got = &wire.Frame{FlockID: got.FlockID, From: got.From, To: got.To, Start: got.Start, Life: got.Life, Seq: got.Seq, ToLife: got.ToLife, Messages: plain}
+	}
 	if a.f.lost != nil {
 		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return a.f.lost(a, to, &m) })
 	}
@@ -488,6 +500,9 @@ func (a *testAgent) TellGossip(meta Meta) {
 	a.meta = meta
 	if a.old {
 		a.meta.Config, a.meta.Relays = ShownConfig{}, false
+	}
+	if a.old || a.former {
+		a.meta.RelaysAll = false
 	}
 	if meta.Left {
 		a.state = Left

@@ -73,6 +73,7 @@ type Meta struct {
 	Freeze       FreezeNotice  // the newest it knows
 	Elections    uint64        // hash of the names it contests; 0: none
 	Config       ShownConfig   // of the default election (rule 27)
+	RelaysAll    bool          // it passes on announcements of all elections; builds before that only those of the default one
 }
 
 // ShownConfig says how new an agent's config is.
@@ -209,9 +210,10 @@ func (e *Election) listAudience(byTrees bool) []election.ID {
 	}
 	e.audienceStale, e.audienceOf = false, of
 	e.audience = e.audience[:0]
+	voters := m.node().Record().Config // the trees begin below them
 	for i := range m.peers {
 		p := &m.peers[i]
-		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && !e.node.InView(p.ID) && !(byTrees && p.Meta.Relays) {
+		if p.State == Alive && p.ID != m.id && p.Meta.FlockID == rec.FlockID && !e.node.InView(p.ID) && !(byTrees && p.Meta.Relays && !voters.Has(p.ID)) {
 			e.audience = append(e.audience, p.ID)
 		}
 	}

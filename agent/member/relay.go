@@ -28,36 +28,41 @@ const (
 	toldMost = 64
 )
 
-// relay passes on who the goose is, to the agents that are no voters (rule 30). The goose
+// relay passes on who the geese are, to the agents that are no voters (rule 30). A goose
 // tells the voters. All agents compute the same trees below the voters from gossip's
-// view, and each passes on what is new to it.
+// view, and each passes on what is new to it. The trees are those of the default election;
+// they carry the news of all elections.
 type relay struct {
-	passed   passed
-	config   election.ConfigID // as passed on last
-	shows    int               // how often that config still goes along
-	children []election.ID     // whom this agent tells
-	roots    []election.ID     // the voters that pass news on
-	crowd    bool              // the flock has too many observers for the goose to tell
-	stale    bool              // gossip's view has changed since children were computed
+	children []election.ID // whom this agent tells
+	roots    []election.ID // the voters that pass news on
+	crowd    bool          // the flock has too many observers for the goose to tell
+	whole    bool          // all live agents pass on the news of all elections
+	stale    bool          // gossip's view has changed since children were computed
 	of       election.ConfigID
 	term     uint64
 	places   []place
-	passedAt time.Duration // when news were last passed on
-	repeated bool          // they were, since they are new
-	round    uint64        // the last one heard of: see noteLoss
-	loss     float64       // the share of rounds that this agent misses
-	told     int           // asking agents, since told was last reset at toldAt
+	round    uint64  // the last one heard of: see noteLoss
+	loss     float64 // the share of rounds that this agent misses
+	told     int     // asking agents, since told was last reset at toldAt
 	toldAt   time.Duration
 	asked    int           // voters, when this agent looked for the goose
 	metAt    time.Duration // when it met its flock; 0: not yet
 }
 
-// passed is what makes news worth passing on: it differs from what was passed on last.
+// passing is what an agent has passed on of an election.
+type passing struct {
+	passed   passed        // last
+	at       time.Duration // when it was new
+	repeated bool          // it was, since it is new
+	shows    int           // how often its config still goes along
+}
+
+// passed is what news were about.
 type passed struct {
 	goose  election.ID
 	term   uint64
-	slot   uint64 // of the round: passesPerLease of them are in a lease
 	config election.ConfigID
+	round  uint64
 }
 
 // place is an observer's place in a tree.
@@ -67,47 +72,83 @@ type place struct {
 	key  uint64
 }
 
-// passOn tells the agents below this one in the trees what is new of the goose.
+// passOn tells the agents below this one in the trees what is new of the geese. It runs
+// once a turn, after all messages of a datagram, so that the news of all elections share
+// the datagrams that leave.
 func (m *Member) passOn(now time.Duration) {
-	e, r := m.Default(), &m.relay
-	news := e.node.News()
-	if news.Goose.IsZero() {
+	r := &m.relay
+	if m.node() == nil {
 		return
 	}
-	config := e.node.ConfigID()
-	rounds := m.slotRounds(news.Lease)
-	at := passed{news.Goose, news.Term, news.Round / rounds, config}
-	m.noteLoss(&news, rounds)
-	again := at == r.passed
-	if now-news.At >= news.Lease || again && (r.repeated || r.loss < repeatFrom || now-r.passedAt < time.Duration(rounds)*m.set.Heartbeat/2) {
-		return
-	}
-	r.passed, r.passedAt, r.repeated = at, now, again
-	m.seat(news.Term)
+	along := m.Default().passOn(now, false)
 	if !r.crowd {
 		return
 	}
-	if config != r.config {
-		r.config, r.shows = config, 2
+	elections := m.touched
+	if along || r.loss >= repeatFrom {
+		elections = m.elections
 	}
-	msg := e.node.Announcement(now, r.shows > 0)
-	r.shows = max(r.shows-1, 0)
-	for _, id := range r.children {
+	for _, e := range elections {
+		if e.number != 0 {
+			e.passOn(now, along)
+		}
+	}
+}
+
+// passOn passes on the election's news, if they are due, and reports whether they were
+// new. along: those of the default election are.
+func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
+	m, p, news := e.m, &e.passing, e.node.News()
+	if news.Goose.IsZero() || now-news.At >= news.Lease {
+		return false
+	}
+	next := passed{news.Goose, news.Term, e.node.ConfigID(), news.Round}
+	rounds, since := m.slotRounds(news.Lease), now-p.at
+	slot := time.Duration(rounds) * m.set.Heartbeat
+	switch other := (passed{next.goose, next.term, next.config, p.passed.round}); {
+	case other != p.passed:
+		fresh = true
+	case e.number == 0:
+		fresh = next.round/rounds != p.passed.round/rounds
+	case next.round == p.passed.round:
+	case m.node().IsVoter():
+		fresh = along || since >= min(slot, news.Lease/passesPerLease)*5/4 // the default election may have no goose
+	default:
+		fresh = since >= min(slot, news.Lease/passesPerLease)*3/4 // at once what a voter sends along, and once of two trees
+	}
+	if !fresh && (p.repeated || m.relay.loss < repeatFrom || since < slot/2) {
+		return false
+	}
+	if fresh {
+		p.at = now
+	}
+	if next.config != p.passed.config {
+		p.shows = 2
+	}
+	p.passed, p.repeated = next, !fresh
+	if m.seat(m.node().News().Term); !m.relay.crowd {
+		return fresh
+	}
+	msg := e.node.Announcement(now, p.shows > 0)
+	p.shows = max(p.shows-1, 0)
+	for _, id := range m.relay.children {
 		msg.To = id
 		e.sendAt(now, &msg)
 	}
+	return fresh
 }
 
 // noteLoss measures the share of the rounds that this agent misses. A voter should hear
 // of each round, an observer of one in rounds.
-func (m *Member) noteLoss(news *election.News, rounds uint64) {
-	r := &m.relay
-	if m.node().IsVoter() {
-		rounds = 1
+func (m *Member) noteLoss() {
+	r, news, last := &m.relay, m.node().News(), &m.Default().passing.passed
+	rounds := uint64(1)
+	if !m.node().IsVoter() {
+		rounds = m.slotRounds(news.Lease)
 	}
 	was, is := r.round/rounds, news.Round/rounds
 	r.round = news.Round
-	if is <= was || news.Goose != r.passed.goose || news.Term != r.passed.term {
+	if is <= was || news.Goose != last.goose || news.Term != last.term {
 		return
 	}
 	missed := 0.0
@@ -117,11 +158,12 @@ func (m *Member) noteLoss(news *election.News, rounds uint64) {
 	r.loss += (missed - r.loss) / 16
 }
 
-// tellsByTrees reports whether trees carry the news, instead of the goose, to those that
-// relay it.
-func (m *Member) tellsByTrees() bool {
-	m.seat(m.node().News().Term)
-	return m.relay.crowd
+// tellsByTrees reports whether trees carry the election's news, instead of its goose, to
+// those that relay it.
+func (e *Election) tellsByTrees() bool {
+	r := &e.m.relay
+	e.m.seat(e.m.node().News().Term)
+	return r.crowd && (e.number == 0 || r.whole)
 }
 
 // slotRounds is the number of heartbeats between two that are passed on. lease is the
@@ -130,12 +172,11 @@ func (m *Member) slotRounds(lease time.Duration) uint64 {
 	return uint64(max(min(lease, m.set.Lease)/(passesPerLease*m.set.Heartbeat), 1))
 }
 
-// tellGoose answers an agent that is no voter and has heard no goose (see seekGoose).
+// tellGoose answers an agent that is no voter and has heard no goose (see seekGoose). It
+// tells the geese of all elections.
 func (m *Member) tellGoose(msg *election.Message) {
-	e, r, now := m.Default(), &m.relay, m.frameAt
-	news := e.node.News()
-	rec := e.node.Record()
-	if msg.Nonce != 0 || now-news.At >= news.Lease || rec.Config.Has(msg.From) {
+	r, rec, now := &m.relay, m.node().Record(), m.frameAt
+	if msg.Nonce != 0 || rec.Config.Has(msg.From) {
 		return
 	}
 	if now-r.toldAt >= m.set.Heartbeat {
@@ -144,9 +185,13 @@ func (m *Member) tellGoose(msg *election.Message) {
 	if r.told++; r.told > toldMost {
 		return
 	}
-	answer := e.node.Announcement(now, msg.ConfigID != rec.Config.ConfigID)
-	answer.To = msg.From
-	e.sendAt(now, &answer)
+	for _, e := range m.elections {
+		if news := e.node.News(); now-news.At < news.Lease {
+			answer := e.node.Announcement(now, e.number == 0 && msg.ConfigID != rec.Config.ConfigID)
+			answer.To = msg.From
+			e.sendAt(now, &answer)
+		}
+	}
 }
 
 // seat computes whom this agent tells, if that may have changed.
@@ -158,6 +203,12 @@ func (m *Member) seat(term uint64) {
 	}
 	r.stale, r.of, r.term = false, rec.Config.ConfigID, term
 	r.children, r.roots, r.crowd = r.children[:0], r.roots[:0], m.hasCrowd(&rec)
+	r.whole = true
+	for i := range m.peers {
+		if p := &m.peers[i]; !p.Meta.RelaysAll && (m.isBelow(p, &rec) || p.State == Alive && rec.Config.Has(p.ID)) {
+			r.whole = false
+		}
+	}
 	for _, v := range rec.Config.Members() {
 		if p, known := m.peer(v.ID); !known || p.Meta.Relays {
 			r.roots = append(r.roots, v.ID)

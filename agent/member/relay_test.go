@@ -126,20 +126,36 @@ func TestViewsThatDifferCostFew(t *testing.T) {
 }
 
 // crowdOf is a flock of five voters and more observers than the goose tells itself.
-func crowdOf(t *testing.T, observers int) *testFlock {
+// The voters contest the named elections.
+func crowdOf(t *testing.T, observers int, names ...string) *testFlock {
 	f := newTestFlock(t)
 	for i := range 5 + observers {
-		f.start(func(s *Settings) { s.Observer = i >= 5 })
+		f.start(func(s *Settings) {
+			if s.Observer = i >= 5; !s.Observer {
+				s.Elections = names
+			}
+		})
 	}
 	f.voters(5)
+	for _, name := range names {
+		f.until(time.Minute, name+" follows the voters", func() bool { g := f.agreed(name); return g != nil && g.config(name).N == 5 })
+	}
 	f.run(2 * time.Second)
+	if len(names) > 0 {
+		f.run(4 * unevenFor) // until they are spread
+	}
 	return f
 }
 
-func (f *testFlock) knowing(goose *testAgent) (n int) {
+func (f *testFlock) knowing(goose *testAgent) int { return f.knowingOf("", goose) }
+
+// knowingOf counts the agents that take another, or themselves, for the goose of an election.
+func (f *testFlock) knowingOf(name string, goose *testAgent) (n int) {
 	for _, a := range f.agents {
-		if id, _ := a.Default().Goose(f.now); a.up && id == goose.me {
-			n++
+		if e := a.Named(name); a.up && e != nil {
+			if id, _ := e.Goose(f.now); id == goose.me {
+				n++
+			}
 		}
 	}
 	return n

@@ -138,7 +138,7 @@ func (m *Member) look(now time.Duration) error {
 	m.forgetLeavers(now)
 	m.tendTable(now)
 	m.learnContestants(now)
-	m.passOn(now) // what is due to be repeated
+	m.seat(m.node().News().Term) // other elections pass news on though the default one has none
 	own := m.node().ConfigID()
 	for _, e := range m.elections {
 		if !all && e.Calm(now) {
@@ -221,6 +221,6 @@ func (m *Member) Meta() Meta {
 		Expect: uint8(m.set.Expect), Observer: m.set.Observer, Tags: m.set.Tags, Version: m.set.Version,
 		Accepted: m.founder != nil && m.founder.Bound(), Left: m.gone, Work: m.told.work, Health: m.told.health,
 		PreemptAfter: m.set.PreemptAfter, Freeze: m.freezeNotice(m.host.Now()), Elections: m.contestsHash,
-		Config: m.shownConfig(), Relays: true,
+		Config: m.shownConfig(), Relays: true, RelaysAll: true,
 	}
 }

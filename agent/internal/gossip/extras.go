@@ -20,6 +20,7 @@ const (
 	electionsExtra = extraMark + "e"
 	configExtra    = extraMark + "c" // generation, point, term, point, version, in base 36
 	versionExtra   = extraMark + "v" // text
+	relaysExtra    = extraMark + "r" // nothing
 	// maxVersion bounds the text of versionExtra, in bytes.
 	maxVersion = 40
 	// extrasRoom is kept free by tags: the most bytes that the extras take on which agents rely.
@@ -38,6 +39,9 @@ func appendExtras(b []byte, p *member.Meta) []byte {
 	}
 	if p.Elections > 0 {
 		b = appendText(appendText(b, electionsExtra), strconv.FormatUint(p.Elections, extraBase))
+	}
+	if p.RelaysAll {
+		b = appendIfRoom(b, relaysExtra, "") // where it has none, geese go on to tell all agents themselves
 	}
 	if c := p.Config; c.Known {
 		text := strconv.FormatUint(c.Generation, extraBase) + "." + strconv.FormatUint(c.ID.Term, extraBase) + "." + strconv.FormatUint(c.ID.Version, extraBase)
@@ -75,6 +79,8 @@ func takeExtra(p *member.Meta, key, value string) bool {
 		p.PreemptAfter = ofSeconds(value, member.MaxPreemptAfter)
 	case electionsExtra:
 		p.Elections, _ = strconv.ParseUint(value, extraBase, 64)
+	case relaysExtra:
+		p.RelaysAll = true
 	case versionExtra:
 		p.Version = cleanVersion(value)
 	case configExtra:

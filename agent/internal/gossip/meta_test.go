@@ -19,7 +19,7 @@ func TestMetadataTravels(t *testing.T) {
 		Tags:         map[string]string{"rack": "7", "empty": ""},
 		PreemptAfter: 90 * time.Second, Freeze: member.FreezeNotice{Stamp: 1785000000000000000, Left: time.Hour},
 		Config:  member.ShownConfig{Known: true, Generation: 3, ID: election.ConfigID{Term: election.MaxTerm, Version: 12}},
-		Version: "v1.2.3-45-gabcdef",
+		Version: "v1.2.3-45-gabcdef", RelaysAll: true,
 	}
 	full.FlockID[3] = 1
 	b, err := encode(&full)
@@ -49,6 +49,15 @@ func TestMetadataHasRoomForOurOwnWords(t *testing.T) {
 	got, err := decodeMeta(b)
 	require.NoError(t, err)
 	require.Equal(t, m, got)
+	m.RelaysAll, m.Elections = true, 1<<63
+	b, err = encode(&m)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(b), metaRoom)
+	got, err = decodeMeta(b)
+	require.NoError(t, err)
+	require.False(t, got.RelaysAll, "tags have taken its room")
+	require.EqualValues(t, uint64(1<<63), got.Elections)
+	m.RelaysAll, m.Elections = false, 0
 	m.Config = member.ShownConfig{Known: true, ID: election.ConfigID{Term: election.MaxTerm, Version: election.MaxTerm}}
 	b, err = encode(&m)
 	require.NoError(t, err)
