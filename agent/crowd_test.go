@@ -17,8 +17,9 @@ import (
 )
 
 var (
-	crowdSize  = flag.Int("crowd.agents", 45, "how many agents TestACrowdIsToldEverywhere has, most of which start within a second")
-	crowdCores = flag.Int("crowd.cores", 2, "the processors of their machine")
+	crowdSize      = flag.Int("crowd.agents", 45, "how many agents TestACrowdIsToldEverywhere has, most of which start within a second")
+	crowdCores     = flag.Int("crowd.cores", 2, "the processors of their machine")
+	crowdElections = flag.Int("crowd.elections", 3, "how many elections besides the default one TestACrowdKnowsTheGeeseOfAllElections has")
 )
 
 // TestACrowdIsToldEverywhere starts a flock of voters and then many agents within a
