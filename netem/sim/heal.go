@@ -237,6 +237,13 @@ func (s *Sim) whole() error {
 		if id, _ := a.life.member.Default().Goose(a.life.Now()); id != goose.id {
 			return s.lacks("P4", "%s takes %s for the goose, which is %s,", a.ident, s.nameOf(id), goose.ident)
 		}
+		for _, e := range a.life.member.Elections()[1:] {
+			if led := s.gooseOf(e.Name()); led != nil {
+				if id, _ := e.Goose(a.life.Now()); id != led.id {
+					return s.lacks("P4", "%s takes %s for the goose of %s, which is %s,", a.ident, s.nameOf(id), e.Name(), led.ident)
+				}
+			}
+		}
 	}
 	c := &goose.rec.Config
 	want := min(autopilot.TargetVoters(members, s.set.Voters), candidates)
