@@ -47,7 +47,6 @@ type Election struct {
 	committed uint64        // the largest mark that a majority has saved, this agent included; 0 unless it leads
 	notBefore time.Duration // this agent waits until then, so that the first in line of an election other than the default one leads first; 0: it need not
 	acked     lastAck       // the last ack sent
-	passing   passing
 
 	name     string          // "": the default election
 	record   election.Record // as readers see it
@@ -56,6 +55,7 @@ type Election struct {
 	busy     bool            // the node was told that it may not campaign
 	will     will            // as the host keeps it
 
+	passing       passing
 	audience      []election.ID // live agents that the node does not keep in view
 	audienceOf    audienceOf
 	audienceStale bool
