@@ -283,13 +283,11 @@ func (o *benchOptions) measure(cmd *cobra.Command, env *environment, text result
 
 // tell shows the progress of do, and prints its result by text unless as JSON.
 func (o *benchOptions) tell(cmd *cobra.Command, env *environment, text resultText, do measuring) (err error) {
-	var page *os.File
-	if o.report != "" {
-		if page, err = os.Create(o.report); err != nil {
-			return usage("report: %w", err)
-		}
-		defer func() { err = errors.Join(err, page.Close()) }()
+	page, err := openReport(o.report)
+	if err != nil {
+		return usage("report: %w", err)
 	}
+	defer func() { err = errors.Join(err, page.close()) }()
 	bar := newProgress(env)
 	bar.last = time.Now()
 	o.Progress = func(p bench.Progress) { bar.show(p.Done, "", p.Left, p.What) }
@@ -297,7 +295,10 @@ func (o *benchOptions) tell(cmd *cobra.Command, env *environment, text resultTex
 	defer stop()
 	result, err := do(ctx)
 	bar.clear()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return fmt.Errorf("interrupted: %w", err)
+	case err != nil:
 		return err
 	}
 	if o.json {
@@ -306,10 +307,47 @@ func (o *benchOptions) tell(cmd *cobra.Command, env *environment, text resultTex
 		err = text(env.stdout, result)
 	}
 	if page != nil {
-		err = errors.Join(err, bench.Page(page, result, cmd.CommandPath(), env.version, time.Now()))
+		err = errors.Join(err, page.empty(), bench.Page(page, result, cmd.CommandPath(), env.version, time.Now()))
 	}
 	if broken := result.Breaches(); err == nil && len(broken) > 0 {
 		return fmt.Errorf("a promise was broken %d times: %s", len(broken), broken[0])
 	}
 	return err
+}
+
+// reportFile is the file of a report. It stays as it was until there is something to write.
+type reportFile struct {
+	*os.File
+	made    bool // it was not there before
+	written bool
+}
+
+// openReport finds out before a bench whether its report can be written. It returns nil for no path.
+func openReport(path string) (*reportFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	_, missing := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	return &reportFile{File: f, made: missing != nil}, err
+}
+
+// empty removes what an older report has left, before the first write.
+func (f *reportFile) empty() error {
+	f.written = true
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return f.Truncate(0)
+}
+
+// close removes a file that was made and not written.
+func (f *reportFile) close() error {
+	if f == nil {
+		return nil
+	}
+	if f.made && !f.written {
+		_ = os.Remove(f.Name())
+	}
+	return f.Close()
 }

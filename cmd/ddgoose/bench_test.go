@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,4 +27,35 @@ func TestBenchFlagsSayWhatWouldBeRight(t *testing.T) {
 		_, err := scaleSizes(text)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestABenchThatIsInterruptedLeavesItsReportAlone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	page := filepath.Join(t.TempDir(), "report.html")
+	interrupted := func() {
+		var out, errs bytes.Buffer
+		code := ddgoose(ctx, []string{"bench", "scale", "--sizes", "3", "--report", page}, bytes.NewReader(nil), &out, &errs)
+		require.Equal(t, 1, code)
+		require.Empty(t, out.String())
+		require.Equal(t, "ddgoose: interrupted: 3 agents: context canceled\n", errs.String())
+	}
+	interrupted()
+	require.NoFileExists(t, page)
+	require.NoError(t, os.WriteFile(page, []byte("the last one"), 0o644))
+	interrupted()
+	kept, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Equal(t, "the last one", string(kept))
+}
+
+func TestTheReportReplacesAnOlderOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.html")
+	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("old "), 100_000), 0o644))
+	var out, errs bytes.Buffer
+	args := []string{"bench", "scale", "--sizes", "3", "--for", "10ms", "--deaths", "0", "--report", path}
+	require.Equal(t, 0, ddgoose(t.Context(), args, bytes.NewReader(nil), &out, &errs), errs.String())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotContains(t, string(text), "old old")
 }

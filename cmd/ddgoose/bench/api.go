@@ -180,6 +180,9 @@ func (o *APIOptions) asked(ctx context.Context, a *flock.Agent, what string, ask
 	}
 	asking.Wait()
 	lasted := time.Since(began).Seconds()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
