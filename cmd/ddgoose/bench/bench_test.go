@@ -126,6 +126,13 @@ func TestAPageShowsAll(t *testing.T) {
 	require.Contains(t, b.String(), "<li>P2: two</li>")
 }
 
+func TestTheTableSaysHowTheGooseEnded(t *testing.T) {
+	r := &Report{How: "power", Successor: true, Warden: true, Failover: distributionOf([]time.Duration{time.Millisecond})}
+	var b bytes.Buffer
+	require.NoError(t, Text(&b, r))
+	require.Contains(t, b.String(), "failover (power cut, its successor too, --warden)")
+}
+
 func TestMarkdownHasATableForEach(t *testing.T) {
 	d := distributionOf([]time.Duration{time.Millisecond})
 	r := &StartReport{Setting: Setting{Agents: 3}, Flocks: []StartTime{{3, d}}}

@@ -36,9 +36,19 @@ func repeat(ctx context.Context, steps *plan, what string, n int, do func(contex
 // Hows are the ways in which a goose ends.
 var Hows = []string{"kill", "stop", "cut", "power"}
 
-// failoverBy names the measurement by how the goose ended.
-var failoverBy = map[string]string{
-	"kill": "failover (kill -9)", "stop": "failover (kill -STOP)", "cut": "failover (network cut)", "power": "failover (power cut)",
+// ended is what happened to the goose, by how it ended.
+var ended = map[string]string{"kill": "kill -9", "stop": "kill -STOP", "cut": "network cut", "power": "power cut"}
+
+// failover names the measurement.
+func (r *Report) failover() string {
+	what := ended[r.How]
+	if r.Successor {
+		what += ", its successor too"
+	}
+	if r.Warden {
+		what += ", --warden"
+	}
+	return "failover (" + what + ")"
 }
 
 // kills ends one goose after the other.

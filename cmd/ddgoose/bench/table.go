@@ -216,7 +216,7 @@ func distributions(title string, names []string, all []*Distribution) (tables []
 
 func (r *Report) tables() (all []table) {
 	all = distributions("ms",
-		[]string{failoverBy[r.How], "hand-off gap (step-down)", "failover (kill -STOP)"}, []*Distribution{r.Failover, r.HandOff, r.Pause})
+		[]string{r.failover(), "hand-off gap (step-down)", "failover (kill -STOP)"}, []*Distribution{r.Failover, r.HandOff, r.Pause})
 	if r.Samples > 0 {
 		all[0].notes = append(all[0].notes, fmt.Sprintf("%d answers were taken while geese were paused", r.Samples))
 	}
