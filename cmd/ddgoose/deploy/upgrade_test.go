@@ -15,7 +15,7 @@ import (
 )
 
 // former is the commit of the build that users upgrade from.
-const former = "0ca0f6939640ec91c0b6a28b9da0a753da60ba00"
+const former = "86c748839149b3c9a5763646c074c52552da09c3"
 
 // formerBinary builds the former program out of the repository's history.
 func formerBinary(t *testing.T) string {
