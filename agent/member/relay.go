@@ -63,6 +63,7 @@ type passed struct {
 	term   uint64
 	config election.ConfigID
 	round  uint64
+	trees  uint64 // the term of the trees by which they went
 }
 
 // place is an observer's place in a tree.
@@ -102,10 +103,10 @@ func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
 	if news.Goose.IsZero() || now-news.At >= news.Lease {
 		return false
 	}
-	next := passed{news.Goose, news.Term, e.node.ConfigID(), news.Round}
+	next := passed{news.Goose, news.Term, e.node.ConfigID(), news.Round, m.treesTerm()}
 	rounds, since := m.slotRounds(news.Lease), now-p.at
 	slot := time.Duration(rounds) * m.set.Heartbeat
-	switch other := (passed{next.goose, next.term, next.config, p.passed.round}); {
+	switch other := (passed{next.goose, next.term, next.config, p.passed.round, next.trees}); {
 	case other != p.passed:
 		fresh = true
 	case e.number == 0:
@@ -126,7 +127,7 @@ func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
 		p.shows = 2
 	}
 	p.passed, p.repeated = next, !fresh
-	if m.seat(m.node().News().Term); !m.relay.crowd {
+	if m.seat(next.trees); !m.relay.crowd {
 		return fresh
 	}
 	msg := e.node.Announcement(now, p.shows > 0)
@@ -158,11 +159,20 @@ func (m *Member) noteLoss() {
 	r.loss += (missed - r.loss) / 16
 }
 
+// treesTerm returns the term that decides places in the trees: that of the default
+// election's last known goose.
+func (m *Member) treesTerm() uint64 {
+	if news := m.node().News(); !news.Goose.IsZero() {
+		return news.Term
+	}
+	return m.relay.term
+}
+
 // tellsByTrees reports whether trees carry the election's news, instead of its goose, to
 // those that relay it.
 func (e *Election) tellsByTrees() bool {
 	r := &e.m.relay
-	e.m.seat(e.m.node().News().Term)
+	e.m.seat(e.m.treesTerm())
 	return r.crowd && (e.number == 0 || r.whole)
 }
 

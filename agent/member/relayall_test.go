@@ -271,3 +271,54 @@ func TestVotersHearOfEachElectionTheyAreNotYetVotersOf(t *testing.T) {
 		require.Equal(t, 13, f.knowingOf("x", g))
 	}
 }
+
+// A new goose of the default election moves the trees. What was on its way in the former
+// ones goes out again.
+func TestNoNewsAreLostWhenTheTreesMove(t *testing.T) {
+	f := crowdOf(t, 45, "x")
+	for range 6 {
+		g := f.goose("")
+		if f.goose("x") != g {
+			f.stepDown("x", g)
+		}
+		f.run(2 * testLease)
+		g = f.goose("x")
+		g.crash()
+		for _, name := range []string{"", "x"} {
+			f.until(10*time.Second, "another goose", func() bool { return f.leader(name) != nil })
+		}
+		f.run(10 * testDelay)
+		for _, name := range []string{"", "x"} {
+			require.Equal(t, 49, f.knowingOf(name, f.leader(name)), name)
+		}
+		g.begin()
+		f.run(4 * testLease)
+	}
+}
+
+// Voters that heard the default election's goose resign have no news of it, and the trees
+// below them stay.
+func TestTreesStayWhileTheDefaultElectionHasNoGoose(t *testing.T) {
+	f := crowdOf(t, 45, "x")
+	x := f.bystander("x", "")
+	g := f.goose("")
+	term := g.relay.term
+	require.Positive(t, term)
+	f.lost = func(_, _ *testAgent, m *wire.Message) bool { return m.Election == 0 && m.Kind != election.Resign }
+	rec := g.node().Record()
+	for _, a := range f.agents[:5] {
+		if a != g {
+			require.NoError(t, a.receiveMessage(&wire.Message{Message: election.Message{Kind: election.Resign, Header: election.Header{
+				FlockID: rec.FlockID, Generation: rec.Generation, From: g.me, To: a.me, ToLife: a.set.Life, Term: rec.Term, ConfigID: rec.Config.ConfigID,
+			}}}))
+			require.True(t, a.node().News().Goose.IsZero())
+		}
+	}
+	for range 40 {
+		f.run(testHeartbeat)
+		require.Equal(t, 50, f.knowingOf("x", x))
+		for _, a := range f.agents {
+			require.Equal(t, term, a.relay.term, a.name)
+		}
+	}
+}

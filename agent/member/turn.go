@@ -138,7 +138,7 @@ func (m *Member) look(now time.Duration) error {
 	m.forgetLeavers(now)
 	m.tendTable(now)
 	m.learnContestants(now)
-	m.seat(m.node().News().Term) // other elections pass news on though the default one has none
+	m.seat(m.treesTerm()) // other elections pass news on though the default one has none
 	own := m.node().ConfigID()
 	for _, e := range m.elections {
 		if !all && e.Calm(now) {
