@@ -141,6 +141,7 @@ func TestMarkdownHasATableForEach(t *testing.T) {
 	require.Contains(t, b.String(), "|  | n | min | median |")
 	require.Contains(t, b.String(), "|---|--:|--:|")
 	require.Contains(t, b.String(), "| 3 agents | 1 | 1.0 |")
+	require.True(t, strings.HasPrefix(b.String(), "new flocks, heartbeat 0ms"), "they have several sizes")
 }
 
 func TestFaultsOfTheNetworkAreRules(t *testing.T) {

@@ -53,6 +53,9 @@ func (r *Report) failover() string {
 
 // kills ends one goose after the other.
 func (w *watch) kills(ctx context.Context, o *Options, r *Report, steps *plan) (err error) {
+	if o.Kills == 0 {
+		return nil
+	}
 	r.How, r.Successor = cmp.Or(o.How, Hows[0]), o.Successor
 	r.Failover, err = repeat(ctx, steps, "kill", o.Kills, func(ctx context.Context) (time.Duration, error) {
 		return w.kill(ctx, r.How, o)

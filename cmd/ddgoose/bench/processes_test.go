@@ -119,6 +119,7 @@ func TestProcessesOfAHandOverOnTheNetworkThatWasAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "*: delay 50ms", r.Netem)
 	require.GreaterOrEqual(t, r.HandOff.Min, 50.0, "the next goose is asked by a packet")
+	require.Empty(t, r.How, "no goose was ended")
 }
 
 func TestProcessesOfAGooseThatEndsWithItsSuccessor(t *testing.T) {

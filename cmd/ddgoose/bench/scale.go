@@ -192,7 +192,7 @@ func (w *crowdedFlock) death(ctx context.Context) (took time.Duration, err error
 }
 
 func (s *ScaleReport) heading() string {
-	return fmt.Sprintf("agents in one process, network %s, heartbeat %vms, lease %vms", s.Network, s.HeartbeatMS, s.LeaseMS)
+	return fmt.Sprintf("agents in one process, network %s, %s", s.Network, s.conditions())
 }
 
 func (r *ScaleReport) tables() []table {

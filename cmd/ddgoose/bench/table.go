@@ -181,8 +181,11 @@ func bars(title, unit string, n int, of func(i int) (value float64, edge string)
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func (s *Setting) heading() string {
-	text := fmt.Sprintf("%d agents, heartbeat %vms, lease %vms", s.Agents, s.HeartbeatMS, s.LeaseMS)
+func (s *Setting) heading() string { return fmt.Sprintf("%d agents, ", s.Agents) + s.conditions() }
+
+// conditions are the same for flocks of any size.
+func (s *Setting) conditions() string {
+	text := fmt.Sprintf("heartbeat %vms, lease %vms", s.HeartbeatMS, s.LeaseMS)
 	if s.Netem != "" {
 		text += ", network " + s.Netem
 	}
@@ -247,6 +250,8 @@ func (i *Idle) table() table {
 	}
 	return t
 }
+
+func (r *StartReport) heading() string { return "new flocks, " + r.conditions() }
 
 func (r *StartReport) tables() []table {
 	var names []string
