@@ -98,8 +98,8 @@ func TestProcessesOfABench(t *testing.T) {
 	require.Contains(t, said, "kill 2 of 2")
 }
 
-// TestProcessesOfGeeseThatEndOtherwise ends a goose in each way but kill, over a bad network.
-func TestProcessesOfGeeseThatEndOtherwise(t *testing.T) {
+// TestProcessesOfAGooseThatEndsOtherwise ends a goose in each way but kill, over a bad network.
+func TestProcessesOfAGooseThatEndsOtherwise(t *testing.T) {
 	dir, binary := build(t)
 	for _, how := range Hows[1:] {
 		r, err := Run(t.Context(), Options{
