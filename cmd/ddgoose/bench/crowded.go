@@ -142,19 +142,23 @@ func (w *crowdedFlock) until(ctx context.Context, what string, ok func() bool) e
 
 // whole waits until all know the same goose and count all agents.
 func (w *crowdedFlock) whole(ctx context.Context) error {
-	var behind int
+	var know, count int
 	err := w.until(ctx, "all agents to know one goose and all the others", func() bool {
 		_, token := w.goose()
-		behind = 0
+		know, count = 0, 0
 		for _, a := range w.agents {
-			if s := a.latest(); token == 0 || s.Token != token || s.Alive != w.n {
-				behind++
+			s := a.latest()
+			if token != 0 && s.Token == token {
+				know++
+			}
+			if s.Alive == w.n {
+				count++
 			}
 		}
-		return behind == 0
+		return know == w.n && count == w.n
 	})
-	if err != nil && behind > 0 {
-		return fmt.Errorf("%w: %d of %d do not", err, behind, w.n)
+	if err != nil && know+count < 2*w.n {
+		return fmt.Errorf("%w: of %d, %d know the goose and %d count all", err, w.n, know, count)
 	}
 	return err
 }
