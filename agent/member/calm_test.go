@@ -34,7 +34,7 @@ func TestAnElectionInWhichThisAgentOnlyVotesIsCalm(t *testing.T) {
 	for _, d := range voters {
 		require.True(t, d.Named("x").Calm(f.now))
 	}
-	a.paused = true
+	f.lost = func(_, _ *testAgent, _ *wire.Message) bool { return true }
 	f.run(testLease + testHeartbeat)
 	for _, d := range voters {
 		require.False(t, d.Named("x").Calm(f.now))

@@ -476,7 +476,14 @@ func (a *testAgent) Send(addr netip.AddrPort, frame *wire.Frame) int {
 		got = &wire.Frame{FlockID: got.FlockID, From: got.From, To: got.To, Start: got.Start, Life: got.Life, Seq: got.Seq, ToLife: got.ToLife, Messages: plain}
 	}
 	if a.f.lost != nil {
-		got.Messages = slices.DeleteFunc(got.Messages, func(m wire.Message) bool { return a.f.lost(a, to, &m) })
+		whole := got
+		got = &wire.Frame{FlockID: whole.FlockID, From: whole.From, To: whole.To, Start: whole.Start, Life: whole.Life, Seq: whole.Seq, ToLife: whole.ToLife, Founding: whole.Founding}
+		require.NoError(t, whole.Each(func(m *wire.Message) error { // packed ones, too
+			if !a.f.lost(a, to, m) {
+				got.Messages = append(got.Messages, *m)
+			}
+			return nil
+		}))
 	}
 	a.f.after(testDelay, func() {
 		if to.up && to.Member == life {
