@@ -38,7 +38,7 @@ func TestACrowdKnowsTheGeeseOfAllElections(t *testing.T) {
 				f.start(fmt.Sprintf("crowd%d", i), joining("10.0.0.1", "10.0.0.2"), asObserver)
 				f.sleep(10 * time.Millisecond)
 			}
-			f.eventually(3*time.Minute, "all know all geese", func() bool {
+			f.eventually(10*time.Second+time.Duration(n)*50*time.Millisecond, "all know all geese", func() bool {
 				return f.agreed(f.live()...) && !slices.ContainsFunc(names, func(name string) bool { return f.knowing(f.gooseOf(name), name) < 1 })
 			})
 			of := names[0]

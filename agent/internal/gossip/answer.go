@@ -19,9 +19,10 @@ const (
 	// askServeWait bounds the time that answering one question takes.
 	askServeWait = 15 * time.Second
 	// askBurst and askRate bound the questions of all others together: how many at
-	// once, and how many per second.
+	// once, and how many per second. Each agent of a large flock asks the goose when
+	// elections are founded.
 	askBurst = 128
-	askRate  = 16
+	askRate  = 64
 )
 
 // take gets messages from memberlist. It copies, and returns at once.
