@@ -22,6 +22,10 @@ type rig struct {
 	l    *life
 	now  time.Duration
 	read func() // called after each reading of the clock; nil: nothing
+	// asleep is by how much the boot clock is ahead.
+	asleep time.Duration
+	rings  chan time.Time // nil: the loop uses a timer of Go's
+	wakes  func(after time.Duration)
 	keys *wire.Keyring
 	in   wire.Frame
 	out  wire.Frame
@@ -36,6 +40,8 @@ type rigNet struct {
 	r    *rig
 	addr netip.AddrPort
 }
+
+func (n rigNet) Alarm() (<-chan time.Time, func(time.Duration)) { return n.r.rings, n.r.wakes }
 
 func (n rigNet) Receive(func([]byte, netip.AddrPort), func(net.Conn)) {}
 func (n rigNet) Dial(context.Context, netip.AddrPort) (net.Conn, error) {
@@ -60,7 +66,8 @@ func newRig(tb testing.TB, keys [][]byte) *rig {
 		return now
 	}
 	cfg := Config{
-		Name: "a", DataDir: "/data", FS: memfs.New(1), Socket: NoSocket, Keys: keys, Clock: clock, MonotonicClock: clock,
+		Name: "a", DataDir: "/data", FS: memfs.New(1), Socket: NoSocket, Keys: keys, MonotonicClock: clock,
+		Clock: func() time.Duration { return clock() + r.asleep },
 		Listen: func(string) (Transport, Faults, error) {
 			return rigNet{r, netip.MustParseAddrPort("127.0.0.1:3825")}, nil, nil
 		},

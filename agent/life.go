@@ -35,7 +35,8 @@ type life struct {
 	// gossiping is gossip for goroutines that run before it is there.
 	gossiping atomic.Pointer[gossip.Gossip]
 	inbox     *inbox.Inbox
-	ahead     time.Duration // boot clock less monotonic clock, at the last turn
+	ahead     time.Duration // boot clock less monotonic clock, at the last turn that could tell
+	readAt    time.Duration // when the last turn read the boot clock
 
 	names map[election.ID]string // as gossip shows them
 

@@ -69,7 +69,7 @@ func (l *life) loop(ctx context.Context) error {
 		if done || err != nil {
 			return err
 		}
-		now := l.ahead + l.monotonic() // costs no system call; a sleep since checkClocks is left to the next turn
+		now := max(l.readAt, l.ahead+l.monotonic()) // costs no system call; a sleep since checkClocks is left to the next turn
 		l.gossipIfDue(now)
 		l.lastTurn.Store(int64(now))
 		wakeAfter(l.sleep(now))
@@ -144,6 +144,7 @@ func (l *life) gossipIfDue(now time.Duration) {
 // checkClocks drops the lease if the machine slept (rule 17), and returns the time.
 func (l *life) checkClocks() (now time.Duration) {
 	now, ahead, ok := l.clocksApart()
+	l.readAt = now
 	if !ok {
 		return now // the machine was too busy to tell: the next turn checks again
 	}

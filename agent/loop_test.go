@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -38,4 +39,27 @@ func TestRule11DatagramsAreHandledByALaterReadingOfTheClock(t *testing.T) {
 		}
 	}
 	require.Len(t, arrived, 4)
+}
+
+// A machine that wakes up is busy: then its clocks do not show that it slept.
+func TestALoopThatCannotTellWhetherTheMachineSleptIsNotLate(t *testing.T) {
+	r := newRig(t, nil)
+	var waits []time.Duration
+	r.rings = make(chan time.Time, 1)
+	r.wakes = func(after time.Duration) {
+		waits = append(waits, after)
+		switch len(waits) {
+		case 1:
+			r.asleep += time.Hour
+			r.read = func() { r.now += clockApart / 2 }
+			r.rings <- time.Time{}
+		case 2:
+			require.Less(t, time.Duration(r.l.lastTurn.Load()), r.now+r.asleep)
+			require.Greater(t, time.Duration(r.l.lastTurn.Load()), r.now+r.asleep-r.l.cfg.Lease)
+			r.l.Abort()
+		}
+	}
+	require.NoError(t, r.l.loop(context.Background()))
+	require.GreaterOrEqual(t, len(waits), 2)
+	require.LessOrEqual(t, waits[1], r.l.cfg.Heartbeat)
 }
