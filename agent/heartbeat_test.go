@@ -26,13 +26,13 @@ type rig struct {
 	asleep time.Duration
 	rings  chan time.Time // nil: the loop uses a timer of Go's
 	wakes  func(after time.Duration)
-	keys *wire.Keyring
-	in   wire.Frame
-	out  wire.Frame
-	body []byte
-	sent [][]byte // replies that wait; their memory is reused
-	n    int
-	seq  map[election.ID]uint64
+	keys   *wire.Keyring
+	in     wire.Frame
+	out    wire.Frame
+	body   []byte
+	sent   [][]byte // replies that wait; their memory is reused
+	n      int
+	seq    map[election.ID]uint64
 }
 
 // rigNet is the network of a rig: what the agent sends is answered.

@@ -36,6 +36,11 @@ type bugs struct {
 	// hastyWill sends a last will although holders still act; wakeWill sends the will of a
 	// process that is only stopped.
 	hastyWill, wakeWill bool
+	// early handles datagrams by the turn before's reading of the clock.
+	early bool
+	// stalls is the longest pause of loops in their turns, until the flock is healed. It breaks
+	// no promise.
+	stalls time.Duration
 	// late delays the save of a turn.
 	late lateness
 }

@@ -22,6 +22,7 @@ const (
 // healMajority repairs the links among a majority and its machines, and nothing else.
 // Then a goose is due within the bound of P4, if a voter that may lead is well.
 func (s *Sim) healMajority() {
+	s.bugs.stalls = 0
 	m := s.drawMajority()
 	if len(m) == 0 {
 		return // no flock is founded yet

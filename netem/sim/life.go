@@ -37,6 +37,7 @@ type life struct {
 	ahead     time.Duration // boot clock less monotonic clock, at the last turn
 	inbox     []*flight
 	waiting   []func()      // inputs that arrived while the loop did not run
+	turnedAt  time.Duration // when it last read the clock for a turn
 	busyUntil time.Duration // true time at which a slow disk releases the loop
 	timerAt   time.Duration // true time of the timer; 0: none
 	sessions  int           // the number of sessions in this life
@@ -67,6 +68,7 @@ func (s *Sim) begin(a *agent, disk *store.Store) error {
 	set.Life, set.Fresh = a.random.Uint64()|1, disk.Fresh()
 	_, _ = a.random.Read(set.FlockID[:])
 	a.life = l
+	l.turnedAt = l.Now()
 	for _, name := range append([]string{""}, set.Elections...) {
 		at := l.localOf(name)
 		for range a.holders {
@@ -113,7 +115,8 @@ func (l *life) input(do func()) {
 }
 
 // turn is one round of the loop: an input, waiting datagrams (rule 17), then the
-// member's turn. It ends the life if there is a reason.
+// member's turn. One reading of the clock serves the datagrams and that turn, as in
+// package agent. It ends the life if there is a reason.
 func (l *life) turn(in func() error) {
 	done, err := l.turned(in)
 	s := l.sim
@@ -135,11 +138,23 @@ func (l *life) turned(in func() error) (done bool, err error) {
 			return false, err
 		}
 	}
+	now := l.Now()
+	received := now
+	if l.sim.bugs.early {
+		received = l.turnedAt
+	}
+	l.turnedAt = now
+	jump := l.clock.Slept - l.ahead
+	l.ahead = l.clock.Slept
+	if jump >= slept {
+		l.member.Slept()
+	}
+	l.stall()
 	for len(l.inbox)+len(l.waiting) > 0 {
 		inbox, waiting := l.inbox, l.waiting
 		l.inbox, l.waiting = nil, nil
 		for i, f := range inbox {
-			err := l.receive(f)
+			err := l.receive(received, f)
 			l.sim.net.done(f)
 			if err != nil {
 				l.inbox = inbox[i+1:]
@@ -149,12 +164,6 @@ func (l *life) turned(in func() error) (done bool, err error) {
 		for _, do := range waiting {
 			do()
 		}
-	}
-	now := l.Now()
-	jump := l.clock.Slept - l.ahead
-	l.ahead = l.clock.Slept
-	if jump >= slept {
-		l.member.Slept()
 	}
 	looks := l.member.Looks()
 	if done, err = l.member.Turn(now); err != nil {
@@ -167,8 +176,15 @@ func (l *life) turned(in func() error) (done bool, err error) {
 	return done, l.saveLate()
 }
 
+// stall lets the loop pause now and then, after it has read the clock.
+func (l *life) stall() {
+	if most := l.sim.bugs.stalls; most > 0 && l.random.OneIn(30) {
+		l.busyUntil = max(l.sim.now, l.busyUntil) + l.random.Between(most/100, most)
+	}
+}
+
 // receive passes one datagram to the member.
-func (l *life) receive(f *flight) error {
+func (l *life) receive(now time.Duration, f *flight) error {
 	if f.frame.To != l.id || l.struck {
 		return nil
 	}
@@ -177,7 +193,7 @@ func (l *life) receive(f *flight) error {
 		forge(&f.frame)
 	}
 	l.sim.trace.mix(uint64(l.index), uint64(f.from.index), f.frame.Seq, uint64(f.frame.Founding.Kind), uint64(len(f.frame.Messages)))
-	_, err := l.member.Receive(l.Now(), &f.frame, f.fromAddr)
+	_, err := l.member.Receive(now, &f.frame, f.fromAddr)
 	return err
 }
 

@@ -166,7 +166,9 @@ func (s *Sim) arrive(a *agent, f *flight) {
 		}
 		n.lost["socket full"]++
 	default:
-		l.turn(func() error { return l.receive(f) })
+		l.inbox = append(l.inbox, f)
+		l.turn(nil)
+		return
 	}
 	n.done(f)
 }

@@ -224,6 +224,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		}}},
 		{name: "a last will waits for no holder", class: Safety, faults: []string{"crash", "hold"}, bugs: bugs{hastyWill: true}},
 		{name: "a last will of a process that is only stopped", class: Safety, faults: []string{"pause", "crash"}, bugs: bugs{wakeWill: true}},
+		{name: "promises from before their heartbeats arrived", class: Safety, faults: []string{"partition", "flap"}, bugs: bugs{early: true}},
 		{name: "gave up with d > 0", class: Liveness, only: "resign-is-lost", bugs: bugs{says: func(l *life, m *wire.Message) {
 			if m.Kind == election.Heartbeat && node(l, m.Election).HandingOver() {
 				m.Promise = l.timing.Lease

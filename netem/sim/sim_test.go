@@ -45,6 +45,18 @@ func TestSeedsKeepEveryPromise(t *testing.T) {
 	t.Logf("\n%s", all.String())
 }
 
+// The clock is read once a turn: after a pause that reading is old (rule 11).
+func TestLoopsThatPauseInTheirTurnsKeepEveryPromise(t *testing.T) {
+	for seed := range uint64(budget(12)) {
+		for _, most := range []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second} {
+			set := schedule.Drawn(seed, schedule.Plan{For: time.Minute})
+			set.Heal = most < time.Second // longer ones leave no time for an election
+			r := run(set, bugs{stalls: most}, nil)
+			require.NoError(t, r.Err, "seed %d, pauses of up to %v", seed, most)
+		}
+	}
+}
+
 // Regression seeds: each once broke a promise, by the fault of the code named.
 func TestSeedsThatOnceBrokeAPromise(t *testing.T) {
 	for seed, fault := range map[uint64]string{
