@@ -2,6 +2,7 @@ package member
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,4 +148,23 @@ func TestAMessageToAnAgentThatNobodyKnowsIsCounted(t *testing.T) {
 	}
 	g.turn()
 	require.Equal(t, 2, g.counts["no_address"], "it is dropped")
+}
+
+func TestAnAckTellsHowLongTheDiskHeldIt(t *testing.T) {
+	const slow = 40 * time.Millisecond
+	f := flockOf(t, 3)
+	g := f.goose("")
+	heir := f.named(g.node().Successor(f.now))
+	d := f.agents[slices.IndexFunc(f.agents, func(a *testAgent) bool { return a != g && a != heir })]
+	g.crash()
+	held := time.Duration(-1)
+	f.lost = func(from, _ *testAgent, msg *wire.Message) bool {
+		if msg.Kind == election.HeartbeatAck && from == d && held < 0 {
+			held = msg.Held // of the first ack: the new goose's config is saved before
+		}
+		return false
+	}
+	d.slow = slow
+	f.until(10*time.Second, "an ack", func() bool { return held >= 0 })
+	require.Equal(t, slow, held)
 }
