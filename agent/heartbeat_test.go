@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/internal/inbox"
 	"duckduckgoose/agent/store"
 	"duckduckgoose/agent/store/memfs"
 	"duckduckgoose/wire"
@@ -111,9 +112,14 @@ func (r *rig) turn(tb testing.TB) {
 	r.loop(tb)
 }
 
-// loop is one round of the life's loop.
+// loop is one round of the life's loop, which a datagram wakes if one waits.
 func (r *rig) loop(tb testing.TB) {
-	if _, err := r.l.turn(nil); err != nil {
+	var first *inbox.Arrival
+	select {
+	case first = <-r.l.inbox.Waiting():
+	default:
+	}
+	if _, err := r.l.turn(first); err != nil {
 		tb.Fatal(err)
 	}
 }

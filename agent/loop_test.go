@@ -28,13 +28,17 @@ func TestRule11DatagramsAreHandledByALaterReadingOfTheClock(t *testing.T) {
 		arrived[r.in.From] = r.now
 		r.l.inbox.Take(r.sent[r.n], netip.MustParseAddrPort("127.0.0.1:4000"))
 	}
+	heardAt := func(id election.ID) time.Duration { return r.l.member.Sighting(id, r.now).HeardAt }
 	for range 20 {
 		r.now += r.l.cfg.Heartbeat / 10
-		began := r.now
+		was := map[election.ID]time.Duration{}
+		for i := range byte(4) {
+			was[election.ID{i + 1}] = heardAt(election.ID{i + 1})
+		}
 		r.loop(t)
-		for id, at := range arrived {
-			if heardAt := r.l.member.Sighting(id, r.now).HeardAt; heardAt >= began {
-				require.GreaterOrEqual(t, heardAt, at)
+		for id, at := range was {
+			if heardAt := heardAt(id); heardAt != at {
+				require.GreaterOrEqual(t, heardAt, arrived[id])
 			}
 		}
 	}
@@ -62,4 +66,28 @@ func TestALoopThatCannotTellWhetherTheMachineSleptIsNotLate(t *testing.T) {
 	require.NoError(t, r.l.loop(context.Background()))
 	require.GreaterOrEqual(t, len(waits), 2)
 	require.LessOrEqual(t, waits[1], r.l.cfg.Heartbeat)
+}
+
+func TestDatagramsWithoutEndDelayNoHeartbeat(t *testing.T) {
+	r := newRig(t, nil)
+	r.turn(t)
+	again := r.sent[0]
+	r.read = func() { // some arrive at each reading, which takes a while
+		r.now += clockApart / 10
+		for range 3 {
+			r.l.inbox.Take(again, netip.MustParseAddrPort("127.0.0.1:4000"))
+		}
+	}
+	ends, heartbeat := r.now+time.Second, r.l.cfg.Heartbeat
+	before := r.l.sent.Load()
+	for at := r.now; r.now < ends; at = r.now {
+		r.loop(t)
+		for i := range r.n {
+			r.l.inbox.Take(r.sent[i], netip.MustParseAddrPort("127.0.0.1:4000"))
+		}
+		r.n = 0
+		require.Less(t, r.now-at, heartbeat/10)
+		require.Positive(t, r.l.member.Default().Node().Lease().Until-r.now)
+	}
+	require.InDelta(t, 4*float64(time.Second/heartbeat), r.l.sent.Load()-before, 4)
 }
