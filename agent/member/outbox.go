@@ -29,7 +29,7 @@ type outbox struct {
 // sendQueue is the queue for one agent.
 type sendQueue struct {
 	to       election.ID
-	messages []wire.Message // while an ack waits, its Held is when it was made
+	messages []wire.Message // while one that has a Held waits, that is since when it is held
 	urgent   bool
 	until    time.Duration // how long the acks wait
 	beatAt   time.Duration // when a heartbeat last went there
@@ -64,8 +64,8 @@ func (o *outbox) add(now time.Duration, number uint64, msg *election.Message, pa
 	q.messages = append(q.messages, wire.Message{})
 	queued := &q.messages[len(q.messages)-1]
 	queued.Election, queued.Message = number, *msg
-	if msg.Kind == election.HeartbeatAck {
-		queued.Held = now
+	if msg.Kind == election.HeartbeatAck || msg.Kind == election.Announce {
+		queued.Held = now - msg.Held
 	}
 }
 
@@ -106,8 +106,11 @@ func (m *Member) sendTo(q *sendQueue, now time.Duration) {
 		return
 	}
 	for i := range q.messages {
-		if msg := &q.messages[i]; msg.Kind == election.HeartbeatAck {
+		switch msg := &q.messages[i]; msg.Kind {
+		case election.HeartbeatAck:
 			msg.Held = max(now-msg.Held, 0).Truncate(time.Millisecond)
+		case election.Announce:
+			msg.Held = max(now-msg.Held, 0)
 		}
 	}
 	f := &m.frame

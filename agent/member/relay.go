@@ -26,6 +26,8 @@ const (
 	inViewMost = 8
 	// toldMost bounds how many of those that ask for the goose are told within a heartbeat.
 	toldMost = 64
+	// newsMost bounds the elections of which these are told in all; of the default one, all are.
+	newsMost = 320
 )
 
 // relay passes on who the geese are, to the agents that are no voters (rule 30). A goose
@@ -160,12 +162,11 @@ func (m *Member) noteLoss() {
 }
 
 // treesTerm returns the term that decides places in the trees: that of the default
-// election's last known goose.
+// election's last known goose, which has stamped the config. After a restart or a Resign
+// that is all that is known of it.
 func (m *Member) treesTerm() uint64 {
-	if news := m.node().News(); !news.Goose.IsZero() {
-		return news.Term
-	}
-	return m.relay.term
+	rec := m.node().Record()
+	return max(m.node().News().Term, rec.Config.Term)
 }
 
 // tellsByTrees reports whether trees carry the election's news, instead of its goose, to
@@ -183,7 +184,7 @@ func (m *Member) slotRounds(lease time.Duration) uint64 {
 }
 
 // tellGoose answers an agent that is no voter and has heard no goose (see seekGoose). It
-// tells the geese of all elections.
+// tells the geese of all elections, as a rule.
 func (m *Member) tellGoose(msg *election.Message) {
 	r, rec, now := &m.relay, m.node().Record(), m.frameAt
 	if msg.Nonce != 0 || rec.Config.Has(msg.From) {
@@ -195,7 +196,11 @@ func (m *Member) tellGoose(msg *election.Message) {
 	if r.told++; r.told > toldMost {
 		return
 	}
-	for _, e := range m.elections {
+	elections := m.elections
+	if r.told*len(elections) > newsMost {
+		elections = elections[:1]
+	}
+	for _, e := range elections {
 		if news := e.node.News(); now-news.At < news.Lease {
 			answer := e.node.Announcement(now, e.number == 0 && msg.ConfigID != rec.Config.ConfigID)
 			answer.To = msg.From

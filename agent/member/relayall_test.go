@@ -314,6 +314,9 @@ func TestTreesStayWhileTheDefaultElectionHasNoGoose(t *testing.T) {
 			require.True(t, a.node().News().Goose.IsZero())
 		}
 	}
+	g.crash()
+	g.begin() // it has heard of no goose in this life
+	f.run(2 * testLease)
 	for range 40 {
 		f.run(testHeartbeat)
 		require.Equal(t, 50, f.knowingOf("x", x))
@@ -321,4 +324,56 @@ func TestTreesStayWhileTheDefaultElectionHasNoGoose(t *testing.T) {
 			require.Equal(t, term, a.relay.term, a.name)
 		}
 	}
+}
+
+// What a turn's save takes counts as time for which the news were with this agent.
+func TestAnswersSayHowOldTheNewsAreOnceTheDiskIsDone(t *testing.T) {
+	f := crowdOf(t, 12, "x")
+	v, late := f.goose("").other(), f.agents[len(f.agents)-1]
+	rec := late.node().Record()
+	held := []time.Duration{}
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		if from == v && to == late && m.Kind == election.Announce {
+			held = append(held, m.Held)
+		}
+		return false
+	}
+	v.frameAt = f.now
+	require.NoError(t, v.receiveMessage(&wire.Message{Message: election.Message{
+		Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: late.Default().header(v.me),
+	}}))
+	v.Default().dirty, v.slow = true, testLease
+	_, err := v.Turn(f.now)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(held), 2)
+	for _, h := range held {
+		require.GreaterOrEqual(t, h, testLease)
+	}
+}
+
+// Many that ask at once do not make a voter tell each of them of very many elections.
+func TestAFloodOfQuestionsGetsFewNews(t *testing.T) {
+	names := []string{}
+	for i := range 5 {
+		names = append(names, fmt.Sprintf("x%d", i))
+	}
+	f := crowdOf(t, 12, names...)
+	v, late := f.goose("").other(), f.agents[len(f.agents)-1]
+	rec := late.node().Record()
+	news := map[uint64]int{}
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		if from == v && to == late && m.Kind == election.Announce {
+			news[m.Election]++
+		}
+		return false
+	}
+	for range 200 {
+		v.frameAt = f.now
+		require.NoError(t, v.receiveMessage(&wire.Message{Message: election.Message{
+			Kind: election.PreVoteRequest, NextTerm: rec.Term + 1, Header: late.Default().header(v.me),
+		}}))
+	}
+	v.sendQueued(f.now)
+	require.Equal(t, toldMost, news[0])
+	require.Equal(t, newsMost/6, news[5])
 }
