@@ -85,7 +85,7 @@ func (m *Member) passOn(now time.Duration) {
 	}
 	along := m.Default().passOn(now, false)
 	if !r.crowd {
-		return
+		return // most flocks have none: spare them the work
 	}
 	elections := m.touched
 	if along || r.loss >= repeatFrom {
@@ -102,12 +102,12 @@ func (m *Member) passOn(now time.Duration) {
 // new. along: those of the default election are.
 func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
 	m, p, news := e.m, &e.passing, e.node.News()
-	if news.Goose.IsZero() || now-news.At >= news.Lease {
+	if now-news.At >= news.Lease { // there are none, or nobody would take them
 		return false
 	}
 	next := passed{news.Goose, news.Term, e.node.ConfigID(), news.Round, m.treesTerm()}
 	rounds, since := m.slotRounds(news.Lease), now-p.at
-	slot := time.Duration(rounds) * m.set.Heartbeat
+	slot := min(time.Duration(rounds)*m.set.Heartbeat, news.Lease/passesPerLease) // the goose's heartbeat may be much shorter
 	switch other := (passed{next.goose, next.term, next.config, p.passed.round, next.trees}); {
 	case other != p.passed:
 		fresh = true
@@ -115,9 +115,9 @@ func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
 		fresh = next.round/rounds != p.passed.round/rounds
 	case next.round == p.passed.round:
 	case m.node().IsVoter():
-		fresh = along || since >= min(slot, news.Lease/passesPerLease)*5/4 // the default election may have no goose
+		fresh = along || since >= slot*5/4 // the default election may have no goose
 	default:
-		fresh = since >= min(slot, news.Lease/passesPerLease)*3/4 // at once what a voter sends along, and once of two trees
+		fresh = since >= slot*3/4 // at once what a voter sends along, and once of two trees
 	}
 	if !fresh && (p.repeated || m.relay.loss < repeatFrom || since < slot/2) {
 		return false
@@ -129,9 +129,7 @@ func (e *Election) passOn(now time.Duration, along bool) (fresh bool) {
 		p.shows = 2
 	}
 	p.passed, p.repeated = next, !fresh
-	if m.seat(next.trees); !m.relay.crowd {
-		return fresh
-	}
+	m.seat(next.trees)
 	msg := e.node.Announcement(now, p.shows > 0)
 	p.shows = max(p.shows-1, 0)
 	for _, id := range m.relay.children {
