@@ -353,11 +353,8 @@ func TestAnswersSayHowOldTheNewsAreOnceTheDiskIsDone(t *testing.T) {
 
 // Many that ask at once do not make a voter tell each of them of very many elections.
 func TestAFloodOfQuestionsGetsFewNews(t *testing.T) {
-	names := []string{}
-	for i := range 5 {
-		names = append(names, fmt.Sprintf("x%d", i))
-	}
-	f := crowdOf(t, 12, names...)
+	names := []string{"t", "u", "v", "w", "x", "y", "z"}
+	f := smallCrowd(t, 1, names...)
 	v, late := f.goose("").other(), f.agents[len(f.agents)-1]
 	rec := late.node().Record()
 	news := map[uint64]int{}
@@ -375,5 +372,159 @@ func TestAFloodOfQuestionsGetsFewNews(t *testing.T) {
 	}
 	v.sendQueued(f.now)
 	require.Equal(t, toldMost, news[0])
-	require.Equal(t, newsMost/6, news[5])
+	require.Equal(t, newsMost/8, news[7])
+}
+
+// smallCrowd is a flock of three voters, which contest the named elections, and of
+// observers. The goose tells two observers itself.
+func smallCrowd(t *testing.T, observers int, names ...string) *testFlock {
+	f := newTestFlock(t)
+	for i := range 3 + observers {
+		f.start(func(s *Settings) {
+			if s.Observer, s.InView = i >= 3, 2; !s.Observer {
+				s.Elections = names
+			}
+		})
+	}
+	f.voters(3)
+	for _, name := range names {
+		f.until(time.Minute, name+" follows the voters", func() bool { g := f.agreed(name); return g != nil && g.config(name).N == 3 })
+	}
+	f.run(testLease)
+	return f
+}
+
+// feed gives one agent news, by hand.
+type feed struct {
+	*testAgent
+	begins time.Duration
+	last   map[uint64]*wire.Message // that this agent got, by election
+	told   map[uint64]int           // announcements that it sent, by election
+	misses float64                  // the share of rounds
+}
+
+// feedOf picks an agent that passes news on. The moments of its feed begin when it may
+// pass on again.
+func feedOf(f *testFlock, among []*testAgent) *feed {
+	d := &feed{last: map[uint64]*wire.Message{}}
+	for _, a := range among {
+		if d.testAgent == nil && len(a.relay.children) > 0 && f.leader("") != a {
+			d.testAgent = a
+		}
+	}
+	require.NotNil(f.t, d.testAgent)
+	f.lost = func(from, to *testAgent, m *wire.Message) bool {
+		switch {
+		case to == d.testAgent && (m.Kind == election.Announce || m.Kind == election.Heartbeat && m.Promise > 0):
+			got := *m
+			got.To, d.last[m.Election] = to.me, &got
+		case from == d.testAgent && m.Kind == election.Announce:
+			d.told[m.Election]++
+		}
+		return false
+	}
+	d.told = map[uint64]int{}
+	f.run(testLease)
+	d.begins = f.now + testLease/2
+	return d
+}
+
+// at gives the agent later news of some elections at a moment, and a turn. It returns how
+// many agents it tells of the default election and of x.
+func (d *feed) at(moment time.Duration, elections ...uint64) [2]int {
+	d.f.now = d.begins + moment
+	d.frameAt = d.f.now
+	clear(d.told)
+	for _, number := range elections {
+		d.last[number].Round += 3
+		require.NoError(d.f.t, d.receiveMessage(d.last[number]))
+	}
+	d.relay.loss = d.misses
+	d.turn()
+	return [2]int{d.told[0], d.told[1]}
+}
+
+func TestAnObserverPassesOnOneOfWhatBothTreesBring(t *testing.T) {
+	f := smallCrowd(t, 12, "x")
+	d := feedOf(f, f.agents[3:])
+	all := [2]int{0, len(d.relay.children)}
+	require.Equal(t, all, d.at(0, 1))
+	require.Zero(t, d.at(testHeartbeat, 1), "by the other tree")
+	require.Equal(t, all, d.at(3*testHeartbeat-testDelay, 1), "at once, though a little early")
+
+	d.Member.set.Heartbeat = 3 * testLease // the goose has another, and a lease to match
+	require.Equal(t, all, d.at(6*testHeartbeat, 1))
+	require.Equal(t, all, d.at(9*testHeartbeat, 1))
+}
+
+func TestAVoterPassesNewsOnAlongWithTheDefaultElections(t *testing.T) {
+	f := smallCrowd(t, 12, "x")
+	d := feedOf(f, f.agents[:3])
+	n := len(d.relay.children)
+	require.Equal(t, [2]int{n, n}, d.at(0, 0, 1))
+	require.Zero(t, d.at(151*time.Millisecond, 1), "the default election's are about to come")
+	require.Equal(t, [2]int{n, n}, d.at(152*time.Millisecond, 0))
+	require.Equal(t, [2]int{n, 0}, d.at(302*time.Millisecond, 0), "there is nothing new of x")
+	require.Equal(t, [2]int{0, n}, d.at(345*time.Millisecond, 1), "the default election's do not come")
+}
+
+func TestAnAgentThatMissesMuchPassesNewsOnTwice(t *testing.T) {
+	f := smallCrowd(t, 12, "x")
+	d := feedOf(f, f.agents[3:])
+	d.misses = 1
+	n := len(d.relay.children)
+	require.Equal(t, n, d.at(0, 1)[1])
+	require.Zero(t, d.at(70 * time.Millisecond)[1], "one failure of the network could take both")
+	require.Equal(t, n, d.at(80 * time.Millisecond)[1])
+	require.Zero(t, d.at(140 * time.Millisecond)[1])
+	require.Equal(t, n, d.at(150*time.Millisecond, 1)[1], "the second time does not delay what is new")
+}
+
+// Nobody would take them.
+func TestNoNewsArePassedOnAfterTheirLease(t *testing.T) {
+	f := smallCrowd(t, 12, "x")
+	d := feedOf(f, f.agents[3:])
+	x := d.Named("x")
+	require.Equal(t, len(d.relay.children), d.at(0, 1)[1])
+	for i, want := range []int{len(d.relay.children), 0} {
+		x.passing = passing{} // as if the trees had moved
+		x.touch()
+		require.Equal(t, want, d.at(testLease - testLease/10 + time.Duration(i)*testLease/10)[1])
+	}
+}
+
+// They know of the crowd though they pass on nothing of the default election.
+func TestVotersThatRestartPassNewsOnWithoutADefaultGoose(t *testing.T) {
+	f := smallCrowd(t, 12, "x")
+	f.lost = func(_, _ *testAgent, m *wire.Message) bool { return m.Election == 0 }
+	for _, a := range f.agents[:3] {
+		a.crash()
+		a.begin()
+	}
+	f.until(10*time.Second, "a goose of x", func() bool { return f.leader("x") != nil })
+	f.run(testLease)
+	require.True(t, f.leader("") == nil)
+	require.Equal(t, 15, f.knowingOf("x", f.leader("x")))
+}
+
+// A dead agent of a former version passes nothing on, and keeps no others from it.
+func TestDeadAgentsOfAFormerVersionKeepNoGooseTellingAll(t *testing.T) {
+	f := smallCrowd(t, 4, "x")
+	g := f.goose("x")
+	x := g.Named("x")
+	require.True(t, x.tellsByTrees())
+	for _, a := range []*testAgent{g.other(), f.agents[5]} { // a voter, an observer
+		a.former = true
+		a.TellGossip(a.Meta())
+		f.run(testLease)
+		require.False(t, x.tellsByTrees(), a.name)
+		a.crash()
+		f.run(2 * time.Second) // until gossip has told
+		require.EqualValues(t, 3, g.config("").N)
+		require.Equal(t, g, f.leader("x"))
+		require.True(t, x.tellsByTrees(), a.name)
+		a.former = false
+		a.begin()
+		f.run(testLease)
+	}
 }
