@@ -480,6 +480,17 @@ func TestAnAgentThatMissesMuchPassesNewsOnTwice(t *testing.T) {
 	require.Equal(t, n, d.at(150*time.Millisecond, 1)[1], "the second time does not delay what is new")
 }
 
+// The news of another goose go by its own trees.
+func TestTreesMoveBeforeTheNewsThatMoveThem(t *testing.T) {
+	f := smallCrowd(t, 12)
+	d := feedOf(f, f.agents[3:])
+	d.at(0, 0)
+	d.last[0].GooseTerm++
+	d.at(10*testDelay, 0)
+	require.Equal(t, d.last[0].GooseTerm, d.relay.term)
+	require.Equal(t, len(d.relay.children), d.told[0])
+}
+
 // Nobody would take them.
 func TestNoNewsArePassedOnAfterTheirLease(t *testing.T) {
 	f := smallCrowd(t, 12, "x")
