@@ -105,7 +105,7 @@ func TestPostgreSQLThroughTheProxy(t *testing.T) {
 			bind = freePort(t)
 		}
 		a := &agent{socket: filepath.Join(dir, name+".sock")}
-		a.args = []string{"agent", "--name", name, "--bind", bind, "--join", seed, "--data-dir", filepath.Join(dir, name), "--socket", a.socket, "--profile", "local"}
+		a.args = []string{"agent", "--name", name, "--bind", bind, "--join", seed, "--data-dir", filepath.Join(dir, name), "--socket", a.socket, "--profile", "lan"}
 		if name == "watcher" {
 			a.args = append(a.args, "--observer")
 		} else {
