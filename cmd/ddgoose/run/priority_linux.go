@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +21,25 @@ func raisePriority(starter int) {
 	if err != nil || own.Policy == unix.SCHED_FIFO || own.Policy == unix.SCHED_RR || own.Policy == unix.SCHED_DEADLINE {
 		return // a person has set the priority
 	}
-	raise(starter)
+	if starter != 0 {
+		attr := favoured
+		attr.Flags |= unix.SCHED_FLAG_RESET_ON_FORK
+		_ = unix.SchedSetAttr(starter, &attr, 0) // not permitted
+	}
+	if raise(starter) {
+		go raiseRest(starter, func() { time.Sleep(time.Second) })
+	}
 	raiseSession()
 	lockMemory()
+}
+
+// raiseRest raises, after a pause each, threads that raise cannot have seen: the kernel gives a thread
+// its starter's priority some time before it lists it, and other processes that change cgroups can make
+// that milliseconds.
+func raiseRest(starter int, pause func()) {
+	for more := true; more; more = raise(starter) {
+		pause()
+	}
 }
 
 // raiseSession raises this process's session among all sessions: Linux may share the
@@ -33,30 +50,36 @@ func raiseSession() {
 	}
 }
 
-// raise gives all threads of this process the favoured priority, if it may.
-func raise(starter int) {
-	raised := map[string]bool{}
+// raise gives all threads of this process but the starter the favoured priority, if it may. It reports
+// whether a thread had another one.
+func raise(starter int) (raised bool) {
+	seen := map[string]bool{}
 	for more := true; more; { // a thread may start others that are not listed yet
 		more = false
 		tasks, err := filepath.Glob("/proc/self/task/*")
 		if err != nil {
-			return
+			return raised
 		}
 		for _, task := range tasks {
 			thread, err := strconv.Atoi(filepath.Base(task))
-			if err != nil || raised[task] {
+			if err != nil || thread == starter || seen[task] {
 				continue
 			}
-			raised[task], more = true, true
-			attr := favoured
-			if thread == starter {
-				attr.Flags |= unix.SCHED_FLAG_RESET_ON_FORK
+			seen[task], more = true, true
+			if is, err := unix.SchedGetAttr(thread, 0); err != nil || is.Policy == favoured.Policy && is.Nice == favoured.Nice {
+				continue
 			}
-			if err := unix.SchedSetAttr(thread, &attr, 0); err != nil && err != unix.ESRCH {
-				return
+			attr := favoured
+			switch err := unix.SchedSetAttr(thread, &attr, 0); err {
+			case nil:
+				raised = true
+			case unix.ESRCH: // it has ended
+			default:
+				return raised // not permitted
 			}
 		}
 	}
+	return raised
 }
 
 // asBefore calls start with the priority that this thread had before raisePriority, if the kernel's

@@ -4,6 +4,7 @@ package run
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // needFavour skips a test where a process may not raise its priority.
@@ -33,7 +36,7 @@ func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
 	f := alone(t)
 	for _, nice := range []int32{0, 5} {
 		wrapped := filepath.Join(f.dir, "nice"+strconv.Itoa(int(nice)))
-		require.NoError(t, os.WriteFile(wrapped, []byte("#!/bin/sh\nexec nice -n "+strconv.Itoa(int(nice))+" '"+binary(t)+"' \"$@\"\n"), 0o700))
+		apitest.WriteExecutable(t, wrapped, "#!/bin/sh\nexec nice -n "+strconv.Itoa(int(nice))+" '"+binary(t)+"' \"$@\"\n")
 		f.binary = wrapped
 		out := wrapped + ".out"
 		p := f.start("a", []string{"--restart"}, "sh", "-c", `echo $$ > "$0"; exec sleep 1000`, out)
@@ -66,6 +69,43 @@ func TestRunAndGuardGoBeforeTheLoadAndTheCommandDoesNot(t *testing.T) {
 		require.Equal(t, CodeStopped, f.ended(p), f.log())
 	}
 }
+
+// TestThreadsThatTheKernelListsLateAreRaised lowers a thread where the kernel would list one that was
+// being started. It runs in a process of its own, which keeps the priority.
+func TestThreadsThatTheKernelListsLateAreRaised(t *testing.T) {
+	needFavour(t)
+	if os.Getenv(lateThreadEnv) == "" {
+		cmd := exec.Command(self(t), "-test.v", "-test.run=^"+t.Name()+"$")
+		cmd.Env = cleanEnviron(lateThreadEnv + "=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return
+	}
+	threads := make(chan int)
+	for range 2 {
+		go func() {
+			runtime.LockOSThread() // never unlocked: the thread stays
+			threads <- unix.Gettid()
+			select {}
+		}()
+	}
+	starter, late := <-threads, <-threads
+	nice := func(thread int) int32 { return attrOf(t, strconv.Itoa(thread)).Nice }
+	before := nice(starter)
+	require.True(t, raise(starter))
+	require.Equal(t, before, nice(starter), "the starter's priority is its own")
+	pauses := 0
+	raiseRest(starter, func() {
+		require.Equal(t, favoured.Nice, nice(late), "before pause %d", pauses+1)
+		if pauses++; pauses <= 2 {
+			attr := unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: 5}
+			require.NoError(t, unix.SchedSetAttr(late, &attr, 0))
+		}
+	})
+	require.Equal(t, 3, pauses, "it ends when it finds none")
+}
+
+const lateThreadEnv = "DDGOOSE_TEST_LATE_THREAD"
 
 // lockedMemory gives how many kB of a process's memory stay in memory.
 func lockedMemory(t *testing.T, pid string) string {
