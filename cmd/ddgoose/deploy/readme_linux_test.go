@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 // blocks returns the code blocks of a text that begin with ```INFO, and fails if there are none.
@@ -60,7 +62,7 @@ func paste(t *testing.T, shell []string, file string) {
 	dir := shortDir(t)
 	maker := "#!/bin/sh\n" + `[ "$*" = build ] && mkdir -p bin && ln -sf "$DDGOOSE_BUILT" bin/ddgoose` + "\n" // the build is tested elsewhere
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "tools"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "tools", "make"), []byte(maker), 0o755))
+	apitest.WriteExecutable(t, filepath.Join(dir, "tools", "make"), maker)
 
 	text := strings.Join(blocks(t, file, "bash"), "")
 	var out strings.Builder

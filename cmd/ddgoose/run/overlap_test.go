@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
 	"duckduckgoose/netem/shape"
@@ -201,7 +202,7 @@ func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(from)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(to, text, 0o755))
+	apitest.WriteExecutable(t, to, string(text))
 }
 
 // burn uses processors until the test ends. Linux shares processors out among sessions first,

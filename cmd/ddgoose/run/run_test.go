@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"duckduckgoose/agent/api/apitest"
 	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
@@ -112,9 +113,9 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	f := alone(t)
 	require.Equal(t, CodeNotFound, f.ended(f.start("a", nil, "no-such-command")))
 	plain := filepath.Join(f.dir, "plain")
-	require.NoError(t, os.WriteFile(plain, []byte("no program"), 0o600))
+	apitest.WriteExecutable(t, plain, "no program") // what is no program the kernel finds out
 	require.Equal(t, CodeNotRunable, f.ended(f.start("a", nil, plain)))
-	require.NoError(t, os.Chmod(plain, 0o700)) // what is no program the kernel finds out
+	require.NoError(t, os.Chmod(plain, 0o600))
 	require.Equal(t, CodeNotRunable, f.ended(f.start("a", nil, plain)))
 	require.Equal(t, 2, f.ended(f.start("a", nil)), "no command at all")
 }
@@ -166,7 +167,7 @@ func TestSignalStopsTheCommandWithGraceAndIsNoError(t *testing.T) {
 func TestHangUpStaysIgnoredBelowNohup(t *testing.T) {
 	f := alone(t)
 	nohup := filepath.Join(f.dir, "nohup")
-	require.NoError(t, os.WriteFile(nohup, []byte("#!/bin/sh\ntrap '' HUP\nexec '"+f.binary+"' \"$@\"\n"), 0o700))
+	apitest.WriteExecutable(t, nohup, "#!/bin/sh\ntrap '' HUP\nexec '"+f.binary+"' \"$@\"\n")
 	f.binary = nohup
 	over := filepath.Join(f.dir, "over")
 	p := f.start("a", nil, "sh", "-c", `kill -HUP $$; echo begun > "$0.begun"; until [ -e "$0" ]; do sleep 0.02; done; exit 7`, over)

@@ -214,7 +214,7 @@ func TestProcessesOfASlot(t *testing.T) {
 		script += fmt.Sprintf("*\" --name %[1]s \"*|*\" --name=%[1]s \"*) SHIFT_CLOCK=%[2]v;;\n", name, shift)
 	}
 	script += "esac\nexport SHIFT_CLOCK\nexec " + real + " \"$@\"\n"
-	require.NoError(t, os.WriteFile(wrapper, []byte(script), 0o700))
+	apitest.WriteExecutable(t, wrapper, script)
 	t.Setenv(binaryEnv, wrapper)
 	f := newFarm(t, flock.Options{Agents: len(shifts), Lease: time.Second, Heartbeat: 100 * time.Millisecond})
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"duckduckgoose/agent/api/apitest"
 )
 
 func TestBothWaysToFindChildrenAgree(t *testing.T) {
@@ -106,7 +108,7 @@ func (f *farm) withoutCgroups() {
 	}
 	wrapper := filepath.Join(f.dir, "walks")
 	script := "#!/bin/sh\nexec unshare --mount sh -c 'umount --lazy " + mountOf(f.t, parent) + ` && exec "$0" "$@"' ` + f.binary + " \"$@\"\n"
-	require.NoError(f.t, os.WriteFile(wrapper, []byte(script), 0o755))
+	apitest.WriteExecutable(f.t, wrapper, script)
 	f.binary = wrapper
 }
 
