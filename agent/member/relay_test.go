@@ -103,6 +103,12 @@ func TestNoSingleAgentKeepsTheNewsFromTheOthers(t *testing.T) {
 	for _, dead := range c.voters {
 		require.Len(t, c.reach(func(id election.ID) bool { return id == dead }, 0, 1), 100)
 	}
+	for i, dead := range c.voters {
+		for _, too := range c.voters[:i] {
+			reached := c.reach(func(id election.ID) bool { return id == dead || id == too }, 0, 1)
+			require.GreaterOrEqual(t, len(reached), 95, "who hears by one tree passes on in both, so only some right below both are missed")
+		}
+	}
 	missed := 0
 	for _, dead := range c.observers {
 		missed += 100 - len(c.reach(func(id election.ID) bool { return id == dead }, 0, 1))
