@@ -25,6 +25,9 @@ const (
 	// renewPause spaces the renewals in the kernel: it reports each one to all programs
 	// that watch addresses, and counts in whole seconds anyway.
 	renewPause = 200 * time.Millisecond
+	// listTries is how often check lists the addresses, if each list may be incomplete because others
+	// change meanwhile.
+	listTries = 20
 )
 
 // addresses are virtual addresses of one device. Each has a lifetime in the kernel,
@@ -83,13 +86,17 @@ func (a *addresses) check() error {
 	if _, err := a.link(); err != nil {
 		return err
 	}
-	present, err := a.present()
-	for _, x := range present {
-		if !ours(x) {
-			return fmt.Errorf("%v is an address of this machine already, and ddgoose vip did not add it", x.IP)
+	for tries := 1; ; tries++ {
+		present, err := a.present()
+		for _, x := range present {
+			if !ours(x) {
+				return fmt.Errorf("%v is an address of this machine already, and ddgoose vip did not add it", x.IP)
+			}
+		}
+		if tries == listTries || !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return err
 		}
 	}
-	return err
 }
 
 func (a *addresses) link() (netlink.Link, error) {
@@ -103,15 +110,16 @@ func (a *addresses) link() (netlink.Link, error) {
 	return link, nil
 }
 
-// present lists which of the addresses this machine has, on any device.
+// present lists which of the addresses this machine has, on any device: perhaps not all of them, if the
+// error is netlink.ErrDumpInterrupted.
 func (a *addresses) present() ([]netlink.Addr, error) {
 	all, err := a.netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
-		return nil, fmt.Errorf("list this machine's addresses: %w", err)
+		err = fmt.Errorf("list this machine's addresses: %w", err)
 	}
 	return slices.DeleteFunc(all, func(x netlink.Addr) bool {
 		return !slices.ContainsFunc(a.prefixes, func(p netip.Prefix) bool { return x.IP.Equal(p.Addr().AsSlice()) })
-	}), nil
+	}), err
 }
 
 // ours reports whether vip has added an address, in this process or an earlier one.

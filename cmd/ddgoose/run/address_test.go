@@ -3,6 +3,8 @@
 package run
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -236,6 +238,44 @@ func TestNeighboursLearnFromAnnouncements(t *testing.T) {
 	}
 	killUntilGone(a, func() {})
 	require.Zero(t, <-outcomes)
+}
+
+// TestAddressesAreFoundWhileOthersChange: of more addresses than fit into one answer, the kernel says
+// that the list may be incomplete.
+func TestAddressesAreFoundWhileOthersChange(t *testing.T) {
+	_, end1 := wire(t)
+	for i := range 800 {
+		give(t, &netlink.Handle{}, end1, fmt.Sprintf("10.7.%d.%d/16", i/200, 1+i%200))
+	}
+	a := newTestAddresses(t)
+	require.NoError(t, a.add(100*time.Second))
+	at, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	require.NoError(t, err)
+	defer at.Close()
+	other, err := netlink.ParseAddr("10.8.0.1/24")
+	require.NoError(t, err)
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+			if err := errors.Join(at.AddrAdd(end1, other), at.AddrDel(end1, other)); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for range 20 {
+		require.NoError(t, a.check())
+	}
+	killUntilGone(a, func() {})
+	close(stop)
+	require.NoError(t, <-ended)
+	require.Empty(t, has(t))
 }
 
 // TestTheGuardOfAnAddressTakesTimeToEnd, too: vip must be able to end a stopped one in time.
