@@ -219,15 +219,9 @@ spread evenly over the agents. The ratios are shown beside their targets.
 
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("run `N` agents, 1 to %d", flock.MaxAgents))
-	o.timing(flags)
+	timingFlags(flags, &o.Flock)
 	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
 	o.outputs(flags)
-}
-
-func (o *benchOptions) timing(flags *pflag.FlagSet) {
-	profileFlag(flags, &o.Flock.Profile)
-	durationFlag(flags, &o.Flock.Heartbeat, "heartbeat", "", "time between heartbeats (default the profile's)")
-	durationFlag(flags, &o.Flock.Lease, "lease", "", "length of a lease (default the profile's)")
 }
 
 // outputs are the flags of all benches.

@@ -53,9 +53,10 @@ func TestTheReportReplacesAnOlderOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.html")
 	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("old "), 100_000), 0o644))
 	var out, errs bytes.Buffer
-	args := []string{"bench", "scale", "--sizes", "3", "--for", "10ms", "--deaths", "0", "--report", path}
+	args := []string{"bench", "scale", "--sizes", "3", "--for", "10ms", "--deaths", "0", "--lease", "auto", "--report", path}
 	require.Equal(t, 0, ddgoose(t.Context(), args, bytes.NewReader(nil), &out, &errs), errs.String())
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "old old")
+	require.Contains(t, string(text), "lease 500ms at first (--lease auto)")
 }

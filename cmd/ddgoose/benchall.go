@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 )
 
@@ -27,7 +26,7 @@ one after the other, and prints two tables in Markdown with the machine and the 
 			}
 			return o.measure(cmd, env, bench.Markdown, func(ctx context.Context) (bench.Result, error) {
 				return bench.All(ctx, bench.AllOptions{
-					Flock: o.Flock, Agent: agent.Config{Profile: o.Flock.Profile, Heartbeat: o.Flock.Heartbeat, Lease: o.Flock.Lease},
+					Flock: o.Flock, Agent: timing(&o.Flock),
 					Quick: quick, Load: o.Load, Seed: o.Seed, Progress: o.Progress,
 				}, env.version)
 			})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 )
 
@@ -22,11 +21,10 @@ type (
 
 // measure lets do measure flocks of these options, and prints the result.
 func (o *benchOptions) measure(cmd *cobra.Command, env *environment, text resultText, do measuring) error {
-	timing := agent.Config{Profile: o.Flock.Profile, Heartbeat: o.Flock.Heartbeat, Lease: o.Flock.Lease}.Default()
-	if err := timing.Validate(); err != nil {
-		return usage("%w", err)
+	err := checkTiming(&o.Flock)
+	if err != nil {
+		return err
 	}
-	var err error
 	if o.Flock.Binary, o.Flock.Dir, err = flockPlace("ddgoose-bench-"); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"duckduckgoose/agent"
 	"duckduckgoose/cmd/ddgoose/bench"
 )
 
@@ -26,12 +25,10 @@ know another. The CPU and memory are this process's, divided by the agents.
 ` + benchCodes,
 		Example: "  ddgoose bench scale\n  ddgoose bench scale --sizes 500 --network loopback --wait 5m",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b.Agent = agent.Config{Profile: o.Flock.Profile, Heartbeat: o.Flock.Heartbeat, Lease: o.Flock.Lease}
-			timing := b.Agent.Default()
-			if err := timing.Validate(); err != nil {
-				return usage("%w", err)
+			if err := checkTiming(&o.Flock); err != nil {
+				return err
 			}
-			b.Loopback = network == "loopback"
+			b.Agent, b.Loopback = timing(&o.Flock), network == "loopback"
 			return o.tell(cmd, env, bench.Text, func(ctx context.Context) (bench.Result, error) {
 				b.Seed, b.Progress = o.Seed, o.Progress
 				return bench.Scale(ctx, b)
@@ -44,7 +41,7 @@ know another. The CPU and memory are this process's, divided by the agents.
 	durationFlag(flags, &b.For, "for", "10s", "how long to measure the undisturbed flock")
 	numberFlag(flags, &b.Deaths, "deaths", "3", 1000, "how many geese die in each flock")
 	durationFlag(flags, &b.Wait, "wait", bench.ScaleWait.String(), "give up when all agents take longer than this to agree")
-	o.timing(flags)
+	timingFlags(flags, &o.Flock)
 	o.outputs(flags)
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"duckduckgoose/agent"
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/client"
 	"duckduckgoose/cmd/ddgoose/flock"
@@ -45,7 +46,7 @@ Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage
 	flags := cmd.Flags()
 	flags.IntVarP(&o.Agents, "agents", "n", 5, fmt.Sprintf("run `N` agents, 1 to %d", flock.MaxAgents))
 	flockDirFlag(flags, &o.Dir)
-	profileFlag(flags, &o.Profile)
+	timingFlags(flags, &o.Options)
 	flagVar(flags, &o.Lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)
 	numberFlag(flags, &o.HTTPBase, "http-base", "", 65535, "give the first agent this --http port, and the others those that follow")
 	electionListFlag(flags, &o.Elections, "a further election that all agents may lead; repeatable, comma lists")
@@ -108,8 +109,23 @@ func flockDirFlag(flags *pflag.FlagSet, to *string) {
 	stringFlag(flags, to, "dir", "", "D", "the flock's folder (default "+client.FlockFolder+" in the runtime folder)")
 }
 
-func profileFlag(flags *pflag.FlagSet, to *string) {
-	choiceFlag(flags, to, "profile", "lan", "timing: heartbeat/lease of 10ms/100ms, 50ms/500ms or 150ms/1.5s", "local", "lan", "wan")
+func timingFlags(flags *pflag.FlagSet, to *flock.Options) {
+	choiceFlag(flags, &to.Profile, "profile", "lan", "timing: heartbeat/lease of 10ms/100ms, 50ms/500ms or 150ms/1.5s", "local", "lan", "wan")
+	durationFlag(flags, &to.Heartbeat, "heartbeat", "", "time between heartbeats (default the profile's)")
+	leaseFlag(flags, &to.Lease, &to.AutoLease, "length of a lease (default the profile's); auto: as the goose measures its network")
+}
+
+// timing is that of a flock's agents.
+func timing(o *flock.Options) agent.Config {
+	return agent.Config{Profile: o.Profile, Heartbeat: o.Heartbeat, Lease: o.Lease, AutoLease: o.AutoLease}
+}
+
+// checkTiming returns what is wrong with the timing as wrong usage.
+func checkTiming(o *flock.Options) error {
+	if err := timing(o).Default().Validate(); err != nil {
+		return usage("%w", err)
+	}
+	return nil
 }
 
 func wardenFlag(flags *pflag.FlagSet, to *bool) {
@@ -128,6 +144,9 @@ func runFlock(ctx context.Context, env *environment, o flock.RunOptions) (err er
 	}
 	if err := o.Check(); err != nil {
 		return usage("%w", err)
+	}
+	if err := checkTiming(&o.Options); err != nil {
+		return err
 	}
 	ctx, stop := untilSignal(ctx) // the second signal ends the driver at once, and the kernel then ends its agents
 	defer stop()

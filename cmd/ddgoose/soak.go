@@ -34,6 +34,7 @@ var soakExits = map[string]int{
 type soakOptions struct {
 	soak.Options
 	scenario    string // a file
+	lease       string
 	out         string
 	print, json bool
 }
@@ -67,6 +68,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	durationFlag(flags, &o.For, "for", "10m", "how long faults are injected; the time to heal comes on top")
 	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "seed of the plan of faults (default: random, and printed)")
 	wardenFlag(flags, &o.Warden)
+	choiceFlag(flags, &o.lease, "lease", "profile", "the scenario's profile's lease; auto: each goose chooses it", "profile", "auto")
 	stringFlag(flags, &o.scenario, "scenario", "", "FILE", "which faults, how often and for how long (default: built in)")
 	boolFlag(flags, &o.print, "print-scenario", "print the scenario and exit")
 	stringFlag(flags, &o.out, "out", "", "DIR", "where the report goes (default: ddgoose-soak-SEED)")
@@ -123,7 +125,7 @@ func (o *soakOptions) soak(ctx context.Context, env *environment) (report *soak.
 		return nil, err
 	}
 	defer os.RemoveAll(o.Dir)
-	o.Version = env.version
+	o.Version, o.AutoLease = env.version, o.lease == "auto"
 	o.Writer = func(w soak.WriterOptions) *exec.Cmd {
 		return exec.Command(o.Binary, "soak", "writer", "--name", w.Name, "--socket", w.Socket, "--fence", w.Fence, "--flock", w.Flock, "--every", w.Every.String())
 	}

@@ -52,6 +52,8 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"agent --preempt --observer", []string{"preempt", "never leads"}},
 		{"agent --preempt-after 100ms", []string{"preempt-after 100ms", "want 1s to 24h0m0s"}},
 		{"keygen FILE", []string{"takes no arguments", `"FILE"`}},
+		{"flock --lease 1ms", []string{"lease 1ms: want 4 heartbeats or more, 200ms with a heartbeat of 50ms"}},
+		{"soak --lease 1s", []string{`"1s"`, "--lease", "want one of profile, auto"}},
 		{"bench api --changes 0", []string{`"0"`, "--changes", "want a number from 1 to 1000"}},
 		{"bench api --clients 0", []string{`"0"`, "--clients", "want a number from 1 to 500"}},
 		{"bench handoff --step-downs 0", []string{`"0"`, "--step-downs", "want a number from 1"}},

@@ -76,10 +76,7 @@ func API(ctx context.Context, o APIOptions) (r *APIReport, err error) {
 	if err := w.settled(ctx); err != nil {
 		return nil, err
 	}
-	st := w.latest(f.Names()[0])
-	r = &APIReport{
-		Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Load: o.Load, Seed: o.Seed}, Clients: o.Clients,
-	}
+	r = &APIReport{Setting: w.setting(&o.Flock, o.Load, o.Seed), Clients: o.Clients}
 	spinning, err := spin(o.Load)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"duckduckgoose/agent/api"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -45,6 +46,7 @@ type Report struct {
 	HandOff *Distribution `json:"hand_off_gap_ms,omitempty"`
 	// Pause is from kill -STOP of the goose until a majority names another.
 	Pause  *Distribution `json:"pause_ms,omitempty"`
+	Leases *Leases       `json:"leases_ms,omitempty"` // with AutoLease
 	Idle   *Idle         `json:"idle,omitempty"`
 	Steady *Steady       `json:"steady,omitempty"`
 	// Samples is how often an agent was asked while geese were paused.
@@ -57,9 +59,25 @@ type Setting struct {
 	Agents      int     `json:"agents"`
 	HeartbeatMS float64 `json:"heartbeat_ms"`
 	LeaseMS     float64 `json:"lease_ms"`
-	Netem       string  `json:"netem,omitempty"` // the fault rules on every agent
+	AutoLease   bool    `json:"auto_lease,omitempty"` // geese choose both, beginning with these
+	Netem       string  `json:"netem,omitempty"`      // the fault rules on every agent
 	Load        int     `json:"spinning_per_core"`
 	Seed        uint64  `json:"seed"`
+}
+
+// Leases are the lengths of the leases that geese had.
+type Leases struct {
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+	Last float64 `json:"last"`
+}
+
+// add adds the one that a goose has now.
+func (l *Leases) add(ms float64) {
+	if l.Last == 0 {
+		l.Min = ms
+	}
+	*l = Leases{Min: min(l.Min, ms), Max: max(l.Max, ms), Last: ms}
 }
 
 // Verdict ends every report.
@@ -90,8 +108,8 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 	if err := w.settled(ctx); err != nil {
 		return nil, err
 	}
-	st := w.latest(f.Names()[0])
-	r = &Report{Warden: opts.Flock.Warden, Setting: Setting{Agents: len(f.Names()), HeartbeatMS: st.Heartbeat, LeaseMS: st.LeaseMS, Netem: opts.Rules(), Load: opts.Load, Seed: opts.Seed}}
+	r = &Report{Warden: opts.Flock.Warden, Setting: w.setting(&opts.Flock, opts.Load, opts.Seed)}
+	r.Netem = opts.Rules()
 	if r.Netem != "" {
 		if err := f.SetNetem(ctx, r.Netem); err != nil {
 			return nil, err
@@ -108,6 +126,9 @@ func Run(ctx context.Context, opts Options) (r *Report, err error) {
 		if err := measure(ctx, &opts, r, steps); err != nil {
 			return nil, fmt.Errorf("%w%s", err, w.judge.text())
 		}
+	}
+	if r.AutoLease {
+		w.m.Look(func(map[string]api.Status) { r.Leases = &w.leases })
 	}
 	r.Impossible = w.judge.verdict()
 	return r, nil

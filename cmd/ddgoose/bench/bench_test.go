@@ -104,10 +104,16 @@ func TestTableShowsAll(t *testing.T) {
 	} {
 		require.Contains(t, b.String(), part)
 	}
-	r.Impossible = []string{"P2: two"}
+	r.Impossible, r.AutoLease = []string{"P2: two"}, true
+	r.Leases = &Leases{}
+	for _, ms := range []float64{500, 750, 300, 500} {
+		r.Leases.add(ms)
+	}
 	b.Reset()
 	require.NoError(t, Text(&b, r))
 	require.Contains(t, b.String(), "BROKEN: P2: two")
+	require.Contains(t, b.String(), "heartbeat 50ms, lease 500ms at first (--lease auto), beside")
+	require.Contains(t, b.String(), "geese had leases of 300 to 750 ms, and of 500 ms at the end")
 	require.NotContains(t, b.String(), "Never two geese.")
 }
 

@@ -54,7 +54,7 @@ type Ratio struct {
 // Elections measures flocks with 1 election, with as many as agents, and with
 // the most, one after the other.
 func Elections(ctx context.Context, o ElectionsOptions) (*ElectionsReport, error) {
-	r := &ElectionsReport{Setting: Setting{Agents: o.Flock.Agents, Load: o.Load, Seed: o.Seed}, Verdict: Verdict{[]string{}}}
+	r := &ElectionsReport{Setting: Setting{Agents: o.Flock.Agents, AutoLease: o.Flock.AutoLease, Load: o.Load, Seed: o.Seed}, Verdict: Verdict{[]string{}}}
 	spinning, err := spin(o.Load)
 	if err != nil {
 		return nil, err

@@ -118,21 +118,22 @@ func (w *watch) kill(ctx context.Context, how string, o *Options) (time.Duration
 		err = w.settled(ctx)
 	}
 	if err == nil && o.Flock.Warden {
-		err = w.rested(ctx)
+		err = w.rested(ctx, o.Flock.AutoLease)
 	}
 	return d, err
 }
 
 // rested waits until every voter may vote again: for a lease after its start it grants nothing
 // (rule 13), and with a last will that wait would be most of what is measured.
-func (w *watch) rested(ctx context.Context) error {
+func (w *watch) rested(ctx context.Context, auto bool) error {
+	lease := w.longestLease()
+	if auto {
+		lease *= 2 // a voter rounds up what it may have promised
+	}
 	var wait time.Duration
-	w.m.Look(func(up map[string]api.Status) {
-		for _, a := range w.f.Agents() {
-			lease := time.Duration(up[a.Name].LeaseMS * float64(time.Millisecond))
-			wait = max(wait, lease+lease/20-a.Age())
-		}
-	})
+	for _, a := range w.f.Agents() {
+		wait = max(wait, lease+lease/20-a.Age())
+	}
 	return flock.Sleep(ctx, wait)
 }
 

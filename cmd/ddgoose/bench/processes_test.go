@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -96,6 +97,22 @@ func TestProcessesOfABench(t *testing.T) {
 		require.Positive(t, a.BytesInPS, a.Name)
 	}
 	require.Contains(t, said, "kill 2 of 2")
+}
+
+func TestProcessesOfGeeseThatChooseTheirLease(t *testing.T) {
+	dir, binary := build(t)
+	r, err := Run(t.Context(), Options{
+		Flock: flock.Options{Binary: binary, Dir: filepath.Join(dir, "f"), Agents: 3, AutoLease: true, Warden: true},
+		Kills: 1, Progress: func(Progress) {},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Impossible)
+	require.True(t, r.AutoLease)
+	require.GreaterOrEqual(t, r.Leases.Last, 100.0)
+	text, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"auto_lease":true`)
+	require.Contains(t, string(text), `"leases_ms":{"min":`)
 }
 
 // TestProcessesOfAGooseThatEndsOtherwise ends a goose in each way but kill, over a bad network.

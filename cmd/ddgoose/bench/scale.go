@@ -60,7 +60,7 @@ type ScaleCost struct {
 // Scale measures a flock of each size, one after the other.
 func Scale(ctx context.Context, o ScaleOptions) (*ScaleReport, error) {
 	cfg := o.Agent.Default()
-	r := &ScaleReport{Network: "memory", Verdict: Verdict{[]string{}}, Setting: Setting{HeartbeatMS: ms(cfg.Heartbeat), LeaseMS: ms(cfg.Lease), Seed: o.Seed}}
+	r := &ScaleReport{Network: "memory", Verdict: Verdict{[]string{}}, Setting: Setting{HeartbeatMS: ms(cfg.Heartbeat), LeaseMS: ms(cfg.Lease), AutoLease: cfg.AutoLease, Seed: o.Seed}}
 	if o.Loopback {
 		r.Network = "loopback"
 	}

@@ -37,7 +37,7 @@ type StartTime struct {
 
 // Start starts new flocks of each size, one after the other.
 func Start(ctx context.Context, o StartOptions) (*StartReport, error) {
-	r := &StartReport{Setting: Setting{Load: o.Load, Seed: o.Seed}, Verdict: Verdict{[]string{}}}
+	r := &StartReport{Setting: Setting{AutoLease: o.Flock.AutoLease, Load: o.Load, Seed: o.Seed}, Verdict: Verdict{[]string{}}}
 	spinning, err := spin(o.Load)
 	if err != nil {
 		return nil, err

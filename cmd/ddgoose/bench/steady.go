@@ -38,7 +38,7 @@ func (w *watch) steady(ctx context.Context, o *Options, r *Report, steps *plan) 
 	}
 	s := &Steady{Seconds: time.Since(from).Seconds(), Stalls: len(stalled), WorstStall: float64(worst) / float64(time.Millisecond)}
 	r.Steady = s
-	lease := time.Duration(r.LeaseMS * float64(time.Millisecond))
+	lease := w.longestLease()
 	w.m.Look(func(map[string]api.Status) {
 		known := map[uint64]bool{}
 		for _, period := range w.periods {

@@ -186,6 +186,9 @@ func (s *Setting) heading() string { return fmt.Sprintf("%d agents, ", s.Agents)
 // conditions are the same for flocks of any size.
 func (s *Setting) conditions() string {
 	text := fmt.Sprintf("heartbeat %vms, lease %vms", s.HeartbeatMS, s.LeaseMS)
+	if s.AutoLease {
+		text += " at first (--lease auto)"
+	}
 	if s.Netem != "" {
 		text += ", network " + s.Netem
 	}
@@ -225,6 +228,9 @@ func (r *Report) tables() (all []table) {
 	}
 	if r.Idle != nil {
 		all = append(all, r.Idle.table())
+	}
+	if l := r.Leases; l != nil {
+		all = append(all, table{title: "--lease auto", notes: []string{fmt.Sprintf("geese had leases of %v to %v ms, and of %v ms at the end", l.Min, l.Max, l.Last)}})
 	}
 	if s := r.Steady; s != nil {
 		all = append(all, table{title: fmt.Sprintf("steady for %.0f s", s.Seconds), notes: []string{

@@ -17,6 +17,7 @@ type watch struct {
 	judge   *judge
 	last    map[string]api.Status // as of the last report of each agent
 	periods []period              // guarded by the monitor's lock, as last is
+	leases  Leases                // of its geese; the monitor's lock guards them, too
 	n, most int                   // agents, and a majority of them
 	rng     *rand.Rand
 }
@@ -43,6 +44,9 @@ func (w *watch) see(name string, s api.Status, _ bool) {
 	w.judge.hear(&s)
 	old := w.last[name]
 	w.last[name] = s
+	if s.Role == api.RoleGoose {
+		w.leases.add(s.LeaseMS)
+	}
 	changed := s.Role != old.Role || s.Token != old.Token
 	if old.Role == api.RoleGoose && changed {
 		for i := range w.periods {
@@ -54,6 +58,18 @@ func (w *watch) see(name string, s api.Status, _ bool) {
 	if s.Role == api.RoleGoose && changed {
 		w.periods = append(w.periods, period{name: name, token: s.Token, from: now})
 	}
+}
+
+// setting describes the flock.
+func (w *watch) setting(o *flock.Options, load int, seed uint64) Setting {
+	s := w.latest(w.f.Names()[0])
+	return Setting{Agents: w.n, HeartbeatMS: s.Heartbeat, LeaseMS: s.LeaseMS, AutoLease: o.AutoLease, Load: load, Seed: seed}
+}
+
+// longestLease returns the longest lease that a goose has had.
+func (w *watch) longestLease() (d time.Duration) {
+	w.m.Look(func(map[string]api.Status) { d = time.Duration(w.leases.Max * float64(time.Millisecond)) })
+	return d
 }
 
 // latest returns the last status of an agent.

@@ -31,9 +31,10 @@ type Options struct {
 	Dir    string // sockets, logs and data; made when missing
 	Agents int    // 1 to 26: a, b, c, ...
 	// Profile names the timing: lan, local or wan; "" is lan. Heartbeat and
-	// Lease override it when above 0.
+	// Lease override it when above 0. AutoLease: each goose chooses them.
 	Profile          string
 	Heartbeat, Lease time.Duration
+	AutoLease        bool
 	HTTPBase         int      // the first agent's --http port, the others follow; 0: none
 	Elections        []string // that every agent contests beside the default one
 	LogLevel         string
@@ -177,7 +178,10 @@ func (f *Flock) args(a *Agent) []string {
 	if f.opts.Heartbeat > 0 {
 		args = append(args, "--heartbeat", f.opts.Heartbeat.String())
 	}
-	if f.opts.Lease > 0 {
+	switch {
+	case f.opts.AutoLease:
+		args = append(args, "--lease", "auto")
+	case f.opts.Lease > 0:
 		args = append(args, "--lease", f.opts.Lease.String())
 	}
 	if a.HTTP != "" {

@@ -17,10 +17,10 @@ import (
 type conditions struct {
 	seq   *sequence
 	names []string
-	lease time.Duration
-	bound time.Duration
+	slack time.Duration
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex  // guards what follows
+	limits check.Bound // for the longest lease that any agent has shown
 	places map[string]*place
 	shapes []shape.Shape // a link works if all of them let it pass
 	noisy  bool          // packets are lost or late, so everything takes longer
@@ -62,12 +62,26 @@ const (
 const noise = 4
 
 func newConditions(seq *sequence, names []string, heartbeat, lease, slack time.Duration) *conditions {
-	w := &conditions{seq: seq, names: names, lease: lease, places: map[string]*place{}, links: map[[2]string]time.Duration{}}
+	w := &conditions{seq: seq, names: names, slack: slack, places: map[string]*place{}, links: map[[2]string]time.Duration{}}
 	for _, name := range names {
 		w.places[name] = &place{}
 	}
-	w.bound = check.Bound{Lease: lease, Heartbeat: heartbeat, RTT: loopbackRTT}.Within(mostVoters) + slack
+	w.limits = check.Bound{Lease: lease, Heartbeat: heartbeat, RTT: loopbackRTT}
 	return w
+}
+
+// bound returns within which time a goose is due.
+func (w *conditions) bound() time.Duration { return w.limits.Within(mostVoters) + w.slack }
+
+// leased records the lease and the heartbeat that an agent shows: a goose may choose longer ones.
+func (w *conditions) leased(lease, heartbeat time.Duration) {
+	w.change(func() {
+		before := w.bound()
+		w.limits.Lease, w.limits.Heartbeat = max(w.limits.Lease, lease), max(w.limits.Heartbeat, heartbeat)
+		if w.bound() != before { // the time until now counts under the other bound
+			w.excuse(boottime.Now())
+		}
+	})
 }
 
 // here records that an agent answers, as a member of the flock.
@@ -77,7 +91,7 @@ func (w *conditions) here(name, id string, c api.Config, generation uint64) {
 		p := w.places[name]
 		if p.since == 0 || p.id != id {
 			p.id = id
-			p.since = now + 2*w.lease*101/100 // rule 13: promise_max is at most two leases
+			p.since = now + 2*w.limits.Lease*101/100 // rule 13: promise_max is at most two leases
 		}
 		w.learn(c, generation, now)
 	})
@@ -171,7 +185,7 @@ func (w *conditions) judge(now time.Duration) {
 	}
 	if due != 0 && w.owed == 0 {
 		w.owed = now
-		bound := w.bound
+		bound := w.bound()
 		if w.noisy {
 			bound *= noise
 		}

@@ -81,6 +81,17 @@ func TestRestartedVoterMayWait(t *testing.T) {
 	require.NotZero(t, w.owed)
 }
 
+func TestALongerLeaseMovesTheBound(t *testing.T) {
+	w := newTestConditions(t)
+	before, since := w.bound(), w.owed
+	w.leased(300*time.Millisecond, 20*time.Millisecond)
+	require.Equal(t, since, w.owed, "a promise of the longer one may still run")
+	require.Equal(t, before, w.bound())
+	w.leased(2*time.Second, 200*time.Millisecond)
+	require.Equal(t, before+3*time.Second+150*time.Millisecond, w.bound())
+	require.Greater(t, w.owed, since, "the time before counted under the other bound")
+}
+
 func TestOwedSurvivesWhatDoesNotMatter(t *testing.T) {
 	w := newTestConditions(t)
 	since := w.owed

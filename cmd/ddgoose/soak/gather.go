@@ -15,9 +15,9 @@ import (
 // report gathers the results. Times count from the start of the run.
 func (r *run) report(ctx context.Context) (*Report, error) {
 	rep := &Report{
-		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Warden: r.o.Warden, Agents: r.f.Names(),
+		Version: r.o.Version, Started: r.started.UTC().Truncate(time.Second), Seed: r.o.Seed, Warden: r.o.Warden, AutoLease: r.o.AutoLease, Agents: r.f.Names(),
 		Asked: r.o.For, Lasted: r.until - r.from, Settled: r.settled - r.start, Until: boottime.Now() - r.start,
-		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.lease, Bound: r.conditions.bound,
+		Stopped: ctx.Err() != nil, Scenario: r.o.Scenario, Lease: r.conditions.limits.Lease, Bound: r.conditions.bound(),
 		Counts: map[string]int{}, Spans: map[string][]Span{}, Samples: map[string][]Sample{},
 		Violations: []Violation{}, Crashes: []Crash{}, Leaks: []Leak{}, Notes: []string{},
 	}
@@ -95,7 +95,7 @@ func (r *run) gatherPeriods(rep *Report) {
 	}
 	from, until := r.from-r.start, r.until-r.start
 	inTime := slices.DeleteFunc(slices.Clone(rep.GoosePeriods), func(x GoosePeriod) bool { return x.To < from || x.From > until })
-	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, r.lease, until)
+	rep.Gaps = gapsOf(inTime, rep.Struck, rep.Stalls, rep.Lease, until)
 	rep.Causes = byCause(rep.Gaps)
 	var times []time.Duration
 	for i := range rep.Gaps {

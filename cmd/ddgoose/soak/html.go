@@ -19,9 +19,12 @@ func (r *Report) HTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	warden := ""
+	flags := ""
 	if r.Warden {
-		warden = " --warden"
+		flags += " --warden"
+	}
+	if r.AutoLease {
+		flags += " --lease auto"
 	}
 	p := &pageOf{Report: r}
 	p.Begin(fmt.Sprintf("Soak, seed %d: %s", r.Seed, r.Headline()))
@@ -36,7 +39,7 @@ func (r *Report) HTML(w io.Writer) error {
 	p.faults()
 	p.Printf("<section><details><summary>The scenario</summary><pre>%s</pre></details></section>\n", scenario)
 	p.Printf(`<p class="soft" style="margin-top:18px">Run the same plan again: <code>ddgoose soak --agents %d --for %s --seed %d%s</code>. Which agents the faults hit depends on who is the goose then.</p>
-`, len(r.Agents), r.Asked, r.Seed, warden)
+`, len(r.Agents), r.Asked, r.Seed, flags)
 	return p.End(w)
 }
 

@@ -11,7 +11,7 @@ func (p *pageOf) numbers() {
 	d := &p.Leaderless
 	p.Printf(`<div class="two">
 <section id="leaderless"><h2>How long there was no goose</h2>
-<p class="soft">%s, %s in all; 90 %% lasted at most %s, 99 %% at most %s. The lease is %s. When a majority of voters can talk, a goose is due within %s (P4).</p>
+<p class="soft">%s, %s in all; 90 %% lasted at most %s, 99 %% at most %s. The longest lease was %s. When a majority of voters can talk, a goose is due within %s (P4).</p>
 %s</section>
 `, check.Count(d.N, "gap"), shortMS(d.Sum), shortMS(d.P90), shortMS(d.P99), short(p.Lease), short(p.Bound), p.Histogram())
 	p.Printf(`<section id="causes"><h2>By cause</h2>

@@ -98,6 +98,7 @@ func (o *observer) see(name string, s api.Status, up bool) {
 		return
 	}
 	a.up, a.status = true, s
+	o.conditions.leased(millis(s.LeaseMS), millis(s.Heartbeat))
 	a.count(s.Counters)
 	if s.Role == api.RoleDead || s.FlockID == "" {
 		o.conditions.gone(name)

@@ -12,19 +12,20 @@ import (
 
 // Report is what a soak found. All times are nanoseconds since its start.
 type Report struct {
-	Version  string        `json:"version"`
-	Started  time.Time     `json:"started"`
-	Seed     uint64        `json:"seed"`
-	Agents   []string      `json:"agents"`
-	Asked    time.Duration `json:"asked_ns"`
-	Lasted   time.Duration `json:"lasted_ns"` // the time with faults
-	Until    time.Duration `json:"until_ns"`  // the end of the observation
-	Settled  time.Duration `json:"settled_ns"`
-	Stopped  bool          `json:"stopped"` // by the user, before the end
-	Warden   bool          `json:"warden,omitempty"`
-	Scenario *Scenario     `json:"scenario"`
-	Lease    time.Duration `json:"lease_ns"`
-	Bound    time.Duration `json:"bound_ns"` // a goose is due within it
+	Version   string        `json:"version"`
+	Started   time.Time     `json:"started"`
+	Seed      uint64        `json:"seed"`
+	Agents    []string      `json:"agents"`
+	Asked     time.Duration `json:"asked_ns"`
+	Lasted    time.Duration `json:"lasted_ns"` // the time with faults
+	Until     time.Duration `json:"until_ns"`  // the end of the observation
+	Settled   time.Duration `json:"settled_ns"`
+	Stopped   bool          `json:"stopped"` // by the user, before the end
+	Warden    bool          `json:"warden,omitempty"`
+	AutoLease bool          `json:"auto_lease,omitempty"`
+	Scenario  *Scenario     `json:"scenario"`
+	Lease     time.Duration `json:"lease_ns"` // the longest
+	Bound     time.Duration `json:"bound_ns"` // a goose is due within it
 
 	Verdict    string      `json:"verdict"`
 	Violations []Violation `json:"violations"`

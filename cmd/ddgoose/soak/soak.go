@@ -17,14 +17,15 @@ import (
 
 // Options are the settings of a soak.
 type Options struct {
-	Binary   string // the ddgoose that runs as agents
-	Agents   int
-	For      time.Duration
-	Seed     uint64
-	Warden   bool // each agent has a warden, which sends its last will
-	Scenario *Scenario
-	Dir      string // of this soak, with a short path: sockets, disks and logs
-	Version  string
+	Binary    string // the ddgoose that runs as agents
+	Agents    int
+	For       time.Duration
+	Seed      uint64
+	Warden    bool // each agent has a warden, which sends its last will
+	AutoLease bool // each goose chooses its lease
+	Scenario  *Scenario
+	Dir       string // of this soak, with a short path: sockets, disks and logs
+	Version   string
 	// Writer returns the command that runs [Write] in a process of its own, until its
 	// standard input ends.
 	Writer func(WriterOptions) *exec.Cmd
@@ -90,12 +91,11 @@ type run struct {
 	resources  *resources
 	ended      sync.WaitGroup
 
-	started          time.Time
-	start            time.Duration // boot clock
-	settled          time.Duration
-	from, until      time.Duration // of the faults
-	heartbeat, lease time.Duration
-	healed           error // why it did not heal
+	started     time.Time
+	start       time.Duration // boot clock
+	settled     time.Duration
+	from, until time.Duration // of the faults
+	healed      error         // why it did not heal
 
 	mu       sync.Mutex // guards what follows
 	phase    string
@@ -110,7 +110,7 @@ const (
 )
 
 func prepare(o Options) (*run, error) {
-	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile, Warden: o.Warden})
+	f, err := flock.Prepare(flock.Options{Binary: o.Binary, Dir: o.Dir, Agents: o.Agents, Profile: o.Scenario.Profile, Warden: o.Warden, AutoLease: o.AutoLease})
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +126,8 @@ func (r *run) begin(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("ask the first agent: %w", err), first.Exit())
 	}
-	r.heartbeat, r.lease = millis(s.Heartbeat), millis(s.LeaseMS)
 	r.seq = newSequence(r.start)
-	r.conditions = newConditions(r.seq, r.f.Names(), r.heartbeat, r.lease, time.Duration(r.o.Scenario.Slack))
+	r.conditions = newConditions(r.seq, r.f.Names(), millis(s.Heartbeat), millis(s.LeaseMS), time.Duration(r.o.Scenario.Slack))
 	r.observer = newObserver(r.f.Names(), r.start, r.seq, r.conditions)
 	r.monitor = flock.NewMonitor(context.Background(), r.f, r.observer.see)
 	return nil
