@@ -88,7 +88,7 @@ func (a *Agent) roleFacts(at *local) why.Facts {
 // facts returns the facts that the loop knows.
 func (l *life) facts(at *local, now time.Duration) why.Facts {
 	f := l.roleFacts(at)
-	f.Join, f.Observer = l.cfg.Join, l.cfg.Observer // a reload changes them on the loop
+	f.Join, f.Observer = l.gossip.OtherSeeds(), l.cfg.Observer // a reload changes them on the loop
 	f.Netem = l.namedRules()
 	if at == l.main {
 		f.PreemptAfter = l.cfg.PreemptsAfter()

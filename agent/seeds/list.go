@@ -109,6 +109,18 @@ func (b *List) Addrs() (addrs []netip.AddrPort) {
 	return addrs
 }
 
+// Others returns the seeds, without those that lead to one address alone.
+func (b *List) Others(without netip.AddrPort) (words []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.mu.entries {
+		if !slices.Equal(p.addrs, []netip.AddrPort{without}) {
+			words = append(words, p.word)
+		}
+	}
+	return words
+}
+
 // Faults returns the errors of the seeds whose last lookup failed.
 func (b *List) Faults() (texts []string) {
 	b.mu.Lock()

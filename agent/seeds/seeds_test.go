@@ -121,6 +121,16 @@ func addrs(words ...string) (all []netip.AddrPort) {
 	return all
 }
 
+func TestTheOthersAreSeedsThatDoNotLeadToOneAddressAlone(t *testing.T) {
+	b, found := newTestList(t, nameServer(t, nil, "me. A 10.0.0.1", "all. A 10.0.0.1", "all. A 10.0.0.2"))
+	b.Set([]string{"10.0.0.1", "10.0.0.1:99", "me", "all"})
+	require.Equal(t, []string{"10.0.0.1:99", "me", "all"}, b.Others(addrs("10.0.0.1:3825")[0]), "where a name leads is not known yet")
+	b.Look()
+	<-found
+	<-found
+	require.Equal(t, []string{"10.0.0.1:99", "all"}, b.Others(addrs("10.0.0.1:3825")[0]))
+}
+
 func TestASilentNameServerDelaysNothingElse(t *testing.T) {
 	silent := map[string]bool{}
 	words := []string{"10.0.0.1"}

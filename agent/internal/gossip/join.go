@@ -319,6 +319,9 @@ func (g *Gossip) Seed(join []string) {
 // SeedAddrs returns the addresses to join that are known by now.
 func (g *Gossip) SeedAddrs() []netip.AddrPort { return g.join.seeds.Addrs() }
 
+// OtherSeeds returns what to join, as it was given, without what is this agent alone.
+func (g *Gossip) OtherSeeds() []string { return g.join.seeds.Others(g.own()) }
+
 // SeedFaults returns which of the addresses to join cannot be called, and why.
 func (g *Gossip) SeedFaults() []string { return g.join.seeds.Faults() }
 

@@ -107,6 +107,8 @@ func TestEachCauseIsExplained(t *testing.T) {
 			"a has no goose: its flock is not founded yet", []string{"founding: founding: waiting for 1 more of 3: have a b > start the missing agents"}, 0},
 		"joining": {func(f *Facts) { f.Bound, f.Voters, f.Join = false, nil, []string{"10.0.0.9"} },
 			"a has no goose: it has joined no flock yet", []string{"joining: it waits for an answer of an agent at 10.0.0.9 > check that an agent runs there"}, 0},
+		"joins itself": {func(f *Facts) { f.Bound, f.Voters = false, nil },
+			"a has no goose: it has joined no flock yet", []string{"joining: its --join names no other agent > name an agent of the flock in --join"}, 0},
 		"too far apart": {func(f *Facts) { f.Voters[1].TooFar = 620 * ms },
 			"there is no goose: ", []string{"too_far: a round trip to b takes 620ms or more, longer than a lease of 500ms > start all agents with --profile wan", "election: "}, 3},
 		"knows no voters": {func(f *Facts) { f.Voters = nil },

@@ -26,7 +26,7 @@ type Facts struct {
 	Founding string        // how far the founding is; "": no founding is under way
 	Bound    bool          // it takes part in the election
 	Spent    string        // the number that is nearly used up, as election.Record.Spent says it
-	Join     []string      // addresses that it calls
+	Join     []string      // what it calls, this agent left out
 
 	Observer    bool
 	Uncontested bool          // it was not given the name of this election: it votes, and does no work

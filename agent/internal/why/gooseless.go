@@ -24,6 +24,10 @@ func (e *explanation) unbound() {
 		return
 	}
 	e.found.Summary = fmt.Sprintf("%s has no goose: it has joined no flock yet", e.Name)
+	if len(e.Join) == 0 {
+		e.reason(api.WhyJoining, "its --join names no other agent", "name an agent of the flock in --join, or leave --join out to found a new flock")
+		return
+	}
 	e.reason(api.WhyJoining, "it waits for an answer of an agent at "+strings.Join(e.Join, " "),
 		"check that an agent runs there, that UDP and TCP reach its port, and that --flock and the key are the same; ddgoose status has more")
 }
