@@ -45,7 +45,7 @@ func (o *benchOptions) tell(cmd *cobra.Command, env *environment, text resultTex
 	defer func() { err = errors.Join(err, page.close()) }()
 	bar := newProgress(env)
 	bar.last = time.Now()
-	o.Progress = func(p bench.Progress) { bar.show(p.Done, "", p.Left, p.What) }
+	o.Progress = func(p bench.Progress) { bar.show(p.Done, "", timeLeft(p.Left, p.Over), p.What) }
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	result, err := do(ctx)

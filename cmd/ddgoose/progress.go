@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,9 +30,22 @@ func (p *progress) clear() {
 	}
 }
 
-// show shows which share is done, in which phase ("": there is only one), and how long
-// the rest takes.
-func (p *progress) show(done float64, phase string, left time.Duration, text string) {
+// overTold is the least that a step must take longer than expected to be told so: guesses
+// of short ones are coarse.
+const overTold = 3 * time.Second
+
+// timeLeft says how long the rest takes, or that the present step takes longer than expected:
+// then nobody knows.
+func timeLeft(left, over time.Duration) string {
+	if over >= overTold {
+		return over.Round(time.Second).String() + " longer than expected"
+	}
+	return left.Round(time.Second).String() + " left"
+}
+
+// show shows which share is done, in which phase ("": there is only one), and what
+// timeLeft says ("": there is no plan any more).
+func (p *progress) show(done float64, phase, left, text string) {
 	every := 30 * time.Second
 	if p.terminal {
 		every = 200 * time.Millisecond
@@ -40,15 +54,14 @@ func (p *progress) show(done float64, phase string, left time.Duration, text str
 		return
 	}
 	p.last = time.Now()
-	left = left.Round(time.Second)
+	join := func(by string, words ...string) string {
+		return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), by)
+	}
 	if !p.terminal {
-		fmt.Fprintf(p.out, "%s, %v left: %s\n", cmp.Or(phase, fmt.Sprintf("%.0f %%", 100*done)), left, text)
+		fmt.Fprintf(p.out, "%s: %s\n", join(", ", cmp.Or(phase, fmt.Sprintf("%.0f %%", 100*done)), left), text)
 		return
 	}
 	p.clear()
-	if phase != "" {
-		phase += " "
-	}
 	const width = 24
-	fmt.Fprintf(p.out, "[%-*s] %s%v left  %s", width, strings.Repeat("=", int(width*done)), phase, left, text)
+	fmt.Fprintf(p.out, "[%-*s] %s  %s", width, strings.Repeat("=", int(width*done)), join(" ", phase, left), text)
 }

@@ -204,7 +204,7 @@ func simProgress(env *environment) (show func(done, all float64, format string, 
 	return func(done, all float64, format string, args ...any) {
 		if done > 0 {
 			left := float64(time.Since(start)) * (all/done - 1)
-			p.show(done/all, "", time.Duration(left), fmt.Sprintf(format, args...))
+			p.show(done/all, "", timeLeft(time.Duration(left), 0), fmt.Sprintf(format, args...))
 		}
 	}, p.clear
 }

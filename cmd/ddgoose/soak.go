@@ -173,7 +173,11 @@ func showSoak(bar *progress, seed uint64, p *soak.Progress) {
 		bar.clear()
 		fmt.Fprintln(bar.out, text)
 	}
-	bar.show(float64(p.Done)/float64(p.For), p.Phase, p.For-p.Done, state)
+	left := ""
+	if p.Done < p.For { // else it heals, for as long as that takes
+		left = timeLeft(p.For-p.Done, 0)
+	}
+	bar.show(float64(p.Done)/float64(p.For), p.Phase, left, state)
 }
 
 // newSoakWriterCommand makes the command that soak starts for each agent.

@@ -14,6 +14,7 @@ type Progress struct {
 	What string  // what happens now
 	Done float64 // the share of the time that is over
 	Left time.Duration
+	Over time.Duration // how much longer than expected the present step takes; 0: it does not
 }
 
 // part is a step of a bench, done once or several times.
@@ -85,10 +86,12 @@ func (p *plan) at(now time.Time) Progress {
 		all += max(q.spent, time.Duration(q.times)*q.each)
 	}
 	q := &p.parts[p.now]
+	var over time.Duration
 	if q.begun > 0 {
-		done += min(now.Sub(p.since), q.each)
+		took := now.Sub(p.since)
+		done, over = done+min(took, q.each), max(0, took-q.each)
 	}
-	r := Progress{What: q.what, Left: all - done}
+	r := Progress{What: q.what, Left: all - done, Over: over}
 	if q.times > 1 {
 		r.What = fmt.Sprintf("%s %d of %d", q.what, q.begun, q.times)
 	}
