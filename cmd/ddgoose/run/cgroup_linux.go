@@ -25,7 +25,8 @@ type cgroup struct{ dir string }
 // cgroupPrefix precedes the process id of the run that a cgroup belongs to.
 const cgroupPrefix = "ddgoose-run-"
 
-// newCgroup makes the cgroup of this run, and removes those of runs that were killed.
+// newCgroup makes the cgroup of this run, and removes those of runs that were killed. What still lives there
+// without a guard has outlived the agent, run and guard together: it is killed.
 func newCgroup() (*cgroup, error) {
 	parent, err := ownCgroup()
 	if err != nil {
@@ -38,7 +39,11 @@ func newCgroup() (*cgroup, error) {
 	for _, dir := range old {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix))
 		if err == nil && (pid == os.Getpid() || unix.Kill(pid, 0) == unix.ESRCH) {
-			(&cgroup{dir}).remove()
+			c := &cgroup{dir}
+			if !c.guard().populated() {
+				c.kill()
+			}
+			c.remove()
 		}
 	}
 	c := &cgroup{filepath.Join(parent, cgroupPrefix+strconv.Itoa(os.Getpid()))}

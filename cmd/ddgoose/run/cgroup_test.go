@@ -93,6 +93,28 @@ func TestCgroupOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 	require.NoDirExists(t, left)
 }
 
+// TestTheNextRunKillsWhatOutlivedAgentRunAndGuard: once all three are killed, nobody else is left to do it.
+func TestTheNextRunKillsWhatOutlivedAgentRunAndGuard(t *testing.T) {
+	needCgroup(t)
+	f := alone(t)
+	out := filepath.Join(f.dir, "out")
+	p := f.start("a", nil, "sh", "-c", `setsid sleep 1000 & echo $! > "$0"; wait`, out)
+	left, err := strconv.Atoi(f.text(out))
+	require.NoError(t, err)
+	guard := f.guard("a")
+	f.agent("a", unix.SIGSTOP)
+	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		require.NoError(t, unix.Kill(guard, sig))
+		require.NoError(t, p.cmd.Process.Signal(sig))
+	}
+	<-p.gone
+	f.until("the end of the guard", func() bool { return unix.Kill(guard, 0) == unix.ESRCH })
+	require.NoError(t, f.flock.Hold(t.Context(), "a"))
+	require.NoError(t, f.flock.Start("a"))
+	require.Equal(t, 0, f.ended(f.start("a", nil, "true")), f.log())
+	f.until("the end of what was left", func() bool { return unix.Kill(left, 0) == unix.ESRCH })
+}
+
 func TestNothingStartsInACgroupThatWasRemovedMeanwhile(t *testing.T) {
 	needCgroup(t)
 	group, err := newCgroup()
