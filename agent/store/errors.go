@@ -12,6 +12,7 @@ import (
 var (
 	ErrLocked      = errors.New("data directory is in use")
 	ErrCorrupt     = errors.New("state file is damaged")
+	ErrMissing     = errors.New("state file is missing")
 	ErrVersion     = errors.New("state file is of another format version")
 	ErrNotWritable = errors.New("data directory is not writable")
 	ErrFull        = errors.New("disk is full")
@@ -21,7 +22,7 @@ var (
 
 // Error describes a fault of a data directory, in one line for its owner.
 type Error struct {
-	Kind  error  // ErrLocked, ErrCorrupt, ErrVersion, ErrNotWritable, ErrFull or ErrLost
+	Kind  error  // ErrLocked, ErrCorrupt, ErrMissing, ErrVersion, ErrNotWritable, ErrFull or ErrLost
 	Text  string // what is wrong, and what to do
 	PID   int    // ErrLocked: the process that holds the directory; 0: unknown
 	Cause error  // the system's error; nil: none
@@ -52,6 +53,13 @@ func corruptError(dir string, cause error) error {
 		"%s is damaged in both slots (%v), so what this agent has promised is lost: "+
 			"to start it as a new agent, with a new id, empty %s and start it with --join ADDR",
 		filepath.Join(dir, StateFile), cause, dir)}
+}
+
+func missingError(dir string) error {
+	return &Error{Kind: ErrMissing, Text: fmt.Sprintf(
+		"%s is missing, but this agent was in a flock (%s names others), so what it has promised is lost: "+
+			"to start it as a new agent, with a new id, empty %s and start it with --join ADDR",
+		filepath.Join(dir, StateFile), filepath.Join(dir, peersName), dir)}
 }
 
 func versionError(dir string, version uint32) error {

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +51,30 @@ func TestUnchangedPeersAreNotWritten(t *testing.T) {
 	ops := disk.Ops()
 	require.NoError(t, st.SavePeers(peers(2)))
 	require.Equal(t, ops, disk.Ops())
+}
+
+// A new state file beside peers would be a new agent that may found a flock of its own, beside the one it was in.
+func TestNoNewStateIsMadeBesidePeers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	open := func() *store.Store {
+		st, err := store.Open(dir, nil)
+		require.NoError(t, err)
+		return st
+	}
+	st := open()
+	require.NoError(t, st.SavePeers(peers(0)))
+	require.NoError(t, st.Close())
+	require.NoError(t, os.Remove(filepath.Join(dir, store.StateFile)))
+	st = open()
+	require.NoError(t, st.SavePeers(peers(1)))
+	require.NoError(t, st.Close())
+	require.NoError(t, os.Remove(filepath.Join(dir, store.StateFile)))
+	_, err := store.Open(dir, nil)
+	require.ErrorIs(t, err, store.ErrMissing)
+	require.ErrorContains(t, err, filepath.Join(dir, "state")+" is missing, but this agent was in a flock")
+	require.NoFileExists(t, filepath.Join(dir, store.StateFile))
+	require.NoError(t, os.RemoveAll(dir))
+	require.NoError(t, open().Close())
 }
 
 func TestBrokenPeersFileIsOnlyAWarning(t *testing.T) {
