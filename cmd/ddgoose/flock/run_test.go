@@ -3,6 +3,7 @@ package flock
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -283,7 +284,7 @@ func TestNothingOutlivesAKilledDriver(t *testing.T) {
 // behind as a zombie, where nobody collects them.
 func ended(t *testing.T, pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if os.IsNotExist(err) {
+	if os.IsNotExist(err) || errors.Is(err, syscall.ESRCH) { // it may go between open and read
 		return true
 	}
 	require.NoError(t, err)
