@@ -210,7 +210,7 @@ func TestAContainerWithASmallShareIsGoneBeforeTheLeaseCanEnd(t *testing.T) {
 
 func TestAContainersPolicyAndCodeAreTheEngines(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e *realEngine) {
-		f := e.farm(flock.Options{Agents: 1})
+		f := e.farm(flock.Options{Agents: 1, Lease: slowLease, Heartbeat: slowLease / 10})
 		name, env := e.container(f, "a", "code=7")
 		flags := []string{"--container", name, "--env-file", env}
 		require.Equal(t, 7, f.ended(f.start("a", flags)), f.log())
