@@ -134,9 +134,10 @@ func TestEnvironmentArgumentsAndStdin(t *testing.T) {
 
 func TestWhatACommandLeavesBehindEndsWithIt(t *testing.T) {
 	f := alone(t)
-	p := f.start("a", []string{"--grace", "100ms"}, "sh", "-c", `"$0" stubborn & while [ $(grep -c start "$1" 2>/dev/null || echo 0) -lt 4 ]; do sleep 0.02; done; exit 3`,
+	p := f.start("a", []string{"--grace", "100ms"}, "sh", "-c", `"$0" stubborn & until [ "$(grep -c start "$1" 2>/dev/null)" = 4 ]; do sleep 0.02; done; exit 3`,
 		self(t), f.journal.path)
 	require.Equal(t, 3, f.ended(p), f.log())
+	f.working(0, 0) // all had begun
 	for _, r := range f.records() {
 		require.True(t, dead(r.pid), "before run has ended")
 	}
