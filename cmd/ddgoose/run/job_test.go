@@ -188,20 +188,28 @@ func TestAJobInEveryCrontabRunsOnceATick(t *testing.T) {
 		require.Less(t, tick, 5*ticks, "the goose changes by itself all the time")
 		goose := f.anyGoose()
 		token := f.status(goose).Token
-		var jobs []*runProcess
-		for _, name := range f.flock.Names() {
-			jobs = append(jobs, f.start(name, append(tryNow, "-q"), "sh", "-c", `echo "$0" >> "$1"`, strconv.Itoa(tick), out))
-		}
-		ran := 0
-		for _, p := range jobs {
-			switch code := f.ended(p); code {
-			case 0:
-				ran++
-			default:
-				require.Equal(t, CodeNotGoose, code, f.log())
+		start := func(names ...string) (ran int) {
+			var jobs []*runProcess
+			for _, name := range names {
+				jobs = append(jobs, f.start(name, tryNow, "sh", "-c", `echo "$0" >> "$1"`, strconv.Itoa(tick), out))
 			}
+			for _, p := range jobs {
+				switch code := f.ended(p); code {
+				case 0:
+					ran++
+				default:
+					require.Equal(t, CodeNotGoose, code, f.log())
+				}
+			}
+			return ran
 		}
-		if s := f.status(goose); s.Role == api.RoleGoose && s.Token == token {
+		kept := func() bool { s := f.status(goose); return s.Role == api.RoleGoose && s.Token == token }
+		ran := start(f.flock.Names()...)
+		if ran == 0 && kept() { // a lease that lapses for a moment hides a goose from one attempt, not from two
+			t.Logf("tick %d: nobody ran at first\n%s", tick, f.log())
+			ran = start(goose)
+		}
+		if kept() {
 			counted++
 			text, err := os.ReadFile(out)
 			require.NoError(t, err)
