@@ -200,6 +200,10 @@ agents, and with many: datagrams, bytes and CPU of all agents together. The floc
 the other; each is measured when every election has a goose and all voters, and the geese are
 spread evenly over the agents. The ratios are shown beside their targets.
 
+That no election has two geese is checked all the time, by every agent's list of its elections: ten
+times a second until they have settled, and every 5 s while the costs are measured, which adds 1 to
+3 % to the CPU. What the agents publish of the default election is checked as well.
+
 ` + benchCodes,
 		Example: "  ddgoose bench elections\n  ddgoose bench elections --elections 20 --agents 3 --for 10s --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {

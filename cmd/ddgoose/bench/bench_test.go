@@ -72,6 +72,27 @@ func TestJudgeKnowsWhatIsOver(t *testing.T) {
 	require.Len(t, j.verdict(), 1, "what it says of a later period counts")
 }
 
+func TestJudgeSeesTwoGeeseInLists(t *testing.T) {
+	leads := func(names ...string) (list []api.ElectionInfo) {
+		for i, name := range names {
+			list = append(list, api.ElectionInfo{Name: name, Token: uint64(7 + i), LeaseValid: true})
+		}
+		return list
+	}
+	j := newJudge()
+	a, b, duck := leads("x", "y"), leads("z", "x"), []api.ElectionInfo{{Name: "x", Token: 8}}
+	j.list("a", boottime.Now(), a)
+	j.list("b", boottime.Now(), b)
+	j.list("c", boottime.Now(), duck)
+	require.Empty(t, j.verdict(), "a handed x over")
+	j.list("a", boottime.Now(), a)
+	require.Len(t, j.verdict(), 1)
+	require.Contains(t, j.verdict()[0], "P3")
+	j.list("c", boottime.Now(), leads("z"))
+	require.Len(t, j.verdict(), 2)
+	require.Contains(t, j.verdict()[1], "P1")
+}
+
 func TestIdleAddsUp(t *testing.T) {
 	before := use{cpu: time.Second, counts: map[string]uint64{"datagrams_sent": 100, "gossip_sent": 10, "bytes_received": 1000}}
 	after := use{

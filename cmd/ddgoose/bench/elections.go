@@ -25,6 +25,7 @@ type ElectionsReport struct {
 	Setting
 	Flocks []ElectionsCost `json:"flocks"`
 	Ratios []Ratio         `json:"ratios"`
+	Lists  int             `json:"lists"` // lists of elections that agents answered, and that were checked
 	Verdict
 }
 
@@ -99,7 +100,7 @@ func ratio(what string, of, to *ElectionsCost, x, y, target float64) Ratio {
 }
 
 // measure adds one flock to the report.
-func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsReport, steps *plan) error {
+func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsReport, steps *plan) (err error) {
 	opts := o.Flock
 	opts.Dir = filepath.Join(opts.Dir, fmt.Sprint(n))
 	opts.Elections, opts.Extra = nil, append(slices.Clone(opts.Extra), seeded(o.Seed)...)
@@ -111,11 +112,17 @@ func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsRepor
 		return err
 	}
 	defer f.Close()
+	w := &electionsWatch{f: f, n: n, byDefault: newWatch(ctx, f, o.Seed)}
+	defer w.byDefault.close()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w%s", err, w.byDefault.judge.text())
+		}
+	}()
 	began := time.Now()
 	if err := f.StartAll(); err != nil {
 		return err
 	}
-	w := &electionsWatch{f: f, n: n, judges: map[string]*judge{}}
 	steps.begin(waitingFor(n))
 	before, err := w.settled(ctx)
 	if err != nil {
@@ -123,7 +130,7 @@ func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsRepor
 	}
 	c := ElectionsCost{Elections: n, Geese: before.geese, SettledMS: float64(time.Since(began)) / float64(time.Millisecond)}
 	steps.begin(measuring(n))
-	all, seconds, err := costs(ctx, f, o.For)
+	all, seconds, err := w.costs(ctx, o.For)
 	if err != nil {
 		return err
 	}
@@ -143,10 +150,7 @@ func (o *ElectionsOptions) measure(ctx context.Context, n int, r *ElectionsRepor
 		}
 	}
 	r.HeartbeatMS, r.LeaseMS = w.heartbeat, w.lease
-	r.Flocks = append(r.Flocks, c)
-	for _, j := range w.judges {
-		r.Impossible = append(r.Impossible, j.verdict()...)
-	}
-	slices.Sort(r.Impossible)
+	r.Flocks, r.Lists = append(r.Flocks, c), r.Lists+w.lists
+	r.Impossible = append(r.Impossible, w.byDefault.judge.verdict()...)
 	return nil
 }

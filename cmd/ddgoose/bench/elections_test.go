@@ -52,7 +52,7 @@ func TestElectionsHaveSettledWhenEachHasAGooseAndTheyAreSpread(t *testing.T) {
 
 func TestRatiosAreHeldAgainstTheirTargets(t *testing.T) {
 	r := &ElectionsReport{
-		Setting: Setting{Agents: 5, HeartbeatMS: 50, LeaseMS: 500},
+		Setting: Setting{Agents: 5, HeartbeatMS: 50, LeaseMS: 500}, Lists: 4711,
 		Flocks: []ElectionsCost{
 			{Elections: 1, Datagrams: 200, Bytes: 10_000, Geese: []int{0, 0, 0, 0, 1}},
 			{Elections: 5, Datagrams: 400, Bytes: 20_000, CPU: 0.2, Geese: []int{1, 1, 1, 1, 1}},
@@ -71,7 +71,7 @@ func TestRatiosAreHeldAgainstTheirTargets(t *testing.T) {
 	require.NoError(t, err)
 	var b bytes.Buffer
 	require.NoError(t, Text(&b, r))
-	for _, part := range []string{"5 agents, heartbeat 50ms", "20 to 20", "110000", "3.00", "missed", "met", "Never two geese."} {
+	for _, part := range []string{"5 agents, heartbeat 50ms", "20 to 20", "110000", "3.00", "missed", "met", "4711 lists of elections", "Never two geese."} {
 		require.Contains(t, b.String(), part)
 	}
 }

@@ -40,9 +40,28 @@ func (j *judge) hear(s *api.Status) {
 	if until <= now || s.Token <= j.given[s.Name] {
 		return // nobody may act by it any more, or it was on its way when it was handed over
 	}
-	v := j.check.See(check.Event{
+	j.see(check.Event{
 		At: now, Kind: check.HandedOut, Agent: s.Name, Flock: s.FlockID, Token: s.Token, Until: until, Holder: "what it answered",
 	})
+}
+
+// list checks of which elections an agent says that it is the goose, asked at a moment of the
+// boot clock. There are no deadlines, because geese hand over by themselves: of two at one
+// moment, the older one breaks P3 when it answers again.
+func (j *judge) list(agent string, asked time.Duration, list []api.ElectionInfo) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := boottime.Now()
+	for i := range list {
+		if e := &list[i]; e.LeaseValid {
+			j.see(check.Event{Since: asked, At: now, Kind: check.Answered, Agent: agent, Election: e.Name, Token: e.Token})
+		}
+	}
+}
+
+// see checks an event; mu is held.
+func (j *judge) see(e check.Event) {
+	v := j.check.See(e)
 	if v != nil && len(j.breaches) < breachesKept && !slices.Contains(j.breaches, v.Error()) {
 		j.breaches = append(j.breaches, v.Error())
 	}

@@ -52,6 +52,7 @@ func TestProcessesOfABenchOfElections(t *testing.T) {
 	require.Equal(t, []int{2, 2, 3}, r.Flocks[2].Geese)
 	require.Positive(t, r.HeartbeatMS)
 	require.NotNil(t, r.Ratios[0].Ratio)
+	require.Positive(t, r.Lists)
 }
 
 // TestProcessesOfABenchOfStarts starts real processes. How fast they are is not a test's affair.

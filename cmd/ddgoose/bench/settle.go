@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"duckduckgoose/agent/api"
+	"duckduckgoose/agent/boottime"
 	"duckduckgoose/cmd/ddgoose/flock"
 )
 
@@ -15,8 +17,9 @@ import (
 type electionsWatch struct {
 	f                *flock.Flock
 	n                int
-	judges           map[string]*judge // by election
-	heartbeat, lease float64           // ms, as the agents tell them
+	byDefault        *watch  // of the default election; its judge checks all
+	lists            int     // that were checked
+	heartbeat, lease float64 // ms, as the agents tell them
 }
 
 // electionsView is who leads what at one moment.
@@ -58,13 +61,13 @@ func (w *electionsWatch) settled(ctx context.Context) (*electionsView, error) {
 			}
 			still = nil
 		case time.Since(since) >= max(stillFor, 2*w.leaseTime()):
-			if missing, err = w.judged(ctx, v); err != nil {
+			if missing, err = w.voted(ctx, v); err != nil {
 				return nil, err
 			}
 			if missing == "" {
 				return v, nil
 			}
-			since = time.Now() // what was judged now is over when it is judged again
+			since = time.Now()
 		}
 		if time.Now().After(end) {
 			if missing == "" {
@@ -80,11 +83,29 @@ func (w *electionsWatch) settled(ctx context.Context) (*electionsView, error) {
 	}
 }
 
-// look asks every agent for its elections. It returns what is still missing, or the
+// lookWhileMeasured is how often the agents are asked while their costs are measured. An
+// answer takes 0.5 ms of CPU, or 2 with a hundred elections: 1 to 3 % of what an idle agent
+// uses in that time.
+const lookWhileMeasured = 5 * time.Second
+
+// costs measures the cost of each agent, and goes on to check what they answer.
+func (w *electionsWatch) costs(ctx context.Context, lasts time.Duration) (all []AgentCost, seconds float64, err error) {
+	looking, stop := context.WithCancel(ctx)
+	var looks sync.WaitGroup
+	looks.Go(func() {
+		flock.Every(looking, lookWhileMeasured, func() { _, _, _ = w.look(looking) }) // settled finds what is wrong
+	})
+	defer looks.Wait()
+	defer stop()
+	return costs(ctx, w.f, lasts)
+}
+
+// look asks every agent for its elections, and checks the answers. It returns what is still missing, or the
 // view if nothing is. It fails if an agent has ended by itself.
 func (w *electionsWatch) look(ctx context.Context) (v *electionsView, missing string, err error) {
 	var lists [][]api.ElectionInfo
 	for _, a := range w.f.Agents() {
+		asked := boottime.Now()
 		list, err := a.Client().Elections(ctx)
 		switch {
 		case a.Exit() != nil:
@@ -94,6 +115,8 @@ func (w *electionsWatch) look(ctx context.Context) (v *electionsView, missing st
 		case err != nil:
 			return nil, err.Error(), nil // it starts still
 		}
+		w.byDefault.judge.list(a.Name, asked, list)
+		w.lists++
 		lists = append(lists, list)
 	}
 	v, missing = viewOf(w.f.Names(), lists, w.n)
@@ -107,6 +130,8 @@ func (w *electionsWatch) moveDefault(ctx context.Context, v *electionsView) (mis
 	if err != nil {
 		return "", err
 	}
+	s := w.byDefault.latest(a.Name)
+	w.byDefault.judge.ends(&s)
 	_, err = a.Client().StepDown(ctx, v.idle)
 	switch {
 	case ctx.Err() != nil:
@@ -163,9 +188,8 @@ func (w *electionsWatch) leaseTime() time.Duration {
 	return time.Duration(w.lease * float64(time.Millisecond))
 }
 
-// judged asks each goose for its status, checks it against the promises, and returns
-// which election still needs voters.
-func (w *electionsWatch) judged(ctx context.Context, v *electionsView) (missing string, err error) {
+// voted asks each goose for its status, and returns which election still needs voters.
+func (w *electionsWatch) voted(ctx context.Context, v *electionsView) (missing string, err error) {
 	for election, name := range v.leaders {
 		a, err := w.f.Agent(name)
 		if err != nil {
@@ -175,10 +199,6 @@ func (w *electionsWatch) judged(ctx context.Context, v *electionsView) (missing 
 		if err != nil {
 			return "", err
 		}
-		if w.judges[election] == nil {
-			w.judges[election] = newJudge()
-		}
-		w.judges[election].hear(&s)
 		w.heartbeat, w.lease = s.Heartbeat, s.LeaseMS
 		if got, want := len(s.Config.Voters), votersOf(len(w.f.Names())); got != want {
 			missing = fmt.Sprintf("election %q has %d of %d voters", election, got, want)

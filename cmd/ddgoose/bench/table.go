@@ -277,6 +277,7 @@ func (r *ElectionsReport) tables() []table {
 		t.rows = append(t.rows, append([]string{fmt.Sprint(c.Elections), fmt.Sprintf("%d to %d", c.Geese[0], c.Geese[len(c.Geese)-1])},
 			row("%.1f %.0f %.4f %.1f %d", c.Datagrams, c.Bytes, c.CPU, c.SettledMS/1000, c.Changes)...))
 	}
+	t.notes = []string{fmt.Sprintf("%d lists of elections that agents answered were checked", r.Lists)}
 	of := func(what string, value func(*ElectionsCost) float64) plot {
 		return bars(what+" by elections", what+" a second", len(r.Flocks), func(i int) (float64, string) {
 			return value(&r.Flocks[i]), fmt.Sprint(r.Flocks[i].Elections)
