@@ -29,6 +29,15 @@ func TestLatenessIsTheWorstOfLateAndFades(t *testing.T) {
 	require.False(t, l.hopeless())
 }
 
+func TestAKillThatComesMuchSoonerSaysWhy(t *testing.T) {
+	l := lateness{clock: func() time.Duration { return time.Hour }}
+	require.Empty(t, l.whySooner(time.Second))
+	l.guess = func() time.Duration { return 99 * time.Millisecond }
+	require.Empty(t, l.whySooner(time.Second))
+	l.guess = func() time.Duration { return 150 * time.Millisecond }
+	require.Equal(t, ", 150ms sooner than usual: this machine is busy, or much must be killed", l.whySooner(time.Second))
+}
+
 // TestAMachineThatIsBarelyTooLateIsLeftAlone: else work would start and end several times a second.
 func TestAMachineThatIsBarelyTooLateIsLeftAlone(t *testing.T) {
 	now := time.Hour

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"time"
 
 	"duckduckgoose/agent/api"
@@ -18,6 +19,16 @@ const (
 // shift returns how much sooner than usual work is told to end.
 func (l *lateness) shift(length time.Duration) time.Duration {
 	return min(max(0, l.sooner(length)-share(length, termLeft-killLeft-hurryLeft)), share(length, mostSooner))
+}
+
+// whySooner says how much sooner than usual work is killed, if that is much: a person should not look
+// for a fault of the goose.
+func (l *lateness) whySooner(length time.Duration) string {
+	sooner := l.sooner(length)
+	if sooner < share(length, hurryLeft) {
+		return ""
+	}
+	return fmt.Sprintf(", %v sooner than usual: this machine is busy, or much must be killed", sooner.Round(time.Millisecond))
 }
 
 // earlySession is a session that moves its deadlines forward.

@@ -125,10 +125,10 @@ func (g *guard) end(ctx context.Context, lease lead.Lease, length time.Duration)
 	for !g.actor.gone() {
 		left := left()
 		if left <= 0 {
-			began := boottime.Now()
+			began, sooner := boottime.Now(), g.late.whySooner(length)
 			killUntilGone(g.actor, func() { g.link.beat(report{Killing: true}) })
 			g.kills.saw(min(boottime.Now()-began, length)) // a longer time means that the machine was suspended
-			g.kill = fmt.Sprintf("; killed with %v left", (time.Duration(g.until.Load()) - began).Round(time.Millisecond))
+			g.kill = fmt.Sprintf("; killed with %v left%s", (time.Duration(g.until.Load()) - began).Round(time.Millisecond), sooner)
 			return
 		}
 		timer.Reset(min(left, length/10)) // timers stop while the machine is suspended
