@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"sync"
 )
 
 const (
@@ -15,17 +16,32 @@ const (
 	portTries = 50
 )
 
+// drawn are the ports that this process's flocks were given lately: a dead agent's is free, and
+// that of a new one not yet bound.
+var drawn struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
 // freePorts finds ports that are free for UDP and TCP on loopback. They are below the
 // range that the kernel uses for outgoing connections, because an agent that was killed
 // needs its port again.
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	first, last := portRange()
+	drawn.Lock()
+	defer drawn.Unlock()
+	if drawn.ports == nil || len(drawn.ports) > (last-first)/2 {
+		drawn.ports = map[int]bool{}
+	}
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > portTries*n {
 			return nil, errors.New("no free ports on 127.0.0.1 for UDP and TCP both")
 		}
 		port := first + rand.IntN(last-first+1)
+		if drawn.ports[port] {
+			continue
+		}
 		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err != nil {
 			continue
@@ -36,7 +52,7 @@ func freePorts(n int) ([]int, error) {
 			continue
 		}
 		defer udp.Close()
-		ports = append(ports, port)
+		ports, drawn.ports[port] = append(ports, port), true
 	}
 	return ports, nil
 }
