@@ -232,10 +232,8 @@ func (k *Keeper) Write(election string, messages []Message) {
 func (k *Keeper) Hush(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.mu.hushed != on {
-		k.mu.hushed = on
-		k.enforce()
-	}
+	k.mu.hushed = on
+	k.enforce()
 }
 
 // enforce puts the newest copy in force, unless wills are void.

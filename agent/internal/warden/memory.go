@@ -65,11 +65,11 @@ func parseProof(b []byte) (proof uint64, ok bool) {
 	return proof, proof > NoProof
 }
 
-// keyOf returns an election's key in the memory; never 0.
+// keyOf returns an election's key in the memory.
 func keyOf(election string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(election))
-	return max(h.Sum64(), 1)
+	return h.Sum64()
 }
 
 // appendMessage appends one message of an election.

@@ -1,7 +1,9 @@
 package warden
 
 import (
+	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,10 +36,45 @@ func TestMessagesAreReadAsTheyWereWritten(t *testing.T) {
 }
 
 func TestDamagedMemoryIsRefused(t *testing.T) {
-	_, err := parse(make([]byte, size))
-	require.Error(t, err, "no magic")
-	_, err = parse(nil)
+	_, err := parse(nil)
 	require.Error(t, err)
+	for name, damage := range map[string]func(mem []byte){
+		"no magic":          func(mem []byte) { clear(mem[magicAt:][:8]) },
+		"a third copy":      func(mem []byte) { mem[activeAt] = 3 },
+		"beyond its copy":   func(mem []byte) { binary.NativeEndian.PutUint32(mem[copiesAt:], copySize-3) },
+		"half a message":    func(mem []byte) { mem[copiesAt]-- },
+		"a longer datagram": func(mem []byte) { mem[copiesAt+4+8+1+4+2]++ },
+	} {
+		mem := make([]byte, size)
+		binary.NativeEndian.PutUint64(mem[magicAt:], magic)
+		binary.NativeEndian.PutUint64(mem[activeAt:], 1)
+		all := appendMessage(nil, 7, &Message{netip.MustParseAddrPort("10.0.0.1:1"), []byte("text")})
+		binary.NativeEndian.PutUint32(mem[copiesAt:], uint32(len(all)))
+		copy(mem[copiesAt+4:], all)
+		will, err := parse(mem)
+		require.NoError(t, err)
+		require.Len(t, will.messages, 1)
+		damage(mem)
+		_, err = parse(mem)
+		require.Error(t, err, name)
+	}
+	for _, m := range []Message{{Datagram: []byte("to nobody")}, messageTo("10.0.0.1:1", strings.Repeat("x", maxMessage+1))} {
+		_, err := parseMessages(appendMessage(nil, 7, &m))
+		require.Error(t, err)
+	}
+}
+
+// A proof that no holder can have would release those that can give none.
+func TestProofs(t *testing.T) {
+	for _, want := range []uint64{NoProof + 1, 0x0123456789abcdef, 1<<64 - 1} {
+		proof, ok := parseProof(appendProof(nil, want))
+		require.True(t, ok)
+		require.Equal(t, want, proof)
+	}
+	for _, text := range []string{"", "0000000000000000", "0000000000000001", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF", "0123456789abcdeg", "0123456789abcde/", "0123456789abcde:", "0123456789abcde`"} {
+		_, ok := parseProof([]byte(text))
+		require.False(t, ok, text)
+	}
 }
 
 func FuzzParse(f *testing.F) {
