@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api/apitest"
+	"duckduckgoose/agent/internal/warden"
 )
 
 // embeddedEnv makes this test program one with an agent in it, which joins this address.
@@ -92,4 +93,32 @@ func TestAnEmbeddedProgramLeavesALastWill(t *testing.T) {
 		}
 	}
 	require.True(t, ended["died"], "%v", ended)
+}
+
+// Without its place in the list, a will would end the promises while work in another process goes on.
+func TestAHolderOutsideIsInTheWardensListWhileItWorks(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has wardens")
+	}
+	w, err := warden.Start(warden.Options{Wait: time.Second})
+	require.NoError(t, err)
+	defer w.Close()
+	a := &Agent{warden: w}
+	h, inside := &holder{agent: a, at: &local{}, outside: true}, &holder{agent: a, at: &local{}}
+	for range 2 {
+		h.bind(7)
+		require.Equal(t, new(warden.Slot(0)), h.mu.slot)
+		h.bind(8)
+		require.Equal(t, new(warden.Slot(0)), h.mu.slot, "in one place")
+		require.EqualValues(t, 8, h.mu.token)
+		h.bind(0)
+		require.Nil(t, h.mu.slot)
+		h.bind(0)
+		require.Nil(t, h.mu.slot)
+	}
+	inside.bind(7)
+	require.Nil(t, inside.mu.slot, "it dies with the agent")
+	require.Equal(t, uint64(warden.NoProof), a.newProof(), "nobody could say that its work is gone")
+	a.wardenSocket = "w"
+	require.NotEqual(t, a.newProof(), a.newProof(), "nobody else can say it")
 }
