@@ -280,3 +280,61 @@ func TestPacerWaitsForAMajority(t *testing.T) {
 	require.Equal(t, lan, g.p.pace())
 	require.Empty(t, g.chosen)
 }
+
+// What others say, and late wake-ups, raise the lease only so far.
+func TestPacerBoundsItsOwnPauses(t *testing.T) {
+	p := newPacer(time.Hour, 1, lan)
+	p.paused(time.Hour, time.Hour)
+	require.Equal(t, unpausable, p.own.worst(time.Hour))
+}
+
+func TestPacerForgetsNoNearMiss(t *testing.T) {
+	for _, tt := range []struct{ from, want time.Duration }{{500 * ms, 750 * ms}, {5 * time.Second, 5 * time.Second}} {
+		g := newPacing(t, 1, election.Pace{Lease: tt.from, Heartbeat: tt.from / 10})
+		g.p.renewed(election.Lease{Length: tt.from}, 0)
+		g.p.renewed(election.Lease{Length: tt.from}, tt.from)
+		g.p.choose(g.now, g.self, &g.config)
+		require.Equal(t, tt.want, g.p.pace().Lease)
+	}
+}
+
+// Agents come into view and go again for as long as this one leads.
+func TestPacerForgetsThoseOutOfView(t *testing.T) {
+	p := newPacer(time.Hour, 1, lan)
+	stays, returns := election.ID{1}, election.ID{2}
+	for round := range uint64(1000) {
+		p.beat(time.Hour, stays, round+1)
+		p.ack(time.Hour, &election.Sample{Peer: stays, Round: round + 1, Took: ms})
+		if round < 10 || round >= 990 {
+			p.beat(time.Hour, returns, round+1)
+		} else {
+			p.beat(time.Hour, election.ID{3, byte(round >> 8), byte(round)}, round+1)
+		}
+		require.LessOrEqual(t, len(p.paths), 2*election.MaxVoters+64)
+	}
+	require.Equal(t, 64, p.path(stays).sent)
+	require.Equal(t, 10, p.path(returns).sent, "it was sent none meanwhile")
+	require.Zero(t, p.path(returns).hour.now(time.Hour).missed)
+
+	few := newPacer(time.Hour, 1, lan)
+	for _, round := range []uint64{1, 2, 1000, 1001, 1002} {
+		few.beat(time.Hour, returns, round)
+	}
+	require.Equal(t, 3, few.path(returns).sent)
+	require.Zero(t, few.path(returns).hour.now(time.Hour).missed)
+}
+
+// Each of most voters was away for a while, and none is now.
+func TestPacerBearsVotersThatWereAwayInTurn(t *testing.T) {
+	g := newPacing(t, 5, lan)
+	g.rtt = func(voter int, _ uint64) time.Duration {
+		if away := int((g.now - time.Hour) / (11 * time.Minute)); away == voter && away < 3 {
+			return -1
+		}
+		return ms
+	}
+	g.run(34 * time.Minute)
+	n, known := g.p.needs(g.now, g.self, &g.config)
+	require.True(t, known)
+	require.Equal(t, 50, n.spares)
+}

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,21 +55,70 @@ func TestATableIsLearntBeforeItsConfigIsTaken(t *testing.T) {
 func TestATableOfAnotherGenerationIsAnother(t *testing.T) {
 	f := flockOf(t, 3, "x")
 	d := f.duck()
-	g := f.goose("")
 	local := d.locals["x"]
-	rec := d.node().Record()
-	msg := election.Message{Kind: election.Reject, Header: d.Default().header(d.me), Config: rec.Config}
-	msg.From, msg.Term = g.me, rec.Term+1
-	msg.Generation = election.Generation{Number: 1, Tag: 7}
-	msg.Config.ConfigID = election.ConfigID{Version: 9}
-	msg.ConfigID = msg.Config.ConfigID
-	d.Default().step(&msg)
+	msg := d.hearRecovery(f.goose(""))
 	require.Len(t, d.elections, 1)
 	require.True(t, local.closed)
 	require.Len(t, d.told(EventElectionEnds), 1)
 	require.True(t, d.table.waiting())
 	require.Equal(t, msg.Generation, d.table.entries[0].Record.Generation)
 	require.GreaterOrEqual(t, d.table.entries[0].Record.PromiseMax, testLease)
+}
+
+// hearRecovery has an agent see a higher generation.
+func (a *testAgent) hearRecovery(from *testAgent) election.Message {
+	rec := a.node().Record()
+	msg := election.Message{Kind: election.Reject, Header: a.Default().header(a.me), Config: rec.Config}
+	msg.From, msg.Term = from.me, rec.Term+1
+	msg.Generation = election.Generation{Number: 1, Tag: 7}
+	msg.Config.ConfigID = election.ConfigID{Version: 9}
+	msg.ConfigID = msg.Config.ConfigID
+	a.Default().step(&msg)
+	return msg
+}
+
+// A goose that does not know of the recovery holds a lease by the promises of before.
+func TestAnElectionThatIsFoundedAgainKeepsItsPromises(t *testing.T) {
+	f := newTestFlock(t)
+	for range 3 {
+		f.start(contesting("x", "y"), leavesWills, func(s *Settings) { s.Expect = 3 })
+	}
+	f.voters(3)
+	f.until(time.Minute, "x", func() bool { return f.leader("x") != nil && f.leader("x").config("x").N == 3 })
+	f.run(time.Second)
+	g := f.goose("x")
+	g.Named("x").step(election.Pace{Lease: 3 * time.Second, Heartbeat: testHeartbeat})
+	g.fed = true
+	f.run(time.Second)
+	d := g.other()
+	err, done := g.stepDown("x", nil, false)
+	require.False(t, *done)
+	for a, from := range map[*testAgent]*testAgent{d: g, g: d} {
+		a.hearRecovery(from)
+		a.startElections()
+		require.GreaterOrEqual(t, a.Named("x").node.WaitUntil(), f.now+3*time.Second, a.name)
+		require.Empty(t, a.wills["x"])
+	}
+	require.True(t, *done)
+	require.Error(t, *err)
+}
+
+// A disk has room for so many.
+func TestAFlockHasABoundedNumberOfElections(t *testing.T) {
+	f := flockOf(t, 1)
+	g := f.goose("")
+	for i := range store.MaxElections + 5 {
+		g.table.wanted = append(g.table.wanted, wantedElection{fmt.Sprintf("x%03d", i), f.now})
+	}
+	g.foundElections(f.now, nil)
+	g.fed = true
+	f.run(100 * time.Millisecond)
+	require.Len(t, g.elections, store.MaxElections)
+	require.NotEmpty(t, g.told(EventTooManyElections))
+	require.Empty(t, g.told(EventFoundingRefused))
+	f.run(wantedFor)
+	g.foundElections(f.now, nil)
+	require.Empty(t, g.table.wanted, "they are forgotten")
 }
 
 func TestOthersWaitSoThatTheFirstInLineLeadsANewElection(t *testing.T) {
