@@ -68,8 +68,6 @@ one's first; and measures what each agent costs while nothing happens: CPU, memo
 			switch {
 			case err != nil:
 				return usage("%w", err)
-			case o.Idle < 0:
-				return usage("idle %v: want a time of 0s or more", o.Idle)
 			case o.Kills == 0 && o.StepDowns == 0 && o.Idle == 0:
 				return usage("nothing to measure: want --kills, --step-downs or --idle above 0")
 			case o.Successor && o.Flock.Agents < 5:
@@ -86,7 +84,7 @@ one's first; and measures what each agent costs while nothing happens: CPU, memo
 	durationFlag(flags, &o.Delay, "delay", "", "how long each packet takes, one way")
 	numberFlag(flags, &o.Kills, "kills", "100", 100000, "how many geese are killed")
 	numberFlag(flags, &o.StepDowns, "step-downs", "20", 100000, "how many geese step down")
-	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long to measure an undisturbed flock; 0s: skip this")
+	flagVar(flags, &o.Idle, "idle", "30s", "duration", "how long to measure an undisturbed flock; 0s: skip this", timeOf(0, "30s"))
 	o.flags(flags)
 	return cmd
 }

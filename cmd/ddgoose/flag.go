@@ -103,6 +103,17 @@ func durationFlag(flags *pflag.FlagSet, to *time.Duration, name, fallback, help 
 	})
 }
 
+// timeOf returns a parser of Go's durations of least or more.
+func timeOf(least time.Duration, example string) func(string) (time.Duration, error) {
+	return func(s string) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < least {
+			return 0, fmt.Errorf("want a time of %v or more with its unit, as %s", least, example)
+		}
+		return d, nil
+	}
+}
+
 // leaseFlag takes the length of a lease, or auto.
 func leaseFlag(flags *pflag.FlagSet, to *time.Duration, auto *bool, help string) {
 	flagVar(flags, to, "lease", "", "duration|auto", help, func(s string) (d time.Duration, err error) {

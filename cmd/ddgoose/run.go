@@ -91,13 +91,13 @@ flock must have the election, and the clock must be right for --slot), 2 wrong u
 	cmd.Flags().StringVar(&w.Socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
 	electionFlag(cmd, &w.Election)
 	completeFlag(cmd, "socket", socketNames)
-	cmd.Flags().DurationVar(&w.Grace, "grace", 5*time.Second, "how long CMD may take to end after SIGTERM, when the end is planned")
+	flagVar(cmd.Flags(), &w.Grace, "grace", "5s", "duration", "how long CMD may take to end after SIGTERM, when the end is planned", timeOf(0, "10s"))
 	cmd.Flags().BoolVar(&w.Restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
 	cmd.Flags().BoolVar(&w.Share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")
 	flagVar(cmd.Flags(), &w.Try, "try", "", "D", "give up (exit 75) when CMD cannot run within `D`; 0s: run it only if this agent is the goose now; default: never", parseTry)
 	cmd.Flags().BoolVar(&w.Keep, "keep", false, "leave the goose where it is when CMD ends: do not step down")
-	cmd.Flags().DurationVar(&w.Slot, "slot", 0, "run CMD at most once in the flock per slot of UTC time `D` long (exit 75: the slot is taken); default: no slots")
-	cmd.Flags().DurationVar(&w.Jitter, "jitter", 0, "with --slot: wait a random time up to `D` first, within the slot")
+	flagVar(cmd.Flags(), &w.Slot, "slot", "", "D", "run CMD at most once in the flock per slot of UTC time `D` long, 1s or more (exit 75: the slot is taken); default: no slots", timeOf(time.Second, "1m"))
+	flagVar(cmd.Flags(), &w.Jitter, "jitter", "", "D", "with --slot: wait a random time up to `D` first, within the slot", timeOf(0, "10s"))
 	cmd.Flags().BoolVarP(&w.Quiet, "quiet", "q", false, "say nothing about waiting or giving up")
 	cmd.Flags().StringVar(&w.Container, "container", "", "run the container `NAME` of Docker or Podman in CMD's place")
 	cmd.Flags().StringVar(&w.Unit, "unit", "", "run systemd's service `NAME.service` in CMD's place")
@@ -106,11 +106,8 @@ flock must have the election, and the clock must be right for --slot), 2 wrong u
 }
 
 func parseTry(s string) (*time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return nil, errors.New("want a time of 0s or more with its unit, as 10s")
-	}
-	return &d, nil
+	d, err := timeOf(0, "10s")(s)
+	return &d, err
 }
 
 // commandOf returns the end of the guard's command line: CMD, or a description for ps.
@@ -149,10 +146,8 @@ func betterForm(command string) string {
 // slotFault returns what is wrong with --slot and --jitter; nil: nothing.
 func slotFault(w runner.Work) error {
 	switch {
-	case w.Slot < 0 || w.Slot > 0 && w.Slot < time.Second:
-		return usage("slot %v: want 1s or more, as 1m", w.Slot)
-	case w.Jitter < 0 || w.Jitter > 0 && w.Slot == 0:
-		return usage("jitter %v: want 0s or more, and --slot", w.Jitter)
+	case w.Jitter > 0 && w.Slot == 0:
+		return usage("jitter %v: want --slot with it", w.Jitter)
 	case w.Jitter > w.Slot:
 		return usage("jitter %v: want at most the slot, %v", w.Jitter, w.Slot)
 	case w.Slot > 0 && w.Restart:
@@ -162,9 +157,6 @@ func slotFault(w runner.Work) error {
 }
 
 func runWork(ctx context.Context, env *environment, w runner.Work, args []string) error {
-	if w.Grace < 0 {
-		return usage("grace %v: want 0s or more", w.Grace)
-	}
 	if err := slotFault(w); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func TestBadCommandLinesAreTwoAndSayWhatWouldBeRight(t *testing.T) {
 		{"bench handoff --step-downs 0", []string{`"0"`, "--step-downs", "want a number from 1"}},
 		{"bench start --starts 0", []string{`"0"`, "--starts", "want a number from 1"}},
 		{"bench pause --pauses 0", []string{`"0"`, "--pauses", "want a number from 1"}},
-		{"bench failover --idle -1s", []string{"idle -1s", "want a time of 0s or more"}},
+		{"bench failover --idle -1s", []string{`"-1s"`, "--idle", "want a time of 0s or more with its unit"}},
 		{"bench failover --kills 0 --step-downs 0 --idle 0s", []string{"nothing to measure", "--kills, --step-downs or --idle"}},
 		{"bench failover --delay 2h", []string{"2h0m0s", "want a delay from 0s to 1h"}},
 		{"recover", []string{"--keep a,b"}},
