@@ -17,6 +17,10 @@ import (
 // clientCodes ends the help of the commands that ask an agent for something.
 const clientCodes = "Exit codes: 0 done, 1 the agent refused or failed, 2 wrong usage, no agent, or no answer within --timeout."
 
+// longWait is the default --timeout of commands that wait for work to end within the default
+// grace of 5 s, for agents that are asked through others, or for the 10 s of a forced leave.
+const longWait = 15 * time.Second
+
 // clientOptions are the flags of every command that talks to an agent.
 type clientOptions struct {
 	cmd      *cobra.Command

@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/api/apitest"
+	"duckduckgoose/agent/config"
 )
 
 func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
@@ -116,6 +118,19 @@ func TestTimeoutIsTwoAndNamesTheFlag(t *testing.T) {
 		require.Equal(t, 2, got.code, "%v", args)
 		require.Contains(t, got.stderr, "not within 50ms (--timeout)")
 	}
+}
+
+func TestCommandsWaitLongerThanTheWorksGrace(t *testing.T) {
+	waits := map[string]time.Duration{}
+	eachCommand(func(cmd *cobra.Command) {
+		if f := cmd.Flags().Lookup("timeout"); f != nil {
+			waits[cmd.Name()], _ = time.ParseDuration(f.DefValue)
+		}
+	})
+	for _, name := range []string{"step-down", "leave", "force-leave", "freeze", "thaw"} {
+		require.Greater(t, waits[name], 2*config.DefaultGrace, name)
+	}
+	require.Equal(t, 5*time.Second, waits["status"])
 }
 
 func TestSocketComesFromTheFlagThenTheEnvironment(t *testing.T) {

@@ -21,6 +21,7 @@ func newStepDownCommand(env *environment) *cobra.Command {
 		Short: "Make the goose hand over to another",
 		Long: `Makes this agent, the goose, stop its work and hand over to the voter that ranks next, or
 to the one named by --to. It returns when another agent is the goose, and prints its name.
+If the work has a grace of more than 10 s, give a longer --timeout.
 
 Exit codes: 0 another agent is the goose, 1 refused (this agent is a duck or alone, the agent
 of --to does not vote, or the flock is frozen) or no agent took over within two leases, 2 wrong usage, no agent, or no answer
@@ -39,16 +40,12 @@ within --timeout.`,
 				return err
 			})
 		},
-	}, 5*time.Second, o.electionFlag, o.jsonFlag)
+	}, longWait, o.electionFlag, o.jsonFlag)
 	stringFlag(cmd.Flags(), &to, "to", "", "NAME", "the voter that takes over (default the one that ranks next)")
 	completeFlag(cmd, "to", memberNames(func(m api.Member) bool { return m.Voter && m.Role != api.RoleGoose }))
 	boolFlag(cmd.Flags(), &force, "force", "hand over even while the flock is frozen (ddgoose freeze)")
 	return cmd
 }
-
-// freezeWait is how long a freeze may take by default: agents that do not answer
-// are asked through others.
-const freezeWait = 15 * time.Second
 
 func newFreezeCommand(env *environment) *cobra.Command {
 	var o clientOptions
@@ -76,7 +73,7 @@ flock that was stopped as a whole has forgotten it. ddgoose status shows the fre
 			return show(env, &o, func(c *client.Client, ctx context.Context) (api.Freeze, error) { return c.Freeze(ctx, lasts) },
 				printFreeze(fmt.Sprintf("frozen for %v", lasts)))
 		},
-	}, freezeWait, o.jsonFlag)
+	}, longWait, o.jsonFlag)
 	durationFlag(cmd.Flags(), &lasts, "for", api.DefaultFreeze.String(), "how long, 24h at the most; then it ends by itself")
 	return cmd
 }
@@ -94,7 +91,7 @@ at once, if it has been a steady voter for long enough.
 		RunE: func(*cobra.Command, []string) error {
 			return show(env, &o, (*client.Client).Thaw, printFreeze("thawed"))
 		},
-	}, freezeWait, o.jsonFlag)
+	}, longWait, o.jsonFlag)
 }
 
 // printFreeze returns who was told, and who was not.

@@ -47,13 +47,14 @@ func newLeaveCommand(*environment) *cobra.Command {
 		Long: `Removes this agent from the flock. A goose hands over first; the removal is
 committed by a majority of those who stay; then the agent ends. Its disk is marked: to come
 back it needs --join. To stop an agent for a while, stop its process instead.
+If the goose's work has a grace of more than 10 s, give a longer --timeout.
 
 ` + clientCodes,
 		Example: "  ddgoose leave --socket e",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Leave(ctx, force) })
 		},
-	}, 5*time.Second)
+	}, longWait)
 	boolFlag(cmd.Flags(), &force, "force", "leave even if that costs the flock its majority, or ends it")
 	return cmd
 }
@@ -72,7 +73,7 @@ agent that is alive, run ddgoose leave on that agent.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.ForceLeave(ctx, args[0]) })
 		},
-	}, 5*time.Second)
+	}, longWait)
 	cmd.ValidArgsFunction = memberNames(func(m api.Member) bool { return m.Voter && m.State != api.StateAlive })
 	return cmd
 }
