@@ -220,7 +220,7 @@ times a second until they have settled, and every 5 s while the costs are measur
 }
 
 func (o *benchOptions) flags(flags *pflag.FlagSet) {
-	flags.IntVarP(&o.Flock.Agents, "agents", "n", 5, fmt.Sprintf("run `N` agents, 1 to %d", flock.MaxAgents))
+	agentsFlag(flags, &o.Flock.Agents, "5", 1, flock.MaxAgents, "")
 	timingFlags(flags, &o.Flock)
 	numberFlag(flags, &o.Load, "load", "", 100, "how many busy processes per core run beside the flock")
 	o.outputs(flags)

@@ -33,9 +33,22 @@ type clientOptions struct {
 // flags adds --socket and --timeout.
 func (o *clientOptions) flags(cmd *cobra.Command, timeout time.Duration) {
 	o.cmd = cmd
-	stringFlag(cmd.Flags(), &o.socket, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)")
-	completeFlag(cmd, "socket", socketNames)
+	socketFlag(cmd, &o.socket)
 	durationFlag(cmd.Flags(), &o.timeout, "timeout", timeout.String(), "give up after this long (exit 2)")
+}
+
+// socketFlag adds --socket of a client.
+func socketFlag(cmd *cobra.Command, to *string) {
+	flagVar(cmd.Flags(), to, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)", parseSocket)
+	completeFlag(cmd, "socket", socketNames)
+}
+
+// parseSocket refuses an empty word, as of a variable that is not set: it would mean another agent.
+func parseSocket(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("want a PATH or a NAME, or no --socket")
+	}
+	return s, nil
 }
 
 // command adds to cmd the flags of a client, and those that more adds.

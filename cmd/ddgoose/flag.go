@@ -64,7 +64,8 @@ func (f *listFlag) String() string  { return strings.Join(f.words, ",") }
 func (f *listFlag) Type() string    { return f.kind }
 func (f *listFlag) given() []string { return f.words }
 
-// flagVar adds a flag that parse reads. An empty fallback leaves *to alone.
+// flagVar adds a flag that parse reads. The name "agents,n" is --agents and -n. An empty
+// fallback leaves *to alone.
 func flagVar[T any](flags *pflag.FlagSet, to *T, name, fallback, kind, help string, parse func(string) (T, error)) {
 	f := &textFlag[T]{to: to, text: fallback, kind: kind, parse: parse}
 	if fallback != "" {
@@ -74,7 +75,8 @@ func flagVar[T any](flags *pflag.FlagSet, to *T, name, fallback, kind, help stri
 		}
 		*to = v
 	}
-	flags.Var(f, name, help)
+	name, short, _ := strings.Cut(name, ",")
+	flags.VarP(f, name, short, help)
 }
 
 func stringFlag(flags *pflag.FlagSet, to *string, name, fallback, kind, help string) {
@@ -139,6 +141,11 @@ func rangeFlag[N int | uint8 | uint64](flags *pflag.FlagSet, to *N, name, fallba
 		}
 		return N(n), nil
 	})
+}
+
+// agentsFlag adds --agents, the number of agents of a flock on this machine.
+func agentsFlag(flags *pflag.FlagSet, to *int, fallback string, least, most uint64, note string) {
+	rangeFlag(flags, to, "agents,n", fallback, least, most, fmt.Sprintf("run N agents, %d to %d", least, most)+note)
 }
 
 func choiceFlag(flags *pflag.FlagSet, to *string, name, fallback, help string, choices ...string) {

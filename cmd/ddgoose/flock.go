@@ -44,7 +44,7 @@ Exit codes: 0 stopped by q, Ctrl-C or SIGTERM, 1 it could not run, 2 wrong usage
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runFlock(cmd.Context(), env, o) },
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&o.Agents, "agents", "n", 5, fmt.Sprintf("run `N` agents, 1 to %d", flock.MaxAgents))
+	agentsFlag(flags, &o.Agents, "5", 1, flock.MaxAgents, "")
 	flockDirFlag(flags, &o.Dir)
 	timingFlags(flags, &o.Options)
 	flagVar(flags, &o.Lifetime, "lifetime", "", "MIN..MAX", "kill each agent after a random life, as 10s..30s, and start it again", flock.ParseLifetime)

@@ -42,14 +42,24 @@ Exit codes: 0 stopped by a signal, 1 cannot listen at the address, 2 wrong usage
   ddgoose proxy --listen 127.0.0.1:6432 --to-tag pg --election database`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
-	stringFlag(cmd.Flags(), &o.listen, "listen", "", "HOST:PORT", "where clients connect")
-	numberFlag(cmd.Flags(), &o.port, "to-port", "", 65535, "the port of the goose's program")
+	flagVar(cmd.Flags(), &o.listen, "listen", "", "HOST:PORT", "where clients connect", parseListen)
+	rangeFlag(cmd.Flags(), &o.port, "to-port", "", 1, 65535, "the port of the goose's program")
 	stringFlag(cmd.Flags(), &o.tag, "to-tag", "", "KEY", "the tag of the goose's agent that says where its program listens")
 	durationFlag(cmd.Flags(), &o.drain, "drain", "5s", "how long connections may go on after a planned hand-over")
-	stringFlag(cmd.Flags(), &o.socket, "socket", "", "PATH|NAME", "the agent's socket; without a slash, the agent's name (default DDGOOSE_SOCKET, else the only agent here)")
+	socketFlag(cmd, &o.socket)
 	electionFlag(cmd, &o.election)
-	completeFlag(cmd, "socket", socketNames)
 	return cmd
+}
+
+func parseListen(s string) (string, error) {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return "", errors.New("want HOST:PORT, as 127.0.0.1:5432")
+	}
+	return s, nil
 }
 
 type proxyOptions struct {

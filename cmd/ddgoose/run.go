@@ -88,9 +88,8 @@ flock must have the election, and the clock must be right for --slot), 2 wrong u
 		RunE: func(cmd *cobra.Command, args []string) error { return runWork(cmd.Context(), env, w, args) },
 	}
 	cmd.Flags().SetInterspersed(false) // CMD's flags are its own, also without --
-	cmd.Flags().StringVar(&w.Socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
+	socketFlag(cmd, &w.Socket)
 	electionFlag(cmd, &w.Election)
-	completeFlag(cmd, "socket", socketNames)
 	flagVar(cmd.Flags(), &w.Grace, "grace", "5s", "duration", "how long CMD may take to end after SIGTERM, when the end is planned", timeOf(0, "10s"))
 	cmd.Flags().BoolVar(&w.Restart, "restart", false, "start CMD again when it ends by itself, after 1 to 30 s")
 	cmd.Flags().BoolVar(&w.Share, "share", false, "let CMD run beside the command of another ddgoose run at this agent and election")

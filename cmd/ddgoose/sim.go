@@ -62,8 +62,8 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 	}
 	flags := cmd.Flags()
 	numberFlag(flags, &o.seed, "seed", "", 1<<63, "seed of the run, or of the first of several (default: random, and printed)")
-	flags.IntVar(&o.seeds, "seeds", 1, "make `N` runs, each with the next seed")
-	flags.IntVarP(&o.Agents, "agents", "n", 0, fmt.Sprintf("run `N` agents, 1 to %d (default: drawn for each seed)", schedule.MaxAgents))
+	rangeFlag(flags, &o.seeds, "seeds", "1", 1, 1_000_000, "make N runs, each with the next seed")
+	agentsFlag(flags, &o.Agents, "", 1, schedule.MaxAgents, " (default: drawn for each seed)")
 	durationFlag(flags, &o.For, "for", "5m", "virtual time in which faults are injected; the time to heal comes on top")
 	durationFlag(flags, &o.Every, "every", "", "mean time between faults (default: drawn for each seed, 1s to 15s)")
 	flags.StringSliceVar(&o.Faults, "faults", nil, "which faults to inject, a comma list (default: most of them, drawn for each seed)")
@@ -118,12 +118,6 @@ func (o *simOptions) run(ctx context.Context, env *environment) error {
 // plan checks the flags and returns the plan that they describe.
 func (o *simOptions) plan() (p schedule.Plan, err error) {
 	p = o.Plan
-	switch {
-	case o.Agents < 0 || o.Agents > schedule.MaxAgents:
-		return p, usage("agents %d: want 1 to %d, or 0 for a number that each seed draws", o.Agents, schedule.MaxAgents)
-	case o.seeds < 1:
-		return p, usage("seeds %d: want 1 or more", o.seeds)
-	}
 	if o.profile != "" || o.Timing.Heartbeat != 0 || o.Timing.Lease != 0 {
 		c := agent.Config{Name: "a", Profile: o.profile, Heartbeat: o.Timing.Heartbeat, Lease: o.Timing.Lease}.Default()
 		if err := c.Validate(); err != nil {

@@ -54,12 +54,12 @@ func TestSimTellsWhatBrokeAndHowToReplayIt(t *testing.T) {
 
 func TestSimRefusesWhatCannotBe(t *testing.T) {
 	for want, args := range map[string][]string{
-		"agents 900: want 1 to 500":                   {"--agents", "900"},
-		"seeds 0: want 1 or more":                     {"--seeds", "0"},
-		`fault "plague": want some of crash`:          {"--faults", "plague"},
-		`only "one": "one" is not a number from 0 on`: {"--only", "one"},
-		"lease 60ms: want 4 heartbeats or more":       {"--lease", "60ms"},
-		`scenario "nowhere": it is neither in`:        {"--scenario", "nowhere"},
+		`"900" for "-n, --agents" flag: want a number from 1 to 500`: {"--agents", "900"},
+		`"0" for "--seeds" flag: want a number from 1 to 1000000`:    {"--seeds", "0"},
+		`fault "plague": want some of crash`:                         {"--faults", "plague"},
+		`only "one": "one" is not a number from 0 on`:                {"--only", "one"},
+		"lease 60ms: want 4 heartbeats or more":                      {"--lease", "60ms"},
+		`scenario "nowhere": it is neither in`:                       {"--scenario", "nowhere"},
 	} {
 		code, _, errs := runSim(t, args...)
 		require.Equal(t, exitUsage, code, args)

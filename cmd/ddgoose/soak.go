@@ -64,7 +64,7 @@ Exit codes: 0 every promise kept, 1 it could not run, 2 wrong usage, 3 safety br
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), env) },
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&o.Agents, "agents", "n", 7, fmt.Sprintf("run `N` agents, 3 to %d", flock.MaxAgents))
+	agentsFlag(flags, &o.Agents, "7", 3, flock.MaxAgents, "") // fewer have no failover
 	durationFlag(flags, &o.For, "for", "10m", "how long faults are injected; the time to heal comes on top")
 	numberFlag(flags, &o.Seed, "seed", "", 1<<63, "seed of the plan of faults (default: random, and printed)")
 	wardenFlag(flags, &o.Warden)
@@ -91,9 +91,6 @@ func (o *soakOptions) run(ctx context.Context, env *environment) error {
 	if o.print {
 		_, err := env.stdout.Write(text)
 		return err
-	}
-	if o.Agents < 3 || o.Agents > flock.MaxAgents {
-		return usage("agents %d: want 3 to %d: fewer have no failover", o.Agents, flock.MaxAgents)
 	}
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64N(1_000_000) + 1

@@ -26,7 +26,7 @@ func TestSoakRefusesWhatItCannotDo(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("evry: 1s\nfaults: {}\n"), 0o600))
 	for want, args := range map[string][]string{
-		"agents 2: want 3 to 26":   {"soak", "--agents", "2"},
+		`"2" for "-n, --agents" flag: want a number from 3 to 26`: {"soak", "--agents", "2"},
 		"no such file":             {"soak", "--scenario", bad + "x"},
 		"evry":                     {"soak", "--scenario", bad},
 		"--socket and --fence":     {"soak", "writer"},

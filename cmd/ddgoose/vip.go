@@ -40,9 +40,8 @@ root and the agent's user may, and the flock must have the election), 2 wrong us
 	}
 	var socket string
 	cmd.Flags().StringVar(&work.Device, "dev", "", "the network device that gets the addresses: `IF`, as eth0")
-	cmd.Flags().StringVar(&socket, "socket", "", "the agent's socket: a `PATH`, or a name without a slash; default: DDGOOSE_SOCKET, else the only one that runs here")
+	socketFlag(cmd, &socket)
 	electionFlag(cmd, &work.Election)
-	completeFlag(cmd, "socket", socketNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if len(args) != 1 || work.Device == "" {
 			return usage("vip: name addresses and a device: ddgoose vip ADDR/PREFIX[,...] --dev IF")
