@@ -39,7 +39,6 @@ func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
 		{[]string{"join", "10.0.0.2", "b:1"}, "2 answered\n", `join ["10.0.0.2" "b:1"]`},
 		{[]string{"join", "10.0.0.2", "--json"}, `{"joined":1}` + "\n", `join ["10.0.0.2"]`},
 		{[]string{"simulate", "death", "--for", "10s"}, "", "die for 10s"},
-		{[]string{"simulate", "death"}, "", "die for 0s"},
 		{[]string{"simulate", "revive"}, "", "revive"},
 		{[]string{"netem", "set", "*: cut", "--for", "90s"}, "*: cut\n  for 1m30s more, seed 7\n", `netem "*: cut" for 1m30s`},
 		{[]string{"netem", "set", "b: loss 1%", "--json"}, `{"rules":"b: loss 1%","expires_in_s":null,"seed":7}` + "\n", `netem "b: loss 1%" for 0s`},
@@ -50,6 +49,13 @@ func TestCommandsAskTheAgentAndPrintItsAnswer(t *testing.T) {
 		require.Equal(t, outcome{stdout: c.stdout}, got, "%v", c.args)
 		require.Equal(t, []string{c.heard}, a.Heard(), "%v", c.args)
 	}
+}
+
+func TestADeathWithoutAnEndSaysHowToEndIt(t *testing.T) {
+	a, socket := fake(t)
+	got := run(t, "simulate", "death", "--socket", socket, "--timeout", soon.String())
+	require.Equal(t, outcome{stdout: "dead until revived: ddgoose simulate revive --socket " + socket + "\n"}, got)
+	require.Equal(t, []string{"die for 0s"}, a.Heard())
 }
 
 func TestAFreezeOfMoreThanADayIsRefusedHere(t *testing.T) {

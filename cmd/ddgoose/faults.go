@@ -114,7 +114,7 @@ func printNetem(out io.Writer, n api.Netem) error {
 	return err
 }
 
-func newSimulateCommand(*environment) *cobra.Command {
+func newSimulateCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Simulate the death of an agent",
@@ -124,22 +124,28 @@ works for the goose here is killed; its socket still answers, with role dead.
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s\n  ddgoose simulate revive",
 	}
-	cmd.AddCommand(newDeathCommand(), newReviveCommand())
+	cmd.AddCommand(newDeathCommand(env), newReviveCommand())
 	return cmd
 }
 
-func newDeathCommand() *cobra.Command {
+func newDeathCommand(env *environment) *cobra.Command {
 	var o clientOptions
 	var lasts time.Duration
 	cmd := o.command(&cobra.Command{
 		Use:   "death",
 		Short: "Go silent, as after a crash",
 		Long: `Makes this agent go silent, as after a crash, until --for is over or ddgoose simulate revive.
+Without --for it prints the command that revives it.
 
 ` + clientCodes,
 		Example: "  ddgoose simulate death --for 10s",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, lasts) })
+			err := o.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error { return c.Die(ctx, lasts) })
+			if err == nil && lasts == 0 {
+				socket := map[string][]string{"socket": commandLine(cmd.Flags())["socket"]}
+				_, err = fmt.Fprintln(env.stdout, "dead until revived:", pasteable("ddgoose simulate revive", socket))
+			}
+			return err
 		},
 	}, 5*time.Second)
 	durationFlag(cmd.Flags(), &lasts, "for", "", "how long (default until revived)")
