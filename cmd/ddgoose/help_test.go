@@ -60,6 +60,18 @@ func TestEveryCommandTellsItsExitCodesAndAnExample(t *testing.T) {
 	require.Greater(t, seen, 20)
 }
 
+// cron looks for programs in /usr/bin and /bin only.
+func TestCrontabLinesOfHelpNameTheProgramByItsPath(t *testing.T) {
+	lines := 0
+	eachCommand(func(cmd *cobra.Command) {
+		for _, line := range regexp.MustCompile(`(?m)^ *[0-9*]+ [0-9*]+ \* \* \* .*`).FindAllString(cmd.Long+"\n"+cmd.Example, -1) {
+			lines++
+			require.Contains(t, line, " * /usr/local/bin/ddgoose ", cmd.CommandPath())
+		}
+	})
+	require.Equal(t, 2, lines)
+}
+
 func TestHelpCommandFindsCommandsAndRefusesOthers(t *testing.T) {
 	got := run(t, "help", "netem", "set")
 	require.Zero(t, got.code)

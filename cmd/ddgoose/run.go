@@ -26,11 +26,12 @@ func newRunCommand(env *environment) *cobra.Command {
 gone before another agent can be the goose.
 
 A job, to run once in the flock at each tick: put the same line into the crontab of every machine, with --try 0s
---keep. --try D gives up with exit code 75 if CMD cannot run within D: another agent is the goose, another run works
-beside this agent, or no agent answers. With 0s CMD runs only if this agent is the goose now, and starts at most
-once. If CMD was started and then stopped because the goose changed, D starts again; with 0s the exit code is 75,
-and a line on stderr says so, even with -q. --keep leaves the goose where it is when this command ends, so that no
-other machine runs the same job.
+--keep. cron sets few environment variables: name this program by its path and, in a plain user's crontab, the socket of
+the machine's agent (--socket PATH). --try D gives up with exit code 75 if CMD cannot run within D: another agent is the
+goose, another run works beside this agent, or no agent answers. With 0s CMD runs only if this agent is the goose now,
+and starts at most once. If CMD was started and then stopped because the goose changed, D starts again; with 0s the exit
+code is 75, and a line on stderr says so, even with -q. --keep leaves the goose where it is when this command ends, so
+that no other machine runs the same job.
 
 --slot D runs CMD at most once per slot of D in the whole flock, however often the goose changes and however the clocks
 differ: before CMD starts, the goose commits the slot's number (since 1970, UTC; DDGOOSE_SLOT) with a majority of the
@@ -78,8 +79,8 @@ Exit codes: CMD's own (128 + N when signal N ended it), 126 CMD cannot be starte
 0 stopped by a signal, 75 not the goose within --try or the slot is taken, 1 the agent refuses (only root and the agent's user may, the
 flock must have the election, and the clock must be right for --slot), 2 wrong usage.`,
 		Example: `  ddgoose run --restart --grace 20s -- /usr/local/bin/the-one-that-acts   # a service
-  17 3 * * * ddgoose run --try 0s --keep -q -- /usr/local/bin/backup      # a job, in the crontab of every machine
-  * * * * * ddgoose run --try 0s --keep --slot 1m -q -- /usr/local/bin/report   # a job, at most once a minute
+  17 3 * * * /usr/local/bin/ddgoose run --try 0s --keep -q -- /usr/local/bin/backup   # a job, in the crontab of every machine
+  * * * * * /usr/local/bin/ddgoose run --try 0s --keep --slot 1m -q -- /usr/local/bin/report   # a job, at most once a minute
   ddgoose run --restart --container web --env-file /run/web/goose.env     # docker create --name web -v /run/web:/run/web:ro IMAGE
   ddgoose run --restart --unit web.service --env-file /run/web.env        # EnvironmentFile=/run/web.env in the unit
   ddgoose run --election reports --try 10s --keep -- /usr/local/bin/nightly-report
