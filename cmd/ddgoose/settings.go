@@ -50,7 +50,7 @@ func (s *agentSettings) flags() {
 		s.Join = append(append([]string{}, s.Join...), seeds.Split(w)...) // not nil: it was given
 		return nil
 	}}, "join", "agents to call, again and again: HOST[:PORT], srv+NAME (DNS SRV) or exec:CMD (prints addresses); repeatable, comma lists")
-	numberFlag(f, &s.Expect, "expect", "", 1000, "found a flock together with N-1 others")
+	numberFlag(f, &s.Expect, "expect", "", 1000, "found a flock together with exactly N-1 others")
 	stringFlag(f, &s.DataDir, "data-dir", "", "DIR", "where the agent keeps its votes and promises (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
 	flagVar(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)", parseSocket)
 	flagVar(f, &s.SocketMode, "socket-mode", "0600", "MODE", "permissions of the socket; in any case only root and the agent's user may change anything", parseMode)

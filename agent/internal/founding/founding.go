@@ -248,6 +248,15 @@ func (f *Founder) somebodyLeads() bool {
 	})
 }
 
+// Missing reports whether agents that are to found the flock have not been seen yet.
+func (f *Founder) Missing() bool {
+	n := 0
+	for _, a := range f.fresh {
+		n += min(a.Expect, 1)
+	}
+	return n < f.set.Expect && !f.Bound()
+}
+
 // Status says for people how far the founding is.
 func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) string {
 	if f.Bound() && !f.coordinates() {
@@ -271,7 +280,7 @@ func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) str
 	list := strings.Join(names, " ")
 	switch n := len(names); {
 	case n > f.set.Expect:
-		return fmt.Sprintf("founding: expected %d, see %d: %s: stop those that are too many", f.set.Expect, n, list)
+		return fmt.Sprintf("founding: expected %d, see %d: %s: stop %d of them, or start all with --expect %d", f.set.Expect, n, list, n-f.set.Expect, n)
 	case n < f.set.Expect:
 		return fmt.Sprintf("founding: waiting for %d more of %d: have %s", f.set.Expect-n, f.set.Expect, list)
 	}

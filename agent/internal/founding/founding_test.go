@@ -228,7 +228,8 @@ func TestOneTooManyFoundsNothingAndIsNamed(t *testing.T) {
 	m.run(time.Minute)
 	require.Empty(t, m.flocks())
 	for _, p := range m.agents {
-		require.Contains(t, m.status(p), "expected 3, see 4: a b c d")
+		require.Contains(t, m.status(p), "expected 3, see 4: a b c d: stop 1 of them, or start all with --expect 4")
+		require.False(t, p.founder.Missing())
 	}
 	m.agents[3].gone = true
 	m.run(5 * time.Second)
@@ -240,6 +241,7 @@ func TestTooFewWait(t *testing.T) {
 	m.run(time.Minute)
 	require.Empty(t, m.flocks())
 	require.Contains(t, m.status(m.agents[0]), "waiting for 1 more of 3: have a b")
+	require.True(t, m.agents[0].founder.Missing())
 	m.add(2, 3)
 	m.run(5 * time.Second)
 	require.True(t, m.allBound())

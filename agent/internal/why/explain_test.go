@@ -102,9 +102,13 @@ func TestEachCauseIsExplained(t *testing.T) {
 		"dead": {func(f *Facts) { f.Role, f.Dead, f.Voters = api.RoleDead, true, nil },
 			"a is dead by simulation", []string{"dead: a simulated death > ddgoose simulate revive"}, 0},
 		"founding": {func(f *Facts) {
-			f.Bound, f.Voters, f.Founding = false, nil, "founding: waiting for 1 more of 3: have a b"
+			f.Bound, f.Voters, f.Founding, f.Missing = false, nil, "founding: waiting for 1 more of 3: have a b", true
 		},
 			"a has no goose: its flock is not founded yet", []string{"founding: founding: waiting for 1 more of 3: have a b > start the missing agents"}, 0},
+		"one too many for a founding": {func(f *Facts) {
+			f.Bound, f.Voters, f.Founding = false, nil, "founding: expected 3, see 4: a b c d: stop 1 of them"
+		},
+			"a has no goose: its flock is not founded yet", []string{"founding: founding: expected 3, see 4: a b c d: stop 1 of them > "}, 0},
 		"joining": {func(f *Facts) { f.Bound, f.Voters, f.Join = false, nil, []string{"10.0.0.9"} },
 			"a has no goose: it has joined no flock yet", []string{"joining: it waits for an answer of an agent at 10.0.0.9 > check that an agent runs there"}, 0},
 		"joins itself": {func(f *Facts) { f.Bound, f.Voters = false, nil },

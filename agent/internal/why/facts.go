@@ -24,6 +24,7 @@ type Facts struct {
 	Stale    time.Duration // for how long the loop has not answered; 0: it has
 	Keys     string        // what it met of an agent with other keys; "": nothing
 	Founding string        // how far the founding is; "": no founding is under way
+	Missing  bool          // agents that are to found the flock have not been seen yet
 	Bound    bool          // it takes part in the election
 	Spent    string        // the number that is nearly used up, as election.Record.Spent says it
 	Join     []string      // what it calls, this agent left out

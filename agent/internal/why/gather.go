@@ -39,7 +39,7 @@ func (s *Source) Gather(f *Facts, now time.Duration) {
 	if s.Part == nil || s.Part.Node() == nil {
 		f.Bound = false
 		if founder := s.Member.Founder(); founder != nil {
-			f.Founding = founder.Status(now, s.NameOf)
+			f.Founding, f.Missing = founder.Status(now, s.NameOf), founder.Missing()
 		}
 		return
 	}

@@ -20,7 +20,11 @@ func (e *explanation) unbound() {
 	}
 	if e.Founding != "" {
 		e.found.Summary = fmt.Sprintf("%s has no goose: its flock is not founded yet", e.Name)
-		e.reason(api.WhyFounding, e.Founding, "start the missing agents, each with the same --expect and a --join that names some of the others")
+		remedy := ""
+		if e.Missing {
+			remedy = "start the missing agents, each with the same --expect and a --join that names some of the others"
+		}
+		e.reason(api.WhyFounding, e.Founding, remedy)
 		return
 	}
 	e.found.Summary = fmt.Sprintf("%s has no goose: it has joined no flock yet", e.Name)
