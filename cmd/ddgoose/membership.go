@@ -16,8 +16,8 @@ func newJoinCommand(env *environment) *cobra.Command {
 	var o clientOptions
 	return o.command(&cobra.Command{
 		Use:   "join ADDR...",
-		Short: "Make this agent call more agents",
-		Long: `Makes this agent call the agents at these addresses (HOST or HOST:PORT), and prints how many
+		Short: "Connect this agent to more agents",
+		Long: `Connects this agent to the agents at these addresses (HOST or HOST:PORT), and prints how many
 answered. It fails if none did; the agent itself never counts.
 
 ` + clientCodes,

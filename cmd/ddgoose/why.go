@@ -44,7 +44,7 @@ func printWhy(out io.Writer, w api.Why) error {
 	if len(w.Voters) == 0 {
 		return nil
 	}
-	fmt.Fprintf(out, "\nVoters (%d of %d are a majority, %d can be counted on):\n", w.Needed, len(w.Voters), w.Reachable)
+	fmt.Fprintf(out, "\nVoters (%d of %d are a majority, %d reachable):\n", w.Needed, len(w.Voters), w.Reachable)
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "  Voter\tPriority\tState\tCounts\tHeard\tPromised\tAnswer")
 	for _, v := range w.Voters {

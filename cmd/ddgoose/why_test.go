@@ -18,7 +18,7 @@ func TestWhyPrintsReasonsRemediesAndVoters(t *testing.T) {
     > start b again
   - this agent has promised b to elect nobody else for 320ms more
 
-Voters (2 of 3 are a majority, 1 can be counted on):
+Voters (2 of 3 are a majority, 1 reachable):
   Voter  Priority  State   Counts  Heard     Promised  Answer
   a      100       alive   yes     this one  b, 320ms  -
   b      100       failed  no      12s ago   ?         -
