@@ -119,7 +119,12 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 			answer(struct{}{}, noAgent(name))
 			return nil
 		}
-		l.member.ForceLeave(id, func(err error) { answer(struct{}{}, l.explained(err)) })
+		l.member.ForceLeave(id, func(err error) {
+			if err = l.explained(err); !ok { // the goose may know more
+				err = api.WithCode(api.CodeNoAgent, api.Conflict("%v; no agent known here is named %q", err, name))
+			}
+			answer(struct{}{}, err)
+		})
 		return nil
 	})
 	return err
