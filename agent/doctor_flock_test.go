@@ -77,6 +77,24 @@ func (f *testFlock) foundApart(n int) {
 	f.sleep(2 * time.Second)
 }
 
+// foundBehind founds a flock of three on machines apart. c sends through what wrap returns.
+func (f *testFlock) foundBehind(wrap func(Transport) Transport) {
+	f.t.Helper()
+	for i := range 3 {
+		f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
+			c.Machine = func() (string, string) { return "host-" + c.Name, "" }
+			if listen := c.Listen; c.Name == "c" {
+				c.Listen = func(bind string) (Transport, Faults, error) {
+					inner, faults, err := listen(bind)
+					return wrap(inner), faults, err
+				}
+			}
+		})
+	}
+	f.settle(3)
+	f.allAlive()
+}
+
 func TestDoctorFindsAHealthyFlockHealthy(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		f.withKeys(1)
@@ -209,20 +227,10 @@ func (u *udpBlocked) WriteTo(b []byte, to netip.AddrPort) error {
 func TestDoctorFindsUDPBlockedWhereTCPIsOpen(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		var fromC *udpBlocked
-		for i := range 3 {
-			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
-				c.Machine = func() (string, string) { return "host-" + c.Name, "" }
-				if listen := c.Listen; c.Name == "c" {
-					c.Listen = func(bind string) (Transport, Faults, error) {
-						inner, faults, err := listen(bind)
-						fromC = &udpBlocked{Transport: inner}
-						return fromC, faults, err
-					}
-				}
-			})
-		}
-		f.settle(3)
-		f.allAlive()
+		f.foundBehind(func(inner Transport) Transport {
+			fromC = &udpBlocked{Transport: inner}
+			return fromC
+		})
 		fromC.to.Store(&f.agents["a"].addr)
 		f.sleep(2 * time.Second)
 		d := f.examine("b", 2*time.Second)
@@ -261,20 +269,10 @@ func (c *narrowConn) Write(b []byte) (int, error) {
 func TestDoctorNamesASmallMTU(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
 		var fromC *narrow
-		for i := range 3 {
-			f.start(nth(i), joining("10.0.0.1"), expecting(3), func(c *Config) {
-				c.Machine = func() (string, string) { return "host-" + c.Name, "" }
-				if listen := c.Listen; c.Name == "c" {
-					c.Listen = func(bind string) (Transport, Faults, error) {
-						inner, faults, err := listen(bind)
-						fromC = &narrow{Transport: inner}
-						return fromC, faults, err
-					}
-				}
-			})
-		}
-		f.settle(3)
-		f.allAlive()
+		f.foundBehind(func(inner Transport) Transport {
+			fromC = &narrow{Transport: inner}
+			return fromC
+		})
 		require.NotContains(t, findings(f.examine("c", 2*time.Second), api.FindingNote), "full size")
 		fromC.on.Store(true)
 		require.Contains(t, findings(f.examine("c", 2*time.Second), api.FindingNote), "packets of full size from c to a and b are lost")

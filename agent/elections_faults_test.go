@@ -24,6 +24,16 @@ func (f *testFlock) onLoop(name string, do func(*life)) {
 	require.NoError(f.t, err)
 }
 
+// foundContestedByC founds a flock of three, of which c alone contests the election x.
+func (f *testFlock) foundContestedByC(settings ...func(*Config)) {
+	f.t.Helper()
+	for _, name := range []string{"a", "b"} {
+		f.start(name, joining("10.0.0.1"), expecting(3))
+	}
+	f.start("c", append(settings, joining("10.0.0.1"), expecting(3), contesting("x"))...)
+	f.settle(3)
+}
+
 // A recovery founds all elections again, and its table may look like the old one.
 func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
@@ -56,11 +66,7 @@ func TestOneThatMissedARecoveryTakesPartInItsElections(t *testing.T) {
 // Voters come and go while no agent contests an election. It must keep its majority.
 func TestVotersOfAnElectionThatNobodyContestsFollowAllTheSame(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
-		for _, name := range []string{"a", "b"} {
-			f.start(name, joining("10.0.0.1"), expecting(3))
-		}
-		f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
-		f.settle(3)
+		f.foundContestedByC()
 		f.allLed("x")
 		f.stop("c")
 		f.start("c", joining("10.0.0.1"))
@@ -85,11 +91,7 @@ func TestVotersOfAnElectionThatNobodyContestsFollowAllTheSame(t *testing.T) {
 // care of it.
 func TestAWitnessThatContestsStandsInNobodysWay(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
-		for _, name := range []string{"a", "b"} {
-			f.start(name, joining("10.0.0.1"), expecting(3))
-		}
-		f.start("c", joining("10.0.0.1"), expecting(3), withPriority(0), contesting("x"))
-		f.settle(3)
+		f.foundContestedByC(withPriority(0))
 		f.until(time.Minute, "x is founded", func() bool { return f.votersOf("a", "x") == 3 })
 		f.sleep(10 * time.Second)
 		require.Empty(t, f.gooseOf("x"))
@@ -103,11 +105,7 @@ func TestAWitnessThatContestsStandsInNobodysWay(t *testing.T) {
 
 func TestAWitnessThatIsOneNoMoreLeadsWhatItContests(t *testing.T) {
 	inFlock(t, func(t *testing.T, f *testFlock) {
-		for _, name := range []string{"a", "b"} {
-			f.start(name, joining("10.0.0.1"), expecting(3))
-		}
-		f.start("c", joining("10.0.0.1"), expecting(3), withPriority(0), contesting("x"))
-		f.settle(3)
+		f.foundContestedByC(withPriority(0))
 		f.until(time.Minute, "x is founded", func() bool { return f.votersOf("a", "x") == 3 })
 		f.stop("c")
 		f.start("c", joining("10.0.0.1"), contesting("x"))
@@ -244,11 +242,7 @@ func TestAGooseThatIsNoVoterOfTheFlockKeepsItsVotersInStep(t *testing.T) {
 func TestTheOnlyContestantLeaves(t *testing.T) {
 	for range 4 {
 		inFlock(t, func(t *testing.T, f *testFlock) {
-			for _, name := range []string{"a", "b"} {
-				f.start(name, joining("10.0.0.1"), expecting(3))
-			}
-			f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
-			f.settle(3)
+			f.foundContestedByC()
 			f.allLed("x")
 			require.NoError(t, f.await(func() error { return f.agents["c"].Leave(context.Background(), false) }))
 			require.NoError(t, f.wait("c"))
@@ -265,11 +259,7 @@ func TestTheOnlyContestantLeaves(t *testing.T) {
 func TestAVoterThatIsLeftAloneCares(t *testing.T) {
 	for range 6 {
 		inFlock(t, func(t *testing.T, f *testFlock) {
-			for _, name := range []string{"a", "b"} {
-				f.start(name, joining("10.0.0.1"), expecting(3))
-			}
-			f.start("c", joining("10.0.0.1"), expecting(3), contesting("x"))
-			f.settle(3)
+			f.foundContestedByC()
 			f.allLed("x")
 			f.stop("c")
 			f.start("c", joining("10.0.0.1", "10.0.0.2"))

@@ -199,12 +199,19 @@ func TestHolderThatReadsNoEchoesIsCut(t *testing.T) {
 	next(t, l.agents.Closed())
 }
 
-func TestHolderThatDidNotDrainIsBoundUntilItsDeadline(t *testing.T) {
+// openHolder opens a session that is handed token 7 until the clock says an hour.
+func openHolder(t *testing.T) (*lead, *clock) {
+	t.Helper()
 	a, now := apitest.New(), &clock{}
 	_, c := serveSocketBy(t, a, now.read)
 	l := openLead(t, a, c)
 	l.agents.Send(api.LeadEvent{Token: 7, Until: int64(time.Hour)})
 	l.hears(`{"token": 7, "until_boottime_ns": 3600000000000}`)
+	return l, now
+}
+
+func TestHolderThatDidNotDrainIsBoundUntilItsDeadline(t *testing.T) {
+	l, now := openHolder(t)
 	l.end() // and this process lives
 
 	staysBound(t, l.agents, now)
@@ -213,11 +220,7 @@ func TestHolderThatDidNotDrainIsBoundUntilItsDeadline(t *testing.T) {
 }
 
 func TestHolderThatDrainedIsClosedWithItsConnection(t *testing.T) {
-	a, now := apitest.New(), &clock{}
-	_, c := serveSocketBy(t, a, now.read)
-	l := openLead(t, a, c)
-	l.agents.Send(api.LeadEvent{Token: 7, Until: int64(time.Hour)})
-	l.hears(`{"token": 7, "until_boottime_ns": 3600000000000}`)
+	l, _ := openHolder(t)
 	l.write(`{"drained": 7}`)
 	l.hears(`{"drained": 7}`)
 	l.end()
@@ -225,11 +228,7 @@ func TestHolderThatDrainedIsClosedWithItsConnection(t *testing.T) {
 }
 
 func TestDrainOfAnotherPeriodDoesNotFree(t *testing.T) {
-	a, now := apitest.New(), &clock{}
-	_, c := serveSocketBy(t, a, now.read)
-	l := openLead(t, a, c)
-	l.agents.Send(api.LeadEvent{Token: 7, Until: int64(time.Hour)})
-	l.hears(`{"token": 7, "until_boottime_ns": 3600000000000}`)
+	l, now := openHolder(t)
 	l.write(`{"drained": 6}`)
 	l.hears(`{"drained": 6}`)
 	l.end()
