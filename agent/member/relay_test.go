@@ -325,18 +325,25 @@ func TestACrowdIsUpgradedAgentByAgent(t *testing.T) {
 	}
 }
 
+// cutRelays cuts off n observers that tell others.
+func (f *testFlock) cutRelays(n int) map[*testAgent]bool {
+	f.t.Helper()
+	cut := map[*testAgent]bool{}
+	for _, a := range f.agents[5:] {
+		if len(a.relay.children) > 0 && len(cut) < n {
+			cut[a] = true
+		}
+	}
+	require.Len(f.t, cut, n)
+	f.lost = func(from, to *testAgent, _ *wire.Message) bool { return cut[from] || cut[to] }
+	return cut
+}
+
 // A relay that is cut off, but not yet dead by gossip, and an agent that no relay knows.
 func TestACrowdFindsItsGooseWithoutItsRelays(t *testing.T) {
 	f := crowdOf(t, 45)
 	g := f.goose("")
-	cut := map[*testAgent]bool{}
-	for _, a := range f.agents[5:] {
-		if len(a.relay.children) > 0 && len(cut) < 3 {
-			cut[a] = true
-		}
-	}
-	require.Len(t, cut, 3)
-	f.lost = func(from, to *testAgent, _ *wire.Message) bool { return cut[from] || cut[to] }
+	f.cutRelays(3)
 	f.run(4 * testLease)
 	for range 20 {
 		f.run(testLease)
