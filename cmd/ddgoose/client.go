@@ -17,6 +17,9 @@ import (
 // clientCodes ends the help of the commands that ask an agent for something.
 const clientCodes = "Exit codes: 0 done, 1 the agent refused or failed, 2 wrong usage, no agent, or no answer within --timeout."
 
+// answerWait is how long an agent may take for the first answer, unless --timeout is given.
+const answerWait = 5 * time.Second
+
 // longWait is the default --timeout of commands that wait for work to end within the default
 // grace of 5 s, for agents that are asked through others, or for the 10 s of a forced leave.
 const longWait = 15 * time.Second
@@ -69,9 +72,25 @@ func (o *clientOptions) ask(ctx context.Context, f func(context.Context, *client
 	if err != nil {
 		return cannotTell(err)
 	}
+	c := client.New(path).Election(o.election)
+	if o.timeout > answerWait && !o.cmd.Flags().Changed("timeout") {
+		if err := hung(ctx, c); err != nil {
+			return cannotTell(err)
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, &lateError{o.timeout})
 	defer cancel()
-	return answered(f(ctx, client.New(path).Election(o.election)))
+	return answered(f(ctx, c))
+}
+
+// hung returns an error if the agent answers nothing within answerWait.
+func hung(ctx context.Context, c *client.Client) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWait, fmt.Errorf("not within %v; nothing was asked for", answerWait))
+	defer cancel()
+	if _, err := c.Status(ctx); ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // show asks the agent, and prints its answer: as JSON with --json, else by print.

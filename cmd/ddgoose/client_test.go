@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -137,6 +138,17 @@ func TestCommandsWaitLongerThanTheWorksGrace(t *testing.T) {
 		require.Greater(t, waits[name], 2*config.DefaultGrace, name)
 	}
 	require.Equal(t, 5*time.Second, waits["status"])
+}
+
+// A stopped agent is found out in the time that other commands take for it.
+func TestAHungAgentIsNotWaitedForAsLongAsWork(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(shortDir(t), "a.sock")
+	hung, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer hung.Close()
+	got := run(t, append(asking["leave"], "--socket", socket)...)
+	require.Equal(t, outcome{code: 2, stderr: "ddgoose: the agent at " + socket + " has not answered: not within 5s; nothing was asked for\n"}, got)
 }
 
 func TestSocketComesFromTheFlagThenTheEnvironment(t *testing.T) {
