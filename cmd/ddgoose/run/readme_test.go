@@ -25,7 +25,8 @@ var shownBy = map[string][]string{
 		"TestStoppedRunAndGuardLoseTheGooseToOtherWork", "TestStoppedRunAndGuardKeepTheGooseWhereNobodyElseWorks",
 		"TestSilentWorkThatMayStillActIsKilledOrKeepsTheGoose",
 	},
-	"`run` and its guard are both killed": {"TestKilledRunAndGuardLeaveNothing", "TestHolderWithHeirsIsBoundUntilItsDeadline"},
+	"`run` and its guard are both killed":           {"TestKilledRunAndGuardLeaveNothing", "TestHolderWithHeirsIsBoundUntilItsDeadline"},
+	"`run`, its guard and the agent are all killed": {"TestTheNextRunKillsWhatOutlivedAgentRunAndGuard"},
 	"step-down, stop of the agent": {
 		"TestNoTwoCommandsAreAliveAtOnce", "TestAStopOfTheAgentGrantsTheCommandsOwnGrace", "TestEveryPlannedEndHandsOverWhenAllWorksHaveReturned",
 	},
