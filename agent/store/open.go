@@ -29,7 +29,7 @@ type options struct{ random io.Reader }
 func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
 
 // Open opens a data directory and locks it. A missing directory is made (0700), a
-// missing state file too, with a new random ID, unless peers were saved beside it. When it
+// missing state file too, with a new random ID, unless other agents' addresses were saved beside it. When it
 // returns, both slots are durable and alike. fsys nil is the real file system.
 //
 // It does not raise Start: see [Store.Begin]. Errors that a user can mend are
@@ -60,7 +60,7 @@ func Open(dir string, fsys FS, opts ...Option) (*Store, error) {
 func (s *Store) open(random io.Reader) error {
 	f, err := s.fsys.OpenFile(s.path(StateFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if known, _ := s.readPeers(); len(known) > 0 { // a broken file of peers is only a warning
+		if known, _ := s.readPeers(); len(known) > 1 { // the first is this agent; a broken file of peers is only a warning
 			return missingError(s.dir)
 		}
 		f, err = s.create(random)
