@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -16,11 +17,11 @@ const (
 	portTries = 50
 )
 
-// drawn are the ports that this process's flocks were given lately: a dead agent's is free, and
-// that of a new one not yet bound.
+// drawn are the ports that this process's flocks were given lately, the oldest first: a dead
+// agent's is free, and that of a new one not yet bound.
 var drawn struct {
 	sync.Mutex
-	ports map[int]bool
+	ports []int
 }
 
 // freePorts finds ports that are free for UDP and TCP on loopback. They are below the
@@ -31,15 +32,13 @@ func freePorts(n int) ([]int, error) {
 	first, last := portRange()
 	drawn.Lock()
 	defer drawn.Unlock()
-	if drawn.ports == nil || len(drawn.ports) > (last-first)/2 {
-		drawn.ports = map[int]bool{}
-	}
+	drawn.ports = drawn.ports[max(0, len(drawn.ports)-(last-first)/2):]
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > portTries*n {
 			return nil, errors.New("no free ports on 127.0.0.1 for UDP and TCP both")
 		}
 		port := first + rand.IntN(last-first+1)
-		if drawn.ports[port] {
+		if slices.Contains(drawn.ports, port) {
 			continue
 		}
 		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
@@ -52,7 +51,7 @@ func freePorts(n int) ([]int, error) {
 			continue
 		}
 		defer udp.Close()
-		ports, drawn.ports[port] = append(ports, port), true
+		ports, drawn.ports = append(ports, port), append(drawn.ports, port)
 	}
 	return ports, nil
 }
