@@ -93,8 +93,11 @@ func (a *addresses) check() error {
 				return fmt.Errorf("%v is an address of this machine already, and ddgoose vip did not add it", x.IP)
 			}
 		}
-		if tries == listTries || !errors.Is(err, netlink.ErrDumpInterrupted) {
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return err
+		}
+		if tries == listTries {
+			return nil // an address that stays is not missing from all lists
 		}
 	}
 }
