@@ -77,7 +77,11 @@ func New(cfg Config) (*Agent, error) {
 			return nil, err
 		}
 	}
-	disk, err := store.Open(cfg.DataDir, cfg.FS)
+	var how []store.Option
+	if len(cfg.Join) > 0 {
+		how = append(how, store.WithJoining())
+	}
+	disk, err := store.Open(cfg.DataDir, cfg.FS, how...)
 	if err != nil {
 		return nil, err
 	}

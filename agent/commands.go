@@ -121,7 +121,7 @@ func (a *Agent) ForceLeave(ctx context.Context, name string) error {
 		}
 		l.member.ForceLeave(id, func(err error) {
 			if err = l.explained(err); !ok { // the goose may know more
-				err = api.WithCode(api.CodeNoAgent, api.Conflict("%v; no agent known here is named %q", err, name))
+				err = fmt.Errorf("%w; no agent known here is named %q", err, name)
 			}
 			answer(struct{}{}, err)
 		})

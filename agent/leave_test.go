@@ -10,6 +10,7 @@ import (
 
 	"duckduckgoose/agent/api"
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/member"
 	"duckduckgoose/agent/store/memfs"
 )
 
@@ -129,7 +130,7 @@ func TestForceLeaveTakesOutOnlyTheDead(t *testing.T) {
 		err := f.agents[duck].ForceLeave(ctx, "nobody")
 		require.ErrorContains(t, err, duck+" is not the goose; run this on "+goose)
 		require.ErrorContains(t, err, `; no agent known here is named "nobody"`)
-		require.Equal(t, api.CodeNoAgent, api.CodeOf(err))
+		require.Equal(t, string(member.NotGoose), api.CodeOf(err))
 		f.crash(dead)
 		f.until(time.Minute, "the dead is noticed", func() bool { return f.gossiped(goose) == 4 })
 		require.NoError(t, f.await(func() error { return f.agents[goose].ForceLeave(ctx, dead) }))

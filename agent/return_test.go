@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"duckduckgoose/agent/election"
+	"duckduckgoose/agent/store"
 	"duckduckgoose/wire"
 )
 
@@ -189,4 +192,20 @@ func TestAnAgentThatCrashesRightAfterItJoinedKnowsWhereToCall(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "a", b.disk.Names()[id])
 	})
+}
+
+// Without --join it would found a flock of its own, beside the one whose agents it knew.
+func TestAnAgentWithoutItsStateOnlyJoins(t *testing.T) {
+	cfg := Config{Name: "a", DataDir: filepath.Join(t.TempDir(), "data"), Socket: NoSocket, Insecure: true}
+	disk, err := store.Open(cfg.DataDir, nil)
+	require.NoError(t, err)
+	require.NoError(t, disk.SavePeers([]store.Peer{{Name: "a", Addr: "127.0.0.1:1"}, {Name: "b", Addr: "127.0.0.1:2"}}))
+	require.NoError(t, disk.Close())
+	require.NoError(t, os.Remove(filepath.Join(cfg.DataDir, store.StateFile)))
+	_, err = New(cfg)
+	require.ErrorIs(t, err, store.ErrMissing)
+	cfg.Join = []string{"127.0.0.1:9"}
+	a, err := New(cfg)
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
 }

@@ -58,8 +58,8 @@ func corruptError(dir string, cause error) error {
 func missingError(dir string) error {
 	return &Error{Kind: ErrMissing, Text: fmt.Sprintf(
 		"%s is missing, but this agent may have been in a flock (%s names others), so what it has promised is lost: "+
-			"to start it as a new agent, with a new id, empty %s and start it with --join ADDR",
-		filepath.Join(dir, StateFile), filepath.Join(dir, peersName), dir)}
+			"start it with --join ADDR, and it joins them as a new agent, with a new id",
+		filepath.Join(dir, StateFile), filepath.Join(dir, peersName))}
 }
 
 func versionError(dir string, version uint32) error {

@@ -23,14 +23,21 @@ const (
 // Option changes how Open works.
 type Option func(*options)
 
-type options struct{ random io.Reader }
+type options struct {
+	random io.Reader
+	joins  bool
+}
 
 // WithRandom sets the source of a new directory's ID; default: the system's.
 func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
 
+// WithJoining makes a missing state file anew in any case: the agent joins others, so it founds
+// no second flock.
+func WithJoining() Option { return func(o *options) { o.joins = true } }
+
 // Open opens a data directory and locks it. A missing directory is made (0700), a
-// missing state file too, with a new random ID, unless other agents' addresses were saved beside it. When it
-// returns, both slots are durable and alike. fsys nil is the real file system.
+// missing state file too, with a new random ID, unless other agents' addresses were saved
+// beside it. When it returns, both slots are durable and alike. fsys nil is the real file system.
 //
 // It does not raise Start: see [Store.Begin]. Errors that a user can mend are
 // an [*Error].
@@ -50,20 +57,20 @@ func Open(dir string, fsys FS, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: dir, fsys: fsys, lock: lock}
-	if err := s.open(o.random); err != nil {
+	if err := s.open(o); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return s, nil
 }
 
 // open opens or makes the state file. It closes the file on an error.
-func (s *Store) open(random io.Reader) error {
+func (s *Store) open(o options) error {
 	f, err := s.fsys.OpenFile(s.path(StateFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if known, _ := s.readPeers(); len(known) > 1 { // the first is this agent; a broken file of peers is only a warning
+		if known, _ := s.readPeers(); len(known) > 1 && !o.joins { // the first is this agent; a broken file of peers is only a warning
 			return missingError(s.dir)
 		}
-		f, err = s.create(random)
+		f, err = s.create(o.random)
 	}
 	if err != nil {
 		return explain(s.dir, "open state file", err)

@@ -52,7 +52,7 @@ func (s *agentSettings) flags() {
 	}}, "join", "agents to call, again and again: HOST[:PORT], srv+NAME (DNS SRV) or exec:CMD (prints addresses); repeatable, comma lists")
 	numberFlag(f, &s.Expect, "expect", "", 1000, "found a flock together with exactly N-1 others")
 	stringFlag(f, &s.DataDir, "data-dir", "", "DIR", "where the agent keeps its votes and promises (default /var/lib/ddgoose/NAME for root, else ~/.local/state/ddgoose/NAME)")
-	flagVar(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)", parseSocket)
+	stringFlag(f, &s.socket, "socket", "", "PATH|NAME", "unix socket (default RUNTIME/NAME.sock; RUNTIME is /run/ddgoose for root, else $XDG_RUNTIME_DIR/ddgoose)")
 	flagVar(f, &s.SocketMode, "socket-mode", "0600", "MODE", "permissions of the socket; in any case only root and the agent's user may change anything", parseMode)
 	stringFlag(f, &s.HTTP, "http", "", "HOST:PORT", "read-only HTTP for load balancers and metrics (default off)")
 	stringFlag(f, &s.Flock, "flock", "default", "LABEL", "agents with different labels never mix")

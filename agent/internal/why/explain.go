@@ -193,7 +193,7 @@ func (e *explanation) standing() {
 	case e.self.Priority == 0:
 		e.reason(api.WhyWitness, "it is a witness (priority 0): it votes and never leads", "give it a --priority above 0 to change that")
 	case e.Uncontested:
-		e.reason(api.WhyUncontested, "it was not given this election: it votes, and may be its goose only while no agent that was given it can", "start it with --election "+e.Election+" to change that")
+		e.reason(api.WhyUncontested, "it was not given this election: it votes, and leads only while no agent that was given it can lead", "start it with --election "+e.Election+" to change that")
 	}
 }
 

@@ -210,7 +210,7 @@ func TestEachCauseIsExplained(t *testing.T) {
 			lost(f, "c")
 		}, "there is no goose: 2 of 3", []string{"witness: ", "voter_gone: voter c", "nobody_leads: no voter that answers may lead"}, 2},
 		"another election, followed": {func(f *Facts) { f.Election, f.Goose, f.Uncontested = "x", "b", true },
-			`election "x": a is a duck: b is the goose`, []string{"follows: it hears b's heartbeats > ddgoose step-down --election x on the goose hands over", "uncontested: it was not given this election: it votes, and may be its goose only while no agent that was given it can > start it with --election x"}, 3},
+			`election "x": a is a duck: b is the goose`, []string{"follows: it hears b's heartbeats > ddgoose step-down --election x on the goose hands over", "uncontested: it was not given this election: it votes, and leads only while no agent that was given it can lead > start it with --election x"}, 3},
 		"another election, not begun": {func(f *Facts) { f.Election, f.Bound, f.Voters = "x", false, nil },
 			`election "x": a has no goose: the election has not begun at this agent`, []string{"founding: the goose of the default election begins it once a majority of the voters answers > ddgoose why"}, 0},
 		"another election that no live agent was given": {func(f *Facts) {
