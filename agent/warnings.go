@@ -14,7 +14,6 @@ import (
 	"duckduckgoose/agent/internal/gossip"
 	"duckduckgoose/agent/internal/why"
 	"duckduckgoose/agent/member"
-	"duckduckgoose/agent/seeds"
 	"duckduckgoose/agent/store"
 )
 
@@ -97,10 +96,14 @@ func (l *life) refreshWarnings(now time.Duration) {
 	if f := l.member.Founder(); f != nil && l.node() == nil {
 		warn("%s", f.Status(now, l.nameOf))
 	} else if l.node() == nil && len(keys) == 0 {
-		warn("no flock joined yet: waiting for an answer from %s", strings.Join(l.cfg.Join, " "))
+		if others := l.gossip.OtherSeeds(); len(others) > 0 {
+			warn("no flock joined yet: waiting for an answer from %s", strings.Join(others, " "))
+		} else {
+			warn("no flock joined yet: --join names no other agent")
+		}
 	}
 	if len(keys) == 0 && now-l.born > joinPatience && l.member.Alive() <= 1 && l.gossip.Unanswered() {
-		if called := l.called(); len(called) > 0 {
+		if called := l.gossip.OtherSeeds(); len(called) > 0 {
 			warn("nobody answers at %s: start an agent there, or check the address, the port (UDP and TCP), --flock and the key", strings.Join(called, " "))
 			for _, fault := range l.gossip.SeedFaults() {
 				warn("join: %s", fault)
@@ -268,13 +271,4 @@ func (l *life) savePeers(known []gossip.Known) {
 	if err := l.disk.SavePeers(ps); err != nil {
 		l.quiet.Warn("peers", "last known addresses not saved", "error", err)
 	}
-}
-
-// called returns the words of --join without this agent's own address.
-func (l *life) called() []string {
-	own := l.port.Advertised()
-	return slices.DeleteFunc(slices.Clone(l.cfg.Join), func(word string) bool {
-		host, port, err := seeds.SplitHostPort(word)
-		return err == nil && host == own.Addr().String() && port == own.Port()
-	})
 }

@@ -200,7 +200,8 @@ spread evenly over the agents. The ratios are shown beside their targets.
 
 That no election has two geese is checked all the time, by every agent's list of its elections: ten
 times a second until they have settled, and every 5 s while the costs are measured, which adds 1 to
-3 % to the CPU. What the agents publish of the default election is checked as well.
+3 % to the CPU. What ends before the next look is not seen, but for the default election: all that
+its agents publish is checked.
 
 ` + benchCodes,
 		Example: "  ddgoose bench elections\n  ddgoose bench elections --elections 20 --agents 3 --for 10s --json",

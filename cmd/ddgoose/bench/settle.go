@@ -131,6 +131,9 @@ func (w *electionsWatch) moveDefault(ctx context.Context, v *electionsView) (mis
 		return "", err
 	}
 	s := w.byDefault.latest(a.Name)
+	if s.Role != api.RoleGoose {
+		return a.Name + " to say itself that it leads the default election", nil
+	}
 	w.byDefault.judge.ends(&s)
 	_, err = a.Client().StepDown(ctx, v.idle)
 	switch {
