@@ -58,5 +58,5 @@ func TestTheReportReplacesAnOlderOne(t *testing.T) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "old old")
-	require.Contains(t, string(text), "lease 500ms at first (--lease auto)")
+	require.Contains(t, string(text), "lease 500ms (--lease auto)")
 }

@@ -133,7 +133,7 @@ func TestTableShowsAll(t *testing.T) {
 	b.Reset()
 	require.NoError(t, Text(&b, r))
 	require.Contains(t, b.String(), "BROKEN: P2: two")
-	require.Contains(t, b.String(), "heartbeat 50ms, lease 500ms at first (--lease auto), beside")
+	require.Contains(t, b.String(), "heartbeat 50ms, lease 500ms (--lease auto), beside")
 	require.Contains(t, b.String(), "geese had leases of 300 to 750 ms, and of 500 ms at the end")
 	require.NotContains(t, b.String(), "Never two geese.")
 }

@@ -187,7 +187,7 @@ func (s *Setting) heading() string { return fmt.Sprintf("%d agents, ", s.Agents)
 func (s *Setting) conditions() string {
 	text := fmt.Sprintf("heartbeat %vms, lease %vms", s.HeartbeatMS, s.LeaseMS)
 	if s.AutoLease {
-		text += " at first (--lease auto)"
+		text += " (--lease auto)"
 	}
 	if s.Netem != "" {
 		text += ", network " + s.Netem
