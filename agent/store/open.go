@@ -31,8 +31,8 @@ type options struct {
 // WithRandom sets the source of a new directory's ID; default: the system's.
 func WithRandom(r io.Reader) Option { return func(o *options) { o.random = r } }
 
-// WithJoining makes a missing state file anew in any case: the agent joins others, so it founds
-// no second flock.
+// WithJoining makes a new state file even where other agents' addresses were saved: an agent that
+// joins them founds no second flock.
 func WithJoining() Option { return func(o *options) { o.joins = true } }
 
 // Open opens a data directory and locks it. A missing directory is made (0700), a

@@ -248,14 +248,18 @@ func (f *Founder) somebodyLeads() bool {
 	})
 }
 
-// Missing reports whether agents that are to found the flock have not been seen yet.
-func (f *Founder) Missing() bool {
-	n := 0
+// expecting returns the agents that expect a founding. The others join the flock of these.
+func (f *Founder) expecting() (all []Fresh) {
 	for _, a := range f.fresh {
-		n += min(a.Expect, 1)
+		if a.Expect > 0 {
+			all = append(all, a)
+		}
 	}
-	return n < f.set.Expect && !f.Bound()
+	return all
 }
+
+// Missing reports whether agents that are to found the flock have not been seen yet.
+func (f *Founder) Missing() bool { return len(f.expecting()) < f.set.Expect && !f.Bound() }
 
 // Status says for people how far the founding is.
 func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) string {
@@ -267,10 +271,7 @@ func (f *Founder) Status(now time.Duration, nameOf func(election.ID) string) str
 		return fmt.Sprintf("founding: agreed that %s founds the flock; waiting for it (normally under 1 s)", nameOf(f.durable.Coordinator))
 	}
 	var names []string
-	for _, a := range f.fresh {
-		if a.Expect == 0 {
-			continue // it expects no founding: it joins the others' flock
-		}
+	for _, a := range f.expecting() {
 		names = append(names, a.Name)
 		if a.Expect != f.set.Expect {
 			return fmt.Sprintf("founding: %s expects %d agents, this one %d: start all with the same --expect", a.Name, a.Expect, f.set.Expect)

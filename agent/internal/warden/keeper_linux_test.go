@@ -93,7 +93,7 @@ func TestNoWillStandsWhileAHolderIsNotInTheList(t *testing.T) {
 	require.NotEqual(t, crowded, slots[0], "places are used again")
 	will, err = parse(k.mem)
 	require.NoError(t, err)
-	require.Equal(t, []holder{{will.messages[0].election, NoProof}}, will.holders, "of those that were dropped nothing is left")
+	require.Equal(t, []holder{{will.messages[0].election, NoProof}}, will.holders, "no dropped holder is left")
 }
 
 func TestTheSocketOfADeadAgentIsReplaced(t *testing.T) {
