@@ -118,12 +118,9 @@ func (f *Founder) matching() ([]election.ID, bool) {
 		return nil, false
 	}
 	var ids []election.ID
-	for _, a := range f.fresh {
+	for _, a := range f.expecting() {
 		if a.Expect != f.set.Expect {
-			if a.Expect != 0 {
-				return nil, false
-			}
-			continue
+			return nil, false
 		}
 		ids = append(ids, a.ID)
 	}
